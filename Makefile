@@ -1,0 +1,45 @@
+# `make demo` and `make test` set up everything they need in .venv; `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: help setup demo test lint bench slicer-test clean
+help:
+	@echo "make demo         segment a sample CT with the shipped checkpoint, compare, and leave demo-output/"
+	@echo "make test         run all tests that run without 3D Slicer itself"
+	@echo "make setup        the virtual environment alone"
+	@echo "make lint         ruff and mypy"
+	@echo "make bench        speed and memory of prediction"
+	@echo "make slicer-test SLICER=/path/to/Slicer   the tests inside a real 3D Slicer"
+
+setup: $(READY)
+
+$(READY): constraints.txt pyproject.toml tools/check_system.py
+	@$(PYTHON) tools/check_system.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt setuptools wheel
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable ".[test]"
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/unetseg demo --output demo-output
+
+test: $(READY) lint
+	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/unetseg bench
+
+slicer-test:
+	@test -n "$(SLICER)" || { echo "say where Slicer is: make slicer-test SLICER=/path/to/Slicer"; exit 2; }
+	"$(SLICER)" --no-splash --testing --additional-module-paths UNetSegmenter --python-script Testing/slicer/run.py
+
+clean:
+	rm -rf $(VENV) demo-output build dist
