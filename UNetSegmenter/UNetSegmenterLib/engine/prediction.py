@@ -1,0 +1,207 @@
+"""Slice-by-slice prediction of a whole volume, in its own grid."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from .errors import InputError
+from .preprocessing import neighbour_offsets, neighbour_step, network_slices, pad_to_multiple, stack_slices
+from .segmentation import Segmentation
+
+if TYPE_CHECKING:
+    from .checkpoint import Checkpoint
+    from .network import DoubleConvolution, UNet
+    from .volume import Volume
+
+CPU_BATCH, GPU_BATCH = 4, 32  # slices a forward pass; on CPU more gains nothing and costs memory
+
+Progress = Callable[[int, int], None]
+Cancelled = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run left: the labels in the scan's grid and how they came about.
+
+    slices_done of `slices` were predicted; fewer after a cancel, and the rest of the labels is background.
+    """
+
+    segmentation: Segmentation
+    slices_done: int
+    slices: int
+    seconds: float
+    device: str
+
+    @property
+    def complete(self) -> bool:
+        return self.slices_done == self.slices
+
+
+class Predictor:
+    """A checkpoint made ready on a device: batch normalisation folded, channels last, in the precision that is fastest.
+
+    device: "auto" (cuda, mps, cpu in that order), "cpu", "cuda", "cuda:1", "mps"; InputError is raised if it is not there.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto", batch_size: int | None = None) -> None:
+        self.checkpoint = checkpoint
+        self.device = choose_device(device)
+        self.batch_size = batch_size or (CPU_BATCH if self.device.type == "cpu" else GPU_BATCH)
+        network = fold_batch_norm(checkpoint.network()).to(self.device, memory_format=torch.channels_last)
+        self.network, self.dtype = fastest_dtype(network, checkpoint.card.preprocessing.input_slices)
+
+    @property
+    def device_name(self) -> str:
+        """The device in words, with the precision in which it runs."""
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+        return f"{name} ({str(self.dtype).removeprefix('torch.')})"
+
+    def predict(
+        self,
+        volume: Volume,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+        labels: np.ndarray | None = None,
+    ) -> Prediction:
+        """Segment a volume; labels return in its own grid.
+
+        progress(done, total) is called after each batch of slices; cancelled() is asked before each, and a cancel keeps
+        what is finished.
+        labels: zeros, uint8, of the volume's shape, to write into (a memory-mapped file outlives this process).
+        """
+        started = time.perf_counter()
+        card = self.checkpoint.card
+        if labels is None:
+            labels = np.zeros(volume.geometry.shape, dtype=np.uint8)
+        done = self._predict_axial(
+            volume.geometry.to_axial(volume.array),
+            volume.geometry.axial_spacing_mm,
+            volume.geometry.to_axial(labels),
+            progress,
+            cancelled,
+        )
+        slices = volume.geometry.to_axial(labels).shape[0]
+        segmentation = Segmentation(labels, volume.geometry, card.structures, f"{volume.name} {card.title}".strip())
+        return Prediction(segmentation, done, slices, time.perf_counter() - started, self.device_name)
+
+    def _predict_axial(
+        self,
+        hu: np.ndarray,
+        spacing_mm: tuple[float, float, float],
+        labels: np.ndarray,
+        progress: Progress | None,
+        cancelled: Cancelled | None,
+    ) -> int:
+        preprocessing = self.checkpoint.card.preprocessing
+        offsets = neighbour_offsets(preprocessing.input_slices, neighbour_step(spacing_mm[0], preprocessing))
+        grid = torch.from_numpy(network_slices(hu, spacing_mm[1:], preprocessing)).to(self.device)
+        done, total = 0, hu.shape[0]
+        while done < total and not (cancelled and cancelled()):
+            centres = torch.arange(done, min(done + self.batch_size, total), device=self.device)
+            try:
+                stacked = stack_slices(grid, centres, offsets, preprocessing.window_hu)
+                logits = network_logits(self.network, stacked, preprocessing.size_multiple, self.dtype)
+                labels[done : done + len(centres)] = upsampled_labels(logits, labels.shape[1:]).cpu().numpy()
+            except torch.OutOfMemoryError:
+                self._halve_batch()
+                continue
+            done += len(centres)
+            if progress:
+                progress(done, total)
+        return done
+
+    def _halve_batch(self) -> None:
+        if self.batch_size == 1:
+            raise InputError(f"One slice does not fit into the memory of {self.device_name}; choose the device cpu.")
+        self.batch_size //= 2
+        torch.cuda.empty_cache()
+        logging.warning("Out of memory on %s: going on with %d slices a batch", self.device, self.batch_size)
+
+
+@torch.inference_mode()
+def network_logits(network: nn.Module, stacked: Tensor, size_multiple: int, dtype: torch.dtype) -> Tensor:
+    """Logits (B, classes, rows, columns) of stacked slices (B, input slices, rows, columns) at the network's grid."""
+    rows, columns = stacked.shape[2:]
+    padded = pad_to_multiple(stacked, size_multiple).to(dtype, memory_format=torch.channels_last)
+    return network(padded)[:, :, :rows, :columns]
+
+
+@torch.inference_mode()
+def upsampled_labels(logits: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Class indices uint8 (B, *size): logits brought to `size` bilinearly, then the largest wins."""
+    if tuple(logits.shape[2:]) != tuple(size):
+        logits = logits.float().contiguous(memory_format=torch.channels_last)
+        logits = functional.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
+    return logits.argmax(dim=1).to(torch.uint8)
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device a person asked for; "auto" is the fastest there is. Raises InputError if it can't be had."""
+    has_mps = torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f'"{name}" is no device; auto, cpu, cuda or mps are known.') from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f'The device "{name}" was asked for, but {torch.cuda.device_count()} CUDA device(s) are here; choose auto or cpu.'
+        )
+    if device.type == "mps" and not has_mps:
+        raise InputError('The device "mps" was asked for, but this machine has none; choose auto or cpu.')
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise InputError(f'"{name}" is no device that is supported; auto, cpu, cuda or mps are known.')
+    return device
+
+
+def fold_batch_norm(network: UNet) -> UNet:
+    """The same network with every batch normalisation folded into the convolution before it; changes it in place."""
+
+    def fold(block: DoubleConvolution) -> nn.Sequential:
+        first, first_norm, _, second, second_norm, _ = block
+        first, second = fuse_conv_bn_eval(first, first_norm), fuse_conv_bn_eval(second, second_norm)
+        return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True))
+
+    network.entry = fold(network.entry)  # type: ignore[assignment]
+    network.down = nn.ModuleList(fold(block) for block in network.down)  # type: ignore[arg-type]
+    for up in network.up:
+        up.convolutions = fold(up.convolutions)  # type: ignore[arg-type, assignment]
+    return network
+
+
+def fastest_dtype(network: nn.Module, input_slices: int) -> tuple[nn.Module, torch.dtype]:
+    """The network in float32, or in bfloat16 (CPU) or float16 (CUDA) if a timed trial says that is faster here."""
+    device = next(network.parameters()).device
+    if device.type == "mps":
+        return network, torch.float32
+    if device.type == "cuda":
+        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return network.to(dtype), dtype
+    import copy
+
+    reduced = copy.deepcopy(network).to(torch.bfloat16)
+    seconds = {}
+    for candidate, dtype in ((network, torch.float32), (reduced, torch.bfloat16)):
+        trial = torch.zeros(1, input_slices, 128, 128, device=device, dtype=dtype).contiguous(
+            memory_format=torch.channels_last
+        )
+        seconds[dtype] = min(_seconds(candidate, trial) for _ in range(3))
+    return (reduced, torch.bfloat16) if seconds[torch.bfloat16] < seconds[torch.float32] else (network, torch.float32)
+
+
+@torch.inference_mode()
+def _seconds(network: nn.Module, trial: Tensor) -> float:
+    started = time.perf_counter()
+    network(trial)
+    return time.perf_counter() - started
