@@ -1,0 +1,1 @@
+"""Headless: data sets, preparation, training, evaluation and the `unetseg` command line."""

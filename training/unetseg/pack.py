@@ -1,0 +1,126 @@
+"""A pack: a data set made ready for training, as two arrays and a JSON file that numpy alone can read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.preprocessing import Preprocessing
+from UNetSegmenterLib.engine.structures import Structure
+
+PACK_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class PackedCase:
+    """Where a case lies in the pack.
+
+    slices `start` to `stop` of the arrays; its own pixels are `rows` x `columns` from pixel (`top`, `left`), the rest is
+    air. spacing_mm is (slice, row, column) as the source has it; sha256 are of the image and label files.
+    """
+
+    name: str
+    start: int
+    stop: int
+    top: int
+    left: int
+    rows: int
+    columns: int
+    spacing_mm: tuple[float, float, float]
+    image_sha256: str
+    label_sha256: str
+
+    def region(self, array: Any) -> Any:
+        """This case's own pixels of a pack array (slices, rows, columns)."""
+        return array[self.start : self.stop, self.top : self.top + self.rows, self.left : self.left + self.columns]
+
+
+@dataclass(frozen=True)
+class Pack:
+    """images: int16 HU at the network's spacing; labels: uint8 structure indices; both (slices, rows, columns)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    name: str
+    preprocessing: Preprocessing
+    structures: tuple[Structure, ...]
+    cases: tuple[PackedCase, ...]
+    splits: dict[str, list[str]]
+    fingerprint: dict[str, Any]
+    licence: str = ""
+    citation: str = ""
+
+    def of_split(self, split: str) -> tuple[PackedCase, ...]:
+        """Cases of "train", "validation", "test", a sum such as "train+validation", or "all".
+
+        Raises InputError if there are none.
+        """
+        if split == "all":
+            return self.cases
+        names = {name for part in split.split("+") for name in self.splits.get(part, ())}
+        if not names:
+            known = ", ".join(name for name, members in self.splits.items() if members)
+            raise InputError(f'The pack has no cases in the split "{split}"; it has {known}, or "all".')
+        return tuple(case for case in self.cases if case.name in names)
+
+
+def write_pack(pack: Pack, folder: Path) -> None:
+    """Write images.npy, labels.npy and pack.json; pack.json comes last, so a folder that has it is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "images.npy", pack.images)
+    np.save(folder / "labels.npy", pack.labels)
+    content = {
+        "format": PACK_FORMAT,
+        "name": pack.name,
+        "preprocessing": asdict(pack.preprocessing),
+        "structures": [structure.to_json() for structure in pack.structures],
+        "cases": [asdict(case) for case in pack.cases],
+        "splits": pack.splits,
+        "fingerprint": pack.fingerprint,
+        "licence": pack.licence,
+        "citation": pack.citation,
+        "arrays_sha256": {name: sha256(folder / name) for name in ("images.npy", "labels.npy")},
+    }
+    (folder / "pack.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def read_pack(folder: Path | str) -> Pack:
+    """Open a pack memory-mapped; raises InputError if it is incomplete or its arrays are not the ones it was written with."""
+    folder = Path(folder)
+    if not (folder / "pack.json").is_file():
+        raise InputError(
+            f"{folder} is no pack (pack.json is missing); write one with: unetseg prepare DATASET {folder}"
+        )
+    try:
+        content = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
+        for name, expected in content["arrays_sha256"].items():
+            if sha256(folder / name) != expected:
+                raise InputError(
+                    f"{folder / name} is not the array that pack.json was written with; prepare or copy it again."
+                )
+        preprocessing = content["preprocessing"] | {"window_hu": tuple(content["preprocessing"]["window_hu"])}
+        return Pack(
+            np.load(folder / "images.npy", mmap_mode="r"),
+            np.load(folder / "labels.npy", mmap_mode="r"),
+            content["name"],
+            Preprocessing(**preprocessing),
+            tuple(Structure.from_json(part) for part in content["structures"]),
+            tuple(PackedCase(**part | {"spacing_mm": tuple(part["spacing_mm"])}) for part in content["cases"]),
+            content["splits"],
+            content["fingerprint"],
+            content["licence"],
+            content["citation"],
+        )
+    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise InputError(f"{folder} is a damaged pack ({error}); write it again with: unetseg prepare") from error
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

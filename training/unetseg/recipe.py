@@ -1,0 +1,52 @@
+"""The recipe of a training run: every choice that, with the pack, decides the weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .augmentation import Augmentation
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Defaults are what docs/models.md measured.
+
+    Args:
+        steps: optimiser steps.
+        batch_size: slices a step.
+        patch: rows and columns that an augmented slice is cut to; prediction sees whole slices.
+        input_slices: neighbouring slices given as channels (1, 3 or 5).
+        base_width: channels of the first level.
+        depth: how often the network halves the image.
+        loss: name of the loss (see docs/losses.md).
+        learning_rate: AdamW's largest learning rate.
+        weight_decay: AdamW's decay.
+        warmup_share: share of the steps in which the learning rate rises.
+        gradient_norm: gradients are scaled down to this norm.
+        ema: decay of the averaged weights, which are what is validated and released.
+        foreground_share: share of a batch drawn for holding a structure that was chosen at random.
+        neighbour_jitter: share of slices whose neighbours come from another distance, half of them the slice itself.
+        augmentation: random changes of each slice.
+        train_split: cases to train on ("train", or "all" for a release once the figures are fixed).
+        validation_split: cases whose Dice is followed; none if the pack has no such split.
+        seed: of the weights, the batches and the augmentation.
+    """
+
+    steps: int = 4000
+    batch_size: int = 16
+    patch: tuple[int, int] = (160, 224)
+    input_slices: int = 3
+    base_width: int = 16
+    depth: int = 4
+    loss: str = "dice_ce"
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    warmup_share: float = 0.05
+    gradient_norm: float = 12.0
+    ema: float = 0.998
+    foreground_share: float = 0.33
+    neighbour_jitter: float = 0.25
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    train_split: str = "train"
+    validation_split: str = "validation"
+    seed: int = 0
