@@ -84,8 +84,9 @@ class SurfaceDistances:
 
     def within(self, tolerance_mm: float) -> float:
         """Normalised surface distance: the share of both surfaces that lies within the tolerance of the other."""
-        close = float(self.prediction_area_mm2[self.to_reference_mm <= tolerance_mm].sum())
-        close += float(self.reference_area_mm2[self.to_prediction_mm <= tolerance_mm].sum())
+        limit = tolerance_mm + 1e-5  # distance maps are 32 bit: 3.2 mm may read 3.2000001
+        close = float(self.prediction_area_mm2[self.to_reference_mm <= limit].sum())
+        close += float(self.reference_area_mm2[self.to_prediction_mm <= limit].sum())
         return close / float(self.prediction_area_mm2.sum() + self.reference_area_mm2.sum())
 
 

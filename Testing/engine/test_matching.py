@@ -1,0 +1,76 @@
+"""Which structure is which: terminology, name, label value, by hand."""
+
+import pytest
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.matching import match_structures
+from UNetSegmenterLib.engine.structures import ABDOMEN8, HEART, Structure, known_structure
+
+
+def plain(name, index, value=None):
+    return Structure(name, index, (value or index,), (1, 2, 3), None)
+
+
+def names(matching):
+    return [(pair.prediction.name, pair.reference.name, pair.how) for pair in matching.pairs]
+
+
+def test_terminology_goes_before_names():
+    prediction = [Structure("Leber", 1, (1,), (0, 0, 0), known_structure("liver", 1, 1).terminology)]
+    matching = match_structures(prediction, ABDOMEN8)
+    assert names(matching) == [("Leber", "liver", "terminology")]
+    assert len(matching.only_reference) == 7
+
+
+def test_sides_are_different_structures():
+    kidneys = [known_structure(name, i, i) for i, name in enumerate(("right kidney", "left kidney"), start=1)]
+    assert names(match_structures(kidneys, ABDOMEN8)) == [
+        ("left kidney", "left kidney", "terminology"),
+        ("right kidney", "right kidney", "terminology"),
+    ]
+
+
+def test_names_whatever_their_spelling():
+    prediction = [plain("Kidney_Left", 1), plain("LV", 2), plain("my femur", 3)]
+    reference = [plain("left kidney", 8), plain("Left_Ventricle", 9), plain("My_Femur", 10)]
+    assert names(match_structures(prediction, reference)) == [
+        ("Kidney_Left", "left kidney", "name"),
+        ("LV", "Left_Ventricle", "name"),
+        ("my femur", "My_Femur", "name"),
+    ]
+
+
+def test_values_last_and_said_so():
+    matching = match_structures(HEART, [plain("label 420", 1, 420), plain("label 9", 2, 9)])
+    assert names(matching) == [("left atrium", "label 420", "label value")]
+    assert "by label value only" in matching.pairs[0].note
+    assert [structure.name for structure in matching.only_reference] == ["label 9"]
+    assert len(matching.only_prediction) == 6
+
+
+def test_two_known_structures_are_never_paired_by_value():
+    matching = match_structures([known_structure("liver", 1, 1)], [known_structure("spleen", 1, 1)])
+    assert not matching.pairs
+    assert (matching.only_prediction[0].name, matching.only_reference[0].name) == ("liver", "spleen")
+
+
+def test_what_is_there_twice_goes_by_name():
+    lesion = known_structure("liver", 1, 1).terminology
+    twice = [Structure(name, i, (i,), (0, 0, 0), lesion) for i, name in enumerate(("lesion a", "lesion b"), start=1)]
+    again = [
+        Structure(name, i, (i + 4,), (0, 0, 0), lesion) for i, name in enumerate(("lesion b", "lesion a"), start=1)
+    ]
+    assert names(match_structures(twice, again)) == [("lesion b", "lesion b", "name"), ("lesion a", "lesion a", "name")]
+
+
+def test_by_hand_wins():
+    matching = match_structures(ABDOMEN8, ABDOMEN8, {"liver": "spleen", "aorta": None})
+    assert ("liver", "spleen", "by hand") in names(matching)
+    assert "aorta" in [structure.name for structure in matching.only_prediction]
+    assert {structure.name for structure in matching.only_reference} == {"aorta", "liver"}
+    with pytest.raises(InputError, match="no structure “lung”"):
+        match_structures(ABDOMEN8, ABDOMEN8, {"lung": "liver"})
+
+
+def test_numbered_segments_are_not_names():
+    matching = match_structures([plain("Segment_1", 1, 3)], [plain("label 1", 1, 1), plain("label 3", 2, 3)])
+    assert names(matching) == [("Segment_1", "label 3", "label value")]
