@@ -26,7 +26,7 @@ def missing() -> list[str]:
 
 
 def main() -> int:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file runs before anything is known of the machine
         print(
             f"Python {platform.python_version()} is too old: 3.11 or newer is needed (make PYTHON=python3.11 ...)",
             file=sys.stderr,

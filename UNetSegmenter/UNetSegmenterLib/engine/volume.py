@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .errors import InputError
+from .nifti import is_whole
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -148,12 +150,13 @@ def read_image(path: Path | str) -> tuple[np.ndarray, Geometry]:
     size = _three_dimensions(path, reader)
     if reader.GetDimension() > 3:
         reader.SetExtractSize([*size, *[0] * (reader.GetDimension() - 3)])
+    damaged = f"{path} is cut off or damaged: its header reads but not all of its voxels; copy or export it again."
+    if Path(path).name.endswith((".nii", ".nii.gz")) and not is_whole(Path(path)):
+        raise InputError(damaged)
     try:
         image = reader.Execute()
     except RuntimeError as error:
-        raise InputError(
-            f"{path} is damaged: its header reads but its voxels do not; copy or export it again."
-        ) from error
+        raise InputError(damaged) from error
     return sitk.GetArrayFromImage(image), Geometry.from_sitk(image)
 
 
@@ -306,7 +309,7 @@ def write_image(
     write_whole(path, lambda partial: sitk.WriteImage(image, str(partial), useCompression=True))
 
 
-def write_whole(path: Path | str, write: Any) -> None:
+def write_whole(path: Path | str, write: Callable[[Path], object]) -> None:
     """Call `write(partial_path)` beside `path`, then rename into place, so that nobody meets half a file.
 
     Raises InputError with the reason if the folder can't be written to or the disk is full.
@@ -322,7 +325,8 @@ def write_whole(path: Path | str, write: Any) -> None:
             f"{path} could not be written ({_reason(error)}); check the folder's rights and free space."
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _reason(error: Exception) -> str:
