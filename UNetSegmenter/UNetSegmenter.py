@@ -1,0 +1,300 @@
+"""Segment CT slice by slice with a trained 2D U-Net and judge whether the result is anatomy.
+
+This file is the face that 3D Slicer sees: module, parameters, widget, logic, self test. What it wires together is in
+`UNetSegmenterLib`, of which nothing is imported before the panel is opened.
+"""
+
+import logging
+import sys
+import time
+from typing import Annotated
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode  # isort: skip
+
+if hasattr(
+    slicer.modules, "UNetSegmenterWidget"
+):  # "Reload" in developer mode reads this file alone: take the Lib along
+    for _name in [name for name in sys.modules if name == "UNetSegmenterLib" or name.startswith("UNetSegmenterLib.")]:
+        del sys.modules[_name]
+
+HOMEPAGE = "https://github.com/UNetSegmenter/SlicerUNetSegmenter"
+
+
+class UNetSegmenter(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("UNetSegmenter")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["The UNetSegmenter developers"]
+        self.parent.helpText = _(
+            "Segments a CT scan slice by slice with a trained 2D U-Net. Choose a checkpoint, choose a scan, press Apply. "
+            'Step by step: <a href="{homepage}/blob/main/docs/tutorial.md">tutorial</a>. Not a medical device.'
+        ).format(homepage=HOMEPAGE)
+        self.parent.acknowledgementText = _(
+            "The network follows O. Ronneberger, P. Fischer and T. Brox, U-Net: Convolutional Networks for Biomedical Image "
+            "Segmentation, MICCAI 2015."
+        )
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData():
+    """Put the sample scan and its reference into Slicer's Sample Data module; downloaded only when somebody asks."""
+    try:
+        import SampleData
+    except ImportError:
+        return
+    from UNetSegmenterLib.panel.sample_data import SAMPLES, load_sample
+
+    category = "UNetSegmenter"
+    logic = SampleData.SampleDataLogic
+    if hasattr(logic, "registerCustomSampleDataCategory"):  # Slicer 5.12 and later
+        logic.registerCustomSampleDataCategory(category, title=_("UNetSegmenter"))
+    for sample in SAMPLES:
+        logic.registerCustomSampleDataSource(
+            category=category,
+            sampleName=sample.name,
+            uris=sample.address,
+            checksums=f"SHA256:{sample.sha256}",
+            fileNames=sample.file_name,
+            nodeNames=sample.name,
+            customDownloader=load_sample,
+        )
+
+
+@parameterNodeWrapper
+class UNetSegmenterParameterNode:
+    """What a person chose; saved with the scene.
+
+    checkpointPath: the checkpoint file; inputVolume: the scan; outputSegmentation: the result to replace, None for a new
+    one; device: where the network runs; showIn3D, keepPartial: the options of section Segment.
+    """
+
+    checkpointPath: str = ""
+    inputVolume: vtkMRMLScalarVolumeNode
+    outputSegmentation: vtkMRMLSegmentationNode
+    device: Annotated[str, Choice(["auto", "cpu", "cuda", "mps"])] = "auto"
+    showIn3D: bool = True
+    keepPartial: bool = True
+
+
+class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Life cycle of the panel; its behaviour is in `UNetSegmenterLib.panel`."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self.panel = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        from UNetSegmenterLib.panel.panel import Panel
+
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/UNetSegmenter.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = UNetSegmenterLogic()
+        self.panel = Panel(self.ui, self.logic.worker)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
+        self.initializeParameterNode()
+
+    def cleanup(self):
+        """The module is unloaded or reloaded: nothing may be left running."""
+        self.setParameterNode(None)
+        self.removeObservers()
+        if self.panel is not None:
+            self.panel.close()
+
+    def enter(self):
+        self.initializeParameterNode()
+        self.panel.look_for_torch()
+
+    def exit(self):
+        """The panel is left; a run goes on."""
+
+    def onSceneStartClose(self, caller=None, event=None):
+        self.setParameterNode(None)
+        self.panel.on_scene_closing()
+
+    def onSceneEndClose(self, caller=None, event=None):
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self):
+        """Follow the scene's parameter node; an empty scan becomes the one on screen."""
+        parameters = self.logic.getParameterNode()
+        if not parameters.inputVolume:
+            parameters.inputVolume = activeVolume()
+        self.setParameterNode(parameters)
+
+    def setParameterNode(self, parameters):
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
+        self._parameterNode = parameters
+        if parameters is not None:
+            self._parameterNodeGuiTag = parameters.connectGui(self.ui)
+            self.addObserver(parameters, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
+        if self.panel is not None:
+            self.panel.set_parameters(parameters)
+
+    def onParametersModified(self, caller=None, event=None):
+        self.panel.on_parameters()
+
+
+def activeVolume():
+    """The scan on screen: the active volume, else the first one of the scene, else None."""
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    active = slicer.mrmlScene.GetNodeByID(selection.GetActiveVolumeID() or "") if selection else None
+    if active is not None and active.GetClassName() == "vtkMRMLScalarVolumeNode":
+        return active
+    return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+
+
+class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
+    """The scripting interface; works without the panel.
+
+    In Slicer's Python console:
+
+        logic = slicer.util.getModuleLogic("UNetSegmenter")
+        segmentation = logic.segment(getNode("CT"), "/models/abdomen.pt")          # waits, Slicer stays alive
+
+        logic.startSegment(getNode("CT"), "/models/abdomen.pt", onEnd=lambda result: print(result.node))   # does not wait
+
+        for row in logic.compare(segmentation, getNode("GroundTruth")).rows:
+            print(row.structure, row.measures and row.measures.dice)
+    """
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        self._worker = None
+
+    @property
+    def worker(self):
+        """The child process that runs the network; it starts with the first request."""
+        if self._worker is None:
+            from UNetSegmenterLib.panel.process import WorkerProcess
+
+            self._worker = WorkerProcess()
+        return self._worker
+
+    def getParameterNode(self):
+        return UNetSegmenterParameterNode(super().getParameterNode())
+
+    def startSegment(
+        self, volumeNode, checkpointPath, segmentationNode=None, device="auto", onProgress=None, onEnd=None, **options
+    ):
+        """Begin to segment and return the job at once; `job.cancel()` ends it.
+
+        :param volumeNode: the CT scan (vtkMRMLScalarVolumeNode).
+        :param checkpointPath: the checkpoint file (.pt).
+        :param segmentationNode: segmentation to replace; None makes a new one.
+        :param device: "auto", "cpu", "cuda" or "mps".
+        :param onProgress: called with a Progress (done, total, seconds) once a batch.
+        :param onEnd: called once with a Result (node, outcome, notes).
+        :param options: `surfaces` and `keep_partial`, both True.
+        :raises InputError: (a ValueError) if there is no scan to segment.
+        """
+        from UNetSegmenterLib.panel.segmenter import Choices, SegmentationJob
+
+        choices = Choices(str(checkpointPath), device, segmentationNode, **options)
+        nothing = lambda *args: None  # noqa: E731
+        job = SegmentationJob(self.worker, volumeNode, choices, onProgress or nothing, onEnd or nothing)
+        job.start()
+        return job
+
+    def segment(self, volumeNode, checkpointPath, segmentationNode=None, device="auto", **options):
+        """Segment a scan and wait for the segmentation node; Slicer stays alive meanwhile.
+
+        Parameters as in `startSegment`. :raises InputError: (a ValueError) with the reason, for a checkpoint or scan that
+        cannot be used. :raises RuntimeError: if the worker dies.
+        """
+        from UNetSegmenterLib.engine.errors import InputError
+
+        results = []
+        job = self.startSegment(volumeNode, checkpointPath, segmentationNode, device, onEnd=results.append, **options)
+        while not results:
+            if job.is_abandoned:
+                raise RuntimeError("The scene was closed before the segmentation was done.")
+            slicer.app.processEvents()
+            time.sleep(0.005)
+        failure = results[0].failure
+        if failure is None:
+            return results[0].node
+        logging.error("UNetSegmenter: %s\n%s", failure.message, failure.details)
+        raise InputError(failure.message) if failure.kind == "input" else RuntimeError(failure.message)
+
+    def compare(self, predictionNode, referenceNode, volumeNode=None):
+        """Measures of all structures of a prediction against a reference (segmentation or label map node)."""
+        from UNetSegmenterLib.engine.comparison import compare
+        from UNetSegmenterLib.scene.reading import segmentation_from_node
+
+        return compare(
+            segmentation_from_node(predictionNode, volumeNode),
+            segmentation_from_node(referenceNode, volumeNode),
+            case=volumeNode.GetName() if volumeNode else "",
+        )
+
+    def close(self):
+        """End the worker; the next request starts another one."""
+        if self._worker is not None:
+            self._worker.close()
+
+
+class UNetSegmenterTest(ScriptedLoadableModuleTest):
+    """Self test: a scan of noise, a network that has learnt nothing, the whole way from volume to segmentation."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        self.setUp()
+        self.test_segment()
+        self.setUp()
+        self.test_refusal()
+
+    def test_segment(self):
+        """Geometry, names and provenance come through, whatever the labels are."""
+        from UNetSegmenterLib.panel.dependencies import torch_is_installed
+
+        if not torch_is_installed():
+            self.delayDisplay("PyTorch is not installed: skipped")
+            return
+        from UNetSegmenterLib.panel.self_test import noise_volume, tiny_checkpoint
+
+        logic = UNetSegmenterLogic()
+        with tiny_checkpoint() as path:
+            volumeNode = noise_volume()
+            segmentationNode = logic.segment(volumeNode, path, device="cpu")
+        logic.close()
+        self.assertEqual(segmentationNode.GetSegmentation().GetNumberOfSegments(), 2)
+        self.assertEqual(segmentationNode.GetTransformNodeID(), volumeNode.GetTransformNodeID())
+        self.assertTrue(segmentationNode.GetAttribute("UNetSegmenter.CheckpointSHA256"))
+        self.delayDisplay("Segmented")
+
+    def test_refusal(self):
+        """Without a scan there is one clear sentence."""
+        with self.assertRaisesRegex(ValueError, "no scan"):
+            UNetSegmenterLogic().segment(None, "/nowhere.pt")
+        self.delayDisplay("Refused")

@@ -1,0 +1,314 @@
+"""The child process that runs the network for Slicer, so that Slicer never does.
+
+`python -m UNetSegmenterLib.engine.worker` reads one JSON object a line from stdin and answers with one JSON object a line
+on stdout. Every request carries an `id` and a `do`; every answer repeats the `id` and has a `type`:
+
+    {"id": 1, "do": "hello"}                                       -> result: version, python, pid, torch (is it installed?)
+    {"id": 2, "do": "describe", "checkpoint": path}                -> result: card, sha256, size_bytes, devices, torch
+    {"id": 3, "do": "warm_up", "checkpoint": path, "device": "auto"}  -> result: device, seconds
+    {"id": 4, "do": "segment", "checkpoint": path, "device": "auto", "name": "CT",
+     "image": {"path", "dtype"}, "geometry": {...}, "labels": path}
+        -> progress: done, total (once a batch) ... -> result: complete, slices_done, slices, seconds, device, warm
+    {"id": 5, "do": "cancel", "request": 4}                        the run ends within its batch and answers with its result
+    {"id": 6, "do": "quit"}
+
+An answer of type "error" has `kind` ("input": what the person gave, "missing": a package, "internal": anything else) and
+`message`, one sentence. Arrays travel as raw C-ordered files in a private folder: `image` is only read, `labels` (uint8,
+slices x rows x columns, made by the asking side, zero) is filled batch by batch, so finished slices outlive even a kill.
+
+The process ends by itself at end of file on stdin, when the process named by --parent is gone, and after --idle-minutes
+without a request. Only what is meant for the other side reaches it: at start the stdout of everything else becomes stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import queue
+import shutil
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from .. import __version__
+from .errors import InputError
+from .volume import Geometry, Volume
+
+if TYPE_CHECKING:
+    from .checkpoint import Checkpoint
+    from .prediction import Predictor
+
+IDLE_MINUTES = 10.0
+WATCH_SECONDS = 1.0
+TORCH_MISSING = "PyTorch, which runs the network, is not installed; install it with the button in the panel."
+
+
+class CancelledError(Exception):
+    """The request was cancelled before it began."""
+
+
+class Replies:
+    """Writes answers, one whole line each, to the stdout this process was started with."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+
+    def send(self, request_id: Any, type_: str, /, **fields: Any) -> None:
+        line = json.dumps({"id": request_id, "type": type_, **fields}) + "\n"
+        rest = line.encode("ascii")
+        with self._lock:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+
+
+def claim_stdout() -> int:
+    """A private duplicate of stdout; from now on whatever prints to stdout, in Python or in C, reaches stderr."""
+    sys.stdout.flush()
+    private = os.dup(1)
+    os.dup2(2, 1)
+    return private
+
+
+class Worker:
+    """Answers requests one after the other; keeps the last checkpoint and the last predictor loaded."""
+
+    def __init__(self, replies: Replies, folder: Path | None = None) -> None:
+        self.replies = replies
+        self.folder = folder
+        self.busy_since = time.monotonic()
+        self.idle = True
+        self._requests: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._cancelled: set[Any] = set()
+        self._checkpoint: tuple[tuple[Any, ...], Checkpoint] | None = None
+        self._predictor: tuple[tuple[Any, ...], Predictor] | None = None
+
+    def listen(self, stream: BinaryIO) -> None:
+        """Read requests until the other side is gone, then end the process, whatever it is doing."""
+        for line in stream:
+            if line.strip():
+                self._receive(line)
+        self.end()
+
+    def _receive(self, line: bytes) -> None:
+        try:
+            request = json.loads(line)
+            request["do"]
+        except (ValueError, TypeError, KeyError):
+            self.replies.send(None, "error", kind="internal", message=f"This line is no request: {line[:80]!r}.")
+            return
+        if request["do"] == "cancel":
+            self._cancelled.add(request.get("request"))
+            return
+        self._requests.put(None if request["do"] == "quit" else request)
+
+    def end(self) -> None:
+        """Leave at once and leave nothing behind; torch's threads are not waited for."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        os._exit(0)
+
+    def watch(self, parent: int | None, idle_minutes: float) -> None:
+        """End the process when its parent is gone or nothing was asked for long."""
+        while True:
+            time.sleep(WATCH_SECONDS)
+            if parent is not None and not is_alive(parent):
+                self.end()
+            if self.idle and time.monotonic() - self.busy_since > 60 * idle_minutes:
+                os._exit(0)  # the other side lives and cleans up its own folder
+
+    def run(self) -> None:
+        """Answer requests until "quit"."""
+        while (request := self._requests.get()) is not None:
+            self.idle = False
+            self._answer(request)
+            self._cancelled.discard(request.get("id"))
+            self.busy_since, self.idle = time.monotonic(), True
+
+    def _answer(self, request: dict[str, Any]) -> None:
+        answers = {"hello": self.hello, "describe": self.describe, "warm_up": self.warm_up, "segment": self.segment}
+        try:
+            if request["do"] not in answers:
+                raise InputError(f'"{request["do"]}" is no request; {", ".join(answers)}, cancel and quit are known.')
+            self.replies.send(request.get("id"), "result", **answers[request["do"]](request))
+        except CancelledError:
+            self.replies.send(request.get("id"), "result", complete=False, slices_done=0)
+        except Exception as error:
+            kind, message = explain(error)
+            if kind != "input":
+                traceback.print_exc()
+            self.replies.send(request.get("id"), "error", kind=kind, message=message)
+
+    def hello(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What answers here; does not import torch."""
+        return {
+            "version": __version__,
+            "python": sys.version.split()[0],
+            "pid": os.getpid(),
+            "torch": importlib.util.find_spec("torch") is not None,
+        }
+
+    def describe(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The card of a checkpoint after all checks, and on which devices it can run."""
+        checkpoint = self._load(request["checkpoint"])
+        import torch
+
+        return {
+            "card": json.loads(checkpoint.card.to_json()),
+            "sha256": checkpoint.sha256,
+            "size_bytes": checkpoint.path.stat().st_size,
+            "devices": available_devices(),
+            "torch": torch.__version__,
+        }
+
+    def warm_up(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Make a checkpoint ready on a device, so that the run that follows starts at once."""
+        started = time.perf_counter()
+        predictor, _ = self._predictor_for(request)
+        return {"device": predictor.device_name, "seconds": time.perf_counter() - started}
+
+    def segment(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Fill the labels file; cancelled within one batch."""
+        request_id = request.get("id")
+        if request_id in self._cancelled:
+            raise CancelledError
+        predictor, warm = self._predictor_for(request)
+        geometry = geometry_from_json(request["geometry"])
+        image = np.memmap(request["image"]["path"], dtype=request["image"]["dtype"], mode="r", shape=geometry.shape)
+        labels = np.memmap(request["labels"], dtype=np.uint8, mode="r+", shape=geometry.shape)
+        prediction = predictor.predict(
+            Volume(image, geometry, request.get("name", "")),
+            progress=lambda done, total: self.replies.send(request_id, "progress", done=done, total=total),
+            cancelled=lambda: request_id in self._cancelled,
+            labels=labels,
+        )
+        labels.flush()
+        return {
+            "complete": prediction.complete,
+            "slices_done": prediction.slices_done,
+            "slices": prediction.slices,
+            "seconds": prediction.seconds,
+            "device": prediction.device,
+            "warm": warm,
+        }
+
+    def _load(self, path: str) -> Checkpoint:
+        from .checkpoint import load_checkpoint
+
+        key = file_key(path)
+        if self._checkpoint is None or self._checkpoint[0] != key:
+            self._predictor = None
+            self._checkpoint = (key, load_checkpoint(path))
+        return self._checkpoint[1]
+
+    def _predictor_for(self, request: dict[str, Any]) -> tuple[Predictor, bool]:
+        from .prediction import Predictor
+
+        checkpoint = self._load(request["checkpoint"])
+        key = (*file_key(request["checkpoint"]), request.get("device", "auto"))
+        warm = self._predictor is not None and self._predictor[0] == key
+        if not warm:
+            self._predictor = (key, Predictor(checkpoint, device=request.get("device", "auto")))
+        assert self._predictor is not None
+        return self._predictor[1], warm
+
+
+def file_key(path: str) -> tuple[Any, ...]:
+    """What tells whether a checkpoint file is still the one that was loaded."""
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputError(
+            f"{path} cannot be read ({reason.lower()}); choose a checkpoint file that is there."
+        ) from error
+    return (path, status.st_mtime_ns, status.st_size)
+
+
+def explain(error: Exception) -> tuple[str, str]:
+    """Kind and one sentence for an exception."""
+    if isinstance(error, InputError):
+        return "input", str(error)
+    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        return "missing", TORCH_MISSING
+    if isinstance(error, MemoryError):
+        return "internal", "The computer's memory is full; close other programs or choose a smaller scan."
+    text = str(error).strip().splitlines()
+    return (
+        "internal",
+        f"The network stopped with an error ({type(error).__name__}: {text[0] if text else 'no message'}).",
+    )
+
+
+def available_devices() -> list[dict[str, str]]:
+    """Devices the network can run on, the fastest first, each with the name people know it by."""
+    import torch
+
+    devices = [{"device": "cpu", "name": f"CPU, {torch.get_num_threads()} threads"}]
+    if torch.backends.mps.is_available():
+        devices.insert(0, {"device": "mps", "name": "Apple GPU"})
+    if torch.cuda.is_available():
+        devices.insert(0, {"device": "cuda", "name": torch.cuda.get_device_name(0)})
+    return devices
+
+
+def geometry_to_json(geometry: Geometry) -> dict[str, Any]:
+    """A geometry as the protocol carries it."""
+    return {
+        "shape": list(geometry.shape),
+        "spacing_mm": list(geometry.spacing_mm),
+        "origin_lps": list(geometry.origin_lps),
+        "direction": [list(row) for row in geometry.direction],
+    }
+
+
+def geometry_from_json(plain: dict[str, Any]) -> Geometry:
+    """The geometry that `geometry_to_json` wrote."""
+    return Geometry(
+        tuple(plain["shape"]),
+        tuple(plain["spacing_mm"]),
+        tuple(plain["origin_lps"]),
+        tuple(tuple(row) for row in plain["direction"]),  # type: ignore[arg-type]
+    )
+
+
+def is_alive(process_id: int) -> bool:
+    """Whether a process exists. On Windows True: there, the end of the parent closes stdin without fail."""
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Answer requests until there is nobody to answer."""
+    parser = argparse.ArgumentParser(prog="UNetSegmenterLib.engine.worker", description=__doc__.splitlines()[0])
+    parser.add_argument("--parent", type=int, help="process id whose end is also the end of this process")
+    parser.add_argument("--folder", type=Path, help="private folder, removed when the other side is gone")
+    parser.add_argument("--idle-minutes", type=float, default=IDLE_MINUTES)
+    options = parser.parse_args(arguments)
+    worker = Worker(Replies(claim_stdout()), options.folder)
+    threading.Thread(target=worker.listen, args=(sys.stdin.buffer,), daemon=True).start()
+    threading.Thread(target=worker.watch, args=(options.parent, options.idle_minutes), daemon=True).start()
+    try:
+        worker.run()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

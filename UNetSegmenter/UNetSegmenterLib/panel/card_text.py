@@ -1,0 +1,77 @@
+"""The card of a checkpoint in words and colours, as the rich text of one label."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from typing import Any
+
+from ..engine.card import Card
+
+
+def card_html(card: Card, sha256: str, size_bytes: int) -> str:
+    """Title, what is segmented (swatch, name, validation Dice with n), what it was trained on, what it wants to be fed."""
+    parts = [f"<b>{escape(card.title)}</b>"]
+    if card.description:
+        parts.append(escape(card.description))
+    parts.append(_structures(card))
+    facts = [*_training(card), *_input(card), ("File", f"{size_bytes / 1e6:.1f} MB, SHA-256 {sha256[:12]}…")]
+    rows = "".join(
+        f'<tr><td style="padding-right:10px">{escape(name)}</td><td>{escape(text)}</td></tr>' for name, text in facts
+    )
+    parts.append(f"<table cellspacing='0' cellpadding='1'>{rows}</table>")
+    return "<br>".join(parts[:-2]) + parts[-2] + parts[-1]
+
+
+def _structures(card: Card) -> str:
+    rows = []
+    for structure in sorted(card.structures, key=lambda structure: structure.index):
+        red, green, blue = structure.color
+        swatch = f'<span style="color:#{red:02x}{green:02x}{blue:02x}">&#9632;</span>'
+        dice = dice_text(card.validation.get(structure.name))
+        rows.append(
+            f'<tr><td>{swatch} {escape(structure.name)}</td><td style="padding-left:14px">{escape(dice)}</td></tr>'
+        )
+    heading = (
+        "" if not card.validation else "<tr><td></td><td style='padding-left:14px'><i>validation Dice</i></td></tr>"
+    )
+    return f"<table cellspacing='0' cellpadding='1'>{heading}{''.join(rows)}</table>"
+
+
+def dice_text(validation: Any) -> str:
+    """ "0.91 ± 0.03 (n = 4)" of one structure's validation entry; empty where none was recorded."""
+    dice = validation.get("dice") if isinstance(validation, dict) else None
+    if not isinstance(dice, dict) or not _is_number(dice.get("mean")):
+        return ""
+    spread = f" ± {dice['sd']:.2f}" if _is_number(dice.get("sd")) else ""
+    n = f" (n = {dice['n']})" if dice.get("n") is not None else ""
+    return f"{dice['mean']:.2f}{spread}{n}"
+
+
+def _training(card: Card) -> list[tuple[str, str]]:
+    training = card.training
+    facts = []
+    cases = training.get("cases")
+    count = len(cases) if isinstance(cases, list) else cases
+    data = " ".join(filter(None, [str(training.get("data_set") or ""), f"({count} scans)" if count else ""]))
+    if data:
+        facts.append(("Trained on", data))
+    if training.get("date"):
+        facts.append(("Date", str(training["date"])))
+    if card.data_licence:
+        facts.append(("Data licence", card.data_licence))
+    return facts
+
+
+def _input(card: Card) -> list[tuple[str, str]]:
+    preprocessing, network = card.preprocessing, card.network
+    low, high = preprocessing.window_hu
+    neighbours = "" if network.input_slices == 1 else f", {network.input_slices} neighbouring slices"
+    return [
+        ("Reads", f"{preprocessing.spacing_mm:g} mm pixels, {low:g} to {high:g} HU{neighbours}"),
+        ("Network", f"2D U-Net, width {network.base_width}, depth {network.depth}"),
+    ]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)

@@ -1,0 +1,185 @@
+"""Section Model: choose a checkpoint, read at once by the worker, shown in words and colours or refused with the reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ctk
+import qt
+
+from ..engine.card import Card
+from ..engine.checkpoint import shipped_checkpoints
+from ..engine.errors import InputError
+from ..engine.volume import Note
+from .card_text import card_html
+from .notes import NoteList
+from .process import Failure, WorkerProcess
+
+RECENT_KEY = "UNetSegmenter/RecentCheckpoints"
+RECENT_COUNT = 8
+TYPING_MS = 300
+EMPTY = "Drop a checkpoint (.pt) here, or choose one above."
+
+
+def recent_checkpoints() -> list[str]:
+    """Paths of the checkpoints that were used last, the newest first."""
+    try:
+        paths = json.loads(qt.QSettings().value(RECENT_KEY) or "[]")
+    except (TypeError, ValueError):
+        return []
+    return [path for path in paths if isinstance(path, str)][:RECENT_COUNT]
+
+
+def remember_checkpoint(path: str) -> None:
+    """Put a checkpoint at the top of the recent ones."""
+    paths = [path, *(other for other in recent_checkpoints() if other != path)][:RECENT_COUNT]
+    qt.QSettings().setValue(RECENT_KEY, json.dumps(paths))
+
+
+def as_path(text: str) -> str:
+    """What a person typed, pasted or dropped, as a plain path."""
+    text = text.strip().strip('"')
+    return qt.QUrl(text).toLocalFile() if text.startswith("file:") else text
+
+
+class CardFrame(qt.QFrame):
+    """Shows the card and takes a dropped file."""
+
+    def __init__(self, on_drop: Callable[[str], None]) -> None:
+        qt.QFrame.__init__(self)
+        self._on_drop = on_drop
+        self.setAcceptDrops(True)
+        self.setFrameShape(qt.QFrame.StyledPanel)
+        self.label = qt.QLabel(EMPTY)
+        self.label.setWordWrap(True)
+        self.label.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
+        layout = qt.QVBoxLayout()
+        layout.addWidget(self.label)
+        self.setLayout(layout)
+
+    def dragEnterEvent(self, event: Any) -> None:
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: Any) -> None:
+        urls = event.mimeData().urls()
+        if urls:
+            event.acceptProposedAction()
+            self._on_drop(urls[0].toLocalFile())
+
+
+class ModelSection:
+    """What is chosen: `path`; what is known of it: `card`, `sha256`, `devices`, or why there is none: `refusal`."""
+
+    def __init__(
+        self, ui: Any, worker: WorkerProcess, on_path: Callable[[str], None], on_change: Callable[[], None]
+    ) -> None:
+        self._ui, self._worker, self._on_path, self._on_change = ui, worker, on_path, on_change
+        self.path = ""
+        self.card: Card | None = None
+        self.sha256 = ""
+        self.devices: list[dict[str, str]] = []
+        self.refusal = ""
+        self.is_reading = False
+        self.can_read = True
+        self._request: int | None = None
+        self._notes = NoteList(ui.checkpointNotesFrame)
+        self._frame = CardFrame(self.choose)
+        ui.cardPlaceFrame.layout().addWidget(self._frame)
+        self._set_up_path_edit()
+        self._typing = qt.QTimer()
+        self._typing.setSingleShot(True)
+        self._typing.setInterval(TYPING_MS)
+        self._typing.timeout.connect(self.read)
+        self._list_known()
+        ui.knownCheckpointsComboBox.connect("activated(int)", self._on_known)
+
+    @property
+    def card_label(self) -> Any:
+        return self._frame.label
+
+    def choose(self, path: str) -> None:
+        """Choose a checkpoint as if it had been browsed to."""
+        self._ui.checkpointPathLineEdit.setCurrentPath(path)
+
+    def read(self) -> None:
+        """Have the chosen file read; the answer arrives later."""
+        self._typing.stop()
+        self._drop_request()
+        self._forget_card()
+        if self.path and self.can_read:
+            self.is_reading = True
+            self._frame.label.setText("Reading the checkpoint...")
+            self._request = self._worker.request("describe", self._on_card, self._on_refused, checkpoint=self.path)
+        self._on_change()
+
+    def close(self) -> None:
+        self._typing.stop()
+        self._drop_request()
+
+    def _set_up_path_edit(self) -> None:
+        edit = self._ui.checkpointPathLineEdit
+        edit.filters = ctk.ctkPathLineEdit.Files
+        edit.nameFilters = ["Checkpoints (*.pt)", "All files (*)"]
+        edit.showHistoryButton = False
+        edit.currentPathChanged.connect(self._on_edited)
+
+    def _list_known(self) -> None:
+        box = self._ui.knownCheckpointsComboBox
+        box.clear()
+        box.addItem("Choose...", "")
+        for path in shipped_checkpoints():
+            box.addItem(f"{path.stem} (comes with the extension)", str(path))
+        for text in recent_checkpoints():
+            box.addItem(Path(text).name, text)
+            box.setItemData(box.count - 1, text, qt.Qt.ToolTipRole)
+        box.setEnabled(box.count > 1)
+
+    def _on_known(self, index: int) -> None:
+        path = self._ui.knownCheckpointsComboBox.itemData(index)
+        if path:
+            self.choose(path)
+
+    def _on_edited(self, text: str) -> None:
+        path = as_path(text)
+        if path == self.path:
+            return
+        self.path = path
+        self._forget_card()
+        self._on_path(path)
+        self._on_change()
+        self._typing.start()
+
+    def _forget_card(self) -> None:
+        self.card, self.sha256, self.refusal, self.is_reading = None, "", "", False
+        self._notes.show([])
+        self._frame.label.setText(EMPTY)
+
+    def _drop_request(self) -> None:
+        if self._request is not None:
+            self._worker.forget(self._request)
+            self._request = None
+
+    def _on_card(self, answer: dict[str, Any]) -> None:
+        self._request, self.is_reading = None, False
+        try:
+            self.card = Card.from_json(json.dumps(answer["card"]))
+        except InputError as error:
+            self._on_refused(Failure("input", str(error)))
+            return
+        self.sha256, self.devices = answer["sha256"], answer["devices"]
+        self._frame.label.setText(card_html(self.card, self.sha256, answer["size_bytes"]))
+        self._frame.label.setToolTip(f"SHA-256 {self.sha256}")
+        remember_checkpoint(self.path)
+        self._list_known()
+        self._on_change()
+
+    def _on_refused(self, failure: Failure) -> None:
+        self._request, self.is_reading = None, False
+        self.refusal = failure.message
+        self._frame.label.setText(EMPTY)
+        self._notes.show([Note("error", failure.message)])
+        self._on_change()

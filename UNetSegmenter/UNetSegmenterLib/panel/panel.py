@@ -1,0 +1,163 @@
+"""The panel: its sections wired to each other, to the parameter node and to the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import slicer
+
+from ..engine.volume import Note
+from .dependencies import Installer, torch_is_installed
+from .model_section import ModelSection
+from .notes import NoteList
+from .process import WorkerProcess
+from .scan_section import ScanSection
+from .segment_section import SegmentSection
+from .segmenter import Choices, SegmentationJob
+
+TORCH_MISSING = "PyTorch, which runs the network, is not installed in this Slicer yet."
+
+
+def ask_with_dialog(question: str) -> bool:
+    """The one place where the panel opens a dialog; tests put their own answer in."""
+    return bool(slicer.util.confirmOkCancelDisplay(question, windowTitle="UNetSegmenter"))
+
+
+def open_segment_editor(segmentation_node: Any, volume_node: Any) -> None:
+    """Show the Segment Editor with a segmentation and its scan."""
+    slicer.util.selectModule("SegmentEditor")
+    editor = slicer.util.getModuleWidget("SegmentEditor").editor
+    editor.setSegmentationNode(segmentation_node)
+    if volume_node is not None:
+        editor.setSourceVolumeNode(volume_node)
+
+
+class Panel:
+    """Lives as long as the module's widget; `set_parameters` gives it the parameter node of the scene."""
+
+    def __init__(
+        self,
+        ui: Any,
+        worker: WorkerProcess,
+        ask: Callable[[str], bool] = ask_with_dialog,
+        open_editor: Callable[[Any, Any], None] = open_segment_editor,
+    ) -> None:
+        self.ui, self.worker, self.ask = ui, worker, ask
+        self._parameters: Any = None
+        self._installer = Installer(self._ask, self._on_install_line, self._on_install_end)
+        self._dependency_notes = NoteList(ui.dependencyNotesFrame)
+        self.segment: SegmentSection | None = None
+        self.model = ModelSection(ui, worker, self._on_path, self._on_model)
+        self.scan = ScanSection(ui, self.update)
+        self.segment = SegmentSection(ui, self._start_job, self._ask, self._choices, self.blocker, open_editor)
+        ui.installButton.connect("clicked(bool)", self._on_install)
+        ui.installLog.setVisible(False)
+        self.look_for_torch()
+
+    def set_parameters(self, parameters: Any) -> None:
+        """Take another scene's choices, or None while there is no scene."""
+        self._parameters = parameters
+        self.on_parameters()
+
+    def on_parameters(self) -> None:
+        """The parameter node changed: follow it."""
+        parameters = self._parameters
+        self.scan.set_node(parameters.inputVolume if parameters is not None else None)
+        if parameters is not None and parameters.checkpointPath != self.model.path:
+            self.model.choose(parameters.checkpointPath)
+        self.update()
+
+    def blocker(self) -> str:
+        """Why Apply cannot be pressed, in one sentence; empty if it can."""
+        model = self.model
+        if not model.can_read:
+            return TORCH_MISSING
+        if not model.path:
+            return "Choose a checkpoint first: it holds the trained network."
+        if model.is_reading:
+            return "The checkpoint is still being read."
+        if model.card is None:
+            return model.refusal or "The checkpoint is still being read."
+        if self.scan.node is None:
+            return "Load a CT scan and choose it as the volume."
+        return self.scan.error
+
+    def update(self) -> None:
+        if self.segment is not None:
+            self.segment.update()
+
+    def look_for_torch(self) -> None:
+        """Show or hide the offer to install PyTorch, and go on where the person was."""
+        found = torch_is_installed()
+        self.ui.dependencyFrame.setVisible(not found)
+        if not found:
+            self._dependency_notes.show([Note("warning", TORCH_MISSING)])
+        if found and not self.model.can_read:
+            self.model.can_read = True
+            self.model.read()
+        self.model.can_read = found
+        self.update()
+
+    def close(self) -> None:
+        """End everything that would outlive the panel."""
+        if self.segment is not None:
+            self.segment.abandon()
+        self.model.close()
+        self.scan.close()
+        self.worker.close()
+
+    def on_scene_closing(self) -> None:
+        if self.segment is not None:
+            self.segment.abandon()
+        self.set_parameters(None)
+        self.worker.close()
+
+    def _ask(self, question: str) -> bool:
+        return self.ask(question)
+
+    def _start_job(self, volume_node: Any, choices: Choices, on_progress: Any, on_end: Any) -> SegmentationJob:
+        job = SegmentationJob(self.worker, volume_node, choices, on_progress, on_end)
+        job.start()
+        return job
+
+    def _choices(self) -> tuple[Any, Choices]:
+        parameters = self._parameters
+        choices = Choices(
+            checkpoint=self.model.path,
+            device=parameters.device,
+            segmentation_node=parameters.outputSegmentation,
+            surfaces=parameters.showIn3D,
+            keep_partial=parameters.keepPartial,
+        )
+        return parameters.inputVolume, choices
+
+    def _on_path(self, path: str) -> None:
+        if self._parameters is not None and self._parameters.checkpointPath != path:
+            self._parameters.checkpointPath = path
+
+    def _on_model(self) -> None:
+        if self.segment is None:
+            return
+        self.scan.set_card(self.model.card)
+        names = ", ".join(device["name"] for device in self.model.devices)
+        tip = 'Where the network runs; "auto" takes the fastest.'
+        self.ui.deviceComboBox.setToolTip(f"{tip} Found here: {names}." if names else tip)
+        self.update()
+
+    def _on_install(self, checked: bool = False) -> None:
+        self.ui.installButton.setEnabled(False)
+        if not self._installer.install():
+            self.ui.installButton.setEnabled(True)
+
+    def _on_install_line(self, line: str) -> None:
+        self.ui.installLog.setVisible(True)
+        self.ui.installLog.appendPlainText(line.rstrip())
+
+    def _on_install_end(self, regret: str) -> None:
+        self.ui.installButton.setEnabled(True)
+        if regret:
+            self._dependency_notes.show([Note("error", regret)])
+            self.update()
+        else:
+            self.look_for_torch()

@@ -1,0 +1,164 @@
+"""Section Segment: Apply that turns into Cancel, progress, and what became of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..engine.errors import InputError
+from ..engine.volume import Note
+from .notes import NoteList
+from .process import Failure
+from .run import Progress
+from .segmenter import Choices, Result, SegmentationJob, is_own_result
+from .states import State, StateMachine
+
+StartJob = Callable[[Any, Choices, Callable[[Progress], None], Callable[[Result], None]], SegmentationJob]
+
+
+class SegmentSection:
+    """Runs one job at a time. `start_job` makes one, `ask` puts a yes-or-no question, `blocker` says why Apply must wait."""
+
+    def __init__(
+        self,
+        ui: Any,
+        start_job: StartJob,
+        ask: Callable[[str], bool],
+        choices: Callable[[], tuple[Any, Choices]],
+        blocker: Callable[[], str],
+        open_editor: Callable[[Any, Any], None],
+    ) -> None:
+        self._ui, self._start_job, self._ask = ui, start_job, ask
+        self._choices, self._blocker, self._open_editor = choices, blocker, open_editor
+        self._notes = NoteList(ui.runNotesFrame)
+        self._job: SegmentationJob | None = None
+        self.result: Result | None = None
+        self._volume_node: Any = None
+        self._details = ""
+        self.machine = StateMachine(self._on_state)
+        ui.applyButton.connect("clicked(bool)", self._on_button)
+        ui.detailsButton.connect("toggled(bool)", self._on_details)
+        ui.editButton.connect("clicked(bool)", self._on_edit)
+        self._on_state(State.IDLE)
+
+    @property
+    def state(self) -> State:
+        return self.machine.state
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return self._notes.notes
+
+    def update(self) -> None:
+        """Enable or disable Apply, and say why in its tooltip."""
+        button = self._ui.applyButton
+        if self.state is State.CANCELLING:
+            button.setEnabled(False)
+            button.setToolTip("Waiting for the network to stop.")
+        elif self.state.is_busy:
+            button.setEnabled(True)
+            button.setToolTip("Stop the run; the slices that are finished can be kept.")
+        else:
+            reason = self._blocker()
+            button.setEnabled(not reason)
+            button.setToolTip(reason or "Segment the scan slice by slice with the chosen model.")
+
+    def apply(self) -> None:
+        """Start a run with what is chosen; asks before a segmentation that is not a result of ours is replaced."""
+        volume_node, choices = self._choices()
+        target = choices.segmentation_node
+        if target is not None and target.GetSegmentation().GetNumberOfSegments() and not is_own_result(target):
+            question = (
+                f'"{target.GetName()}" was not made by UNetSegmenter: it may be a ground truth or somebody\'s work. '
+                "Replace everything in it by the result?"
+            )
+            if not self._ask(question):
+                self._notes.show(
+                    [Note("info", f'"{target.GetName()}" was left as it is; choose "New segmentation" as the result.')]
+                )
+                return
+        self.result, self._volume_node = None, volume_node
+        self.machine.to(State.STARTING)
+        try:
+            self._job = self._start_job(volume_node, choices, self._on_progress, self._on_end)
+        except InputError as error:
+            self._show_failure(Failure("input", str(error)))
+
+    def cancel(self) -> None:
+        if self._job is not None and self.state in (State.STARTING, State.RUNNING):
+            self.machine.to(State.CANCELLING)
+            self._job.cancel()
+
+    def abandon(self) -> None:
+        """The scene is closing, or the panel: stop and forget."""
+        job, self._job = self._job, None
+        if job is not None:
+            job.abandon()
+        self.result = self._volume_node = None
+        self.machine.to(State.IDLE)
+        self._on_state(State.IDLE)
+
+    def _on_button(self, checked: bool = False) -> None:
+        self.cancel() if self.state.is_busy else self.apply()
+
+    def _on_progress(self, progress: Progress) -> None:
+        if self.state is State.STARTING:
+            self.machine.to(State.RUNNING)
+        self._ui.progressBar.setRange(0, progress.total)
+        self._ui.progressBar.setValue(progress.done)
+        self._ui.progressLabel.setText(progress.text())
+
+    def _on_end(self, result: Result) -> None:
+        self._job, self.result = None, result
+        self._details = result.failure.details if result.failure else ""
+        self._notes.show(result.notes)
+        if result.failure is not None:
+            self.machine.to(State.CRASHED)
+        elif result.outcome.cancelled:
+            if self.state is not State.CANCELLING:
+                self.machine.to(State.CANCELLING)
+            self.machine.to(State.CANCELLED)
+        else:
+            self.machine.to(State.DONE)
+
+    def _show_failure(self, failure: Failure) -> None:
+        self._details = failure.details
+        self._notes.show([Note("error", failure.message)])
+        self.machine.to(State.CRASHED)
+
+    def _on_state(self, state: State) -> None:
+        ui = self._ui
+        ui.applyButton.setText("Cancel" if state.is_busy else "Apply")
+        ui.progressBar.setVisible(state.is_busy)
+        ui.progressLabel.setVisible(state.is_busy)
+        if state is State.STARTING:
+            ui.progressBar.setRange(0, 0)
+            ui.progressLabel.setText("Handing the scan to the network...")
+            self._details = ""
+        if state is State.CANCELLING:
+            ui.progressLabel.setText("Cancelling...")
+        if state.is_busy or state is State.IDLE:
+            self._notes.show([])
+        has_node = self.result is not None and self.result.node is not None and not state.is_busy
+        ui.editButton.setVisible(has_node)
+        ui.detailsButton.setVisible(bool(self._details) and state is State.CRASHED)
+        if ui.detailsButton.isChecked() and state is not State.CRASHED:
+            ui.detailsButton.setChecked(False)
+        self._on_details(ui.detailsButton.isChecked())
+        for widget in (
+            ui.inputSelector,
+            ui.outputSelector,
+            ui.deviceComboBox,
+            ui.checkpointPathLineEdit,
+            ui.knownCheckpointsComboBox,
+        ):
+            widget.setEnabled(not state.is_busy)
+        self.update()
+
+    def _on_details(self, shown: bool) -> None:
+        self._ui.detailsText.setPlainText(self._details)
+        self._ui.detailsText.setVisible(bool(shown and self._details))
+
+    def _on_edit(self, checked: bool = False) -> None:
+        if self.result is not None and self.result.node is not None:
+            self._open_editor(self.result.node, self._volume_node)
