@@ -24,11 +24,11 @@ class Augmentation:
     """
 
     rotation_degrees: float = 15.0
-    scale: float = 1.3
+    scale: float = 1.4
     shift: float = 0.1
-    contrast: float = 0.15
-    brightness: float = 0.1
-    gamma: float = 1.4
+    contrast: float = 0.25
+    brightness: float = 0.15
+    gamma: float = 1.5
     noise: float = 0.12
     blur: float = 1.0
     share: float = 0.3

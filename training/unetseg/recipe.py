@@ -32,9 +32,9 @@ class Recipe:
         seed: of the weights, the batches and the augmentation.
     """
 
-    steps: int = 4000
-    batch_size: int = 16
-    patch: tuple[int, int] = (160, 224)
+    steps: int = 7000
+    batch_size: int = 8
+    patch: tuple[int, int] = (128, 176)
     input_slices: int = 3
     base_width: int = 16
     depth: int = 4
@@ -44,7 +44,7 @@ class Recipe:
     warmup_share: float = 0.05
     gradient_norm: float = 12.0
     ema: float = 0.998
-    foreground_share: float = 0.33
+    foreground_share: float = 0.67
     neighbour_jitter: float = 0.25
     augmentation: Augmentation = field(default_factory=Augmentation)
     train_split: str = "train"
