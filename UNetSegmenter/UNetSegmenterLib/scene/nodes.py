@@ -22,7 +22,7 @@ from ..engine.volume import Geometry, Volume, as_hu
 
 ATTRIBUTE_PREFIX = "UNetSegmenter."
 SOURCE_VALUES_TAG = "UNetSegmenter.SourceValues"
-DEFAULT_SMOOTHING = 0.5
+DEFAULT_SMOOTHING = 0.7  # takes the steps of 2 to 5 mm slices off a surface; Slicer's own default is 0.5
 BINARY_LABELMAP = "Binary labelmap"
 CLOSED_SURFACE = "Closed surface"
 _SCALARS = {np.dtype(np.uint8): vtk.VTK_UNSIGNED_CHAR, np.dtype(np.int16): vtk.VTK_SHORT}
