@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Callable
@@ -51,14 +52,22 @@ class Predictor:
     """A checkpoint made ready on a device: batch normalisation folded, channels last, in the precision that is fastest.
 
     device: "auto" (cuda, mps, cpu in that order), "cpu", "cuda", "cuda:1", "mps"; InputError is raised if it is not there.
+    dtype: the precision, if it is not to be chosen.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "auto", batch_size: int | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        device: str = "auto",
+        batch_size: int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         self.checkpoint = checkpoint
         self.device = choose_device(device)
         self.batch_size = batch_size or (CPU_BATCH if self.device.type == "cpu" else GPU_BATCH)
         network = fold_batch_norm(checkpoint.network()).to(self.device, memory_format=torch.channels_last)
-        self.network, self.dtype = fastest_dtype(network, checkpoint.card.preprocessing.input_slices)
+        self.dtype = dtype or fastest_dtype(network, checkpoint.card.preprocessing.input_slices)
+        self.network = network.to(self.dtype)
 
     @property
     def device_name(self) -> str:
@@ -180,24 +189,19 @@ def fold_batch_norm(network: UNet) -> UNet:
     return network
 
 
-def fastest_dtype(network: nn.Module, input_slices: int) -> tuple[nn.Module, torch.dtype]:
-    """The network in float32, or in bfloat16 (CPU) or float16 (CUDA) if a timed trial says that is faster here."""
+def fastest_dtype(network: nn.Module, input_slices: int) -> torch.dtype:
+    """The precision for this device: bfloat16 or float16 on CUDA; on a CPU bfloat16 if a timed trial says it is faster."""
     device = next(network.parameters()).device
-    if device.type == "mps":
-        return network, torch.float32
     if device.type == "cuda":
-        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        return network.to(dtype), dtype
-    import copy
-
-    reduced = copy.deepcopy(network).to(torch.bfloat16)
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if device.type != "cpu":
+        return torch.float32
     seconds = {}
-    for candidate, dtype in ((network, torch.float32), (reduced, torch.bfloat16)):
-        trial = torch.zeros(1, input_slices, 128, 128, device=device, dtype=dtype).contiguous(
-            memory_format=torch.channels_last
-        )
+    for dtype in (torch.float32, torch.bfloat16):
+        candidate = copy.deepcopy(network).to(dtype)
+        trial = torch.zeros(1, input_slices, 128, 128, dtype=dtype).contiguous(memory_format=torch.channels_last)
         seconds[dtype] = min(_seconds(candidate, trial) for _ in range(3))
-    return (reduced, torch.bfloat16) if seconds[torch.bfloat16] < seconds[torch.float32] else (network, torch.float32)
+    return min(seconds, key=lambda dtype: seconds[dtype])
 
 
 @torch.inference_mode()
