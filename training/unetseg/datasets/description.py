@@ -1,0 +1,72 @@
+"""The JSON file beside a data set: read with one clear sentence for whatever is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.structures import Structure, known_structure
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The JSON object in `path`; raises InputError if it can't be read or is something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} can't be read as JSON ({error}); correct it there.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__}; a JSON object with names and values is expected.")
+    return content
+
+
+def entry(content: dict[str, Any], key: str, path: Path, kind: type, what: str) -> Any:
+    """content[key]; raises InputError, with the key that was probably meant, if it is missing or of another kind."""
+    if key not in content:
+        near = get_close_matches(key, content, n=1, cutoff=0.6)
+        hint = f'; "{near[0]}" stands there: correct it to "{key}"' if near else f"; add {what}"
+        raise InputError(f'{path} has no "{key}"{hint}.')
+    if not isinstance(content[key], kind):
+        raise InputError(f'{path} has "{key}": {json.dumps(content[key])[:60]}; {what} is expected there.')
+    return content[key]
+
+
+def refuse_unknown(content: dict[str, Any], known: Iterable[str], path: Path) -> None:
+    """Raise InputError for a key nobody reads: it is a misspelt one as a rule."""
+    known = list(known)
+    for key in content:
+        if key not in known:
+            near = get_close_matches(key, known, n=1, cutoff=0.6)
+            hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}."
+            raise InputError(f'{path} has an entry "{key}" that nobody reads; {hint}')
+
+
+def make_structures(values_of: dict[str, Any], path: Path) -> tuple[Structure, ...]:
+    """Structures in the order of their first value.
+
+    values_of: name to one whole number from 1 to 65535 or a list of them; raises InputError for anything else, and for a
+    value that is used twice.
+    """
+    owner: dict[int, str] = {}
+    cleaned: dict[str, tuple[int, ...]] = {}
+    for name, given in values_of.items():
+        values = given if isinstance(given, list) else [given]
+        if not values or not all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+            raise InputError(f'{path} gives "{name}" the value {json.dumps(given)}; whole numbers are expected.')
+        for value in values:
+            if not 1 <= value <= 65535:
+                raise InputError(f'{path} gives "{name}" the value {value}; 1 to 65535 is expected (0 is background).')
+            if value in owner:
+                raise InputError(
+                    f'{path} gives the value {value} to both "{owner[value]}" and "{name}"; a voxel has one structure, so '
+                    "give each value to one of them."
+                )
+            owner[value] = name
+        cleaned[name] = tuple(values)
+    if not cleaned:
+        raise InputError(f"{path} names no structure besides the background; add at least one.")
+    order = sorted(cleaned, key=lambda name: cleaned[name][0])
+    return tuple(known_structure(name, index, cleaned[name]) for index, name in enumerate(order, start=1))

@@ -1,0 +1,61 @@
+"""Which layout a folder is in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.segmentation import IMAGE_ENDINGS
+
+from . import decathlon, mmwhs, nnunet, pairs
+from .dataset import DataSet, some
+from .description import read_description
+
+LAYOUTS = (mmwhs.LAYOUT, nnunet.LAYOUT, decathlon.LAYOUT, pairs.LAYOUT)
+_EXPECTED = (
+    "expected are MM-WHS (ct_train_1001_image.nii.gz with _label.nii.gz), nnU-Net v2 raw or Medical Segmentation "
+    f"Decathlon (dataset.json), or pairs with a {pairs.DESCRIPTION}; docs/datasets.md shows each"
+)
+
+
+def read_dataset(folder: Path | str) -> DataSet:
+    """Find out the layout of a data set folder and list its cases.
+
+    Raises InputError, naming what was found and expected, for a folder in no known layout or with incomplete cases.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise InputError(f"{folder} {what}; a data set is a folder: {_EXPECTED}.")
+    if (folder / "dataset.json").is_file():
+        return _of_description(folder)
+    files = sorted(
+        file
+        for file in folder.rglob("*")
+        if file.name.lower().endswith(IMAGE_ENDINGS) and not file.name.startswith(".") and file.is_file()
+    )
+    if (folder / pairs.DESCRIPTION).is_file():
+        return pairs.read_pairs(folder, files)
+    if mmwhs.is_mmwhs(file.name for file in files):
+        return mmwhs.read_mmwhs(folder, files)
+    raise InputError(f"{folder} is in no known layout: {_found(folder, files)}; {_EXPECTED}.")
+
+
+def _of_description(folder: Path) -> DataSet:
+    """nnU-Net v2 gives `file_ending` and names with values, the Decathlon a `training` list and values with names."""
+    description = read_description(folder / "dataset.json")
+    labels = description.get("labels")
+    by_value = isinstance(labels, dict) and labels and all(str(key).isdigit() for key in labels)
+    if "file_ending" not in description and ("training" in description or by_value):
+        return decathlon.read_decathlon(folder, description)
+    return nnunet.read_nnunet(folder, description)
+
+
+def _found(folder: Path, files: list[Path]) -> str:
+    below = sorted(file.parent for name in ("dataset.json", pairs.DESCRIPTION) for file in folder.glob(f"*/{name}"))
+    if below:
+        return f"did you mean {some(map(str, below), 2)}, which holds a data set"
+    if files:
+        return f"it holds {len(files)} image files ({some(file.name for file in files)}) that nothing describes"
+    entries = sorted(entry.name for entry in folder.iterdir())
+    return f"it holds no image files, only {some(entries)}" if entries else "it is empty"
