@@ -1,10 +1,12 @@
-"""Losses by name; the formulas and their sources are in docs/losses.md."""
+"""Losses by name; docs/losses.md has each one's formula, source and when it helps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 
 from torch import Tensor
+from torch.nn import functional
 from UNetSegmenterLib.engine.errors import InputError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -13,12 +15,67 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 def make_loss(name: str) -> Loss:
     """Loss of logits (B, classes, H, W) float32 and targets (B, H, W) int64; raises InputError for an unknown name.
 
-    "dice_ce" is cross entropy plus Dice over the whole batch without the background: most slices lack most structures,
-    and a Dice of each slice would be dominated by empty ones.
+    The Dice losses are taken over the whole batch and, but for the generalised one, without the background: most slices
+    lack most structures, and a Dice of each slice would be dominated by empty ones.
     """
+    if name not in LOSSES:
+        near = get_close_matches(name, LOSSES, n=1)
+        hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(LOSSES)}."
+        raise InputError(f'The loss "{name}" is not known; {hint}')
+    return LOSSES[name]()
+
+
+def _mean_squared_error() -> Loss:
+    return lambda logits, targets: functional.mse_loss(logits.softmax(dim=1), _one_hot(logits, targets))
+
+
+def _cross_entropy() -> Loss:
+    return functional.cross_entropy
+
+
+def _binary_cross_entropy() -> Loss:
+    return lambda logits, targets: functional.binary_cross_entropy_with_logits(logits, _one_hot(logits, targets))
+
+
+def _dice() -> Loss:
+    from monai.losses import DiceLoss
+
+    return _with_channel(DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=True))
+
+
+def _dice_cross_entropy() -> Loss:
     from monai.losses import DiceCELoss
 
-    if name != "dice_ce":
-        raise InputError(f'The loss "{name}" is not known; dice_ce is.')
-    loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
+    return _with_channel(DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True))
+
+
+def _generalised_dice() -> Loss:
+    from monai.losses import GeneralizedDiceLoss
+
+    return _with_channel(GeneralizedDiceLoss(to_onehot_y=True, softmax=True, batch=True))
+
+
+def _focal() -> Loss:
+    from monai.losses import FocalLoss
+
+    return _with_channel(FocalLoss(to_onehot_y=True, use_softmax=True, gamma=2.0))
+
+
+def _with_channel(loss: Callable[[Tensor, Tensor], Tensor]) -> Loss:
+    """MONAI's losses want targets of (B, 1, H, W)."""
     return lambda logits, targets: loss(logits, targets[:, None])
+
+
+def _one_hot(logits: Tensor, targets: Tensor) -> Tensor:
+    return functional.one_hot(targets, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
+
+
+LOSSES: dict[str, Callable[[], Loss]] = {
+    "mse": _mean_squared_error,
+    "cross_entropy": _cross_entropy,
+    "binary_cross_entropy": _binary_cross_entropy,
+    "dice": _dice,
+    "dice_ce": _dice_cross_entropy,
+    "generalised_dice": _generalised_dice,
+    "focal": _focal,
+}
