@@ -1,0 +1,48 @@
+"""Is it anatomy? Plausibility of a segmentation without ground truth: a list of findings, each with a place to look at.
+
+No check needs a network. With the statistics of training labels (`reference_statistics`, stored in a checkpoint's card) each
+quantity is held against what the labels show; without them the checks that need none still run, by rules of thumb.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..segmentation import Segmentation
+from ..volume import Volume
+from .anatomy import Anatomy
+from .finding import FAIL, PASS, SEVERITIES, WARN, Finding, alarm_score, worst
+from .judge import Judge
+from .reference import facts, reference_statistics
+from .rules import CHECKS
+
+
+def check(
+    segmentation: Segmentation,
+    volume: Volume | None = None,
+    statistics: dict[str, Any] | None = None,
+    confidence: np.ndarray | None = None,
+) -> list[Finding]:
+    """Findings of all checks, "pass" included: one a check and structure at most, however much is wrong.
+
+    `volume` is the scan on the segmentation's grid (HU checks need it), `statistics` what `reference_statistics` returned,
+    `confidence` the largest class probability a voxel (slices, rows, columns). Raises InputError where the grids differ.
+    """
+    anatomy = Anatomy(segmentation, volume, confidence)
+    return Judge(anatomy, facts(anatomy), statistics).findings()
+
+
+__all__ = [
+    "CHECKS",
+    "FAIL",
+    "PASS",
+    "SEVERITIES",
+    "WARN",
+    "Finding",
+    "alarm_score",
+    "check",
+    "reference_statistics",
+    "worst",
+]

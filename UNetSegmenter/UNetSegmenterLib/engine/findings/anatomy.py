@@ -1,0 +1,273 @@
+"""A segmentation laid out for measuring: axial order, one part a structure, contacts between all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..errors import InputError
+from ..segmentation import Segmentation
+from ..structures import Structure, canonical_name
+from ..volume import Geometry, Volume
+
+WORKING_SPACING_MM = 1.5
+"""In-plane spacing that is fine enough for every check; finer grids are thinned to about this (slices never are)."""
+
+SUBSTANTIAL_SHARE = 0.05
+"""A connected piece below this share of its structure's volume is a speck."""
+
+AIR_HU = -120
+"""Below it lies air or lung; set so high that scans whose HU were clipped at -125 still show where the body ends."""
+
+Place = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a structure that lies apart from the rest: voxels and centroid in the working grid."""
+
+    voxels: int
+    centroid: Place
+
+
+class Part:
+    """One structure in the working grid.
+
+    `mask` is boolean and cropped to the structure; `corner` is its first voxel (slice, row, column) in the working grid.
+    """
+
+    def __init__(self, structure: Structure, mask: np.ndarray, corner: tuple[int, int, int], voxel_ml: float) -> None:
+        self.structure = structure
+        self.mask = mask
+        self.corner = corner
+        self.voxels = int(np.count_nonzero(mask))
+        self.ml = self.voxels * voxel_ml
+        self.profiles = tuple(mask.sum(axis=other) for other in ((1, 2), (0, 2), (0, 1)))
+
+    @property
+    def box(self) -> tuple[slice, slice, slice]:
+        """Where the mask lies in the working grid."""
+        return tuple(slice(c, c + n) for c, n in zip(self.corner, self.mask.shape, strict=True))  # type: ignore[return-value]
+
+    @cached_property
+    def centroid(self) -> Place:
+        """Centre of gravity (slice, row, column) in the working grid."""
+        return self.place(*(float(np.arange(p.size) @ p) / self.voxels for p in self.profiles))
+
+    def place(self, *inside: float) -> Place:
+        """A place in the cropped mask as a place in the working grid."""
+        return tuple(float(c + i) for c, i in zip(self.corner, inside, strict=True))  # type: ignore[return-value]
+
+    @cached_property
+    def pieces(self) -> list[Piece]:
+        """Connected pieces, largest first; places of all but the largest hundred are left at the structure's corner.
+
+        What lies within two slices and four voxels in plane of each other counts as one: hand-drawn vessels that run
+        obliquely through thick slices come apart without being wrong.
+        """
+        grown = sitk.BinaryDilate(_image(self.mask), (2, 2, 1), sitk.sitkBox)
+        labelled = sitk.GetArrayFromImage(sitk.ConnectedComponent(grown, True))
+        where = np.nonzero(self.mask)
+        piece_of = labelled[where]
+        sizes = np.bincount(piece_of)
+        order = [int(i) for i in np.argsort(sizes)[::-1] if i and sizes[i]]
+        rank = np.zeros(len(sizes), np.int32)
+        rank[order[:100]] = np.arange(1, len(order[:100]) + 1)
+        sums = [np.bincount(rank[piece_of], weights=axis) for axis in where]
+        centroids = [tuple(s[r + 1] / sizes[i] for s in sums) for r, i in enumerate(order[:100])]
+        centroids += [(0.0, 0.0, 0.0)] * (len(order) - len(centroids))
+        return [Piece(int(sizes[i]), self.place(*c)) for i, c in zip(order, centroids, strict=True)]
+
+    def cavities(self, solid: np.ndarray) -> tuple[int, Place | None]:
+        """Voxels shut in by the structure (6 neighbours) that `solid` leaves out, and where most of them lie.
+
+        `solid` is cropped as `mask` is and marks the voxels of other structures.
+        """
+        filled = sitk.GetArrayFromImage(sitk.BinaryFillhole(_image(self.mask), False)).view(np.bool_)
+        holes = filled & ~self.mask & ~solid
+        where = np.nonzero(holes)
+        if not where[0].size:
+            return 0, None
+        return where[0].size, self.place(*(float(np.median(axis)) for axis in where))
+
+    def shell(self, inner: int, outer: int) -> np.ndarray:
+        """Boundary band of `mask` padded by `outer`: voxels at most `inner` inside and `outer` outside, in plane."""
+        padded = _image(np.pad(self.mask, [(0, 0), (outer, outer), (outer, outer)]))
+        grown = sitk.BinaryDilate(padded, (outer, outer, 0), sitk.sitkBox)
+        shrunk = sitk.BinaryErode(padded, (inner, inner, 0), sitk.sitkBox)
+        return sitk.GetArrayFromImage(grown).view(np.bool_) & ~sitk.GetArrayFromImage(shrunk).view(np.bool_)
+
+
+def _image(mask: np.ndarray) -> sitk.Image:
+    return sitk.GetImageFromArray(np.ascontiguousarray(mask).view(np.uint8))
+
+
+class Anatomy:
+    """Everything that more than one check measures, once.
+
+    The working grid is the axial view (inferior-superior, anterior-posterior, right-left) of the segmentation, thinned
+    in plane to about 1.5 mm. Raises InputError where scan or confidence don't have the segmentation's grid.
+    """
+
+    def __init__(
+        self,
+        segmentation: Segmentation,
+        volume: Volume | None = None,
+        confidence: np.ndarray | None = None,
+    ) -> None:
+        _check_grids(segmentation, volume, confidence)
+        self.geometry: Geometry = segmentation.geometry
+        spacing = self.geometry.axial_spacing_mm
+        self.stride = (1, *(max(1, round(WORKING_SPACING_MM / step)) for step in spacing[1:]))
+        self.spacing_mm = np.array(spacing) * self.stride
+        self.voxel_ml = float(np.prod(self.spacing_mm)) / 1000
+        view = self._thin(segmentation.labels)
+        self.labels = np.ascontiguousarray(view)
+        self.hu = None if volume is None else self._thin(volume.array)
+        self.confidence = None if confidence is None else self._thin(confidence)
+        self.structures = segmentation.structures
+        self.keys = _keys(segmentation.structures)
+        self.parts = {self.keys[part.structure.index]: part for part in self._parts(segmentation)}
+        self.absent = {key: s for s in self.structures if (key := self.keys[s.index]) not in self.parts}
+
+    def _thin(self, array: np.ndarray) -> np.ndarray:
+        return self.geometry.to_axial(array)[tuple(slice(None, None, step) for step in self.stride)]
+
+    def _parts(self, segmentation: Segmentation) -> list[Part]:
+        boxes = _boxes(self.labels)
+        parts = []
+        for structure in segmentation.structures:
+            if structure.index in segmentation.overlaps:
+                whole = self._thin(segmentation.mask(structure.index))
+                found = _boxes(whole.view(np.uint8)).get(1)
+            else:
+                found = boxes.get(structure.index)
+                whole = None
+            if found is None:
+                continue
+            mask = self.labels[found] == structure.index if whole is None else np.ascontiguousarray(whole[found])
+            parts.append(Part(structure, mask, tuple(side.start for side in found), self.voxel_ml))  # type: ignore[arg-type]
+        return parts
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the working grid."""
+        return self.labels.shape  # type: ignore[return-value]
+
+    def mm(self, place: Place) -> np.ndarray:
+        """A place of the working grid in mm from its first voxel (superior, posterior, left)."""
+        return np.asarray(place) * self.spacing_mm
+
+    def to_ras(self, place: Place) -> tuple[float, float, float]:
+        """A place of the working grid in the patient's RAS coordinates, mm."""
+        axes, flips = self.geometry.axial()
+        index = [0.0, 0.0, 0.0]
+        for value, step, axis, flipped in zip(place, self.stride, axes, flips, strict=True):
+            full = value * step
+            index[axis] = self.geometry.shape[axis] - 1 - full if flipped else full
+        x, y, z, _ = self.geometry.affine_lps() @ (*index[::-1], 1.0)
+        return round(-float(x), 2), round(-float(y), 2), round(float(z), 2)
+
+    @cached_property
+    def contacts_mm2(self) -> np.ndarray:
+        """Area of the voxel faces between every two labels, (labels, labels), symmetric; 0 is background."""
+        count = max(s.index for s in self.structures) + 1 if self.structures else 1
+        areas = np.zeros((count, count))
+        low, high = _bounds(self.parts.values(), self.shape)
+        inside = self.labels[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+        for axis in range(3):
+            face_mm2 = float(np.prod(np.delete(self.spacing_mm, axis)))
+            here, there = inside[_slices(axis, 0, -1)], inside[_slices(axis, 1, None)]
+            differ = here != there
+            codes = here[differ].astype(np.int32) * count + there[differ]
+            areas += np.bincount(codes, minlength=count * count).reshape(count, count) * face_mm2
+        return areas + areas.T
+
+    def surface_mm2(self, part: Part) -> float:
+        """Area of the structure's voxel faces towards anything else."""
+        return float(self.contacts_mm2[part.structure.index].sum())
+
+    def touches_border(self, part: Part) -> tuple[bool, ...]:
+        """Whether the structure reaches the volume's face: inferior, superior, anterior, posterior, right, left."""
+        return tuple(
+            bool(hit)
+            for first, n, whole in zip(part.corner, part.mask.shape, self.shape, strict=True)
+            for hit in (first == 0, first + n == whole)
+        )
+
+    @cached_property
+    def body_mm(self) -> list[tuple[float, float] | None]:
+        """Extent of the body along (superior, posterior, left), mm; None where the view cuts it or there is no scan."""
+        if self.hu is None:
+            return [None, None, None]
+        coarse = self.hu[:, ::3, ::3] > AIR_HU
+        labelled = sitk.GetArrayFromImage(sitk.ConnectedComponent(_image(coarse), False))
+        sizes = np.bincount(labelled.ravel())
+        if len(sizes) < 2:
+            return [None, None, None]
+        body = labelled == 1 + int(np.argmax(sizes[1:]))
+        result: list[tuple[float, float] | None] = [None]
+        for axis, others in ((1, (0, 2)), (2, (0, 1))):
+            filled = np.flatnonzero(body.sum(axis=others) > 0.002 * body.shape[0] * body.shape[others[1]])
+            cut = filled.size == 0 or filled[0] == 0 or filled[-1] == body.shape[axis] - 1
+            step = 3 * self.spacing_mm[axis]
+            result.append(None if cut else (float(filled[0] * step), float(filled[-1] * step)))
+        return result
+
+
+def _keys(structures: tuple[Structure, ...]) -> dict[int, str]:
+    """Name under which each structure is compared, by index; spelling doesn't count unless two would fall together."""
+    canonical = [canonical_name(structure.name) for structure in structures]
+    return {
+        structure.index: name if canonical.count(name) == 1 else structure.name
+        for structure, name in zip(structures, canonical, strict=True)
+    }
+
+
+def _check_grids(segmentation: Segmentation, volume: Volume | None, confidence: np.ndarray | None) -> None:
+    if volume is not None and not volume.geometry.is_close(segmentation.geometry):
+        raise InputError(
+            f"{segmentation.name or 'The segmentation'} has a grid of {segmentation.geometry.shape} and the scan one of "
+            f"{volume.geometry.shape} or another place in the patient; resample the segmentation onto the scan first."
+        )
+    if confidence is not None and confidence.shape != segmentation.labels.shape:
+        raise InputError(
+            f"The confidence has a shape of {confidence.shape} and the segmentation one of {segmentation.labels.shape}; "
+            "both must come from the same prediction."
+        )
+
+
+def _boxes(labels: np.ndarray) -> dict[int, tuple[slice, slice, slice]]:
+    """Bounding box of every label in `labels` (slices, rows, columns) uint8."""
+    in_slice = np.zeros((labels.shape[0], 256), bool)
+    in_row = np.zeros((labels.shape[1], 256), bool)
+    in_column = np.zeros((labels.shape[2], 256), bool)
+    for number, plane in enumerate(labels):
+        rows, columns = np.nonzero(plane)
+        values = plane[rows, columns]
+        in_slice[number, values] = True
+        in_row[rows, values] = True
+        in_column[columns, values] = True
+    boxes = {}
+    for value in np.flatnonzero(in_slice.any(axis=0)):
+        ends = [np.flatnonzero(seen[:, value])[[0, -1]] for seen in (in_slice, in_row, in_column)]
+        boxes[int(value)] = tuple(slice(int(first), int(last) + 1) for first, last in ends)
+    return boxes  # type: ignore[return-value]
+
+
+def _bounds(parts: Iterable[Part], shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Box around all parts and one voxel more, as (first, one past last)."""
+    parts = list(parts)
+    corners = np.array([part.corner for part in parts]).reshape(-1, 3)
+    ends = np.array([np.add(part.corner, part.mask.shape) for part in parts]).reshape(-1, 3)
+    if not len(corners):
+        return np.zeros(3, int), np.zeros(3, int)
+    return np.maximum(corners.min(axis=0) - 1, 0), np.minimum(ends.max(axis=0) + 1, shape)
+
+
+def _slices(axis: int, start: int, stop: int | None) -> tuple[slice, ...]:
+    return tuple(slice(start, stop) if i == axis else slice(None) for i in range(3))

@@ -1,0 +1,239 @@
+"""From quantities to findings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from . import relations, tissue
+from .anatomy import Anatomy, Place
+from .finding import FAIL, PASS, SEVERITIES, WARN, Finding, number
+from .quantity import FEW_CASES, Limits, Quantity, Rule, excess, expected_text, limits
+from .reference import Facts, position
+from .rules import CHECKS, RULES
+
+OFTEN_REMOVED = ("gallbladder", "appendix", "uterus", "prostate", "adrenal")
+"""Organs that surgeons take out so often that their absence alone is no failure."""
+SMALLEST_COVER = 0.75
+SMALLEST_CONTACT = 0.005
+_TEXTBOOK_SLACK_MM = 10.0
+
+
+class Judge:
+    """Holds the facts of one case against the statistics of training labels, or against rules of thumb without them."""
+
+    def __init__(self, anatomy: Anatomy, case: Facts, statistics: dict[str, Any] | None) -> None:
+        self.anatomy = anatomy
+        self.case = case
+        self.statistics = statistics or {}
+        self.learnt: dict[str, dict[str, Any]] = self.statistics.get("structures", {})
+        self.nominal = bool(self.statistics.get("nominal_spacing"))
+        offsets = {(first, second): np.array(mm) for first, second, mm in self.statistics.get("offsets", [])}
+        self.constellation = relations.Constellation(offsets)
+        self.shown = {anatomy.keys[s.index]: s.name for s in anatomy.structures}
+        self.truncated: set[str] = set()
+
+    def findings(self) -> list[Finding]:
+        """All findings, in the order of `CHECKS`, structures in their own order within each."""
+        quantities = [*self.case.quantities, *self._positions(), *self._tissues()]
+        border = [self._judge(q) for q in quantities if q.key == "border"]
+        self.truncated = {key for pair in border if pair and pair[0] == WARN for key in [pair[2].structure]}
+        judged = [found for quantity in quantities if (found := self._judge(quantity))]
+        worst: dict[tuple[str, str], tuple[str, float, Quantity, Limits]] = {}
+        for severity, reach, quantity, bounds in judged:
+            place = (RULES[quantity.key].check, quantity.structure)
+            if place not in worst or _graver((severity, reach), worst[place][:2]):
+                worst[place] = (severity, reach, quantity, bounds)
+        found = [self._finding(severity, quantity, bounds) for severity, _, quantity, bounds in worst.values()]
+        found += [*self._presence(), *self._order()]
+        if not self.statistics:
+            found += self._textbook()
+        places = {name: i for i, name in enumerate(self.shown.values())}
+        return sorted(found, key=lambda f: (CHECKS.index(f.check), places.get(f.structure, -1)))
+
+    def _positions(self) -> list[Quantity]:
+        places = {name: part.centroid for name, part in self.anatomy.parts.items()}
+        return [
+            Quantity("position", name, gap, places[name], other=word, detail=word)
+            for name, word, gap in position(self.case.centroids_mm, self.constellation)
+        ]
+
+    def _tissues(self) -> list[Quantity]:
+        found = []
+        for name, histogram in self.case.histograms.items():
+            learnt = self.learnt.get(name, {}).get("hu")
+            if learnt is None and any(word in name for word in tissue.HOLDS_GAS):
+                continue
+            place = self.anatomy.parts[name].centroid
+            found += [Quantity(key, name, value, place) for key, value in tissue.tissue(histogram, learnt)]
+        return found
+
+    def _judge(self, quantity: Quantity) -> tuple[str, float, Quantity, Limits] | None:
+        rule = RULES[quantity.key]
+        structure = self.learnt.get(quantity.structure)
+        learnt = None if structure is None else self._summary(quantity, structure)
+        bounds = limits(rule, learnt)
+        if bounds is None:
+            return None
+        severity = bounds.severity(quantity.value, self._gravest(rule, quantity))
+        return severity, excess(rule, bounds, quantity.value), quantity, bounds
+
+    def _summary(self, quantity: Quantity, structure: dict[str, Any]) -> dict[str, Any] | None:
+        measures = structure["measures"]
+        if quantity.name in measures or not quantity.other:
+            return measures.get(quantity.name)
+        mirrored = self.learnt.get(quantity.other, {}).get("measures", {})
+        return mirrored.get(f"{quantity.key}|{quantity.structure}")
+
+    def _gravest(self, rule: Rule, quantity: Quantity) -> str:
+        """Sizes learnt with a nominal spacing, and relations of a structure that the scan cuts, only warn."""
+        if rule.sized and self.nominal:
+            return WARN
+        related = rule.check in ("neighbours", "containment", "position", "cut face")
+        if related and {quantity.structure, quantity.other} & self.truncated:
+            return WARN
+        return rule.most
+
+    def _finding(self, severity: str, quantity: Quantity, bounds: Limits) -> Finding:
+        rule = RULES[quantity.key]
+        value = quantity.value * rule.scale
+        what = rule.what.format(detail=quantity.detail, other=self.shown.get(quantity.other, quantity.other))
+        expected = expected_text(rule, bounds)
+        source = f"{bounds.cases} training cases" if bounds.cases else "rule of thumb"
+        nominal = ", nominal spacing" if rule.sized and self.nominal else ""
+        measured = f"{number(value)} {rule.unit}".strip()
+        name = self.shown[quantity.structure]
+        return Finding(
+            rule.check,
+            name,
+            severity,
+            round(value, 4),
+            expected,
+            self._ras(quantity.place),
+            f"{name.capitalize()}: {what} {measured}, expected {expected} ({source}{nominal}).",
+            rule.unit,
+        )
+
+    def _ras(self, place: Place | None) -> tuple[float, float, float] | None:
+        return None if place is None else self.anatomy.to_ras(place)
+
+    # ------------------------------------------------------------------------------ what is not one number
+
+    def _presence(self) -> list[Finding]:
+        """Is every structure there that the field of view should hold? A missed structure is the first thing to report.
+
+        Metrics Reloaded (Maier-Hein et al., Nature Methods 21, 2024) counts it apart from the quality of what is there.
+        """
+        found = []
+        for part in self.anatomy.parts.values():
+            name = part.structure.name
+            text = f"{name.capitalize()}: found, {number(part.ml)} ml."
+            found.append(Finding("presence", name, PASS, part.ml, "present", self._ras(part.centroid), text, "ml"))
+        for key, structure in self.anatomy.absent.items():
+            found.append(self._missing(key, structure.name))
+        return found
+
+    def _missing(self, key: str, name: str) -> Finding:
+        learnt = self.learnt.get(key)
+        said = self.constellation.predict(key, self.case.centroids_mm)
+        place = None if said is None else tuple(float(v) for v in said / self.anatomy.spacing_mm)
+        title = name.capitalize()
+        if place is not None and not self._in_view(place):
+            text = f"{title}: not found, and its place lies outside the scan."
+            return Finding("presence", name, PASS, 0.0, "outside the field of view", None, text, "ml")
+        ras = self._ras(place)  # type: ignore[arg-type]
+        if learnt is None:
+            return Finding("presence", name, WARN, 0.0, "present", ras, f"{title}: not a single voxel.", "ml")
+        present, declared = learnt["present"], learnt["declared"]
+        removed = any(word in key for word in OFTEN_REMOVED)
+        always = present == declared >= FEW_CASES and not removed
+        severity = FAIL if always else WARN if present > declared / 2 else PASS
+        text = f"{title}: not found; {present} of {declared} training cases have it{', surgery may have removed it' * removed}."
+        return Finding("presence", name, severity, 0.0, f"present in {present} of {declared}", ras, text, "ml")
+
+    def _in_view(self, place: Place) -> bool:
+        return all(0 <= where < n for where, n in zip(place, self.anatomy.shape, strict=True))
+
+    def _order(self) -> list[Finding]:
+        """Left and right, front and back, above and below: one finding an axis, as a mirrored scan reverses every pair."""
+        known = self.statistics.get("order")
+        said = relations.known_relations(self.case.centroids_mm) if known is None else known
+        found = []
+        for axis, words in enumerate(relations.DIRECTIONS):
+            pairs = relations.order(self.case.centroids_mm, [r for r in said if r["axis"] == axis])
+            if pairs:
+                found.append(self._order_along(axis, words, pairs))
+        return found
+
+    def _order_along(self, axis: int, words: tuple[str, str], pairs: list[tuple[dict[str, Any], float]]) -> Finding:
+        wrong = sorted((mm, r["first"], r["second"], self._order_severity(r, mm)) for r, mm in pairs if mm < 0)
+        title = ("Head to feet", "Front to back", "Left to right")[axis]
+        expected = f"0 of {len(pairs)} pairs reversed"
+        if not wrong:
+            text = f"{title}: all {len(pairs)} pairs of structures in order."
+            return Finding("order", "", PASS, 0.0, expected, None, text, "pairs")
+        counts = Counter(name for _, *pair, _ in wrong for name in pair)
+        culprit = counts.most_common(1)[0][0]
+        told = "; ".join(
+            f"the {self.shown[first]} is {words[1]} the {self.shown[second]}" for _, first, second, _ in wrong[:3]
+        )
+        mirrored = len(wrong) > 0.6 * len(pairs) and len(pairs) > 2
+        hint = (", as if the scan were upside down", ", as if front and back were exchanged", ", as if mirrored")[axis]
+        text = f"{title}: {len(wrong)} of {len(pairs)} pairs reversed{hint if mirrored else ''}: {told}."
+        place = self._ras(self.anatomy.parts[culprit].centroid)
+        severity = FAIL if any(grave == FAIL for *_, grave in wrong) or mirrored else WARN
+        structure = "" if mirrored else self.shown[culprit]
+        return Finding("order", structure, severity, float(len(wrong)), expected, place, text, "pairs")
+
+    def _order_severity(self, relation: dict[str, Any], mm: float) -> str:
+        """A reversed pair fails where the distances in the training labels leave no room for it."""
+        if "mean" not in relation:
+            return FAIL if mm < -_TEXTBOOK_SLACK_MM else WARN
+        bounds = limits(RULES["order"], relation)
+        return bounds.severity(mm) if bounds and mm < bounds.warn[0] else WARN
+
+    def _textbook(self) -> list[Finding]:
+        """Neighbours and containment of the heart by textbook, for segmentations without training statistics."""
+        contact = {
+            frozenset((q.structure, q.other)): q for q in self.case.quantities if q.key == "contact"
+        }  # one a pair
+        found = []
+        for wanted, table in ((True, relations.KNOWN_NEIGHBOURS), (False, relations.KNOWN_APART)):
+            for first, second in table:
+                quantity = contact.get(frozenset((first, second)))
+                if quantity is None:
+                    continue
+                touches = quantity.value >= SMALLEST_CONTACT
+                share = quantity.value * 100
+                verb = "touches" if touches else "does not touch"
+                expected = f"{'at least' if wanted else 'at most'} {SMALLEST_CONTACT * 100:g} %"
+                name = self.shown[first]
+                text = (
+                    f"{name.capitalize()}: {verb} the {self.shown[second]} ({number(share)} % of the smaller surface)."
+                )
+                severity = PASS if touches == wanted else WARN
+                found.append(
+                    Finding("neighbours", name, severity, share, expected, self._ras(quantity.place), text, "%")
+                )
+        for quantity in self.case.quantities:
+            heart = {"left ventricle", "left ventricular myocardium", "left atrium", "ascending aorta"}
+            if (
+                quantity.key == "cover"
+                and quantity.structure == "left ventricle"
+                and heart <= set(self.case.centroids_mm)
+            ):
+                severity = PASS if quantity.value >= SMALLEST_COVER else WARN
+                text = (
+                    f"Left ventricle: {number(quantity.value * 100)} % of its surface lies on muscle, atrium and aorta."
+                )
+                expected = f"at least {SMALLEST_COVER * 100:g} %"
+                name = self.shown["left ventricle"]
+                place = self._ras(quantity.place)
+                found.append(Finding("containment", name, severity, quantity.value * 100, expected, place, text, "%"))
+        return found
+
+
+def _graver(new: tuple[str, float], old: tuple[str, float]) -> bool:
+    return (SEVERITIES.index(new[0]), new[1]) > (SEVERITIES.index(old[0]), old[1])

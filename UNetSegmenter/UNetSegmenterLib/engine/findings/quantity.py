@@ -1,0 +1,162 @@
+"""Measured quantities, the rules they are held to, and the limits that training labels give them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+from .anatomy import Place
+from .finding import FAIL, PASS, WARN, number
+
+WARN_TAIL = 1e-3
+FAIL_TAIL = 1e-5
+"""Two-sided probability that a case like the training cases leaves the limits, were the quantity normally distributed."""
+
+FEW_CASES = 5
+"""Below this number of training cases a limit learnt from them never fails a structure, it only warns."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number that a check measured on one structure (or on a pair), and where to look."""
+
+    key: str
+    structure: str
+    value: float
+    place: Place | None = None
+    other: str = ""
+    detail: str = ""
+
+    @property
+    def name(self) -> str:
+        """Key within the structure's statistics."""
+        return f"{self.key}|{self.other}" if self.other else self.key
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a quantity is judged.
+
+    With training labels: a prediction interval around their mean on a `log` scale (after adding `offset`) or a plain
+    one; `floor` is the smallest standard deviation believed on that scale, because a few cases that agree by chance
+    say little. Without: `absolute` limits (warn, fail), None where a number alone says nothing. `sides` names the
+    direction that is wrong, `most` the gravest severity allowed.
+    """
+
+    check: str
+    what: str
+    unit: str = ""
+    log: bool = False
+    offset: float = 0.0
+    floor: float = 0.0
+    sides: str = "both"
+    absolute: tuple[float | None, float | None] | None = None
+    most: str = FAIL
+    scale: float = 1.0  # from the value to the unit shown
+    sized: bool = False  # whether it is in mm or ml, and so only as good as the spacing it was learnt with
+
+    def forward(self, value: float) -> float:
+        return math.log(max(value + self.offset, 1e-9)) if self.log else value
+
+    def backward(self, value: float) -> float:
+        return math.exp(min(value, 50.0)) - self.offset if self.log else value
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Interval outside which a value warns, and the wider one outside which it fails; `cases` 0 for rules of thumb."""
+
+    warn: tuple[float, float]
+    fail: tuple[float, float]
+    cases: int = 0
+
+    def severity(self, value: float, most: str = FAIL) -> str:
+        """pass, warn or fail for a value."""
+        if self.warn[0] <= value <= self.warn[1]:
+            return PASS
+        return FAIL if most == FAIL and not self.fail[0] <= value <= self.fail[1] else WARN
+
+
+def summary(values: list[float], rule: Rule) -> dict[str, Any]:
+    """What the statistics keep of a quantity: n, mean and standard deviation on the rule's scale, smallest and largest value."""
+    scaled = [rule.forward(value) for value in values]
+    mean = sum(scaled) / len(scaled)
+    variance = sum((value - mean) ** 2 for value in scaled) / max(len(scaled) - 1, 1)
+    kept = {"mean": mean, "sd": math.sqrt(variance), "min": min(values), "max": max(values)}
+    return {"n": len(values)} | {key: float(f"{value:.5g}") for key, value in kept.items()}
+
+
+def limits(rule: Rule, learnt: dict[str, Any] | None) -> Limits | None:
+    """Limits of a rule, from training labels where there are some.
+
+    The interval is Student's prediction interval for one new observation (Hahn and Meeker, Statistical Intervals, 1991,
+    section 4.2), widened where needed so that every training case stays inside with room to spare: calibration by
+    construction. Few cases give wide limits.
+    """
+    if learnt is None:
+        return _absolute_limits(rule)
+    n = int(learnt["n"])
+    spread = max(float(learnt["sd"]), rule.floor) * math.sqrt(1 + 1 / n)
+    freedom = max(n - 1, 4)
+
+    def interval(tail: float, room: float) -> tuple[float, float]:
+        reach = student_quantile(1 - tail / 2, freedom) * spread
+        low = min(float(learnt["mean"]) - reach, rule.forward(float(learnt["min"])) - room * rule.floor)
+        high = max(float(learnt["mean"]) + reach, rule.forward(float(learnt["max"])) + room * rule.floor)
+        return (
+            rule.backward(low) if rule.sides != "high" else -math.inf,
+            rule.backward(high) if rule.sides != "low" else math.inf,
+        )
+
+    fail = interval(FAIL_TAIL, 2.0) if n >= FEW_CASES else (-math.inf, math.inf)
+    return Limits(interval(WARN_TAIL, 1.0), fail, n)
+
+
+def _absolute_limits(rule: Rule) -> Limits | None:
+    if rule.absolute is None:
+        return None
+    warn, fail = rule.absolute
+    if rule.sides == "low":
+        low = -math.inf
+        return Limits((low if warn is None else warn, math.inf), (low if fail is None else fail, math.inf))
+    high = math.inf
+    return Limits((-math.inf, high if warn is None else warn), (-math.inf, high if fail is None else fail))
+
+
+def excess(rule: Rule, bounds: Limits, value: float) -> float:
+    """How far a value has gone towards its nearest warning limit: 0 in the middle, 1 at the limit, more beyond."""
+    low, high = (rule.forward(bound) if math.isfinite(bound) else bound for bound in bounds.warn)
+    scaled = rule.forward(value)
+    if math.isinf(low):
+        return scaled / high if not rule.log and high > 0 else 1 + scaled - high
+    if math.isinf(high):
+        return 1 + low - scaled
+    return abs(2 * scaled - low - high) / max(high - low, 1e-9)
+
+
+def expected_text(rule: Rule, bounds: Limits) -> str:
+    """The range without a warning, in words."""
+    low, high = (bound * rule.scale for bound in bounds.warn)
+    if rule.log and rule.offset:
+        low = max(low, 0.0)
+    if math.isinf(low):
+        text = f"at most {number(high)}"
+    elif math.isinf(high):
+        text = f"at least {number(low)}"
+    else:
+        text = f"{number(low)} to {number(high)}"
+    return f"{text} {rule.unit}".strip()
+
+
+def student_quantile(probability: float, freedom: int) -> float:
+    """Quantile of Student's t by the expansion around the normal one (Abramowitz and Stegun 26.7.5); good from 4 degrees on."""
+    z = NormalDist().inv_cdf(probability)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + sum(term / freedom ** (power + 1) for power, term in enumerate(terms))

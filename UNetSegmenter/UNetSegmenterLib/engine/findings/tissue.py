@@ -1,0 +1,118 @@
+"""Checks that need the scan: HU inside a structure, where it lies in the body, and how sure the network was at its boundary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from .anatomy import Anatomy, Part
+from .quantity import Quantity
+
+HU_FIRST, HU_STEP, HU_BINS = -1024, 4, 1024
+"""Histograms count HU in steps of 4 from -1024 to 3071; what lies outside counts at the ends."""
+
+HOLDS_GAS = ("lung", "trachea", "stomach", "colon", "duodenum", "small intestine", "esophagus", "rectum", "bronch")
+GAS_HU = -300
+
+
+def histograms(anatomy: Anatomy) -> dict[str, np.ndarray]:
+    """Voxels a HU bin of every structure, (1024,)."""
+    if anatomy.hu is None:
+        return {}
+    found = {}
+    for name, part in anatomy.parts.items():
+        values = anatomy.hu[part.box][part.mask]
+        bins = np.clip((values.astype(np.int32) - HU_FIRST) // HU_STEP, 0, HU_BINS - 1)
+        found[name] = np.bincount(bins, minlength=HU_BINS)
+    return found
+
+
+def percentile(histogram: np.ndarray, share: float) -> float:
+    """HU below which that share of the voxels lies, to the bin's middle."""
+    reached = np.searchsorted(np.cumsum(histogram), share * histogram.sum())
+    return float(HU_FIRST + HU_STEP * (min(int(reached), HU_BINS - 1) + 0.5))
+
+
+def tissue(histogram: np.ndarray, learnt: dict[str, Any] | None) -> list[tuple[str, float]]:
+    """Median HU, and with `learnt` the shares of voxels far below and above the median, as far as hardly any in training.
+
+    The HU scale is quantitative (water 0, air -1000), so an organ has a range. The median moves with contrast agent; the
+    shares of odd voxels show labels that lie in fat, air or bone. HU are limited to the training scans' range first.
+    """
+    found = []
+    centres = HU_FIRST + HU_STEP * (np.arange(HU_BINS) + 0.5)
+    total = max(int(histogram.sum()), 1)
+    if learnt is None:
+        found.append(("gas", float(histogram[centres < GAS_HU].sum()) / total))
+        return found
+    limited = np.clip(centres, *learnt["range"])
+    median = float(np.clip(percentile(histogram, 0.5), *learnt["range"]))
+    found.append(("hu", median))
+    found.append(("low hu", float(histogram[limited - median < learnt["p1"]].sum()) / total))
+    found.append(("high hu", float(histogram[limited - median > learnt["p99"]].sum()) / total))
+    return found
+
+
+def in_body(anatomy: Anatomy) -> list[Quantity]:
+    """Centroid as a share of the body's depth and width, where the field of view holds all of it."""
+    found = []
+    for axis, label in ((1, "depth"), (2, "width")):
+        span = anatomy.body_mm[axis]
+        if span is None or span[1] - span[0] < 50:
+            continue
+        for name, part in anatomy.parts.items():
+            share = (anatomy.mm(part.centroid)[axis] - span[0]) / (span[1] - span[0])
+            found.append(Quantity("in body", name, float(share), part.centroid, other=label, detail=label))
+    return found
+
+
+def confidence(anatomy: Anatomy) -> list[Quantity]:
+    """Mean of the network's largest probability in a band two voxels wide along the boundary.
+
+    Low confidence at the boundary goes with low Dice (Jungo and Reyes, MICCAI 2019); a network can be sure and wrong.
+    """
+    if anatomy.confidence is None:
+        return []
+    found = []
+    for name, part in anatomy.parts.items():
+        band = part.shell(1, 1)[:, 1:-1, 1:-1]
+        values = anatomy.confidence[part.box][band]
+        if values.size:
+            found.append(Quantity("confidence", name, float(values.mean()), part.centroid))
+    return found
+
+
+def edges(anatomy: Anatomy) -> list[Quantity]:
+    """Share of the voxels just outside the structure, and in no other one, whose HU are those of its inside.
+
+    An organ ends where its tissue ends. Where the border was drawn through an organ, or a label has slipped, the tissue goes on.
+    """
+    if anatomy.hu is None:
+        return []
+    found = []
+    for name, part in anatomy.parts.items():
+        inside = anatomy.hu[part.box][part.mask]
+        low, high = np.percentile(inside, (15, 85))
+        first, last = _padded_box(part, anatomy.shape)
+        window = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
+        mask = np.zeros(np.subtract(last, first), bool)
+        offset = np.subtract(part.corner, first)
+        mask[tuple(slice(o, o + n) for o, n in zip(offset, part.mask.shape, strict=True))] = part.mask
+        ring = _grown(mask, 3) & ~_grown(mask, 1) & (anatomy.labels[window] == 0)
+        around = anatomy.hu[window][ring]
+        if around.size >= 50:
+            alike = (around >= low) & (around <= high)
+            found.append(Quantity("edge", name, float(alike.mean()), part.centroid))
+    return found
+
+
+def _padded_box(part: Part, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    first = np.maximum(np.subtract(part.corner, 3), 0)
+    return first, np.minimum(np.add(part.corner, part.mask.shape) + 3, shape)
+
+
+def _grown(mask: np.ndarray, radius: int) -> np.ndarray:
+    image = sitk.GetImageFromArray(mask.view(np.uint8))
+    return sitk.GetArrayFromImage(sitk.BinaryDilate(image, (radius, radius, 1), sitk.sitkBox)).view(np.bool_)
