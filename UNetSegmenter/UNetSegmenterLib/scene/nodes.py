@@ -206,7 +206,7 @@ def _fill(segments: slicer.vtkSegmentation, segmentation: Segmentation) -> None:
         if separate
         else segmentation.labels
     )
-    shared = _oriented_image(labels.astype(np.uint8, copy=False), segmentation.geometry)
+    shared = labelmap_image(labels.astype(np.uint8, copy=False), segmentation.geometry)
     for structure in segmentation.structures:
         own = structure.index in separate
         segment = slicer.vtkSegment()
@@ -220,12 +220,12 @@ def _fill(segments: slicer.vtkSegmentation, segmentation: Segmentation) -> None:
         segment.SetLabelValue(1 if own else structure.index)
         image = shared
         if own:
-            image = _oriented_image(segmentation.mask(structure.index).astype(np.uint8), segmentation.geometry)
+            image = labelmap_image(segmentation.mask(structure.index).astype(np.uint8), segmentation.geometry)
         segment.AddRepresentation(BINARY_LABELMAP, image)
         segments.AddSegment(segment, segments.GenerateUniqueSegmentID(f"Segment_{structure.index}"))
 
 
-def _oriented_image(labels: np.ndarray, geometry: Geometry) -> slicer.vtkOrientedImageData:
+def labelmap_image(labels: np.ndarray, geometry: Geometry) -> slicer.vtkOrientedImageData:
     """Labels as Slicer's labelmap, cropped to what is not background: surfaces and memory go by its extent."""
     box = _bounding_box(labels)
     image = slicer.vtkOrientedImageData()

@@ -234,12 +234,8 @@ def _between(
         return None
     transform = vtk.vtkGeneralTransform()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(source, target, transform)
-    matrix = vtk.vtkMatrix4x4()
-    if slicer.vtkMRMLTransformNode.IsGeneralTransformLinear(transform, matrix):
-        linear = vtk.vtkTransform()
-        linear.SetMatrix(matrix)
-        return linear
-    return transform
+    linear = vtk.vtkTransform()
+    return linear if slicer.vtkMRMLTransformNode.IsGeneralTransformLinear(transform, linear) else transform
 
 
 def _on_grid(
