@@ -1,0 +1,38 @@
+"""Imports run one way, and what Slicer loads at start-up costs nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LIB = ROOT / "UNetSegmenter" / "UNetSegmenterLib"
+
+
+def test_layers_hold():
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--config", str(ROOT / "pyproject.toml")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["volume", "structures", "segmentation", "measures", "comparison", "card", "checkpoint", "preprocessing", "worker"],
+)
+def test_engine_imports_without_torch(module):
+    code = f"import sys, UNetSegmenterLib.engine.{module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_wheel_has_no_generic_names():
+    import tomllib
+
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert {name.split(".")[0] for name in packages} == {"UNetSegmenterLib", "unetseg"}
+    folders = {
+        ".".join(path.parent.relative_to(base.parent).parts)
+        for base in (LIB, ROOT / "training" / "unetseg")
+        for path in base.rglob("__init__.py")
+    }
+    assert folders - set(packages) <= {"UNetSegmenterLib.panel"}, "a package that the wheel would leave out"

@@ -1,0 +1,41 @@
+"""A small data set in nnU-Net's raw layout: two tissues that a network can learn in seconds."""
+
+import json
+
+import numpy as np
+from UNetSegmenterLib.engine.volume import Geometry, Volume, write_image, write_volume
+
+
+def blobs(seed: int, shape=(10, 40, 44)) -> tuple[np.ndarray, np.ndarray]:
+    """HU and labels of two bright ellipsoids (1: liver at 120 HU, 2: spleen at 220 HU) in a body of 0 HU, noisy."""
+    rng = np.random.default_rng(seed)
+    z, y, x = np.indices(shape).astype(float)
+    labels = np.zeros(shape, np.uint8)
+    for index, centre in ((1, (5, 20, 14)), (2, (5, 22, 32))):
+        shifted = np.asarray(centre) + rng.uniform(-1.5, 1.5, 3)
+        radii = np.array([4.0, 8.0, 7.0]) * rng.uniform(0.85, 1.15, 3)
+        inside = sum(
+            ((axis - place) / radius) ** 2 for axis, place, radius in zip((z, y, x), shifted, radii, strict=True)
+        )
+        labels[inside < 1] = index
+    hu = np.choose(labels, (0, 120, 220)) + rng.normal(0, 15, shape)
+    hu[:, :4] = -1000
+    return hu.astype(np.int16), labels
+
+
+def write_dataset(folder, cases=4, spacing=(3.0, 2.0, 2.0)):
+    """nnU-Net v2 raw layout of `cases` blobs; returns the folder."""
+    for i in range(cases):
+        hu, labels = blobs(i)
+        geometry = Geometry(hu.shape, spacing, (10.0 * i, 0.0, 0.0))
+        write_volume(Volume(hu, geometry), folder / "imagesTr" / f"case{i}_0000.nii.gz")
+        write_image(labels, geometry, folder / "labelsTr" / f"case{i}.nii.gz")
+    description = {
+        "name": "Blobs",
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, "liver": 1, "spleen": 2},
+        "numTraining": cases,
+        "file_ending": ".nii.gz",
+    }
+    (folder / "dataset.json").write_text(json.dumps(description))
+    return folder
