@@ -135,7 +135,7 @@ def test_seed_decides_the_split():
     splits = split_cases(names, test=3, validation=2, seed=0)
     assert splits == split_cases(names[::-1], test=3, validation=2, seed=0)
     assert splits != split_cases(names, test=3, validation=2, seed=1)
-    assert sorted(sum(splits.values(), [])) == names
+    assert sorted(name for members in splits.values() for name in members) == names
     with pytest.raises(InputError, match="leave none"):
         split_cases(names, test=8, validation=2, seed=0)
     with pytest.raises(InputError, match="no such case"):
