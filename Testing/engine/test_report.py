@@ -1,0 +1,296 @@
+"""The report as a person meets it: in a real browser, without a network."""
+
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ElementTree
+import zlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from UNetSegmenterLib.engine.comparison import compare
+from UNetSegmenterLib.engine.definitions import BY_KEY, DEFINITIONS, goodness
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.measures import Measures, measure
+from UNetSegmenterLib.engine.report import CaseMaterial, write_figures, write_report, write_reports
+from UNetSegmenterLib.engine.segmentation import Segmentation
+from UNetSegmenterLib.engine.structures import ABDOMEN8, known_structure
+from UNetSegmenterLib.engine.volume import Geometry
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium here: apt-get install chromium")
+GRID = Geometry((24, 32, 40), (3.0, 1.0, 1.0), (-10.0, 20.0, 5.0))
+REFERENCE_NOTE = "Reference by <TotalSegmentator>, not by a person."
+
+
+def case(name, shift=1, leave_out=(), extra=(), structures=ABDOMEN8[:5]):
+    """Five boxes, the prediction shifted; `leave_out` missing in the prediction, `extra` missing in the reference."""
+    ours, theirs = np.zeros(GRID.shape, np.uint8), np.zeros(GRID.shape, np.uint8)
+    for structure in structures:
+        i = structure.index
+        if i not in leave_out:
+            ours[2 + i : 16, 4 + shift : 14 + shift, 6 * i : 6 * i + 5] = i
+        if i not in extra:
+            theirs[2 + i : 16, 4:14, 6 * i : 6 * i + 5] = i
+    reference = Segmentation(theirs, GRID, (*structures, known_structure("femur", 9, 9)), "by hand")
+    return compare(Segmentation(ours, GRID, structures, "network"), reference, name)
+
+
+def png():
+    raw = zlib.compress(b"".join(b"\0" + bytes(range(0, 200, 5)) for _ in range(40)))
+    parts = [(b"IHDR", (40).to_bytes(4) * 2 + b"\x08\0\0\0\0"), (b"IDAT", raw), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(len(d).to_bytes(4) + t + d + zlib.crc32(t + d).to_bytes(4) for t, d in parts)
+
+
+def finding(severity, sentence="Something <b>odd</b>.", value=4.0, expected="1 piece"):
+    return SimpleNamespace(severity=severity, structure="liver", sentence=sentence, value=value, expected=expected)
+
+
+def browse(path, script, *options):
+    """Open a page in Chromium, run `script` in it (an expression giving JSON), and return its result and errors."""
+    text = Path(path).read_text(encoding="utf-8")
+    watch = "<script>window.problems=[];addEventListener('error',e=>problems.push(e.message));" \
+            "addEventListener('securitypolicyviolation',e=>problems.push(e.blockedURI))</script>"  # fmt: skip
+    run = "<script>addEventListener('load',async()=>{let r;try{r=await(async()=>{%s})()}catch(e){problems.push(String(e))}" \
+          "const p=document.createElement('pre');p.id='result';p.textContent=JSON.stringify({r,problems});" \
+          "document.body.append(p)})</script>"  # fmt: skip
+    text = text.replace("<style>", watch + "<style>", 1).replace("</body>", run.replace("%s", script) + "</body>")
+    probe = Path(path).with_name("probe.html")
+    probe.write_text(text, encoding="utf-8")
+    command = [
+        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=1280,900", f"--user-data-dir={probe.parent}/browser",
+        "--virtual-time-budget=4000", *options, "--dump-dom", probe.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    found = re.search(r'<pre id="result">(.*?)</pre>', done.stdout, re.S)
+    assert found, done.stderr[-2000:]
+    answer = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    assert answer["problems"] == []
+    return answer.get("r")
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    comparison = case("case <1>", leave_out=(2,), extra=(3,))
+    return write_report(
+        tmp_path_factory.mktemp("one") / "report.html", "Test & <script>window.pwned=1</script>", comparison,
+        [("Slice 7, <outline>", png()), ("3D pair", png())], {"Checkpoint": "a<b>.pt", "SHA-256": "0" * 64},
+        reference_note=REFERENCE_NOTE,
+        findings=[finding("pass"), finding("warn"), finding("fail"), *[finding("warn")] * 60],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    comparisons = [case(f"case/{i}", shift=i % 4, leave_out=(2,) if i == 3 else ()) for i in range(6)]
+    comparisons.append(case("case 3", shift=9))
+    return write_reports(
+        tmp_path_factory.mktemp("many"), "Test set", comparisons, {"case/0": CaseMaterial([("p", png())])},
+        {"Checkpoint": "a.pt"}, reference_note=REFERENCE_NOTE,
+    )  # fmt: skip
+
+
+@needs_browser
+def test_table_sorts_with_what_was_not_measured_last(one):
+    result = browse(one, """
+        const table = document.querySelector("#structures table"), head = [...table.tHead.rows[0].cells];
+        const names = () => [...table.tBodies[0].rows].map(r => r.cells[0].firstChild.nextSibling.textContent.trim());
+        const find = title => head.find(h => h.textContent.startsWith(title)).querySelector("button");
+        const click = title => { find(title).click(); return names(); };
+        return {start: names(), dice: click("Dice"), again: click("Dice"), hd: click("HD95"), precision: click("Precision"),
+                name: click("Structure"), sorted: head.map(h => h.getAttribute("aria-sort")), pwned: window.pwned ?? null,
+                title: document.querySelector("h1").textContent, rows: table.tBodies[0].rows.length,
+                scopes: head.every(h => h.scope === "col"), note: table.caption.textContent};
+    """)  # fmt: skip
+    assert result["pwned"] is None and result["title"] == "Test & <script>window.pwned=1</script>"
+    assert result["rows"] == 6 and result["scopes"]
+    assert result["start"][0] == "aorta" and result["start"][-1] == "femur"
+    assert set(result["dice"][-3:-1]) == {"gallbladder", "left kidney"} and result["dice"][-1] == "femur"
+    assert set(result["again"][:2]) == {"gallbladder", "left kidney"} and result["again"][-1] == "femur"
+    assert set(result["hd"][-3:-1]) == {"gallbladder", "left kidney"}
+    assert set(result["precision"][-2:]) == {"gallbladder", "femur"}
+    assert result["name"] == sorted(result["name"])
+    assert result["sorted"].count("ascending") == 1 and result["sorted"][0] == "ascending"
+    assert REFERENCE_NOTE in result["note"]
+
+
+@needs_browser
+def test_curves_answer_to_mouse_and_keys(one):
+    result = browse(one, """
+        const svg = document.querySelector("svg.curve[aria-label^='liver']");
+        const reading = svg.parentNode.querySelector(".reading");
+        const said = [], told = [];
+        document.addEventListener("unetseg:slice", e => told.push(e.detail));
+        said.push(reading.textContent);
+        const box = svg.getBoundingClientRect();
+        svg.dispatchEvent(new PointerEvent("pointermove", {clientX: box.left + box.width - 20, clientY: box.top + 20}));
+        said.push(reading.textContent);
+        const press = k => svg.dispatchEvent(new KeyboardEvent("keydown", {key: k, bubbles: true}));
+        const key = k => { press(k); said.push(reading.textContent); };
+        svg.focus(); key("Home"); key("ArrowRight"); key("End"); key("w"); key("Enter");
+        svg.dispatchEvent(new PointerEvent("pointermove", {clientX: box.left + 45, clientY: box.top + 20}));
+        svg.dispatchEvent(new MouseEvent("click", {bubbles: true}));
+        return {said, told, focusable: svg.tabIndex, role: svg.getAttribute("role"),
+                curves: document.querySelectorAll("svg.curve").length};
+    """)  # fmt: skip
+    said = result["said"]
+    assert said[0].startswith("Largest disagreement: slice ")
+    assert said[1].startswith("Slice 15 (S 50.0 mm): Dice 0.900, prediction 0.5 cm², reference 0.5 cm²")
+    assert said[2].startswith("Slice 7 ") and said[3].startswith("Slice 8 ") and said[4].startswith("Slice 15 ")
+    assert result["told"][1] == {"structure": "liver", "slice": 7, "superior_mm": 26}
+    assert (result["focusable"], result["role"], result["curves"]) == (0, "img", 5)
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", [0, 1], ids=["dark", "light"])
+def test_colours_keep_text_readable(one, scheme):
+    result = browse(one, """
+        const canvas = document.createElement("canvas"); canvas.width = canvas.height = 1;
+        const pen = canvas.getContext("2d", {willReadFrequently: true});
+        const light = color => {
+          pen.fillStyle = color; pen.fillRect(0, 0, 1, 1);
+          const part = [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3).map(v => v / 255)
+            .map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+          return .2126 * part[0] + .7152 * part[1] + .0722 * part[2];
+        };
+        const contrast = (a, b) => (Math.max(light(a), light(b)) + .05) / (Math.min(light(a), light(b)) + .05);
+        const ground = element => { for (let e = element; e; e = e.parentElement) {
+          const c = getComputedStyle(e).backgroundColor; if (c !== "rgba(0, 0, 0, 0)") return c; } return "white"; };
+        const worst = {};
+        for (const e of document.querySelectorAll("td, th, p, h1, h2, h3, dt, dd, a, span.status, span.severity, .unit, li"))
+          if (e.textContent.trim() && e.offsetParent) {
+            const value = contrast(getComputedStyle(e).color, ground(e)), key = `${e.tagName}.${e.className}`;
+            worst[key] = Math.min(worst[key] ?? 99, value);
+          }
+        const heats = [...document.querySelectorAll("td.heat")].map(e => getComputedStyle(e).backgroundColor);
+        return {worst, heats: new Set(heats).size,
+                paper: light(getComputedStyle(document.body).backgroundColor)};
+    """, f"--blink-settings=preferredColorScheme={scheme}")  # fmt: skip
+    assert (result["paper"] > 0.5) == bool(scheme)
+    assert result["heats"] > 4
+    assert {name: value for name, value in result["worst"].items() if value < 4.5} == {}
+
+
+@needs_browser
+def test_what_a_screen_reader_and_the_network_get(one):
+    result = browse(one, """
+        const all = s => [...document.querySelectorAll(s)];
+        all(".pictures button")[0].click();
+        const dialog = document.querySelector("dialog");
+        return {
+          language: document.documentElement.lang,
+          captions: all("table").every(t => t.caption && t.caption.textContent.trim()),
+          pictures: all("main img[src]").map(i => [i.alt, i.src.slice(0, 22), i.naturalWidth]),
+          labels: all("svg").every(s => s.getAttribute("role") === "img" && s.getAttribute("aria-label")),
+          sections: all("section").every(s => document.getElementById(s.getAttribute("aria-labelledby"))),
+          contents: all("nav a").every(a => document.querySelector(a.getAttribute("href"))),
+          headings: all("h1,h2,h3").map(h => h.tagName).join(""),
+          enlarged: dialog.open && dialog.querySelector("p").textContent,
+          tips: all("th button").every(b => b.dataset.tip),
+          fetched: performance.getEntriesByType("resource").map(r => r.name).filter(n => !n.startsWith("data:")),
+          severities: all("#findings > .findings .severity").map(s => s.textContent.trim().slice(0, 1)).slice(0, 3),
+          folded: all("#findings details").map(d => d.querySelectorAll("li").length),
+          device: document.querySelector("footer").textContent,
+        };
+    """)  # fmt: skip
+    assert result["language"] == "en" and result["captions"] and result["labels"] and result["tips"]
+    assert result["sections"] and result["contents"] and result["headings"].startswith("H1H2")
+    assert result["pictures"][:2] == [
+        ["Slice 7, <outline>", "data:image/png;base64,", 40],
+        ["3D pair", "data:image/png;base64,", 40],
+    ]
+    assert result["enlarged"] == "Slice 7, <outline>"
+    assert result["fetched"] == []
+    assert result["severities"] == ["✕", "!", "!"] and result["folded"] == [22, 1]
+    assert "not a medical device" in result["device"]
+
+
+@needs_browser
+def test_a_set_of_cases(many):
+    result = browse(many, """
+        const all = s => [...document.querySelectorAll(s)];
+        const shown = () => all("[data-measure]").filter(c => !c.hidden).map(c => c.dataset.measure);
+        const before = shown();
+        const input = document.querySelector(".choice input[value=hd95_mm]"); input.click();
+        const head = all("#cases thead th button")[1]; head.click();
+        return {before, after: shown(), order: all("#cases tbody th").map(h => h.textContent),
+                links: all("#cases tbody a").map(a => a.getAttribute("href")), cards: all("#extremes h3").map(h => h.textContent),
+                points: document.querySelector("[data-measure=dice] svg").querySelectorAll("circle.case").length,
+                lost: document.querySelector("[data-measure=hd95_mm] .lost").textContent,
+                gallbladder: all("#structures tbody tr")[1].textContent};
+    """)  # fmt: skip
+    assert (result["before"], result["after"]) == (["dice"], ["hd95_mm"])
+    assert result["order"][0] == "case 3" == result["cards"][0] and len(result["order"]) == 7
+    assert result["cards"][2] in ("case/0", "case/4")  # both without a shift
+    assert all((many.parent / link).is_file() for link in result["links"]) and len(set(result["links"])) == 7
+    assert result["points"] == 7 * 5 and result["lost"] == "∞ × 1"
+    assert "gallbladder71" in result["gallbladder"]  # seven cases, one missed
+
+
+@needs_browser
+def test_pages_of_very_little(tmp_path):
+    nothing = compare(
+        Segmentation(np.zeros(GRID.shape, np.uint8), GRID, ABDOMEN8[:1]),
+        Segmentation(np.zeros(GRID.shape, np.uint8), GRID, ABDOMEN8[4:5]),
+        "nothing",
+    )
+    path = write_report(tmp_path / "report.html", "Nothing", nothing)
+    text = browse(path, "return document.querySelector('main').textContent")
+    assert "Nothing was compared" in text and "nothing was compared" in text
+    flat = Geometry((1, 8, 8), (5.0, 1.0, 1.0))
+    labels = np.zeros(flat.shape, np.uint8)
+    labels[0, 2:5, 2:6] = 1
+    single = compare(Segmentation(labels, flat, ABDOMEN8[:1]), Segmentation(labels, flat, ABDOMEN8[:1]), "flat")
+    path = write_report(tmp_path / "report.html", "One slice", single)
+    assert browse(path, "return document.querySelector('svg.curve').getAttribute('aria-label')").startswith(
+        "aorta: Dice"
+    )
+    assert write_report(tmp_path / "empty.html", "No cases", []).is_file()
+
+
+def test_nothing_in_the_page_points_outside(one, many):
+    for path in (one, many, *(many.parent / "cases").iterdir()):
+        text = path.read_text(encoding="utf-8")
+        addresses = re.findall(r"""(?:src|href|action)\s*=\s*["']([^"']*)""", text) + re.findall(
+            r"url\(([^)]*)\)", text
+        )
+        assert all(re.match(r"#|data:image/png;base64,|cases/[\w.-]+\.html$", address) for address in addresses), path
+        assert not re.search(r"@import|fetch\(|XMLHttpRequest|WebSocket|https?://", text)
+        assert "default-src 'none'" in text and not re.search(r"\{\{\w+\}\}", text)
+
+
+def test_figures_are_files_of_their_own(tmp_path):
+    comparisons = [case("a", 1), case("b", 2)]
+    paths = write_figures(tmp_path / "figures", comparisons)
+    assert len(paths) == 2 * 5 + 1 and len(set(paths)) == 11
+    for path in paths:
+        root = ElementTree.fromstring(path.read_text(encoding="utf-8"))
+        assert root.tag == "{http://www.w3.org/2000/svg}svg" and root.attrib["viewBox"]
+
+
+def test_an_unwritable_place_is_one_sentence():
+    with pytest.raises(InputError, match="could not be written"):
+        write_report("/proc/nowhere/report.html", "x", case("a"))
+
+
+def test_every_measure_is_defined():
+    assert {definition.key for definition in DEFINITIONS} | {"reference_components"} == set(
+        Measures.__dataclass_fields__
+    )
+    assert [BY_KEY["difference_ml"].shown(value) for value in (-1.25, 0.04, 3.0)] == ["−1.2", "0.0", "+3.0"]
+    assert [BY_KEY["hd_mm"].shown(value) for value in (float("inf"), float("nan"), 2.345)] == ["∞", "–", "2.3"]
+
+
+def test_colours_go_from_worst_to_best():
+    mask = np.zeros((8, 8, 8), bool)
+    mask[2:6, 2:6, 2:6] = True
+    perfect, missed = measure(mask, mask, (1, 1, 1)), measure(mask & False, mask, (1, 1, 1))
+    for key in ("dice", "iou", "recall", "nsd", "hd95_mm", "hd_mm", "assd_mm", "difference_ml"):
+        assert (goodness(perfect, key), goodness(missed, key)) == (1.0, 0.0), key
+    assert goodness(perfect, "components") == 1.0 and goodness(missed, "components") == 0.5
+    assert goodness(missed, "precision") is None and goodness(perfect, "prediction_ml") is None

@@ -1,0 +1,213 @@
+"""The report: one HTML file that holds everything, opens offline in any browser and prints.
+
+A single case gets its table, slice curves, findings and pictures; a set of cases gets an index with box plots and a row a
+case. Nothing is fetched: style, script, charts and pictures are inside, and the page's own policy forbids requests.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from ..comparison import Comparison
+from ..volume import write_whole
+from . import case_set, one_case, parts
+from .svg import Distribution, box_plot_svg, curve_svg, standalone
+
+__all__ = ["CaseMaterial", "write_figures", "write_report", "write_reports"]
+
+Pictures = Sequence[tuple[str, bytes]]
+
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+_NOT_A_DEVICE = "UNetSegmenter is not a medical device. Do not use its results for diagnosis or treatment."
+
+
+@dataclass(frozen=True)
+class CaseMaterial:
+    """What a case page shows besides its comparison: pictures as (caption, PNG bytes), and findings."""
+
+    pictures: Pictures = ()
+    findings: Sequence[parts.Finding] = ()
+
+
+def write_report(
+    path: Path | str,
+    title: str,
+    comparisons: Comparison | Sequence[Comparison],
+    pictures: Pictures = (),
+    provenance: Mapping[str, object] | None = None,
+    *,
+    reference_note: str = "",
+    findings: Sequence[parts.Finding] = (),
+    pages: Mapping[str, str] | None = None,
+    viewer: str = "",
+) -> Path:
+    """Write one self-contained HTML page about one comparison or a set of them, and return its path.
+
+    `pictures` are (caption, PNG bytes). `provenance` is shown as it comes: checkpoint, hash, code version, device,
+    time. `reference_note` says who made the reference and stands beside every number. `pages` links cases to pages of
+    their own (relative addresses). `viewer` is HTML for a viewer that listens to the `unetseg:slice` events of the curves.
+    Raises InputError if the file can't be written.
+    """
+    several = [comparisons] if isinstance(comparisons, Comparison) else list(comparisons)
+    if len(several) == 1:
+        sections = _case_sections(several[0], CaseMaterial(pictures, findings), reference_note, viewer)
+    else:
+        sections = _set_sections(several, pictures, reference_note, pages or {})
+    sections.append(("definitions", "What the measures mean", parts.definitions(_tolerance(several)), ""))
+    sections.append(("provenance", "Provenance", parts.definition_list((provenance or {}).items()), ""))
+    text = _page(title, _against(several), reference_note, sections)
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    return Path(path)
+
+
+def write_reports(
+    folder: Path | str,
+    title: str,
+    comparisons: Sequence[Comparison],
+    material: Mapping[str, CaseMaterial] | None = None,
+    provenance: Mapping[str, object] | None = None,
+    *,
+    reference_note: str = "",
+) -> Path:
+    """Write `report.html` over all cases and a page a case under `cases/`; returns the path of `report.html`.
+
+    A single comparison gives one page. `material` holds pictures and findings by case.
+    """
+    folder, material = Path(folder), material or {}
+    if len(comparisons) == 1:
+        own = material.get(comparisons[0].case, CaseMaterial())
+        return write_report(
+            folder / "report.html", title, comparisons, own.pictures, provenance,
+            reference_note=reference_note, findings=own.findings,
+        )  # fmt: skip
+    pages = _page_names([comparison.case for comparison in comparisons])
+    for comparison in comparisons:
+        own = material.get(comparison.case, CaseMaterial())
+        write_report(
+            folder / pages[comparison.case], f"{title}: {comparison.case}", comparison, own.pictures, provenance,
+            reference_note=reference_note, findings=own.findings,
+        )  # fmt: skip
+    return write_report(
+        folder / "report.html", title, comparisons, (), provenance, reference_note=reference_note, pages=pages
+    )
+
+
+def write_figures(folder: Path | str, comparisons: Sequence[Comparison]) -> list[Path]:
+    """Write the charts as SVG files for a written report: a curve a case and structure, box plots if cases are several."""
+    folder, written = Path(folder), []
+    charts: dict[str, str] = {}
+    for comparison in comparisons:
+        for row in comparison.rows:
+            if row.curve is not None:
+                charts[f"slices-{comparison.case}-{row.structure}"] = curve_svg(row.structure, row.curve)
+    if len(comparisons) > 1:
+        rows = [row for comparison in comparisons for row in parts.counted(comparison)]
+        groups = []
+        for name in dict.fromkeys(row.structure for row in rows):
+            own = [row for row in rows if row.structure == name]
+            values = tuple(row.measures.dice for row in own if row.measures)
+            groups.append(Distribution(name, own[0].color, tuple(row.case for row in own), values))
+        charts["dice-per-structure"] = box_plot_svg(groups, "Dice")
+    for name, svg in charts.items():
+        path = folder / f"{_file_name(name)}.svg"
+        text = standalone(svg)
+        write_whole(path, lambda partial, text=text: partial.write_text(text, encoding="utf-8"))  # type: ignore[misc]
+        written.append(path)
+    return written
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "case"
+
+
+def _page_names(cases: Sequence[str]) -> dict[str, str]:
+    """A file for each case under cases/, unique even where names differ only in characters a file can't have."""
+    names: dict[str, str] = {}
+    for case in cases:
+        stem, number = _file_name(case), 2
+        while f"cases/{stem}.html" in names.values():
+            stem, number = f"{_file_name(case)}-{number}", number + 1
+        names[case] = f"cases/{stem}.html"
+    return names
+
+
+def _tolerance(comparisons: Sequence[Comparison]) -> float:
+    return next((row.tolerance_mm for comparison in comparisons for row in comparison.rows), 2.0)
+
+
+Sections = list[tuple[str, str, str, str]]
+
+
+def _case_sections(comparison: Comparison, material: CaseMaterial, reference_note: str, viewer: str) -> Sections:
+    stopped = [] if comparison.complete else ["The comparison was cancelled; the table holds what was done until then."]
+    note = f" <b>{escape(reference_note)}</b>" if reference_note else ""
+    head = f'<p class="sentence">{one_case.case_sentence(comparison)}</p>{one_case.case_tiles(comparison)}'
+    return [
+        ("summary", "Summary", head + parts.notes([*stopped, *comparison.notes]), ""),
+        ("viewer", "Viewer", viewer, ""),
+        ("pictures", "Pictures", parts.pictures(material.pictures), ""),
+        ("structures", "All structures", one_case.structure_table(comparison, reference_note), ""),
+        (
+            "findings", "Is it anatomy?", parts.findings(material.findings),
+            "Plausibility of the prediction, judged without the reference. Overlap can be high where the shape is not plausible.",
+        ),
+        (
+            "slices", "Slice by slice", one_case.curves(comparison),
+            "How well each axial slice agrees, weakest structure first. The ring marks the slice with the largest area that "
+            "only one side claims. <span class='screen'>Hover, or focus a chart and use the arrow keys.</span>" + note,
+        ),
+    ]  # fmt: skip
+
+
+def _set_sections(
+    comparisons: Sequence[Comparison], pictures: Pictures, reference_note: str, pages: Mapping[str, str]
+) -> Sections:
+    said = list(dict.fromkeys(f"{c.case}: {note}" for c in comparisons for note in c.notes))
+    if len(said) > 12:
+        said = [*said[:12], f"and {len(said) - 12} more notes on the case pages"]
+    note = f" <b>{escape(reference_note)}</b>" if reference_note else ""
+    head = f'<p class="sentence">{case_set.set_sentence(comparisons)}</p>{case_set.set_tiles(comparisons)}{parts.notes(said)}'
+    return [
+        ("summary", "Summary", head, ""),
+        ("extremes", "Worst, median, best", case_set.extremes(comparisons, pages), ""),
+        ("structures", "Structures", case_set.summary_table(comparisons, reference_note), ""),
+        (
+            "spread", "Spread over cases", case_set.box_plots(comparisons),
+            "Box: middle half of the cases; thick line: median; whiskers: to 1.5 interquartile ranges; every point is a case."
+            + note,
+        ),
+        ("cases", "Cases", case_set.case_table(comparisons, pages, reference_note), ""),
+        ("pictures", "Pictures", parts.pictures(pictures), ""),
+    ]  # fmt: skip
+
+
+def _against(comparisons: Sequence[Comparison]) -> str:
+    if len(comparisons) != 1:
+        return f"{len(comparisons)} cases, prediction against reference"
+    prediction, reference = (escape(name) for name in (comparisons[0].prediction_name, comparisons[0].reference_name))
+    return f"Prediction <b>{prediction or 'prediction'}</b> against reference <b>{reference or 'reference'}</b>"
+
+
+def _page(title: str, against: str, reference_note: str, sections: Sections) -> str:
+    here = Path(__file__).parent
+    style = "".join((here / name).read_text(encoding="utf-8") for name in ("page.css", "chart.css"))
+    script = (here / "page.js").read_text(encoding="utf-8")
+    filled = [entry for entry in sections if entry[2]]
+    note = f'<p class="reference-note">{escape(reference_note)}</p>' if reference_note else ""
+    fields = {
+        "policy": _POLICY,
+        "title": escape(title),
+        "style": style,
+        "against": against,
+        "note": note,
+        "contents": "".join(f'<li><a href="#{key}">{escape(name)}</a></li>' for key, name, _, _ in filled),
+        "sections": "".join(parts.section(key, escape(name), body, lead) for key, name, body, lead in filled),
+        "footer": _NOT_A_DEVICE,
+        "script": script,
+    }
+    template = (here / "page.html").read_text(encoding="utf-8")
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: fields[match[1]], template)

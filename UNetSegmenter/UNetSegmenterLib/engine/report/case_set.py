@@ -1,0 +1,199 @@
+"""The page of a set of cases: statistics per structure, box plots, and a row a case."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from ..comparison import Comparison
+from ..definitions import BY_KEY, goodness
+from ..statistics import mean_dice, summary
+from .parts import STATUS, counted, dice_of, sort_head, swatch, tile
+from .svg import Distribution, box_plot_svg
+
+
+def _case_link(case: str, pages: Mapping[str, str]) -> str:
+    return f'<a href="{escape(pages[case])}">{escape(case)}</a>' if case in pages else escape(case)
+
+
+def set_sentence(comparisons: Sequence[Comparison]) -> str:
+    """The result over all cases in words."""
+    rows = [row for comparison in comparisons for row in comparison.rows]
+    result = summary(rows)
+    if result["mean_dice"] is None:
+        return "Nothing was compared: no structure is in both the predictions and the references."
+    means = {n: s["dice"]["mean"] for n, s in result["structures"].items() if s["dice"]["n"]}
+    weakest = min(means, key=lambda name: means[name])
+    there = sum(row.status in ("ok", "missed") for row in rows)
+    text = f"Over {result['cases']} cases and {len(means)} structures the mean Dice is {result['mean_dice']:.2f}. "
+    text += f"Missed: {result['missed']} of {there}. " if there else ""
+    return escape(f"{text}The weakest structure is the {weakest} (mean Dice {means[weakest]:.2f}).")
+
+
+def set_tiles(comparisons: Sequence[Comparison]) -> str:
+    """Mean Dice with its interval, cases, missed, surface agreement."""
+    rows = [row for comparison in comparisons for row in comparison.rows]
+    result = summary(rows)
+    if result["mean_dice"] is None:
+        return ""
+    over = result["mean_dice_over_cases"]
+    there = sum(row.status in ("ok", "missed") for row in rows)
+    interval = (
+        f"95 % CI over cases {over['ci95'][0]:.3f} to {over['ci95'][1]:.3f}"
+        if over["ci95"]
+        else "one case: no interval"
+    )
+    nsd = [entry["nsd"]["mean"] for entry in result["structures"].values() if entry["nsd"]["n"]]
+    tiles = [
+        tile("Mean Dice over structures", f"{result['mean_dice']:.3f}", interval),
+        tile("Cases", str(result["cases"]), f"{len(result['structures'])} structures"),
+        tile(
+            "Missed structures",
+            f"{result['missed']} <small>of {there}</small>",
+            "counted with Dice 0",
+            result["missed"] > 0,
+        ),
+        tile(f"Mean NSD at {rows[0].tolerance_mm:g} mm", f"{sum(nsd) / len(nsd):.3f}", "over structures"),
+    ]
+    return f'<dl class="tiles">{"".join(tiles)}</dl>'
+
+
+def extremes(comparisons: Sequence[Comparison], pages: Mapping[str, str]) -> str:
+    """Worst, median and best case by mean Dice."""
+    ranked = sorted((c for c in comparisons if counted(c)), key=lambda c: mean_dice(c.rows))
+    if len(ranked) < 3:
+        return ""
+    cards = ""
+    chosen = {"Worst case": ranked[0], "Median case": ranked[(len(ranked) - 1) // 2], "Best case": ranked[-1]}
+    for name, comparison in chosen.items():
+        weakest = min(counted(comparison), key=dice_of)
+        cards += (
+            f'<div class="card"><p class="overline">{name}</p><h3>{_case_link(comparison.case, pages)}</h3>'
+            f"<p>Mean Dice {mean_dice(comparison.rows):.3f}</p>"
+            f'<p class="muted">weakest: {escape(weakest.structure)} ({dice_of(weakest):.2f})</p></div>'
+        )
+    return f'<div class="cards">{cards}</div>'
+
+
+def summary_table(comparisons: Sequence[Comparison], reference_note: str) -> str:
+    """A row a structure: mean, standard deviation, interval, median, n and missed for the main measures."""
+    rows = [row for comparison in comparisons for row in comparison.rows]
+    if not rows:
+        return ""
+    result = summary(rows)
+    colors = {row.structure: row.color for row in reversed(rows)}
+    keys = ("dice", "nsd", "hd95_mm", "assd_mm", "difference_ml")
+    head = sort_head("Structure", "", "Name in the reference", "ascending", "")
+    head += sort_head("n", "cases", "Cases in which the structure was measured", "descending", "")
+    head += sort_head(
+        "Missed", "cases", "Cases in which the reference has it and the prediction does not", "descending", ""
+    )
+    for key in keys:
+        unit = {"dice": "", "nsd": f"at {rows[0].tolerance_mm:g} mm"}.get(key, BY_KEY[key].unit)
+        text = f"{BY_KEY[key].text} Mean ± standard deviation, 95 % confidence interval of the mean, median."
+        head += sort_head(BY_KEY[key].title, unit, text, "descending", "")
+        if key != "difference_ml":
+            text = "Median over all cases; missed ones count as infinitely far."
+            head += sort_head("Median", unit, text, "descending", "")
+    body = ""
+    for name, entry in result["structures"].items():
+        cells = f'<th scope="row">{swatch(colors[name])}{escape(name)}</th>'
+        cells += "".join(f'<td data-v="{number}">{number}</td>' for number in (entry["dice"]["n"], entry["missed"]))
+        for key in keys:
+            one = entry[key]
+            cells += f'<td data-v="{"" if one["mean"] is None else one["mean"]}">{_with_interval(key, one)}</td>'
+            if key != "difference_ml":
+                missing = math.inf if entry["dice"]["n"] else math.nan
+                cells += _median(key, missing if one["median"] is None else one["median"])
+        body += f"<tr>{cells}</tr>"
+    note = f"<b>{escape(reference_note)}</b> " if reference_note else ""
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Table of structures over all cases"><table>'
+        f"<caption><span>{note}Mean ± standard deviation over cases, below it the {result['ci95_method']}. Missed "
+        "structures count with Dice and NSD 0; distances are over the cases found.</span></caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _median(key: str, value: float) -> str:
+    sort = "" if math.isnan(value) else "Infinity" if math.isinf(value) else f"{value:.6g}"
+    return f'<td data-v="{sort}">{BY_KEY[key].shown(value)}</td>'
+
+
+def _with_interval(key: str, one: Mapping) -> str:
+    if one["mean"] is None:
+        return "–"
+    shown = BY_KEY[key].shown
+    digits = BY_KEY[key].digits
+    text = shown(one["mean"])
+    if one["sd"] is not None:
+        text += f" ± {one['sd']:.{digits}f}"
+    if one["ci95"] is not None:
+        text += f'<span class="interval">{shown(one["ci95"][0])} to {shown(one["ci95"][1])}</span>'
+    return text
+
+
+def box_plots(comparisons: Sequence[Comparison]) -> str:
+    """Box plots per structure, one measure at a time."""
+    rows = [row for comparison in comparisons for row in comparison.rows if row.measures is not None]
+    names = list(dict.fromkeys(row.structure for row in rows))
+    if not names:
+        return ""
+    choices, charts = "", ""
+    for number, key in enumerate(("dice", "nsd", "hd95_mm", "assd_mm")):
+        groups = []
+        for name in names:
+            own = [row for row in rows if row.structure == name]
+            values = tuple(float(getattr(row.measures, key)) for row in own)
+            groups.append(Distribution(name, own[0].color, tuple(row.case for row in own), values))
+        definition = BY_KEY[key]
+        share = not key.endswith("_mm")
+        label = f"{definition.title} at {rows[0].tolerance_mm:g} mm" if key == "nsd" else definition.title
+        checked = " checked" if number == 0 else ""
+        choices += f'<label><input type="radio" name="measure" value="{key}"{checked}> {definition.title}</label>'
+        svg = box_plot_svg(groups, label, "" if share else definition.unit, share)
+        charts += f'<figure class="chart wide" data-measure="{key}">{svg}</figure>'
+    return f'<fieldset class="choice js-only"><legend>Measure</legend>{choices}</fieldset><div class="charts">{charts}</div>'
+
+
+def case_table(comparisons: Sequence[Comparison], pages: Mapping[str, str], reference_note: str) -> str:
+    """A row a case: mean Dice, missed, and the Dice of every structure, coloured."""
+    if not comparisons:
+        return ""
+    names = list(dict.fromkeys(row.structure for c in comparisons for row in counted(c)))
+    head = sort_head("Case", "", "Name of the case", "ascending", "")
+    head += sort_head("Mean Dice", "", BY_KEY["dice"].text, "ascending", "")
+    head += sort_head("Missed", "", "Structures that only the reference has", "descending", "")
+    head += sort_head("HD95", "mean, mm", BY_KEY["hd95_mm"].text, "descending", "")
+    head += "".join(sort_head(name, "Dice", f"Dice of the {name}", "ascending", "") for name in names)
+    body = "".join(_case_row(comparison, names, pages) for comparison in comparisons)
+    note = f"<b>{escape(reference_note)}</b> " if reference_note else ""
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Table of all cases"><table>'
+        f"<caption><span>{note}A row a case; ∅ where neither side has the structure.</span></caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _case_row(comparison: Comparison, names: Sequence[str], pages: Mapping[str, str]) -> str:
+    rows = {row.structure: row for row in comparison.rows}
+    every = counted(comparison)
+    mean = mean_dice(every)
+    missed = sum(row.status == "missed" for row in every)
+    hd95 = [row.measures.hd95_mm for row in every if row.measures and math.isfinite(row.measures.hd95_mm)]
+    cells = f'<th scope="row">{_case_link(comparison.case, pages)}</th>'
+    cells += f'<td data-v="{"" if math.isnan(mean) else mean}">{BY_KEY["dice"].shown(mean)}</td>'
+    cells += f'<td data-v="{missed}">{missed}</td>'
+    cells += (
+        f'<td data-v="{sum(hd95) / len(hd95):.6g}">{sum(hd95) / len(hd95):.1f}</td>' if hd95 else '<td data-v="">–</td>'
+    )
+    for name in names:
+        row = rows.get(name)
+        if row is None or row.measures is None:
+            cells += '<td class="muted" data-v="">∅</td>'
+            continue
+        tip = "" if row.status == "ok" else f' title="{STATUS[row.status]}"'
+        place = goodness(row.measures, "dice")
+        cells += f'<td class="heat" style="--v:{place:.2f}" data-v="{row.measures.dice:.6g}"{tip}>{row.measures.dice:.2f}</td>'
+    return f"<tr>{cells}</tr>"

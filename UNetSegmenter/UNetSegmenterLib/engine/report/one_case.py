@@ -1,0 +1,141 @@
+"""The page of one case: its result in words, the table of structures and the slice curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+from ..comparison import Comparison, Row
+from ..definitions import DEFINITIONS, goodness
+from ..statistics import mean_dice
+from .parts import STATUS, count, counted, dice_of, sort_head, swatch, tile
+from .svg import curve_svg
+
+
+def case_sentence(comparison: Comparison) -> str:
+    """The result of one case in words."""
+    rows = counted(comparison)
+    if not rows:
+        return "Nothing was compared: no structure is in both the prediction and the reference."
+    missed = [row.structure for row in rows if row.status == "missed"]
+    spurious = [row.structure for row in rows if row.status == "spurious"]
+    there = sum(row.status in ("ok", "missed") for row in rows)
+    found = [row for row in rows if row.status == "ok"]
+    parts = [
+        f"{len(found)} of {there} structures of the reference were found, with a mean Dice of {mean_dice(rows):.2f}."
+    ]
+    if missed:
+        parts.append(f"Missed: {_listed(missed)}.")
+    if spurious:
+        parts.append(f"Predicted although the reference has none: {_listed(spurious)}.")
+    if len(found) > 1:
+        weakest = min(found, key=dice_of)
+        parts.append(f"The weakest is the {weakest.structure} (Dice {dice_of(weakest):.2f}).")
+        farthest = max(found, key=lambda row: row.measures.hd_mm if row.measures else 0.0)
+        assert farthest.measures is not None
+        parts.append(f"The largest distance is {farthest.measures.hd_mm:.0f} mm, at the {farthest.structure}.")
+    return escape(" ".join(parts))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def case_tiles(comparison: Comparison) -> str:
+    """Mean Dice, missed, surface agreement and distance of one case."""
+    rows = counted(comparison)
+    missed = sum(row.status == "missed" for row in rows)
+    there = sum(row.status in ("ok", "missed") for row in rows)
+    found = [row.measures for row in rows if row.status == "ok" and row.measures]
+    tolerance = rows[0].tolerance_mm if rows else 2.0
+    if not rows:
+        return ""
+    nsd = sum(row.measures.nsd for row in rows if row.measures) / len(rows)
+    tiles = [
+        tile("Mean Dice", f"{mean_dice(rows):.3f}", f"over {count(len(rows), 'structure')}"),
+        tile("Missed structures", f"{missed} <small>of {there}</small>", "counted with Dice 0", alarm=missed > 0),
+        tile(f"Mean NSD at {tolerance:g} mm", f"{nsd:.3f}", f"over {count(len(rows), 'structure')}"),
+    ]
+    if found:
+        hd95 = sum(measures.hd95_mm for measures in found) / len(found)
+        tiles.append(tile("Mean HD95", f"{hd95:.1f} <small>mm</small>", f"over the {len(found)} found"))
+    return f'<dl class="tiles">{"".join(tiles)}</dl>'
+
+
+def structure_table(comparison: Comparison, reference_note: str) -> str:
+    """All structures with all measures of one case, sortable and coloured."""
+    tolerance = comparison.rows[0].tolerance_mm if comparison.rows else 2.0
+    head = sort_head("Structure", "", "Name in the reference", "ascending", "")
+    for definition in DEFINITIONS:
+        unit = f"at {tolerance:g} mm" if definition.key == "nsd" else definition.unit
+        first = "descending" if definition.best is not None and not definition.logarithmic else "ascending"
+        text = f"{definition.text} Tolerance {tolerance:g} mm." if definition.key == "nsd" else definition.text
+        head += sort_head(definition.title, unit, text, first, "")
+    body = "".join(_structure_row(row) for row in comparison.rows)
+    caption = f"<b>{escape(reference_note)}</b> " if reference_note else ""
+    caption += "Measured in 3D in the reference’s grid."
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Table of all structures"><table>'
+        f"<caption><span>{caption}</span></caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>{_mean_row(comparison)}</table></div>"
+        '<p class="legend"><span>worse</span><span class="ramp" aria-hidden="true"></span><span>better</span>'
+        "<span>Dice, precision, recall, NSD from 0.5 to 1; HD95 20 to 2 mm; HD 40 to 4 mm; ASSD 5 to 0.5 mm; volume off by "
+        "half or more to equal.</span></p>"
+    )
+
+
+def _structure_row(row: Row) -> str:
+    note = f'<span class="row-note">{escape(row.note)}</span>' if row.note else ""
+    status = "" if row.status == "ok" else f' <span class="status {row.status}">{STATUS[row.status]}</span>'
+    cells = f'<th scope="row">{swatch(row.color)}{escape(row.structure)}{status}{note}</th>'
+    for definition in DEFINITIONS:
+        if row.measures is None:
+            cells += '<td class="muted" data-v="">–</td>'
+            continue
+        value = float(getattr(row.measures, definition.key))
+        text = definition.shown(value)
+        if definition.key == "components":
+            text = f"{row.measures.components} / {row.measures.reference_components}"
+        place = goodness(row.measures, definition.key)
+        heat = "" if place is None else f' class="heat" style="--v:{place:.2f}"'
+        sort = "" if math.isnan(value) else "Infinity" if math.isinf(value) else f"{value:.6g}"
+        cells += f'<td{heat} data-v="{sort}">{text}</td>'
+    return f"<tr>{cells}</tr>"
+
+
+def _mean_row(comparison: Comparison) -> str:
+    rows = [row.measures for row in comparison.rows if row.measures is not None]
+    if len(rows) < 2:
+        return ""
+    cells = ""
+    for definition in DEFINITIONS:
+        if definition.key in ("prediction_ml", "reference_ml", "components"):
+            cells += "<td></td>"
+            continue
+        values = [value for value in (getattr(measures, definition.key) for measures in rows) if math.isfinite(value)]
+        mean = definition.shown(sum(values) / len(values)) if values else "–"
+        cells += f'<td title="over {count(len(values), "structure")}">{mean}</td>'
+    lost = sum(math.isinf(measures.hd_mm) for measures in rows)
+    left_out = f", distances of {len(rows) - lost}" if lost else ""
+    return (
+        f'<tfoot><tr><th scope="row">Mean <span class="muted">of {len(rows)}{left_out}</span></th>{cells}</tr></tfoot>'
+    )
+
+
+def curves(comparison: Comparison) -> str:
+    """A slice curve for each structure that has one, the weakest first."""
+    rows = sorted((row for row in comparison.rows if row.curve is not None), key=dice_of)
+    figures = ""
+    for row in rows:
+        assert row.curve is not None
+        worst = row.curve.worst_first()[0]
+        resting = (
+            f"Largest disagreement: slice {row.curve.slices[worst]}, Dice {row.curve.dice[worst]:.2f}, "
+            f"{row.curve.error_mm2[worst] / 100:.1f} cm² claimed by one side only"
+        )
+        figures += (
+            f'<figure class="chart"><figcaption><h3>{swatch(row.color)}{escape(row.structure)}</h3>'
+            f'<span class="muted">Dice {dice_of(row):.3f}</span></figcaption>{curve_svg(row.structure, row.curve)}'
+            f'<p class="reading" aria-live="polite">{resting}</p></figure>'
+        )
+    return f'<div class="charts">{figures}</div>' if figures else ""

@@ -1,0 +1,158 @@
+"""Parts that every page of the report uses, as HTML text."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Protocol
+
+from ..comparison import Comparison, Row
+from ..definitions import DEFINITIONS
+
+STATUS = {
+    "ok": "found",
+    "missed": "✕ missed",
+    "spurious": "✕ not in reference",
+    "absent": "absent in both",
+    "unmatched": "no counterpart",
+}
+_SEVERITIES = {"fail": "✕ fail", "warn": "! warning", "pass": "✓ pass"}
+_MOST_FINDINGS = 40
+
+
+class Finding(Protocol):
+    """What the page shows of a plausibility finding."""
+
+    @property
+    def severity(self) -> str: ...
+    @property
+    def structure(self) -> str: ...
+    @property
+    def sentence(self) -> str: ...
+    @property
+    def value(self) -> float | None: ...
+    @property
+    def expected(self) -> str: ...
+
+
+def counted(comparison: Comparison) -> list[Row]:
+    """Rows that have measures."""
+    return [row for row in comparison.rows if row.measures is not None]
+
+
+def section(identifier: str, title: str, body: str, lead: str = "") -> str:
+    """A titled section; nothing if the body is empty."""
+    if not body:
+        return ""
+    lead = f'<p class="lead">{lead}</p>' if lead else ""
+    heading = f'<h2 id="{identifier}-title">{title}</h2>'
+    return f'<section id="{identifier}" aria-labelledby="{identifier}-title">{heading}{lead}{body}</section>'
+
+
+def tile(name: str, figure: str, under: str = "", alarm: bool = False) -> str:
+    """One number of the summary with its name above and a remark below."""
+    kind = "tile alarm" if alarm else "tile"
+    return f'<div class="{kind}"><dt>{name}</dt><dd class="figure">{figure}</dd><dd class="under">{under}</dd></div>'
+
+
+def notes(items: Iterable[str]) -> str:
+    """Remarks that belong beside the numbers."""
+    listed = "".join(f"<li>{escape(item)}</li>" for item in items)
+    return f'<ul class="notes">{listed}</ul>' if listed else ""
+
+
+def swatch(color: tuple[int, int, int]) -> str:
+    """A structure's colour, for the eye only."""
+    return f'<span class="swatch" style="background:rgb{color}" aria-hidden="true"></span>'
+
+
+def dice_of(row: Row) -> float:
+    """Dice of a row, NaN if it was not measured."""
+    return row.measures.dice if row.measures else math.nan
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun: 1 check, 2 checks."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def sort_head(title: str, unit: str, text: str, first: str, kind: str) -> str:
+    """Column head with a button that sorts; `text` explains it, `first` is the order of the first click."""
+    unit = f'<span class="unit">{escape(unit)}</span>' if unit else ""
+    kind = f' class="{kind}"' if kind else ""
+    return (
+        f'<th scope="col" data-first="{first}"{kind}><button type="button" data-tip="{escape(text)}">'
+        f"{escape(title)}</button>{unit}</th>"
+    )
+
+
+def pictures(items: Sequence[tuple[str, bytes]]) -> str:
+    """Pictures given as PNG bytes, embedded, to be opened at full size."""
+    figures = "".join(
+        f'<figure><button type="button" aria-label="Enlarge: {escape(caption)}"><img loading="lazy" '
+        f'alt="{escape(caption)}" src="data:image/png;base64,{base64.b64encode(png).decode()}"></button>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        for caption, png in items
+    )
+    if not figures:
+        return ""
+    return (
+        f'<div class="pictures">{figures}</div><dialog aria-label="Picture at full size"><img alt=""><p></p></dialog>'
+    )
+
+
+def findings(items: Sequence[Finding]) -> str:
+    """Plausibility findings, the grave ones first; what passed, and more than a screenful, is folded away."""
+    if not items:
+        return ""
+    order = list(_SEVERITIES)
+    ranked = sorted(items, key=lambda one: order.index(one.severity) if one.severity in order else 0)
+    open_ones = [one for one in ranked if one.severity != "pass"]
+    passed = [one for one in ranked if one.severity == "pass"]
+    shown = _finding_list(open_ones[:_MOST_FINDINGS])
+    if len(open_ones) > _MOST_FINDINGS:
+        rest = open_ones[_MOST_FINDINGS:]
+        shown += f"<details><summary>{len(rest)} more</summary>{_finding_list(rest)}</details>"
+    if not open_ones:
+        shown = "<p>Nothing implausible was found.</p>"
+    if passed:
+        folded = f"<summary>{count(len(passed), 'check')} passed</summary>{_finding_list(passed)}"
+        shown += f'<details class="all-passed">{folded}</details>'
+    return shown
+
+
+def _finding_list(items: Sequence[Finding]) -> str:
+    rows = ""
+    for one in items:
+        value = getattr(one, "value_text", None)
+        if value is None:
+            value = "" if one.value is None else f"{one.value:.3g}"
+        measured = f"{escape(str(value))}{f' (expected {escape(str(one.expected))})' if one.expected else ''}"
+        rows += (
+            f'<li><span class="severity {escape(one.severity)}">{_SEVERITIES.get(one.severity, escape(one.severity))}</span>'
+            f'<span>{escape(one.sentence)}</span><span class="where">{measured}</span></li>'
+        )
+    return f'<ul class="findings">{rows}</ul>'
+
+
+def definitions(tolerance_mm: float) -> str:
+    """What each measure means, for those who read rather than hover."""
+    pairs = [(f"{d.title}{f', {d.unit}' if d.unit else ''}", d.text) for d in DEFINITIONS]
+    pairs += [
+        ("Tolerance", f"NSD is given at {tolerance_mm:g} mm."),
+        ("Both empty", "A structure that neither side has is not counted; it stays in the table as absent."),
+        (
+            "One empty",
+            "Dice, IoU and NSD are 0 and distances infinite (∞); it is reported as missed or not in reference.",
+        ),
+        ("Another grid", "The prediction’s labels are brought onto the reference’s grid with nearest neighbour."),
+    ]
+    return definition_list(pairs)
+
+
+def definition_list(pairs: Iterable[tuple[str, object]]) -> str:
+    """Names and what belongs to them."""
+    rows = "".join(f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>" for name, value in pairs)
+    return f'<dl class="pairs">{rows}</dl>' if rows else ""
