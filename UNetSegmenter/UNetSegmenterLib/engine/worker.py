@@ -39,6 +39,7 @@ import numpy as np
 
 from .. import __version__
 from .errors import InputError
+from .memory import keep_freed_memory
 from .volume import Geometry, Volume
 
 if TYPE_CHECKING:
@@ -299,6 +300,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, help="private folder, removed when the other side is gone")
     parser.add_argument("--idle-minutes", type=float, default=IDLE_MINUTES)
     options = parser.parse_args(arguments)
+    keep_freed_memory()
     worker = Worker(Replies(claim_stdout()), options.folder)
     threading.Thread(target=worker.listen, args=(sys.stdin.buffer,), daemon=True).start()
     threading.Thread(target=worker.watch, args=(options.parent, options.idle_minutes), daemon=True).start()
