@@ -183,3 +183,20 @@ def test_boxes_of_the_fixture_differ():
     labels = blocks((9, 10, 11))
     assert len(np.unique(labels)) > 4
     assert not any(np.array_equal(labels, np.flip(labels, axis)) for axis in range(3))
+
+
+def test_surfaces_are_those_that_slicer_makes(headless):
+    geometry = grid((30, 40, 50), OBLIQUE)
+    before = segmentation(geometry, HEART)
+    before.labels[1, 1, 1] = before.labels[-1, -1, -1] = 3  # specks at the border
+    node = nodes.segmentation_to_node(before, headless.scene)
+    segments = node.GetSegmentation()
+
+    def surfaces():
+        made = [segments.GetNthSegment(i).GetRepresentation("Closed surface") for i in range(len(HEART))]
+        return [(s.GetNumberOfPoints(), s.GetNumberOfPolys(), np.round(s.GetBounds(), 3).tolist()) for s in made]
+
+    ours = surfaces()
+    node.RemoveClosedSurfaceRepresentation()
+    node.CreateClosedSurfaceRepresentation()
+    assert ours == surfaces() and sum(points for points, *_ in ours) > 100

@@ -16,7 +16,8 @@ from vtk.util import numpy_support
 from ..engine.segmentation import Segmentation
 from ..engine.volume import Volume
 from .headless import HeadlessScene
-from .nodes import CLOSED_SURFACE, segmentation_to_node, volume_to_node
+from .nodes import segmentation_to_node, volume_to_node
+from .surfaces import CLOSED_SURFACE
 
 ABDOMEN_WINDOW_HU = (-160.0, 240.0)
 ORIENTATIONS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}

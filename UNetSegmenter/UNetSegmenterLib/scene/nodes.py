@@ -19,12 +19,10 @@ from vtk.util import numpy_support
 from ..engine.errors import InputError
 from ..engine.segmentation import Segmentation
 from ..engine.volume import Geometry, Volume, as_hu
+from .surfaces import BINARY_LABELMAP, CLOSED_SURFACE, DEFAULT_SMOOTHING, bounding_box, make_surfaces
 
 ATTRIBUTE_PREFIX = "UNetSegmenter."
 SOURCE_VALUES_TAG = "UNetSegmenter.SourceValues"
-DEFAULT_SMOOTHING = 0.7  # takes the steps of 2 to 5 mm slices off a surface; Slicer's own default is 0.5
-BINARY_LABELMAP = "Binary labelmap"
-CLOSED_SURFACE = "Closed surface"
 _SCALARS = {np.dtype(np.uint8): vtk.VTK_UNSIGNED_CHAR, np.dtype(np.int16): vtk.VTK_SHORT}
 
 
@@ -169,21 +167,6 @@ def segmentation_to_node(
     return node
 
 
-def make_surfaces(node: slicer.vtkMRMLSegmentationNode, smoothing: float = DEFAULT_SMOOTHING) -> None:
-    """Make (again) the 3D surfaces of all segments and show them.
-
-    Surface nets (Frisken 2022, vtkSurfaceNets3D) give half the triangles of Slicer's default flying edges in half the
-    time; the smoothing is Slicer's own, so its slider goes on working.
-    """
-    segments = node.GetSegmentation()
-    segments.SetConversionParameter("Conversion method", "1")
-    segments.SetConversionParameter("Smoothing factor", str(smoothing))
-    if segments.ContainsRepresentation(CLOSED_SURFACE):
-        node.RemoveClosedSurfaceRepresentation()
-    node.CreateClosedSurfaceRepresentation()
-    node.GetDisplayNode().SetVisibility3D(True)
-
-
 def place_beside(node: slicer.vtkMRMLNode, neighbour: slicer.vtkMRMLNode) -> None:
     """Put a node into the folder (study, patient) of `neighbour` in the subject hierarchy, if that is in one."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
@@ -227,7 +210,7 @@ def _fill(segments: slicer.vtkSegmentation, segmentation: Segmentation) -> None:
 
 def labelmap_image(labels: np.ndarray, geometry: Geometry) -> slicer.vtkOrientedImageData:
     """Labels as Slicer's labelmap, cropped to what is not background: surfaces and memory go by its extent."""
-    box = _bounding_box(labels)
+    box = bounding_box(labels)
     image = slicer.vtkOrientedImageData()
     spacing, origin, directions = ras_placement(geometry)
     image.SetSpacing(spacing)
@@ -237,15 +220,6 @@ def labelmap_image(labels: np.ndarray, geometry: Geometry) -> slicer.vtkOriented
     image.SetExtent(i0, i1 - 1, j0, j1 - 1, k0, k1 - 1)
     image.GetPointData().SetScalars(_scalars(np.ascontiguousarray(labels[k0:k1, j0:j1, i0:i1])))
     return image
-
-
-def _bounding_box(labels: np.ndarray) -> list[tuple[int, int]]:
-    """Half-open index ranges that hold every labelled voxel; one voxel where there is none."""
-    box = []
-    for axes in ((1, 2), (0, 2), (0, 1)):
-        where = np.flatnonzero(labels.any(axis=axes))
-        box.append((int(where[0]), int(where[-1]) + 1) if where.size else (0, 1))
-    return box
 
 
 def reference_text(geometry: Geometry) -> str:

@@ -14,7 +14,6 @@ from ..engine.segmentation import MOST_STRUCTURES, Segmentation
 from ..engine.structures import Structure, Terminology, known_structure
 from ..engine.volume import Geometry
 from .nodes import (
-    BINARY_LABELMAP,
     SOURCE_VALUES_TAG,
     attributes,
     image_geometry,
@@ -22,6 +21,7 @@ from .nodes import (
     volume_geometry,
     voxels,
 )
+from .surfaces import BINARY_LABELMAP
 
 _UNSPECIFIED = "85756007"  # SNOMED CT "Tissue": what Slicer writes for a segment whose terminology nobody chose
 _SNAP_VOXELS = 1e-3  # two grids whose voxel centres agree within this are one grid

@@ -10,7 +10,7 @@ import slicer
 
 from ..engine.errors import InputError
 from ..engine.segmentation import file_stem
-from .nodes import DEFAULT_SMOOTHING, make_surfaces
+from .surfaces import DEFAULT_SMOOTHING, make_surfaces
 
 
 def save_segmentation(node: slicer.vtkMRMLSegmentationNode, path: Path | str) -> None:

@@ -1,0 +1,84 @@
+"""3D surfaces of a segmentation node, made by Slicer's own converter, structure by structure."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util import numpy_support
+
+BINARY_LABELMAP = "Binary labelmap"
+CLOSED_SURFACE = "Closed surface"
+DEFAULT_SMOOTHING = 0.7  # takes the steps of 2 to 5 mm slices off a surface; Slicer's own default is 0.5
+
+
+def make_surfaces(node: slicer.vtkMRMLSegmentationNode, smoothing: float = DEFAULT_SMOOTHING) -> None:
+    """Make (again) the 3D surfaces of all segments and show them.
+
+    Surface nets (Frisken 2022, vtkSurfaceNets3D) give half the triangles of Slicer's default flying edges in half the
+    time; the smoothing (0..1) is Slicer's own, so its slider goes on working. Slicer converts a shared layer once a
+    segment over its whole extent; here each segment is converted within its own bounding box, with the same result:
+    one stray voxel then no longer costs a pass over the whole scan for every structure.
+    """
+    segments = node.GetSegmentation()
+    segments.SetConversionParameter("Conversion method", "1")
+    segments.SetConversionParameter("Smoothing factor", str(smoothing))
+    modifying = node.StartModify()
+    for number in range(segments.GetNumberOfSegments()):
+        segment = segments.GetNthSegment(number)
+        image = segment.GetRepresentation(BINARY_LABELMAP)
+        if image is not None:
+            segment.AddRepresentation(CLOSED_SURFACE, _surface(image, int(segment.GetLabelValue()), segments))
+    segments.InvokeEvent(slicer.vtkSegmentation.ContainedRepresentationNamesModified)
+    node.EndModify(modifying)
+    node.CreateClosedSurfaceRepresentation()  # for segments without a label map, and to tell the views
+    node.GetDisplayNode().SetVisibility3D(True)
+
+
+def _surface(image: slicer.vtkOrientedImageData, value: int, segments: slicer.vtkSegmentation) -> vtk.vtkPolyData:
+    """The surface of one label of a layer, empty where it holds none."""
+    cropped = _cropped(image, value)
+    if cropped is None:
+        return vtk.vtkPolyData()
+    alone, segment = slicer.vtkSegmentation(), slicer.vtkSegment()
+    alone.SetSourceRepresentationName(BINARY_LABELMAP)
+    alone.CopyConversionParameters(segments)
+    segment.SetLabelValue(1)
+    segment.AddRepresentation(BINARY_LABELMAP, cropped)
+    alone.AddSegment(segment, "Segment_1")
+    alone.CreateRepresentation(CLOSED_SURFACE)
+    return segment.GetRepresentation(CLOSED_SURFACE) or vtk.vtkPolyData()
+
+
+def _cropped(image: slicer.vtkOrientedImageData, value: int) -> slicer.vtkOrientedImageData | None:
+    """One label of a layer as 1 in its bounding box, None if it isn't there."""
+    scalars = image.GetPointData().GetScalars()
+    if scalars is None or scalars.GetNumberOfTuples() == 0:
+        return None
+    mask = numpy_support.vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1]) == value
+    (k0, k1), (j0, j1), (i0, i1) = bounding_box(mask)
+    if not mask[k0:k1, j0:j1, i0:i1].any():
+        return None
+    x, _, y, _, z, _ = image.GetExtent()
+    made = slicer.vtkOrientedImageData()
+    made.SetSpacing(image.GetSpacing())
+    made.SetOrigin(image.GetOrigin())
+    made.CopyDirections(image)
+    made.SetExtent(x + i0, x + i1 - 1, y + j0, y + j1 - 1, z + k0, z + k1 - 1)
+    voxels = np.ascontiguousarray(mask[k0:k1, j0:j1, i0:i1]).view(np.uint8).reshape(-1)
+    made.GetPointData().SetScalars(numpy_support.numpy_to_vtk(voxels, deep=True, array_type=vtk.VTK_UNSIGNED_CHAR))
+    return made
+
+
+def bounding_box(labels: np.ndarray) -> list[tuple[int, int]]:
+    """Half-open index ranges that hold every voxel that is not 0; one voxel where there is none.
+
+    Each axis is searched in what the axes before it left over.
+    """
+    box = [(0, size) for size in labels.shape]
+    for axis, others in enumerate(((1, 2), (0, 2), (0, 1))):
+        where = np.flatnonzero(labels[tuple(slice(*bounds) for bounds in box)].any(axis=others))
+        if not where.size:
+            return [(0, 1)] * 3
+        box[axis] = (int(where[0]), int(where[-1]) + 1)
+    return box
