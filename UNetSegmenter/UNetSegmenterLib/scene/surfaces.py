@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import slicer
 import vtk
@@ -20,19 +22,28 @@ def make_surfaces(node: slicer.vtkMRMLSegmentationNode, smoothing: float = DEFAU
     segment over its whole extent; here each segment is converted within its own bounding box, with the same result:
     one stray voxel then no longer costs a pass over the whole scan for every structure.
     """
+    for _ in surface_steps(node, smoothing):
+        pass
+
+
+def surface_steps(node: slicer.vtkMRMLSegmentationNode, smoothing: float = DEFAULT_SMOOTHING) -> Iterator[str]:
+    """Do what `make_surfaces` does one segment at a time: yields the name of each segment when its surface is made.
+
+    For a face that must not stand still; the views show the surfaces after the last step.
+    """
     segments = node.GetSegmentation()
     segments.SetConversionParameter("Conversion method", "1")
     segments.SetConversionParameter("Smoothing factor", str(smoothing))
-    modifying = node.StartModify()
-    for number in range(segments.GetNumberOfSegments()):
-        segment = segments.GetNthSegment(number)
-        image = segment.GetRepresentation(BINARY_LABELMAP)
+    for segment_id in segments.GetSegmentIDs():
+        segment = segments.GetSegment(segment_id)
+        image = segment.GetRepresentation(BINARY_LABELMAP) if segment is not None else None
         if image is not None:
             segment.AddRepresentation(CLOSED_SURFACE, _surface(image, int(segment.GetLabelValue()), segments))
+            yield segment.GetName()
     segments.InvokeEvent(slicer.vtkSegmentation.ContainedRepresentationNamesModified)
-    node.EndModify(modifying)
     node.CreateClosedSurfaceRepresentation()  # for segments without a label map, and to tell the views
-    node.GetDisplayNode().SetVisibility3D(True)
+    if node.GetDisplayNode() is not None:
+        node.GetDisplayNode().SetVisibility3D(True)
 
 
 def _surface(image: slicer.vtkOrientedImageData, value: int, segments: slicer.vtkSegmentation) -> vtk.vtkPolyData:
