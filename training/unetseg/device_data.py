@@ -18,6 +18,7 @@ class DeviceData:
         self, pack: Pack, cases: tuple[PackedCase, ...], preprocessing: Preprocessing, device: torch.device
     ) -> None:
         slices = np.concatenate([np.arange(case.start, case.stop) for case in cases])
+        self.cases = cases
         self.window_hu = preprocessing.window_hu
         self.input_slices = preprocessing.input_slices
         self.images = torch.from_numpy(pack.images[slices]).to(device)  # (N, H, W) int16
@@ -43,6 +44,15 @@ class DeviceData:
         index = centres[:, None] + step[:, None] * offsets
         index = torch.minimum(torch.maximum(index, self.first[centres, None]), self.last[centres, None])
         return normalise(self.images[index], self.window_hu), self.labels[centres]
+
+    def batch_cases(self, recipe: Recipe, generator: Generator) -> dict[str, list[int]]:
+        """Which slices of which cases `draw` gives for a generator in the same state: case name to slice numbers."""
+        drawn: dict[str, list[int]] = {}
+        starts = np.cumsum([0] + [case.stop - case.start for case in self.cases])
+        for place in sorted(self._centres(recipe, generator).tolist()):
+            which = int(np.searchsorted(starts, place, side="right")) - 1
+            drawn.setdefault(self.cases[which].name, []).append(place - int(starts[which]))
+        return drawn
 
     def _centres(self, recipe: Recipe, generator: Generator) -> Tensor:
         """Slices drawn evenly, and `foreground_share` of them for a structure drawn evenly."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,10 @@ class PackedCase:
 
 @dataclass(frozen=True)
 class Pack:
-    """images: int16 HU at the network's spacing; labels: uint8 structure indices; both (slices, rows, columns)."""
+    """images: int16 HU at the network's spacing; labels: uint8 structure indices; both (slices, rows, columns).
+
+    arrays_sha256: what the two files hashed to when they were opened; empty for a pack that was never written.
+    """
 
     images: np.ndarray
     labels: np.ndarray
@@ -54,6 +57,7 @@ class Pack:
     fingerprint: dict[str, Any]
     licence: str = ""
     citation: str = ""
+    arrays_sha256: dict[str, str] = field(default_factory=dict)
 
     def of_split(self, split: str) -> tuple[PackedCase, ...]:
         """Cases of "train", "validation", "test", a sum such as "train+validation", or "all".
@@ -115,6 +119,7 @@ def read_pack(folder: Path | str) -> Pack:
             content["fingerprint"],
             content["licence"],
             content["citation"],
+            content["arrays_sha256"],
         )
     except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise InputError(f"{folder} is a damaged pack ({error}); write it again with: unetseg prepare") from error

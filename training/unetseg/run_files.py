@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
+import os
 import time
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -23,15 +26,22 @@ from .recipe import Recipe
 
 
 class RunState:
-    """Weights, optimiser and position of a run, written whole or not at all.
+    """Weights, optimiser and position of a run, written whole or not at all; the state before the last one is kept.
 
     dice: (cases, structures) of the last validation, or None; `parts` are objects with state_dict and load_state_dict.
     """
 
     def __init__(self, run: Path, recipe: Recipe, pack: Pack, parts: dict[str, Any]) -> None:
         self.path = run / "state.pt"
+        self.previous = run / "state.previous.pt"
         self.parts = parts
-        self.identity = {"recipe": asdict(recipe), "cases": [asdict(case) for case in pack.cases]}
+        self.identity = {
+            "recipe": asdict(recipe),
+            "cases": [asdict(case) for case in pack.cases],
+            "preprocessing": asdict(pack.preprocessing),
+            "splits": pack.splits,
+            "arrays_sha256": pack.arrays_sha256,
+        }
         self.dice: np.ndarray | None = None
         self.minutes = self._minutes_before = 0.0
 
@@ -42,19 +52,37 @@ class RunState:
 
     def resume(self) -> int:
         """Step to go on from: 0 in a new folder. Raises InputError if the folder holds a run of another recipe or pack."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if not self.path.exists():
+        content = self._last_good()
+        if content is None:
             return 0
-        content = torch.load(self.path, map_location="cpu", weights_only=True)
-        if json.loads(content["identity"]) != json.loads(json.dumps(self.identity)):
+        # Only what the state tells is compared: entries that came with a later version have their old meaning.
+        now = json.loads(json.dumps(self.identity))
+        if different := differences(json.loads(content["identity"]), now):
+            more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
             raise InputError(
-                f"{self.path.parent} holds a run of another recipe or pack; choose another --output, or remove it."
+                f"{self.path.parent} holds a run of another recipe or pack: {different[0]}{more}; choose another --output, "
+                "or give the recipe and pack it began with."
             )
         for name, part in self.parts.items():
             part.load_state_dict(content["parts"][name])
         self.dice = None if content["dice"] is None else content["dice"].numpy()
         self.minutes = self._minutes_before = content["minutes"]
         return content["step"]
+
+    def _last_good(self) -> dict[str, Any] | None:
+        """The newest state that can be read; raises InputError if there are some and none can."""
+        there = [path for path in (self.path, self.previous) if path.exists()]
+        for path in there:
+            try:
+                content = torch.load(path, map_location="cpu", weights_only=True)
+                if {"identity", "step", "dice", "minutes", "parts"} <= content.keys():
+                    return content
+            except (OSError, RuntimeError, EOFError, ValueError, AttributeError, UnpicklingError):
+                pass
+            logging.warning("%s is damaged and was passed over", path)
+        if there:
+            raise InputError(f"{there[0]} is damaged and there is no good state before it; choose another --output.")
+        return None
 
     def save(self, step: int, minutes: float) -> None:
         """Write the state after `step` steps, `minutes` after this start."""
@@ -66,37 +94,80 @@ class RunState:
             "minutes": self.minutes,
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
         }
-        write_whole(self.path, lambda partial: torch.save(content, partial))
+
+        def write(partial: Path) -> None:
+            torch.save(content, partial)
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            if self.path.exists():
+                self.path.replace(self.previous)
+
+        write_whole(self.path, write)
+
+
+def differences(before: Any, now: Any, name: str = "") -> list[str]:
+    """What differs between two JSON values, a sentence each; entries that `before` doesn't have are not looked at."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        pairs = [(f"{name}.{key}".strip("."), value, now.get(key)) for key, value in before.items()]
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = [(f"{name}[{place}]", old, new) for place, (old, new) in enumerate(zip(before, now, strict=True))]
+    else:
+        return [] if before == now else [f"{name} was {_short(before)} and is {_short(now)}"]
+    return [line for part, old, new in pairs for line in differences(old, new, part)]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 class RunLog:
     """One row a validation, in metrics.csv and, where it is installed, TensorBoard."""
 
-    def __init__(self, run: Path, structures: list[str]) -> None:
+    def __init__(self, run: Path, structures: list[str], first_step: int = 0) -> None:
         self.path = run / "metrics.csv"
         self.structures = structures
+        self._forget_after(first_step)
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             self.board = None
         else:
-            self.board = SummaryWriter(str(run / "tensorboard"))
+            self.board = SummaryWriter(str(run / "tensorboard"), purge_step=first_step + 1)
+
+    def _forget_after(self, step: int) -> None:
+        """Drop rows of steps that will be taken again, and a row that was cut off."""
+        if not self.path.exists():
+            return
+        head, *rows = self.path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+        kept = [row for row in rows if row.endswith("\n") and int(row.split(",", 1)[0]) <= step]
+        if kept != rows:
+            write_whole(self.path, lambda partial: partial.write_text("".join([head, *kept]), encoding="utf-8"))
 
     def write(self, step: int, loss: float, learning_rate: float, dice: np.ndarray | None) -> None:
-        """Append mean training loss, learning rate and the mean Dice of each structure over the validation cases."""
+        """Append mean training loss, learning rate and the mean Dice of each structure over the validation cases.
+
+        Raises InputError if the disk is full; the run's last state is whole then.
+        """
         by_structure = [float("nan")] * len(self.structures) if dice is None else _mean_of_cases(dice)
         row = {"step": step, "loss": loss, "learning_rate": learning_rate, "dice_mean": float(_mean(by_structure))}
         row |= {f"dice_{name}": value for name, value in zip(self.structures, by_structure, strict=True)}
         new = not self.path.exists()
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, row)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-        if self.board:
-            for name, value in row.items():
-                self.board.add_scalar(name, value, step)
-            self.board.flush()
+        try:
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, row, lineterminator="\n")
+                if new:
+                    writer.writeheader()
+                writer.writerow(row)
+            if self.board:
+                for name, value in row.items():
+                    self.board.add_scalar(name, value, step)
+                self.board.flush()
+        except OSError as error:
+            raise InputError(
+                f"{self.path} could not be written ({error.strerror}) at step {step}; make room, and the same command goes "
+                "on from the last state."
+            ) from error
 
 
 def training_card(

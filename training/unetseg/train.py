@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -9,19 +11,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 from UNetSegmenterLib.engine.checkpoint import save_checkpoint
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.memory import keep_freed_memory
 from UNetSegmenterLib.engine.network import UNet
 from UNetSegmenterLib.engine.prediction import choose_device
+from UNetSegmenterLib.engine.volume import write_whole
 
 from .augmentation import augment
 from .device_data import DeviceData
-from .losses import make_loss
+from .guard import Stopped, StopSignals, only_run
+from .losses import Loss, make_loss
 from .pack import Pack
 from .recipe import Recipe
 from .run_files import RunLog, RunState, training_card
+from .team import Team
 from .validation import validate
 
 CHECK_EVERY = 10  # steps between looks at the loss: reading it makes a GPU wait
@@ -38,6 +43,12 @@ class Progress:
     seconds_left: float
     dice: float | None
 
+    @classmethod
+    def after(cls, step: int, recipe: Recipe, loss: float, seconds_a_step: float, dice: float | None) -> Progress:
+        """Progress when `step` steps are done, at the pace so far."""
+        left = seconds_a_step * (recipe.steps - step)
+        return cls(step, recipe.steps, loss, recipe.batch_size / seconds_a_step, left, dice)
+
 
 def train(
     pack: Pack,
@@ -48,14 +59,34 @@ def train(
     validate_every: int = 500,
     save_every: int = 500,
     watch: Callable[[Progress], None] | None = None,
+    team: Team | None = None,
 ) -> Path:
     """Train, or go on where `run` stopped, and return RUN/checkpoint.pt.
 
     Beside it lie state.pt (to resume from), metrics.csv and TensorBoard's events. The batch of every step is drawn from the
-    seed and the step alone, so a run that was interrupted ends with the weights of one that was not.
+    seed and the step alone, so a run that was interrupted ends with the weights of one that was not. `team` is what
+    `make_team` gives for several devices. Raises InputError if another run has the folder, if it holds a run of another
+    recipe or pack, or if the loss is no longer a number; raises Stopped after SIGTERM, SIGUSR1 or Ctrl-C, with all saved.
     """
+    team = team or Team(choose_device(device))
+    if not team.leads:
+        return _train(pack, run, recipe, title, validate_every, save_every, None, team)
+    with only_run(run):
+        return _train(pack, run, recipe, title, validate_every, save_every, watch, team)
+
+
+def _train(
+    pack: Pack,
+    run: Path,
+    recipe: Recipe,
+    title: str,
+    validate_every: int,
+    save_every: int,
+    watch: Callable[[Progress], None] | None,
+    team: Team,
+) -> Path:
     keep_freed_memory()
-    where = choose_device(device)
+    where = team.device
     dtype = mixed_precision(where)
     preprocessing = replace(pack.preprocessing, input_slices=recipe.input_slices, size_multiple=2**recipe.depth)
     data = DeviceData(pack, pack.of_split(recipe.train_split), preprocessing, where)
@@ -73,50 +104,133 @@ def train(
         run, recipe, pack, {"network": network, "average": average, "optimiser": optimiser, "scaler": scaler}
     )
     first_step = state.resume()
-    log = RunLog(run, [structure.name for structure in pack.structures])
-    losses, started = [], time.perf_counter()
-    for step in range(first_step, recipe.steps):
-        network.train()
-        rate = recipe.learning_rate * schedule(step, recipe)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        generator = Generator(where).manual_seed(recipe.seed * 1_000_003 + step)
-        images, labels = data.draw(recipe, generator)  # (B, input slices, H, W) float32, (B, H, W) uint8
-        images, targets = augment(images, labels, recipe.patch, recipe.augmentation, generator)
-        with torch.autocast(where.type, dtype, enabled=dtype != torch.float32):
-            logits = network(images.contiguous(memory_format=torch.channels_last))  # (B, classes, *patch)
-        loss = loss_of(logits.float(), targets)
-        optimiser.zero_grad(set_to_none=True)
-        scaler.scale(loss).backward()
-        scaler.unscale_(optimiser)
-        nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_norm)
-        scaler.step(optimiser)
-        scaler.update()
-        update_average(average, network, min(recipe.ema, (1 + step) / (10 + step)))
+    log = RunLog(run, [structure.name for structure in pack.structures], first_step) if team.leads else None
+    model = team.wrap(network)
+    losses, pieces, started = [], 1, time.perf_counter()
+    with StopSignals() as stop:
+        for step in range(first_step, recipe.steps):
+            network.train()
+            rate = recipe.learning_rate * schedule(step, recipe)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            generator = step_generator(recipe, step, where)
+            images, labels = team.share(
+                *data.draw(recipe, generator)
+            )  # (B, input slices, H, W) float32, (B, H, W) uint8
+            images, targets = augment(images, labels, recipe.patch, recipe.augmentation, generator)
+            optimiser.zero_grad(set_to_none=True)
+            while (loss := gradients(model, loss_of, images, targets, pieces, dtype, scaler, team)) is None:
+                pieces = more_pieces(pieces, len(images), team)
+                optimiser.zero_grad(set_to_none=True)
+            scaler.unscale_(optimiser)
+            nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_norm)
+            scaler.step(optimiser)
+            scaler.update()
+            update_average(average, network, min(recipe.ema, (1 + step) / (10 + step)))
 
-        losses.append(loss.detach())
-        done, last = step + 1, step + 1 == recipe.steps
-        if done % CHECK_EVERY == 0 or last:
-            mean_loss = float(torch.stack(losses[-CHECK_EVERY:]).mean())
-            if not math.isfinite(mean_loss):
-                raise InputError(
-                    f"The loss became {mean_loss} by step {done}; lower the learning rate and start again."
-                )
-            if watch:
-                pace = (time.perf_counter() - started) / (done - first_step)
-                left = pace * (recipe.steps - done)
-                watch(Progress(done, recipe.steps, mean_loss, recipe.batch_size / pace, left, state.mean_dice))
-        if done % validate_every == 0 or last:
-            state.dice = validate(average, pack, recipe, preprocessing, where, dtype)
-            log.write(done, float(torch.stack(losses).mean()), rate, state.dice)
-            losses.clear()
-        if done % save_every == 0 or last:
-            state.save(done, (time.perf_counter() - started) / 60)
-    card = training_card(
-        pack, recipe, preprocessing, title, f"{where.type} ({str(dtype).removeprefix('torch.')})", state
-    )
-    save_checkpoint(run / "checkpoint.pt", card, average.state_dict())
+            losses.append(loss)
+            done, last = step + 1, step + 1 == recipe.steps
+            validates, saves = (done % every == 0 or last for every in (validate_every, save_every))
+            looks = done % CHECK_EVERY == 0 or validates or saves
+            stops = team.agree(bool(stop.asked), looks) and not last
+            if looks or stops:
+                recent = torch.stack(losses[-CHECK_EVERY:]).tolist()
+                check_losses(recent, step, network, run, recipe, data)
+                if watch:
+                    seconds = (time.perf_counter() - started) / (done - first_step)
+                    watch(Progress.after(done, recipe, sum(recent) / len(recent), seconds, state.mean_dice))
+            if validates:
+                team.same(average)
+                state.dice = validate(average, pack, recipe, preprocessing, where, dtype, team)
+                if log:
+                    log.write(done, float(torch.stack(losses).mean()), rate, state.dice)
+                losses.clear()
+            if (saves or stops) and team.leads:
+                state.save(done, (time.perf_counter() - started) / 60)
+            if stops:
+                team.wait()
+                raise Stopped(done, stop.asked)
+    if team.leads:
+        device = f"{where.type} ({str(dtype).removeprefix('torch.')})" + (f" x {team.size}" if team.size > 1 else "")
+        card = training_card(pack, recipe, preprocessing, title, device, state)
+        save_checkpoint(run / "checkpoint.pt", card, average.state_dict())
+    team.wait()
     return run / "checkpoint.pt"
+
+
+def step_generator(recipe: Recipe, step: int, device: torch.device) -> Generator:
+    """What a step's batch and augmentation are drawn with."""
+    return Generator(device).manual_seed(recipe.seed * 1_000_003 + step)
+
+
+def gradients(
+    model: nn.Module,
+    loss_of: Loss,
+    images: Tensor,
+    targets: Tensor,
+    pieces: int,
+    dtype: torch.dtype,
+    scaler: torch.amp.GradScaler,
+    team: Team,
+) -> Tensor | None:
+    """Loss of a batch, with its gradients added to the parameters; None if the device has not the memory for it.
+
+    images: (B, input slices, H, W); targets: (B, H, W). The batch goes through the network in `pieces` one after another, so
+    that fewer slices are in memory at a time; a loss of the whole batch becomes the mean over its pieces then.
+    """
+    total = torch.zeros((), device=images.device)
+    try:
+        for part, wanted in zip(images.chunk(pieces), targets.chunk(pieces), strict=True):
+            with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+                logits = model(part.contiguous(memory_format=torch.channels_last))  # (B, classes, H, W)
+            loss = loss_of(logits.float(), wanted) * (len(part) / len(images))
+            team.backward(scaler.scale(loss))
+            total += loss.detach()
+    except torch.OutOfMemoryError:
+        return None
+    return total
+
+
+def more_pieces(pieces: int, slices: int, team: Team) -> int:
+    """Twice as many pieces, said aloud; raises InputError if a single slice does not fit or others would wait forever."""
+    if pieces >= slices or team.size > 1:
+        what = "One slice does" if pieces >= slices else f"{slices} slices a process do"
+        raise InputError(
+            f"{what} not fit into the memory of {team.device}; take a smaller batch_size, patch or base_width."
+        )
+    if team.device.type == "cuda":
+        torch.cuda.empty_cache()
+    pieces = min(2 * pieces, slices)
+    logging.getLogger(__name__).warning(
+        "Out of memory on %s: going on with %d slices at a time and their gradients added up",
+        team.device,
+        -(-slices // pieces),
+    )
+    return pieces
+
+
+def check_losses(
+    recent: list[float], step: int, network: nn.Module, run: Path, recipe: Recipe, data: DeviceData
+) -> None:
+    """Raise InputError if one of the last steps' losses, or the weights after them, are no numbers.
+
+    The batch of that step is written to RUN/failed_batch.json, so that its slices can be looked at.
+    """
+    weights = float(torch.stack([weight.detach().sum() for weight in network.parameters()]).sum())
+    wrong = next((place for place, loss in enumerate(recent) if not math.isfinite(loss)), None)
+    if wrong is None and math.isfinite(weights):
+        return
+    wrong = len(recent) - 1 if wrong is None else wrong
+    failed = step - len(recent) + 1 + wrong
+    cases = data.batch_cases(recipe, step_generator(recipe, failed, data.images.device))
+    text = json.dumps({"step": failed + 1, "loss": str(recent[wrong]), "slices_of_cases": cases}, indent=1)
+    write_whole(run / "failed_batch.json", lambda partial: partial.write_text(text, encoding="utf-8"))
+    what = f"The loss became {recent[wrong]}" if not math.isfinite(recent[wrong]) else "The weights became no numbers"
+    raise InputError(
+        f"{what} at step {failed + 1}, on slices of {', '.join(cases)} "
+        f"({run / 'failed_batch.json'} has their numbers); look at these cases or lower the learning rate. The states "
+        "saved before it are kept."
+    )
 
 
 def schedule(step: int, recipe: Recipe) -> float:

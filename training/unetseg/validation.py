@@ -10,6 +10,7 @@ from UNetSegmenterLib.engine.preprocessing import Preprocessing, neighbour_offse
 
 from .pack import Pack, PackedCase
 from .recipe import Recipe
+from .team import Team
 
 
 @torch.inference_mode()
@@ -52,13 +53,18 @@ def validate(
     preprocessing: Preprocessing,
     device: torch.device,
     dtype: torch.dtype,
+    team: Team | None = None,
 ) -> np.ndarray | None:
-    """Dice (cases, structures) of the validation split's whole volumes; None if the pack has no such split."""
+    """Dice (cases, structures) of the validation split's whole volumes; None if the pack has no such split.
+
+    Several processes share the cases and all get the whole table.
+    """
     if not pack.splits.get(recipe.validation_split):
         return None
     network.eval()
-    rows = []
-    for case in pack.of_split(recipe.validation_split):
+
+    def dice(case: PackedCase) -> np.ndarray:
         labels = predict_case(network, pack, case, preprocessing, device, dtype, recipe.batch_size)
-        rows.append(dice_of_volume(labels, case.region(pack.labels), len(pack.structures) + 1))
-    return np.stack(rows)
+        return dice_of_volume(labels, case.region(pack.labels), len(pack.structures) + 1)
+
+    return np.stack((team or Team(device)).map(dice, pack.of_split(recipe.validation_split)))

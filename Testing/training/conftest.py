@@ -1,0 +1,48 @@
+"""A small pack of synthetic hearts for everything that trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from unetseg.datasets import read_dataset
+from unetseg.pack import Pack, read_pack
+from unetseg.phantom import write_phantoms
+from unetseg.prepare import prepare
+from unetseg.recipe import Recipe
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def hearts(tmp_path_factory) -> Path:
+    """Five hearts in MM-WHS layout, 8 slices of 40 x 40 pixels."""
+    folder = tmp_path_factory.mktemp("hearts")
+    write_phantoms(folder, 5, seed=10, shape=(8, 40, 40))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pack_folder(hearts, tmp_path_factory) -> Path:
+    """Their pack at 6 mm: three to train on, one to validate, one to test."""
+    folder = tmp_path_factory.mktemp("packs") / "hearts"
+    prepare(read_dataset(hearts), folder, spacing_mm=6.0, window_hu=(-100.0, 500.0), test=1, validation=1)
+    return folder
+
+
+@pytest.fixture
+def pack(pack_folder) -> Pack:
+    return read_pack(pack_folder)
+
+
+@pytest.fixture
+def small_recipe() -> Recipe:
+    """Twelve steps of a tiny network: for tests of everything but the accuracy."""
+    return Recipe(steps=12, batch_size=4, patch=(32, 32), base_width=4, depth=2, loss="cross_entropy")

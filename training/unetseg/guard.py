@@ -1,0 +1,90 @@
+"""What protects a run from the outside: one run a folder, and signals that ask it to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from UNetSegmenterLib.engine.errors import InputError
+
+TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: what schedulers requeue on (LSF: bsub -Q "75")
+
+
+class Stopped(SystemExit):
+    """A run was asked to stop and did, after saving; the process ends with status 75, "try again"."""
+
+    def __init__(self, step: int, name: str) -> None:
+        super().__init__(TRY_AGAIN)
+        self.step = step
+        self.name = name
+
+
+class StopSignals:
+    """Hears SIGTERM and SIGUSR1 (a scheduler's wall-time warnings) and Ctrl-C until it is closed.
+
+    `asked` is the name of the signal that came, or "". A second Ctrl-C stops at once, as usual.
+    """
+
+    def __init__(self) -> None:
+        self.asked = ""
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> StopSignals:
+        if threading.current_thread() is threading.main_thread():
+            for name in ("SIGTERM", "SIGUSR1", "SIGINT"):
+                if number := getattr(signal, name, None):
+                    self._before[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _hear(self, number: int, _: FrameType | None) -> None:
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = signal.Signals(number).name
+
+
+@contextmanager
+def only_run(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process; raises InputError, naming the holder, if another run has it.
+
+    The system lets go of the lock when the process ends, however it ends, so a killed run leaves nothing in the way.
+    """
+    path = folder / "run.lock"
+    folder.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        if not _lock(file.fileno()):
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise InputError(
+                f"{folder} is being written by {holder}; wait for it, stop it, or choose another --output."
+            )
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+
+
+def _lock(file: int) -> bool:
+    """Whether the open file could be locked for this process alone."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        lock, what = msvcrt.locking, (msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        lock, what = fcntl.flock, (fcntl.LOCK_EX | fcntl.LOCK_NB,)
+    try:
+        lock(file, *what)
+    except OSError:
+        return False
+    return True

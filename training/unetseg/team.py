@@ -1,0 +1,101 @@
+"""One process, or several that share every batch: devices and nodes through Lightning Fabric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.prediction import choose_device
+
+Item = TypeVar("Item")
+
+
+class Team:
+    """The processes of a run; with one of them every method does nothing but hand back what it got.
+
+    All processes draw the same batch from seed and step, and each takes its share of the slices; gradients are averaged
+    by DistributedDataParallel (Li et al., VLDB 2020). Batch statistics are each process's own.
+    """
+
+    def __init__(self, device: torch.device, fabric: Any = None) -> None:
+        self.device = device
+        self.fabric = fabric
+        self.rank: int = fabric.global_rank if fabric else 0
+        self.size: int = fabric.world_size if fabric else 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes files and talks."""
+        return self.rank == 0
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network as it is called in training, so that its gradients are those of all processes."""
+        return self.fabric.setup_module(network, move_to_device=False) if self.fabric else network
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of `loss` to the parameters."""
+        if self.fabric:
+            self.fabric.backward(loss)
+        else:
+            loss.backward()
+
+    def share(self, *batch: Tensor) -> tuple[Tensor, ...]:
+        """This process's part of each tensor's first dimension."""
+        return batch if self.size == 1 else tuple(part[self.rank :: self.size] for part in batch)
+
+    def agree(self, wish: bool, due: bool) -> bool:
+        """Whether any process wishes it; several processes ask each other only when it is `due` for all of them."""
+        if self.size == 1:
+            return wish
+        return due and bool(self.fabric.all_reduce(torch.tensor(float(wish), device=self.device), reduce_op="sum") > 0)
+
+    def same(self, network: nn.Module) -> None:
+        """Give every process the first one's weights and batch statistics."""
+        if self.size > 1:
+            for tensor in network.state_dict().values():
+                torch.distributed.broadcast(tensor, src=0)
+
+    def map(self, function: Callable[[Item], Any], items: Sequence[Item]) -> list[Any]:
+        """Results for all items in their order; each process works on its share of them."""
+        mine = [function(item) for item in items[self.rank :: self.size]]
+        if self.size == 1:
+            return mine
+        everyone: list[Any] = [None] * self.size
+        torch.distributed.all_gather_object(everyone, mine)
+        return [everyone[place % self.size][place // self.size] for place in range(len(items))]
+
+    def wait(self) -> None:
+        """Go on when every process has come here."""
+        if self.fabric:
+            self.fabric.barrier()
+
+
+def make_team(device: str = "auto", devices: int = 1, nodes: int = 1, strategy: str = "ddp") -> Team:
+    """Start the processes of a run, or find this one's place among those that torchrun or srun started.
+
+    devices: processes a node (GPUs, or CPU processes where `device` is "cpu"). Raises InputError if they are not there.
+    """
+    chosen = choose_device(device)
+    if devices * nodes == 1:
+        return Team(chosen)
+    if devices < 1 or nodes < 1:
+        raise InputError(f"{devices} devices on {nodes} nodes were asked for; at least 1 of each is expected.")
+    if chosen.type == "cuda" and devices > torch.cuda.device_count():
+        raise InputError(f"{devices} devices a node were asked for, but {torch.cuda.device_count()} GPU(s) are here.")
+    if chosen.type == "mps":
+        raise InputError("Several processes can't share an Apple GPU; take --devices 1, or --device cpu.")
+    try:
+        from lightning_fabric import Fabric
+    except ImportError as error:
+        raise InputError("Several devices need Lightning Fabric: pip install lightning-fabric") from error
+    try:
+        fabric = Fabric(accelerator=chosen.type, devices=devices, num_nodes=nodes, strategy=strategy)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f'The strategy "{strategy}" can\'t be used ({str(error).splitlines()[0]}); ddp can.'
+        ) from error
+    fabric.launch()
+    return Team(fabric.device, fabric)
