@@ -63,7 +63,7 @@ def test_what_has_no_counterpart_is_shown():
     }  # fmt: skip
     assert "only in the reference (2.5 ml)" in rows["left kidney"].note
     assert rows["aorta"].prediction is not None and rows["aorta"].reference is None
-    assert any("2 structure(s) only in the reference" in note for note in comparison.notes)
+    assert any("2 structures only in the reference" in note for note in comparison.notes)
 
 
 def test_a_reference_of_other_structures_only():

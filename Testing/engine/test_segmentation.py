@@ -86,7 +86,7 @@ def test_stray_421_is_the_left_atrium(tmp_path):
 def test_undeclared_values_are_named_with_their_counts(tmp_path):
     array = np.array([[[0, 205, 421, 7, 7, 9]]], dtype=np.int16)
     write_image(array, Geometry((1, 1, 6), (1, 1, 1)), tmp_path / "label.nii.gz")
-    with pytest.raises(InputError, match=r"7 \(2 voxels\), 9 \(1 voxels\).*declared are 205, 420, 421"):
+    with pytest.raises(InputError, match=r"7 \(2 voxels\), 9 \(1 voxel\).*declared are 205, 420, 421"):
         read_segmentation(tmp_path / "label.nii.gz", HEART)
 
 
@@ -143,6 +143,26 @@ def test_a_folder_of_one_file_a_structure(tmp_path):
     write_image(liver, replace(grid, spacing_mm=(1, 1, 2)), tmp_path / "stomach.nii.gz")
     with pytest.raises(InputError, match="another grid"):
         read_segmentation(tmp_path)
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_named_structures_get_their_declared_index(tmp_path, folder):
+    """A data set whose labels are Slicer files or folders trains the same network as one of label maps."""
+    grid = Geometry((2, 2, 3), (1, 1, 1))
+    masks = {"Stomach": (0, 0), "Femur_Left": (0, 1), "liver": (1, 0), "Aorta": (1, 1)}
+    labels = np.zeros((2, 2, 3), dtype=np.uint8)
+    for number, (name, (z, y)) in enumerate(masks.items(), start=1):
+        labels[z, y] = number
+        write_image((labels == number).astype(np.uint8), grid, tmp_path / "case" / f"{name}.nii.gz")
+    own = tuple(known_structure(name, number, number) for number, name in enumerate(masks, start=1))
+    write_seg_nrrd(Segmentation(labels, grid, own), tmp_path / "case.seg.nrrd")
+    path = tmp_path / "case" if folder else tmp_path / "case.seg.nrrd"
+    segmentation = read_segmentation(path, ABDOMEN8)
+    assert segmentation.labels[:, :, 0].tolist() == [[8, 9], [5, 1]]
+    assert segmentation.structures[:3] == (ABDOMEN8[0], ABDOMEN8[4], ABDOMEN8[7])
+    assert (segmentation.structures[3].name, segmentation.structures[3].index) == ("Femur_Left", 9)
+    with pytest.raises(InputError, match="nobody declares: Femur_Left"):
+        read_segmentation(path, ABDOMEN8, only_declared=True)
 
 
 def test_folders_and_files_that_are_nothing(tmp_path):

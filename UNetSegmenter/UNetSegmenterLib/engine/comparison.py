@@ -267,7 +267,7 @@ def _notes(prediction: Segmentation, reference: Segmentation, matching: Matching
     for side, structures in (("reference", matching.only_reference), ("prediction", matching.only_prediction)):
         if structures and matching.pairs:
             notes.append(
-                f"{len(structures)} structure(s) only in the {side}, shown but not counted: "
+                f"{len(structures)} structure{'s' * (len(structures) != 1)} only in the {side}, shown but not counted: "
                 f"{', '.join(structure.name for structure in structures[:12])}{' ...' if len(structures) > 12 else ''}."
             )
     return notes

@@ -14,11 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InputError
-from .structures import Structure, Terminology, canonical_name, known_names, known_structure
+from .label_values import IMAGE_ENDINGS, MOST_STRUCTURES, as_labels, file_stem, to_indices, undeclared_structures
+from .structures import Structure, Terminology, known_structure
 from .volume import Geometry, read_image, write_image, write_whole
 
-IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
-MOST_STRUCTURES = 255
+__all__ = [
+    "IMAGE_ENDINGS", "MOST_STRUCTURES", "Segmentation", "file_stem", "read_segmentation", "resample", "resample_labels",
+    "write_labelmap", "write_seg_nrrd",
+]  # fmt: skip
+
 _SOURCE_VALUES_TAG = "UNetSegmenter.SourceValues"
 _UNSPECIFIED = "85756007"  # SNOMED CT "Tissue": what Slicer writes for a segment whose terminology nobody chose
 
@@ -56,93 +60,61 @@ class Segmentation:
         return len(np.unique(np.concatenate(list(self.overlaps.values())))) * self.geometry.voxel_ml
 
 
-def read_segmentation(path: Path | str, structures: Sequence[Structure] | None = None) -> Segmentation:
+def read_segmentation(
+    path: Path | str, structures: Sequence[Structure] | None = None, only_declared: bool = False
+) -> Segmentation:
     """Read a `.seg.nrrd`, a label map, or a folder with one binary file a structure.
 
     `structures` declares the values of a label map; without it each value becomes a structure of its own ("label 3"),
-    or the structure that the file is named after if it holds one value. Files of Slicer bring their own structures.
-    Raises InputError for what is none of these, and for values that `structures` doesn't declare.
+    or the structure that the file is named after if it holds one value. Slicer's files and folders bring names: a
+    declared structure that is found there by terminology or name gets its declared index, name and values, others get
+    the indices after those, or are refused with `only_declared`. Raises InputError for what is none of these, and for
+    label values that `structures` doesn't declare.
     """
     path = Path(path)
-    if path.is_dir():
-        return _read_folder(path)
-    header = _slicer_header(path)
-    if header is not None:
-        return _read_slicer(path, header)
+    header = None if path.is_dir() else _slicer_header(path)
+    if path.is_dir() or header is not None:
+        named = _read_folder(path) if header is None else _read_slicer(path, header)
+        return named if structures is None else _as_declared(named, structures, path if only_declared else None)
     array, geometry = read_image(path)
-    labels = _as_labels(array, path)
+    labels = as_labels(array, path)
     values, counts = np.unique(labels, return_counts=True)
     found = {int(value): int(count) for value, count in zip(values, counts, strict=True) if value}
     if structures is None:
-        structures = _undeclared(path, found)
-    return Segmentation(_index(labels, found, structures, path), geometry, tuple(structures), file_stem(path))
+        structures = undeclared_structures(path, found)
+    return Segmentation(to_indices(labels, found, structures, path), geometry, tuple(structures), file_stem(path))
 
 
-def file_stem(path: Path | str) -> str:
-    """File name without folder and image ending ("case1.seg.nrrd" -> "case1")."""
-    name = Path(path).name
-    for ending in (".seg.nrrd", *IMAGE_ENDINGS):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return name
+def _as_declared(segmentation: Segmentation, declared: Sequence[Structure], strict: Path | None) -> Segmentation:
+    """The same voxels under the indices of `declared`; with `strict` naming the source, others are refused."""
+    from .matching import match_structures
 
-
-def _as_labels(array: np.ndarray, path: Path) -> np.ndarray:
-    """The array as whole numbers, or InputError if it is a scan rather than a label map."""
-    lowest, highest = float(array.min(initial=0)), float(array.max(initial=0))
-    if not (np.isfinite(lowest) and lowest >= 0 and highest <= 65535):
+    nameless = [
+        replace(structure, values=()) for structure in segmentation.structures
+    ]  # their values mean nothing here
+    matching = match_structures(nameless, declared)
+    new = {pair.prediction.index: pair.reference for pair in matching.pairs}
+    others = [structure for structure in segmentation.structures if structure.index not in new]
+    if others and strict is not None:
         raise InputError(
-            f"{path} is not a label map: its values run from {lowest:g} to {highest:g}, where whole numbers from 0 to "
-            "65535 are expected; choose the segmentation, not the scan."
+            f"{strict} holds structures that nobody declares: {', '.join(other.name for other in others)}; declared are "
+            f"{', '.join(structure.name for structure in declared)}: declare them or remove them."
         )
-    if array.dtype.kind in "ui":
-        return array if array.dtype.itemsize <= 2 and array.dtype.kind == "u" else array.astype(np.uint16)
-    whole = array.astype(np.uint16)
-    if not np.array_equal(whole, array):
+    after = max((structure.index for structure in declared), default=0)
+    if after + len(others) > MOST_STRUCTURES:
         raise InputError(
-            f"{path} is not a label map: it holds fractions such as {array[whole != array].flat[0]:g}; if it was "
-            "resampled, do so with nearest neighbour."
+            f"{segmentation.name} has {after + len(others)} structures; at most {MOST_STRUCTURES} are expected."
         )
-    return whole
-
-
-def _undeclared(path: Path, found: Mapping[int, int]) -> list[Structure]:
-    if len(found) > MOST_STRUCTURES:
-        raise InputError(
-            f"{path} is not a label map: it holds {len(found)} different values, at most {MOST_STRUCTURES} are "
-            "expected; choose the segmentation, not the scan."
-        )
-    if len(found) == 1 and (name := _name_in(file_stem(path))):
-        return [known_structure(name, 1, tuple(found))]
-    return [known_structure(f"label {value}", index, (value,)) for index, value in enumerate(sorted(found), start=1)]
-
-
-def _name_in(stem: str) -> str | None:
-    """The one known structure a file name speaks of ("chaos_liver" -> "liver"), None if there is none or several."""
-    words = re.split(r"[\W_]+", stem)
-    for length in range(len(words), 0, -1):
-        parts = [" ".join(words[start : start + length]) for start in range(len(words) - length + 1)]
-        names = {canonical_name(part) for part in parts if len(part) > 3} & set(known_names())
-        if names:
-            return names.pop() if len(names) == 1 else None
-    return None
-
-
-def _index(labels: np.ndarray, found: Mapping[int, int], structures: Sequence[Structure], path: Path) -> np.ndarray:
-    """Source values to structure indices by one look-up table."""
-    table = np.zeros(65536, dtype=np.uint8)
-    declared = {value: structure.index for structure in structures for value in structure.values}
-    strangers = {value: count for value, count in found.items() if value not in declared}
-    if strangers:
-        listed = ", ".join(f"{value} ({count} voxels)" for value, count in list(strangers.items())[:8])
-        more = f" and {len(strangers) - 8} more" if len(strangers) > 8 else ""
-        raise InputError(
-            f"{path} holds label values that nobody declares: {listed}{more}; declared are "
-            f"{', '.join(map(str, sorted(declared)))}: declare them or remove them."
-        )
-    for value, index in declared.items():
-        table[value] = index
-    return table[labels]
+    new |= {other.index: replace(other, index=after + place) for place, other in enumerate(others, start=1)}
+    table = np.zeros(256, dtype=np.uint8)
+    for index, structure in new.items():
+        table[index] = structure.index
+    return replace(
+        segmentation,
+        labels=table[segmentation.labels],
+        structures=tuple(sorted(new.values(), key=lambda structure: structure.index)),
+        overlaps={new[index].index: places for index, places in segmentation.overlaps.items()},
+    )
 
 
 def _read_folder(folder: Path) -> Segmentation:
