@@ -1,0 +1,1 @@
+"""Measurements: prediction speed and memory, and what the plausibility checks catch."""

@@ -1,0 +1,17 @@
+"""The commands of `unetseg`: each is the file of its name, with `add_options(parser)` and `run(options)`.
+
+A new command is a file here and a line in `COMMANDS`. Files import what is heavy (torch, SimpleITK, slicer) inside `run`,
+so that `unetseg --help` answers at once.
+"""
+
+COMMANDS = {
+    "info": "say what a scan is: size, spacing, orientation, HU, and what a network may stumble over",
+    "prepare": "read a data set once and write a pack that training reads",
+    "train": "train a 2D U-Net on a pack, or go on where a run stopped",
+    "evaluate": "predict every case of a data set and compare with its labels",
+    "release": "add test results, label statistics and words to a checkpoint that is given away",
+    "segment": "segment scans slice by slice with a checkpoint",
+    "compare": "compare a segmentation with a reference: overlap, distances, volumes",
+    "demo": "the whole story on a sample scan: segment, compare, pictures, report, Slicer scene",
+    "bench": "measure speed, memory and agreement of precisions on this machine",
+}

@@ -1,0 +1,72 @@
+"""Read a data set once and write a pack: two arrays and a JSON file that training reads.
+
+DATASET is a folder in the nnU-Net v2 raw layout, that of the Medical Segmentation Decathlon, MM-WHS, or pairs of images
+and labels. Patients are split here, once, so that nobody trains on a test patient later.
+
+  unetseg prepare Dataset001_Abdomen packs/abdomen --test 3 --validation 2
+  unetseg prepare Dataset001_Abdomen packs/abdomen --test case0006,case0009 --spacing 1.5 --window -125,275
+
+Where PACK is there already, its sources are compared with DATASET instead, and nothing is written.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def add_options(parser: Any) -> None:
+    parser.add_argument("dataset", type=Path, help="folder of the data set")
+    parser.add_argument("pack", type=Path, help="folder to write; it must not hold a pack yet")
+    parser.add_argument("--spacing", type=float, metavar="MM", help="pixel size in the slice (default: the median)")
+    parser.add_argument(
+        "--window", default="-160,240", metavar="LOW,HIGH", help="HU range that the network sees; the rest is clipped"
+    )
+    parser.add_argument("--test", default="0", metavar="N|NAMES", help="test patients: how many, or their names")
+    parser.add_argument("--validation", default="0", metavar="N|NAMES", help="patients to follow while training")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw of patients")
+
+
+def run(options: Any) -> None:
+    from ..console import progress, say
+    from ..datasets import read_dataset
+    from ..pack import read_pack
+    from ..prepare import prepare
+    from ..sources import check_sources
+
+    window_hu = _window_hu(options.window)
+    dataset = read_dataset(options.dataset)
+    if (options.pack / "pack.json").exists():
+        check_sources(read_pack(options.pack), dataset)
+        say(f"{options.pack} was prepared from these very files; nothing to do")
+        return
+    say(f"{dataset.name}: {dataset.layout}, {len(dataset.cases)} cases, {len(dataset.structures)} structures")
+    with progress("preparing", "cases") as show:
+        pack = prepare(
+            dataset,
+            options.pack,
+            options.spacing,
+            window_hu,
+            _patients(options.test),
+            _patients(options.validation),
+            options.seed,
+            show,
+        )
+    slices, rows, columns = pack.images.shape
+    say(f"{options.pack}: {slices} slices of {columns} x {rows} pixels of {pack.preprocessing.spacing_mm:g} mm")
+    for split, names in pack.splits.items():
+        say(f"  {split:<10}  {len(names):>3}  {', '.join(names)}")
+
+
+def _window_hu(text: str) -> tuple[float, float]:
+    from UNetSegmenterLib.engine.errors import InputError
+
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(f'--window is "{text}"; two HU values are expected, such as -160,240.') from error
+    return low, high
+
+
+def _patients(text: str) -> int | list[str]:
+    return int(text) if text.isdigit() else [name for name in text.split(",") if name]

@@ -1,0 +1,82 @@
+"""Train a 2D U-Net on a pack; RUN/checkpoint.pt is what Slicer and `unetseg segment` open.
+
+The same command goes on where a run stopped. Options can come from a YAML file, and what is given on the command line
+wins over it; --print_config prints one to start from.
+
+  unetseg train packs/abdomen --output runs/first --steps 4000
+  unetseg train packs/abdomen --output runs/first --config recipe.yaml --learning-rate 0.001
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..recipe import Recipe
+    from ..train import Progress
+
+
+def add_options(parser: Any) -> None:
+    from ..recipe import Recipe
+
+    parser.add_argument("pack", type=Path, help="folder that unetseg prepare wrote")
+    parser.add_argument("--output", type=Path, required=True, metavar="RUN", help="folder of the run")
+    parser.add_argument("--config", action="config", help="YAML file with any of these options")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+    parser.add_argument("--title", default="", help="what the checkpoint is called (default: the data set's name)")
+    parser.add_argument("--validate_every", type=int, default=500, help="steps between looks at the validation cases")
+    parser.add_argument("--save_every", type=int, default=500, help="steps between states to resume from")
+    parser.add_class_arguments(Recipe, None)
+
+
+def run(options: Any) -> None:
+    from UNetSegmenterLib.engine.checkpoint import read_card
+
+    from ..console import progress, say
+    from ..output import output_folder
+    from ..pack import read_pack
+    from ..train import train
+
+    recipe = _recipe(options)
+    pack = read_pack(options.pack)
+    say(f"{pack.name}: {len(pack.of_split(recipe.train_split))} cases to train on, {recipe.steps} steps")
+    with output_folder(options.output) as folder, progress("training", "steps") as show:
+        checkpoint = train(
+            pack,
+            folder,
+            recipe,
+            options.device,
+            options.title,
+            options.validate_every,
+            options.save_every,
+            lambda now: show(now.step, now.steps, _words(now)),
+        )
+    _print_validation(read_card(checkpoint).validation)
+    say(f"{checkpoint}: open it in Slicer, or run: unetseg segment SCAN --checkpoint {checkpoint} --output DIR")
+
+
+def _recipe(options: Any) -> Recipe:
+    from dataclasses import fields
+
+    from ..augmentation import Augmentation
+    from ..recipe import Recipe
+
+    values = {field.name: options[field.name] for field in fields(Recipe)}
+    return Recipe(**values | {"augmentation": Augmentation(**vars(values["augmentation"]))})
+
+
+def _words(now: Progress) -> str:
+    dice = "" if now.dice is None else f", Dice {now.dice:.3f}"
+    return f"loss {now.loss:.3f}{dice}, {now.slices_per_second:.0f} slices/s"
+
+
+def _print_validation(validation: dict[str, Any]) -> None:
+    from ..console import table
+
+    rows = [
+        (name, f"{part['dice'].get('mean', float('nan')):.3f}", str(part["dice"]["n"]))
+        for name, part in validation.items()
+    ]
+    if rows:
+        table(("structure", "Dice", "cases"), rows, "validation cases, whole volumes")

@@ -1,0 +1,45 @@
+"""What segment, evaluate, demo and bench have in common: a checkpoint, a scan, a prediction with progress."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from UNetSegmenterLib.engine.checkpoint import load_checkpoint, shipped_checkpoints
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.prediction import Prediction, Predictor
+from UNetSegmenterLib.engine.segmentation import file_stem
+from UNetSegmenterLib.engine.volume import Volume, check_volume, read_volume
+
+from .console import progress, warn
+
+DEFAULT_CHECKPOINT = "abdomen8.pt"
+
+
+def open_predictor(checkpoint: Path | None, device: str) -> Predictor:
+    """The predictor of a checkpoint, of the shipped one if None; raises InputError if there is none."""
+    if checkpoint is None:
+        shipped = {path.name: path for path in shipped_checkpoints()}
+        if DEFAULT_CHECKPOINT not in shipped:
+            raise InputError(f"{DEFAULT_CHECKPOINT} does not ship with this copy; give a checkpoint with --checkpoint.")
+        checkpoint = shipped[DEFAULT_CHECKPOINT]
+    return Predictor(load_checkpoint(checkpoint), device)
+
+
+def read_scan(path: Path) -> Volume:
+    """A scan; what its checks warn of is said on stderr."""
+    volume = read_volume(path)
+    for note in check_volume(volume):
+        if note.severity != "info":
+            warn(f"{volume.name}: {note.text}")
+    return volume
+
+
+def volume_name(path: Path) -> str:
+    """What results of this scan are called: the file's name without its ending, or the folder's."""
+    return path.resolve().name if path.is_dir() else file_stem(path)
+
+
+def predict(predictor: Predictor, volume: Volume, what: str = "segmenting") -> Prediction:
+    """Predict with progress on the console."""
+    with progress(f"{what} {volume.name}") as show:
+        return predictor.predict(volume, show)

@@ -1,0 +1,69 @@
+"""A Slicer scene and its pictures for a result, where the `slicer-core` wheel is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from UNetSegmenterLib.engine.comparison import Comparison
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.segmentation import Segmentation
+from UNetSegmenterLib.engine.volume import Volume
+
+from .console import warn
+
+
+@dataclass(frozen=True)
+class SceneFiles:
+    """What was written, and the pictures for a report as (caption, PNG bytes); all empty where it could not be."""
+
+    pictures: tuple[tuple[str, bytes], ...] = ()
+    picture_paths: tuple[Path, ...] = ()
+    scene_path: Path | None = None
+
+
+def write_scene_files(
+    volume: Volume,
+    prediction: Segmentation,
+    reference: Segmentation | None,
+    title: str,
+    names: tuple[str, str],
+    captions: Mapping[str, str],
+    pictures_folder: Path | None = None,
+    scene_path: Path | None = None,
+    provenance: Mapping[str, str] | None = None,
+) -> SceneFiles:
+    """Draw slices with both segmentations and two 3D views from one camera; write PNG files and an .mrb if asked.
+
+    Where the scene libraries or OpenGL are missing, a warning says what to install and the rest is written.
+    """
+    try:
+        from UNetSegmenterLib.scene.comparison import comparison_scene
+        from UNetSegmenterLib.scene.pictures import draw, png_bytes
+        from UNetSegmenterLib.scene.storage import save_scene
+    except ImportError as error:
+        warn(f"no pictures and no Slicer scene: {error.name} is not installed (pip install unetsegmenter[scene]).")
+        return SceneFiles()
+    made = comparison_scene(volume, prediction, reference, names=names, provenance=provenance)
+    if scene_path is not None:
+        save_scene(made.headless.scene, scene_path)
+    try:
+        drawn = draw(made, title, captions)
+    except InputError as error:
+        warn(str(error))
+        return SceneFiles(scene_path=scene_path)
+    paths = drawn.write(pictures_folder) if pictures_folder is not None else []
+    shown = ((f"{names[0]} filled, {names[1]} as a line; below in 3D from one camera", png_bytes(drawn.sheet)),)
+    if reference is None:
+        shown = ((f"{names[0]} in three slices, and in 3D from front and back", png_bytes(drawn.sheet)),)
+    return SceneFiles(shown, tuple(paths), scene_path)
+
+
+def dice_captions(comparison: Comparison) -> dict[str, str]:
+    """What the legend says to each structure."""
+    return {
+        (row.prediction or row.reference).name: f"Dice {row.measures.dice:.2f}"  # type: ignore[union-attr]
+        for row in comparison.rows
+        if row.measures is not None
+    }
