@@ -38,10 +38,20 @@ class Part:
     """One structure in the working grid.
 
     `mask` is boolean and cropped to the structure; `corner` is its first voxel (slice, row, column) in the working grid.
+    `faces` says whether it reaches the volume's inferior, superior, anterior, posterior, right and left face.
     """
 
-    def __init__(self, structure: Structure, mask: np.ndarray, corner: tuple[int, int, int], voxel_ml: float) -> None:
+    def __init__(
+        self,
+        structure: Structure,
+        mask: np.ndarray,
+        corner: tuple[int, int, int],
+        whole: tuple[int, int, int],
+        voxel_ml: float,
+    ) -> None:
         self.structure = structure
+        ends = zip(corner, mask.shape, whole, strict=True)
+        self.faces = tuple(hit for first, n, last in ends for hit in (first == 0, first + n == last))
         self.mask = mask
         self.corner = corner
         self.voxels = int(np.count_nonzero(mask))
@@ -66,13 +76,13 @@ class Part:
     def pieces(self) -> list[Piece]:
         """Connected pieces, largest first; places of all but the largest hundred are left at the structure's corner.
 
-        What lies within two slices and four voxels in plane of each other counts as one: hand-drawn vessels that run
-        obliquely through thick slices come apart without being wrong.
+        26 neighbours. Pieces that leave the volume through the same face as the main body count as one with it: they may
+        meet outside, as the ascending and the descending aorta do.
         """
-        grown = sitk.BinaryDilate(_image(self.mask), (2, 2, 1), sitk.sitkBox)
-        labelled = sitk.GetArrayFromImage(sitk.ConnectedComponent(grown, True))
+        labelled = sitk.GetArrayFromImage(sitk.ConnectedComponent(_image(self.mask), True))
         where = np.nonzero(self.mask)
         piece_of = labelled[where]
+        piece_of = self._joined_outside(piece_of, where)
         sizes = np.bincount(piece_of)
         order = [int(i) for i in np.argsort(sizes)[::-1] if i and sizes[i]]
         rank = np.zeros(len(sizes), np.int32)
@@ -81,6 +91,17 @@ class Part:
         centroids = [tuple(s[r + 1] / sizes[i] for s in sums) for r, i in enumerate(order[:100])]
         centroids += [(0.0, 0.0, 0.0)] * (len(order) - len(centroids))
         return [Piece(int(sizes[i]), self.place(*c)) for i, c in zip(order, centroids, strict=True)]
+
+    def _joined_outside(self, piece_of: np.ndarray, where: tuple[np.ndarray, ...]) -> np.ndarray:
+        """Piece numbers with those pieces given to the largest that share a face of the volume with it."""
+        main = int(np.argmax(np.bincount(piece_of)))
+        joined = piece_of.copy()
+        for face, outside in enumerate(self.faces):
+            end = 0 if face % 2 == 0 else self.mask.shape[face // 2] - 1
+            there = np.unique(piece_of[where[face // 2] == end]) if outside else np.array([])
+            if main in there:
+                joined[np.isin(piece_of, there)] = main
+        return joined
 
     def cavities(self, solid: np.ndarray) -> tuple[int, Place | None]:
         """Voxels shut in by the structure (6 neighbours) that `solid` leaves out, and where most of them lie.
@@ -150,7 +171,8 @@ class Anatomy:
             if found is None:
                 continue
             mask = self.labels[found] == structure.index if whole is None else np.ascontiguousarray(whole[found])
-            parts.append(Part(structure, mask, tuple(side.start for side in found), self.voxel_ml))  # type: ignore[arg-type]
+            corner = (found[0].start, found[1].start, found[2].start)
+            parts.append(Part(structure, mask, corner, self.shape, self.voxel_ml))
         return parts
 
     @property
@@ -190,14 +212,6 @@ class Anatomy:
     def surface_mm2(self, part: Part) -> float:
         """Area of the structure's voxel faces towards anything else."""
         return float(self.contacts_mm2[part.structure.index].sum())
-
-    def touches_border(self, part: Part) -> tuple[bool, ...]:
-        """Whether the structure reaches the volume's face: inferior, superior, anterior, posterior, right, left."""
-        return tuple(
-            bool(hit)
-            for first, n, whole in zip(part.corner, part.mask.shape, self.shape, strict=True)
-            for hit in (first == 0, first + n == whole)
-        )
 
     @cached_property
     def body_mm(self) -> list[tuple[float, float] | None]:

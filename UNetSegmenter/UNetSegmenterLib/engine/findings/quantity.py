@@ -84,8 +84,8 @@ def summary(values: list[float], rule: Rule) -> dict[str, Any]:
     scaled = [rule.forward(value) for value in values]
     mean = sum(scaled) / len(scaled)
     variance = sum((value - mean) ** 2 for value in scaled) / max(len(scaled) - 1, 1)
-    kept = {"mean": mean, "sd": math.sqrt(variance), "min": min(values), "max": max(values)}
-    return {"n": len(values)} | {key: float(f"{value:.5g}") for key, value in kept.items()}
+    rounded = {key: float(f"{value:.5g}") for key, value in (("mean", mean), ("sd", math.sqrt(variance)))}
+    return {"n": len(values), **rounded, "min": min(values), "max": max(values)}
 
 
 def limits(rule: Rule, learnt: dict[str, Any] | None) -> Limits | None:
@@ -106,8 +106,8 @@ def limits(rule: Rule, learnt: dict[str, Any] | None) -> Limits | None:
         low = min(float(learnt["mean"]) - reach, rule.forward(float(learnt["min"])) - room * rule.floor)
         high = max(float(learnt["mean"]) + reach, rule.forward(float(learnt["max"])) + room * rule.floor)
         return (
-            rule.backward(low) if rule.sides != "high" else -math.inf,
-            rule.backward(high) if rule.sides != "low" else math.inf,
+            min(rule.backward(low), float(learnt["min"])) if rule.sides != "high" else -math.inf,
+            max(rule.backward(high), float(learnt["max"])) if rule.sides != "low" else math.inf,
         )
 
     fail = interval(FAIL_TAIL, 2.0) if n >= FEW_CASES else (-math.inf, math.inf)
@@ -139,7 +139,7 @@ def excess(rule: Rule, bounds: Limits, value: float) -> float:
 def expected_text(rule: Rule, bounds: Limits) -> str:
     """The range without a warning, in words."""
     low, high = (bound * rule.scale for bound in bounds.warn)
-    if rule.log and rule.offset:
+    if rule.log and rule.offset and math.isfinite(low):
         low = max(low, 0.0)
     if math.isinf(low):
         text = f"at most {number(high)}"

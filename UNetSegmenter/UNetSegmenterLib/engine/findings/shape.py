@@ -103,7 +103,7 @@ def cut(anatomy: Anatomy) -> list[Quantity]:
     """
     found = []
     for name, part in anatomy.parts.items():
-        outside = anatomy.touches_border(part)
+        outside = part.faces
         for face, side in enumerate(FACES):
             profile = part.profiles[face // 2]
             if outside[face] or len(profile) < 4:
@@ -123,7 +123,7 @@ def border(anatomy: Anatomy) -> list[Quantity]:
     """Area with which the structure leaves the volume on each side, as a share of its largest cross-section."""
     found = []
     for name, part in anatomy.parts.items():
-        outside = anatomy.touches_border(part)
+        outside = part.faces
         for face, side in enumerate(FACES):
             profile = part.profiles[face // 2]
             end = float(profile[0 if face % 2 == 0 else -1]) / float(profile.max()) if outside[face] else 0.0

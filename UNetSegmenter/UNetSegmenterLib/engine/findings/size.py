@@ -17,7 +17,7 @@ def volume(anatomy: Anatomy) -> list[Quantity]:
     Robinson et al., J Cardiovasc Magn Reson 21, 2019. Structures that leave the volume are not judged by size.
     """
     found = []
-    whole = {name: part for name, part in anatomy.parts.items() if not any(anatomy.touches_border(part))}
+    whole = {name: part for name, part in anatomy.parts.items() if not any(part.faces)}
     logs = {name: np.log(part.ml) for name, part in whole.items()}
     for name, part in whole.items():
         found.append(Quantity("volume", name, part.ml, part.centroid))
@@ -32,7 +32,7 @@ def extent(anatomy: Anatomy) -> list[Quantity]:
     """Height, depth and width in mm, and as multiples of the cube root of the volume (a measure of form without a scale)."""
     found = []
     for name, part in anatomy.parts.items():
-        if any(anatomy.touches_border(part)):
+        if any(part.faces):
             continue
         edge_mm = (part.ml * 1000) ** (1 / 3)
         for axis, label in enumerate(AXES):

@@ -1,0 +1,98 @@
+"""Limits that training labels give: known quantiles, and what calibration promises."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from UNetSegmenterLib.engine.findings.finding import FAIL, PASS, WARN, Finding, alarm_score, number, worst
+from UNetSegmenterLib.engine.findings.quantity import Rule, expected_text, limits, student_quantile, summary
+from UNetSegmenterLib.engine.findings.relations import Constellation
+from UNetSegmenterLib.engine.findings.rules import CHECKS, RULES
+
+
+@pytest.mark.parametrize(  # tabulated values of Student's t
+    ("probability", "freedom", "expected"),
+    [(0.975, 4, 2.776), (0.975, 12, 2.179), (0.9995, 12, 4.318), (0.9995, 30, 3.646), (0.999, 8, 4.501)],
+)
+def test_student_quantile(probability, freedom, expected):
+    assert student_quantile(probability, freedom) == pytest.approx(expected, rel=0.01)
+
+
+@given(st.lists(st.floats(0, 1000), min_size=1, max_size=30), st.sampled_from(sorted(RULES)))
+def test_no_training_value_leaves_its_own_limits(values, key):
+    rule = RULES[key]
+    bounds = limits(rule, summary(values, rule))
+    assert {bounds.severity(value) for value in values} == {PASS}
+
+
+@given(st.integers(5, 60))
+def test_failure_limits_lie_outside_warning_limits(n):
+    values = list(np.random.default_rng(n).normal(100, 10, n))
+    bounds = limits(Rule("volume", "volume", floor=1), summary(values, Rule("volume", "volume")))
+    assert bounds.fail[0] < bounds.warn[0] < 100 < bounds.warn[1] < bounds.fail[1]
+
+
+def test_few_cases_widen_the_limits_and_take_failures_away():
+    rule = Rule("volume", "volume", log=True, floor=0.1)
+    widths = [
+        math.log(b.warn[1] / b.warn[0]) for n in (3, 6, 40) for b in [limits(rule, summary([100, 120] * n, rule))]
+    ]
+    assert widths == sorted(widths, reverse=True)
+    assert limits(rule, summary([100.0, 120.0], rule)).fail == (-math.inf, math.inf)
+
+
+def test_share_of_normal_values_outside_the_limits_is_the_tail():
+    rule = Rule("volume", "volume")
+    random = np.random.default_rng(1)
+    outside = 0
+    for _ in range(4000):
+        *training, new = random.normal(0, 1, 14)
+        bounds = limits(rule, summary([float(v) for v in training], rule))
+        outside += bounds.severity(float(new)) != PASS
+    assert outside <= 12  # 4 expected at a tail of 1e-3
+
+
+def test_without_training_labels_rules_of_thumb_or_nothing():
+    assert limits(RULES["volume"], None) is None
+    assert limits(RULES["specks"], None).severity(1.0) == WARN
+    assert limits(RULES["specks"], None).severity(9.0) == FAIL
+    assert limits(RULES["confidence"], None).severity(0.3) == FAIL
+
+
+def test_ranges_in_words():
+    assert expected_text(RULES["specks"], limits(RULES["specks"], None)) == "at most 0.2 ml"
+    assert expected_text(RULES["confidence"], limits(RULES["confidence"], None)) == "at least 60 %"
+    assert [number(v) for v in (0, 0.01234, 1.234, 12.34, 1234.5)] == ["0", "0.0123", "1.23", "12.3", "1,234"]
+
+
+def test_every_rule_belongs_to_a_check():
+    assert {rule.check for rule in RULES.values()} | {"presence"} == set(CHECKS)
+
+
+def test_one_misplaced_structure_does_not_drag_the_others_along():
+    places = {name: np.array([10.0 * i, 5.0 * i * i, -20.0 * i]) for i, name in enumerate("abcdef")}
+    constellation = Constellation.learn([places, places])
+    moved = places | {"c": places["c"] + 200}
+    for name in "abdef":
+        assert np.linalg.norm(constellation.predict(name, moved) - places[name]) < 25
+    assert np.linalg.norm(constellation.predict("c", moved) - places["c"]) < 1e-6
+    assert constellation.predict("a", {"b": places["b"]}) is None
+
+
+def test_constellation_follows_the_patients_size():
+    places = {name: np.array([40.0 * i, 50.0 * i * i, -60.0 * i]) for i, name in enumerate("abcd")}
+    large = {name: 1.2 * place for name, place in places.items()}
+    constellation = Constellation.learn([places])
+    assert np.allclose(constellation.scale(large), 1.2)
+    assert np.allclose(constellation.predict("d", large), large["d"])
+
+
+def test_alarm_score_counts_and_weighs():
+    found = [Finding("border", "liver", severity, None, "", None, "") for severity in (PASS, WARN, FAIL, WARN)]
+    assert alarm_score(found) == 5
+    assert worst(found) == FAIL
+    assert worst([]) == PASS

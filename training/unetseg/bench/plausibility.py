@@ -1,0 +1,306 @@
+"""How good are the plausibility checks? Calibrates them on some patients and tests them on others.
+
+    python -m unetseg.bench.plausibility ../shared/data/abdomen8       # nnU-Net v2 raw layout: labelsTr, imagesTr, dataset.json
+    python -m unetseg.bench.plausibility --hearts 20                   # synthetic hearts
+    python -m unetseg.bench.plausibility DATA --predictions DIR        # rank correlation of findings with Dice
+
+Prints, as Markdown: false alarms on the reference labels of unseen patients, and the share of deliberate corruptions caught
+by kind, with the scan and from the labels alone. These are the tables of docs/plausibility.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from UNetSegmenterLib.engine.findings import FAIL, PASS, SEVERITIES, WARN, Finding, alarm_score
+from UNetSegmenterLib.engine.findings.anatomy import Anatomy
+from UNetSegmenterLib.engine.findings.judge import Judge
+from UNetSegmenterLib.engine.findings.reference import Facts, facts, statistics_of
+from UNetSegmenterLib.engine.segmentation import Segmentation, file_stem, read_segmentation
+from UNetSegmenterLib.engine.structures import HEART, Structure, known_structure
+from UNetSegmenterLib.engine.volume import Geometry, Volume, as_hu, read_volume
+
+from unetseg.corruptions import CORRUPTIONS, GLOBAL, reversed_along
+from unetseg.phantom import make_phantom
+
+SCAN_KEYS = {"in body", "edge"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One patient: reference labels and scan."""
+
+    name: str
+    segmentation: Segmentation
+    volume: Volume
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One corruption of one patient: new alarms on the structures concerned, with the scan and from labels alone."""
+
+    kind: str
+    case: str
+    structures: tuple[str, ...]
+    with_scan: str
+    labels_alone: str
+    checks: tuple[str, ...]
+
+
+# ------------------------------------------------------------------------------------------------- cases
+
+
+def read_cases(folder: Path) -> list[Case]:
+    """All labelled cases of an nnU-Net v2 raw data set, first channel only."""
+    described = json.loads((folder / "dataset.json").read_text())
+    values = sorted((int(value), name) for name, value in described["labels"].items() if name != "background")
+    structures = [known_structure(name, index, value) for index, (value, name) in enumerate(values, start=1)]
+    return [
+        _read_case(path, folder / "imagesTr", structures) for path in sorted((folder / "labelsTr").glob("*.nii.gz"))
+    ]
+
+
+def _read_case(path: Path, images: Path, structures: Sequence[Structure]) -> Case:
+    name = file_stem(path)
+    return Case(name, read_segmentation(path, structures), read_volume(images / f"{name}_0000.nii.gz"))
+
+
+def heart_cases(count: int) -> list[Case]:
+    """Synthetic hearts with the structures of MM-WHS."""
+    cases = []
+    for seed in range(count):
+        image, label = make_phantom(seed).to_sitk()
+        geometry = Geometry.from_sitk(image)
+        import SimpleITK as sitk
+
+        values = sitk.GetArrayFromImage(label)
+        labels = np.zeros(values.shape, np.uint8)
+        for structure in HEART:
+            labels[np.isin(values, structure.values)] = structure.index
+        name = f"heart {seed}"
+        volume = Volume(as_hu(sitk.GetArrayFromImage(image)), geometry, name)
+        cases.append(Case(name, Segmentation(labels, geometry, HEART, name), volume))
+    return cases
+
+
+def folds(count: int, parts: int) -> Iterator[tuple[list[int], list[int]]]:
+    """(calibration, test) case numbers; every case is tested once."""
+    parts = min(parts, count)
+    for part in range(parts):
+        test = list(range(part, count, parts))
+        yield [i for i in range(count) if i not in test], test
+
+
+# ------------------------------------------------------------------------------------------------- measuring
+
+
+def without_scan(case: Facts) -> Facts:
+    """The facts that the labels alone give."""
+    kept = [quantity for quantity in case.quantities if quantity.key not in SCAN_KEYS]
+    return replace(case, quantities=kept, histograms={})
+
+
+def new_alarms(findings: list[Finding], before: list[Finding], structures: Sequence[str]) -> list[Finding]:
+    """Alarms about these structures (or the whole) that are graver than what the uncorrupted labels gave."""
+    known = {(f.check, f.structure): SEVERITIES.index(f.severity) for f in before}
+    return [
+        f
+        for f in findings
+        if f.structure in ("", *structures) and SEVERITIES.index(f.severity) > known.get((f.check, f.structure), 0)
+    ]
+
+
+def _severity(alarms: list[Finding]) -> str:
+    return max((f.severity for f in alarms), key=SEVERITIES.index, default=PASS)
+
+
+def corrupt(case: Case, before: list[Finding], statistics: dict, repeats: int, seed: int) -> Iterator[Trial]:
+    """All corruptions of one case, each `repeats` times (those of the whole stack once)."""
+    for number, (kind, corruption) in enumerate(CORRUPTIONS.items()):
+        for repeat in range(1 if kind in GLOBAL else repeats):
+            corrupted = corruption(case.segmentation, np.random.default_rng([seed, number, repeat]))
+            if corrupted is None:
+                continue
+            volume = case.volume
+            if kind in GLOBAL:
+                volume = replace(volume, array=reversed_along(volume.array, volume.geometry, GLOBAL[kind]))
+            anatomy = Anatomy(corrupted.segmentation, volume)
+            measured = facts(anatomy)
+            full = new_alarms(Judge(anatomy, measured, statistics).findings(), before, corrupted.structures)
+            bare = Judge(anatomy, without_scan(measured), statistics).findings()
+            bare = new_alarms(bare, before, corrupted.structures)
+            checks = tuple(sorted({f.check for f in full}))
+            yield Trial(kind, case.name, corrupted.structures, _severity(full), _severity(bare), checks)
+
+
+def run(cases: list[Case], parts: int, repeats: int, nominal: bool) -> tuple[dict[str, list[Finding]], list[Trial]]:
+    """Cross-validate: findings on the untouched labels of every unseen case, and all trials."""
+    measured = []
+    for case in cases:
+        anatomy = Anatomy(case.segmentation, case.volume)
+        measured.append((anatomy, facts(anatomy)))
+        print(f"measured {case.name}", file=sys.stderr)
+    findings, trials = {}, []
+    for calibration, test in folds(len(cases), parts):
+        statistics = statistics_of([measured[i][1] for i in calibration], nominal_spacing=nominal)
+        for i in calibration:
+            anatomy, case_facts = measured[i]
+            failed = [f.sentence for f in Judge(anatomy, case_facts, statistics).findings() if f.severity == FAIL]
+            if failed:
+                raise AssertionError(f"{cases[i].name} was calibrated on and fails: {failed}")
+        for i in test:
+            findings[cases[i].name] = Judge(*measured[i], statistics).findings()
+            trials += corrupt(cases[i], findings[cases[i].name], statistics, repeats, seed=i)
+            print(f"tested {cases[i].name}", file=sys.stderr)
+    return findings, trials
+
+
+# ------------------------------------------------------------------------------------------------- Spearman
+
+
+def spearman(first: Sequence[float], second: Sequence[float]) -> float:
+    """Rank correlation with mean ranks for ties; NaN where one of them is constant."""
+    ranks = [_ranks(np.asarray(values, float)) for values in (first, second)]
+    if min(len(first), *(np.ptp(rank) for rank in ranks)) == 0:
+        return float("nan")
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[inverse]
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Spearman's rho between alarm score and true Dice, over structures and over cases, with the numbers behind it."""
+
+    structures_rho: float
+    structures_n: int
+    cases_rho: float
+    cases_n: int
+    rows: tuple[tuple[str, str, int, float], ...]  # case, structure, alarm score, Dice
+
+
+def rank_correlation(predictions: Path, cases: list[Case], statistics: dict | None = None) -> Correlation:
+    """Do findings tell a bad prediction from a good one?
+
+    `predictions` holds one `<case>.seg.nrrd` a case. Without `statistics` (as a card holds them) each case is judged by the
+    labels of all other cases. A case's Dice is the mean over the structures its reference holds.
+    """
+    measured = {} if statistics else {case.name: facts(Anatomy(case.segmentation, case.volume)) for case in cases}
+    rows, per_case = [], []
+    for case in cases:
+        path = predictions / f"{case.name}.seg.nrrd"
+        if not path.exists():
+            continue
+        prediction = read_segmentation(path)
+        learnt = statistics or statistics_of([known for name, known in measured.items() if name != case.name])
+        anatomy = Anatomy(prediction, case.volume)
+        findings = Judge(anatomy, facts(anatomy), learnt).findings()
+        scored = list(_scores(case.segmentation, prediction, findings))
+        rows += [(case.name, *row) for row in scored]
+        per_case.append((alarm_score(findings), float(np.mean([dice for *_, dice in scored]))))
+    by_structure = spearman([score for *_, score, _ in rows], [dice for *_, dice in rows])
+    by_case = spearman(*zip(*per_case, strict=True)) if per_case else float("nan")
+    return Correlation(by_structure, len(rows), by_case, len(per_case), tuple(rows))
+
+
+def _scores(
+    reference: Segmentation, prediction: Segmentation, findings: list[Finding]
+) -> Iterator[tuple[str, int, float]]:
+    indices = {s.name: s.index for s in prediction.structures}
+    for structure in reference.structures:
+        truth = reference.labels == structure.index
+        if not truth.any():
+            continue
+        found = prediction.labels == indices.get(structure.name, 255)
+        total = np.count_nonzero(truth) + np.count_nonzero(found)
+        dice = 2 * np.count_nonzero(truth & found) / total
+        yield structure.name, alarm_score([f for f in findings if f.structure == structure.name]), float(dice)
+
+
+# ------------------------------------------------------------------------------------------------- tables
+
+
+def alarm_table(findings: dict[str, list[Finding]]) -> str:
+    """False alarms on untouched reference labels, by check."""
+    lines = ["| Check | Findings | Warnings | Failures |", "|---|---:|---:|---:|"]
+    everything = [f for found in findings.values() for f in found]
+    for check in [*dict.fromkeys(f.check for f in everything), None]:
+        counts = Counter(f.severity for f in everything if check in (None, f.check))
+        share = f" ({100 * counts[WARN] / counts.total():.1f} %)" if check is None else ""
+        title = check or f"**all, {len(findings)} patients**"
+        lines.append(f"| {title} | {counts.total()} | {counts[WARN]}{share} | {counts[FAIL]} |")
+    quiet = sum(all(f.severity == PASS for f in found) for found in findings.values())
+    failing = sum(any(f.severity == FAIL for f in found) for found in findings.values())
+    lines += ["", f"Patients without any alarm: {quiet} of {len(findings)}; with a failure: {failing}."]
+    return "\n".join(lines)
+
+
+def trial_table(trials: list[Trial]) -> str:
+    """Share of corruptions caught, by kind."""
+    head = "| Corruption | Trials | Caught | by a failure | Labels alone | by a failure | Checks that caught it most |"
+    lines = [head, "|---|---:|---:|---:|---:|---:|---|"]
+    for kind in [*CORRUPTIONS, None]:
+        mine = [t for t in trials if kind in (None, t.kind)]
+        if not mine:
+            continue
+        cells = []
+        for severities in ([t.with_scan for t in mine], [t.labels_alone for t in mine]):
+            caught, failed = sum(s != PASS for s in severities), sum(s == FAIL for s in severities)
+            cells += [f"{100 * caught / len(mine):.0f} %", f"{100 * failed / len(mine):.0f} %"]
+        often = Counter(check for t in mine for check in t.checks).most_common(3)
+        told = ", ".join(f"{check} {100 * n / len(mine):.0f} %" for check, n in often) if kind else ""
+        lines.append(f"| {kind or '**all**'} | {len(mine)} | {' | '.join(cells)} | {told} |")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m unetseg.bench.plausibility", description=__doc__.split("\n")[0])
+    parser.add_argument("data", nargs="?", type=Path, help="data set in the nnU-Net v2 raw layout")
+    parser.add_argument("--hearts", type=int, default=0, help="number of synthetic hearts instead of a data set")
+    parser.add_argument("--parts", type=int, default=7, help="parts of the cross-validation")
+    parser.add_argument("--repeats", type=int, default=4, help="random draws of each corruption a patient")
+    parser.add_argument("--nominal-spacing", action="store_true", help="the data set's spacing is not the true one")
+    parser.add_argument(
+        "--predictions", type=Path, help="folder of <case>.seg.nrrd: rank correlation with Dice instead"
+    )
+    options = parser.parse_args(arguments)
+    if (options.data is None) == (options.hearts == 0):
+        parser.error("give either a data set or --hearts N")
+    cases = heart_cases(options.hearts) if options.hearts else read_cases(options.data)
+    if options.predictions:
+        found = rank_correlation(options.predictions, cases)
+        print(
+            f"Spearman's rho of alarm score and Dice: {found.structures_rho:.2f} over {found.structures_n} structures, "
+        )
+        print(f"{found.cases_rho:.2f} over {found.cases_n} cases.")
+        return 0
+    findings, trials = run(cases, options.parts, options.repeats, options.nominal_spacing)
+    print("False alarms on reference labels of patients not used for calibration:\n")
+    print(alarm_table(findings))
+    for name, found in findings.items():
+        for finding in found:
+            if finding.severity != PASS:
+                print(f"* {name}, {finding.severity}: {finding.sentence}")
+    print("\nCorruptions caught:\n")
+    print(trial_table(trials))
+    print("\nMissed with the scan:\n")
+    for trial in trials:
+        if trial.with_scan == PASS:
+            print(f"* {trial.case}: {trial.kind} ({', '.join(trial.structures)})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
