@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import sys
@@ -15,7 +16,7 @@ import slicer
 import slicer.util
 from PySide6 import QtCore, QtWidgets
 
-from . import qt
+from . import pythonqt
 
 SLICER_ONLY_IN_UTIL = ("load", "arrayFrom", "updateVolume", "getNode", "addVolume", "pip_")
 
@@ -42,6 +43,9 @@ class LayoutManager:
 
 
 class ModuleManager:
+    def module(self, name):
+        return getattr(slicer.modules, name.lower(), None)
+
     def connect(self, signature, function):
         return True
 
@@ -59,7 +63,7 @@ class Application:
         self._modules, self.opened = ModuleManager(), []
         self.temporaryPath = tempfile.mkdtemp(prefix="slicer-stand-in-")
         self.slicerHome = str(Path(sys.executable).parent.parent)
-        self.aboutToQuit = qt.Signal(qt_application.aboutToQuit, [])
+        self.aboutToQuit = pythonqt.Signal(qt_application.aboutToQuit, [])
         qt_application.aboutToQuit.connect(lambda: shutil.rmtree(self.temporaryPath, ignore_errors=True))
 
     def connect(self, signature, function):
@@ -95,7 +99,7 @@ class Application:
         return QtWidgets.QApplication.palette()
 
     def userSettings(self):
-        return qt.QSettings()
+        return pythonqt.QSettings()
 
     def testingEnabled(self):
         return True
@@ -127,6 +131,7 @@ def _scene_and_logics():
     modules = types.SimpleNamespace()
     for cls, name in (
         ("vtkSlicerVolumesLogic", "Volumes"),
+        ("vtkSlicerSequencesLogic", "Sequences"),
         ("vtkSlicerSegmentationsModuleLogic", "Segmentations"),
         ("vtkSlicerSubjectHierarchyModuleLogic", "SubjectHierarchy"),
     ):
@@ -148,11 +153,19 @@ def _use_settings_of_its_own():
     return folder
 
 
+def _keep_none_alive():
+    """Before Python 3.12 every PySide6 6.12 call that returns nothing takes one reference from None; give it plenty."""
+    if sys.version_info < (3, 12):
+        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
+
+
 def start():
     """Make `slicer`, `qt` and `ctk` importable as a module in Slicer finds them; returns the `slicer` module."""
     if hasattr(slicer, "app"):
         return slicer
     from . import ctk, qmrml, scripted
+
+    _keep_none_alive()
 
     qt_application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["stand-in"])
     QtCore.QCoreApplication.setOrganizationName("UNetSegmenterTests")
@@ -160,7 +173,7 @@ def start():
     settings = _use_settings_of_its_own()
     qt_application.aboutToQuit.connect(lambda: shutil.rmtree(settings, ignore_errors=True))
     qt_application.setStyle("Fusion")
-    sys.modules["qt"], sys.modules["ctk"] = qt, ctk
+    sys.modules["qt"], sys.modules["ctk"] = pythonqt.module(), ctk
     for name in [name for name in vars(slicer) if name.startswith(SLICER_ONLY_IN_UTIL)]:
         delattr(slicer, name)  # the wheel copies slicer.util's functions into slicer itself; a real Slicer does not
     slicer.mrmlScene, logic, slicer.modules = _scene_and_logics()
@@ -170,4 +183,5 @@ def start():
     slicer.qSlicerScriptedLoadableModuleWidget = scripted.ModuleWidgetParent
     slicer.qSlicerScriptedLoadableModule = scripted.ModuleRecord
     scripted.install()
+    slicer.util.selectModule = lambda module: getattr(slicer.modules, getattr(module, "name", module).lower()).enter()
     return slicer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from .qt import PythonQtLike, QUiLoader
+from .pythonqt import PythonQtLike, QUiLoader
 
 HEADER_PIXELS = 24
 

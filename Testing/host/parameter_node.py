@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_args, get_origin
 import slicer
 import vtk
 
-from . import qmrml, qt
+from . import pythonqt, qmrml
 
 PROPERTY = "SlicerParameterName"
 
@@ -105,13 +105,13 @@ class _Connector:
         self.widget, self.choices = widget, None
         if _is_node(kind) and type(widget) is qmrml.qMRMLNodeComboBox:
             self.signal, self.read, self.write = widget.currentNodeChanged, widget.currentNode, widget.setCurrentNode
-        elif kind is bool and type(widget) in (qt.QCheckBox, qt.QPushButton):
+        elif kind is bool and type(widget) in (pythonqt.QCheckBox, pythonqt.QPushButton):
             self.signal, self.read, self.write = widget.toggled, widget.isChecked, widget.setChecked
-        elif kind is int and type(widget) in (qt.QSpinBox, qt.QSlider):
+        elif kind is int and type(widget) in (pythonqt.QSpinBox, pythonqt.QSlider):
             self.signal, self.read, self.write = widget.valueChanged, lambda: widget.value, widget.setValue
-        elif kind is str and type(widget) is qt.QLineEdit:
+        elif kind is str and type(widget) is pythonqt.QLineEdit:
             self.signal, self.read, self.write = widget.textChanged, lambda: widget.text, widget.setText
-        elif type(widget) is qt.QComboBox:
+        elif type(widget) is pythonqt.QComboBox:
             self._combo(kind, _first(extra, Choice))
         else:
             raise RuntimeError(
@@ -137,11 +137,14 @@ class _Connector:
 class _Binding:
     def __init__(self, owner: Any, connectors: dict[str, _Connector]) -> None:
         self.owner, self.connectors, self.writing = owner, connectors, False
-        self.slots = {name: (lambda name=name: self.from_widget(name)) for name in connectors}
+        self.slots = {name: self._slot(name) for name in connectors}
         for name, connector in connectors.items():
             connector.signal.connect(self.slots[name])
         self.tag = owner.parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self.to_widgets())
         self.to_widgets()
+
+    def _slot(self, name: str) -> Any:
+        return lambda: self.from_widget(name)
 
     def from_widget(self, name: str) -> None:
         if not self.writing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import slicer
 from PySide6 import QtCore, QtWidgets
 
-from .qt import PythonQtLike, QUiLoader
+from .pythonqt import PythonQtLike, QUiLoader
 
 SCENE_EVENTS = (
     slicer.vtkMRMLScene.NodeAddedEvent,

@@ -12,7 +12,7 @@ import slicer
 import vtk
 from PySide6 import QtWidgets
 
-from . import qmrml, qt
+from . import qmrml
 
 
 class ScriptedLoadableModule:
@@ -170,4 +170,4 @@ def install():
     ):
         sys.modules[f"slicer.{name}"] = module
         setattr(slicer, name, module)
-    sys.modules["vtk"], slicer.vtk, slicer.qt = vtk, vtk, qt
+    slicer.vtk = vtk

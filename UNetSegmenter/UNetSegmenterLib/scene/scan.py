@@ -66,7 +66,7 @@ def _time_points(node: slicer.vtkMRMLVolumeNode) -> Iterator[Note]:
     browsers = slicer.mrmlScene.GetNodesByClass("vtkMRMLSequenceBrowserNode")
     for i in range(browsers.GetNumberOfItems() if browsers else 0):
         browser = browsers.GetItemAsObject(i)
-        if browser.IsProxyNode(node) and browser.GetNumberOfItems() > 1:
+        if browser.GetSequenceNode(node) is not None and browser.GetNumberOfItems() > 1:
             yield Note(
                 "info",
                 f"one of {browser.GetNumberOfItems()} time points: only the one on screen (number "

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import inspect
+import types
 import weakref
 from collections.abc import Callable
 from functools import cache
@@ -85,6 +86,8 @@ class Signal:
 
     def connect(self, function: Callable[..., Any], arguments: int | None = None) -> None:
         takes = _accepted(function)
+        if arguments is None and self._count == 2:
+            arguments = 1  # as QProcess.finished: the second argument comes with the full signature alone
 
         def call(*values: Any) -> None:
             values = tuple(as_pythonqt(value) for value in values[:arguments])
@@ -234,7 +237,16 @@ def _connect_scene(root: Any) -> None:
             root.mrmlSceneChanged.connect(widget.setMRMLScene)
 
 
-def __getattr__(name: str) -> Any:
+def module() -> types.ModuleType:
+    """The module that the panel imports as `qt`: the names above and nothing else."""
+    qt = types.ModuleType("qt", __doc__)
+    for name in (*WRAPPED, *AS_THEY_ARE, "QByteArray", "QUiLoader"):
+        setattr(qt, name, globals()[name])
+    qt.__getattr__ = _missing  # type: ignore[method-assign]
+    return qt
+
+
+def _missing(name: str) -> Any:
     raise AttributeError(
-        f"module 'qt' has no attribute '{name}' in the stand-in (Testing/host/qt.py lists what it has)"
+        f"module 'qt' has no attribute '{name}' in the stand-in (Testing/host/pythonqt.py lists what it has)"
     )

@@ -1,0 +1,80 @@
+"""Checkpoint files for tests: untrained networks that are whole, and files that are not."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+
+
+class Bomb:
+    """Runs code when it is unpickled: a checkpoint that holds it must be refused without doing so."""
+
+    def __init__(self, trace):
+        self.trace = str(trace)
+
+    def __reduce__(self):
+        return (open, (self.trace, "w"))
+
+
+def write_checkpoints(folder):
+    """Paths by name: good, slow, other, and one for every way in which a file can be wrong."""
+    import torch
+    from UNetSegmenterLib.engine.card import Card, NetworkShape
+    from UNetSegmenterLib.engine.checkpoint import save_checkpoint
+    from UNetSegmenterLib.engine.network import UNet
+    from UNetSegmenterLib.engine.preprocessing import Preprocessing
+    from UNetSegmenterLib.engine.structures import ABDOMEN8, known_structure
+
+    def network(classes, width, depth):
+        torch.manual_seed(0)
+        return UNet(1, classes, width, depth).state_dict()
+
+    validation = {
+        structure.name: {"dice": {"mean": 0.9 - 0.03 * structure.index, "sd": 0.02 + 0.01 * structure.index, "n": 4}}
+        for structure in ABDOMEN8
+    }
+    abdomen = Card(
+        "Abdomen, 8 organs (untrained test network)",
+        NetworkShape(1, 9, 4, 2),
+        tuple(ABDOMEN8),
+        Preprocessing(1.5, (-125.0, 275.0), size_multiple=4),
+        description="Portal venous CT of the abdomen.",
+        data_licence="research use",
+        training={"data_set": "abdomen8", "cases": [f"case{i:04d}" for i in range(10)], "date": "2026-11-23"},
+        validation=validation,
+    )
+    pair = tuple(known_structure(name, i, (i,)) for i, name in enumerate(("liver", "spleen"), start=1))
+    slow = Card("Slow", NetworkShape(1, 3, 12, 3), pair, Preprocessing(0.8, (-200.0, 300.0), size_multiple=8))
+    other = Card("Two organs", NetworkShape(1, 3, 4, 2), pair, Preprocessing(3.0, (-200.0, 300.0), size_multiple=4))
+    paths = {name: folder / f"{name}.pt" for name in ("good", "slow", "other")}
+    save_checkpoint(paths["good"], abdomen, network(9, 4, 2))
+    background = network(3, 12, 3)
+    background["exit.bias"][0] = 100.0  # finds nothing: surfaces of noise would take longer than the run
+    save_checkpoint(paths["slow"], slow, background)
+    save_checkpoint(paths["other"], other, network(3, 4, 2))
+    paths["spaces and letters"] = folder / "mödel für Bauch é 腹部.pt"
+    paths["spaces and letters"].write_bytes(paths["good"].read_bytes())
+    return paths | _bad(folder, paths["good"], torch)
+
+
+def _bad(folder, good, torch):
+    content = torch.load(good, weights_only=True)
+    paths = {
+        name: folder / f"{name}.pt"
+        for name in ("text", "truncated", "code", "no card", "contradiction", "newer", "foreign")
+    }
+    paths["text"].write_text("not a network")
+    paths["truncated"].write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    torch.save({"format": 1, "card": content["card"], "weights": Bomb(folder / "code ran")}, paths["code"])
+    torch.save({name: part for name, part in content.items() if name != "card"}, paths["no card"])
+    torch.save(
+        content | {"card": content["card"].replace('"base_width": 4', '"base_width": 8')}, paths["contradiction"]
+    )
+    torch.save(content | {"format": 2}, paths["newer"])
+    torch.save({"state_dict": content["weights"]}, paths["foreign"])
+    paths["missing"] = folder / "not there.pt"
+    paths["folder"] = folder / "a folder.pt"
+    paths["folder"].mkdir()
+    paths["trace"] = folder / "code ran"
+    assert pickle and zipfile.is_zipfile(paths["code"])
+    return paths

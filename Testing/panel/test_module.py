@@ -1,0 +1,122 @@
+"""The module file: cheap to load, complete, reloadable; its scripting interface; the states."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from host.pressing import turn
+from host.scans import add_scan
+from UNetSegmenterLib.panel.run import Progress, duration, stored_dtype
+from UNetSegmenterLib.panel.states import FOLLOWS, State, StateMachine
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_loading_the_module_costs_little_and_imports_nothing_heavy():
+    code = (
+        "import sys, time; sys.path.insert(0, 'Testing'); import host; host.start()\n"
+        "from host.scripted import load_module; import SimpleITK\n"
+        "before = set(sys.modules); started = time.perf_counter()\n"
+        "load_module('UNetSegmenter/UNetSegmenter.py')\n"
+        "print(1000 * (time.perf_counter() - started))\n"
+        "print(sorted(name for name in set(sys.modules) - before))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    milliseconds, modules = done.stdout.strip().splitlines()[-2:]
+    print(f"\nmodule load: {float(milliseconds):.0f} ms")
+    assert float(milliseconds) < 50
+    assert modules == "['UNetSegmenter']"
+
+
+def test_opening_the_panel_imports_no_torch():
+    code = (
+        "import sys; sys.path.insert(0, 'Testing'); import host; host.start()\n"
+        "from host.scripted import load_module\n"
+        "load_module('UNetSegmenter/UNetSegmenter.py').enter()\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, env={**os.environ})
+
+
+def test_what_slicer_shows_of_the_module(module):
+    parent = module.parent
+    assert parent.title == "UNetSegmenter" and parent.categories == ["Segmentation"]
+    assert "docs/tutorial.md" in parent.helpText and "Not a medical device" in parent.helpText
+
+
+def test_samples_are_registered_with_address_and_checksum(module, monkeypatch):
+    import types
+
+    registered = []
+    logic = types.SimpleNamespace(registerCustomSampleDataSource=lambda **source: registered.append(source))
+    monkeypatch.setitem(sys.modules, "SampleData", types.SimpleNamespace(SampleDataLogic=logic))
+    sys.modules["UNetSegmenter"].registerSampleData()
+    assert [source["sampleName"] for source in registered] == ["UNetSegmenterSampleCT", "UNetSegmenterSampleReference"]
+    for source in registered:
+        assert source["uris"].startswith("https://") and len(source["checksums"]) == len("SHA256:") + 64
+
+
+def test_reload_takes_the_lib_along():
+    code = (
+        "import sys; sys.path.insert(0, 'Testing'); import host; slicer = host.start()\n"
+        "from host.scripted import load_module\n"
+        "first = load_module('UNetSegmenter/UNetSegmenter.py').enter()\n"
+        "before = sys.modules['UNetSegmenterLib.panel.panel']\n"
+        "slicer.util.reloadScriptedModule('UNetSegmenter')\n"
+        "assert sys.modules['UNetSegmenterLib.panel.panel'] is not before\n"
+        "assert slicer.modules.UNetSegmenterWidget is not first\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_scripting_waits_or_calls_back(module, widget, checkpoints):
+    logic = sys.modules["UNetSegmenter"].UNetSegmenterLogic()
+    scan = add_scan("Scripted")
+    node = logic.segment(scan, checkpoints["other"], device="cpu")
+    assert node.GetSegmentation().GetNumberOfSegments() == 2
+    results, progress = [], []
+    job = logic.startSegment(scan, checkpoints["other"], node, "cpu", progress.append, results.append, surfaces=False)
+    turn(lambda: results)
+    assert results[0].node is node and results[0].outcome.complete and progress[-1].done == 16
+    assert job.choices.surfaces is False
+    rows = logic.compare(node, node, scan).rows
+    assert {row.measures.dice for row in rows if row.measures} == {1.0}
+    with pytest.raises(ValueError, match="no scan"):
+        logic.segment(None, checkpoints["other"])
+    with pytest.raises(ValueError, match="no such file"):
+        logic.segment(scan, checkpoints["missing"])
+    logic.close()
+
+
+def test_the_self_test_of_the_module(module, widget):
+    sys.modules["UNetSegmenter"].UNetSegmenterTest().runTest()
+
+
+def test_states_follow_each_other_only_as_a_run_does():
+    seen = []
+    machine = StateMachine(seen.append)
+    for state in (State.STARTING, State.RUNNING, State.CANCELLING, State.CANCELLED, State.STARTING, State.CRASHED):
+        machine.to(state)
+    with pytest.raises(ValueError, match="running cannot follow crashed"):
+        machine.to(State.RUNNING)
+    assert seen[-1] is State.CRASHED and set(FOLLOWS) == set(State)
+    assert all(State.IDLE in FOLLOWS[state] or state is State.IDLE for state in State)
+
+
+def test_progress_in_words():
+    assert Progress(0, 200, 0).text() == "0 of 200 slices"
+    assert Progress(50, 200, 10).text() == "50 of 200 slices · 5.0 slices/s · 30 s left"
+    assert Progress(2, 200, 10).text() == "2 of 200 slices · 5.0 s per slice · 16 min 30 s left"
+    assert duration(5400) == "1.5 h"
+
+
+def test_scans_are_handed_over_in_the_smallest_type_that_holds_them():
+    import numpy as np
+
+    for kind, stored in (("i2", "<i2"), ("u1", "<i2"), ("u2", "<i2"), ("i4", "<i2"), ("f4", "<f4"), ("f8", "<f4")):
+        assert stored_dtype(np.zeros((2, 2, 2), kind)) == np.dtype(stored)
+    assert stored_dtype(np.full((2, 2, 2), 40000, "u2")) == np.dtype("<f4")

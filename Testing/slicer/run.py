@@ -1,0 +1,82 @@
+"""The stories of the panel, told to a real 3D Slicer; prints `N passed, N failed` and exits 0 or 1.
+
+Slicer --no-splash --testing --additional-module-paths UNetSegmenter --python-script Testing/slicer/run.py
+    [--output DIR] [--only WORD]
+
+Needs what Slicer ships and torch, nothing else: scan and checkpoints are made on the spot. Screenshots go to --output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import slicer
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+
+class Skip(Exception):
+    """A story that this application cannot tell, with the reason."""
+
+
+def tell(story, world) -> tuple[str, str]:
+    """Tell one story in an empty scene: "passed", "skipped" or "failed", and the reason or what was measured."""
+    escaped: list[str] = []
+    before, sys.excepthook = sys.excepthook, lambda *error: escaped.append("".join(traceback.format_exception(*error)))
+    try:
+        world.empty()
+        text = story(world)
+        world.settle()
+        if escaped:
+            return "failed", "an exception reached only the console:\n" + escaped[0]
+        return "passed", text or ""
+    except world.Skip as reason:
+        return "skipped", str(reason)
+    except Exception:
+        world.picture(f"failed-{story.__name__}")
+        return "failed", traceback.format_exc()
+    finally:
+        sys.excepthook = before
+
+
+def run(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, help="folder for screenshots")
+    parser.add_argument("--only", default="", help="tell only the stories whose name holds this word")
+    options, _ = parser.parse_known_args(arguments)
+    import stories
+    from world import World
+
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="unetsegmenter-stories-") as folder:
+        world = World(Path(folder), options.output)
+        for story in stories.STORIES:
+            if options.only not in story.__name__:
+                continue
+            since = time.perf_counter()
+            verdict, text = tell(story, world)
+            counts[verdict] += 1
+            print(f"{verdict:8} {story.__name__} ({time.perf_counter() - since:.1f} s) {text}", flush=True)
+        world.empty()
+        world.close()
+    skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
+    print(f"{slicer.app.applicationName} {slicer.app.applicationVersion}, {time.perf_counter() - started:.0f} s")
+    print(f"{counts['passed']} passed, {counts['failed']} failed{skipped}", flush=True)
+    return int(counts["failed"] > 0 or counts["passed"] == 0)
+
+
+if __name__ == "__main__":
+    try:
+        status = run(sys.argv[1:])
+    except Exception:
+        traceback.print_exc()
+        print("0 passed, 1 failed", flush=True)
+        status = 1
+    slicer.util.exit(status)

@@ -1,0 +1,187 @@
+"""What the stories share: hands, eyes, a synthetic scan, checkpoints made on the spot."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+
+import numpy as np
+import qt
+import slicer
+
+
+class Skip(Exception):
+    """A story that this application cannot tell, with the reason."""
+
+
+class World:
+    """The application as a person has it before them."""
+
+    Skip = Skip
+
+    def __init__(self, folder, output=None):
+        self.folder, self.output = folder, output
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)
+        self._checkpoints = None
+
+    @property
+    def widget(self):
+        """The panel's Python object, shown."""
+        slicer.util.selectModule("UNetSegmenter")
+        return slicer.util.getModuleWidget("UNetSegmenter")
+
+    @property
+    def panel(self):
+        return self.widget.panel
+
+    @property
+    def ui(self):
+        return self.widget.ui
+
+    def empty(self):
+        """An empty scene with the panel open and nobody who answers questions by chance."""
+        slicer.mrmlScene.Clear(0)
+        panel = self.panel
+        panel.ask = self._unexpected
+        self.settle()
+
+    def close(self):
+        self.panel.worker.close()
+
+    @staticmethod
+    def _unexpected(question):
+        raise AssertionError(f"nobody expected to be asked: {question}")
+
+    @staticmethod
+    def turn(until, seconds=60.0):
+        """Turn the event loop until something holds."""
+        end = time.monotonic() + seconds
+        while not until():
+            if time.monotonic() > end:
+                raise AssertionError(f"waited {seconds:.0f} s in vain")
+            slicer.app.processEvents()
+            time.sleep(0.001)
+
+    def settle(self, seconds=0.15):
+        end = time.monotonic() + seconds
+        self.turn(lambda: time.monotonic() >= end)
+
+    @staticmethod
+    def press(button):
+        """Click a button that is shown and enabled."""
+        assert button.isVisible(), f"{button.objectName} is not shown, so nobody can press it"
+        assert button.isEnabled(), f"{button.objectName} is disabled: {button.toolTip}"
+        button.click()
+
+    def picture(self, name):
+        """A screenshot of the whole window, or of the panel where there is no window."""
+        if self.output is None:
+            return
+        self.settle()
+        shown = None if slicer.app.applicationVersion.endswith("(stand-in)") else slicer.util.mainWindow()
+        (shown or self.widget.parent).grab().save(str(self.output / f"{name}.png"))
+
+    @staticmethod
+    def need(module_name):
+        """Skip a story where a part of Slicer is not there (the stand-in of the panel's own tests)."""
+        if not hasattr(slicer.modules, module_name.lower()):
+            raise Skip(f"no module {module_name} here")
+
+    # --- material ---
+
+    def add_scan(self, name="Synthetic CT", slices=24, size=96, spacing_mm=(3.0, 1.6, 1.6)):
+        """A body of soft tissue with a bright organ, as a volume node under oblique axes."""
+        from UNetSegmenterLib.engine.volume import Geometry, Volume
+        from UNetSegmenterLib.scene.nodes import volume_to_node
+
+        y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+        plane = np.full((size, size), -1000, np.int16)
+        plane[(x / 0.85) ** 2 + (y / 0.7) ** 2 < 1] = 40
+        plane[(x + 0.35) ** 2 + (y + 0.1) ** 2 < 0.06] = 110
+        array = np.repeat(plane[None], slices, axis=0) + np.arange(slices, dtype=np.int16)[:, None, None] % 7
+        tilt = np.radians(8.0)
+        direction = (
+            (1.0, 0.0, 0.0),
+            (0.0, float(np.cos(tilt)), float(-np.sin(tilt))),
+            (0.0, float(np.sin(tilt)), float(np.cos(tilt))),
+        )
+        geometry = Geometry(array.shape, spacing_mm, (-70.0, -60.0, 10.0), direction)
+        node = volume_to_node(Volume(array, geometry, name), slicer.mrmlScene)
+        self.widget.initializeParameterNode()
+        self.settle()
+        return node
+
+    def checkpoint(self, name="tiny"):
+        """Path of "tiny" (fast), "slow" (seconds), or a broken one: "text", "no card"."""
+        if self._checkpoints is None:
+            if importlib.util.find_spec("torch") is None:
+                raise AssertionError(
+                    "PyTorch is not installed in this Slicer: install it in the panel, then run the stories again"
+                )
+            self._checkpoints = self._write_checkpoints()
+        return self._checkpoints[name]
+
+    def _write_checkpoints(self):
+        import torch
+        from UNetSegmenterLib.engine.card import Card, NetworkShape
+        from UNetSegmenterLib.engine.checkpoint import save_checkpoint
+        from UNetSegmenterLib.engine.network import UNet
+        from UNetSegmenterLib.engine.preprocessing import Preprocessing
+        from UNetSegmenterLib.engine.structures import known_structure
+
+        pair = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,)))
+        paths = {name: self.folder / f"{name} ü.pt" for name in ("tiny", "slow", "text", "no card")}
+        for name, width, spacing_mm in (("tiny", 4, 1.5), ("slow", 16, 0.8)):
+            torch.manual_seed(3)
+            card = Card(
+                name, NetworkShape(1, 3, width, 2), pair, Preprocessing(spacing_mm, (-200.0, 300.0), size_multiple=4)
+            )
+            weights = UNet(1, 3, width, 2).state_dict()
+            if name == "slow":
+                weights["exit.bias"][0] = 100.0  # finds nothing: surfaces of noise would take longer than the run
+            save_checkpoint(paths[name], card, weights)
+        paths["text"].write_text("not a network", encoding="utf-8")
+        torch.save({"format": 1, "weights": {}}, paths["no card"])
+        return paths
+
+    # --- what a person does ---
+
+    def choose(self, name="tiny"):
+        """Choose a checkpoint and wait for its card or its refusal."""
+        path = str(self.checkpoint(name))
+        self.panel.model.choose(path)
+        self.turn(lambda: self.panel.model.path == path and (self.panel.model.card or self.panel.model.refusal))
+        self.settle()
+
+    def apply(self):
+        """Press Apply and wait for the end."""
+        self.press(self.ui.applyButton)
+        self.turn(lambda: not self.panel.segment.state.is_busy, 120)
+        self.settle()
+        return self.panel.segment.state.value
+
+    def words(self):
+        return " ".join(note.text for note in self.panel.segment.notes)
+
+    def segmentations(self):
+        return list(slicer.util.getNodesByClass("vtkMRMLSegmentationNode"))
+
+
+class Stalls:
+    """The longest time for which the event loop was away."""
+
+    def __init__(self):
+        self.longest_ms, self._last = 0.0, time.perf_counter()
+        self._timer = qt.QTimer()
+        self._timer.setInterval(5)
+        self._timer.timeout.connect(self._tick)
+        self._timer.start()
+
+    def stop(self):
+        self._timer.stop()
+
+    def _tick(self):
+        now = time.perf_counter()
+        self.longest_ms = max(self.longest_ms, 1000 * (now - self._last))
+        self._last = now
