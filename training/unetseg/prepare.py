@@ -1,65 +1,116 @@
-"""From a data set to a pack: read every case, bring its slices to the network's grid, decide the split."""
+"""From a data set to a pack: decide the split and the plan, read every case, bring its slices to the network's grid."""
 
 from __future__ import annotations
 
+import logging
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.preprocessing import Preprocessing, network_labels, network_slices
-from UNetSegmenterLib.engine.segmentation import read_segmentation
-from UNetSegmenterLib.engine.structures import Structure
-from UNetSegmenterLib.engine.volume import read_volume
+from UNetSegmenterLib.engine.volume import read_geometry
 
 from .datasets import Case, DataSet
+from .fingerprint import (
+    CaseFacts,
+    case_facts,
+    check_presence,
+    check_spacings,
+    dataset_facts,
+    fingerprint,
+    read_case,
+)
 from .pack import Pack, PackedCase, sha256, write_pack
+from .plan import Plan, make_plan, write_plan
+from .splits import Splits, refuse_leaks, split_cases
+
+__all__ = ["prepare", "split_cases"]
 
 
 @dataclass(frozen=True)
 class _Slices:
-    """One case at the network's grid: HU and labels (slices, rows, columns), spacing (slice, row, column) in mm."""
+    """One case at the network's grid: HU and labels (slices, rows, columns)."""
 
     case: Case
     hu: np.ndarray
     labels: np.ndarray
-    spacing_mm: tuple[float, float, float]
-    percentiles_hu: list[float]
+    facts: CaseFacts
 
 
 def prepare(
     dataset: DataSet,
     folder: Path,
     spacing_mm: float | None = None,
-    window_hu: tuple[float, float] = (-160.0, 240.0),
+    window_hu: tuple[float, float] | None = None,
     test: int | list[str] = 0,
     validation: int | list[str] = 0,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    plan: Plan | None = None,
+    folds: int = 0,
 ) -> Pack:
-    """Write a pack of every case of a data set and return it.
+    """Write a pack of every case of a data set, with plan.yaml beside it, and return it.
 
-    spacing_mm: in-plane pixel size (default: the median of the data set); test, validation: numbers of patients drawn by
-    `seed`, or their names. Nothing is left in `folder` if a case can't be used (InputError says which and why).
+    spacing_mm (in-plane pixel size) and window_hu win over `plan`; what neither says is planned from the data, for which
+    every case is read once more. test, validation: numbers of patients drawn by `seed`, or names of cases; a test set that
+    the data set itself sets apart stays one. folds: deal the training patients into that many folds. Nothing is left in
+    `folder` if a case can't be used (InputError says which and why).
     """
     if (folder / "pack.json").exists():
         raise InputError(f"{folder} already holds a pack; choose another folder or remove it first.")
-    splits = split_cases([case.name for case in dataset.cases], test, validation, seed)
-    spacing_mm = spacing_mm or _median_spacing(dataset)
-    preprocessing = Preprocessing(spacing_mm, window_hu, slice_distance_mm=_median_distance(dataset))
+    patients = {case.name: case.person for case in dataset.cases}
+    splits = split_cases(list(patients), _test(dataset, test), validation, seed, folds, patients)
+    warnings = check_spacings({case.name: read_geometry(case.image).axial_spacing_mm for case in dataset.cases})
+    if plan is None and (spacing_mm is None or window_hu is None):
+        plan = make_plan(fingerprint(dataset_facts(dataset)), _gpu_gb())
+    preprocessing = Preprocessing(
+        spacing_mm or plan.spacing_mm,  # type: ignore[union-attr]
+        window_hu or plan.window_hu,  # type: ignore[union-attr]
+        slice_distance_mm=plan.slice_distance_mm if plan else _median_distance(dataset),
+    )
     slices = []
     for done, case in enumerate(dataset.cases, start=1):
-        slices.append(_read_case(case, dataset.structures, preprocessing))
+        slices.append(_read_slices(case, dataset, preprocessing))
         if progress:
             progress(done, len(dataset.cases))
+    facts = [part.facts for part in slices]
+    warnings += refuse_leaks(splits, {part.name: part.pixels_sha256 for part in facts})
+    warnings += check_presence(splits, facts)
+    for warning in warnings:
+        logging.getLogger(__name__).warning("%s: %s", dataset.name, warning)
+    found = fingerprint(facts)
+    plan = replace(
+        plan or make_plan(found, _gpu_gb()),
+        spacing_mm=preprocessing.spacing_mm,
+        window_hu=preprocessing.window_hu,
+        slice_distance_mm=preprocessing.slice_distance_mm,
+    )
     pack = _assemble(dataset, slices, preprocessing, splits)
+    pack = replace(pack, fingerprint={**found, "warnings": warnings, "plan": plan.to_json()})
+    _write(pack, plan, folder)
+    return pack
+
+
+def _test(dataset: DataSet, test: int | list[str]) -> int | Sequence[str]:
+    if not dataset.locked_test:
+        return test
+    if test and sorted(test if isinstance(test, list) else []) != sorted(dataset.locked_test):
+        raise InputError(
+            f"{dataset.name} sets {len(dataset.locked_test)} test cases apart itself; leave --test out, so that they and "
+            "no others are tested."
+        )
+    return dataset.locked_test
+
+
+def _write(pack: Pack, plan: Plan, folder: Path) -> None:
     partial = folder.with_name(f".partial-{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         write_pack(pack, partial)
+        write_plan(plan, partial / "plan.yaml", pack.name)
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial.replace(folder)
     except OSError as error:
@@ -68,51 +119,21 @@ def prepare(
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return pack
 
 
-def split_cases(
-    names: list[str], test: int | list[str], validation: int | list[str], seed: int
-) -> dict[str, list[str]]:
-    """Patients of each split: named ones as named, the others drawn by `seed`; raises InputError if they don't suffice."""
-    order = list(np.random.default_rng(seed).permutation(sorted(names)))
-    chosen: dict[str, list[str]] = {}
-    for split, wanted in (("test", test), ("validation", validation)):
-        if isinstance(wanted, int):
-            members, order = order[:wanted], order[wanted:]
-        else:
-            if unknown := sorted(set(wanted) - set(order)):
-                raise InputError(f"{', '.join(unknown)} can't be {split} cases: no such case is left in the data set.")
-            members, order = wanted, [name for name in order if name not in wanted]
-        chosen[split] = sorted(map(str, members))
-    if not order:
-        raise InputError(f"{len(names)} case(s) leave none to train on; ask for fewer test and validation cases.")
-    return {"train": sorted(map(str, order)), **chosen}
-
-
-def _read_case(case: Case, structures: tuple[Structure, ...], preprocessing: Preprocessing) -> _Slices:
-    volume = read_volume(case.image)
-    segmentation = read_segmentation(case.label, structures)
-    if not volume.geometry.is_close(segmentation.geometry):
-        raise InputError(
-            f"{case.label} has a grid of {segmentation.geometry.shape} at {segmentation.geometry.origin_lps} mm, its image "
-            f"{volume.geometry.shape} at {volume.geometry.origin_lps} mm; image and label must share one grid."
-        )
-    spacing = volume.geometry.axial_spacing_mm
+def _read_slices(case: Case, dataset: DataSet, preprocessing: Preprocessing) -> _Slices:
+    volume, segmentation = read_case(case, dataset.structures)
+    in_plane_mm = volume.geometry.axial_spacing_mm[1:]
     labels = volume.geometry.to_axial(segmentation.labels)
-    inside = volume.array[segmentation.labels > 0]
     return _Slices(
         case,
-        network_slices(volume.geometry.to_axial(volume.array), spacing[1:], preprocessing),
-        network_labels(labels, spacing[1:], preprocessing, len(structures) + 1),
-        spacing,
-        np.percentile(inside, [0.5, 50, 99.5]).tolist() if inside.size else [],
+        network_slices(volume.geometry.to_axial(volume.array), in_plane_mm, preprocessing),
+        network_labels(labels, in_plane_mm, preprocessing, len(dataset.structures) + 1),
+        case_facts(case.name, volume, segmentation),
     )
 
 
-def _assemble(
-    dataset: DataSet, slices: list[_Slices], preprocessing: Preprocessing, splits: dict[str, list[str]]
-) -> Pack:
+def _assemble(dataset: DataSet, slices: list[_Slices], preprocessing: Preprocessing, splits: Splits) -> Pack:
     multiple = preprocessing.size_multiple
     rows = -(-max(part.hu.shape[1] for part in slices) // multiple) * multiple
     columns = -(-max(part.hu.shape[2] for part in slices) // multiple) * multiple
@@ -124,7 +145,7 @@ def _assemble(
         top, left = (rows - part.hu.shape[1]) // 2, (columns - part.hu.shape[2]) // 2
         hashes = sha256(part.case.image), sha256(part.case.label)
         case = PackedCase(
-            part.case.name, start, start + len(part.hu), top, left, *part.hu.shape[1:], part.spacing_mm, *hashes
+            part.case.name, start, start + len(part.hu), top, left, *part.hu.shape[1:], part.facts.spacing_mm, *hashes
         )
         case.region(images)[:] = part.hu
         case.region(labels)[:] = part.labels
@@ -138,30 +159,19 @@ def _assemble(
         dataset.structures,
         tuple(cases),
         splits,
-        _fingerprint(slices),
+        {},
         dataset.licence,
         dataset.citation,
     )
 
 
-def _fingerprint(slices: list[_Slices]) -> dict[str, Any]:
-    return {
-        "cases": len(slices),
-        "slices": sum(len(part.hu) for part in slices),
-        "median_spacing_mm": np.median([part.spacing_mm for part in slices], axis=0).tolist(),
-        "structure_hu_percentiles_0.5_50_99.5": {part.case.name: part.percentiles_hu for part in slices},
-    }
+def _gpu_gb() -> float:
+    """Memory of the GPU that would train, 0 without one."""
+    import torch
 
-
-def _geometries(dataset: DataSet) -> list[tuple[float, float, float]]:
-    from UNetSegmenterLib.engine.volume import read_geometry
-
-    return [read_geometry(case.image).axial_spacing_mm for case in dataset.cases]
-
-
-def _median_spacing(dataset: DataSet) -> float:
-    return round(float(np.median([spacing[1] for spacing in _geometries(dataset)])), 3)
+    return torch.cuda.get_device_properties(0).total_memory / 2**30 if torch.cuda.is_available() else 0.0
 
 
 def _median_distance(dataset: DataSet) -> float:
-    return round(float(np.median([spacing[0] for spacing in _geometries(dataset)])), 3)
+    distances = [read_geometry(case.image).axial_spacing_mm[0] for case in dataset.cases]
+    return round(float(np.median(distances)), 3)

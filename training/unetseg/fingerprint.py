@@ -1,0 +1,124 @@
+"""The fingerprint of a data set: the facts that a plan is made from, and what speaks against them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.segmentation import Segmentation, read_segmentation
+from UNetSegmenterLib.engine.structures import Structure
+from UNetSegmenterLib.engine.volume import Volume, read_volume
+
+from .datasets import Case, DataSet
+from .splits import Splits
+
+HU_EVERY = 7  # of the voxels inside structures, for percentiles
+SPACING_RATIO = 10.0  # in-plane spacings that differ by this are no one data set
+
+
+@dataclass(frozen=True)
+class CaseFacts:
+    """One case: axial size (slices, rows, columns), spacing in the same order, HU inside structures, their volumes.
+
+    percentiles_hu are 0.5, 50 and 99.5 %; empty if nothing is labelled. hu_sample holds HU of some voxels inside
+    structures and is not written to files.
+    """
+
+    name: str
+    size: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    percentiles_hu: tuple[float, ...]
+    structure_ml: dict[str, float]
+    pixels_sha256: str
+    hu_sample: np.ndarray
+
+    def to_json(self) -> dict[str, Any]:
+        """What pack.json keeps of it."""
+        return {key: value for key, value in asdict(self).items() if key != "hu_sample"}
+
+
+def read_case(case: Case, structures: tuple[Structure, ...]) -> tuple[Volume, Segmentation]:
+    """Scan and labels of a case; raises InputError if they don't share one grid."""
+    volume = read_volume(case.image)
+    segmentation = read_segmentation(case.label, structures)
+    if not volume.geometry.is_close(segmentation.geometry):
+        raise InputError(
+            f"{case.label} has a grid of {segmentation.geometry.shape} at {segmentation.geometry.origin_lps} mm, its image "
+            f"{volume.geometry.shape} at {volume.geometry.origin_lps} mm; image and label must share one grid."
+        )
+    return volume, segmentation
+
+
+def case_facts(name: str, volume: Volume, segmentation: Segmentation) -> CaseFacts:
+    """Facts of one case."""
+    inside = volume.array[segmentation.labels > 0]
+    counts = np.bincount(segmentation.labels.ravel(), minlength=len(segmentation.structures) + 1)
+    return CaseFacts(
+        name,
+        volume.geometry.to_axial(volume.array).shape,
+        volume.geometry.axial_spacing_mm,
+        tuple(np.percentile(inside, [0.5, 50, 99.5]).tolist()) if inside.size else (),
+        {part.name: round(float(counts[part.index] * volume.geometry.voxel_ml), 3) for part in segmentation.structures},
+        hashlib.sha256(np.ascontiguousarray(volume.array).data).hexdigest(),
+        np.asarray(inside[::HU_EVERY], dtype=np.float32),
+    )
+
+
+def dataset_facts(dataset: DataSet) -> list[CaseFacts]:
+    """Facts of every case; reads every voxel once."""
+    return [case_facts(case.name, *read_case(case, dataset.structures)) for case in dataset.cases]
+
+
+def fingerprint(facts: Sequence[CaseFacts]) -> dict[str, Any]:
+    """What pack.json and the plan hold of a data set, JSON-ready."""
+    samples = [part.hu_sample for part in facts if part.hu_sample.size]
+    pooled = np.concatenate(samples) if samples else np.zeros(1, np.float32)
+    return {
+        "cases": len(facts),
+        "slices": sum(part.size[0] for part in facts),
+        "median_size": np.median([part.size for part in facts], axis=0).tolist(),
+        "median_spacing_mm": np.median([part.spacing_mm for part in facts], axis=0).round(4).tolist(),
+        "structure_hu_percentiles_0.5_50_99.5": np.percentile(pooled, [0.5, 50, 99.5]).round(1).tolist(),
+        "by_case": [part.to_json() for part in facts],
+    }
+
+
+def check_spacings(spacings_mm: dict[str, tuple[float, float, float]]) -> list[str]:
+    """Raise InputError if in-plane spacings differ tenfold; warnings for slice distances that do.
+
+    spacings_mm: case name to (slice, row, column) of the axial view.
+    """
+    warnings = []
+    for axis, what in ((1, "pixels"), (0, "slice distances")):
+        low, high = (pick(spacings_mm, key=lambda name: spacings_mm[name][axis]) for pick in (min, max))
+        smallest, largest = spacings_mm[low][axis], spacings_mm[high][axis]
+        text = f"{what} run from {smallest:g} mm ({low}) to {largest:g} mm ({high})"
+        if largest < SPACING_RATIO * smallest:
+            continue
+        if axis:
+            raise InputError(f"The {text}; a file has lost its spacing, it seems: correct it or take it out.")
+        warnings.append(f"{text}: neighbouring slices mean different things in them")
+    return warnings
+
+
+def check_presence(splits: Splits, facts: Sequence[CaseFacts]) -> list[str]:
+    """Raise InputError for a structure that no training case has; warnings for those that another split lacks."""
+    by_name = {part.name: part.structure_ml for part in facts}
+    warnings = []
+    for split, names in splits.items():
+        if not names:
+            continue
+        for structure in by_name[names[0]]:
+            if any(by_name[name][structure] > 0 for name in names):
+                continue
+            if split == "train":
+                raise InputError(
+                    f"No training case has any voxel of {structure}, so it can't be learned; add cases that have it, take "
+                    "it out of the structures, or split in another way."
+                )
+            warnings.append(f"no case of the split {split} has {structure}: nothing will be known of it there")
+    return warnings

@@ -1,0 +1,171 @@
+"""A plan: the choices of a run as data, made from the fingerprint, for a person to read, edit and pass back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.volume import write_whole
+
+from .recipe import Recipe
+
+LARGEST_SLICE = 256  # pixels across a slice at the network's spacing
+VISITS = 40  # how often a slice is drawn in a run, as in the measured recipe
+BYTES_A_PIXEL = 90  # GPU memory of a training step for each pixel of a patch and channel of the first level
+
+
+@dataclass(frozen=True)
+class Plan:
+    """spacing_mm, window_hu and slice_distance_mm are what `prepare` executes, the recipe what `train` does.
+
+    reasons: one sentence for each choice that the data decided.
+    """
+
+    spacing_mm: float
+    window_hu: tuple[float, float]
+    slice_distance_mm: float
+    recipe: Recipe
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """What pack.json and the card keep."""
+        return asdict(self)
+
+
+def make_plan(fingerprint: Mapping[str, Any], gpu_gb: float = 0.0, recipe: Recipe | None = None) -> Plan:
+    """Plan for a data set of that fingerprint; gpu_gb is the memory of the GPU to train on, 0 for a CPU.
+
+    What the data don't decide is taken from `recipe` (default: the measured one).
+    """
+    recipe = recipe or Recipe()
+    distance, *in_plane = fingerprint["median_spacing_mm"]
+    pixel = in_plane[0]
+    rows, columns = fingerprint["median_size"][1:]
+    across_mm = max(rows, columns) * pixel
+    spacing = round(max(pixel, across_mm / LARGEST_SLICE), 3)
+    low, _, high = fingerprint["structure_hu_percentiles_0.5_50_99.5"]
+    margin = 0.1 * (high - low)
+    window = (math.floor((low - margin) / 10) * 10.0, math.ceil((high + margin) / 10) * 10.0)
+    size = rows * pixel / spacing, columns * pixel / spacing
+    depth = max(2, min(5, int(math.log2(0.7 * min(size) / 8)))) if min(size) > 12 else 2
+    patch = tuple(_multiple(share * n, 2**depth) for share, n in zip((0.7, 0.9), size, strict=True))
+    width, batch = (32, 32) if gpu_gb else (recipe.base_width, recipe.batch_size)
+    while gpu_gb and batch > 4 and _memory_gb(patch, width, batch) > 0.8 * gpu_gb:
+        batch //= 2
+    steps = max(300, min(20_000, round(VISITS * fingerprint["slices"] / batch / 100) * 100))
+    neighbours = 3 if distance <= 5 else 1
+    reasons = {
+        "spacing_mm": f"median pixel {pixel:g} mm, and at most {LARGEST_SLICE} pixels across {across_mm:.0f} mm",
+        "window_hu": f"0.5 and 99.5 % of HU inside structures are {low:.0f} and {high:.0f}; a tenth wider",
+        "slice_distance_mm": "median of the data set",
+        "input_slices": f"slices lie {distance:g} mm apart"
+        + (": near enough to help each other" if neighbours > 1 else ""),
+        "depth": f"halved {depth} times, the shorter side of the patch is {min(patch) // 2**depth} pixels",
+        "patch": f"0.7 x 0.9 of the median slice ({size[0]:.0f} x {size[1]:.0f} pixels): a body is wider than deep",
+        "base_width": f"for a GPU of {gpu_gb:g} GB" if gpu_gb else "measured on a CPU",
+        "batch_size": f"about {_memory_gb(patch, width, batch):.1f} GB a step" if gpu_gb else "measured on a CPU",
+        "steps": f"each of {fingerprint['slices']} slices is drawn about {VISITS} times",
+    }
+    planned = replace(
+        recipe, steps=steps, batch_size=batch, patch=patch, input_slices=neighbours, base_width=width, depth=depth
+    )
+    return Plan(spacing, window, round(distance, 3), planned, reasons)
+
+
+def _multiple(value: float, of: int) -> int:
+    return max(of, round(value / of) * of)
+
+
+def _memory_gb(patch: tuple[int, ...], width: int, batch: int) -> float:
+    return BYTES_A_PIXEL * math.prod(patch) * width * batch / 2**30
+
+
+def write_plan(plan: Plan, path: Path | str, title: str = "") -> None:
+    """Write YAML in which every choice stands on a line of its own with its reason."""
+    parts = [("preprocessing", _preprocessing(plan)), ("recipe", asdict(plan.recipe))]
+    lines = [f"# Plan for {title or 'a data set'}. Edit what you know better, then pass it back with --plan."]
+    for name, values in parts:
+        lines.append(f"{name}:")
+        lines += _yaml_lines(values, plan.reasons, "  ")
+    text = "\n".join(lines) + "\n"
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def _preprocessing(plan: Plan) -> dict[str, Any]:
+    return {name: getattr(plan, name) for name in ("spacing_mm", "window_hu", "slice_distance_mm")}
+
+
+def _yaml_lines(values: Mapping[str, Any], reasons: Mapping[str, str], indent: str) -> list[str]:
+    lines = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{key}:", *_yaml_lines(value, {}, indent + "  ")]
+            continue
+        shown = f"[{', '.join(f'{part:g}' for part in value)}]" if isinstance(value, tuple) else _scalar(value)
+        reason = f"  # {reasons[key]}" if key in reasons else ""
+        lines.append(f"{indent}{key}: {shown}{reason}")
+    return lines
+
+
+def _scalar(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def read_plan(path: Path | str) -> Plan:
+    """Plan of a YAML (or JSON) file; raises InputError for what it can't mean, with the key that was probably meant."""
+    import yaml
+
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} can't be read as YAML ({' '.join(str(error).split())}).") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is no plan; preprocessing and recipe are expected in it.")
+    _refuse_unknown(content, ("preprocessing", "recipe"), str(path))
+    if missing := [name for name in ("preprocessing", "recipe") if not isinstance(content.get(name), dict)]:
+        raise InputError(f'{path} has no "{missing[0]}" with values; unetseg plan writes one to start from.')
+    choices = content["preprocessing"]
+    names = ("spacing_mm", "window_hu", "slice_distance_mm")
+    _refuse_unknown(choices, names, f"{path}, preprocessing")
+    if missing := [name for name in names if name not in choices]:
+        raise InputError(f"{path}, preprocessing has no {missing[0]}; unetseg plan writes one to start from.")
+    hints = get_type_hints(Plan)
+    values = {name: _converted(choices[name], hints[name], f"{path}, {name}") for name in names}
+    return Plan(**values, recipe=from_mapping(Recipe, content["recipe"], f"{path}, recipe"))
+
+
+def from_mapping(cls: type, values: Mapping[str, Any], where: str) -> Any:
+    """Dataclass of a mapping: left-out entries keep their default, unknown and unfit ones raise InputError."""
+    hints = get_type_hints(cls)
+    _refuse_unknown(values, [part.name for part in fields(cls)], where)
+    return cls(**{name: _converted(value, hints[name], f"{where}.{name}") for name, value in values.items()})
+
+
+def _refuse_unknown(values: Mapping[str, Any], known: Any, where: str) -> None:
+    for key in values:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
+            raise InputError(f"{where} has {key}, which nobody reads; {hint}")
+
+
+def _converted(value: Any, wanted: Any, where: str) -> Any:
+    if is_dataclass(wanted):
+        if isinstance(value, Mapping):
+            return from_mapping(wanted, value, where)  # type: ignore[arg-type]
+    elif wanted is float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    elif wanted in (int, str):
+        if isinstance(value, wanted) and not isinstance(value, bool):
+            return value
+    elif isinstance(value, list | tuple) and len(value) == len(wanted.__args__):
+        return tuple(_converted(part, kind, where) for part, kind in zip(value, wanted.__args__, strict=True))
+    name = getattr(wanted, "__name__", str(wanted))
+    raise InputError(f"{where} is {value!r}; {name} is expected.")
