@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -51,6 +52,7 @@ def _run(arguments: list[str]) -> int:
     command = importlib.import_module(f"unetseg.commands.{name}")
     parser = _parser(name, command.__doc__ or COMMANDS[name])
     command.add_options(parser)
+    logging.basicConfig(format="unetseg: warning: %(message)s", level=logging.WARNING)
     options = parser.parse_args([_spelling(argument, parser) for argument in rest])
     command.run(options)
     return DONE

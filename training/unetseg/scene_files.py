@@ -54,10 +54,15 @@ def write_scene_files(
         warn(str(error))
         return SceneFiles(scene_path=scene_path)
     paths = drawn.write(pictures_folder) if pictures_folder is not None else []
-    shown = ((f"{names[0]} filled, {names[1]} as a line; below in 3D from one camera", png_bytes(drawn.sheet)),)
-    if reference is None:
-        shown = ((f"{names[0]} in three slices, and in 3D from front and back", png_bytes(drawn.sheet)),)
-    return SceneFiles(shown, tuple(paths), scene_path)
+    captions_of = {name: f"{name} slice: {_lines(names, reference)}" for name in drawn.slices}
+    captions_of |= {name: f"{name}, in 3D" for name in drawn.surfaces}
+    shown = [("All views on one sheet", png_bytes(drawn.sheet))]
+    shown += [(captions_of[name], png_bytes(view)) for name, view in {**drawn.slices, **drawn.surfaces}.items()]
+    return SceneFiles(tuple(shown), tuple(paths), scene_path)
+
+
+def _lines(names: tuple[str, str], reference: Segmentation | None) -> str:
+    return f"{names[0]} filled" if reference is None else f"{names[0]} filled, {names[1]} as a line"
 
 
 def dice_captions(comparison: Comparison) -> dict[str, str]:

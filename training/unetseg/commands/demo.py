@@ -81,6 +81,7 @@ def _compare(
     folder: Path, volume: Volume, prediction: Segmentation, reference: Segmentation, note: str, predictor: Predictor
 ) -> list[str]:
     from UNetSegmenterLib.engine.comparison import compare
+    from UNetSegmenterLib.engine.findings import check
     from UNetSegmenterLib.engine.report import CaseMaterial
 
     from ..console import progress
@@ -102,7 +103,8 @@ def _compare(
         folder / f"{volume.name}.mrb",
         facts,
     )
-    material = {volume.name: CaseMaterial(files.pictures)}
+    findings = check(prediction, volume, card.statistics or None)
+    material = {volume.name: CaseMaterial(files.pictures, findings)}
     summary = write_results(folder, f"{volume.name}: {card.title}", [comparison], facts, material, note)
     print_results([comparison], summary, volume.name, note)
     return ["report.html", "summary.json", "metrics.csv", *_names(files, folder)]

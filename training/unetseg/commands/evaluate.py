@@ -99,6 +99,7 @@ def _evaluate(
     import tempfile
 
     from UNetSegmenterLib.engine.comparison import compare
+    from UNetSegmenterLib.engine.findings import check
     from UNetSegmenterLib.engine.report import CaseMaterial
     from UNetSegmenterLib.engine.segmentation import read_segmentation, write_seg_nrrd
 
@@ -115,11 +116,13 @@ def _evaluate(
             comparisons.append(comparison)
             if options.predictions:
                 write_seg_nrrd(prediction, Path(partial) / f"{case.name}.seg.nrrd")
+            pictures = ()
             if options.pictures:
-                files = write_scene_files(
-                    volume, prediction, reference, case.name, ("Prediction", "Reference"), dice_captions(comparison)
-                )
-                material[case.name] = CaseMaterial(files.pictures)
+                names = ("Prediction", "Reference")
+                captions = dice_captions(comparison)
+                pictures = write_scene_files(volume, prediction, reference, case.name, names, captions).pictures
+            findings = check(prediction, volume, predictor.checkpoint.card.statistics or None)
+            material[case.name] = CaseMaterial(pictures, findings)
         if options.predictions:
             target = folder / "predictions"
             target.mkdir(exist_ok=True)

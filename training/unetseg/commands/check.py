@@ -1,0 +1,70 @@
+"""Is it anatomy? Plausibility of a segmentation without ground truth: pieces, gaps, sizes, places, HU, neighbours.
+
+  unetseg check results/case1.seg.nrrd --scan case1.nii.gz --output checked
+  unetseg check case1_labels.nii.gz --checkpoint abdomen.pt --output checked
+
+With a checkpoint its card says what the training labels look like, and for label maps what the values mean. DIR gets
+findings.csv and findings.json: each with the place to look at in RAS.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from UNetSegmenterLib.engine.findings import Finding
+
+COLUMNS = ("severity", "check", "structure", "value", "unit", "expected", "place_ras", "sentence")
+
+
+def add_options(parser: Any) -> None:
+    parser.add_argument("segmentation", type=Path, help=".seg.nrrd, label map, or folder with one file a structure")
+    parser.add_argument("--scan", type=Path, help="the CT, for what HU and fields of view say")
+    parser.add_argument("--checkpoint", type=Path, help="checkpoint whose training labels are the yardstick")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+
+
+def run(options: Any) -> None:
+    from UNetSegmenterLib.engine.checkpoint import read_card
+    from UNetSegmenterLib.engine.findings import PASS, SEVERITIES, check
+    from UNetSegmenterLib.engine.segmentation import read_segmentation
+
+    from ..console import say
+    from ..output import output_folder
+    from ..predicting import read_scan
+
+    card = read_card(options.checkpoint) if options.checkpoint else None
+    segmentation = read_segmentation(options.segmentation, card.structures if card else None)
+    volume = read_scan(options.scan) if options.scan else None
+    findings = check(segmentation, volume, (card.statistics or None) if card else None)
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity), reverse=True)
+    with output_folder(options.output) as folder:
+        write_findings(findings, folder)
+    for finding in findings:
+        if finding.severity != PASS:
+            say(f"{finding.severity:<5} {finding.sentence}")
+    counts = ", ".join(f"{sum(f.severity == severity for f in findings)} {severity}" for severity in SEVERITIES)
+    say(f"{counts}; {options.output}: findings.csv, findings.json")
+
+
+def write_findings(findings: list[Finding], folder: Path) -> None:
+    """Write findings.csv and findings.json, in the order given."""
+    import csv
+    import json
+
+    from UNetSegmenterLib.engine.volume import write_whole
+
+    def write_csv(partial: Path) -> None:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            for finding in findings:
+                cells = finding.to_json()
+                place = cells["place_ras"]
+                cells["place_ras"] = "" if place is None else " ".join(f"{mm:.1f}" for mm in place)
+                writer.writerow(["" if cells[column] is None else cells[column] for column in COLUMNS])
+
+    write_whole(folder / "findings.csv", write_csv)
+    text = json.dumps([finding.to_json() for finding in findings], indent=1) + "\n"
+    write_whole(folder / "findings.json", lambda partial: partial.write_text(text, encoding="utf-8"))
