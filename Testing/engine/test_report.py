@@ -89,8 +89,9 @@ def one(tmp_path_factory):
 def many(tmp_path_factory):
     comparisons = [case(f"case/{i}", shift=i % 4, leave_out=(2,) if i == 3 else ()) for i in range(6)]
     comparisons.append(case("case 3", shift=9))
+    material = {"case 3": CaseMaterial([("worst", png())], [finding("fail"), finding("warn")])}
     return write_reports(
-        tmp_path_factory.mktemp("many"), "Test set", comparisons, {"case/0": CaseMaterial([("p", png())])},
+        tmp_path_factory.mktemp("many"), "Test set", comparisons, material,
         {"Checkpoint": "a.pt"}, reference_note=REFERENCE_NOTE,
     )  # fmt: skip
 
@@ -222,6 +223,7 @@ def test_a_set_of_cases(many):
                 links: all("#cases tbody a").map(a => a.getAttribute("href")), cards: all("#extremes h3").map(h => h.textContent),
                 points: document.querySelector("[data-measure=dice] svg").querySelectorAll("circle.case").length,
                 lost: document.querySelector("[data-measure=hd95_mm] .lost").textContent,
+                picture: all("#extremes img").map(i => i.alt), findings: all("#cases tbody tr")[0].cells[4].textContent,
                 gallbladder: all("#structures tbody tr")[1].textContent};
     """)  # fmt: skip
     assert (result["before"], result["after"]) == (["dice"], ["hd95_mm"])
@@ -229,6 +231,7 @@ def test_a_set_of_cases(many):
     assert result["cards"][2] in ("case/0", "case/4")  # both without a shift
     assert all((many.parent / link).is_file() for link in result["links"]) and len(set(result["links"])) == 7
     assert result["points"] == 7 * 5 and result["lost"] == "∞ × 1"
+    assert result["picture"] == ["worst"] and result["findings"] == "1 ✕, 1 !"
     assert "gallbladder71" in result["gallbladder"]  # seven cases, one missed
 
 
@@ -259,7 +262,10 @@ def test_nothing_in_the_page_points_outside(one, many):
         addresses = re.findall(r"""(?:src|href|action)\s*=\s*["']([^"']*)""", text) + re.findall(
             r"url\(([^)]*)\)", text
         )
-        assert all(re.match(r"#|data:image/png;base64,|cases/[\w.-]+\.html$", address) for address in addresses), path
+        assert all(
+            re.match(r"#|data:image/png;base64,|cases/[\w.-]+\.html$|\.\./report\.html$", address)
+            for address in addresses
+        ), path
         assert not re.search(r"@import|fetch\(|XMLHttpRequest|WebSocket|https?://", text)
         assert "default-src 'none'" in text and not re.search(r"\{\{\w+\}\}", text)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from ..comparison import Comparison
 from ..volume import write_whole
 from . import case_set, one_case, parts
+from .parts import CaseMaterial
 from .svg import Distribution, box_plot_svg, curve_svg, standalone
 
 __all__ = ["CaseMaterial", "write_figures", "write_report", "write_reports"]
@@ -23,14 +23,6 @@ Pictures = Sequence[tuple[str, bytes]]
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _NOT_A_DEVICE = "UNetSegmenter is not a medical device. Do not use its results for diagnosis or treatment."
-
-
-@dataclass(frozen=True)
-class CaseMaterial:
-    """What a case page shows besides its comparison: pictures as (caption, PNG bytes), and findings."""
-
-    pictures: Pictures = ()
-    findings: Sequence[parts.Finding] = ()
 
 
 def write_report(
@@ -42,26 +34,21 @@ def write_report(
     *,
     reference_note: str = "",
     findings: Sequence[parts.Finding] = (),
-    pages: Mapping[str, str] | None = None,
     viewer: str = "",
 ) -> Path:
     """Write one self-contained HTML page about one comparison or a set of them, and return its path.
 
     `pictures` are (caption, PNG bytes). `provenance` is shown as it comes: checkpoint, hash, code version, device,
-    time. `reference_note` says who made the reference and stands beside every number. `pages` links cases to pages of
-    their own (relative addresses). `viewer` is HTML for a viewer that listens to the `unetseg:slice` events of the curves.
+    time. `reference_note` says who made the reference and stands beside every number. `findings` and `viewer` belong to
+    a single case; `viewer` is HTML that listens to the `unetseg:slice` events of the curves.
     Raises InputError if the file can't be written.
     """
     several = [comparisons] if isinstance(comparisons, Comparison) else list(comparisons)
     if len(several) == 1:
         sections = _case_sections(several[0], CaseMaterial(pictures, findings), reference_note, viewer)
     else:
-        sections = _set_sections(several, pictures, reference_note, pages or {})
-    sections.append(("definitions", "What the measures mean", parts.definitions(_tolerance(several)), ""))
-    sections.append(("provenance", "Provenance", parts.definition_list((provenance or {}).items()), ""))
-    text = _page(title, _against(several), reference_note, sections)
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
-    return Path(path)
+        sections = _set_sections(several, pictures, {}, reference_note, {})
+    return _write_page(Path(path), title, several, sections, provenance, reference_note)
 
 
 def write_reports(
@@ -75,25 +62,20 @@ def write_reports(
 ) -> Path:
     """Write `report.html` over all cases and a page a case under `cases/`; returns the path of `report.html`.
 
-    A single comparison gives one page. `material` holds pictures and findings by case.
+    A single comparison gives one page. `material` holds pictures and findings by case; the first picture of the worst,
+    median and best case is shown on the index. Raises InputError if a file can't be written.
     """
     folder, material = Path(folder), material or {}
-    if len(comparisons) == 1:
-        own = material.get(comparisons[0].case, CaseMaterial())
-        return write_report(
-            folder / "report.html", title, comparisons, own.pictures, provenance,
-            reference_note=reference_note, findings=own.findings,
-        )  # fmt: skip
-    pages = _page_names([comparison.case for comparison in comparisons])
-    for comparison in comparisons:
-        own = material.get(comparison.case, CaseMaterial())
-        write_report(
-            folder / pages[comparison.case], f"{title}: {comparison.case}", comparison, own.pictures, provenance,
-            reference_note=reference_note, findings=own.findings,
-        )  # fmt: skip
-    return write_report(
-        folder / "report.html", title, comparisons, (), provenance, reference_note=reference_note, pages=pages
-    )
+    alone = len(comparisons) == 1
+    pages = {comparisons[0].case: "report.html"} if alone else _page_names([one.case for one in comparisons])
+    for one in comparisons:
+        sections = _case_sections(one, material.get(one.case, CaseMaterial()), reference_note, "")
+        path, name = folder / pages[one.case], title if alone else f"{title}: {one.case}"
+        _write_page(path, name, [one], sections, provenance, reference_note, "" if alone else "../report.html")
+    if alone:
+        return folder / "report.html"
+    sections = _set_sections(comparisons, (), material, reference_note, pages)
+    return _write_page(folder / "report.html", title, comparisons, sections, provenance, reference_note)
 
 
 def write_figures(folder: Path | str, comparisons: Sequence[Comparison]) -> list[Path]:
@@ -164,7 +146,11 @@ def _case_sections(comparison: Comparison, material: CaseMaterial, reference_not
 
 
 def _set_sections(
-    comparisons: Sequence[Comparison], pictures: Pictures, reference_note: str, pages: Mapping[str, str]
+    comparisons: Sequence[Comparison],
+    pictures: Pictures,
+    material: Mapping[str, CaseMaterial],
+    reference_note: str,
+    pages: Mapping[str, str],
 ) -> Sections:
     said = list(dict.fromkeys(f"{c.case}: {note}" for c in comparisons for note in c.notes))
     if len(said) > 12:
@@ -173,14 +159,14 @@ def _set_sections(
     head = f'<p class="sentence">{case_set.set_sentence(comparisons)}</p>{case_set.set_tiles(comparisons)}{parts.notes(said)}'
     return [
         ("summary", "Summary", head, ""),
-        ("extremes", "Worst, median, best", case_set.extremes(comparisons, pages), ""),
+        ("extremes", "Worst, median, best", case_set.extremes(comparisons, pages, material), ""),
         ("structures", "Structures", case_set.summary_table(comparisons, reference_note), ""),
         (
             "spread", "Spread over cases", case_set.box_plots(comparisons),
             "Box: middle half of the cases; thick line: median; whiskers: to 1.5 interquartile ranges; every point is a case."
             + note,
         ),
-        ("cases", "Cases", case_set.case_table(comparisons, pages, reference_note), ""),
+        ("cases", "Cases", case_set.case_table(comparisons, pages, material, reference_note), ""),
         ("pictures", "Pictures", parts.pictures(pictures), ""),
     ]  # fmt: skip
 
@@ -192,22 +178,36 @@ def _against(comparisons: Sequence[Comparison]) -> str:
     return f"Prediction <b>{prediction or 'prediction'}</b> against reference <b>{reference or 'reference'}</b>"
 
 
-def _page(title: str, against: str, reference_note: str, sections: Sections) -> str:
+def _write_page(
+    path: Path,
+    title: str,
+    comparisons: Sequence[Comparison],
+    sections: Sections,
+    provenance: Mapping[str, object] | None,
+    reference_note: str,
+    back: str = "",
+) -> Path:
     here = Path(__file__).parent
-    style = "".join((here / name).read_text(encoding="utf-8") for name in ("page.css", "chart.css"))
-    script = (here / "page.js").read_text(encoding="utf-8")
+    sections = [
+        *sections,
+        ("definitions", "What the measures mean", parts.definitions(_tolerance(comparisons)), ""),
+        ("provenance", "Provenance", parts.definition_list((provenance or {}).items()), ""),
+    ]
     filled = [entry for entry in sections if entry[2]]
-    note = f'<p class="reference-note">{escape(reference_note)}</p>' if reference_note else ""
+    contents = [f'<a href="{back}">← all cases</a>'] if back else []
+    contents += [f'<a href="#{key}">{escape(name)}</a>' for key, name, _, _ in filled]
     fields = {
         "policy": _POLICY,
         "title": escape(title),
-        "style": style,
-        "against": against,
-        "note": note,
-        "contents": "".join(f'<li><a href="#{key}">{escape(name)}</a></li>' for key, name, _, _ in filled),
+        "style": "".join((here / name).read_text(encoding="utf-8") for name in ("page.css", "chart.css")),
+        "against": _against(comparisons),
+        "note": f'<p class="reference-note">{escape(reference_note)}</p>' if reference_note else "",
+        "contents": "".join(f"<li>{link}</li>" for link in contents),
         "sections": "".join(parts.section(key, escape(name), body, lead) for key, name, body, lead in filled),
         "footer": _NOT_A_DEVICE,
-        "script": script,
+        "script": (here / "page.js").read_text(encoding="utf-8"),
     }
     template = (here / "page.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: fields[match[1]], template)
+    text = re.sub(r"\{\{(\w+)\}\}", lambda match: fields[match[1]], template)
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    return path

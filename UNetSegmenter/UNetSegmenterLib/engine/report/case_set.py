@@ -9,7 +9,7 @@ from html import escape
 from ..comparison import Comparison
 from ..definitions import BY_KEY, goodness
 from ..statistics import mean_dice, summary
-from .parts import STATUS, counted, dice_of, sort_head, swatch, tile
+from .parts import STATUS, CaseMaterial, Finding, counted, dice_of, image, sort_head, swatch, tile
 from .svg import Distribution, box_plot_svg
 
 
@@ -59,8 +59,8 @@ def set_tiles(comparisons: Sequence[Comparison]) -> str:
     return f'<dl class="tiles">{"".join(tiles)}</dl>'
 
 
-def extremes(comparisons: Sequence[Comparison], pages: Mapping[str, str]) -> str:
-    """Worst, median and best case by mean Dice."""
+def extremes(comparisons: Sequence[Comparison], pages: Mapping[str, str], material: Mapping[str, CaseMaterial]) -> str:
+    """Worst, median and best case by mean Dice, each with the first of its pictures."""
     ranked = sorted((c for c in comparisons if counted(c)), key=lambda c: mean_dice(c.rows))
     if len(ranked) < 3:
         return ""
@@ -68,8 +68,10 @@ def extremes(comparisons: Sequence[Comparison], pages: Mapping[str, str]) -> str
     chosen = {"Worst case": ranked[0], "Median case": ranked[(len(ranked) - 1) // 2], "Best case": ranked[-1]}
     for name, comparison in chosen.items():
         weakest = min(counted(comparison), key=dice_of)
+        own = material.get(comparison.case, CaseMaterial()).pictures
+        picture = image(*own[0]) if own else ""
         cards += (
-            f'<div class="card"><p class="overline">{name}</p><h3>{_case_link(comparison.case, pages)}</h3>'
+            f'<div class="card">{picture}<p class="overline">{name}</p><h3>{_case_link(comparison.case, pages)}</h3>'
             f"<p>Mean Dice {mean_dice(comparison.rows):.3f}</p>"
             f'<p class="muted">weakest: {escape(weakest.structure)} ({dice_of(weakest):.2f})</p></div>'
         )
@@ -157,8 +159,13 @@ def box_plots(comparisons: Sequence[Comparison]) -> str:
     return f'<fieldset class="choice js-only"><legend>Measure</legend>{choices}</fieldset><div class="charts">{charts}</div>'
 
 
-def case_table(comparisons: Sequence[Comparison], pages: Mapping[str, str], reference_note: str) -> str:
-    """A row a case: mean Dice, missed, and the Dice of every structure, coloured."""
+def case_table(
+    comparisons: Sequence[Comparison],
+    pages: Mapping[str, str],
+    material: Mapping[str, CaseMaterial],
+    reference_note: str,
+) -> str:
+    """A row a case: mean Dice, missed, findings if there are any, and the Dice of every structure, coloured."""
     if not comparisons:
         return ""
     names = list(dict.fromkeys(row.structure for c in comparisons for row in counted(c)))
@@ -166,28 +173,42 @@ def case_table(comparisons: Sequence[Comparison], pages: Mapping[str, str], refe
     head += sort_head("Mean Dice", "", BY_KEY["dice"].text, "ascending", "")
     head += sort_head("Missed", "", "Structures that only the reference has", "descending", "")
     head += sort_head("HD95", "mean, mm", BY_KEY["hd95_mm"].text, "descending", "")
-    head += "".join(sort_head(name, "Dice", f"Dice of the {name}", "ascending", "") for name in names)
-    body = "".join(_case_row(comparison, names, pages) for comparison in comparisons)
+    judged = any(one.findings for one in material.values())
+    if judged:
+        text = "Plausibility of the prediction alone: failures and warnings"
+        head += sort_head("Findings", "fail, warning", text, "descending", "")
+    head += "".join(sort_head(name, "", f"Dice of the {name}", "ascending", "named") for name in names)
+    body = ""
+    for comparison in comparisons:
+        own = material.get(comparison.case, CaseMaterial()).findings
+        link = _case_link(comparison.case, pages)
+        body += _case_row(comparison, names, link, _finding_cell(own) if judged else "")
     note = f"<b>{escape(reference_note)}</b> " if reference_note else ""
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Table of all cases"><table>'
-        f"<caption><span>{note}A row a case; ∅ where neither side has the structure.</span></caption>"
+        f"<caption><span>{note}A row a case, Dice in the coloured columns; ∅ where a structure was not measured.</span></caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
-def _case_row(comparison: Comparison, names: Sequence[str], pages: Mapping[str, str]) -> str:
+def _finding_cell(items: Sequence[Finding]) -> str:
+    fails, warnings = (sum(one.severity == kind for one in items) for kind in ("fail", "warn"))
+    return f'<td data-v="{1000 * fails + warnings}">{fails} ✕, {warnings} !</td>'
+
+
+def _case_row(comparison: Comparison, names: Sequence[str], link: str, findings: str) -> str:
     rows = {row.structure: row for row in comparison.rows}
     every = counted(comparison)
     mean = mean_dice(every)
     missed = sum(row.status == "missed" for row in every)
     hd95 = [row.measures.hd95_mm for row in every if row.measures and math.isfinite(row.measures.hd95_mm)]
-    cells = f'<th scope="row">{_case_link(comparison.case, pages)}</th>'
+    cells = f'<th scope="row">{link}</th>'
     cells += f'<td data-v="{"" if math.isnan(mean) else mean}">{BY_KEY["dice"].shown(mean)}</td>'
     cells += f'<td data-v="{missed}">{missed}</td>'
     cells += (
         f'<td data-v="{sum(hd95) / len(hd95):.6g}">{sum(hd95) / len(hd95):.1f}</td>' if hd95 else '<td data-v="">–</td>'
     )
+    cells += findings
     for name in names:
         row = rows.get(name)
         if row is None or row.measures is None:

@@ -72,7 +72,7 @@ def structure_table(comparison: Comparison, reference_note: str) -> str:
         first = "descending" if definition.best is not None and not definition.logarithmic else "ascending"
         text = f"{definition.text} Tolerance {tolerance:g} mm." if definition.key == "nsd" else definition.text
         head += sort_head(definition.title, unit, text, first, "")
-    body = "".join(_structure_row(row) for row in comparison.rows)
+    body = "".join(_structure_row(row, reference_note) for row in comparison.rows)
     caption = f"<b>{escape(reference_note)}</b> " if reference_note else ""
     caption += "Measured in 3D in the reference’s grid."
     return (
@@ -84,8 +84,9 @@ def structure_table(comparison: Comparison, reference_note: str) -> str:
     )
 
 
-def _structure_row(row: Row) -> str:
-    note = f'<span class="row-note">{escape(row.note)}</span>' if row.note else ""
+def _structure_row(row: Row, reference_note: str) -> str:
+    said = row.note.removeprefix(reference_note).removeprefix("; ")  # the caption says it for all rows
+    note = f'<span class="row-note">{escape(said)}</span>' if said else ""
     status = "" if row.status == "ok" else f' <span class="status {row.status}">{STATUS[row.status]}</span>'
     cells = f'<th scope="row">{swatch(row.color)}{escape(row.structure)}{status}{note}</th>'
     for definition in DEFINITIONS:

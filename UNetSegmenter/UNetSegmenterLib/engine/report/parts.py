@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Protocol
 
@@ -20,6 +21,14 @@ STATUS = {
 }
 _SEVERITIES = {"fail": "✕ fail", "warn": "! warning", "pass": "✓ pass"}
 _MOST_FINDINGS = 40
+
+
+@dataclass(frozen=True)
+class CaseMaterial:
+    """What a case page shows besides its comparison: pictures as (caption, PNG bytes), and findings."""
+
+    pictures: Sequence[tuple[str, bytes]] = ()
+    findings: Sequence[Finding] = ()
 
 
 class Finding(Protocol):
@@ -88,11 +97,15 @@ def sort_head(title: str, unit: str, text: str, first: str, kind: str) -> str:
     )
 
 
+def image(caption: str, png: bytes) -> str:
+    """An embedded PNG."""
+    return f'<img loading="lazy" alt="{escape(caption)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+
+
 def pictures(items: Sequence[tuple[str, bytes]]) -> str:
     """Pictures given as PNG bytes, embedded, to be opened at full size."""
     figures = "".join(
-        f'<figure><button type="button" aria-label="Enlarge: {escape(caption)}"><img loading="lazy" '
-        f'alt="{escape(caption)}" src="data:image/png;base64,{base64.b64encode(png).decode()}"></button>'
+        f'<figure><button type="button" aria-label="Enlarge: {escape(caption)}">{image(caption, png)}</button>'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
         for caption, png in items
     )
