@@ -129,7 +129,7 @@ def _from_label_map(
 ) -> tuple[Sequence[Structure], list[_Layer]]:
     geometry = volume_geometry(node)
     array = _whole_numbers(voxels(node.GetImageData(), node.GetName()), node.GetName())
-    counts = np.bincount(array.reshape(-1))
+    counts = _counts(array)
     found = {int(value): int(counts[value]) for value in np.flatnonzero(counts) if value}
     if structures is None:
         structures = _undeclared(node, found)
@@ -179,7 +179,7 @@ def _undeclared(node: slicer.vtkMRMLScalarVolumeNode, found: Mapping[int, int]) 
 def _indexed(array: np.ndarray, values: Mapping[int, int]) -> np.ndarray:
     """Label values to structure indices as uint8; values that are not in `values` become background."""
     if array.dtype == np.uint8 and all(value == index for value, index in values.items()):
-        present = np.flatnonzero(np.bincount(array.reshape(-1), minlength=1))
+        present = np.flatnonzero(_counts(array))
         if all(int(value) in values for value in present if value):
             return array
     if array.dtype.kind not in "ui" or array.dtype.itemsize > 2:
@@ -191,6 +191,15 @@ def _indexed(array: np.ndarray, values: Mapping[int, int]) -> np.ndarray:
     for value, index in values.items():
         table[value] = index
     return table[array.view(np.uint16) if array.dtype == np.int16 else array]
+
+
+def _counts(array: np.ndarray) -> np.ndarray:
+    """How often each value 0.. occurs in unsigned voxels; slice by slice, because bincount works on a copy in int64."""
+    total = np.zeros(np.iinfo(array.dtype).max + 1, dtype=np.int64)
+    for plane in array:
+        counts = np.bincount(plane.reshape(-1))
+        total[: len(counts)] += counts
+    return total
 
 
 def _paint(labels: np.ndarray, layer: np.ndarray, hidden: dict[int, list[np.ndarray]]) -> None:
