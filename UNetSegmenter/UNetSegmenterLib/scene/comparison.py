@@ -126,8 +126,9 @@ def _add_views(headless: HeadlessScene, volume_node: slicer.vtkMRMLVolumeNode) -
     from .views import BACKGROUND, slice_logic
 
     scene = headless.scene
-    layout = scene.AddNewNodeByClass("vtkMRMLLayoutNode")
+    layout = slicer.vtkMRMLLayoutNode()
     layout.SetSingletonTag("vtkMRMLLayoutNode")
+    layout = scene.AddNode(layout)
     dual = slicer.vtkMRMLLayoutNode.SlicerLayoutDual3DView
     layout.AddLayoutDescription(dual, "<layout/>")  # the application knows what it looks like; here the number counts
     layout.SetViewArrangement(dual)
