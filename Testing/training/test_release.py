@@ -1,0 +1,85 @@
+"""A released checkpoint says on whom it was measured, and figures of patients it was trained on are refused."""
+
+import csv
+import json
+
+import pytest
+from unetseg.cli import main
+from unetseg.datasets import read_dataset
+from unetseg.pack import read_pack
+from unetseg.prepare import prepare
+from unetseg.recipe import Recipe
+from unetseg.train import train
+from UNetSegmenterLib.engine.checkpoint import read_card
+from UNetSegmenterLib.engine.findings import check
+from UNetSegmenterLib.engine.segmentation import read_segmentation
+from UNetSegmenterLib.engine.volume import read_volume
+
+from .datasets import write_dataset
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("release")
+    dataset = write_dataset(folder / "data")
+    prepare(read_dataset(dataset), folder / "pack", window_hu=(-200.0, 300.0), test=["case3"])
+    pack = read_pack(folder / "pack")
+    for name, split, steps in (("part", "train", 30), ("all", "all", 30), ("other", "all", 3)):
+        recipe = Recipe(steps=steps, batch_size=4, patch=(32, 32), base_width=4, depth=2, train_split=split)
+        train(pack, folder / name, recipe, device="cpu", validate_every=1000)
+    evaluated = ["--cases", "case3", "--output", str(folder / "evaluated"), "--device", "cpu"]
+    assert main(["evaluate", str(folder / "part" / "checkpoint.pt"), str(dataset), *evaluated]) == 0
+    return folder
+
+
+def release(folder, run, *options):
+    return main(
+        [
+            "release",
+            str(folder / run / "checkpoint.pt"),
+            str(folder / "data"),
+            f"--evaluated={folder / 'evaluated'}",
+            f"--output={folder / 'released.pt'}",
+            *options,
+        ]
+    )
+
+
+def test_card_says_what_was_measured_and_on_whom(trained):
+    options = ("--title", "Blobs, released", "--licence", "CC0", "--measured-with", str(trained / "part" / "checkpoint.pt"))
+    assert release(trained, "all", *options) == 0
+    card = read_card(trained / "released.pt")
+    assert card.title == "Blobs, released"
+    assert card.data_licence == "CC0"
+    assert card.training["cases"] == ["case0", "case1", "case2", "case3"]
+    assert card.validation["all"]["cases"] == ["case3"]
+    assert card.validation["all"]["measured"] == "the same recipe trained on 3 other patients"
+    with (trained / "evaluated" / "metrics.csv").open() as file:
+        dice = {row["structure"]: float(row["dice"]) for row in csv.DictReader(file)}
+    assert card.validation["liver"]["dice"]["mean"] == pytest.approx(dice["liver"], abs=1e-4)
+    summary = json.loads((trained / "evaluated" / "summary.json").read_text())
+    assert card.validation["all"]["dice"] == {"mean": summary["mean_dice"], "n": 1}
+
+
+def test_statistics_of_the_card_let_the_training_labels_pass(trained):
+    assert release(trained, "all", "--measured-with", str(trained / "part" / "checkpoint.pt")) == 0
+    card = read_card(trained / "released.pt")
+    assert card.statistics["cases"] == 4
+    labels = read_segmentation(trained / "data" / "labelsTr" / "case1.nii.gz", card.structures)
+    findings = check(labels, read_volume(trained / "data" / "imagesTr" / "case1_0000.nii.gz"), card.statistics)
+    assert [finding for finding in findings if finding.severity == "fail"] == []
+
+
+@pytest.mark.parametrize(
+    ("run", "options", "words"),
+    [
+        ("all", (), "trained on, so they test nothing"),
+        ("other", ("--measured-with", "part"), "another recipe"),
+    ],
+)
+def test_figures_that_prove_nothing_are_refused(trained, capsys, run, options, words):
+    options = [str(trained / "part" / "checkpoint.pt") if option == "part" else option for option in options]
+    assert release(trained, run, *options) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
