@@ -173,7 +173,7 @@ def test_more_structures_than_bits():
 
 @pytest.mark.slow
 def test_speed_of_eight_structures_of_a_whole_scan():
-    """The goal is 10 s on 2 cores for 512 x 512 x 275; the limit here leaves room for a busy machine."""
+    """The goal is 10 s on 2 cores for 512 x 512 x 275, which is 20 s of processor time whoever else is computing."""
     geometry = Geometry((275, 512, 512), (1.0, 0.78, 0.78))
     z, y, x = np.ogrid[:275, :512, :512]
     labels = np.zeros(geometry.shape, dtype=np.uint8)
@@ -186,9 +186,9 @@ def test_speed_of_eight_structures_of_a_whole_scan():
         labels[inside < 1] = structure.index
     reference = Segmentation(labels, geometry, ABDOMEN8)
     prediction = replace(reference, labels=np.ascontiguousarray(np.roll(labels, (2, 3), (0, 2))))
-    started = time.perf_counter()
+    started = time.process_time()
     comparison = compare(prediction, reference)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     assert all(0.9 < row.measures.dice < 1 for row in comparison.rows)
-    assert seconds < 30, f"{seconds:.1f} s"
-    print(f"8 structures of 512 x 512 x 275 compared in {seconds:.1f} s")
+    assert seconds < 20, f"{seconds:.1f} s"
+    print(f"8 structures of 512 x 512 x 275 compared in {seconds:.1f} s of processor time")
