@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.volume import write_whole
 
+from .pack import Pack
 from .recipe import Recipe
 
 LARGEST_SLICE = 256  # pixels across a slice at the network's spacing
@@ -94,6 +95,16 @@ def write_plan(plan: Plan, path: Path | str, title: str = "") -> None:
         lines += _yaml_lines(values, plan.reasons, "  ")
     text = "\n".join(lines) + "\n"
     write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def check_plan(plan: Plan, pack: Pack, path: Path | str) -> None:
+    """Raise InputError if the pack was prepared with another spacing, window or slice distance than the plan says."""
+    for name, wanted in _preprocessing(plan).items():
+        if (found := getattr(pack.preprocessing, name)) != wanted:
+            raise InputError(
+                f"{path} wants {name} {wanted}, but the pack was prepared with {found}; prepare another pack with --plan, or "
+                "correct the plan."
+            )
 
 
 def _preprocessing(plan: Plan) -> dict[str, Any]:

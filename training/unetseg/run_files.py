@@ -198,6 +198,7 @@ def training_card(
             "splits": pack.splits,
             "slices": sum(case.stop - case.start for case in cases),
             "recipe": asdict(recipe),
+            "plan": pack.fingerprint.get("plan", {}),
             "pack_sha256": hashlib.sha256(json.dumps(state.identity["cases"]).encode()).hexdigest(),
             "device": device,
             "minutes": round(state.minutes, 1),

@@ -5,6 +5,10 @@ and labels. Patients are split here, once, so that nobody trains on a test patie
 
   unetseg prepare Dataset001_Abdomen packs/abdomen --test 3 --validation 2
   unetseg prepare Dataset001_Abdomen packs/abdomen --test case0006,case0009 --spacing 1.5 --window -125,275
+  unetseg prepare Dataset001_Abdomen packs/abdomen --test 3 --plan plan.yaml --folds 5
+
+What --spacing and --window leave open is planned from the data; PACK/plan.yaml says what was chosen and why, and
+`unetseg train PACK --plan PACK/plan.yaml` executes it, edited or not.
 
 Where PACK is there already, its sources are compared with DATASET instead, and nothing is written.
 """
@@ -18,10 +22,12 @@ from typing import Any
 def add_options(parser: Any) -> None:
     parser.add_argument("dataset", type=Path, help="folder of the data set")
     parser.add_argument("pack", type=Path, help="folder to write; it must not hold a pack yet")
-    parser.add_argument("--spacing", type=float, metavar="MM", help="pixel size in the slice (default: the median)")
+    parser.add_argument("--spacing", type=float, metavar="MM", help="pixel size in the slice (default: planned)")
     parser.add_argument(
-        "--window", default="-160,240", metavar="LOW,HIGH", help="HU range that the network sees; the rest is clipped"
+        "--window", default="", metavar="LOW,HIGH", help="HU range that the network sees (default: planned)"
     )
+    parser.add_argument("--plan", type=Path, metavar="YAML", help="plan.yaml that unetseg plan or prepare wrote")
+    parser.add_argument("--folds", type=int, default=0, help="deal the training patients into this many folds")
     parser.add_argument("--test", default="0", metavar="N|NAMES", help="test patients: how many, or their names")
     parser.add_argument("--validation", default="0", metavar="N|NAMES", help="patients to follow while training")
     parser.add_argument("--seed", type=int, default=0, help="of the draw of patients")
@@ -31,16 +37,18 @@ def run(options: Any) -> None:
     from ..console import progress, say
     from ..datasets import read_dataset
     from ..pack import read_pack
+    from ..plan import read_plan
     from ..prepare import prepare
     from ..sources import check_sources
 
-    window_hu = _window_hu(options.window)
+    window_hu = _window_hu(options.window) if options.window else None
+    plan = read_plan(options.plan) if options.plan else None
     dataset = read_dataset(options.dataset)
     if (options.pack / "pack.json").exists():
         check_sources(read_pack(options.pack), dataset)
         say(f"{options.pack} was prepared from these very files; nothing to do")
         return
-    say(f"{dataset.name}: {dataset.layout}, {len(dataset.cases)} cases, {len(dataset.structures)} structures")
+    say(dataset.describe())
     with progress("preparing", "cases") as show:
         pack = prepare(
             dataset,
@@ -51,6 +59,8 @@ def run(options: Any) -> None:
             _patients(options.validation),
             options.seed,
             show,
+            plan,
+            options.folds,
         )
     slices, rows, columns = pack.images.shape
     say(f"{options.pack}: {slices} slices of {columns} x {rows} pixels of {pack.preprocessing.spacing_mm:g} mm")

@@ -1,0 +1,151 @@
+"""Job scripts and commands: every option where it belongs, nothing that a shell would take for its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from unetseg.cli import main
+from unetseg.cluster.submission import Job, commands, job_script, submit
+from UNetSegmenterLib.engine.errors import InputError
+
+JOB = Job(
+    "abdomen", "packs/abdomen", "runs/cv", "/work/me", ("--steps", "4000"), folds=5, queue="gpuv100", cores=4, hours=7.5
+)
+
+
+def test_lsf_script_has_the_documented_options():
+    lines = job_script(JOB, "lsf").splitlines()
+    for line in (
+        '#BSUB -J "abdomen[1-5]"',
+        "#BSUB -q gpuv100",
+        '#BSUB -R "rusage[mem=4096MB]"',
+        '#BSUB -gpu "num=1:mode=exclusive_process"',
+        "#BSUB -W 7:30",
+        "#BSUB -wa 'USR1'",
+        '#BSUB -Q "75"',
+        "#BSUB -o /work/me/runs/cv/logs/%J_%I.log",
+        "FOLD=$((${LSB_JOBINDEX:-1} - 1))",
+        'exec unetseg train packs/abdomen --steps 4000 --output runs/cv/fold"$FOLD" --fold "$FOLD"',
+    ):
+        assert line in lines
+    assert "-gpu" not in job_script(dataclasses.replace(JOB, gpus=0), "lsf")
+    assert "[1-" not in job_script(dataclasses.replace(JOB, folds=0), "lsf")
+
+
+def test_slurm_script_has_the_documented_options():
+    lines = job_script(JOB, "slurm").splitlines()
+    for line in (
+        "#SBATCH --partition=gpuv100",
+        "#SBATCH --gres=gpu:1",
+        "#SBATCH --time=0-07:30:00",
+        "#SBATCH --array=0-4",
+        "#SBATCH --signal=B:USR1@300",
+        "#SBATCH --output=/work/me/runs/cv/logs/%A_%a.log",
+    ):
+        assert line in lines
+    several = job_script(dataclasses.replace(JOB, gpus=4, nodes=2, folds=0), "slurm")
+    assert "srun torchrun --nnodes=2 --nproc-per-node=4" in several
+    assert "--devices 4 --nodes 2" in several
+
+
+@pytest.mark.parametrize("scheduler", ["lsf", "slurm", "ssh"])
+def test_scripts_are_whole_and_a_shell_reads_them(scheduler):
+    job = dataclasses.replace(JOB, pack="packs/my abdomen", host="me@server")
+    script = job_script(job, scheduler)
+    assert "@" not in script.replace("B:USR1@300", "")
+    assert "'packs/my abdomen'" in script
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"name": "a b"}, 'name "a b"'),
+        ({"queue": "gpu;rm"}, 'queue "gpu;rm"'),
+        ({"hours": 0}, "0 hours"),
+        ({"nodes": 2}, "SLURM"),
+    ],
+)
+def test_jobs_that_cannot_be_are_refused(changes, expected):
+    with pytest.raises(InputError, match=expected):
+        job_script(dataclasses.replace(JOB, **changes), "lsf")
+    with pytest.raises(InputError, match="lsf, slurm, ssh are"):
+        job_script(JOB, "pbs")
+    with pytest.raises(InputError, match="--host"):
+        job_script(JOB, "ssh")
+
+
+def test_host_gets_code_pack_and_script_before_the_job():
+    job = dataclasses.replace(JOB, host="me@server", folder="unet")
+    steps = commands(job, "slurm", Path("runs/cv/submit.sh"), Path("/code"), Path("packs/abdomen"))
+    assert [step[0] for step in steps] == ["ssh", "rsync", "rsync", "rsync", "ssh"]
+    assert steps[1][-2:] == ["/code/", "me@server:unet/"]
+    assert steps[2][-2:] == ["packs/abdomen/", "me@server:unet/packs/abdomen/"]
+    assert steps[4][-1].endswith("sbatch unet/runs/cv/submit.sh")
+
+
+def test_missing_scheduler_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", os.defpath)
+    if shutil.which("bsub"):
+        pytest.skip("LSF is installed here")
+    job = dataclasses.replace(JOB, folder=str(tmp_path))
+    with pytest.raises(InputError, match=r"bsub.*not found; the script is"):
+        submit(job, "lsf", tmp_path / "runs/cv/submit.sh", None, Path("packs/abdomen"))
+    assert (tmp_path / "runs/cv/submit.sh").read_text().startswith("#!/bin/sh")
+
+
+def test_dry_run_prints_and_writes_nothing(pack_folder, tmp_path, capsys):
+    output = tmp_path / "run"
+    arguments = [
+        "submit",
+        str(pack_folder),
+        "--output",
+        str(output),
+        "--scheduler",
+        "lsf",
+        "--queue",
+        "gpua100",
+        "--dry-run",
+    ]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "#BSUB -q gpua100" in printed
+    assert "would run: sh -c" in printed
+    assert not output.exists()
+    assert main([*arguments, "--folds", "3"]) == 2
+    assert "prepare the pack with --folds" in capsys.readouterr().err
+
+
+def test_slurm_script_passes_the_warning_on_and_asks_to_be_queued_again(tmp_path):
+    """The script as it is, with a training that ends with 75 after USR1 and an scontrol that writes down what it is told."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    write_tool(tools / "scontrol", 'echo "$@" > requeued')
+    write_tool(
+        tools / "unetseg", "trap 'sleep 0.3; exit 75' USR1; echo training > started; while :; do sleep 0.1; done"
+    )
+    job = dataclasses.replace(JOB, folder=str(tmp_path), setup="")
+    environment = {"PATH": f"{tools}:{os.defpath}", "SLURM_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": "3"}
+    process = subprocess.Popen(
+        ["bash", "-c", job_script(job, "slurm")], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    for _ in range(200):
+        if (tmp_path / "started").exists():
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGUSR1)
+    assert "queued again" in process.communicate(timeout=20)[0]
+    assert process.returncode == 75
+    assert (tmp_path / "requeued").read_text() == "requeue 17\n"
+
+
+def write_tool(path: Path, body: str) -> None:
+    path.write_text(f"#!/bin/bash\n{body}\n")
+    path.chmod(0o755)

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Written by `unetseg submit --scheduler lsf`. Submit by hand with: bsub < THIS_FILE
+# Options as IBM documents them for Spectrum LSF 10.1 (bsub -h, https://www.ibm.com/docs/en/spectrum-lsf/10.1.0).
+#BSUB -J "@NAME@@LSF_ARRAY@"
+#BSUB -q @QUEUE@
+#BSUB -n @CORES@
+#BSUB -R "span[hosts=1]"
+#BSUB -R "rusage[mem=@MEMORY_MB_A_CORE@MB]"
+#BSUB -gpu "num=@GPUS@:mode=exclusive_process"
+#BSUB -W @LSF_TIME@
+# Five minutes before the wall time ends, USR1 asks the run to save; it ends with status 75, and LSF queues it again.
+#BSUB -wt '5'
+#BSUB -wa 'USR1'
+#BSUB -Q "75"
+#BSUB -o @LOGS@/%J_%I.log
+set -eu
+cd @FOLDER@
+@SETUP@
+FOLD=$((${LSB_JOBINDEX:-1} - 1))
+# exec: the signal and the exit status are the training's own, with no shell between it and LSF.
+exec @COMMAND@

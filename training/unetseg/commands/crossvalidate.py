@@ -1,0 +1,56 @@
+"""Train and validate every fold of a pack that was prepared with --folds, and sum up over the folds.
+
+Each fold is a run of its own in RUNS/foldN, trained on the other folds; one that is finished is not trained again, so a
+job array (`unetseg submit`) can do the training and this the summary. RUNS/summary.json holds, for each structure, mean,
+standard deviation and 95 % confidence interval over all patients, each validated once by a network that never saw it.
+
+  unetseg crossvalidate packs/abdomen --output runs/cv --steps 2000
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def add_options(parser: Any) -> None:
+    from . import train
+
+    train.add_options(parser)
+
+
+def run(options: Any) -> None:
+    from UNetSegmenterLib.engine.errors import InputError
+
+    from ..console import say, table
+    from ..crossvalidation import fold_dice, summarise, write_folds
+    from ..pack import read_pack
+    from . import train
+
+    pack = read_pack(options.pack)
+    folds = sum(name.startswith("fold") for name in pack.splits)
+    if not folds:
+        raise InputError(f"{options.pack} has no folds; prepare the data set with --folds 5.")
+    runs = options.output
+    for fold in range(folds):
+        options.output, options.fold = runs / f"fold{fold}", fold
+        if not (options.output / "checkpoint.pt").exists():
+            say(f"fold {fold} of {folds}")
+            train.run(options)
+    rows = [row for fold in range(folds) for row in fold_dice(runs / f"fold{fold}", pack, fold)]
+    summary = summarise(rows, [structure.name for structure in pack.structures])
+    write_folds(rows, summary, runs)
+    table(
+        ("structure", "Dice", "sd", "95 % interval", "cases"),
+        [
+            (
+                name,
+                f"{part['mean']:.3f}",
+                f"{part['sd']:.3f}",
+                f"{part['ci95'][0]:.3f}-{part['ci95'][1]:.3f}",
+                str(part["n"]),
+            )
+            for name, part in summary["structures"].items()
+        ],
+        f"{folds} folds, each patient validated once at the network's grid",
+    )
+    say(f"mean Dice {summary['mean_dice']:.3f}; {runs / 'summary.json'} and metrics.csv hold all of it")

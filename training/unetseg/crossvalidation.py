@@ -1,0 +1,86 @@
+"""The folds of a cross-validation taken together: every patient was validated once, by a network that never saw it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.statistics import CI_METHOD, aggregate
+from UNetSegmenterLib.engine.volume import write_whole
+
+from .pack import Pack
+
+
+@dataclass(frozen=True)
+class FoldRow:
+    """Dice of one structure in one case, at the network's grid; NaN where neither side has it."""
+
+    fold: int
+    case: str
+    structure: str
+    dice: float
+
+
+def fold_dice(run: Path, pack: Pack, fold: int) -> list[FoldRow]:
+    """Rows of a finished fold's validation cases; raises InputError if the run is not finished."""
+    if not (run / "checkpoint.pt").exists():
+        raise InputError(f"{run} is not finished; run the same command again, and it goes on there.")
+    dice = torch.load(run / "state.pt", map_location="cpu", weights_only=True)["dice"]
+    cases = pack.of_split(f"fold{fold}")
+    if dice is None or dice.shape != (len(cases), len(pack.structures)):
+        raise InputError(f"{run} did not validate on fold {fold} of this pack; choose another --output.")
+    return [
+        FoldRow(fold, case.name, structure.name, float(value))
+        for case, line in zip(cases, dice, strict=True)
+        for structure, value in zip(pack.structures, line, strict=True)
+    ]
+
+
+def summarise(rows: Sequence[FoldRow], structures: Sequence[str]) -> dict[str, Any]:
+    """Mean, sd and 95 % interval of each structure over all cases, and how much the folds' means differ."""
+    parts = {}
+    for name in structures:
+        result = aggregate([row.dice for row in rows if row.structure == name], (0.0, 1.0))
+        parts[name] = {"mean": result.mean, "sd": result.sd, "ci95": list(result.ci95), "n": result.n}
+    known = [part["mean"] for part in parts.values() if part["n"]]
+    return {
+        "cases": len({row.case for row in rows}),
+        "mean_dice": sum(known) / len(known) if known else math.nan,
+        "mean_dice_of_folds": [
+            aggregate([row.dice for row in rows if row.fold == fold]).mean
+            for fold in sorted({row.fold for row in rows})
+        ],
+        "ci95_method": CI_METHOD,
+        "structures": parts,
+    }
+
+
+def write_folds(rows: Sequence[FoldRow], summary: dict[str, Any], folder: Path) -> None:
+    """Write metrics.csv (one row a case and structure) and summary.json."""
+
+    def table(partial: Path) -> None:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("fold", "case", "structure", "dice"))
+            for row in rows:
+                dice = "" if math.isnan(row.dice) else f"{row.dice:.6f}"
+                writer.writerow((row.fold, row.case, row.structure, dice))
+
+    write_whole(folder / "metrics.csv", table)
+    text = json.dumps(_without_nan(summary), indent=1)
+    write_whole(folder / "summary.json", lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
