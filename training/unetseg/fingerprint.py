@@ -44,7 +44,7 @@ class CaseFacts:
 def read_case(case: Case, structures: tuple[Structure, ...]) -> tuple[Volume, Segmentation]:
     """Scan and labels of a case; raises InputError if they don't share one grid."""
     volume = read_volume(case.image)
-    segmentation = read_segmentation(case.label, structures)
+    segmentation = read_segmentation(case.label, structures, only_declared=True)
     if not volume.geometry.is_close(segmentation.geometry):
         raise InputError(
             f"{case.label} has a grid of {segmentation.geometry.shape} at {segmentation.geometry.origin_lps} mm, its image "
