@@ -1,6 +1,7 @@
 """`.seg.nrrd` and `.mrb` out and in again unchanged."""
 
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,13 +47,15 @@ def test_a_scene_comes_back_unchanged(tmp_path, direction):
     made = comparison.comparison_scene(
         Volume(hu, geometry, "CT"), prediction, reference, provenance={"Checkpoint": "abdomen8", "Seconds": "12.5"}
     )
-    path = tmp_path / "fall 1.mrb"
+    path, folder = tmp_path / "fall 1.mrb", Path.cwd()
     storage.save_scene(made.headless.scene, path)
+    assert Path.cwd() == folder
     assert [file.name for file in tmp_path.iterdir()] == ["fall 1.mrb"]
     assert any(name.endswith("Prediction.seg.nrrd") for name in zipfile.ZipFile(path).namelist())
 
     other = HeadlessScene(make_current=False)
     storage.load_scene(path, other.scene)
+    assert Path.cwd() == folder
     volume_node = other.scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
     volume = nodes.volume_from_node(volume_node)
     assert volume.array.dtype == np.int16

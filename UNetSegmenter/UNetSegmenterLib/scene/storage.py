@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import slicer
@@ -50,14 +52,15 @@ def load_segmentation(
 
 def save_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
     """Write the scene with all its data as one `.mrb`. Raises InputError if the file can't be written."""
-    path = Path(path)
+    path = Path(path).resolve()
     if path.suffix.lower() != ".mrb":
         raise InputError(f"{path} doesn't end in .mrb; a scene is saved with all its data as one .mrb file.")
     root = scene.GetRootDirectory()
     with tempfile.TemporaryDirectory(prefix="unetsegmenter-mrb-") as folder:
         scene.SetRootDirectory(folder)  # the bundle is put together there; what lies in it must not be swept in
         try:
-            _write(path, lambda partial: scene.WriteToMRB(str(partial)))
+            with _working_directory_kept():
+                _write(path, lambda partial: scene.WriteToMRB(str(partial)))
         finally:
             scene.SetRootDirectory(root)
 
@@ -67,8 +70,20 @@ def load_scene(path: Path | str, scene: slicer.vtkMRMLScene) -> None:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist; choose a scene file (.mrb).")
-    if not scene.ReadFromMRB(str(path), True):
+    with _working_directory_kept():
+        read = scene.ReadFromMRB(str(path.resolve()), True)
+    if not read:
         raise InputError(f"{path} can't be read as a scene; expected is an .mrb file as Slicer writes it.")
+
+
+@contextmanager
+def _working_directory_kept() -> Iterator[None]:
+    """MRML's archive functions change the process's working directory to a temporary folder and leave it there."""
+    before = Path.cwd()
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:
