@@ -184,6 +184,9 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
 
         for row in logic.compare(segmentation, getNode("GroundTruth")).rows:
             print(row.structure, row.measures and row.measures.dice)
+
+        for finding in logic.check(segmentation, getNode("CT"), "/models/abdomen.pt"):
+            print(finding.severity, finding.sentence)
     """
 
     def __init__(self):
@@ -255,6 +258,36 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
             segmentation_from_node(referenceNode, volumeNode),
             case=volumeNode.GetName() if volumeNode else "",
         )
+
+    def check(self, segmentationNode, volumeNode=None, checkpointPath=None):
+        """Plausibility findings of a segmentation, without any ground truth.
+
+        :param volumeNode: its scan, which the checks of HU need.
+        :param checkpointPath: checkpoint whose training statistics give the expected ranges; None goes by rules of thumb.
+        """
+        from UNetSegmenterLib.engine.findings import check
+        from UNetSegmenterLib.scene.nodes import volume_from_node
+        from UNetSegmenterLib.scene.reading import segmentation_from_node
+
+        statistics = self._describe(checkpointPath)["card"].get("statistics") if checkpointPath else None
+        return check(
+            segmentation_from_node(segmentationNode, volumeNode),
+            volume_from_node(volumeNode) if volumeNode else None,
+            statistics or None,
+        )
+
+    def _describe(self, checkpointPath):
+        """What the worker says of a checkpoint; waits for it. :raises InputError: if it is refused."""
+        from UNetSegmenterLib.engine.errors import InputError
+
+        answers, failures = [], []
+        self.worker.request("describe", answers.append, failures.append, checkpoint=str(checkpointPath))
+        while not (answers or failures):
+            slicer.app.processEvents()
+            time.sleep(0.005)
+        if failures:
+            raise InputError(failures[0].message)
+        return answers[0]
 
     def close(self):
         """End the worker; the next request starts another one."""

@@ -14,6 +14,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import slicer
 import slicer.util
+import vtk
 from PySide6 import QtCore, QtWidgets
 
 from . import pythonqt
@@ -128,6 +129,9 @@ def _scene_and_logics():
     application_logic.GetColorLogic().SetMRMLScene(scene)
     application_logic.GetColorLogic().AddDefaultColorNodes()
     application_logic.SetModuleLogic("Colors", application_logic.GetColorLogic())
+    application_logic.SetSliceLogics(vtk.vtkCollection())
+    application_logic.SetViewLogics(vtk.vtkCollection())
+    slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
     modules = types.SimpleNamespace()
     for cls, name in (
         ("vtkSlicerVolumesLogic", "Volumes"),

@@ -14,7 +14,7 @@ PICTURES = Path(os.environ.get("UNETSEGMENTER_SCREENSHOTS", ROOT / ".cache" / "s
 PANEL_WIDTH = 430
 
 
-def turn(until, seconds=30.0):
+def turn(until, seconds=60.0):
     """Turn the event loop until `until()` holds; fails after a while."""
     end = time.monotonic() + seconds
     while not until():
@@ -22,6 +22,11 @@ def turn(until, seconds=30.0):
             raise AssertionError(f"waited {seconds:.0f} s in vain")
         slicer.app.processEvents()
         time.sleep(0.001)
+
+
+def on_free_cores(limit):
+    """A limit of time as it is meant for free cores, wider on a machine that is busy with other work right now."""
+    return limit * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def settle(seconds=0.12):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from host.pressing import turn
+from host.pressing import on_free_cores, turn
 from host.scans import add_scan
 from UNetSegmenterLib.panel.run import Progress, duration, stored_dtype
 from UNetSegmenterLib.panel.states import FOLLOWS, State, StateMachine
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_loading_the_module_costs_little_and_imports_nothing_heavy():
     code = (
-        "import sys, time; sys.path.insert(0, 'Testing'); import host; host.start()\n"
+        "import slicer, sys, time; sys.path.insert(0, 'Testing'); import host; host.start()\n"
         "from host.scripted import load_module; import SimpleITK\n"
         "before = set(sys.modules); started = time.perf_counter()\n"
         "load_module('UNetSegmenter/UNetSegmenter.py')\n"
@@ -28,13 +28,13 @@ def test_loading_the_module_costs_little_and_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     milliseconds, modules = done.stdout.strip().splitlines()[-2:]
     print(f"\nmodule load: {float(milliseconds):.0f} ms")
-    assert float(milliseconds) < 50
+    assert float(milliseconds) < on_free_cores(50)
     assert modules == "['UNetSegmenter']"
 
 
 def test_opening_the_panel_imports_no_torch():
     code = (
-        "import sys; sys.path.insert(0, 'Testing'); import host; host.start()\n"
+        "import slicer, sys; sys.path.insert(0, 'Testing'); import host; host.start()\n"
         "from host.scripted import load_module\n"
         "load_module('UNetSegmenter/UNetSegmenter.py').enter()\n"
         "assert 'torch' not in sys.modules\n"
@@ -62,7 +62,7 @@ def test_samples_are_registered_with_address_and_checksum(module, monkeypatch):
 
 def test_reload_takes_the_lib_along():
     code = (
-        "import sys; sys.path.insert(0, 'Testing'); import host; slicer = host.start()\n"
+        "import slicer, sys; sys.path.insert(0, 'Testing'); import host; host.start()\n"
         "from host.scripted import load_module\n"
         "first = load_module('UNetSegmenter/UNetSegmenter.py').enter()\n"
         "before = sys.modules['UNetSegmenterLib.panel.panel']\n"
@@ -70,7 +70,7 @@ def test_reload_takes_the_lib_along():
         "assert sys.modules['UNetSegmenterLib.panel.panel'] is not before\n"
         "assert slicer.modules.UNetSegmenterWidget is not first\n"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
 
 
 def test_scripting_waits_or_calls_back(module, widget, checkpoints):
@@ -85,6 +85,8 @@ def test_scripting_waits_or_calls_back(module, widget, checkpoints):
     assert job.choices.surfaces is False
     rows = logic.compare(node, node, scan).rows
     assert {row.measures.dice for row in rows if row.measures} == {1.0}
+    findings = logic.check(node, scan, checkpoints["other"])
+    assert findings and {finding.severity for finding in findings} <= {"pass", "warn", "fail"}
     with pytest.raises(ValueError, match="no scan"):
         logic.segment(None, checkpoints["other"])
     with pytest.raises(ValueError, match="no such file"):

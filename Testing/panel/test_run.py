@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from host.pressing import Stalls, picture, press, settle, turn
+from host.pressing import Stalls, on_free_cores, picture, press, settle, turn
 from host.scans import add_scan, body
 from PySide6 import QtTest
 from UNetSegmenterLib.panel.states import State
@@ -119,13 +119,13 @@ def test_progress_and_a_panel_that_stays_alive(widget, large):
         assert not widget.ui.inputSelector.enabled
         turn(lambda: large.segment.state is State.RUNNING, 60)
         while large.segment.state.is_busy and widget.ui.progressBar.value < 40:
-            turn(lambda: True)
+            settle(0.02)
             texts.append(widget.ui.progressLabel.text)
         running_ms = stalls.longest_ms
         picture(widget.parent, "running")
     assert finished(large) is State.DONE
     print(f"\nlongest stall of the event loop while a run went on: {running_ms:.0f} ms")
-    assert running_ms < 100
+    assert running_ms < on_free_cores(100)
     assert any("of 64 slices" in text and "left" in text and "slice" in text for text in texts)
     assert widget.ui.applyButton.text == "Apply" and not widget.ui.progressBar.visible
 
@@ -139,7 +139,7 @@ def test_cancel_keeps_what_is_finished_and_marks_it(widget, large):
     assert finished(large) is State.CANCELLED
     seconds = time.perf_counter() - started
     print(f"\ncancel: {seconds:.2f} s")
-    assert seconds < 1.0
+    assert seconds < on_free_cores(1.0)
     (node,) = segmentations()
     assert "(partial: " in node.GetName()
     assert node.GetAttribute("UNetSegmenter.Complete") == "false"
@@ -165,7 +165,7 @@ def test_cancel_before_the_first_slice(widget, large):
     started = time.perf_counter()
     press(widget.ui.applyButton)
     assert finished(large) is State.CANCELLED
-    assert time.perf_counter() - started < 1.0
+    assert time.perf_counter() - started < on_free_cores(1.0)
     assert segmentations() == []
 
 
@@ -176,7 +176,7 @@ def test_a_worker_that_does_not_obey_is_killed_and_its_slices_kept(widget, large
     started = time.perf_counter()
     press(widget.ui.applyButton)
     assert finished(large) is State.CANCELLED
-    assert time.perf_counter() - started < 1.0
+    assert time.perf_counter() - started < on_free_cores(1.0)
     (node,) = segmentations()
     assert "(partial: " in node.GetName()
 

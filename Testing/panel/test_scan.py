@@ -7,7 +7,7 @@ import time
 import numpy as np
 import slicer
 import vtk
-from host.pressing import settle
+from host.pressing import on_free_cores, settle
 from host.scans import add_scan, body
 
 
@@ -125,4 +125,4 @@ def test_checks_take_200_ms_on_a_large_scan(widget, ready):
         ready.scan.set_node(node)
         seconds.append(time.perf_counter() - started)
     print(f"\ninput checks, 512 x 512 x 300: {1000 * min(seconds):.0f} ms")
-    assert min(seconds) < 0.2
+    assert min(seconds) < on_free_cores(0.2)

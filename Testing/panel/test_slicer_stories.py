@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-START = "import sys; sys.path[:0] = ['Testing', 'Testing/slicer']; import host; host.start()\n"
+START = "import slicer, sys; sys.path[:0] = ['Testing', 'Testing/slicer']; import host; host.start()\n"
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ without a request. Only what is meant for the other side reaches it: at start th
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import importlib.util
 import json
 import os
@@ -301,6 +302,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--idle-minutes", type=float, default=IDLE_MINUTES)
     options = parser.parse_args(arguments)
     keep_freed_memory()
+    faulthandler.enable()  # a fault in C code leaves its last lines too
     worker = Worker(Replies(claim_stdout()), options.folder)
     threading.Thread(target=worker.listen, args=(sys.stdin.buffer,), daemon=True).start()
     threading.Thread(target=worker.watch, args=(options.parent, options.idle_minutes), daemon=True).start()

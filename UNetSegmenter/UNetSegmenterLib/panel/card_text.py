@@ -11,16 +11,13 @@ from ..engine.card import Card
 
 def card_html(card: Card, sha256: str, size_bytes: int) -> str:
     """Title, what is segmented (swatch, name, validation Dice with n), what it was trained on, what it wants to be fed."""
-    parts = [f"<b>{escape(card.title)}</b>"]
-    if card.description:
-        parts.append(escape(card.description))
-    parts.append(_structures(card))
+    heading = f"<b>{escape(card.title)}</b>" + (f"<br>{escape(card.description)}" if card.description else "")
     facts = [*_training(card), *_input(card), ("File", f"{size_bytes / 1e6:.1f} MB, SHA-256 {sha256[:12]}…")]
     rows = "".join(
         f'<tr><td style="padding-right:10px">{escape(name)}</td><td>{escape(text)}</td></tr>' for name, text in facts
     )
-    parts.append(f"<table cellspacing='0' cellpadding='1'>{rows}</table>")
-    return "<br>".join(parts[:-2]) + parts[-2] + parts[-1]
+    table = f"<table cellspacing='0' cellpadding='1'>{rows}</table>"
+    return "".join(f"<div style='margin-bottom:6px'>{part}</div>" for part in (heading, _structures(card))) + table
 
 
 def _structures(card: Card) -> str:

@@ -16,7 +16,7 @@ from ..engine.worker import geometry_to_json
 from .process import Failure, WorkerProcess
 
 PIECE_BYTES = 8 << 20  # a few ms to write, so the panel stays alive while a scan is handed over
-CANCEL_SECONDS = 0.7  # a worker that has not obeyed by then is killed; what it finished lies in the labels file
+CANCEL_SECONDS = 0.5  # a worker that has not obeyed by then is killed; what it finished lies in the labels file
 
 
 @dataclass(frozen=True)

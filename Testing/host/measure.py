@@ -1,0 +1,109 @@
+"""How the panel behaves on a large scan: times, stalls and memory, as a table.
+
+python Testing/host/measure.py CHECKPOINT SCAN        (for example chest-ct-1mm.nii.gz, 512 x 512 x 275)
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import slicer
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "Testing"))
+
+import host
+
+host.start()
+
+from host.pressing import Stalls, press, settle, turn
+from host.scripted import load_module
+
+
+def memory_mb() -> tuple[float, float]:
+    """Memory of this process, now and at its highest so far, in MB."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return tuple(int(fields[name].split()[0]) / 1000 for name in ("VmRSS", "VmHWM"))
+
+
+def forget_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("scan", type=Path)
+    options = parser.parse_args()
+    rows: list[tuple[str, str]] = [("cores, load before", f"{os.cpu_count()}, {os.getloadavg()[0]:.1f}")]
+    started = time.perf_counter()
+    record = load_module(ROOT / "UNetSegmenter" / "UNetSegmenter.py")
+    rows.append(("module load", f"{1000 * (time.perf_counter() - started):.0f} ms"))
+    started = time.perf_counter()
+    widget = record.enter()
+    rows.append(("panel, first show", f"{1000 * (time.perf_counter() - started):.0f} ms"))
+    panel, ui = widget.panel, widget.ui
+    started = time.perf_counter()
+    panel.model.choose(str(options.checkpoint))
+    turn(lambda: panel.model.card, 120)
+    rows.append(("worker, cold: file chosen to card shown", f"{time.perf_counter() - started:.2f} s"))
+    scan = add_scan(options.scan)
+    started = time.perf_counter()
+    widget.initializeParameterNode()
+    rows.append(("input checks", f"{1000 * (time.perf_counter() - started):.0f} ms"))
+    settle(0.3)
+    rows += apply(panel, ui, "first run")
+    ui.outputSelector.setCurrentNode(panel.segment.result.node)
+    rows += apply(panel, ui, "second run (replaces)")
+    press(ui.applyButton)
+    turn(lambda: ui.progressBar.value >= 8 and panel.segment.state.value == "running", 300)
+    started = time.perf_counter()
+    press(ui.applyButton)
+    turn(lambda: not panel.segment.state.is_busy)
+    rows.append(("cancel", f"{time.perf_counter() - started:.2f} s"))
+    slicer.mrmlScene.RemoveNode(scan)
+    panel.close()
+    print("\n".join(f"| {name} | {value} |" for name, value in rows))
+
+
+def add_scan(path: Path):
+    from UNetSegmenterLib.engine.volume import read_volume
+    from UNetSegmenterLib.scene.nodes import volume_to_node
+
+    return volume_to_node(read_volume(path), slicer.mrmlScene, "Scan")
+
+
+def apply(panel, ui, name: str) -> list[tuple[str, str]]:
+    forget_peak()
+    before, _ = memory_mb()
+    with Stalls() as stalls:
+        started = time.perf_counter()
+        press(ui.applyButton)
+        running = [0.0]
+        while panel.segment.state.is_busy:
+            slicer.app.processEvents()
+            time.sleep(0.001)
+            if ui.progressBar.value < ui.progressBar.maximum or not ui.progressBar.maximum:
+                running = [stalls.longest_ms]
+        total = time.perf_counter() - started
+    outcome = panel.segment.result.outcome
+    after, peak = memory_mb()
+    return [
+        (f"{name}: Apply to node", f"{total:.2f} s"),
+        (f"{name}: of that, prediction", f"{outcome.seconds:.2f} s on {outcome.device}"),
+        (f"{name}: beyond the prediction", f"{total - outcome.seconds:.2f} s"),
+        (f"{name}: longest stall while it runs", f"{running[0]:.0f} ms"),
+        (f"{name}: longest stall, placing the result included", f"{stalls.longest_ms:.0f} ms"),
+        (
+            f"{name}: memory of the Slicer side, growth and peak growth",
+            f"{after - before:.0f} MB, {peak - before:.0f} MB",
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    main()
