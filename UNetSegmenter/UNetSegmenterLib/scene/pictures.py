@@ -163,6 +163,11 @@ class _Board:
         properties.SetJustification({"left": 0, "centre": 1, "right": 2}[align])
         actor.SetPosition(x * SUPERSAMPLING, (self.size[1] - y) * SUPERSAMPLING)
         self._renderer.AddViewProp(actor)
+        needed = [0.0, 0.0]
+        actor.GetSize(self._renderer, needed)
+        room = (self.size[0] - x) * SUPERSAMPLING
+        if align == "left" and needed[0] > room:
+            properties.SetFontSize(int(properties.GetFontSize() * room / needed[0]))
 
     def patch(self, x: float, y: float, width: float, height: float, color: tuple[float, ...]) -> None:
         plane = vtk.vtkPlaneSource()
