@@ -48,7 +48,8 @@ def add_options(parser: Any) -> None:
 def run(options: Any) -> None:
     from UNetSegmenterLib.engine.checkpoint import read_card
 
-    from ..console import progress, say
+    from ..console import progress, say, warn
+    from ..guard import Stopped
     from ..output import output_folder
     from ..pack import read_pack
     from ..team import make_team
@@ -68,18 +69,22 @@ def run(options: Any) -> None:
         )
         return
     say(f"{pack.name}: {len(pack.of_split(recipe.train_split))} cases to train on, {recipe.steps} steps")
-    with output_folder(options.output) as folder, progress("training", "steps") as show:
-        checkpoint = train(
-            pack,
-            folder,
-            recipe,
-            options.device,
-            options.title,
-            options.validate_every,
-            options.save_every,
-            lambda now: show(now.step, now.steps, _words(now)),
-            team,
-        )
+    try:
+        with output_folder(options.output) as folder, progress("training", "steps") as show:
+            checkpoint = train(
+                pack,
+                folder,
+                recipe,
+                options.device,
+                options.title,
+                options.validate_every,
+                options.save_every,
+                lambda now: show(now.step, now.steps, _words(now)),
+                team,
+            )
+    except Stopped as stop:
+        warn(f"stopped by {stop.name} after step {stop.step}; all is saved, and the same command goes on from there")
+        raise
     _print_validation(read_card(checkpoint).validation)
     say(f"{checkpoint}: open it in Slicer, or run: unetseg segment SCAN --checkpoint {checkpoint} --output DIR")
 
