@@ -156,11 +156,14 @@ def write_metrics_csv(rows: Sequence[Row], path: Path | str) -> None:
 
     def write(partial: Path) -> None:
         with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            writer.writerows([_cell(row, column) for column in COLUMNS] for row in rows)
+            csv.writer(file).writerows(metrics_table(rows))
 
     write_whole(path, write)
+
+
+def metrics_table(rows: Iterable[Row]) -> list[list[str | int]]:
+    """The cells of metrics.csv, header first."""
+    return [list(COLUMNS), *([_cell(row, column) for column in COLUMNS] for row in rows)]
 
 
 def _cell(row: Row, column: str) -> str | int:

@@ -9,8 +9,12 @@ on stdout. Every request carries an `id` and a `do`; every answer repeats the `i
     {"id": 4, "do": "segment", "checkpoint": path, "device": "auto", "name": "CT",
      "image": {"path", "dtype"}, "geometry": {...}, "labels": path}
         -> progress: done, total (once a batch) ... -> result: complete, slices_done, slices, seconds, device, warm
-    {"id": 5, "do": "cancel", "request": 4}                        the run ends within its batch and answers with its result
-    {"id": 6, "do": "quit"}
+    {"id": 5, "do": "compare", "case": "CT", "prediction": {...}, "reference": {...}}       (segmentations: see exchange.py)
+        -> progress: done, total (once a structure) ... -> result: rows, notes, complete
+    {"id": 6, "do": "check", "segmentations": [{...}], "image": {"path", "dtype"} or null, "statistics": path or null}
+        -> progress: done, total (once a segmentation) ... -> result: findings (a list for each segmentation), complete
+    {"id": 7, "do": "cancel", "request": 4}   the request ends within its batch or structure and answers with its result
+    {"id": 8, "do": "quit"}
 
 An answer of type "error" has `kind` ("input": what the person gave, "missing": a package, "internal": anything else) and
 `message`, one sentence. Arrays travel as raw C-ordered files in a private folder: `image` is only read, `labels` (uint8,
@@ -40,8 +44,14 @@ import numpy as np
 
 from .. import __version__
 from .errors import InputError
+from .exchange import (
+    comparison_to_json,
+    geometry_from_json,
+    geometry_to_json,  # noqa: F401  the asking side takes it from here
+    segmentation_from_json,
+)
 from .memory import keep_freed_memory
-from .volume import Geometry, Volume
+from .volume import Volume
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
@@ -50,6 +60,9 @@ if TYPE_CHECKING:
 IDLE_MINUTES = 10.0
 WATCH_SECONDS = 1.0
 TORCH_MISSING = "PyTorch, which runs the network, is not installed; install it with the button in the panel."
+
+
+SUBJECTS = {"compare": "The comparison", "check": "The check"}
 
 
 class CancelledError(Exception):
@@ -135,7 +148,10 @@ class Worker:
             self.busy_since, self.idle = time.monotonic(), True
 
     def _answer(self, request: dict[str, Any]) -> None:
-        answers = {"hello": self.hello, "describe": self.describe, "warm_up": self.warm_up, "segment": self.segment}
+        answers = {
+            "hello": self.hello, "describe": self.describe, "warm_up": self.warm_up, "segment": self.segment,
+            "compare": self.compare, "check": self.check,
+        }  # fmt: skip
         try:
             if request["do"] not in answers:
                 raise InputError(f'"{request["do"]}" is no request; {", ".join(answers)}, cancel and quit are known.')
@@ -143,7 +159,7 @@ class Worker:
         except CancelledError:
             self.replies.send(request.get("id"), "result", complete=False, slices_done=0)
         except Exception as error:
-            kind, message = explain(error)
+            kind, message = explain(error, SUBJECTS.get(request["do"], "The network"))
             if kind != "input":
                 traceback.print_exc()
             self.replies.send(request.get("id"), "error", kind=kind, message=message)
@@ -201,6 +217,41 @@ class Worker:
             "warm": warm,
         }
 
+    def compare(self, request: dict[str, Any]) -> dict[str, Any]:
+        """All structures of two segmentations; cancelled within one structure."""
+        from .comparison import compare
+
+        request_id = request.get("id")
+        comparison = compare(
+            segmentation_from_json(request["prediction"]),
+            segmentation_from_json(request["reference"]),
+            case=request.get("case", ""),
+            progress=lambda done, total: self.replies.send(request_id, "progress", done=done, total=total),
+            cancelled=lambda: request_id in self._cancelled,
+        )
+        return comparison_to_json(comparison)
+
+    def check(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Plausibility findings of each segmentation; cancelled between two."""
+        from .findings import check
+
+        request_id = request.get("id")
+        segmentations = [segmentation_from_json(plain) for plain in request["segmentations"]]
+        image, statistics = request.get("image"), request.get("statistics")
+        learnt = json.loads(Path(statistics).read_text(encoding="utf-8")) if statistics else None
+        findings = []
+        for segmentation in segmentations:
+            if request_id in self._cancelled:
+                break
+            volume = None
+            if image is not None:
+                shape = segmentation.geometry.shape
+                array = np.memmap(image["path"], dtype=image["dtype"], mode="r", shape=shape)
+                volume = Volume(array, segmentation.geometry)
+            findings.append([finding.to_json() for finding in check(segmentation, volume, learnt)])
+            self.replies.send(request_id, "progress", done=len(findings), total=len(segmentations))
+        return {"findings": findings, "complete": len(findings) == len(segmentations)}
+
     def _load(self, path: str) -> Checkpoint:
         from .checkpoint import load_checkpoint
 
@@ -234,8 +285,8 @@ def file_key(path: str) -> tuple[Any, ...]:
     return (path, status.st_mtime_ns, status.st_size)
 
 
-def explain(error: Exception) -> tuple[str, str]:
-    """Kind and one sentence for an exception."""
+def explain(error: Exception, subject: str = "The network") -> tuple[str, str]:
+    """Kind and one sentence for an exception; `subject` is what was stopped by it."""
     if isinstance(error, InputError):
         return "input", str(error)
     if isinstance(error, ModuleNotFoundError) and error.name == "torch":
@@ -245,7 +296,7 @@ def explain(error: Exception) -> tuple[str, str]:
     text = str(error).strip().splitlines()
     return (
         "internal",
-        f"The network stopped with an error ({type(error).__name__}: {text[0] if text else 'no message'}).",
+        f"{subject} stopped with an error ({type(error).__name__}: {text[0] if text else 'no message'}).",
     )
 
 
@@ -259,26 +310,6 @@ def available_devices() -> list[dict[str, str]]:
     if torch.cuda.is_available():
         devices.insert(0, {"device": "cuda", "name": torch.cuda.get_device_name(0)})
     return devices
-
-
-def geometry_to_json(geometry: Geometry) -> dict[str, Any]:
-    """A geometry as the protocol carries it."""
-    return {
-        "shape": list(geometry.shape),
-        "spacing_mm": list(geometry.spacing_mm),
-        "origin_lps": list(geometry.origin_lps),
-        "direction": [list(row) for row in geometry.direction],
-    }
-
-
-def geometry_from_json(plain: dict[str, Any]) -> Geometry:
-    """The geometry that `geometry_to_json` wrote."""
-    return Geometry(
-        tuple(plain["shape"]),
-        tuple(plain["spacing_mm"]),
-        tuple(plain["origin_lps"]),
-        tuple(tuple(row) for row in plain["direction"]),  # type: ignore[arg-type]
-    )
 
 
 def is_alive(process_id: int) -> bool:
