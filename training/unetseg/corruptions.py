@@ -141,13 +141,20 @@ def shifted(segmentation: Segmentation, random: np.random.Generator) -> Corrupte
 
 def halved(segmentation: Segmentation, random: np.random.Generator) -> Corrupted | None:
     """Half of one structure's voxels gone: one side of a plane across a random axis of the patient."""
+    return _halved(segmentation, random, np.eye(3)[random.integers(3)] * random.choice((-1, 1)))
+
+
+def halved_obliquely(segmentation: Segmentation, random: np.random.Generator) -> Corrupted | None:
+    """Half of one structure's voxels gone: one side of a plane that lies anyhow."""
+    return _halved(segmentation, random, random.normal(size=3))
+
+
+def _halved(segmentation: Segmentation, random: np.random.Generator, normal: np.ndarray) -> Corrupted:
     index, name = _one(segmentation, random)
     labels, axial = _copy(segmentation)
     places = np.argwhere(axial == index)
-    along = places[:, int(random.integers(3))]
-    middle = np.median(along)
-    lost = along > middle if random.random() < 0.5 else along < middle
-    axial[tuple(places[lost].T)] = 0
+    along = places * segmentation.geometry.axial_spacing_mm @ normal
+    axial[tuple(places[along > np.median(along)].T)] = 0
     return Corrupted(_with(segmentation, labels), (name,))
 
 
@@ -160,6 +167,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     "a hole": hole,
     "a 20 mm shift": shifted,
     "half a structure cut off": halved,
+    "half cut off obliquely": halved_obliquely,
     "two structures fused": fused,
     "upside-down stack": upside_down,
 }

@@ -15,6 +15,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from UNetSegmenterLib.engine.volume import Geometry, Volume, as_hu, read_volume
 from unetseg.corruptions import CORRUPTIONS, GLOBAL, reversed_along
 from unetseg.phantom import make_phantom
 
-SCAN_KEYS = {"in body", "edge"}
+SCAN_KEYS = {"in body", "edge", "drift"}
 
 
 @dataclass(frozen=True)
@@ -140,26 +141,42 @@ def corrupt(case: Case, before: list[Finding], statistics: dict, repeats: int, s
             yield Trial(kind, case.name, corrupted.structures, _severity(full), _severity(bare), checks)
 
 
-def run(cases: list[Case], parts: int, repeats: int, nominal: bool) -> tuple[dict[str, list[Finding]], list[Trial]]:
-    """Cross-validate: findings on the untouched labels of every unseen case, and all trials."""
-    measured = []
-    for case in cases:
-        anatomy = Anatomy(case.segmentation, case.volume)
-        measured.append((anatomy, facts(anatomy)))
-        print(f"measured {case.name}", file=sys.stderr)
+def run(
+    cases: list[Case], parts: int, repeats: int, nominal: bool, workers: int = 1
+) -> tuple[dict[str, list[Finding]], list[Trial]]:
+    """Cross-validate: findings on the untouched labels of every unseen case, and all trials.
+
+    Raises AssertionError if a case that the limits were calibrated on fails.
+    """
+    measured = [facts(Anatomy(case.segmentation, case.volume)) for case in cases]
     findings, trials = {}, []
-    for calibration, test in folds(len(cases), parts):
-        statistics = statistics_of([measured[i][1] for i in calibration], nominal_spacing=nominal)
-        for i in calibration:
-            anatomy, case_facts = measured[i]
-            failed = [f.sentence for f in Judge(anatomy, case_facts, statistics).findings() if f.severity == FAIL]
-            if failed:
-                raise AssertionError(f"{cases[i].name} was calibrated on and fails: {failed}")
-        for i in test:
-            findings[cases[i].name] = Judge(*measured[i], statistics).findings()
-            trials += corrupt(cases[i], findings[cases[i].name], statistics, repeats, seed=i)
-            print(f"tested {cases[i].name}", file=sys.stderr)
-    return findings, trials
+    with ProcessPoolExecutor(workers) as pool:
+        jobs = []
+        for calibration, test in folds(len(cases), parts):
+            statistics = statistics_of([measured[i] for i in calibration], nominal_spacing=nominal)
+            for i in calibration:
+                _assert_no_failure(cases[i], measured[i], statistics)
+            jobs += [pool.submit(_test, cases[i], measured[i], statistics, repeats, i) for i in test]
+        for job in as_completed(jobs):
+            name, found, tried = job.result()
+            findings[name] = found
+            trials += tried
+            print(f"tested {name} ({len(findings)} of {len(cases)})", file=sys.stderr, flush=True)
+    return dict(sorted(findings.items())), sorted(trials, key=lambda trial: trial.case)
+
+
+def _test(
+    case: Case, measured: Facts, statistics: dict, repeats: int, seed: int
+) -> tuple[str, list[Finding], list[Trial]]:
+    before = Judge(Anatomy(case.segmentation, case.volume), measured, statistics).findings()
+    return case.name, before, list(corrupt(case, before, statistics, repeats, seed))
+
+
+def _assert_no_failure(case: Case, measured: Facts, statistics: dict) -> None:
+    found = Judge(Anatomy(case.segmentation, case.volume), measured, statistics).findings()
+    failed = [finding.sentence for finding in found if finding.severity == FAIL]
+    if failed:
+        raise AssertionError(f"{case.name} was calibrated on and fails: {failed}")
 
 
 # ------------------------------------------------------------------------------------------------- Spearman
@@ -271,6 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--hearts", type=int, default=0, help="number of synthetic hearts instead of a data set")
     parser.add_argument("--parts", type=int, default=7, help="parts of the cross-validation")
     parser.add_argument("--repeats", type=int, default=4, help="random draws of each corruption a patient")
+    parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--nominal-spacing", action="store_true", help="the data set's spacing is not the true one")
     parser.add_argument(
         "--predictions", type=Path, help="folder of <case>.seg.nrrd: rank correlation with Dice instead"
@@ -286,7 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         print(f"{found.cases_rho:.2f} over {found.cases_n} cases.")
         return 0
-    findings, trials = run(cases, options.parts, options.repeats, options.nominal_spacing)
+    findings, trials = run(cases, options.parts, options.repeats, options.nominal_spacing, options.workers)
     print("False alarms on reference labels of patients not used for calibration:\n")
     print(alarm_table(findings))
     for name, found in findings.items():

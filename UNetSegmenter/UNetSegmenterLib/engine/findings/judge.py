@@ -16,6 +16,8 @@ from .rules import CHECKS, RULES
 
 OFTEN_REMOVED = ("gallbladder", "appendix", "uterus", "prostate", "adrenal")
 """Organs that surgeons take out so often that their absence alone is no failure."""
+_TITLES = ("Head to feet", "Front to back", "Left to right")
+_REVERSED = (", as if the scan were upside down", ", as if front and back were exchanged", ", as if mirrored")
 SMALLEST_COVER = 0.75
 SMALLEST_CONTACT = 0.005
 _TEXTBOOK_SLACK_MM = 10.0
@@ -163,13 +165,32 @@ class Judge:
         found = []
         for axis, words in enumerate(relations.DIRECTIONS):
             pairs = relations.order(self.case.centroids_mm, [r for r in said if r["axis"] == axis])
-            if pairs:
-                found.append(self._order_along(axis, words, pairs))
+            told = [self._order_along(axis, words, pairs)] if pairs else []
+            whole = self._arrangement(axis)
+            told += [whole] if whole else []
+            if told:
+                found.append(max(told, key=lambda finding: SEVERITIES.index(finding.severity)))
         return found
+
+    def _arrangement(self, axis: int) -> Finding | None:
+        """The order of all structures at once, for what no single pair is sure to show."""
+        learnt = self.statistics.get("arrangement", [None] * 3)[axis]
+        value = self.constellation.agreement(self.case.centroids_mm)[axis]
+        if learnt is None or value is None:
+            return None
+        rule = RULES["arrangement"]
+        bounds = limits(rule, learnt)
+        severity = bounds.severity(value) if bounds else PASS
+        expected = expected_text(rule, bounds) if bounds else ""
+        hint = _REVERSED[axis] if value < 0 else ""
+        text = (
+            f"{_TITLES[axis]}: {rule.what} {number(value)}{hint}, expected {expected} ({learnt['n']} training cases)."
+        )
+        return Finding("order", "", severity, round(value, 4), expected, None, text)
 
     def _order_along(self, axis: int, words: tuple[str, str], pairs: list[tuple[dict[str, Any], float]]) -> Finding:
         wrong = sorted((mm, r["first"], r["second"], self._order_severity(r, mm)) for r, mm in pairs if mm < 0)
-        title = ("Head to feet", "Front to back", "Left to right")[axis]
+        title = _TITLES[axis]
         expected = f"0 of {len(pairs)} pairs reversed"
         if not wrong:
             text = f"{title}: all {len(pairs)} pairs of structures in order."
@@ -180,8 +201,8 @@ class Judge:
             f"the {self.shown[first]} is {words[1]} the {self.shown[second]}" for _, first, second, _ in wrong[:3]
         )
         mirrored = len(wrong) > 0.6 * len(pairs) and len(pairs) > 2
-        hint = (", as if the scan were upside down", ", as if front and back were exchanged", ", as if mirrored")[axis]
-        text = f"{title}: {len(wrong)} of {len(pairs)} pairs reversed{hint if mirrored else ''}: {told}."
+        hint = _REVERSED[axis] if mirrored else ""
+        text = f"{title}: {len(wrong)} of {len(pairs)} pairs reversed{hint}: {told}."
         place = self._ras(self.anatomy.parts[culprit].centroid)
         severity = FAIL if any(grave == FAIL for *_, grave in wrong) or mirrored else WARN
         structure = "" if mirrored else self.shown[culprit]

@@ -139,7 +139,7 @@ def excess(rule: Rule, bounds: Limits, value: float) -> float:
 def expected_text(rule: Rule, bounds: Limits) -> str:
     """The range without a warning, in words."""
     low, high = (bound * rule.scale for bound in bounds.warn)
-    if rule.scale == 100 or rule.unit in ("ml", "times", ""):
+    if rule.scale == 100 or rule.log:
         low = max(low, 0.0) if math.isfinite(low) else low
         high = min(high, 100.0) if rule.scale == 100 and math.isfinite(high) else high
     if math.isinf(low):

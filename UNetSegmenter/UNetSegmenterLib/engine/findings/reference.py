@@ -44,6 +44,7 @@ MEASURES = (
     relations.containment,
     tissue.in_body,
     tissue.edges,
+    tissue.drift,
     tissue.confidence,
 )
 
@@ -93,10 +94,13 @@ def statistics_of(measured: list[Facts], *, nominal_spacing: bool = False) -> di
         for quantity in case.quantities:
             keep(quantity.structure, quantity.key, quantity.name, quantity.value)
     centroids = [case.centroids_mm for case in measured]
+    agreements: list[list[float]] = [[], [], []]
     for number, places in enumerate(centroids):
         others = relations.Constellation.learn(centroids[:number] + centroids[number + 1 :])
         for name, word, gap in position(places, others):
             keep(name, "position", f"position|{word}", gap)
+        for axis, value in enumerate(others.agreement(places)):
+            agreements[axis] += [] if value is None else [value]
     tissues = {
         name: _tissue_ranges([case.histograms[name] for case in measured if name in case.histograms]) for name in names
     }
@@ -120,6 +124,7 @@ def statistics_of(measured: list[Facts], *, nominal_spacing: bool = False) -> di
         },
         "offsets": [[*pair, [round(float(mm), 2) for mm in mean]] for pair, mean in sorted(offsets.items())],
         "order": _order(centroids),
+        "arrangement": [summary(found, RULES["arrangement"]) if found else None for found in agreements],
     }
 
 

@@ -135,6 +135,16 @@ class Constellation:
                         slopes[axis].append(float(found[axis] / mean[axis]))
         return np.array([np.clip(np.median(values), 0.6, 1.6) if len(values) >= 3 else 1.0 for values in slopes])
 
+    def agreement(self, centroids_mm: dict[str, np.ndarray]) -> list[float | None]:
+        """Cosine between the found and the mean offsets of all pairs, per axis: 1 as in training, -1 reversed."""
+        pairs = [pair for pair in self.offsets if pair[0] in centroids_mm and pair[1] in centroids_mm]
+        if len(pairs) < 3:
+            return [None, None, None]
+        mean = np.array([self.offsets[pair] for pair in pairs])
+        found = np.array([centroids_mm[first] - centroids_mm[second] for first, second in pairs])
+        norms = np.linalg.norm(mean, axis=0) * np.linalg.norm(found, axis=0)
+        return [float(v) for v in (mean * found).sum(axis=0) / np.maximum(norms, 1e-9)]
+
     def predict(self, name: str, centroids_mm: dict[str, np.ndarray]) -> np.ndarray | None:
         """Where the other structures say this one lies, mm; None with fewer than three of them."""
         scale = self.scale(centroids_mm)

@@ -52,6 +52,10 @@ RULES: dict[str, Rule] = {
         most=WARN,
     ),
     "hu": Rule("tissue", "median HU", "HU", floor=15),
+    "spread": Rule(
+        "tissue", "range of HU without the outer tenths", "HU", log=True, offset=20, floor=0.12, sides="high"
+    ),
+    "drift": Rule("tissue", "correlation of HU with {detail}", floor=0.06),
     "low hu": Rule(
         "tissue", "voxels far darker than its median", "%", log=True, offset=0.02, floor=0.3, sides="high", scale=100
     ),
@@ -76,6 +80,7 @@ RULES: dict[str, Rule] = {
     "position": Rule("position", "{detail} against where the other structures place it", "mm", floor=4, sized=True),
     "in body": Rule("position", "place along the body's {detail}", "%", floor=0.02, scale=100),
     "order": Rule("order", "distance in the learnt direction", "mm", floor=1, sides="low"),
+    "arrangement": Rule("order", "agreement of all structures' order", floor=0.05, sides="low"),
     "contact": Rule(
         "neighbours", "share of surface shared with the {other}", "%", log=True, offset=0.02, floor=0.35, scale=100
     ),
