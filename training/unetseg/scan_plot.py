@@ -33,7 +33,8 @@ def plot_scan(volume: Volume, path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 8), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(2, 3))
+    parts: Any = figure.subfigures(2, 1, height_ratios=(2, 3))
+    top, bottom = parts
     _histogram(top.subplots(), volume.array)
     _slices(bottom.subplots(1, 3), volume)
     figure.suptitle(volume.name)

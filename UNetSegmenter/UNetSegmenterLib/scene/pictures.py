@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -132,12 +133,17 @@ def legend_picture(made: ComparisonScene, captions: Mapping[str, str], size: tup
             board.text(captions[segment.GetName()], size[0] - 12, y, 14, align="right")
         y += step
     if made.reference_node is not None:
-        y = size[1] - 62
+        y = size[1] - 72
         board.patch(14, y, 16, 16, (0.5, 0.5, 0.55))
-        board.text(f"fill: {made.prediction_node.GetName()}", 40, y, 13, bold=False)
-        board.patch(14, y + 28, 16, 3, (0.9, 0.9, 0.95))
-        board.text(f"line: {made.reference_node.GetName()}", 40, y + 28, 13, bold=False)
+        board.text(_wrapped(f"fill: {made.prediction_node.GetName()}"), 40, y, 13, bold=False)
+        board.patch(14, y + 38, 16, 3, (0.9, 0.9, 0.95))
+        board.text(_wrapped(f"line: {made.reference_node.GetName()}"), 40, y + 38, 13, bold=False)
     return board.picture()
+
+
+def _wrapped(text: str) -> str:
+    """At most two lines that fit the legend's width."""
+    return "\n".join(textwrap.wrap(text, 24, max_lines=2, placeholder=" ..."))
 
 
 class _Board:

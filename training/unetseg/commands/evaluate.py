@@ -116,7 +116,7 @@ def _evaluate(
             comparisons.append(comparison)
             if options.predictions:
                 write_seg_nrrd(prediction, Path(partial) / f"{case.name}.seg.nrrd")
-            pictures = ()
+            pictures: tuple[tuple[str, bytes], ...] = ()
             if options.pictures:
                 names = ("Prediction", "Reference")
                 captions = dice_captions(comparison)

@@ -1,0 +1,29 @@
+"""The real command in a real process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def unetseg(*arguments, **environment) -> subprocess.CompletedProcess:
+    """Run `unetseg` as a shell would, on one core; output is text."""
+    variables = os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"} | environment
+    command = [sys.executable, "-m", "unetseg.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=variables, check=False, timeout=300)
+
+
+def tree(folder: Path) -> set[str]:
+    """Every path under a folder: what a command left behind."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def refused(result: subprocess.CompletedProcess, *words: str) -> None:
+    """Assert bad input: status 2, one line on stderr that has these words, no traceback."""
+    assert result.returncode == 2, (result.returncode, result.stdout, result.stderr)
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("unetseg: warning:")]
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("unetseg"), lines
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in lines[0], (word, lines[0])
