@@ -73,7 +73,7 @@ def read_sample(cache: Path | None = None) -> Sample:
     for index, (name, value) in enumerate(_REFERENCE_VALUES.items(), start=1):
         labels[values == value] = index
         structures.append(known_structure(name, index, (value,)))
-    return Sample(volume, Segmentation(labels, geometry, tuple(structures), REFERENCE_WORDS))
+    return Sample(volume, Segmentation(labels, geometry, tuple(structures), "TotalSegmentator (machine-made)"))
 
 
 def fetch_sample(cache: Path) -> Path:
