@@ -123,7 +123,11 @@ def test_dry_run_prints_and_writes_nothing(pack_folder, tmp_path, capsys):
     assert "prepare the pack with --folds" in capsys.readouterr().err
 
 
-def test_slurm_script_passes_the_warning_on_and_asks_to_be_queued_again(tmp_path):
+@pytest.mark.parametrize(
+    ("array", "named"),
+    [({}, "17"), ({"SLURM_ARRAY_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": "3"}, "17_3")],
+)
+def test_slurm_script_passes_the_warning_on_and_asks_to_be_queued_again(tmp_path, array, named):
     """The script as it is, with a training that ends with 75 after USR1 and an scontrol that writes down what it is told."""
     tools = tmp_path / "tools"
     tools.mkdir()
@@ -132,7 +136,7 @@ def test_slurm_script_passes_the_warning_on_and_asks_to_be_queued_again(tmp_path
         tools / "unetseg", "trap 'sleep 0.3; exit 75' USR1; echo training > started; while :; do sleep 0.1; done"
     )
     job = dataclasses.replace(JOB, folder=str(tmp_path), setup="")
-    environment = {"PATH": f"{tools}:{os.defpath}", "SLURM_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": "3"}
+    environment = {"PATH": f"{tools}:{os.defpath}", "SLURM_JOB_ID": "17"}
     process = subprocess.Popen(
         ["bash", "-c", job_script(job, "slurm")], env=environment, stdout=subprocess.PIPE, text=True
     )
@@ -143,7 +147,7 @@ def test_slurm_script_passes_the_warning_on_and_asks_to_be_queued_again(tmp_path
     process.send_signal(signal.SIGUSR1)
     assert "queued again" in process.communicate(timeout=20)[0]
     assert process.returncode == 75
-    assert (tmp_path / "requeued").read_text() == "requeue 17\n"
+    assert (tmp_path / "requeued").read_text() == f"requeue {named}\n"
 
 
 def write_tool(path: Path, body: str) -> None:

@@ -14,19 +14,24 @@ from types import FrameType
 from UNetSegmenterLib.engine.errors import InputError
 
 TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: what schedulers requeue on (LSF: bsub -Q "75")
+WARNINGS = ("SIGUSR1", "SIGUSR2")  # what a scheduler sends before the wall time ends (LSF by itself: SIGUSR2)
 
 
 class Stopped(SystemExit):
-    """A run was asked to stop and did, after saving; the process ends with status 75, "try again"."""
+    """A run was asked to stop and did, after saving.
+
+    The process ends with status 75, "try again", after a scheduler's warning (SIGUSR1, SIGUSR2), so that the job can be
+    queued again; after SIGTERM and Ctrl-C with 128 + the signal's number, as a cancelled program does.
+    """
 
     def __init__(self, step: int, name: str) -> None:
-        super().__init__(TRY_AGAIN)
+        super().__init__(TRY_AGAIN if name in WARNINGS else 128 + signal.Signals[name])
         self.step = step
         self.name = name
 
 
 class StopSignals:
-    """Hears SIGTERM and SIGUSR1 (a scheduler's wall-time warnings) and Ctrl-C until it is closed.
+    """Hears a scheduler's wall-time warnings (SIGUSR1, SIGUSR2), SIGTERM and Ctrl-C until it is closed.
 
     `asked` is the name of the signal that came, or "". A second Ctrl-C stops at once, as usual.
     """
@@ -37,7 +42,7 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
-            for name in ("SIGTERM", "SIGUSR1", "SIGINT"):
+            for name in (*WARNINGS, "SIGTERM", "SIGINT"):
                 if number := getattr(signal, name, None):
                     self._before[number] = signal.signal(number, self._hear)
         return self

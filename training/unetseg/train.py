@@ -66,7 +66,7 @@ def train(
     Beside it lie state.pt (to resume from), metrics.csv and TensorBoard's events. The batch of every step is drawn from the
     seed and the step alone, so a run that was interrupted ends with the weights of one that was not. `team` is what
     `make_team` gives for several devices. Raises InputError if another run has the folder, if it holds a run of another
-    recipe or pack, or if the loss is no longer a number; raises Stopped after SIGTERM, SIGUSR1 or Ctrl-C, with all saved.
+    recipe or pack, or if the loss is no longer a number; raises Stopped after a signal to stop, with all saved.
     """
     team = team or Team(choose_device(device))
     if not team.leads:

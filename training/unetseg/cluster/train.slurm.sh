@@ -20,15 +20,16 @@ cd @FOLDER@ || exit 1
 FOLD=${SLURM_ARRAY_TASK_ID:-0}
 # One task a node starts its processes itself; Lightning would take SLURM's count of tasks for theirs.
 unset SLURM_NTASKS
-@COMMAND@ &
-TRAINING=$!
 trap 'kill -USR1 $TRAINING' USR1
 trap 'kill -TERM $TRAINING' TERM
+@COMMAND@ &
+TRAINING=$!
 # A signal ends `wait` early, so wait again until the training itself has ended.
 wait $TRAINING; STATUS=$?
 while kill -0 $TRAINING 2>/dev/null; do wait $TRAINING; STATUS=$?; done
 if [ $STATUS -eq 75 ]; then
     echo "saved; queued again"
-    scontrol requeue "$SLURM_JOB_ID"
+    # A member of an array is named by both numbers: the array's own number would queue all of it again.
+    scontrol requeue "${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}"
 fi
 exit $STATUS

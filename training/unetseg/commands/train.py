@@ -9,7 +9,8 @@ wins over it; --print_config prints one to start from.
   unetseg train packs/abdomen --output runs/fold2 --fold 2                 (a pack prepared with --folds)
   unetseg train packs/abdomen --output runs/first --devices 4              (or: torchrun --nproc-per-node 4 -m unetseg.cli ...)
 
-A run saves and ends with status 75 on SIGTERM, SIGUSR1 and Ctrl-C; the same command goes on from there.
+On SIGTERM, Ctrl-C, and SIGUSR1 or SIGUSR2 (then with status 75, for a scheduler to start it again) a run saves and ends;
+the same command goes on from there.
 """
 
 from __future__ import annotations
