@@ -136,7 +136,7 @@ def test_slurm_script_passes_the_warning_on_and_asks_to_be_queued_again(tmp_path
         tools / "unetseg", "trap 'sleep 0.3; exit 75' USR1; echo training > started; while :; do sleep 0.1; done"
     )
     job = dataclasses.replace(JOB, folder=str(tmp_path), setup="")
-    environment = {"PATH": f"{tools}:{os.defpath}", "SLURM_JOB_ID": "17"}
+    environment = {"PATH": f"{tools}:{os.defpath}", "SLURM_JOB_ID": "17", **array}
     process = subprocess.Popen(
         ["bash", "-c", job_script(job, "slurm")], env=environment, stdout=subprocess.PIPE, text=True
     )
