@@ -157,10 +157,11 @@ def _use_settings_of_its_own():
     return folder
 
 
-def _keep_none_alive():
-    """Before Python 3.12 every PySide6 6.12 call that returns nothing takes one reference from None; give it plenty."""
+def _keep_constants_alive():
+    """Before Python 3.12 PySide6 6.12 takes references from None, True and False that are not its own; give them plenty."""
     if sys.version_info < (3, 12):
-        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
+        for constant in (None, True, False):
+            ctypes.c_ssize_t.from_address(id(constant)).value += 1 << 40
 
 
 def start():
@@ -169,7 +170,7 @@ def start():
         return slicer
     from . import ctk, qmrml, scripted
 
-    _keep_none_alive()
+    _keep_constants_alive()
 
     qt_application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["stand-in"])
     QtCore.QCoreApplication.setOrganizationName("UNetSegmenterTests")

@@ -142,7 +142,7 @@ def views(scan, segmentation) -> list[QtGui.QImage]:
     camera.SetPosition(middle[0] + 120, middle[1] + 600, middle[2] + 80)
     camera.SetViewUp(0, 0, 1)
     view.renderer.ResetCamera()
-    camera.Zoom(1.4)
+    camera.Zoom(1.15)
     images.insert(1, as_image(view.picture()))
     view.close()
     return images

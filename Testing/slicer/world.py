@@ -27,8 +27,7 @@ class World:
 
     @property
     def widget(self):
-        """The panel's Python object, shown."""
-        slicer.util.selectModule("UNetSegmenter")
+        """The panel's Python object."""
         return slicer.util.getModuleWidget("UNetSegmenter")
 
     @property
@@ -42,6 +41,7 @@ class World:
     def empty(self):
         """An empty scene with the panel open and nobody who answers questions by chance."""
         slicer.mrmlScene.Clear(0)
+        slicer.util.selectModule("UNetSegmenter")
         panel = self.panel
         panel.ask = self._unexpected
         self.settle()
@@ -138,8 +138,8 @@ class World:
                 name, NetworkShape(1, 3, width, 2), pair, Preprocessing(spacing_mm, (-200.0, 300.0), size_multiple=4)
             )
             weights = UNet(1, 3, width, 2).state_dict()
-            if name == "slow":
-                weights["exit.bias"][0] = 100.0  # finds nothing: surfaces of noise would take longer than the run
+            # "slow" finds nothing and "tiny" liver everywhere: surfaces of noise would take longer than a run
+            weights["exit.bias"][0 if name == "slow" else 1] = 100.0
             save_checkpoint(paths[name], card, weights)
         paths["text"].write_text("not a network", encoding="utf-8")
         torch.save({"format": 1, "weights": {}}, paths["no card"])

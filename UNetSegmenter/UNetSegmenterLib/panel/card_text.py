@@ -17,7 +17,8 @@ def card_html(card: Card, sha256: str, size_bytes: int) -> str:
         f'<tr><td style="padding-right:10px">{escape(name)}</td><td>{escape(text)}</td></tr>' for name, text in facts
     )
     table = f"<table cellspacing='0' cellpadding='1'>{rows}</table>"
-    return "".join(f"<div style='margin-bottom:6px'>{part}</div>" for part in (heading, _structures(card))) + table
+    gap = "<div style='font-size:4pt'>&nbsp;</div>"
+    return heading + gap + _structures(card) + gap + table
 
 
 def _structures(card: Card) -> str:

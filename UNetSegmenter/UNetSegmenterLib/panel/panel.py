@@ -8,13 +8,14 @@ from typing import Any
 import slicer
 
 from ..engine.volume import Note
+from .compare_section import CompareSection
 from .dependencies import Installer, torch_is_installed
 from .model_section import ModelSection
 from .notes import NoteList
 from .process import WorkerProcess
 from .scan_section import ScanSection
 from .segment_section import SegmentSection
-from .segmenter import Choices, SegmentationJob
+from .segmenter import Choices, Result, SegmentationJob
 
 TORCH_MISSING = "PyTorch, which runs the network, is not installed in this Slicer yet."
 
@@ -48,9 +49,11 @@ class Panel:
         self._installer = Installer(self._ask, self._on_install_line, self._on_install_end)
         self._dependency_notes = NoteList(ui.dependencyNotesFrame)
         self.segment: SegmentSection | None = None
+        self.compare: CompareSection | None = None
         self.model = ModelSection(ui, worker, self._on_path, self._on_model)
         self.scan = ScanSection(ui, self.update)
         self.segment = SegmentSection(ui, self._start_job, self._ask, self._choices, self.blocker, open_editor)
+        self.compare = CompareSection(ui, worker, self._worker_is_busy, self._case, self.update)
         ui.installButton.connect("clicked(bool)", self._on_install)
         ui.installLog.setVisible(False)
         self.look_for_torch()
@@ -64,6 +67,9 @@ class Panel:
         """The parameter node changed: follow it."""
         parameters = self._parameters
         self.scan.set_node(parameters.inputVolume if parameters is not None else None)
+        if self.compare is not None:
+            nodes = (parameters.comparedPrediction, parameters.groundTruth) if parameters is not None else (None, None)
+            self.compare.set_nodes(*nodes)
         if parameters is not None and parameters.checkpointPath != self.model.path:
             self.model.choose(parameters.checkpointPath)
         self.update()
@@ -86,6 +92,8 @@ class Panel:
     def update(self) -> None:
         if self.segment is not None:
             self.segment.update()
+        if self.compare is not None:
+            self.compare.update()
 
     def look_for_torch(self) -> None:
         """Show or hide the offer to install PyTorch, and go on where the person was."""
@@ -103,6 +111,8 @@ class Panel:
         """End everything that would outlive the panel."""
         if self.segment is not None:
             self.segment.abandon()
+        if self.compare is not None:
+            self.compare.close()
         self.model.close()
         self.scan.close()
         self.worker.close()
@@ -117,9 +127,22 @@ class Panel:
         return self.ask(question)
 
     def _start_job(self, volume_node: Any, choices: Choices, on_progress: Any, on_end: Any) -> SegmentationJob:
-        job = SegmentationJob(self.worker, volume_node, choices, on_progress, on_end)
+        def end(result: Result) -> None:
+            on_end(result)
+            if result.node is not None and self._parameters is not None:
+                self._parameters.comparedPrediction = result.node
+            self.update()
+
+        job = SegmentationJob(self.worker, volume_node, choices, on_progress, end)
         job.start()
         return job
+
+    def _worker_is_busy(self) -> str:
+        busy = self.segment is not None and self.segment.state.is_busy
+        return "A scan is being segmented; wait until it is done." if busy else ""
+
+    def _case(self) -> str:
+        return self.scan.node.GetName() if self.scan.node is not None else ""
 
     def _choices(self) -> tuple[Any, Choices]:
         parameters = self._parameters

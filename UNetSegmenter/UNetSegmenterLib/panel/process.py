@@ -54,6 +54,7 @@ class WorkerProcess:
         self._program = program
         self._idle_minutes = idle_minutes
         self._process: Any = None
+        self._gone_process: Any = None  # kept: a QProcess must not be deleted while it emits a signal
         self._pending: dict[int, _Pending] = {}
         self._next_id = 0
         self._buffer = b""
@@ -61,7 +62,9 @@ class WorkerProcess:
         self._lines: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
         self._worker_pid: int | None = None
         self._folder: Path | None = None
+        self._is_dying = False
         self._holds = 0
+        self.last_run: Any = None
 
     @property
     def is_running(self) -> bool:
@@ -98,6 +101,8 @@ class WorkerProcess:
         **fields: Any,
     ) -> int:
         """Send a request and return its id; exactly one of on_result and on_failure is called later."""
+        if self._is_dying and self._process is not None:
+            self._process.waitForFinished(80)  # it was killed: its end is a matter of milliseconds
         if self._process is None:
             self._start()
         self._next_id += 1
@@ -120,6 +125,7 @@ class WorkerProcess:
             with contextlib.suppress(OSError):
                 os.kill(self._worker_pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         if self._process is not None:
+            self._is_dying = True
             self._process.kill()
 
     def close(self) -> None:
@@ -127,6 +133,7 @@ class WorkerProcess:
         self._pending.clear()
         process, self._process = self._process, None
         if process is not None:
+            self._gone_process = process
             process.closeWriteChannel()  # end of file: the worker leaves whatever it is doing
             if not process.waitForFinished(80):
                 self._process = process
@@ -139,6 +146,7 @@ class WorkerProcess:
         self._buffer = self._error_buffer = b""
         self._lines.clear()
         self._worker_pid = None
+        self._is_dying = False
         process = qt.QProcess()
         process.setProcessChannelMode(qt.QProcess.SeparateChannels)
         process.setProcessEnvironment(_environment())
@@ -215,7 +223,7 @@ class WorkerProcess:
         if self._error_buffer:
             self._lines.append(self._error_buffer.decode("utf-8", "replace"))
         pending, self._pending = list(self._pending.values()), {}
-        self._process = self._worker_pid = None
+        self._gone_process, self._process, self._worker_pid = self._process, None, None
         for one in pending:
             one.on_failure(Failure("crash", message, self.last_lines))
         if self._process is None:

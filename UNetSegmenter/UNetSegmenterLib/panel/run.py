@@ -117,6 +117,7 @@ class SegmentationRun:
 
     def start(self) -> None:
         """Begin; returns at once."""
+        self._worker.last_run = self  # kept: its timers must not be deleted while they fire
         self._labels.touch()
         with self._labels.open("r+b") as file:
             file.truncate(int(np.prod(self._geometry.shape)))

@@ -9,13 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import slicer
-
-from ..engine.segmentation import Segmentation
-from ..engine.structures import known_structure
-from ..engine.volume import read_image
-from ..scene.nodes import segmentation_to_node
 
 _TESTS = "https://raw.githubusercontent.com/wasserth/TotalSegmentator/v2.18.0/tests/reference_files/"
 REFERENCE_NAME = "UNetSegmenterSampleReference"
@@ -72,6 +66,13 @@ def load_sample(source: Any) -> Any:
 
 def load_reference(path: Path) -> Any:
     """The reference as a segmentation node with the names, colours and terminology of the shipped model's structures."""
+    import numpy as np
+
+    from ..engine.segmentation import Segmentation
+    from ..engine.structures import known_structure
+    from ..engine.volume import read_image
+    from ..scene.nodes import segmentation_to_node
+
     values, geometry = read_image(path)
     structures = tuple(
         known_structure(name, i, (value,)) for i, (name, value) in enumerate(REFERENCE_VALUES.items(), start=1)

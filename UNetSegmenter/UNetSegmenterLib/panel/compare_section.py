@@ -1,0 +1,256 @@
+"""Section Compare: prediction and ground truth, all structures in one table, and the way to each one's largest error."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.util import VTKObservationMixin
+
+from ..engine.comparison import Comparison, Row
+from ..engine.errors import InputError
+from ..engine.exchange import comparison_from_json, segmentation_steps
+from ..engine.statistics import metrics_table, write_metrics_csv
+from ..engine.volume import Note
+from ..scene.judging import comparison_in_world, look_at, side_steps
+from .metrics_table import MetricsTable, mean_text
+from .notes import NoteList
+from .process import Failure, WorkerProcess
+from .task import WorkerTask
+
+CHANGED = "A segmentation was changed since it was compared; press Compare to measure it again."
+
+
+def ask_for_file(title: str, name: str) -> str:
+    """Where a file is to be saved; empty if the person changed their mind. Tests put their own answer in."""
+    found = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, name, "Tables (*.csv)")
+    return found if isinstance(found, str) else found[0]
+
+
+class CompareSection(VTKObservationMixin):
+    """Measures one pair of nodes at a time; `comparison` is what the table shows, None while it is empty.
+
+    `blocker()` says why the worker cannot be asked now, `case()` names the scan, `on_change` is called when a
+    comparison has come or gone.
+    """
+
+    def __init__(
+        self, ui: Any, worker: WorkerProcess, blocker: Callable[[], str], case: Callable[[], str], on_change: Callable
+    ) -> None:
+        VTKObservationMixin.__init__(self)
+        self._ui, self._worker, self._blocker, self._case, self._on_change = ui, worker, blocker, case, on_change
+        self.save_as: Callable[[str, str], str] = ask_for_file
+        self.comparison: Comparison | None = None
+        self.prediction_node: Any = None
+        self.reference_node: Any = None
+        self._task: WorkerTask | None = None
+        self._reading_notes: tuple[str, ...] = ()
+        self._notes = NoteList(ui.compareNotesFrame)
+        self._table = MetricsTable(ui.compareTable, self.go_to)
+        ui.compareCollapsibleButton.collapsed = True
+        ui.compareButton.connect("clicked(bool)", self._on_button)
+        ui.copyTableButton.connect("clicked(bool)", self.copy)
+        ui.saveTableButton.connect("clicked(bool)", self.save)
+        self._show()
+
+    @property
+    def is_busy(self) -> bool:
+        return self._task is not None
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return self._notes.notes
+
+    @property
+    def table(self) -> MetricsTable:
+        return self._table
+
+    def set_nodes(self, prediction: Any, reference: Any) -> None:
+        """The nodes that are chosen; another one empties the table."""
+        if prediction is self.prediction_node and reference is self.reference_node:
+            return
+        if prediction is not None and self.prediction_node is None:
+            self._ui.compareCollapsibleButton.collapsed = False
+        gone = [node for node in (self.prediction_node, self.reference_node) if node and not _is_there(node)]
+        had = self.is_busy or self.comparison is not None
+        self.stop()
+        self.removeObservers()
+        self.prediction_node, self.reference_node = prediction, reference
+        for node in (prediction, reference):
+            if node is not None:
+                self._watch(node)
+        self._clear()
+        if gone and had:
+            self._notes.show(
+                [Note("warning", f'"{gone[0].GetName()}" was removed from the scene, and the table with it.')]
+            )
+
+    def update(self) -> None:
+        """Enable or disable Compare, and say why in its tooltip."""
+        button = self._ui.compareButton
+        reason = "" if self.is_busy else self._reason()
+        button.setEnabled(not reason)
+        button.setToolTip(reason or ("Stop comparing." if self.is_busy else "Measure all structures of both in 3D."))
+
+    def compare(self) -> None:
+        """Measure what is chosen; the table follows."""
+        self._clear()
+        prediction, reference, case = self.prediction_node, self.reference_node, self._case()
+
+        def prepare(folder: Path) -> Generator[None, None, dict[str, Any]]:
+            ours, theirs, self._reading_notes = yield from side_steps(prediction, reference)
+            yield
+            return {
+                "case": case,
+                "prediction": (yield from segmentation_steps(ours, folder, "prediction")),
+                "reference": (yield from segmentation_steps(theirs, folder, "reference")),
+            }
+
+        self._task = WorkerTask(self._worker, "compare", prepare, self._on_result, self._on_failure, self._on_progress)
+        self._ui.compareProgressBar.setRange(0, 0)
+        self._task.start()
+        self._show()
+
+    def stop(self) -> None:
+        """Leave a comparison that is going on."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.stop()
+            self._show()
+
+    def close(self) -> None:
+        self.stop()
+        self.removeObservers()
+        self.prediction_node = self.reference_node = None
+        self._clear()
+
+    def go_to(self, row: Row) -> None:
+        """Centre all views on the structure's largest error."""
+        if row.largest_error_ras is None:
+            self._notes.show(
+                [*self._words(), Note("info", f"{row.structure} was not measured, so no place is its worst.")]
+            )
+            return
+        look_at(slicer.mrmlScene, row.largest_error_ras)
+
+    def copy(self, checked: bool = False) -> None:
+        """Put the table into the clipboard, as a spreadsheet takes it."""
+        lines = ("\t".join(str(cell) for cell in cells) for cells in metrics_table(self._table.rows))
+        qt.QApplication.clipboard().setText("\n".join(lines) + "\n")
+
+    def save(self, checked: bool = False) -> None:
+        """Save the table as metrics.csv, the same as the command line writes."""
+        path = self.save_as("Save the table", f"{self.comparison.case or 'comparison'} metrics.csv")
+        if not path:
+            return
+        try:
+            write_metrics_csv(self._table.rows, path)
+        except (OSError, InputError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            self._notes.show([Note("error", f"{path} could not be written ({reason}); choose another folder.")])
+        else:
+            self._notes.show([*self._words(), Note("pass", f"saved as {path}.")])
+
+    def _reason(self) -> str:
+        if self.prediction_node is None:
+            return "Choose the prediction first: the segmentation that is to be judged."
+        if self.reference_node is None:
+            return "Choose the ground truth: a segmentation or a label map."
+        if self.reference_node is self.prediction_node:
+            return "Prediction and ground truth are the same node; choose two."
+        return self._blocker()
+
+    def _on_button(self, checked: bool = False) -> None:
+        if self.is_busy:
+            self.stop()
+            self._notes.show([Note("info", "cancelled; press Compare to start again.")])
+        else:
+            self.compare()
+
+    def _on_progress(self, done: int, total: int) -> None:
+        self._ui.compareProgressBar.setRange(0, total)
+        self._ui.compareProgressBar.setValue(done)
+
+    def _on_result(self, answer: dict[str, Any]) -> None:
+        self._task = None
+        self.comparison = comparison_in_world(comparison_from_json(answer), self.reference_node)
+        self._table.show(self.comparison.rows)
+        self._notes.show(self._words())
+        self._show()
+        self._on_change()
+
+    def _on_failure(self, failure: Failure) -> None:
+        self._task = None
+        message = failure.message
+        if failure.kind == "crash":
+            message = "The process that compares ended unexpectedly; press Compare to start it again."
+        if failure.kind != "input":
+            logging.error("UNetSegmenter: %s\n%s", failure.message, failure.details)
+        self._notes.show([Note("error", message)])
+        self._show()
+
+    def _words(self) -> list[Note]:
+        if self.comparison is None:
+            return []
+        rows = self.comparison.rows
+        notes = [Note("info", text) for text in (*self._reading_notes, *self.comparison.notes)]
+        for status, what in (("missed", "missed by the prediction"), ("spurious", "in the prediction alone")):
+            names = [row.structure for row in rows if row.status == status]
+            if names:
+                notes.append(Note("warning", f"{what}: {', '.join(names)}."))
+        return notes
+
+    def _watch(self, node: Any) -> None:
+        if not self.hasObserver(slicer.mrmlScene, slicer.vtkMRMLScene.NodeRemovedEvent, self._on_node_removed):
+            self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.NodeRemovedEvent, self._on_node_removed)
+        self.addObserver(node, slicer.vtkMRMLTransformableNode.TransformModifiedEvent, self._on_changed)
+        if node.IsA("vtkMRMLSegmentationNode"):
+            for event in (
+                slicer.vtkSegmentation.SourceRepresentationModified,
+                slicer.vtkSegmentation.SegmentAdded,
+                slicer.vtkSegmentation.SegmentRemoved,
+            ):
+                self.addObserver(node.GetSegmentation(), event, self._on_changed)
+        else:
+            self.addObserver(node, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent, self._on_changed)
+
+    def _on_changed(self, caller: Any = None, event: Any = None) -> None:
+        if self.is_busy:
+            self.stop()
+            self._notes.show([Note("warning", CHANGED)])
+        elif self.comparison is not None:
+            self._clear()
+            self._notes.show([Note("warning", CHANGED)])
+
+    def _on_node_removed(self, caller: Any = None, event: Any = None) -> None:
+        there = [node if node and _is_there(node) else None for node in (self.prediction_node, self.reference_node)]
+        self.set_nodes(*there)
+
+    def _clear(self) -> None:
+        had = self.comparison is not None
+        self.comparison = None
+        self._reading_notes = ()
+        self._table.show(())
+        self._notes.show([])
+        self._show()
+        if had:
+            self._on_change()
+
+    def _show(self) -> None:
+        ui, has_table = self._ui, self.comparison is not None
+        ui.compareButton.setText("Cancel" if self.is_busy else "Compare")
+        ui.compareProgressBar.setVisible(self.is_busy)
+        ui.predictionSelector.setEnabled(not self.is_busy)
+        ui.referenceSelector.setEnabled(not self.is_busy)
+        for widget in (ui.compareTable, ui.compareMeanLabel, ui.copyTableButton, ui.saveTableButton):
+            widget.setVisible(has_table)
+        ui.compareMeanLabel.setText(mean_text(self._table.rows))
+        self.update()
+
+
+def _is_there(node: Any) -> bool:
+    return bool(slicer.mrmlScene.IsNodePresent(node))
