@@ -276,6 +276,20 @@ def test_loss_is_small_when_right():
     assert loss(-right, targets) > 2
 
 
+def test_a_run_can_start_from_a_checkpoint(pack, tmp_path):
+    """A step with a learning rate of almost nothing leaves the weights it started from."""
+    small = {"batch_size": 4, "patch": (32, 32), "base_width": 4, "depth": 2}
+    first = load_checkpoint(train(pack, tmp_path / "first", Recipe(steps=6, **small), device="cpu"))
+    still = Recipe(steps=1, learning_rate=1e-9, ema=0.0, **small)
+    went_on = load_checkpoint(train(pack, tmp_path / "on", still, device="cpu", start_from=first))
+    torch.testing.assert_close(went_on.weights["exit.weight"], first.weights["exit.weight"])
+    assert went_on.card.training["started_from"]["sha256"] == first.sha256
+    assert went_on.card.training["started_from"]["cases"] == ["case0", "case1"]
+    wider = Recipe(steps=1, **small | {"base_width": 8})
+    with pytest.raises(InputError, match="same network and structures"):
+        train(pack, tmp_path / "wider", wider, device="cpu", start_from=first)
+
+
 def test_run_card_tells_the_recipe(pack, tmp_path):
     recipe = Recipe(steps=2, batch_size=2, patch=(32, 32), base_width=4, depth=2)
     card = load_checkpoint(train(pack, tmp_path / "run", recipe, device="cpu", title="Two steps")).card

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.card import Card, NetworkShape
+from UNetSegmenterLib.engine.checkpoint import Checkpoint
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.preprocessing import Preprocessing
 from UNetSegmenterLib.engine.volume import write_whole
@@ -31,7 +32,9 @@ class RunState:
     dice: (cases, structures) of the last validation, or None; `parts` are objects with state_dict and load_state_dict.
     """
 
-    def __init__(self, run: Path, recipe: Recipe, pack: Pack, parts: dict[str, Any]) -> None:
+    def __init__(
+        self, run: Path, recipe: Recipe, pack: Pack, parts: dict[str, Any], start_from: Checkpoint | None = None
+    ) -> None:
         self.path = run / "state.pt"
         self.previous = run / "state.previous.pt"
         self.parts = parts
@@ -41,6 +44,7 @@ class RunState:
             "preprocessing": asdict(pack.preprocessing),
             "splits": pack.splits,
             "arrays_sha256": pack.arrays_sha256,
+            "started_from": None if start_from is None else started_from(start_from),
         }
         self.dice: np.ndarray | None = None
         self.minutes = self._minutes_before = 0.0
@@ -103,6 +107,17 @@ class RunState:
                 self.path.replace(self.previous)
 
         write_whole(self.path, write)
+
+
+def started_from(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What the card keeps of the checkpoint whose weights a run began with."""
+    training = checkpoint.card.training
+    return {
+        "title": checkpoint.card.title,
+        "sha256": checkpoint.sha256,
+        "cases": training.get("cases", []),
+        "steps": training.get("recipe", {}).get("steps"),
+    }
 
 
 def differences(before: Any, now: Any, name: str = "") -> list[str]:
@@ -198,6 +213,7 @@ def training_card(
             "splits": pack.splits,
             "slices": sum(case.stop - case.start for case in cases),
             "recipe": asdict(recipe),
+            "started_from": state.identity["started_from"],
             "plan": pack.fingerprint.get("plan", {}),
             "pack_sha256": hashlib.sha256(json.dumps(state.identity["cases"]).encode()).hexdigest(),
             "device": device,

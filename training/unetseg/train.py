@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 from torch import Generator, Tensor, nn
-from UNetSegmenterLib.engine.checkpoint import save_checkpoint
+from UNetSegmenterLib.engine.card import NetworkShape
+from UNetSegmenterLib.engine.checkpoint import Checkpoint, save_checkpoint
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.memory import keep_freed_memory
 from UNetSegmenterLib.engine.network import UNet
@@ -60,19 +61,21 @@ def train(
     save_every: int = 500,
     watch: Callable[[Progress], None] | None = None,
     team: Team | None = None,
+    start_from: Checkpoint | None = None,
 ) -> Path:
     """Train, or go on where `run` stopped, and return RUN/checkpoint.pt.
 
     Beside it lie state.pt (to resume from), metrics.csv and TensorBoard's events. The batch of every step is drawn from the
     seed and the step alone, so a run that was interrupted ends with the weights of one that was not. `team` is what
-    `make_team` gives for several devices. Raises InputError if another run has the folder, if it holds a run of another
-    recipe or pack, or if the loss is no longer a number; raises Stopped after a signal to stop, with all saved.
+    `make_team` gives for several devices, `start_from` a checkpoint whose weights the run begins with. Raises InputError if
+    another run has the folder, if it holds a run of another recipe or pack, or if the loss is no longer a number; raises
+    Stopped after a signal to stop, with all saved.
     """
     team = team or Team(choose_device(device))
     if not team.leads:
-        return _train(pack, run, recipe, title, validate_every, save_every, None, team)
+        return _train(pack, run, recipe, title, validate_every, save_every, None, team, start_from)
     with only_run(run):
-        return _train(pack, run, recipe, title, validate_every, save_every, watch, team)
+        return _train(pack, run, recipe, title, validate_every, save_every, watch, team, start_from)
 
 
 def _train(
@@ -84,25 +87,19 @@ def _train(
     save_every: int,
     watch: Callable[[Progress], None] | None,
     team: Team,
+    start_from: Checkpoint | None,
 ) -> Path:
     keep_freed_memory()
     where = team.device
     dtype = mixed_precision(where)
     preprocessing = replace(pack.preprocessing, input_slices=recipe.input_slices, size_multiple=2**recipe.depth)
     data = DeviceData(pack, pack.of_split(recipe.train_split), preprocessing, where)
-    torch.manual_seed(recipe.seed)
-    classes = len(pack.structures) + 1
-    network, average = (
-        UNet(recipe.input_slices, classes, recipe.base_width, recipe.depth).to(where, memory_format=torch.channels_last)
-        for _ in range(2)
-    )
-    average.load_state_dict(network.state_dict())
+    network, average = networks(recipe, pack, where, start_from)
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     scaler = torch.amp.GradScaler(where.type, enabled=dtype == torch.float16)
     loss_of = make_loss(recipe.loss)
-    state = RunState(
-        run, recipe, pack, {"network": network, "average": average, "optimiser": optimiser, "scaler": scaler}
-    )
+    parts = {"network": network, "average": average, "optimiser": optimiser, "scaler": scaler}
+    state = RunState(run, recipe, pack, parts, start_from)
     first_step = state.resume()
     log = RunLog(run, [structure.name for structure in pack.structures], first_step) if team.leads else None
     model = team.wrap(network)
@@ -156,6 +153,34 @@ def _train(
         save_checkpoint(run / "checkpoint.pt", card, average.state_dict())
     team.wait()
     return run / "checkpoint.pt"
+
+
+def networks(recipe: Recipe, pack: Pack, device: torch.device, start_from: Checkpoint | None) -> tuple[UNet, UNet]:
+    """The network that learns and the one that holds its average, equal at the start: random by the seed, or given weights."""
+    torch.manual_seed(recipe.seed)
+    classes = len(pack.structures) + 1
+    network, average = (
+        UNet(recipe.input_slices, classes, recipe.base_width, recipe.depth).to(
+            device, memory_format=torch.channels_last
+        )
+        for _ in range(2)
+    )
+    if start_from is not None:
+        network.load_state_dict(fitting_weights(start_from, recipe, pack))
+    average.load_state_dict(network.state_dict())
+    return network, average
+
+
+def fitting_weights(start_from: Checkpoint, recipe: Recipe, pack: Pack) -> dict[str, Tensor]:
+    """Weights to begin with; raises InputError if the checkpoint has another network or other structures."""
+    wanted = NetworkShape(recipe.input_slices, len(pack.structures) + 1, recipe.base_width, recipe.depth)
+    names = [[structure.name for structure in part.structures] for part in (start_from.card, pack)]
+    if start_from.card.network != wanted or names[0] != names[1]:
+        raise InputError(
+            f"{start_from.path} has {start_from.card.network} for {', '.join(names[0])}, this run {wanted} for "
+            f"{', '.join(names[1])}; start from a checkpoint of the same network and structures."
+        )
+    return start_from.weights
 
 
 def step_generator(recipe: Recipe, step: int, device: torch.device) -> Generator:

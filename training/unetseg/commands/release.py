@@ -89,10 +89,12 @@ def test_results(folder: Path, tested: Card, released: Card) -> dict[str, Any]:
         for structure in released.structures
         if structure.name in summary["structures"]
     }
-    same = sorted(released.training["cases"]) == sorted(tested.training["cases"])
-    of_whom = (
-        "this checkpoint" if same else f"the same recipe trained on {len(tested.training['cases'])} other patients"
-    )
+    others = len(tested.training["cases"])
+    of_whom = f"the same recipe trained on {others} other patients"
+    if sorted(released.training["cases"]) == sorted(tested.training["cases"]):
+        of_whom = "this checkpoint"
+    elif (released.training.get("started_from") or {}).get("cases") == tested.training["cases"]:
+        of_whom = f"these weights when they had seen {others} other patients, before they were trained on with all"
     results["all"] = {
         "dice": {"mean": summary["mean_dice"], "n": summary["cases"]},
         "cases": cases,

@@ -40,6 +40,9 @@ def add_options(parser: Any) -> None:
     parser.add_argument(
         "--fold", type=int, metavar="N", help="validate on this fold of the pack and train on the others"
     )
+    parser.add_argument(
+        "--start-from", type=Path, metavar="CHECKPOINT", help="begin with these weights instead of random ones"
+    )
     parser.add_argument("--title", default="", help="what the checkpoint is called (default: the data set's name)")
     parser.add_argument("--validate_every", type=int, default=500, help="steps between looks at the validation cases")
     parser.add_argument("--save_every", type=int, default=500, help="steps between states to resume from")
@@ -47,7 +50,7 @@ def add_options(parser: Any) -> None:
 
 
 def run(options: Any) -> None:
-    from UNetSegmenterLib.engine.checkpoint import read_card
+    from UNetSegmenterLib.engine.checkpoint import load_checkpoint, read_card
 
     from ..console import progress, say, warn
     from ..guard import Stopped
@@ -58,6 +61,7 @@ def run(options: Any) -> None:
 
     pack = read_pack(options.pack)
     recipe = _recipe(options, pack)
+    start_from = load_checkpoint(options.start_from) if options.start_from else None
     team = make_team(options.device, options.devices, options.nodes, options.strategy)
     if not team.leads:
         train(
@@ -67,6 +71,7 @@ def run(options: Any) -> None:
             validate_every=options.validate_every,
             save_every=options.save_every,
             team=team,
+            start_from=start_from,
         )
         return
     say(f"{pack.name}: {len(pack.of_split(recipe.train_split))} cases to train on, {recipe.steps} steps")
@@ -82,6 +87,7 @@ def run(options: Any) -> None:
                 options.save_every,
                 lambda now: show(now.step, now.steps, _words(now)),
                 team,
+                start_from,
             )
     except Stopped as stop:
         warn(f"stopped by {stop.name} after step {stop.step}; all is saved, and the same command goes on from there")
