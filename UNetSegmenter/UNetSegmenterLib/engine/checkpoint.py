@@ -59,7 +59,10 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     """
     path = Path(path)
     content = _read(path)
-    card = Card.from_json(content["card"])
+    try:
+        card = Card.from_json(content["card"])
+    except InputError as error:
+        raise InputError(f"{path} can't be used: {error}") from error
     _check_weights(path, card, content["weights"])
     return Checkpoint(card, content["weights"], path, _sha256(path))
 
