@@ -45,7 +45,7 @@ def fold_dice(run: Path, pack: Pack, fold: int) -> list[FoldRow]:
 
 def summarise(rows: Sequence[FoldRow], structures: Sequence[str]) -> dict[str, Any]:
     """Mean, sd and 95 % interval of each structure over all cases, and how much the folds' means differ."""
-    parts = {}
+    parts: dict[str, dict[str, Any]] = {}
     for name in structures:
         result = aggregate([row.dice for row in rows if row.structure == name], (0.0, 1.0))
         parts[name] = {"mean": result.mean, "sd": result.sd, "ci95": list(result.ci95), "n": result.n}

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -85,7 +85,8 @@ def _lock(file: int) -> bool:
     except ImportError:  # Windows
         import msvcrt
 
-        lock, what = msvcrt.locking, (msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        lock: Callable[..., object] = msvcrt.locking  # type: ignore[attr-defined]
+        what: tuple[int, ...] = (msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
     else:
         lock, what = fcntl.flock, (fcntl.LOCK_EX | fcntl.LOCK_NB,)
     try:

@@ -129,7 +129,10 @@ def write_phantoms(
 # ---------------------------------------------------------------------------------------------- shapes
 
 
-def _rotation(angles_rad: Sequence[float]) -> np.ndarray:
+Vector = Sequence[float] | np.ndarray
+
+
+def _rotation(angles_rad: Vector) -> np.ndarray:
     """Rotation about x, then y, then z."""
     (ca, cb, cc), (sa, sb, sc) = np.cos(angles_rad), np.sin(angles_rad)
     about_x = np.array([[1, 0, 0], [0, ca, -sa], [0, sa, ca]])
@@ -138,18 +141,18 @@ def _rotation(angles_rad: Sequence[float]) -> np.ndarray:
     return about_z @ about_y @ about_x
 
 
-def _unit(vector: Sequence[float]) -> np.ndarray:
+def _unit(vector: Vector) -> np.ndarray:
     array = np.asarray(vector, float)
     return array / np.linalg.norm(array)
 
 
-def _ellipsoid(points: np.ndarray, centre: Sequence[float], axes: np.ndarray, semi_mm: Sequence[float]) -> np.ndarray:
+def _ellipsoid(points: np.ndarray, centre: Vector, axes: np.ndarray, semi_mm: Vector) -> np.ndarray:
     """Distance to an ellipsoid whose axes are the rows of `axes`; (points) -> (points,)."""
     local = (points - np.asarray(centre, np.float32)) @ np.asarray(axes / np.reshape(semi_mm, (3, 1)), np.float32).T
     return (np.sqrt(np.einsum("ij,ij->i", local, local)) - 1) * np.float32(min(semi_mm))
 
 
-def _tube(points: np.ndarray, path: Sequence[Sequence[float]], radii_mm: Sequence[float]) -> np.ndarray:
+def _tube(points: np.ndarray, path: Sequence[Vector], radii_mm: Sequence[float]) -> np.ndarray:
     """Distance to a round tube along a polyline whose radius runs from point to point."""
     best = np.full(len(points), np.inf, np.float32)
     stations = np.asarray(path, np.float32)
@@ -465,7 +468,7 @@ def _store(
     return Phantom(
         stored(image),
         stored(labels),
-        tuple(float(v) for v in lengths),
-        tuple(float(v) for v in origin),
+        tuple(float(v) for v in lengths),  # type: ignore[arg-type]
+        tuple(float(v) for v in origin),  # type: ignore[arg-type]
         tuple(float(v) + 0.0 for v in (axes / lengths).ravel()),
     )

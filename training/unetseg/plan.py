@@ -73,7 +73,13 @@ def make_plan(fingerprint: Mapping[str, Any], gpu_gb: float = 0.0, recipe: Recip
         "steps": f"each of {fingerprint['slices']} slices is drawn about {VISITS} times",
     }
     planned = replace(
-        recipe, steps=steps, batch_size=batch, patch=patch, input_slices=neighbours, base_width=width, depth=depth
+        recipe,
+        steps=steps,
+        batch_size=batch,
+        patch=(patch[0], patch[1]),
+        input_slices=neighbours,
+        base_width=width,
+        depth=depth,
     )
     return Plan(spacing, window, round(distance, 3), planned, reasons)
 

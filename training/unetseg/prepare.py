@@ -143,9 +143,17 @@ def _assemble(dataset: DataSet, slices: list[_Slices], preprocessing: Preprocess
     cases, start = [], 0
     for part in slices:
         top, left = (rows - part.hu.shape[1]) // 2, (columns - part.hu.shape[2]) // 2
-        hashes = sha256(part.case.image), sha256(part.case.label)
         case = PackedCase(
-            part.case.name, start, start + len(part.hu), top, left, *part.hu.shape[1:], part.facts.spacing_mm, *hashes
+            part.case.name,
+            start,
+            start + len(part.hu),
+            top,
+            left,
+            part.hu.shape[1],
+            part.hu.shape[2],
+            part.facts.spacing_mm,
+            sha256(part.case.image),
+            sha256(part.case.label),
         )
         case.region(images)[:] = part.hu
         case.region(labels)[:] = part.labels

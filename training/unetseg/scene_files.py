@@ -68,7 +68,7 @@ def _lines(names: tuple[str, str], reference: Segmentation | None) -> str:
 def dice_captions(comparison: Comparison) -> dict[str, str]:
     """What the legend says to each structure."""
     return {
-        (row.prediction or row.reference).name: f"Dice {row.measures.dice:.2f}"
+        side.name: f"Dice {row.measures.dice:.2f}"
         for row in comparison.rows
-        if row.measures is not None
+        if row.measures is not None and (side := row.prediction or row.reference) is not None
     }

@@ -160,9 +160,9 @@ def networks(recipe: Recipe, pack: Pack, device: torch.device, start_from: Check
     torch.manual_seed(recipe.seed)
     classes = len(pack.structures) + 1
     network, average = (
-        UNet(recipe.input_slices, classes, recipe.base_width, recipe.depth).to(
-            device, memory_format=torch.channels_last
-        )
+        UNet(recipe.input_slices, classes, recipe.base_width, recipe.depth)
+        .to(device)
+        .to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for _ in range(2)
     )
     if start_from is not None:

@@ -128,7 +128,8 @@ def _row_from_json(plain: dict[str, Any]) -> Row:
         made[side] = Structure.from_json(plain[side]) if plain[side] else None
     made["measures"] = Measures(**plain["measures"]) if plain["measures"] else None
     if plain["curve"]:
-        made["curve"] = SliceCurve(**{k: tuple(v) if isinstance(v, list) else v for k, v in plain["curve"].items()})
+        curve: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain["curve"].items()}
+        made["curve"] = SliceCurve(**curve)
     if plain["largest_error_ras"]:
         made["largest_error_ras"] = tuple(plain["largest_error_ras"])
     return Row(**made)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -69,7 +69,7 @@ class Predictor:
         self.checkpoint = checkpoint
         self.device = choose_device(device)
         self.batch_size = batch_size or (CPU_BATCH if self.device.type == "cpu" else GPU_BATCH)
-        network = fold_batch_norm(checkpoint.network()).to(self.device, memory_format=torch.channels_last)
+        network = fold_batch_norm(checkpoint.network()).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.dtype = dtype or fastest_dtype(network, checkpoint.card.preprocessing.input_slices)
         self.network = network.to(self.dtype)
 
@@ -212,14 +212,15 @@ def fold_batch_norm(network: UNet) -> UNet:
     """The same network with every batch normalisation folded into the convolution before it; changes it in place."""
 
     def fold(block: DoubleConvolution) -> nn.Sequential:
-        first, first_norm, _, second, second_norm, _ = block
+        layers: list[Any] = list(block)
+        first, first_norm, _, second, second_norm, _ = layers
         first, second = fuse_conv_bn_eval(first, first_norm), fuse_conv_bn_eval(second, second_norm)
         return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True))
 
     network.entry = fold(network.entry)  # type: ignore[assignment]
     network.down = nn.ModuleList(fold(block) for block in network.down)  # type: ignore[arg-type]
     for up in network.up:
-        up.convolutions = fold(up.convolutions)  # type: ignore[arg-type, assignment]
+        up.convolutions = fold(up.convolutions)  # type: ignore[arg-type]
     return network
 
 

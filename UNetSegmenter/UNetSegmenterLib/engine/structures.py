@@ -297,7 +297,7 @@ def known_names() -> tuple[str, ...]:
 
 # MM-WHS (Zhuang et al., Medical Image Analysis 2019): label values as published; a stray 421 in the data means 420.
 HEART: tuple[Structure, ...] = tuple(
-    known_structure(name, index, values)
+    known_structure(name, index, values)  # type: ignore[arg-type]
     for index, (name, values) in enumerate(
         (
             ("left ventricular myocardium", 205),

@@ -170,7 +170,7 @@ def read_geometry(path: Path | str) -> Geometry:
     return Geometry(
         (slices, rows, columns),
         (z, y, x),
-        tuple(reader.GetOrigin()[:3]),  # type: ignore[arg-type]
+        tuple(reader.GetOrigin()[:3]),
         tuple(tuple(float(value) for value in row) for row in direction),  # type: ignore[arg-type]
     )
 
@@ -215,7 +215,7 @@ def read_volume(path: Path | str) -> Volume:
         array, geometry, notes = read_dicom_folder(path)
     else:
         array, geometry = read_image(path)
-        notes = ()
+        notes = []
     name = path.name.split(".nii")[0] if ".nii" in path.name else path.stem if path.is_file() else path.name
     volume = Volume(as_hu(array), geometry, name, tuple(notes))
     for note in check_volume(volume):

@@ -178,7 +178,7 @@ class Anatomy:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Shape of the working grid."""
-        return self.labels.shape  # type: ignore[return-value]
+        return self.labels.shape
 
     def mm(self, place: Place) -> np.ndarray:
         """A place of the working grid in mm from its first voxel (superior, posterior, left)."""

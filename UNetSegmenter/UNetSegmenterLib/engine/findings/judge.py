@@ -48,12 +48,12 @@ class Judge:
             place = (RULES[quantity.key].check, quantity.structure)
             if place not in worst or _graver((severity, reach), worst[place][:2]):
                 worst[place] = (severity, reach, quantity, bounds)
-        found = [self._finding(severity, quantity, bounds) for severity, _, quantity, bounds in worst.values()]
-        found += [*self._presence(), *self._order()]
+        findings = [self._finding(severity, quantity, bounds) for severity, _, quantity, bounds in worst.values()]
+        findings += [*self._presence(), *self._order()]
         if not self.statistics:
-            found += self._textbook()
+            findings += self._textbook()
         places = {name: i for i, name in enumerate(self.shown.values())}
-        return sorted(found, key=lambda f: (CHECKS.index(f.check), places.get(f.structure, -1)))
+        return sorted(findings, key=lambda f: (CHECKS.index(f.check), places.get(f.structure, -1)))
 
     def _positions(self) -> list[Quantity]:
         places = {name: part.centroid for name, part in self.anatomy.parts.items()}
@@ -140,12 +140,12 @@ class Judge:
     def _missing(self, key: str, name: str) -> Finding:
         learnt = self.learnt.get(key)
         said = self.constellation.predict(key, self.case.centroids_mm)
-        place = None if said is None else tuple(float(v) for v in said / self.anatomy.spacing_mm)
+        place: Any = None if said is None else tuple(float(v) for v in said / self.anatomy.spacing_mm)
         title = name.capitalize()
         if place is not None and not self._in_view(place):
             text = f"{title}: not found, and its place lies outside the scan."
             return Finding("presence", name, PASS, 0.0, "outside the field of view", None, text, "ml")
-        ras = self._ras(place)  # type: ignore[arg-type]
+        ras = self._ras(place)
         if learnt is None:
             return Finding("presence", name, WARN, 0.0, "present", ras, f"{title}: not a single voxel.", "ml")
         present, declared = learnt["present"], learnt["declared"]
