@@ -28,7 +28,7 @@ from UNetSegmenterLib.engine.segmentation import Segmentation, file_stem, read_s
 from UNetSegmenterLib.engine.structures import HEART, Structure, known_structure
 from UNetSegmenterLib.engine.volume import Geometry, Volume, as_hu, read_volume
 
-from unetseg.corruptions import CORRUPTIONS, GLOBAL, reversed_along
+from unetseg.corruptions import CORRUPTIONS, GLOBAL, Corrupted, reversed_along
 from unetseg.phantom import make_phantom
 
 SCAN_KEYS = {"in body", "edge", "drift"}
@@ -53,6 +53,7 @@ class Trial:
     with_scan: str
     labels_alone: str
     checks: tuple[str, ...]
+    dice: float  # of the structures concerned, corrupted against untouched
 
 
 # ------------------------------------------------------------------------------------------------- cases
@@ -118,6 +119,17 @@ def new_alarms(findings: list[Finding], before: list[Finding], structures: Seque
     ]
 
 
+def _dice_left(reference: Segmentation, corrupted: Corrupted) -> float:
+    """Mean Dice of the corrupted structures: what a table without findings would show."""
+    indices = {s.name: s.index for s in reference.structures}
+    found = []
+    for name in corrupted.structures:
+        truth, changed = reference.labels == indices[name], corrupted.segmentation.labels == indices[name]
+        total = np.count_nonzero(truth) + np.count_nonzero(changed)
+        found.append(2 * np.count_nonzero(truth & changed) / max(total, 1))
+    return float(np.mean(found))
+
+
 def _severity(alarms: list[Finding]) -> str:
     return max((f.severity for f in alarms), key=SEVERITIES.index, default=PASS)
 
@@ -138,7 +150,8 @@ def corrupt(case: Case, before: list[Finding], statistics: dict, repeats: int, s
             bare = Judge(anatomy, without_scan(measured), statistics).findings()
             bare = new_alarms(bare, before, corrupted.structures)
             checks = tuple(sorted({f.check for f in full}))
-            yield Trial(kind, case.name, corrupted.structures, _severity(full), _severity(bare), checks)
+            dice = _dice_left(case.segmentation, corrupted)
+            yield Trial(kind, case.name, corrupted.structures, _severity(full), _severity(bare), checks, dice)
 
 
 def run(
@@ -265,8 +278,18 @@ def alarm_table(findings: dict[str, list[Finding]]) -> str:
 
 def trial_table(trials: list[Trial]) -> str:
     """Share of corruptions caught, by kind."""
-    head = "| Corruption | Trials | Caught | by a failure | Labels alone | by a failure | Checks that caught it most |"
-    lines = [head, "|---|---:|---:|---:|---:|---:|---|"]
+    columns = (
+        "Corruption",
+        "Trials",
+        "Dice left",
+        "Caught",
+        "by a failure",
+        "Labels alone",
+        "by a failure",
+        "Caught by",
+    )
+    head = f"| {' | '.join(columns)} |"
+    lines = [head, "|---|---:|---:|---:|---:|---:|---:|---|"]
     for kind in [*CORRUPTIONS, None]:
         mine = [t for t in trials if kind in (None, t.kind)]
         if not mine:
@@ -275,9 +298,10 @@ def trial_table(trials: list[Trial]) -> str:
         for severities in ([t.with_scan for t in mine], [t.labels_alone for t in mine]):
             caught, failed = sum(s != PASS for s in severities), sum(s == FAIL for s in severities)
             cells += [f"{100 * caught / len(mine):.0f} %", f"{100 * failed / len(mine):.0f} %"]
+        dice = f"{np.median([t.dice for t in mine]):.2f}"
         often = Counter(check for t in mine for check in t.checks).most_common(3)
         told = ", ".join(f"{check} {100 * n / len(mine):.0f} %" for check, n in often) if kind else ""
-        lines.append(f"| {kind or '**all**'} | {len(mine)} | {' | '.join(cells)} | {told} |")
+        lines.append(f"| {kind or '**all**'} | {len(mine)} | {dice} | {' | '.join(cells)} | {told} |")
     return "\n".join(lines)
 
 
