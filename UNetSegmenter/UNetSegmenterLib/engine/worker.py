@@ -16,8 +16,8 @@ on stdout. Every request carries an `id` and a `do`; every answer repeats the `i
     {"id": 7, "do": "cancel", "request": 4}   the request ends within its batch or structure and answers with its result
     {"id": 8, "do": "quit"}
 
-An answer of type "error" has `kind` ("input": what the person gave, "missing": a package, "internal": anything else) and
-`message`, one sentence. Arrays travel as raw C-ordered files in a private folder: `image` is only read, `labels` (uint8,
+An answer of type "error" has `kind` ("input": what the person gave, "missing": a package, "internal": anything else),
+`message`, one sentence, and `details`, a traceback where it was nobody's input. Arrays travel as raw C-ordered files in a private folder: `image` is only read, `labels` (uint8,
 slices x rows x columns, made by the asking side, zero) is filled batch by batch, so finished slices outlive even a kill.
 
 The process ends by itself at end of file on stdin, when the process named by --parent is gone, and after --idle-minutes
@@ -160,9 +160,8 @@ class Worker:
             self.replies.send(request.get("id"), "result", complete=False, slices_done=0)
         except Exception as error:
             kind, message = explain(error, SUBJECTS.get(request["do"], "The network"))
-            if kind != "input":
-                traceback.print_exc()
-            self.replies.send(request.get("id"), "error", kind=kind, message=message)
+            details = "" if kind == "input" else traceback.format_exc()
+            self.replies.send(request.get("id"), "error", kind=kind, message=message, details=details)
 
     def hello(self, request: dict[str, Any]) -> dict[str, Any]:
         """What answers here; does not import torch."""

@@ -197,7 +197,8 @@ class WorkerProcess:
         if kind == "result":
             pending.on_result(answer)
         else:
-            pending.on_failure(Failure(answer["kind"], answer["message"], self.last_lines))
+            details = "\n".join(filter(None, [self.last_lines, answer.get("details", "")]))
+            pending.on_failure(Failure(answer["kind"], answer["message"], details))
 
     def _on_error_output(self) -> None:
         if self._process is None:

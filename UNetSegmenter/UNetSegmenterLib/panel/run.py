@@ -103,6 +103,7 @@ class SegmentationRun:
         self._dtype = stored_dtype(array)
         folder = worker.hold_folder()
         self._image, self._labels = folder / "image.raw", folder / "labels.raw"
+        self._file: Any = None
         self._next_slice = 0
         self._request: int | None = None
         self._cancelled = self._ended = False
@@ -118,10 +119,13 @@ class SegmentationRun:
     def start(self) -> None:
         """Begin; returns at once."""
         self._worker.last_run = self  # kept: its timers must not be deleted while they fire
-        self._labels.touch()
-        with self._labels.open("r+b") as file:
-            file.truncate(int(np.prod(self._geometry.shape)))
-        self._file = self._image.open("wb")
+        try:
+            with self._labels.open("wb") as file:
+                file.truncate(int(np.prod(self._geometry.shape)))
+            self._file = self._image.open("wb")
+        except OSError as error:
+            self._fail_to_hand_over(error)
+            return
         self._timer.start()
 
     def cancel(self) -> None:
@@ -150,16 +154,14 @@ class SegmentationRun:
         piece = self._array[self._next_slice : self._next_slice + count]
         try:
             self._file.write(np.ascontiguousarray(piece, dtype=self._dtype).data)
+            if self._next_slice + count >= self._array.shape[0]:
+                self._file.close()
         except OSError as error:
-            self._fail(
-                f"The scan could not be handed to the network ({error.strerror or error}); "
-                f"free some space in {self._image.parent}."
-            )
+            self._fail_to_hand_over(error)
             return
         self._next_slice += count
         if self._next_slice >= self._array.shape[0]:
             self._timer.stop()
-            self._file.close()
             self._array = np.empty((0, 0, 0))  # let go of the scan
             self._ask()
 
@@ -212,9 +214,9 @@ class SegmentationRun:
         if not self._ended:
             self._worker.kill()
 
-    def _fail(self, message: str) -> None:
-        self._timer.stop()
-        self._file.close()
+    def _fail_to_hand_over(self, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        message = f"The scan could not be handed to the network ({reason}); free some space in {self._image.parent}."
         self._end(Outcome(None, 0, 0, failure=Failure("input", message)))
 
     def _read_labels(self) -> np.ndarray | None:
@@ -229,8 +231,9 @@ class SegmentationRun:
         self._ended = True
         self._timer.stop()
         self._deadline.stop()
-        if not self._file.closed:
-            self._file.close()
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # what is still to be written is not wanted any more
+                self._file.close()
         for path in (self._image, self._labels):
             with contextlib.suppress(OSError):
                 path.unlink()

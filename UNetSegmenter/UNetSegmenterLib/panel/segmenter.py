@@ -220,8 +220,10 @@ class SegmentationJob(VTKObservationMixin):
 
 def absent_structures(labels: np.ndarray, card: Card) -> list[str]:
     """Names of the card's structures that have no voxel in `labels`."""
-    counts = np.bincount(labels.reshape(-1), minlength=card.network.classes)
-    return [structure.name for structure in card.structures if not counts[structure.index]]
+    present = np.zeros(256, dtype=bool)
+    for one_slice in labels:  # of a whole volume, bincount would make eight times its size
+        present |= np.bincount(one_slice.reshape(-1), minlength=256) > 0
+    return [structure.name for structure in card.structures if not present[structure.index]]
 
 
 def is_own_result(node: Any) -> bool:
