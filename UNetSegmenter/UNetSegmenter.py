@@ -7,6 +7,7 @@ This file is the face that 3D Slicer sees: module, parameters, widget, logic, se
 import logging
 import sys
 import time
+from dataclasses import replace
 from typing import Annotated
 
 import slicer
@@ -22,7 +23,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode  # isort: skip
+from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode  # isort: skip
 
 if hasattr(
     slicer.modules, "UNetSegmenterWidget"
@@ -82,7 +83,8 @@ class UNetSegmenterParameterNode:
     """What a person chose; saved with the scene.
 
     checkpointPath: the checkpoint file; inputVolume: the scan; outputSegmentation: the result to replace, None for a new
-    one; device: where the network runs; showIn3D, keepPartial: the options of section Segment.
+    one; device: where the network runs; showIn3D, keepPartial: the options of section Segment; comparedPrediction,
+    groundTruth (a segmentation or a label map): what section Compare compares.
     """
 
     checkpointPath: str = ""
@@ -91,6 +93,8 @@ class UNetSegmenterParameterNode:
     device: Annotated[str, Choice(["auto", "cpu", "cuda", "mps"])] = "auto"
     showIn3D: bool = True
     keepPartial: bool = True
+    comparedPrediction: vtkMRMLSegmentationNode
+    groundTruth: vtkMRMLNode
 
 
 class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -249,15 +253,20 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         raise InputError(failure.message) if failure.kind == "input" else RuntimeError(failure.message)
 
     def compare(self, predictionNode, referenceNode, volumeNode=None):
-        """Measures of all structures of a prediction against a reference (segmentation or label map node)."""
-        from UNetSegmenterLib.engine.comparison import compare
-        from UNetSegmenterLib.scene.reading import segmentation_from_node
+        """Measures of all structures of a prediction against a reference; waits.
 
-        return compare(
-            segmentation_from_node(predictionNode, volumeNode),
-            segmentation_from_node(referenceNode, volumeNode),
-            case=volumeNode.GetName() if volumeNode else "",
-        )
+        :param predictionNode: the segmentation to judge.
+        :param referenceNode: the ground truth, a segmentation or label map node; its grid is the one that counts.
+        :param volumeNode: the scan; its name becomes the case.
+        :returns: a Comparison: `rows` (structure, status, measures, largest_error_ras in world coordinates) and `notes`.
+        :raises InputError: (a ValueError) for nodes that cannot be compared.
+        """
+        from UNetSegmenterLib.engine.comparison import compare
+        from UNetSegmenterLib.scene.judging import comparison_in_world, finished, side_steps
+
+        prediction, reference, notes = finished(side_steps(predictionNode, referenceNode))
+        comparison = compare(prediction, reference, case=volumeNode.GetName() if volumeNode else "")
+        return replace(comparison_in_world(comparison, referenceNode), notes=(*notes, *comparison.notes))
 
     def check(self, segmentationNode, volumeNode=None, checkpointPath=None):
         """Plausibility findings of a segmentation, without any ground truth.
@@ -266,15 +275,17 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :param checkpointPath: checkpoint whose training statistics give the expected ranges; None goes by rules of thumb.
         """
         from UNetSegmenterLib.engine.findings import check
+        from UNetSegmenterLib.scene.judging import findings_in_world
         from UNetSegmenterLib.scene.nodes import volume_from_node
         from UNetSegmenterLib.scene.reading import segmentation_from_node
 
         statistics = self._describe(checkpointPath)["card"].get("statistics") if checkpointPath else None
-        return check(
+        findings = check(
             segmentation_from_node(segmentationNode, volumeNode),
             volume_from_node(volumeNode) if volumeNode else None,
             statistics or None,
         )
+        return findings_in_world(findings, volumeNode or segmentationNode)
 
     def _describe(self, checkpointPath):
         """What the worker says of a checkpoint; waits for it. :raises InputError: if it is refused."""

@@ -80,9 +80,8 @@ class CompareSection(VTKObservationMixin):
         self.stop()
         self.removeObservers()
         self.prediction_node, self.reference_node = prediction, reference
-        for node in (prediction, reference):
-            if node is not None:
-                self._watch(node)
+        for node in {node for node in (prediction, reference) if node is not None}:
+            self._watch(node)
         self._clear()
         if gone and had:
             self._notes.show(

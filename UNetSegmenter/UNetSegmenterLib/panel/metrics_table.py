@@ -18,6 +18,11 @@ NOT_MEASURED = -1e300  # sorts below every number
 MOST_ROWS = 12  # more scroll
 RIGHT = 0x82  # Qt::AlignRight | Qt::AlignVCenter
 MEANS = ("dice", "iou", "nsd", "hd95_mm", "assd_mm")
+FIRST = ("dice", "nsd", "hd95_mm", "assd_mm")  # seen without scrolling
+COLUMNS = (
+    *(BY_KEY[key] for key in FIRST),
+    *(definition for definition in DEFINITIONS if definition.key not in FIRST),
+)
 STATUS = {
     "missed": "missed: the prediction has not a voxel of it",
     "spurious": "spurious: the ground truth has not a voxel of it",
@@ -32,7 +37,7 @@ class MetricsTable:
     def __init__(self, view: Any, on_row: Callable[[Row], None]) -> None:
         self._view, self._on_row = view, on_row
         self.rows: tuple[Row, ...] = ()
-        self._model = qt.QStandardItemModel(0, 1 + len(DEFINITIONS))
+        self._model = qt.QStandardItemModel(0, 1 + len(COLUMNS))
         self._proxy = qt.QSortFilterProxyModel()
         self._proxy.setSourceModel(self._model)
         self._proxy.setSortRole(SORT_ROLE)
@@ -54,16 +59,17 @@ class MetricsTable:
         self._model.setRowCount(len(self.rows))
         for number, row in enumerate(self.rows):
             self._fill(number, row)
+        self._view.header().setSortIndicator(-1, qt.Qt.AscendingOrder)  # the order of the ground truth
         self._proxy.sort(-1)
         self._view.setSortingEnabled(True)
-        for column in range(1 + len(DEFINITIONS)):
+        for column in range(1 + len(COLUMNS)):
             self._view.resizeColumnToContents(column)
         line = max(17, self._view.sizeHintForRow(0))
-        self._view.setFixedHeight(round((min(len(self.rows), MOST_ROWS) + 1.6) * line) + 18)
+        self._view.setFixedHeight(round((min(len(self.rows), MOST_ROWS) + 1.5) * line) + 16)
 
     def _name_columns(self) -> None:
         self._head(0, "Structure", "A click on a row centres all views on the structure's largest error.")
-        for column, definition in enumerate(DEFINITIONS, start=1):
+        for column, definition in enumerate(COLUMNS, start=1):
             unit = definition.unit if definition.unit in ("mm", "ml") else ""
             title = f"{definition.title} ({unit})" if unit else definition.title
             self._head(
@@ -79,7 +85,7 @@ class MetricsTable:
         words = ". ".join(filter(None, [STATUS.get(row.status, ""), row.note]))
         self._put(number, 0, name, row.structure.lower(), words[:1].upper() + words[1:])
         self._model.setData(self._model.index(number, 0), qt.QColor(*row.color), qt.Qt.DecorationRole)
-        for column, definition in enumerate(DEFINITIONS, start=1):
+        for column, definition in enumerate(COLUMNS, start=1):
             if row.measures is None:
                 self._put(number, column, "–", NOT_MEASURED, words)
                 continue

@@ -26,7 +26,8 @@ from .surfaces import BINARY_LABELMAP
 _UNSPECIFIED = "85756007"  # SNOMED CT "Tissue": what Slicer writes for a segment whose terminology nobody chose
 _SNAP_VOXELS = 1e-3  # two grids whose voxel centres agree within this are one grid
 
-Reference = slicer.vtkMRMLVolumeNode | Geometry | None
+Placed = tuple[Geometry, slicer.vtkMRMLTransformNode | None]  # a grid and the transform it is under
+Reference = slicer.vtkMRMLVolumeNode | Geometry | Placed | None
 
 
 def segmentation_from_node(
@@ -34,11 +35,12 @@ def segmentation_from_node(
 ) -> Segmentation:
     """A segmentation node or a label map volume node as labels on the grid of `reference`.
 
-    `reference` is a volume node (its parent transform counts), a geometry in world coordinates, or None for the node's
-    own grid. Parent transforms on both sides are taken into account, warping ones too. Voxels of one grid are copied,
-    those of another are taken from the nearest one. `structures` declares the values of a label map; without it they
-    come from the node's own colour table, else from the values. The node is not changed. Raises InputError for a node
-    that holds neither, for more than 255 structures and for values that `structures` doesn't declare.
+    `reference` is a volume node (its parent transform counts), a geometry in world coordinates, a geometry with the
+    transform node it is under, or None for the node's own grid. Parent transforms on both sides are taken into account,
+    warping ones too. Voxels of one grid are copied, those of another are taken from the nearest one. `structures`
+    declares the values of a label map; without it they come from the node's own colour table, else from the values. The
+    node is not changed. Raises InputError for a node that holds neither, for more than 255 structures and for values
+    that `structures` doesn't declare.
     """
     if node.IsA("vtkMRMLSegmentationNode"):
         found, layers = _from_segments(node, reference)
@@ -53,8 +55,12 @@ def segmentation_from_node(
     to_source = _between(target, node.GetParentTransformNode())
     labels = np.zeros(grid.shape, dtype=np.uint8)
     hidden: dict[int, list[np.ndarray]] = {}
-    for layer_labels, geometry in layers:
-        _paint(labels, _on_grid(layer_labels, geometry, grid, to_source), hidden)
+    for number, (layer_labels, geometry) in enumerate(layers):
+        placed = _on_grid(layer_labels, geometry, grid, to_source)
+        if number == 0:
+            labels = placed
+        else:
+            _paint(labels, placed, hidden)
     overlaps = {index: np.unique(np.concatenate(places)) for index, places in hidden.items()}
     return Segmentation(labels, grid, tuple(found), node.GetName(), attributes(node), overlaps)
 
@@ -113,7 +119,7 @@ def _with_label_maps(node: slicer.vtkMRMLSegmentationNode, reference: Reference)
     copy = slicer.vtkSegmentation()
     copy.DeepCopy(node.GetSegmentation())
     if reference is not None:
-        grid = reference if isinstance(reference, Geometry) else volume_geometry(reference)
+        grid = _target(node, reference, None)[0]
         copy.SetConversionParameter(
             slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName(), reference_text(grid)
         )
@@ -219,6 +225,8 @@ def _target(
     node: slicer.vtkMRMLNode, reference: Reference, own: Geometry | None
 ) -> tuple[Geometry, slicer.vtkMRMLTransformNode | None]:
     """The grid to fill and the transform it is under."""
+    if isinstance(reference, tuple):
+        return reference
     if isinstance(reference, Geometry):
         return reference, None
     if reference is not None:
