@@ -17,8 +17,9 @@ on stdout. Every request carries an `id` and a `do`; every answer repeats the `i
     {"id": 8, "do": "quit"}
 
 An answer of type "error" has `kind` ("input": what the person gave, "missing": a package, "internal": anything else),
-`message`, one sentence, and `details`, a traceback where it was nobody's input. Arrays travel as raw C-ordered files in a private folder: `image` is only read, `labels` (uint8,
-slices x rows x columns, made by the asking side, zero) is filled batch by batch, so finished slices outlive even a kill.
+`message`, one sentence, and `details`, a traceback where it was nobody's input. Arrays travel as raw C-ordered files in a
+private folder: `image` is only read, `labels` (uint8, slices x rows x columns, made by the asking side, zero) is filled
+batch by batch, so finished slices outlive even a kill.
 
 The process ends by itself at end of file on stdin, when the process named by --parent is gone, and after --idle-minutes
 without a request. Only what is meant for the other side reaches it: at start the stdout of everything else becomes stderr.
