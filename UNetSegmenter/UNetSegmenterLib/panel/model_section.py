@@ -104,7 +104,9 @@ class ModelSection:
     def choose(self, path: str) -> None:
         """Choose a checkpoint as if it had been browsed to."""
         self._ui.checkpointPathLineEdit.setCurrentPath(path)
-        self._on_edited(path)  # the path edit keeps silent about what it does not take for a file, an empty text included
+        self._on_edited(
+            path
+        )  # the path edit keeps silent about what it does not take for a file, an empty text included
 
     def read(self) -> None:
         """Have the chosen file read; the answer arrives later."""
