@@ -167,7 +167,9 @@ def test_copied_and_saved_as_the_command_line_writes_it(widget, pair, tmp_path):
     assert [row["structure"] for row in rows] == [structure.name for structure in ABDOMEN8]
     spleen = rows[SPLEEN - 1]
     assert spleen["status"] == "missed" and spleen["hd95_mm"] == "inf" and "saved as" in words(widget)
-    widget.panel.compare.save_as = lambda title, name: "/nowhere/at all/metrics.csv"
+    widget.panel.compare.save_as = lambda title, name: str(
+        tmp_path / "comparison metrics.csv" / "a file is no folder.csv"
+    )
     press(widget.ui.saveTableButton)
     assert "could not be written" in words(widget)
     widget.panel.compare.save_as = lambda title, name: ""

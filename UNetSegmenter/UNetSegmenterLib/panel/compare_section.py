@@ -48,6 +48,7 @@ class CompareSection(VTKObservationMixin):
         self.prediction_node: Any = None
         self.reference_node: Any = None
         self._task: WorkerTask | None = None
+        self._ended: WorkerTask | None = None  # kept: its timer must not be deleted while it fires
         self._reading_notes: tuple[str, ...] = ()
         self._notes = NoteList(ui.compareNotesFrame)
         self._table = MetricsTable(ui.compareTable, self.go_to)
@@ -116,9 +117,9 @@ class CompareSection(VTKObservationMixin):
 
     def stop(self) -> None:
         """Leave a comparison that is going on."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.stop()
+        if self._task is not None:
+            self._ended, self._task = self._task, None
+            self._ended.stop()
             self._show()
 
     def close(self) -> None:
@@ -175,7 +176,7 @@ class CompareSection(VTKObservationMixin):
         self._ui.compareProgressBar.setValue(done)
 
     def _on_result(self, answer: dict[str, Any]) -> None:
-        self._task = None
+        self._ended, self._task = self._task, None
         self.comparison = comparison_in_world(comparison_from_json(answer), self.reference_node)
         self._table.show(self.comparison.rows)
         self._notes.show(self._words())
@@ -183,7 +184,7 @@ class CompareSection(VTKObservationMixin):
         self._on_change()
 
     def _on_failure(self, failure: Failure) -> None:
-        self._task = None
+        self._ended, self._task = self._task, None
         message = failure.message
         if failure.kind == "crash":
             message = "The process that compares ended unexpectedly; press Compare to start it again."

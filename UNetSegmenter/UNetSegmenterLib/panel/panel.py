@@ -12,6 +12,7 @@ from .compare_section import CompareSection
 from .dependencies import Installer, torch_is_installed
 from .model_section import ModelSection
 from .notes import NoteList
+from .plausibility_section import Checked, PlausibilitySection
 from .process import WorkerProcess
 from .scan_section import ScanSection
 from .segment_section import SegmentSection
@@ -50,10 +51,12 @@ class Panel:
         self._dependency_notes = NoteList(ui.dependencyNotesFrame)
         self.segment: SegmentSection | None = None
         self.compare: CompareSection | None = None
+        self.plausibility: PlausibilitySection | None = None
         self.model = ModelSection(ui, worker, self._on_path, self._on_model)
         self.scan = ScanSection(ui, self.update)
         self.segment = SegmentSection(ui, self._start_job, self._ask, self._choices, self.blocker, open_editor)
         self.compare = CompareSection(ui, worker, self._worker_is_busy, self._case, self.update)
+        self.plausibility = PlausibilitySection(ui, worker, self._worker_is_busy)
         ui.installButton.connect("clicked(bool)", self._on_install)
         ui.installLog.setVisible(False)
         self.look_for_torch()
@@ -94,6 +97,9 @@ class Panel:
             self.segment.update()
         if self.compare is not None:
             self.compare.update()
+        if self.plausibility is not None:
+            self.plausibility.choose(self._checked())
+            self.plausibility.update()
 
     def look_for_torch(self) -> None:
         """Show or hide the offer to install PyTorch, and go on where the person was."""
@@ -113,6 +119,8 @@ class Panel:
             self.segment.abandon()
         if self.compare is not None:
             self.compare.close()
+        if self.plausibility is not None:
+            self.plausibility.close()
         self.model.close()
         self.scan.close()
         self.worker.close()
@@ -121,6 +129,8 @@ class Panel:
         if self.segment is not None:
             self.segment.abandon()
         self.set_parameters(None)
+        for section in (self.ui.compareCollapsibleButton, self.ui.plausibilityCollapsibleButton):
+            section.collapsed = True
         self.worker.close()
 
     def _ask(self, question: str) -> bool:
@@ -140,6 +150,18 @@ class Panel:
     def _worker_is_busy(self) -> str:
         busy = self.segment is not None and self.segment.state.is_busy
         return "A scan is being segmented; wait until it is done." if busy else ""
+
+    def _checked(self) -> Checked:
+        parameters = self._parameters
+        if parameters is None:
+            return Checked()
+        reference = parameters.groundTruth
+        return Checked(
+            parameters.comparedPrediction,
+            self.scan.node,
+            reference if reference is not parameters.comparedPrediction else None,
+            (self.model.card.statistics or None) if self.model.card is not None else None,
+        )
 
     def _case(self) -> str:
         return self.scan.node.GetName() if self.scan.node is not None else ""

@@ -1,0 +1,259 @@
+"""Section Plausibility: is the segmentation anatomy? Findings with a place each, and which the ground truth shares."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import qt
+import slicer
+from slicer.util import VTKObservationMixin
+
+from ..engine.exchange import array_steps, finding_from_json, segmentation_steps
+from ..engine.structures import canonical_name
+from ..engine.volume import Note
+from ..scene.judging import findings_in_world, look_at, refuse_empty
+from ..scene.nodes import volume_from_node
+from ..scene.reading import segmentation_from_node
+from .notes import NoteList
+from .process import Failure, WorkerProcess
+from .run import stored_dtype
+from .task import WorkerTask
+
+if TYPE_CHECKING:
+    from ..engine.findings import Finding
+
+ICONS = {"fail": "SP_MessageBoxCritical", "warn": "SP_MessageBoxWarning", "pass": "SP_DialogApplyButton"}
+SEVERITY_WORDS = {"fail": "not plausible", "warn": "worth a look", "pass": "as expected"}
+GRAVEST_FIRST = ("fail", "warn", "pass")
+MOST_LINES, LINE_PIXELS = 7, 38
+CHANGED = "The segmentation or the scan was changed since it was checked; press Check again."
+BY_RULES = (
+    "No statistics of training labels: the chosen checkpoint holds none, or none is chosen. Rules of thumb are used, and "
+    "sizes are not judged."
+)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is checked: the prediction, its scan and the ground truth (both may be None), and the training's statistics."""
+
+    prediction: Any = None
+    volume: Any = None
+    reference: Any = None
+    statistics: dict[str, Any] | None = None
+
+    @property
+    def nodes(self) -> list[Any]:
+        return [node for node in (self.prediction, self.volume, self.reference) if node is not None]
+
+
+class PlausibilitySection(VTKObservationMixin):
+    """Checks one segmentation at a time; `findings` are those of the prediction, None while nothing was checked."""
+
+    def __init__(self, ui: Any, worker: WorkerProcess, blocker: Callable[[], str]) -> None:
+        VTKObservationMixin.__init__(self)
+        self._ui, self._worker, self._blocker = ui, worker, blocker
+        self.chosen = Checked()
+        self.findings: list[Finding] | None = None
+        self.shared: set[tuple[str, str]] = set()
+        self.listed: list[Finding] = []
+        self._task: WorkerTask | None = None
+        self._ended: WorkerTask | None = None  # kept: its timer must not be deleted while it fires
+        self._notes = NoteList(ui.checkNotesFrame)
+        ui.plausibilityCollapsibleButton.collapsed = True
+        ui.findingsList.setWordWrap(True)
+        ui.findingsList.itemClicked.connect(self._on_item)
+        ui.findingsList.itemActivated.connect(self._on_item)
+        ui.showPassedCheckBox.connect("toggled(bool)", lambda checked: self._list())
+        ui.checkButton.connect("clicked(bool)", self._on_button)
+        self._show()
+
+    @property
+    def is_busy(self) -> bool:
+        return self._task is not None
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return self._notes.notes
+
+    def choose(self, chosen: Checked) -> None:
+        """What would be checked; another choice empties the list."""
+        before, self.chosen = self.chosen, chosen
+        if before == chosen:
+            return
+        if chosen.prediction is not None and before.prediction is None:
+            self._ui.plausibilityCollapsibleButton.collapsed = False
+        self.stop()
+        self.removeObservers()
+        for node in chosen.nodes:
+            self._watch(node)
+        self._clear()
+
+    def update(self) -> None:
+        """Enable or disable Check, and say why in its tooltip."""
+        button = self._ui.checkButton
+        reason = ""
+        if not self.is_busy:
+            reason = self._blocker()
+            if self.chosen.prediction is None:
+                reason = "Choose a prediction in section Compare: the segmentation that is to be checked."
+        button.setEnabled(not reason)
+        button.setToolTip(reason or ("Stop checking." if self.is_busy else "Look for what no anatomy has."))
+
+    def check(self) -> None:
+        """Check what is chosen; the list follows."""
+        self._clear()
+        chosen = self.chosen
+
+        def prepare(folder: Path) -> Generator[None, None, dict[str, Any]]:
+            image = statistics = None
+            if chosen.volume is not None:
+                array = volume_from_node(chosen.volume).array
+                image = yield from array_steps(array, folder / "image.raw", stored_dtype(array))
+            files = []
+            for node in filter(None, (chosen.prediction, chosen.reference)):
+                refuse_empty(node)
+                segmentation = segmentation_from_node(node, chosen.volume)
+                yield
+                files.append((yield from segmentation_steps(segmentation, folder, f"labels-{len(files)}")))
+            if chosen.statistics:
+                statistics = folder / "statistics.json"
+                statistics.write_text(json.dumps(chosen.statistics), encoding="utf-8")
+            return {"segmentations": files, "image": image, "statistics": str(statistics) if statistics else None}
+
+        self._task = WorkerTask(self._worker, "check", prepare, self._on_result, self._on_failure, self._on_progress)
+        self._ui.checkProgressBar.setRange(0, 0)
+        self._task.start()
+        self._show()
+
+    def stop(self) -> None:
+        """Leave a check that is going on."""
+        if self._task is not None:
+            self._ended, self._task = self._task, None
+            self._ended.stop()
+            self._show()
+
+    def close(self) -> None:
+        self.choose(Checked())
+
+    def go_to(self, finding: Finding) -> None:
+        """Centre all views on the place that a finding speaks of."""
+        if finding.place_ras is not None:
+            look_at(slicer.mrmlScene, finding.place_ras)
+
+    def _on_button(self, checked: bool = False) -> None:
+        if self.is_busy:
+            self.stop()
+            self._notes.show([Note("info", "cancelled; press Check to start again.")])
+        else:
+            self.check()
+
+    def _on_progress(self, done: int, total: int) -> None:
+        self._ui.checkProgressBar.setRange(0, total)
+        self._ui.checkProgressBar.setValue(done)
+
+    def _on_result(self, answer: dict[str, Any]) -> None:
+        self._ended, self._task = self._task, None
+        found = [[finding_from_json(one) for one in findings] for findings in answer["findings"]]
+        grid = self.chosen.volume if self.chosen.volume is not None else self.chosen.prediction
+        self.findings = findings_in_world(found[0], grid)
+        theirs = {_key(finding) for finding in found[1] if finding.severity != "pass"} if len(found) > 1 else set()
+        self.shared = {_key(finding) for finding in found[0] if finding.severity != "pass"} & theirs
+        self._list()
+        self._notes.show(self._words(len(theirs) if len(found) > 1 else None))
+        self._show()
+
+    def _on_failure(self, failure: Failure) -> None:
+        self._ended, self._task = self._task, None
+        message = failure.message
+        if failure.kind == "crash":
+            message = "The process that checks ended unexpectedly; press Check to start it again."
+        if failure.kind != "input":
+            logging.error("UNetSegmenter: %s\n%s", failure.message, failure.details)
+        self._notes.show([Note("error", message)])
+        self._show()
+
+    def _words(self, theirs: int | None) -> list[Note]:
+        counts = {severity: sum(one.severity == severity for one in self.findings) for severity in GRAVEST_FIRST}
+        text = ", ".join(f"{count} {SEVERITY_WORDS[severity]}" for severity, count in counts.items() if count)
+        severity = "error" if counts["fail"] else "warning" if counts["warn"] else "pass"
+        notes = [Note(severity, f"{len(self.findings)} checks: {text}.")]
+        if theirs is not None:
+            notes.append(
+                Note(
+                    "info", f"Ground truth: {theirs} finding{'s' * (theirs != 1)}, {len(self.shared)} of them the same."
+                )
+            )
+        if not self.chosen.statistics:
+            notes.append(Note("info", BY_RULES))
+        if self.chosen.volume is None:
+            notes.append(Note("info", "No scan is chosen: what lies inside the structures (HU) was not checked."))
+        return notes
+
+    def _list(self) -> None:
+        ui, show_all = self._ui, self._ui.showPassedCheckBox.checked
+        found = sorted(self.findings or (), key=lambda finding: GRAVEST_FIRST.index(finding.severity))
+        self.listed = [finding for finding in found if show_all or finding.severity != "pass"]
+        ui.findingsList.clear()
+        for number, finding in enumerate(self.listed):
+            same = _key(finding) in self.shared
+            ui.findingsList.addItem(finding.sentence + (" The ground truth has it too." if same else ""))
+            item = ui.findingsList.item(number)
+            standard = getattr(qt.QStyle, ICONS[finding.severity])
+            item.setIcon(slicer.app.style().standardIcon(standard))
+            item.setToolTip(_tip(finding))
+        ui.findingsList.setVisible(bool(self.listed))
+        ui.findingsList.setFixedHeight(max(1, min(len(self.listed), MOST_LINES)) * LINE_PIXELS + 6)
+
+    def _on_item(self, item: Any) -> None:
+        self.go_to(self.listed[self._ui.findingsList.row(item)])
+
+    def _watch(self, node: Any) -> None:
+        events = [slicer.vtkMRMLTransformableNode.TransformModifiedEvent]
+        if not node.IsA("vtkMRMLSegmentationNode"):
+            events.append(slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent)
+        else:
+            segments = slicer.vtkSegmentation
+            for event in (segments.SourceRepresentationModified, segments.SegmentAdded, segments.SegmentRemoved):
+                self.addObserver(node.GetSegmentation(), event, self._on_changed)
+        for event in events:
+            self.addObserver(node, event, self._on_changed)
+
+    def _on_changed(self, caller: Any = None, event: Any = None) -> None:
+        if self.is_busy or self.findings is not None:
+            self.stop()
+            self._clear()
+            self._notes.show([Note("warning", CHANGED)])
+
+    def _clear(self) -> None:
+        self.findings, self.shared = None, set()
+        self._list()
+        self._notes.show([])
+        self._show()
+
+    def _show(self) -> None:
+        ui = self._ui
+        ui.checkButton.setText("Cancel" if self.is_busy else "Check")
+        ui.checkProgressBar.setVisible(self.is_busy)
+        ui.showPassedCheckBox.setVisible(self.findings is not None)
+        ui.findingsList.setVisible(bool(self.listed))
+        self.update()
+
+
+def _key(finding: Finding) -> tuple[str, str]:
+    return finding.check, canonical_name(finding.structure)
+
+
+def _tip(finding: Finding) -> str:
+    parts = [f"{finding.check}: {SEVERITY_WORDS[finding.severity]}"]
+    if finding.value_text:
+        parts.append(f"measured {finding.value_text}")
+    if finding.expected:
+        parts.append(f"expected {finding.expected}")
+    where = "click to go there" if finding.place_ras is not None else "nowhere in particular"
+    return "; ".join([*parts, where])
