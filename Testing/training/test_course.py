@@ -1,0 +1,62 @@
+"""The course holds what it says: its notebook runs and learns, its commands and links exist."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from unetseg.cli import _parser, _spelling
+from unetseg.commands import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+COURSE = ROOT / "docs" / "course"
+PAGES = sorted([*COURSE.glob("*.md"), *(ROOT / "docs" / name for name in ("losses.md", "datasets.md", "cluster.md"))])
+
+
+def shell_commands(page: Path) -> list[list[str]]:
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("unetseg ")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_and_their_options_exist(page):
+    for name, *arguments in shell_commands(page):
+        assert name in COMMANDS
+        parser = _parser(name, "")
+        importlib.import_module(f"unetseg.commands.{name}").add_options(parser)
+        for argument in arguments:
+            if argument.startswith("--") and " " not in argument:
+                assert _spelling(argument, parser).partition("=")[0] in parser._option_string_actions, argument
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+def test_files_that_the_pages_name_exist():
+    for page in PAGES:
+        for name in re.findall(
+            r"`((?:training|UNetSegmenter|Testing)/[\w/.]+\.(?:py|sh))`", page.read_text(encoding="utf-8")
+        ):
+            assert (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+@pytest.mark.slow
+def test_notebook_runs_and_learns(tmp_path):
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    notebook = nbformat.read(COURSE / "unet.ipynb", as_version=4)
+    assert all(not cell.get("outputs") for cell in notebook.cells), "clear the outputs before committing"
+    nbclient.NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    printed = "".join(part.get("text", "") for cell in notebook.cells for part in cell.get("outputs", ()))
+    mean = float(re.search(r"^mean\s+([\d.]+)$", printed, re.MULTILINE)[1])
+    print(f"mean Dice of the unseen heart: {mean}")
+    assert mean > 0.4
