@@ -5,6 +5,7 @@ This file is the face that 3D Slicer sees: module, parameters, widget, logic, se
 """
 
 import logging
+import os
 import sys
 import time
 from dataclasses import replace
@@ -135,7 +136,8 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.look_for_torch()
 
     def exit(self):
-        """The panel is left; a run goes on."""
+        """The panel is left: a run goes on, the layout of before comes back."""
+        self.panel.views.leave()
 
     def onSceneStartClose(self, caller=None, event=None):
         self.setParameterNode(None)
@@ -225,7 +227,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         """
         from UNetSegmenterLib.panel.segmenter import Choices, SegmentationJob
 
-        choices = Choices(str(checkpointPath), device, segmentationNode, **options)
+        choices = Choices(os.path.abspath(checkpointPath), device, segmentationNode, **options)
         nothing = lambda *args: None  # noqa: E731
         job = SegmentationJob(self.worker, volumeNode, choices, onProgress or nothing, onEnd or nothing)
         job.start()
@@ -292,7 +294,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         from UNetSegmenterLib.engine.errors import InputError
 
         answers, failures = [], []
-        self.worker.request("describe", answers.append, failures.append, checkpoint=str(checkpointPath))
+        self.worker.request("describe", answers.append, failures.append, checkpoint=os.path.abspath(checkpointPath))
         while not (answers or failures):
             slicer.app.processEvents()
             time.sleep(0.005)

@@ -23,13 +23,17 @@ SLICER_ONLY_IN_UTIL = ("load", "arrayFrom", "updateVolume", "getNode", "addVolum
 
 
 class LayoutManager:
-    """Remembers the chosen layout; the views themselves are not part of the stand-in."""
+    """Slicer's own layout logic, which makes the view nodes; the views themselves are not part of the stand-in."""
 
-    def __init__(self):
-        self.layout = 3
+    def __init__(self, application_logic):
+        self._application_logic, self._logic = application_logic, None
+
+    @property
+    def layout(self):
+        return self._logic.GetLayoutNode().GetViewArrangement() if self._logic else 3
 
     def setLayout(self, layout):
-        self.layout = layout
+        self.layoutLogic().GetLayoutNode().SetViewArrangement(layout)
 
     def sliceViewNames(self):
         return ()
@@ -38,7 +42,12 @@ class LayoutManager:
         pass
 
     def layoutLogic(self):
-        return None
+        if self._logic is None:
+            self._logic = slicer.vtkMRMLLayoutLogic()
+            self._logic.SetMRMLApplicationLogic(self._application_logic)
+            self._logic.SetMRMLScene(slicer.mrmlScene)
+            self._logic.GetLayoutNode().SetViewArrangement(3)
+        return self._logic
 
     threeDViewCount = 0
 
@@ -60,7 +69,7 @@ class Application:
     applicationName, applicationVersion, majorVersion, minorVersion = "Slicer", "5.12.0 (stand-in)", 5, 12
 
     def __init__(self, qt_application, logic):
-        self._qt, self._logic, self._layout = qt_application, logic, LayoutManager()
+        self._qt, self._logic, self._layout = qt_application, logic, LayoutManager(logic)
         self._modules, self.opened = ModuleManager(), []
         self.temporaryPath = tempfile.mkdtemp(prefix="slicer-stand-in-")
         self.slicerHome = str(Path(sys.executable).parent.parent)

@@ -92,7 +92,7 @@ class CompareSection(VTKObservationMixin):
     def update(self) -> None:
         """Enable or disable Compare, and say why in its tooltip."""
         button = self._ui.compareButton
-        reason = "" if self.is_busy else self._reason()
+        reason = "" if self.is_busy else self.reason()
         button.setEnabled(not reason)
         button.setToolTip(reason or ("Stop comparing." if self.is_busy else "Measure all structures of both in 3D."))
 
@@ -155,7 +155,8 @@ class CompareSection(VTKObservationMixin):
         else:
             self._notes.show([*self._words(), Note("pass", f"saved as {path}.")])
 
-    def _reason(self) -> str:
+    def reason(self) -> str:
+        """Why these two nodes cannot be compared now; empty if they can."""
         if self.prediction_node is None:
             return "Choose the prediction first: the segmentation that is to be judged."
         if self.reference_node is None:

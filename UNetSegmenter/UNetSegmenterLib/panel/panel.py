@@ -17,6 +17,7 @@ from .process import WorkerProcess
 from .scan_section import ScanSection
 from .segment_section import SegmentSection
 from .segmenter import Choices, Result, SegmentationJob
+from .side_by_side import SideBySideViews
 
 TORCH_MISSING = "PyTorch, which runs the network, is not installed in this Slicer yet."
 
@@ -56,6 +57,7 @@ class Panel:
         self.scan = ScanSection(ui, self.update)
         self.segment = SegmentSection(ui, self._start_job, self._ask, self._choices, self.blocker, open_editor)
         self.compare = CompareSection(ui, worker, self._worker_is_busy, self._case, self.update)
+        self.views = SideBySideViews(ui)
         self.plausibility = PlausibilitySection(ui, worker, self._worker_is_busy)
         ui.installButton.connect("clicked(bool)", self._on_install)
         ui.installLog.setVisible(False)
@@ -98,8 +100,11 @@ class Panel:
         if self.compare is not None:
             self.compare.update()
         if self.plausibility is not None:
-            self.plausibility.choose(self._checked())
+            checked = self._checked()
+            self.plausibility.choose(checked)
             self.plausibility.update()
+            self.views.choose(checked.volume, checked.prediction, checked.reference)
+            self.views.update("" if checked.prediction and checked.reference else self.compare.reason())
 
     def look_for_torch(self) -> None:
         """Show or hide the offer to install PyTorch, and go on where the person was."""
@@ -117,6 +122,7 @@ class Panel:
         """End everything that would outlive the panel."""
         if self.segment is not None:
             self.segment.abandon()
+        self.views.leave()
         if self.compare is not None:
             self.compare.close()
         if self.plausibility is not None:
@@ -126,6 +132,7 @@ class Panel:
         self.worker.close()
 
     def on_scene_closing(self) -> None:
+        self.views.leave()
         if self.segment is not None:
             self.segment.abandon()
         self.set_parameters(None)
