@@ -111,9 +111,8 @@ def _train(
             for group in optimiser.param_groups:
                 group["lr"] = rate
             generator = step_generator(recipe, step, where)
-            images, labels = team.share(
-                *data.draw(recipe, generator)
-            )  # (B, input slices, H, W) float32, (B, H, W) uint8
+            drawn = data.draw(recipe, generator)  # (B, input slices, H, W) float32 and (B, H, W) uint8
+            images, labels = team.share(*drawn)
             images, targets = augment(images, labels, recipe.patch, recipe.augmentation, generator)
             optimiser.zero_grad(set_to_none=True)
             while (loss := gradients(model, loss_of, images, targets, pieces, dtype, scaler, team)) is None:

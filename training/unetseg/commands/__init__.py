@@ -13,6 +13,7 @@ COMMANDS = {
     "crossvalidate": "train and validate every fold of a pack, and sum up over the folds",
     "submit": "hand a training run to LSF, SLURM or another machine",
     "evaluate": "predict every case of a data set and compare with its labels",
+    "against": "is one checkpoint better than another on the same cases: paired tests of two evaluations",
     "release": "add test results, label statistics and words to a checkpoint that is given away",
     "segment": "segment scans slice by slice with a checkpoint",
     "compare": "compare a segmentation with a reference: overlap, distances, volumes",

@@ -1,0 +1,57 @@
+"""Paired comparison of two evaluations: against scipy, and against what can be counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+from unetseg.cli import main
+from unetseg.paired import compare_paired, holm, wilcoxon_p
+from UNetSegmenterLib.engine.errors import InputError
+
+
+@pytest.mark.parametrize("n", [3, 8, 20, 45])
+def test_wilcoxon_is_scipys_exact_one(n):
+    differences = np.random.default_rng(n).normal(0.3, 1, n)
+    assert wilcoxon_p(differences) == pytest.approx(stats.wilcoxon(differences, method="exact").pvalue)
+
+
+def test_wilcoxon_of_many_is_scipys_approximation():
+    differences = np.random.default_rng(1).normal(0.1, 1, 90)
+    expected = stats.wilcoxon(differences, method="asymptotic", correction=False).pvalue
+    assert wilcoxon_p(differences) == pytest.approx(expected)
+
+
+def test_wilcoxon_by_hand():
+    assert wilcoxon_p([1, 2, 3, 4, 5]) == 2 / 32
+    assert wilcoxon_p([0, 0]) == 1
+    assert wilcoxon_p([1, 1, -1]) == 1  # ranks 2, 2, 2: as small a sum as 2 in half the patterns, twice
+    assert wilcoxon_p([np.inf, 2, 3]) == 2 / 8
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_pairs_are_of_the_same_case():
+    first = {("a", "liver"): 0.8, ("b", "liver"): 0.6, ("c", "liver"): 0.1}
+    second = {("b", "liver"): 0.7, ("a", "liver"): 0.85}
+    (row,) = compare_paired(first, second)
+    assert (row.n, row.better, row.worse) == (2, 2, 0)
+    assert row.difference == pytest.approx(0.075)
+    with pytest.raises(InputError, match="share no case"):
+        compare_paired(first, {("d", "liver"): 1.0})
+
+
+def test_command(tmp_path, capsys):
+    for name, dice in (("old", 0.7), ("new", 0.8)):
+        (tmp_path / name).mkdir()
+        lines = [f"case{place},spleen,{dice + place / 100}" for place in range(6)]
+        (tmp_path / name / "metrics.csv").write_text("\n".join(["case,structure,dice", *lines, "case9,spleen,"]))
+    assert main(["against", str(tmp_path / "old"), str(tmp_path / "new")]) == 0
+    printed = capsys.readouterr().out
+    assert "+0.1000" in printed
+    assert "0.031" in printed
+    assert main(["against", str(tmp_path / "old"), str(tmp_path / "none")]) == 2
+    assert main(["against", str(tmp_path / "old"), str(tmp_path / "new"), "--measure", "dise"]) == 2

@@ -1,0 +1,119 @@
+"""Two checkpoints on the same cases: paired tests a structure, corrected for their number, with the size of the effect."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.statistics import aggregate
+
+LARGEST_EXACT = 50  # pairs up to which the distribution of the rank sum is counted out
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """One structure: `difference` is the mean of second less first over n cases, with its 95 % interval.
+
+    p is that of Wilcoxon's signed-rank test, p_holm after Holm's correction over the structures; better and worse count
+    the cases in which the second one has more and less.
+    """
+
+    structure: str
+    n: int
+    difference: float
+    ci95: tuple[float, float]
+    better: int
+    worse: int
+    p: float
+    p_holm: float = math.nan
+
+
+def read_measure(folder: Path, measure: str = "dice") -> dict[tuple[str, str], float]:
+    """(case, structure) to a measure, from the metrics.csv of an evaluation; what was not measured is left out."""
+    path = folder / "metrics.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {(row["case"], row["structure"]): float(row[measure]) for row in rows if row[measure]}
+    except OSError as error:
+        raise InputError(
+            f"{path} can't be read ({error.strerror}); give the folder that unetseg evaluate wrote."
+        ) from error
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f'{path} has no column "{measure}" of numbers; give the folder that unetseg evaluate wrote.'
+        ) from error
+
+
+def compare_paired(first: Mapping[tuple[str, str], float], second: Mapping[tuple[str, str], float]) -> list[Pairing]:
+    """A row a structure over the cases that both have; raises InputError if they share none.
+
+    Infinite distances can't be averaged; pairs with one are left out of the mean but not of the test.
+    """
+    common = [key for key in first if key in second]
+    if not common:
+        raise InputError(
+            "The two evaluations share no case and structure; evaluate both checkpoints on the same cases."
+        )
+    rows = []
+    for structure in dict.fromkeys(name for _, name in common):
+        pairs = [(first[key], second[key]) for key in common if key[1] == structure]
+        differences = [b - a if a != b else 0.0 for a, b in pairs]
+        known = aggregate([value for value in differences if math.isfinite(value)])
+        better, worse = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
+        rows.append(Pairing(structure, len(pairs), known.mean, known.ci95, better, worse, wilcoxon_p(differences)))
+    corrected = holm([row.p for row in rows])
+    return [Pairing(**vars(row) | {"p_holm": p}) for row, p in zip(rows, corrected, strict=True)]
+
+
+def wilcoxon_p(differences: Sequence[float]) -> float:
+    """Two-sided p of the signed-rank test (Wilcoxon, Biometrics Bulletin 1945); zeros are left out, ties share ranks.
+
+    Counted out for up to `LARGEST_EXACT` differences, by the normal approximation with tie correction beyond; 1 if all
+    are zero.
+    """
+    values = sorted((abs(value), value > 0) for value in differences if value != 0)
+    n = len(values)
+    if n == 0:
+        return 1.0
+    ranks = _shared_ranks([size for size, _ in values])
+    plus = sum(rank for rank, (_, positive) in zip(ranks, values, strict=True) if positive)
+    total = n * (n + 1) / 2
+    smaller = min(plus, total - plus)
+    if n > LARGEST_EXACT:
+        variance = sum(rank * rank for rank in ranks) / 4
+        return math.erfc((total / 2 - smaller) / math.sqrt(2 * variance))
+    ways = {0: 1}  # twice the rank sum (ranks can be halves) to the number of sign patterns that give it
+    for rank in ranks:
+        step = round(2 * rank)
+        following = dict(ways)
+        for reached, count in ways.items():
+            following[reached + step] = following.get(reached + step, 0) + count
+        ways = following
+    as_small = sum(count for reached, count in ways.items() if reached <= round(2 * smaller))
+    return min(1.0, 2 * as_small / 2**n)
+
+
+def _shared_ranks(sizes: Sequence[float]) -> list[float]:
+    """Ranks from 1 of sorted values; equal ones share the mean of theirs."""
+    ranks: list[float] = []
+    while len(ranks) < len(sizes):
+        start = len(ranks)
+        equal = sum(value == sizes[start] for value in sizes[start:])
+        ranks += [start + (equal + 1) / 2] * equal
+    return ranks
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P values corrected for testing several at once (Holm, Scandinavian Journal of Statistics 1979)."""
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    corrected = [0.0] * len(p_values)
+    largest = 0.0
+    for done, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - done) * p_values[place]))
+        corrected[place] = largest
+    return corrected
