@@ -295,6 +295,52 @@ def the_views_show_the_result(world):
     world.picture("9-views")
 
 
+def prediction_and_ground_truth_are_compared_and_checked(world):
+    """All structures in one table, a click that leads there, findings, and two rows of views that go again."""
+    scan = world.add_scan()
+    prediction, reference = world.add_segmentation("Prediction", shift=3), world.add_segmentation("Ground truth")
+    world.ui.predictionSelector.setCurrentNode(prediction)
+    world.ui.referenceSelector.setCurrentNode(reference)
+    world.settle()
+    assert not world.ui.compareCollapsibleButton.collapsed and world.ui.compareButton.enabled
+    started = time.perf_counter()
+    world.press(world.ui.compareButton)
+    world.turn(lambda: not world.panel.compare.is_busy, 60)
+    seconds = time.perf_counter() - started
+    model = world.ui.compareTable.model()
+    names = [model.index(row, 0).data() for row in range(model.rowCount())]
+    assert names == ["liver", "spleen (missed)"], names
+    assert "Mean of 2 structures, 1 of them missed" in world.ui.compareMeanLabel.text
+    world.ui.compareTable.sortByColumn(1, qt.Qt.AscendingOrder)
+    assert model.index(0, 0).data() == "spleen (missed)"
+    world.press(world.ui.copyTableButton)
+    assert qt.QApplication.clipboard().text().startswith("case\tstructure")
+    world.panel.compare.save_as = lambda title, name: str(world.folder / name)
+    world.press(world.ui.saveTableButton)
+    assert (world.folder / f"{scan.GetName()} metrics.csv").is_file()
+    world.panel.compare._table._on_index(model.index(0, 0))
+    place = world.panel.compare.comparison.rows[1].largest_error_ras
+    red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+    if red is not None:
+        found = [red.GetSliceToRAS().GetElement(axis, 3) for axis in range(3)]
+        assert max(abs(a - b) for a, b in zip(found, place)) < 0.01, (found, place)  # noqa: B905
+    world.press(world.ui.checkButton)
+    world.turn(lambda: not world.panel.plausibility.is_busy, 60)
+    assert world.ui.findingsList.count > 0 and world.panel.plausibility.findings
+    before = slicer.app.layoutManager().layout
+    world.press(world.ui.sideBySideButton)
+    world.settle(0.5)
+    shown = prediction.GetDisplayNode()
+    assert shown.GetNthViewNodeID(0) == "vtkMRMLSliceNodePredAx" and world.panel.views.is_shown
+    world.picture("10-side-by-side")
+    world.press(world.ui.sideBySideButton)
+    assert slicer.app.layoutManager().layout == before and not shown.GetNumberOfViewNodeIDs()
+    slicer.mrmlScene.RemoveNode(reference)
+    world.settle()
+    assert not world.ui.compareTable.isVisible() and "was removed" in world.panel.compare.notes[0].text
+    return f"table after {seconds:.1f} s"
+
+
 def sample_data_is_registered(world):
     world.need("SampleData")
     import SampleData
@@ -325,6 +371,7 @@ STORIES = (
     the_self_test_passes,
     the_result_goes_to_the_segment_editor,
     the_views_show_the_result,
+    prediction_and_ground_truth_are_compared_and_checked,
     sample_data_is_registered,
     reload_takes_the_lib_along,
 )

@@ -112,6 +112,21 @@ class World:
         self.settle()
         return node
 
+    def add_segmentation(self, name, shift=0, slices=24, size=96):
+        """A liver, `shift` voxels off, and a spleen, which only an unshifted one has; on the grid of the scan there is."""
+        from UNetSegmenterLib.engine.segmentation import Segmentation
+        from UNetSegmenterLib.engine.structures import known_structure
+        from UNetSegmenterLib.scene.nodes import segmentation_to_node, volume_geometry
+
+        scan = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+        labels = np.zeros((slices, size, size), np.uint8)
+        labels[4:-4, 30:60, 10 + shift : 40 + shift] = 1
+        if not shift:
+            labels[4:-4, 30:50, 60:80] = 2
+        pair = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,)))
+        segmentation = Segmentation(labels, volume_geometry(scan), pair, name)
+        return segmentation_to_node(segmentation, slicer.mrmlScene, scan)
+
     def checkpoint(self, name="tiny"):
         """Path of "tiny" (fast), "slow" (seconds), or a broken one: "text", "no card"."""
         if self._checkpoints is None:
