@@ -27,7 +27,7 @@ demo: $(READY)
 	$(BIN)/unetseg demo --output demo-output
 
 test: $(READY) lint
-	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest
+	QT_QPA_PLATFORM=offscreen PYTHONUTF8=1 $(BIN)/python -m pytest
 
 lint: $(READY)
 	$(BIN)/ruff check .

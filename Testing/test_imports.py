@@ -12,7 +12,7 @@ LIB = ROOT / "UNetSegmenter" / "UNetSegmenterLib"
 
 def test_layers_hold():
     command = [str(Path(sys.executable).with_name("lint-imports")), "--config", str(ROOT / "pyproject.toml")]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     assert result.returncode == 0, result.stdout
 
 

@@ -66,7 +66,7 @@ def browse(path, script, *options):
         "--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=1280,900", f"--user-data-dir={probe.parent}/browser",
         "--virtual-time-budget=4000", *options, "--dump-dom", probe.as_uri(),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=True)
     found = re.search(r'<pre id="result">(.*?)</pre>', done.stdout, re.S)
     assert found, done.stderr[-2000:]
     answer = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))

@@ -17,7 +17,7 @@ def test_the_stories_pass_on_the_stand_in():
     code = START + "from host.scripted import load_module; load_module('UNetSegmenter/UNetSegmenter.py')\n"
     code += "import run; sys.exit(run.run(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "--output", str(ROOT / ".cache" / "stories")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=600, check=False)
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     assert ", 0 failed" in done.stdout

@@ -10,7 +10,7 @@ def unetseg(*arguments, **environment) -> subprocess.CompletedProcess:
     """Run `unetseg` as a shell would, on one core; output is text."""
     variables = os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"} | environment
     command = [sys.executable, "-m", "unetseg.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=variables, check=False, timeout=300)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", env=variables, check=False, timeout=300)
 
 
 def tree(folder: Path) -> set[str]:

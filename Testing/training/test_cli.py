@@ -51,7 +51,7 @@ def test_help_is_fast_and_names_every_command():
         "import sys; import unetseg.cli; status = unetseg.cli.main(['--help']); "
         "heavy = {'torch', 'SimpleITK', 'numpy', 'slicer'} & set(sys.modules); sys.exit(repr(heavy) if heavy else status)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     for name in COMMANDS:
         assert f"\n  {name} " in done.stdout

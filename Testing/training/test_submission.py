@@ -61,7 +61,7 @@ def test_scripts_are_whole_and_a_shell_reads_them(scheduler):
     script = job_script(job, scheduler)
     assert "@" not in script.replace("B:USR1@300", "")
     assert "'packs/my abdomen'" in script
-    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    subprocess.run(["bash", "-n"], input=script, encoding="utf-8", check=True)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_slurm_script_passes_the_warning_on_and_asks_to_be_queued_again(tmp_path
     job = dataclasses.replace(JOB, folder=str(tmp_path), setup="")
     environment = {"PATH": f"{tools}:{os.defpath}", "SLURM_JOB_ID": "17", **array}
     process = subprocess.Popen(
-        ["bash", "-c", job_script(job, "slurm")], env=environment, stdout=subprocess.PIPE, text=True
+        ["bash", "-c", job_script(job, "slurm")], env=environment, stdout=subprocess.PIPE, encoding="utf-8"
     )
     for _ in range(200):
         if (tmp_path / "started").exists():

@@ -58,7 +58,7 @@ def two_processes(*arguments: object) -> None:
             "TORCHELASTIC_RUN_ID": "test",
         }
         command = [sys.executable, "-c", PROCESS, *map(str, arguments)]
-        processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+        processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, encoding="utf-8"))
     ends = [process.communicate(timeout=400)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(ends)
 

@@ -111,7 +111,7 @@ def _download(folder: Path) -> Path:
     command += ["--no-build-isolation", "--disable-pip-version-check", "--dest", str(folder)]
     if not sys.stdout.isatty():
         command.append("--quiet")
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, stderr=subprocess.PIPE, encoding="utf-8", errors="replace", check=False)
     archives = sorted(folder.glob(f"{PACKAGE}-{VERSION}*.tar.gz"))
     if done.returncode or not archives:
         reasons = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()

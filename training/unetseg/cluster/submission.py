@@ -142,7 +142,7 @@ def submit(job: Job, scheduler: str, script: Path, code: Path | None, pack: Path
     for step in commands(job, scheduler, script, code, pack):
         logging.getLogger(__name__).info("%s", shlex.join(step))
         try:
-            result = subprocess.run(step, capture_output=True, text=True, check=False)
+            result = subprocess.run(step, capture_output=True, encoding="utf-8", errors="replace", check=False)
         except FileNotFoundError as error:
             raise InputError(
                 f"{step[0]} is not installed here; install it, or take {script} to the cluster."
