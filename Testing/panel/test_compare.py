@@ -126,6 +126,27 @@ def test_a_click_on_a_row_leads_to_its_largest_error(widget, pair):
     assert np.allclose(slice_to_ras, wanted, atol=3.0), (slice_to_ras, wanted)
 
 
+def test_the_worst_slices_one_after_the_other(widget, pair):
+    red = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
+    labels = organs()
+    labels[6:9][labels[6:9] == 1] = 0  # three slices of the first structure are gone
+    changed = add("Prediction with a gap", labels)
+    choose(widget, changed, pair[1])
+    assert not widget.ui.worstSliceButton.visible
+    compared(widget)
+    assert not widget.ui.worstSliceButton.enabled and "Click on a structure" in widget.ui.worstSliceButton.toolTip
+    click_row(widget, ABDOMEN8[0].name)
+    assert not widget.ui.nextWorseButton.enabled
+    press(widget.ui.worstSliceButton)
+    seen = []
+    for _ in range(3):
+        seen.append(red.GetSliceToRAS().GetElement(2, 3))
+        assert "Dice 0.00" in widget.ui.sliceLabel.text
+        press(widget.ui.nextWorseButton)
+    assert sorted(seen) == [10 + 3 * number for number in (6, 7, 8)] and seen[0] == 34, "the largest area first"
+    assert "Dice 1.00" in widget.ui.sliceLabel.text and "4 of" in widget.ui.sliceLabel.text
+
+
 def test_copied_and_saved_as_the_command_line_writes_it(widget, pair, tmp_path):
     compared(widget)
     press(widget.ui.copyTableButton)

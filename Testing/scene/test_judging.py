@@ -11,7 +11,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.segmentation import Segmentation
 from UNetSegmenterLib.engine.structures import known_structure
 from UNetSegmenterLib.engine.volume import Geometry
-from UNetSegmenterLib.scene.judging import comparison_in_world, finished, look_at, side_steps
+from UNetSegmenterLib.scene.judging import comparison_in_world, finished, look_at, side_steps, slice_place
 from UNetSegmenterLib.scene.nodes import segmentation_to_node
 
 LIVER = (known_structure("liver", 1, (1,)),)
@@ -82,3 +82,14 @@ def test_all_views_look_at_a_place(scene):
     assert slices[0].GetSliceToRAS().GetElement(2, 3) == 30.0 and slices[1].GetSliceToRAS().GetElement(1, 3) == -20.0
     assert slices[0].GetSliceToRAS().GetElement(0, 3) == 10.0, "not centred"
     assert camera.GetFocalPoint() == (10.0, -20.0, 30.0) and camera.GetPosition() == (10.0, 480.0, 30.0)
+
+
+def test_a_slice_of_the_curve_has_a_place(scene):
+    prediction, reference = block(scene, "P"), block(scene, "R", origin=(5.0, 6.0, 7.0))
+    prediction.GetSegmentation().GetNthSegment(0).SetName("liver")
+    (row,), _ = rows(prediction, reference)
+    geometry = Geometry((12, 16, 20), (3.0, 2.0, 2.0), (5.0, 6.0, 7.0))
+    for position in row.curve.worst_first()[:3]:
+        place = slice_place(geometry, row, position)
+        assert place[2] == pytest.approx(row.curve.superior_mm[position])
+        assert place[:2] == pytest.approx(row.largest_error_ras[:2])

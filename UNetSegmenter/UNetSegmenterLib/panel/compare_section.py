@@ -15,12 +15,13 @@ from ..engine.comparison import Comparison, Row
 from ..engine.errors import InputError
 from ..engine.exchange import comparison_from_json, segmentation_steps
 from ..engine.statistics import metrics_table, write_metrics_csv
-from ..engine.volume import Note
+from ..engine.volume import Geometry, Note
 from ..scene.judging import comparison_in_world, look_at, side_steps
 from .metrics_table import MetricsTable, mean_text
 from .notes import NoteList
 from .process import Failure, WorkerProcess
 from .task import WorkerTask
+from .worst_slices import WorstSlices
 
 CHANGED = "A segmentation was changed since it was compared; press Compare to measure it again."
 
@@ -50,10 +51,12 @@ class CompareSection(VTKObservationMixin):
         self._task: WorkerTask | None = None
         self._ended: WorkerTask | None = None  # kept: its timer must not be deleted while it fires
         self._reading_notes: tuple[str, ...] = ()
+        self._geometry: Geometry | None = None  # the grid that was compared on
         self._notes = NoteList(ui.compareNotesFrame)
         self._table = MetricsTable(ui.compareTable, self.go_to)
         ui.compareCollapsibleButton.collapsed = True
         ui.compareButton.connect("clicked(bool)", self._on_button)
+        self._slices = WorstSlices(ui)
         ui.copyTableButton.connect("clicked(bool)", self.copy)
         ui.saveTableButton.connect("clicked(bool)", self.save)
         self._show()
@@ -103,6 +106,7 @@ class CompareSection(VTKObservationMixin):
 
         def prepare(folder: Path) -> Generator[None, None, dict[str, Any]]:
             ours, theirs, self._reading_notes = yield from side_steps(prediction, reference)
+            self._geometry = theirs.geometry
             yield
             return {
                 "case": case,
@@ -135,6 +139,7 @@ class CompareSection(VTKObservationMixin):
                 [*self._words(), Note("info", f"{row.structure} was not measured, so no place is its worst.")]
             )
             return
+        self._slices.choose(row.structure)
         look_at(slicer.mrmlScene, row.largest_error_ras)
 
     def copy(self, checked: bool = False) -> None:
@@ -178,7 +183,9 @@ class CompareSection(VTKObservationMixin):
 
     def _on_result(self, answer: dict[str, Any]) -> None:
         self._ended, self._task = self._task, None
-        self.comparison = comparison_in_world(comparison_from_json(answer), self.reference_node)
+        made = comparison_from_json(answer)
+        self.comparison = comparison_in_world(made, self.reference_node)
+        self._slices.set_rows(made.rows, self._geometry, self.reference_node)
         self._table.show(self.comparison.rows)
         self._notes.show(self._words())
         self._show()
@@ -234,6 +241,7 @@ class CompareSection(VTKObservationMixin):
     def _clear(self) -> None:
         had = self.comparison is not None
         self.comparison = None
+        self._slices.set_rows((), None, None)
         self._reading_notes = ()
         self._table.show(())
         self._notes.show([])

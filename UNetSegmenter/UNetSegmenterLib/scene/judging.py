@@ -6,11 +6,13 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import slicer
 
-from ..engine.comparison import Comparison
+from ..engine.comparison import Comparison, Row
 from ..engine.errors import InputError
 from ..engine.segmentation import Segmentation
+from ..engine.volume import Geometry
 from .reading import segmentation_from_node
 
 if TYPE_CHECKING:
@@ -82,6 +84,20 @@ def comparison_in_world(comparison: Comparison, reference_node: Any) -> Comparis
         replace(row, largest_error_ras=to_world(reference_node, row.largest_error_ras)) for row in comparison.rows
     )
     return replace(comparison, rows=rows)
+
+
+def slice_place(geometry: Geometry, row: Row, position: int) -> Place:
+    """RAS place, in the coordinates of `geometry`, of one slice of a row's curve: the row's largest error, moved into it.
+
+    `position` counts in the curve; the row's own place is in the same coordinates.
+    """
+    assert row.curve is not None and row.largest_error_ras is not None
+    right, anterior, superior = row.largest_error_ras
+    to_lps = geometry.affine_lps()
+    index = np.linalg.solve(to_lps, (-right, -anterior, superior, 1.0))
+    index[2 - row.curve.axis] = row.curve.slices[position]
+    x, y, z, _ = to_lps @ index
+    return -float(x), -float(y), float(z)
 
 
 def findings_in_world(findings: list[Finding], node: Any) -> list[Finding]:
