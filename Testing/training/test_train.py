@@ -295,5 +295,6 @@ def test_run_card_tells_the_recipe(pack, tmp_path):
     card = load_checkpoint(train(pack, tmp_path / "run", recipe, device="cpu", title="Two steps")).card
     assert card.title == "Two steps"
     assert card.training["recipe"]["steps"] == 2
+    assert card.statistics["cases"] == 2, "the training labels' statistics, for the plausibility checks"
     assert card.preprocessing.input_slices == 3
     assert json.loads(card.to_json())["structures"][1]["name"] == "spleen"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.findings.anatomy import Anatomy
+from UNetSegmenterLib.engine.findings.reference import Facts, facts, statistics_of
 from UNetSegmenterLib.engine.preprocessing import Preprocessing, network_labels, network_slices
 from UNetSegmenterLib.engine.volume import read_geometry
 
@@ -32,12 +34,13 @@ __all__ = ["prepare", "split_cases"]
 
 @dataclass(frozen=True)
 class _Slices:
-    """One case at the network's grid: HU and labels (slices, rows, columns)."""
+    """One case at the network's grid: HU and labels (slices, rows, columns); `looks` is what plausibility asks of labels."""
 
     case: Case
     hu: np.ndarray
     labels: np.ndarray
     facts: CaseFacts
+    looks: Facts | None
 
 
 def prepare(
@@ -73,15 +76,15 @@ def prepare(
     )
     slices = []
     for done, case in enumerate(dataset.cases, start=1):
-        slices.append(_read_slices(case, dataset, preprocessing))
+        slices.append(_read_slices(case, dataset, preprocessing, case.name in splits["train"]))
         if progress:
             progress(done, len(dataset.cases))
-    facts = [part.facts for part in slices]
-    warnings += refuse_leaks(splits, {part.name: part.pixels_sha256 for part in facts})
-    warnings += check_presence(splits, facts)
+    known = [part.facts for part in slices]
+    warnings += refuse_leaks(splits, {part.name: part.pixels_sha256 for part in known})
+    warnings += check_presence(splits, known)
     for warning in warnings:
         logging.getLogger(__name__).warning("%s: %s", dataset.name, warning)
-    found = fingerprint(facts)
+    found = fingerprint(known)
     plan = replace(
         plan or make_plan(found, _gpu_gb()),
         spacing_mm=preprocessing.spacing_mm,
@@ -89,7 +92,9 @@ def prepare(
         slice_distance_mm=preprocessing.slice_distance_mm,
     )
     pack = _assemble(dataset, slices, preprocessing, splits)
-    pack = replace(pack, fingerprint={**found, "warnings": warnings, "plan": plan.to_json()})
+    statistics = statistics_of([part.looks for part in slices if part.looks is not None])
+    made = {"warnings": warnings, "plan": plan.to_json(), "label_statistics": statistics}
+    pack = replace(pack, fingerprint={**found, **made})
     _write(pack, plan, folder)
     return pack
 
@@ -121,7 +126,7 @@ def _write(pack: Pack, plan: Plan, folder: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _read_slices(case: Case, dataset: DataSet, preprocessing: Preprocessing) -> _Slices:
+def _read_slices(case: Case, dataset: DataSet, preprocessing: Preprocessing, trains: bool) -> _Slices:
     volume, segmentation = read_case(case, dataset.structures)
     in_plane_mm = volume.geometry.axial_spacing_mm[1:]
     labels = volume.geometry.to_axial(segmentation.labels)
@@ -130,6 +135,7 @@ def _read_slices(case: Case, dataset: DataSet, preprocessing: Preprocessing) -> 
         network_slices(volume.geometry.to_axial(volume.array), in_plane_mm, preprocessing),
         network_labels(labels, in_plane_mm, preprocessing, len(dataset.structures) + 1),
         case_facts(case.name, volume, segmentation),
+        facts(Anatomy(segmentation, volume)) if trains else None,
     )
 
 

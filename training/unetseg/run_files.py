@@ -222,6 +222,7 @@ def training_card(
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
         },
         validation=validation,
+        statistics=pack.fingerprint.get("label_statistics", {}),
     )
 
 
