@@ -43,8 +43,8 @@ SAMPLES = (
     ),
     Sample(
         REFERENCE_NAME,
-        _TESTS + "example_seg_fast.nii.gz",
-        "353a7c65c9ff5d5b9b331f811130f0ebbaedb509df74587d3bd0d1ad5ebc3910",
+        _TESTS + "example_seg_fast_force_split.nii.gz",
+        "e8097758e56e73099075b6caaebce23ef11bc6fad66a4ec3753b9406846558c7",
         "UNetSegmenter-sample-reference.nii.gz",
     ),
 )
