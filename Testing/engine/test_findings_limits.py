@@ -5,21 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from UNetSegmenterLib.engine.findings.finding import FAIL, PASS, WARN, Finding, alarm_score, number, worst
-from UNetSegmenterLib.engine.findings.quantity import Rule, expected_text, limits, student_quantile, summary
+from UNetSegmenterLib.engine.findings.quantity import Rule, expected_text, limits, summary
 from UNetSegmenterLib.engine.findings.relations import Constellation
 from UNetSegmenterLib.engine.findings.rules import CHECKS, RULES
-
-
-@pytest.mark.parametrize(  # tabulated values of Student's t
-    ("probability", "freedom", "expected"),
-    [(0.975, 4, 2.776), (0.975, 12, 2.179), (0.9995, 12, 4.318), (0.9995, 30, 3.646), (0.999, 8, 4.501)],
-)
-def test_student_quantile(probability, freedom, expected):
-    assert student_quantile(probability, freedom) == pytest.approx(expected, rel=0.01)
 
 
 @given(st.lists(st.floats(0, 1000), min_size=1, max_size=30), st.sampled_from(sorted(RULES)))

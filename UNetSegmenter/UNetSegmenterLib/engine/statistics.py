@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,7 @@ def aggregate(values: Iterable[float], bounds: tuple[float, float] = (-math.inf,
     return Aggregate(mean, sd, (max(bounds[0], mean - half), min(bounds[1], mean + half)), median, int(finite.size))
 
 
+@cache
 def student_t_quantile(probability: float, degrees: int) -> float:
     """Quantile of Student's t distribution for whole degrees of freedom and a probability above one half.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
+from ..statistics import student_t_quantile
 from .anatomy import Place
 from .finding import FAIL, PASS, WARN, number
 
@@ -102,7 +102,7 @@ def limits(rule: Rule, learnt: dict[str, Any] | None) -> Limits | None:
     freedom = max(n - 1, 4)
 
     def interval(tail: float, room: float) -> tuple[float, float]:
-        reach = student_quantile(1 - tail / 2, freedom) * spread
+        reach = student_t_quantile(1 - tail / 2, freedom) * spread
         low = min(float(learnt["mean"]) - reach, rule.forward(float(learnt["min"])) - room * rule.floor)
         high = max(float(learnt["mean"]) + reach, rule.forward(float(learnt["max"])) + room * rule.floor)
         return (
@@ -149,15 +149,3 @@ def expected_text(rule: Rule, bounds: Limits) -> str:
     else:
         text = f"{number(low)} to {number(high)}"
     return f"{text} {rule.unit}".strip()
-
-
-def student_quantile(probability: float, freedom: int) -> float:
-    """Quantile of Student's t by the expansion around the normal one (Abramowitz and Stegun 26.7.5); good from 4 degrees on."""
-    z = NormalDist().inv_cdf(probability)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / freedom ** (power + 1) for power, term in enumerate(terms))
