@@ -51,7 +51,9 @@ def write_checkpoints(folder):
     background = network(3, 12, 3)
     background["exit.bias"][0] = 100.0  # finds nothing: surfaces of noise would take longer than the run
     save_checkpoint(paths["slow"], slow, background)
-    save_checkpoint(paths["other"], other, network(3, 4, 2))
+    liver = network(3, 4, 2)
+    liver["exit.bias"][1] = 100.0  # finds liver everywhere
+    save_checkpoint(paths["other"], other, liver)
     paths["spaces and letters"] = folder / "mödel für Bauch é 腹部.pt"
     paths["spaces and letters"].write_bytes(paths["good"].read_bytes())
     return paths | _bad(folder, paths["good"], torch)

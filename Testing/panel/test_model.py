@@ -77,6 +77,12 @@ def test_wrong_files_are_refused_at_once_with_the_reason(widget, panel, scan, ch
             picture(widget.parent, "refused")
 
 
+def test_a_relative_path_is_meant_from_where_the_person_is(panel, checkpoints, monkeypatch):
+    monkeypatch.chdir(checkpoints["good"].parent)
+    choose(panel, "good.pt")
+    assert panel.model.card is not None
+
+
 def test_a_better_choice_clears_the_refusal(widget, panel, scan, checkpoints):
     choose(panel, checkpoints["text"])
     choose(panel, checkpoints["good"])

@@ -146,6 +146,8 @@ def test_cancel_keeps_what_is_finished_and_marks_it(widget, large):
     assert "(partial: " in node.GetName()
     assert node.GetAttribute("UNetSegmenter.Complete") == "false"
     assert "marked as partial" in words(large)
+    settle()
+    assert node.GetDisplayNode().GetVisibility3D()
     picture(widget.parent, "cancelled")
     press(widget.ui.applyButton)  # and the next run is as good as any
     turn(lambda: widget.ui.progressBar.value >= 4, 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ def remember_checkpoint(path: str) -> None:
 def as_path(text: str) -> str:
     """What a person typed, pasted or dropped, as a plain path."""
     text = text.strip().strip('"')
-    return qt.QUrl(text).toLocalFile() if text.startswith("file:") else text
+    path = qt.QUrl(text).toLocalFile() if text.startswith("file:") else text
+    return os.path.abspath(path) if path else ""  # the worker has another working directory
 
 
 class CardFrame(qt.QFrame):

@@ -63,6 +63,7 @@ class WorkerProcess:
         self._worker_pid: int | None = None
         self._folder: Path | None = None
         self._is_dying = False
+        self._generation = 0
         self._holds = 0
         self.last_run: Any = None
 
@@ -102,7 +103,7 @@ class WorkerProcess:
     ) -> int:
         """Send a request and return its id; exactly one of on_result and on_failure is called later."""
         if self._is_dying and self._process is not None:
-            self._process.waitForFinished(80)  # it was killed: its end is a matter of milliseconds
+            self._gone("The network's process was ended.")  # killed, though its end is not reported yet
         if self._process is None:
             self._start()
         self._next_id += 1
@@ -151,10 +152,16 @@ class WorkerProcess:
         process.setProcessChannelMode(qt.QProcess.SeparateChannels)
         process.setProcessEnvironment(_environment())
         process.setWorkingDirectory(str(PACKAGE_ROOT))
-        process.readyReadStandardOutput.connect(self._on_output)
-        process.readyReadStandardError.connect(self._on_error_output)
-        process.connect("finished(int,QProcess::ExitStatus)", self._on_finished)
-        process.errorOccurred.connect(self._on_process_error)
+        self._generation = generation = self._generation + 1
+
+        def is_current() -> bool:
+            return generation == self._generation  # nobody listens to a process that another one has replaced
+
+        process.readyReadStandardOutput.connect(lambda: is_current() and self._on_output())
+        process.readyReadStandardError.connect(lambda: is_current() and self._on_error_output())
+        finished = "finished(int,QProcess::ExitStatus)"
+        process.connect(finished, lambda code, status: is_current() and self._on_finished(code, status))
+        process.errorOccurred.connect(lambda error: is_current() and self._on_process_error(error))
         arguments = ["-m", "UNetSegmenterLib.engine.worker", "--parent", str(os.getpid()), "--folder", str(self.folder)]
         if self._idle_minutes is not None:
             arguments += ["--idle-minutes", str(self._idle_minutes)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import qt
 import slicer
 from slicer.util import VTKObservationMixin
 
@@ -155,6 +156,9 @@ class SegmentationJob(VTKObservationMixin):
             return
         node = self._show(outcome)
         self._on_end(Result(node, outcome, self._words(outcome, node)))
+        if self.choices.surfaces and not outcome.complete:
+            node_id = node.GetID()  # a cancel ends at once; what takes a second comes after it
+            qt.QTimer.singleShot(50, lambda: make_surfaces_of(node_id))
 
     def _has_result(self, outcome: Outcome) -> bool:
         return (
@@ -174,7 +178,7 @@ class SegmentationJob(VTKObservationMixin):
             node=replaced,
             name=name if replaced is None or is_own_result(replaced) else None,
             provenance=self._provenance(outcome),
-            surfaces=self.choices.surfaces,
+            surfaces=self.choices.surfaces and outcome.complete,
         )
         logging.info("UNetSegmenter: %s with %s in %.1f s", name, self._sha256[:12], outcome.seconds)
         return node
@@ -216,6 +220,13 @@ class SegmentationJob(VTKObservationMixin):
                 )
             )
         return tuple(notes)
+
+
+def make_surfaces_of(node_id: str) -> None:
+    """Show a segmentation in 3D if it is still in the scene."""
+    node = slicer.mrmlScene.GetNodeByID(node_id)
+    if node is not None:
+        nodes.make_surfaces(node)
 
 
 def absent_structures(labels: np.ndarray, card: Card) -> list[str]:
