@@ -61,7 +61,6 @@ def take(widget, options) -> None:
         section.collapsed = True
     worst = max((row for row in panel.compare.comparison.rows if row.measures), key=lambda row: row.measures.hd95_mm)
     panel.compare.go_to(worst)
-    press(ui.worstSliceButton)
     print(
         [(row.structure, row.status, row.measures and round(row.measures.dice, 3)) for row in panel.compare.table.rows]
     )
