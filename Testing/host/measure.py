@@ -48,7 +48,7 @@ def main() -> None:
     rows.append(("panel, first show", f"{1000 * (time.perf_counter() - started):.0f} ms"))
     panel, ui = widget.panel, widget.ui
     started = time.perf_counter()
-    panel.model.choose(str(options.checkpoint))
+    panel.model.choose(str(options.checkpoint.resolve()))
     turn(lambda: panel.model.card, 120)
     rows.append(("worker, cold: file chosen to card shown", f"{time.perf_counter() - started:.2f} s"))
     scan = add_scan(options.scan)

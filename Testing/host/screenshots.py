@@ -26,9 +26,9 @@ import numpy as np
 from host.checkpoints import Bomb
 from host.pressing import picture, press, settle, turn
 from host.scripted import load_module
-from PySide6 import QtGui
+from PySide6 import QtCore, QtGui
 
-VIEW_PIXELS = 372
+GAP_PIXELS = 4
 
 
 def main() -> None:
@@ -55,10 +55,10 @@ def take(widget, options) -> None:
     panel, ui = widget.panel, widget.ui
     picture(widget.parent, "empty")
     scan = add_scan(widget, options)
-    choose(panel, code_in_it(options.output))
+    choose(panel, code_in_it(options.output).resolve())
     picture(widget.parent, "refused")
     (options.output / "found on the internet.pt").unlink()
-    choose(panel, options.checkpoint)
+    choose(panel, options.checkpoint.resolve())
     settle(0.3)
     picture(widget.parent, "ready")
     run_until(panel, ui, 0.4)
@@ -76,9 +76,9 @@ def take(widget, options) -> None:
     ui.keepPartialCheckBox.setChecked(True)
     press(ui.applyButton)
     turn(lambda: not panel.segment.state.is_busy, 600)
-    beside(picture(widget.parent, "done"), views(scan, panel.segment.result.node)).save(
-        str(options.output / "done.png")
-    )
+    panel_image = picture(widget.parent, "done")
+    four = views(scan, panel.segment.result.node, (panel_image.height() - GAP_PIXELS) // 2)
+    beside(panel_image, four).save(str(options.output / "done.png"))
 
 
 def choose(panel, path) -> None:
@@ -114,7 +114,7 @@ def code_in_it(folder: Path) -> Path:
     return path
 
 
-def views(scan, segmentation) -> list[QtGui.QImage]:
+def views(scan, segmentation, pixels: int) -> list[QtGui.QImage]:
     """Axial, coronal and sagittal slice through the middle of the result, and the result in 3D."""
     from UNetSegmenterLib.scene.nodes import volume_geometry
     from UNetSegmenterLib.scene.views import SliceView, ThreeDView
@@ -128,13 +128,13 @@ def views(scan, segmentation) -> list[QtGui.QImage]:
     size_mm = np.multiply(volume_geometry(scan).shape[::-1], scan.GetSpacing())
     images = []
     for name, across, up in (("Red", 0, 1), ("Green", 0, 2), ("Yellow", 1, 2)):
-        view = SliceView(scene, logic, name, (VIEW_PIXELS, VIEW_PIXELS))
+        view = SliceView(scene, logic, name, (pixels, pixels))
         view.node.SetOrientation({"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}[name])
         view.logic.GetSliceCompositeNode().SetBackgroundVolumeID(scan.GetID())
         view.look_at(middle, middle, 1.05 * size_mm[across], 1.05 * size_mm[up])
         images.append(as_image(view.picture()))
         view.close()
-    view = ThreeDView(scene, logic, "1", (VIEW_PIXELS, VIEW_PIXELS))
+    view = ThreeDView(scene, logic, "1", (pixels, pixels))
     view.node.SetBoxVisible(False)
     view.node.SetAxisLabelsVisible(False)
     camera = view.renderer.GetActiveCamera()
@@ -156,18 +156,15 @@ def as_image(pixels: np.ndarray) -> QtGui.QImage:
 
 def beside(panel: QtGui.QImage, four: list[QtGui.QImage]) -> QtGui.QImage:
     """The panel left, the four views right, as Slicer's window has them."""
-    gap = 4
-    width = panel.width() + 2 * (VIEW_PIXELS + gap)
-    height = max(panel.height(), 2 * VIEW_PIXELS + gap)
-    image = QtGui.QImage(width, height, QtGui.QImage.Format_RGB32)
+    step = four[0].width() + GAP_PIXELS
+    image = QtGui.QImage(panel.width() + 2 * step, panel.height(), QtGui.QImage.Format_RGB32)
     image.fill(QtGui.QColor("#efefef"))
     painter = QtGui.QPainter(image)
     painter.drawImage(0, 0, panel)
     for number, view in enumerate(four):
-        x = panel.width() + gap + (number % 2) * (VIEW_PIXELS + gap)
-        painter.drawImage(x, (number // 2) * (VIEW_PIXELS + gap), view)
+        painter.drawImage(panel.width() + GAP_PIXELS + (number % 2) * step, (number // 2) * step, view)
     painter.end()
-    return image
+    return image.scaledToWidth(1200, QtCore.Qt.SmoothTransformation)
 
 
 if __name__ == "__main__":
