@@ -155,7 +155,9 @@ def test_without_an_opengl_library_an_error_names_the_packages(tmp_path):
         "views.check_rendering()\n"
     )
     environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", env=environment, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", env=environment, check=False
+    )
     if not sys.platform.startswith("linux"):
         pytest.skip("the check is for Linux")
     assert done.returncode == 1

@@ -46,7 +46,14 @@ def release(folder, run, *options):
 
 
 def test_card_says_what_was_measured_and_on_whom(trained):
-    options = ("--title", "Blobs, released", "--licence", "CC0", "--measured-with", str(trained / "part" / "checkpoint.pt"))
+    options = (
+        "--title",
+        "Blobs, released",
+        "--licence",
+        "CC0",
+        "--measured-with",
+        str(trained / "part" / "checkpoint.pt"),
+    )
     assert release(trained, "all", *options) == 0
     card = read_card(trained / "released.pt")
     assert card.title == "Blobs, released"
