@@ -1,7 +1,7 @@
 """The sample scan and its reference for Slicer's Sample Data module; fetched from a public address when somebody asks.
 
-Both are test files of TotalSegmentator 2.18.0 (Apache-2.0). The reference was made by TotalSegmentator, not by a person. (`example_seg_fast.nii.gz`, which lies beside it, belongs to
-another, cropped scan, though its header puts it onto this one.)
+Both are test files of TotalSegmentator 2.18.0 (Apache-2.0). The reference was made by TotalSegmentator, not by a person.
+(`example_seg_fast.nii.gz`, which lies beside it, belongs to another, cropped scan, though its header puts it onto this one.)
 """
 
 from __future__ import annotations
