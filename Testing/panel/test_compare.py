@@ -245,30 +245,19 @@ def test_cancel_a_crash_and_a_scene_that_closes(widget, pair):
     assert not panel.compare.is_busy and not panel.worker.is_running and not panel.compare.notes
 
 
-class ProcessorStalls(Stalls):
-    """Stalls in processor time of this thread: what the panel itself does, however busy the machine is."""
-
-    def __enter__(self):
-        made = super().__enter__()
-        self._last = time.thread_time()
-        return made
-
-    def _tick(self):
-        now = time.thread_time()
-        self.gaps_ms.append(1000 * (now - self._last))
-        self._last = now
-
-
 def test_the_panel_stays_alive_with_a_large_scan(widget):
     shape = (200, 384, 384)
     prediction, reference = (add(name, organs(by, (), shape), (1.0, 0.8, 0.8)) for name, by in (("P", 6), ("R", 0)))
     choose(widget, prediction, reference)
     started = time.perf_counter()
-    with ProcessorStalls() as stalls:
+    with Stalls() as stalls:
         compared(widget)
     seconds = time.perf_counter() - started
-    print(f"\n{'x'.join(map(str, shape))} compared in {seconds:.1f} s, longest stall {stalls.longest_ms:.0f} ms")
-    assert widget.ui.compareTable.visible and stalls.longest_ms < 100
+    print(
+        f"\n{'x'.join(map(str, shape))} compared in {seconds:.1f} s, longest stall {stalls.longest_ms:.0f} ms, ", end=""
+    )
+    print(f"{stalls.longest_work_ms:.0f} ms of them the panel's own work")
+    assert widget.ui.compareTable.visible and 0 < stalls.longest_work_ms < 100
 
 
 def test_scripting_compares_as_the_panel_does(widget, pair):

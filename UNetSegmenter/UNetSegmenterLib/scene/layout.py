@@ -166,7 +166,7 @@ class SideBySide:
             color = ours.GetNthSegment(pair.prediction.index - 1).GetColor()
             segment_id = theirs.GetNthSegmentID(pair.reference.index - 1)
             display.SetSegmentOverrideColor(segment_id, *color)
-            self._undo.append(lambda segment_id=segment_id: display.UnsetSegmentOverrideColor(segment_id))
+            self._undo.append(lambda segment_id=segment_id: _unset_color(reference_node, display, segment_id))
 
     def _center(self, prediction_node: Any, reference_node: Any) -> None:
         import numpy as np
@@ -187,6 +187,11 @@ class SideBySide:
 
 def _nodes(scene: slicer.vtkMRMLScene, kind: str) -> list[Any]:
     return [scene.GetNthNodeByClass(number, kind) for number in range(scene.GetNumberOfNodesByClass(kind))]
+
+
+def _unset_color(node: Any, display: Any, segment_id: str) -> None:
+    if node.GetScene() is not None and node.GetSegmentation().GetSegment(segment_id) is not None:
+        display.UnsetSegmentOverrideColor(segment_id)
 
 
 def _set_views(display: Any, ids: list[str]) -> None:
