@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 from host.pressing import drop_file, picture, press, settle, turn, type_path
+from UNetSegmenterLib.engine.checkpoint import shipped_checkpoints
 
 REFUSALS = {
     "text": "no checkpoint or is cut off",
@@ -48,6 +49,14 @@ def test_a_typed_path_is_read_and_shown_in_words(widget, panel, checkpoints):
     assert "0.87 ± 0.03 (n = 4)" in text
     assert panel.model.sha256 in panel.model.card_label.toolTip
     assert widget._parameterNode.checkpointPath == str(checkpoints["good"])
+
+
+def test_the_shipped_checkpoint_says_on_whom_it_was_measured(panel):
+    (shipped,) = shipped_checkpoints()
+    choose(panel, shipped)
+    text = panel.model.card_label.text
+    assert "case0006, case0009, case0010" in text
+    assert "before they were trained on with all" in text
 
 
 def test_a_dropped_file_is_chosen(panel, checkpoints):

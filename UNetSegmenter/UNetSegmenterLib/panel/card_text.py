@@ -54,6 +54,10 @@ def _training(card: Card) -> list[tuple[str, str]]:
     data = " ".join(filter(None, [str(training.get("data_set") or ""), f"({count} scans)" if count else ""]))
     if data:
         facts.append(("Trained on", data))
+    overall = card.validation.get("all")
+    if isinstance(overall, dict) and overall.get("cases"):
+        tested = ", ".join(map(str, overall["cases"]))
+        facts.append(("Measured on", f"{tested} with {overall.get('measured', 'this checkpoint')}"))
     if training.get("date"):
         facts.append(("Date", str(training["date"])))
     if card.data_licence:
