@@ -41,6 +41,7 @@ def test_the_panel_says_so_and_nothing_is_installed_without_a_yes(
     widget, panel, checkpoints, without_torch, monkeypatch
 ):
     by_packaging(monkeypatch, lambda *args, **options: pytest.fail("installed without a yes"))
+    panel.worker.close()  # the one that other tests left
     panel.look_for_torch()
     panel.model.choose(str(checkpoints["good"]))
     settle(0.4)
@@ -80,7 +81,7 @@ def test_after_installing_it_goes_on_where_the_person_was(widget, panel, checkpo
     "error, words",
     [
         (PermissionError("[Errno 13] Permission denied: '/opt/Slicer/lib'"), "may not be written to"),
-        (RuntimeError("Could not resolve host: pypi.org"), "check the internet connection"),
+        (RuntimeError("Could not resolve host: packages.example"), "check the internet connection"),
         (RuntimeError("No space left on device"), "No space left on device"),
     ],
 )

@@ -25,7 +25,7 @@ def test_loading_the_module_costs_little_and_imports_nothing_heavy():
         "print(1000 * (time.perf_counter() - started))\n"
         "print(sorted(name for name in set(sys.modules) - before))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     milliseconds, modules = done.stdout.strip().splitlines()[-2:]
     print(f"\nmodule load: {float(milliseconds):.0f} ms")
     assert float(milliseconds) < on_free_cores(50)
