@@ -16,7 +16,7 @@ from unetseg.cluster.submission import Job, commands, job_script, submit
 from UNetSegmenterLib.engine.errors import InputError
 
 JOB = Job(
-    "abdomen", "packs/abdomen", "runs/cv", "/work/me", ("--steps", "4000"), folds=5, queue="gpuv100", cores=4, hours=7.5
+    "abdomen", "packs/abdomen", "runs/cv", "/home/me", ("--steps", "4000"), folds=5, queue="gpuv100", cores=4, hours=7.5
 )
 
 
@@ -30,7 +30,7 @@ def test_lsf_script_has_the_documented_options():
         "#BSUB -W 7:30",
         "#BSUB -wa 'USR1'",
         '#BSUB -Q "75"',
-        "#BSUB -o /work/me/runs/cv/logs/%J_%I.log",
+        "#BSUB -o /home/me/runs/cv/logs/%J_%I.log",
         "FOLD=$((${LSB_JOBINDEX:-1} - 1))",
         'exec unetseg train packs/abdomen --steps 4000 --output runs/cv/fold"$FOLD" --fold "$FOLD"',
     ):
@@ -47,7 +47,7 @@ def test_slurm_script_has_the_documented_options():
         "#SBATCH --time=0-07:30:00",
         "#SBATCH --array=0-4",
         "#SBATCH --signal=B:USR1@300",
-        "#SBATCH --output=/work/me/runs/cv/logs/%A_%a.log",
+        "#SBATCH --output=/home/me/runs/cv/logs/%A_%a.log",
     ):
         assert line in lines
     several = job_script(dataclasses.replace(JOB, gpus=4, nodes=2, folds=0), "slurm")
