@@ -171,7 +171,10 @@ def places(value, path=()):
 @given(st.data())
 @settings(max_examples=150, deadline=None)
 def test_own_schema_check_agrees_with_jsonschema(data):
-    """The card, changed at one place: our check and the jsonschema package accept and refuse the same cards."""
+    """The card, changed at one place: our check and the jsonschema package accept and refuse the same cards.
+
+    One difference is meant and left out here: JSON Schema takes 1.0 for an integer, the card's check does not.
+    """
     card = json.loads(small_card().to_json())
     path = data.draw(st.sampled_from(list(places(card))[1:]))
     parent = card
@@ -181,7 +184,7 @@ def test_own_schema_check_agrees_with_jsonschema(data):
         del parent[path[-1]]
     else:
         parent[path[-1]] = data.draw(
-            st.sampled_from([None, 0, -1, 1.5, 7, 300, "", "x", [], [1], {}, [0, 0, 0], [1.0, 2.0], 3])
+            st.sampled_from([None, 0, -1, 1.5, 7, 300, "", "x", [], [1], {}, [0, 0, 0], [1.5, 2.5], 3])
         )
     try:
         jsonschema.validate(card, card_schema())
