@@ -76,15 +76,14 @@ def take(widget, options) -> None:
 def add_reference(options, scan):
     """The eight organs of the sample's label map, as the panel's Sample Data brings them."""
     from UNetSegmenterLib.engine.segmentation import Segmentation
-    from UNetSegmenterLib.engine.structures import ABDOMEN8
+    from UNetSegmenterLib.engine.structures import ABDOMEN8, TOTALSEGMENTATOR_VALUES
     from UNetSegmenterLib.engine.volume import read_image
-    from UNetSegmenterLib.panel.sample_data import REFERENCE_VALUES
     from UNetSegmenterLib.scene.nodes import segmentation_to_node
 
     values, geometry = read_image(options.reference)
     labels = np.zeros(geometry.shape, np.uint8)
     for structure in ABDOMEN8:
-        labels[values == REFERENCE_VALUES[structure.name]] = structure.index
+        labels[values == TOTALSEGMENTATOR_VALUES[structure.name]] = structure.index
     segmentation = Segmentation(labels, geometry, tuple(ABDOMEN8), options.reference_name)
     return segmentation_to_node(segmentation, slicer.mrmlScene, scan, surfaces=False)
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.segmentation import Segmentation
-from UNetSegmenterLib.engine.structures import known_structure
+from UNetSegmenterLib.engine.structures import TOTALSEGMENTATOR_VALUES, known_structure
 from UNetSegmenterLib.engine.volume import Volume, read_image, read_volume
 
 from .console import say
@@ -34,17 +34,6 @@ _IN_ARCHIVE = {
     SCAN: ("tests/reference_files/", "dbd3ae6d614d1d7ef3a46925c30c70038ed52da6b37fdd6afdc7b9b71387e3e1"),
     REFERENCE: ("tests/reference_files/", "e8097758e56e73099075b6caaebce23ef11bc6fad66a4ec3753b9406846558c7"),
     LICENCE: ("", "c71d239df91726fc519c6eb72d318ec65820627232b2f796219e87dcf35d0ab4"),
-}
-# Label values of TotalSegmentator 2's class map "total" for the organs of the shipped checkpoint.
-_REFERENCE_VALUES = {
-    "aorta": 52,
-    "gallbladder": 4,
-    "left kidney": 3,
-    "right kidney": 2,
-    "liver": 5,
-    "pancreas": 7,
-    "spleen": 1,
-    "stomach": 6,
 }
 
 
@@ -70,7 +59,7 @@ def read_sample(cache: Path | None = None) -> Sample:
     values, geometry = read_image(folder / REFERENCE)
     labels = np.zeros(values.shape, dtype=np.uint8)
     structures = []
-    for index, (name, value) in enumerate(_REFERENCE_VALUES.items(), start=1):
+    for index, (name, value) in enumerate(TOTALSEGMENTATOR_VALUES.items(), start=1):
         labels[values == value] = index
         structures.append(known_structure(name, index, (value,)))
     return Sample(volume, Segmentation(labels, geometry, tuple(structures), "TotalSegmentator (machine-made)"))

@@ -319,3 +319,15 @@ ABDOMEN8: tuple[Structure, ...] = tuple(
         ("aorta", "gallbladder", "left kidney", "right kidney", "liver", "pancreas", "spleen", "stomach"), start=1
     )
 )
+
+# Label values of TotalSegmentator 2's class map "total" for the abdominal organs: what the sample's reference holds.
+TOTALSEGMENTATOR_VALUES: dict[str, int] = {
+    "aorta": 52,
+    "gallbladder": 4,
+    "left kidney": 3,
+    "right kidney": 2,
+    "liver": 5,
+    "pancreas": 7,
+    "spleen": 1,
+    "stomach": 6,
+}

@@ -14,17 +14,6 @@ import slicer
 
 _TESTS = "https://raw.githubusercontent.com/wasserth/TotalSegmentator/v2.18.0/tests/reference_files/"
 REFERENCE_NAME = "UNetSegmenterSampleReference"
-# Label values of TotalSegmentator's task "total" for the structures that the shipped abdomen model knows.
-REFERENCE_VALUES = {
-    "aorta": 52,
-    "gallbladder": 4,
-    "left kidney": 3,
-    "right kidney": 2,
-    "liver": 5,
-    "pancreas": 7,
-    "spleen": 1,
-    "stomach": 6,
-}
 
 
 @dataclass(frozen=True)
@@ -70,13 +59,13 @@ def load_reference(path: Path) -> Any:
     import numpy as np
 
     from ..engine.segmentation import Segmentation
-    from ..engine.structures import known_structure
+    from ..engine.structures import TOTALSEGMENTATOR_VALUES, known_structure
     from ..engine.volume import read_image
     from ..scene.nodes import segmentation_to_node
 
     values, geometry = read_image(path)
     structures = tuple(
-        known_structure(name, i, (value,)) for i, (name, value) in enumerate(REFERENCE_VALUES.items(), start=1)
+        known_structure(name, i, (value,)) for i, (name, value) in enumerate(TOTALSEGMENTATOR_VALUES.items(), start=1)
     )
     labels = np.zeros(geometry.shape, dtype=np.uint8)
     for structure in structures:
