@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,10 @@ from ..engine.exchange import comparison_from_json, segmentation_steps
 from ..engine.statistics import metrics_table, write_metrics_csv
 from ..engine.volume import Geometry, Note
 from ..scene.judging import comparison_in_world, look_at, side_steps
+from .judging_task import JudgingTask
 from .metrics_table import MetricsTable, mean_text
 from .notes import NoteList
-from .process import Failure, WorkerProcess
-from .task import WorkerTask
+from .process import WorkerProcess
 from .worst_slices import WorstSlices
 
 CHANGED = "A segmentation was changed since it was compared; press Compare to measure it again."
@@ -43,19 +42,17 @@ class CompareSection(VTKObservationMixin):
         self, ui: Any, worker: WorkerProcess, blocker: Callable[[], str], case: Callable[[], str], on_change: Callable
     ) -> None:
         VTKObservationMixin.__init__(self)
-        self._ui, self._worker, self._blocker, self._case, self._on_change = ui, worker, blocker, case, on_change
+        self._ui, self._blocker, self._case, self._on_change = ui, blocker, case, on_change
         self.save_as: Callable[[str, str], str] = ask_for_file
         self.comparison: Comparison | None = None
         self.prediction_node: Any = None
         self.reference_node: Any = None
-        self._task: WorkerTask | None = None
-        self._ended: WorkerTask | None = None  # kept: its timer must not be deleted while it fires
         self._reading_notes: tuple[str, ...] = ()
         self._geometry: Geometry | None = None  # the grid that was compared on
         self._notes = NoteList(ui.compareNotesFrame)
+        self._task = JudgingTask(ui, worker, "compare", self._notes, self.compare, self._show)
         self._table = MetricsTable(ui.compareTable, self.go_to)
         ui.compareCollapsibleButton.collapsed = True
-        ui.compareButton.connect("clicked(bool)", self._on_button)
         self._slices = WorstSlices(ui)
         ui.copyTableButton.connect("clicked(bool)", self.copy)
         ui.saveTableButton.connect("clicked(bool)", self.save)
@@ -63,7 +60,7 @@ class CompareSection(VTKObservationMixin):
 
     @property
     def is_busy(self) -> bool:
-        return self._task is not None
+        return self._task.is_busy
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -114,17 +111,11 @@ class CompareSection(VTKObservationMixin):
                 "reference": (yield from segmentation_steps(theirs, folder, "reference")),
             }
 
-        self._task = WorkerTask(self._worker, "compare", prepare, self._on_result, self._on_failure, self._on_progress)
-        self._ui.compareProgressBar.setRange(0, 0)
-        self._task.start()
-        self._show()
+        self._task.start(prepare, self._on_result)
 
     def stop(self) -> None:
         """Leave a comparison that is going on."""
-        if self._task is not None:
-            self._ended, self._task = self._task, None
-            self._ended.stop()
-            self._show()
+        self._task.stop()
 
     def close(self) -> None:
         self.stop()
@@ -170,19 +161,7 @@ class CompareSection(VTKObservationMixin):
             return "Prediction and ground truth are the same node; choose two."
         return self._blocker()
 
-    def _on_button(self, checked: bool = False) -> None:
-        if self.is_busy:
-            self.stop()
-            self._notes.show([Note("info", "cancelled; press Compare to start again.")])
-        else:
-            self.compare()
-
-    def _on_progress(self, done: int, total: int) -> None:
-        self._ui.compareProgressBar.setRange(0, total)
-        self._ui.compareProgressBar.setValue(done)
-
     def _on_result(self, answer: dict[str, Any]) -> None:
-        self._ended, self._task = self._task, None
         made = comparison_from_json(answer)
         self.comparison = comparison_in_world(made, self.reference_node)
         self._slices.set_rows(made.rows, self._geometry, self.reference_node)
@@ -190,16 +169,6 @@ class CompareSection(VTKObservationMixin):
         self._notes.show(self._words())
         self._show()
         self._on_change()
-
-    def _on_failure(self, failure: Failure) -> None:
-        self._ended, self._task = self._task, None
-        message = failure.message
-        if failure.kind == "crash":
-            message = "The process that compares ended unexpectedly; press Compare to start it again."
-        if failure.kind != "input":
-            logging.error("UNetSegmenter: %s\n%s", failure.message, failure.details)
-        self._notes.show([Note("error", message)])
-        self._show()
 
     def _words(self) -> list[Note]:
         if self.comparison is None:
@@ -251,8 +220,7 @@ class CompareSection(VTKObservationMixin):
 
     def _show(self) -> None:
         ui, has_table = self._ui, self.comparison is not None
-        ui.compareButton.setText("Cancel" if self.is_busy else "Compare")
-        ui.compareProgressBar.setVisible(self.is_busy)
+        self._task.show()
         ui.predictionSelector.setEnabled(not self.is_busy)
         ui.referenceSelector.setEnabled(not self.is_busy)
         for widget in (ui.compareTable, ui.compareMeanLabel, ui.copyTableButton, ui.saveTableButton):

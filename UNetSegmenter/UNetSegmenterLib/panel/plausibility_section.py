@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,10 @@ from ..engine.volume import Note
 from ..scene.judging import findings_in_world, look_at, refuse_empty
 from ..scene.nodes import volume_from_node
 from ..scene.reading import segmentation_from_node
+from .judging_task import JudgingTask
 from .notes import NoteList
-from .process import Failure, WorkerProcess
+from .process import WorkerProcess
 from .run import stored_dtype
-from .task import WorkerTask
 
 if TYPE_CHECKING:
     from ..engine.findings import Finding
@@ -57,25 +56,23 @@ class PlausibilitySection(VTKObservationMixin):
 
     def __init__(self, ui: Any, worker: WorkerProcess, blocker: Callable[[], str]) -> None:
         VTKObservationMixin.__init__(self)
-        self._ui, self._worker, self._blocker = ui, worker, blocker
+        self._ui, self._blocker = ui, blocker
         self.chosen = Checked()
         self.findings: list[Finding] | None = None
         self.shared: set[tuple[str, str]] = set()
         self.listed: list[Finding] = []
-        self._task: WorkerTask | None = None
-        self._ended: WorkerTask | None = None  # kept: its timer must not be deleted while it fires
         self._notes = NoteList(ui.checkNotesFrame)
+        self._task = JudgingTask(ui, worker, "check", self._notes, self.check, self._show)
         ui.plausibilityCollapsibleButton.collapsed = True
         ui.findingsList.setWordWrap(True)
         ui.findingsList.itemClicked.connect(self._on_item)
         ui.findingsList.itemActivated.connect(self._on_item)
         ui.showPassedCheckBox.connect("toggled(bool)", lambda checked: self._list())
-        ui.checkButton.connect("clicked(bool)", self._on_button)
         self._show()
 
     @property
     def is_busy(self) -> bool:
-        return self._task is not None
+        return self._task.is_busy
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -126,17 +123,11 @@ class PlausibilitySection(VTKObservationMixin):
                 statistics.write_text(json.dumps(chosen.statistics), encoding="utf-8")
             return {"segmentations": files, "image": image, "statistics": str(statistics) if statistics else None}
 
-        self._task = WorkerTask(self._worker, "check", prepare, self._on_result, self._on_failure, self._on_progress)
-        self._ui.checkProgressBar.setRange(0, 0)
-        self._task.start()
-        self._show()
+        self._task.start(prepare, self._on_result)
 
     def stop(self) -> None:
         """Leave a check that is going on."""
-        if self._task is not None:
-            self._ended, self._task = self._task, None
-            self._ended.stop()
-            self._show()
+        self._task.stop()
 
     def close(self) -> None:
         self.choose(Checked())
@@ -146,19 +137,7 @@ class PlausibilitySection(VTKObservationMixin):
         if finding.place_ras is not None:
             look_at(slicer.mrmlScene, finding.place_ras)
 
-    def _on_button(self, checked: bool = False) -> None:
-        if self.is_busy:
-            self.stop()
-            self._notes.show([Note("info", "cancelled; press Check to start again.")])
-        else:
-            self.check()
-
-    def _on_progress(self, done: int, total: int) -> None:
-        self._ui.checkProgressBar.setRange(0, total)
-        self._ui.checkProgressBar.setValue(done)
-
     def _on_result(self, answer: dict[str, Any]) -> None:
-        self._ended, self._task = self._task, None
         found = [[finding_from_json(one) for one in findings] for findings in answer["findings"]]
         grid = self.chosen.volume if self.chosen.volume is not None else self.chosen.prediction
         self.findings = findings_in_world(found[0], grid)
@@ -166,16 +145,6 @@ class PlausibilitySection(VTKObservationMixin):
         self.shared = {_key(finding) for finding in found[0] if finding.severity != "pass"} & theirs
         self._list()
         self._notes.show(self._words(len(theirs) if len(found) > 1 else None))
-        self._show()
-
-    def _on_failure(self, failure: Failure) -> None:
-        self._ended, self._task = self._task, None
-        message = failure.message
-        if failure.kind == "crash":
-            message = "The process that checks ended unexpectedly; press Check to start it again."
-        if failure.kind != "input":
-            logging.error("UNetSegmenter: %s\n%s", failure.message, failure.details)
-        self._notes.show([Note("error", message)])
         self._show()
 
     def _words(self, theirs: int | None) -> list[Note]:
@@ -238,8 +207,7 @@ class PlausibilitySection(VTKObservationMixin):
 
     def _show(self) -> None:
         ui = self._ui
-        ui.checkButton.setText("Cancel" if self.is_busy else "Check")
-        ui.checkProgressBar.setVisible(self.is_busy)
+        self._task.show()
         ui.showPassedCheckBox.setVisible(self.findings is not None)
         ui.findingsList.setVisible(bool(self.listed))
         self.update()
