@@ -14,7 +14,8 @@ from unetseg.losses import make_loss
 from unetseg.pack import read_pack
 from unetseg.prepare import prepare, split_cases
 from unetseg.recipe import Recipe
-from unetseg.train import schedule, train, update_average
+from unetseg.schedules import SCHEDULES, schedule
+from unetseg.train import train, update_average
 from unetseg.validation import dice_of_volume, predict_case
 from UNetSegmenterLib.engine.checkpoint import load_checkpoint
 from UNetSegmenterLib.engine.errors import InputError
@@ -245,6 +246,14 @@ def test_schedule_warms_up_and_ends_at_zero():
     assert max(rates) == rates[9] == 1
     assert rates[55] == pytest.approx(0.5, abs=0.01)
     assert rates[-1] < 0.001
+
+
+def test_other_schedules_fall_in_their_own_way():
+    rates = {name: schedule(55, Recipe(steps=100, warmup_share=0.1, schedule=name)) for name in SCHEDULES}
+    assert rates["polynomial"] == pytest.approx(0.5**0.9)
+    assert rates["constant"] == 1
+    with pytest.raises(InputError, match="did you mean cosine"):
+        schedule(0, Recipe(schedule="cosin"))
 
 
 def test_average_follows_weights_and_batch_statistics():

@@ -33,6 +33,13 @@ class Augmentation:
     blur: float = 1.0
     share: float = 0.3
 
+    def scaled(self, strength: float) -> Augmentation:
+        """All ranges narrower (strength below 1) or wider; 0 changes nothing at all."""
+        factors = {name: getattr(self, name) ** strength for name in ("scale", "gamma")}
+        return Augmentation(
+            **{name: value * strength for name, value in vars(self).items()} | factors | {"share": self.share}
+        )
+
 
 def augment(
     images: Tensor, labels: Tensor, patch: tuple[int, int], settings: Augmentation, generator: Generator

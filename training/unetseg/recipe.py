@@ -21,6 +21,7 @@ class Recipe:
         loss: name of the loss (see docs/losses.md).
         learning_rate: AdamW's largest learning rate.
         weight_decay: AdamW's decay.
+        schedule: how the learning rate falls: cosine, polynomial or constant.
         warmup_share: share of the steps in which the learning rate rises.
         gradient_norm: gradients are scaled down to this norm.
         ema: decay of the averaged weights, which are what is validated and released.
@@ -41,6 +42,7 @@ class Recipe:
     loss: str = "dice_ce"
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
+    schedule: str = "cosine"
     warmup_share: float = 0.05
     gradient_norm: float = 12.0
     ema: float = 0.998

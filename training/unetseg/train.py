@@ -27,6 +27,7 @@ from .losses import Loss, make_loss
 from .pack import Pack
 from .recipe import Recipe
 from .run_files import RunLog, RunState, training_card
+from .schedules import schedule
 from .team import Team
 from .validation import validate
 
@@ -255,14 +256,6 @@ def check_losses(
         f"({run / 'failed_batch.json'} has their numbers); look at these cases or lower the learning rate. The states "
         "saved before it are kept."
     )
-
-
-def schedule(step: int, recipe: Recipe) -> float:
-    """Factor of the learning rate: linear warm-up, then half a cosine down to 0 (Loshchilov and Hutter, SGDR, 2017)."""
-    warmup = max(1, round(recipe.warmup_share * recipe.steps))
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, recipe.steps - warmup)))
 
 
 @torch.no_grad()

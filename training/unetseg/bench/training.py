@@ -42,8 +42,9 @@ from ..pack import Pack, read_pack
 from ..phantom import write_phantoms
 from ..prepare import prepare
 from ..recipe import Recipe
+from ..schedules import schedule
 from ..team import Team
-from ..train import gradients, mixed_precision, schedule, step_generator, update_average
+from ..train import gradients, mixed_precision, step_generator, update_average
 from ..validation import validate
 
 WARM_UP = 3  # steps that are not timed: kernels are chosen, worker processes start
