@@ -1,67 +1,17 @@
-"""What every comparison leaves in its folder, and the table that it prints."""
+"""The table that a comparison prints; what it leaves in its folder is written by the engine."""
 
 from __future__ import annotations
 
 import math
-import platform
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.comparison import Comparison, Row
-from UNetSegmenterLib.engine.report import CaseMaterial, write_reports
-from UNetSegmenterLib.engine.statistics import write_metrics_csv, write_summary
+from UNetSegmenterLib.engine.results import provenance, write_results
 
 from .console import say, table
 
-if TYPE_CHECKING:
-    from UNetSegmenterLib.engine.checkpoint import Checkpoint
-
-
-def write_results(
-    folder: Path,
-    title: str,
-    comparisons: Sequence[Comparison],
-    provenance: Mapping[str, Any],
-    material: Mapping[str, CaseMaterial] | None = None,
-    reference_note: str = "",
-) -> dict[str, Any]:
-    """Write metrics.csv, summary.json and report.html, and return what summary.json holds.
-
-    `reference_note` says who made the reference: it stands beside every number, in all three files.
-    """
-    if reference_note:
-        comparisons = [_with_note(comparison, reference_note) for comparison in comparisons]
-    rows = [row for comparison in comparisons for row in comparison.rows]
-    write_metrics_csv(rows, folder / "metrics.csv")
-    extra: dict[str, Any] = {"reference": reference_note} if reference_note else {}
-    extra |= {"notes": {c.case: list(c.notes) for c in comparisons if c.notes}, "provenance": dict(provenance)}
-    summary = write_summary(rows, folder / "summary.json", extra)
-    write_reports(folder, title, comparisons, material, provenance, reference_note=reference_note)
-    return summary
-
-
-def _with_note(comparison: Comparison, note: str) -> Comparison:
-    return replace(
-        comparison,
-        rows=tuple(replace(row, note=f"{note}; {row.note}" if row.note else note) for row in comparison.rows),
-    )
-
-
-def provenance(checkpoint: Checkpoint | None = None, device: str = "", **more: Any) -> dict[str, Any]:
-    """What a reader of a result needs to get it again."""
-    facts: dict[str, Any] = {}
-    if checkpoint is not None:
-        facts = {
-            "checkpoint": f"{checkpoint.card.title} ({checkpoint.path.name})",
-            "checkpoint SHA-256": checkpoint.sha256,
-        }
-    facts |= more | ({"device": device} if device else {})
-    software = f"unetsegmenter {__version__}, Python {platform.python_version()}, {platform.system()}"
-    return facts | {"software": software, "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
+__all__ = ["print_case", "print_results", "provenance", "write_results"]
 
 
 def print_results(comparisons: Sequence[Comparison], summary: Mapping[str, Any], title: str, note: str = "") -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from .volume import write_whole
 
 if TYPE_CHECKING:
     from .comparison import Row
+    from .verdict import Verdict
 
 MEASURES = ("dice", "iou", "precision", "recall", "nsd", "hd95_mm", "hd_mm", "assd_mm", "difference_ml")
 _BETWEEN_0_AND_1 = ("dice", "iou", "precision", "recall", "nsd")
@@ -25,6 +26,7 @@ COLUMNS = (
     "case", "structure", "status", "dice", "iou", "precision", "recall", "hd95_mm", "hd_mm", "assd_mm", "nsd",
     "nsd_tolerance_mm", "prediction_ml", "reference_ml", "difference_ml", "components", "reference_components", "note",
 )  # fmt: skip
+VERDICT_COLUMNS = ("verdict", "comment", "reviewer")
 CI_METHOD = "95 % confidence interval of the mean from Student's t distribution"
 
 
@@ -153,19 +155,27 @@ def write_summary(rows: Sequence[Row], path: Path | str, extra: dict | None = No
     return content
 
 
-def write_metrics_csv(rows: Sequence[Row], path: Path | str) -> None:
-    """Write metrics.csv, one row a case and structure; infinite distances as "inf", what wasn't measured empty."""
+def write_metrics_csv(rows: Sequence[Row], path: Path | str, verdicts: Mapping[str, Verdict] | None = None) -> None:
+    """Write metrics.csv, one row a case and structure; infinite distances as "inf", what wasn't measured empty.
+
+    With `verdicts` by case, each row ends with the verdict on its case.
+    """
 
     def write(partial: Path) -> None:
         with partial.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(metrics_table(rows))
+            csv.writer(file).writerows(metrics_table(rows, verdicts))
 
     write_whole(path, write)
 
 
-def metrics_table(rows: Iterable[Row]) -> list[list[str | int]]:
+def metrics_table(rows: Iterable[Row], verdicts: Mapping[str, Verdict] | None = None) -> list[list[str | int]]:
     """The cells of metrics.csv, header first."""
-    return [list(COLUMNS), *([_cell(row, column) for column in COLUMNS] for row in rows)]
+    table: list[list[str | int]] = [[*COLUMNS, *(VERDICT_COLUMNS if verdicts else ())]]
+    for row in rows:
+        said = (verdicts or {}).get(row.case)
+        verdict = (said.score, said.comment, said.reviewer) if said else ("",) * len(VERDICT_COLUMNS)
+        table.append([*(_cell(row, column) for column in COLUMNS), *(verdict if verdicts else ())])
+    return table
 
 
 def _cell(row: Row, column: str) -> str | int:

@@ -130,6 +130,7 @@ def _case_sections(comparison: Comparison, material: CaseMaterial, reference_not
     head = f'<p class="sentence">{one_case.case_sentence(comparison)}</p>{one_case.case_tiles(comparison)}'
     return [
         ("summary", "Summary", head + parts.notes([*stopped, *comparison.notes]), ""),
+        ("verdict", "Reviewer’s verdict", parts.verdict(material.verdict), ""),
         ("viewer", "Viewer", viewer, ""),
         ("pictures", "Pictures", parts.pictures(material.pictures), ""),
         ("structures", "All structures", one_case.structure_table(comparison, reference_note), ""),

@@ -9,6 +9,7 @@ from html import escape
 from ..comparison import Comparison
 from ..definitions import BY_KEY, goodness
 from ..statistics import mean_dice, summary
+from ..verdict import SCORES, Verdict
 from .parts import STATUS, CaseMaterial, Finding, counted, dice_of, image, sort_head, swatch, tile
 from .svg import Distribution, box_plot_svg
 
@@ -177,12 +178,16 @@ def case_table(
     if judged:
         text = "Plausibility of the prediction alone: failures and warnings"
         head += sort_head("Findings", "fail, warning", text, "descending", "")
+    reviewed = any(one.verdict for one in material.values())
+    if reviewed:
+        head += sort_head("Verdict", "", "What a reviewer said of the prediction", "ascending", "")
     head += "".join(sort_head(name, "", f"Dice of the {name}", "ascending", "named") for name in names)
     body = ""
     for comparison in comparisons:
-        own = material.get(comparison.case, CaseMaterial()).findings
-        link = _case_link(comparison.case, pages)
-        body += _case_row(comparison, names, link, _finding_cell(own) if judged else "")
+        own = material.get(comparison.case, CaseMaterial())
+        judgement = _finding_cell(own.findings) if judged else ""
+        judgement += _verdict_cell(own.verdict) if reviewed else ""
+        body += _case_row(comparison, names, _case_link(comparison.case, pages), judgement)
     note = f"<b>{escape(reference_note)}</b> " if reference_note else ""
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Table of all cases"><table>'
@@ -196,7 +201,13 @@ def _finding_cell(items: Sequence[Finding]) -> str:
     return f'<td data-v="{1000 * fails + warnings}">{fails} ✕, {warnings} !</td>'
 
 
-def _case_row(comparison: Comparison, names: Sequence[str], link: str, findings: str) -> str:
+def _verdict_cell(verdict: Verdict | None) -> str:
+    place = list(SCORES).index(verdict.score) if verdict and verdict.score else ""
+    comment = f' title="{escape(verdict.comment)}"' if verdict and verdict.comment else ""
+    return f'<td data-v="{place}"{comment}>{escape(verdict.words) if verdict else "–"}</td>'
+
+
+def _case_row(comparison: Comparison, names: Sequence[str], link: str, judgement: str) -> str:
     rows = {row.structure: row for row in comparison.rows}
     every = counted(comparison)
     mean = mean_dice(every)
@@ -208,7 +219,7 @@ def _case_row(comparison: Comparison, names: Sequence[str], link: str, findings:
     cells += (
         f'<td data-v="{sum(hd95) / len(hd95):.6g}">{sum(hd95) / len(hd95):.1f}</td>' if hd95 else '<td data-v="">–</td>'
     )
-    cells += findings
+    cells += judgement
     for name in names:
         row = rows.get(name)
         if row is None or row.measures is None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from ..comparison import Comparison, Row
 from ..definitions import DEFINITIONS
+from ..verdict import Verdict
 
 STATUS = {
     "ok": "found",
@@ -25,10 +26,11 @@ _MOST_FINDINGS = 40
 
 @dataclass(frozen=True)
 class CaseMaterial:
-    """What a case page shows besides its comparison: pictures as (caption, PNG bytes), and findings."""
+    """What a case page shows besides its comparison: pictures as (caption, PNG bytes), findings, a reviewer's verdict."""
 
     pictures: Sequence[tuple[str, bytes]] = ()
     findings: Sequence[Finding] = ()
+    verdict: Verdict | None = None
 
 
 class Finding(Protocol):
@@ -113,6 +115,19 @@ def pictures(items: Sequence[tuple[str, bytes]]) -> str:
         return ""
     return (
         f'<div class="pictures">{figures}</div><dialog aria-label="Picture at full size"><img alt=""><p></p></dialog>'
+    )
+
+
+def verdict(one: Verdict | None) -> str:
+    """What a reviewer said, and who and when; nothing if nobody said anything."""
+    if not one:
+        return ""
+    who = " · ".join(filter(None, [one.reviewer, one.time.replace("T", " ").replace("Z", " UTC")]))
+    comment = escape(one.comment).replace("\n", "<br>")
+    return (
+        f'<p class="sentence"><b>{escape(one.words.capitalize())}</b></p>'
+        + (f"<blockquote>{comment}</blockquote>" if comment else "")
+        + (f'<p class="muted">{escape(who)}</p>' if who else "")
     )
 
 

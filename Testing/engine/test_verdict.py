@@ -1,0 +1,84 @@
+"""Verdicts and reviews.csv: awkward comments come back as they were, and reach report and tables."""
+
+import csv
+import json
+
+import pytest
+from UNetSegmenterLib.engine.comparison import Comparison, Row
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.report import CaseMaterial
+from UNetSegmenterLib.engine.results import write_results
+from UNetSegmenterLib.engine.verdict import SCORES, Verdict, clean_text, make_verdict, read_reviews, write_reviews
+
+AWKWARD = 'He said "no", twice;\nthe second line: ü 漢 <b> & 100 %, =1+1\n\nand a last one'
+
+
+def test_reviews_come_back_as_they_were(tmp_path):
+    path = tmp_path / "reviews.csv"
+    verdicts = {
+        'case, "1"': make_verdict("plausible", AWKWARD, "Müller, A.", "abdomen8 (0123)"),
+        "ü case": make_verdict("", "no score yet"),
+        "untouched": Verdict(),
+        "=1+1": make_verdict("implausible", ""),
+    }
+    write_reviews(path, verdicts)
+    found = read_reviews(path)
+    assert found == {case: verdict for case, verdict in verdicts.items() if verdict}
+    assert found['case, "1"'].comment == AWKWARD and found["ü case"].words == "not judged"
+    assert read_reviews(tmp_path / "nothing.csv") == {}
+
+
+def test_a_spreadsheets_own_way_of_saving_is_read(tmp_path):
+    path = tmp_path / "reviews.csv"
+    path.write_bytes("\ufeffcase,score,comment\r\na,small faults,\r\n".encode())
+    assert read_reviews(path) == {"a": Verdict("small faults")}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("a;b\n1;2\n", "no column case, score"), ("case,score,comment\na,superb,\n", "superb"), ("", "no column")],
+)
+def test_another_table_is_refused_and_not_overwritten(tmp_path, text, words):
+    path = tmp_path / "reviews.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=words):
+        read_reviews(path)
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="could not be written"):
+        write_reviews(tmp_path / "file" / "reviews.csv", {"a": Verdict("plausible")})
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("  a\tb \r\n c\rd\ve \0\x1b", "a b\n c\nd\ne"),
+        ("2\u00a0mm \ud800\ufffe", "2 mm"),
+        ("می\u200cخواهم 👍", "می\u200cخواهم 👍"),
+        ("x" * 20_000, "x" * 10_000),
+    ],
+)
+def test_what_a_scene_cannot_hold_is_taken_out(text, kept):
+    assert clean_text(text) == kept and clean_text(kept) == kept
+
+
+def test_a_verdict_stands_in_report_and_tables(tmp_path):
+    comparisons = [Comparison(case, (Row(case, "liver", "absent"),)) for case in ("a", "b")]
+    material = {"a": CaseMaterial(verdict=make_verdict("small faults", AWKWARD, "Müller"))}
+    write_results(tmp_path, "Two", comparisons, {}, material)
+    page = (tmp_path / "cases" / "a.html").read_text(encoding="utf-8")
+    assert (
+        SCORES["small faults"].capitalize() in page and "&lt;b&gt; &amp; 100 %, =1+1<br>" in page and "Müller" in page
+    )
+    assert "Reviewer" not in (tmp_path / "cases" / "b.html").read_text(encoding="utf-8")
+    assert SCORES["small faults"] in (tmp_path / "report.html").read_text(encoding="utf-8")
+    with (tmp_path / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["verdict"], row["comment"]) for row in rows] == [("small faults", AWKWARD), ("", "")]
+    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert summary["verdicts"]["a"]["comment"] == AWKWARD and list(summary["verdicts"]) == ["a"]
+    write_results(tmp_path, "Two", comparisons, {})
+    assert "verdict" not in (tmp_path / "metrics.csv").read_text(encoding="utf-8")

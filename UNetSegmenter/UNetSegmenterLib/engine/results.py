@@ -1,0 +1,65 @@
+"""What every comparison leaves in its folder, whoever asked for it: metrics.csv, summary.json and report.html."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from .comparison import Comparison
+from .report import CaseMaterial, write_reports
+from .statistics import write_metrics_csv, write_summary
+
+if TYPE_CHECKING:
+    from .checkpoint import Checkpoint
+
+
+def write_results(
+    folder: Path,
+    title: str,
+    comparisons: Sequence[Comparison],
+    provenance: Mapping[str, Any],
+    material: Mapping[str, CaseMaterial] | None = None,
+    reference_note: str = "",
+) -> dict[str, Any]:
+    """Write metrics.csv, summary.json and report.html, and return what summary.json holds.
+
+    `reference_note` says who made the reference: it stands beside every number, in all three files. Raises InputError if
+    a file can't be written.
+    """
+    if reference_note:
+        comparisons = [_with_note(comparison, reference_note) for comparison in comparisons]
+    rows = [row for comparison in comparisons for row in comparison.rows]
+    verdicts = {case: own.verdict for case, own in (material or {}).items() if own.verdict}
+    write_metrics_csv(rows, folder / "metrics.csv", verdicts)
+    extra: dict[str, Any] = {"reference": reference_note} if reference_note else {}
+    extra |= {"notes": {c.case: list(c.notes) for c in comparisons if c.notes}, "provenance": dict(provenance)}
+    if verdicts:
+        extra["verdicts"] = {case: asdict(verdict) for case, verdict in verdicts.items()}
+    summary = write_summary(rows, folder / "summary.json", extra)
+    write_reports(folder, title, comparisons, material, provenance, reference_note=reference_note)
+    return summary
+
+
+def _with_note(comparison: Comparison, note: str) -> Comparison:
+    return replace(
+        comparison,
+        rows=tuple(replace(row, note=f"{note}; {row.note}" if row.note else note) for row in comparison.rows),
+    )
+
+
+def provenance(checkpoint: Checkpoint | None = None, device: str = "", **more: Any) -> dict[str, Any]:
+    """What a reader of a result needs to get it again."""
+    facts: dict[str, Any] = {}
+    if checkpoint is not None:
+        facts = {
+            "checkpoint": f"{checkpoint.card.title} ({checkpoint.path.name})",
+            "checkpoint SHA-256": checkpoint.sha256,
+        }
+    facts |= more | ({"device": device} if device else {})
+    software = f"unetsegmenter {__version__}, Python {platform.python_version()}, {platform.system()}"
+    return facts | {"software": software, "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
