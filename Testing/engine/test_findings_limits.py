@@ -54,6 +54,14 @@ def test_without_training_labels_rules_of_thumb_or_nothing():
     assert limits(RULES["confidence"], None).severity(0.3) == FAIL
 
 
+def test_counts_are_expected_in_whole_numbers():
+    pieces, gaps = RULES["pieces"], RULES["gaps"]
+    assert expected_text(pieces, limits(pieces, None)) == "at most 1 piece"
+    assert expected_text(gaps, limits(gaps, None)) == "no empty slice"
+    learnt = limits(pieces, summary([1.0] * 11 + [2.0], pieces))
+    assert learnt.warn[1] % 1 and expected_text(pieces, learnt) == f"at most {int(learnt.warn[1])} pieces"
+
+
 def test_ranges_in_words():
     assert expected_text(RULES["specks"], limits(RULES["specks"], None)) == "at most 0.2 ml"
     assert expected_text(RULES["confidence"], limits(RULES["confidence"], None)) == "at least 60 %"

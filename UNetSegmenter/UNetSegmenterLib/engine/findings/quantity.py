@@ -42,7 +42,7 @@ class Rule:
     With training labels: a prediction interval around their mean on a `log` scale (after adding `offset`) or a plain
     one; `floor` is the smallest standard deviation believed on that scale, because a few cases that agree by chance
     say little. Without: `absolute` limits (warn, fail), None where a number alone says nothing. `sides` names the
-    direction that is wrong, `most` the gravest severity allowed.
+    direction that is wrong, `most` the gravest severity allowed, `counts` the noun of what is counted in whole numbers.
     """
 
     check: str
@@ -56,6 +56,7 @@ class Rule:
     most: str = FAIL
     scale: float = 1.0  # from the value to the unit shown
     sized: bool = False  # whether it is in mm or ml, and so only as good as the spacing it was learnt with
+    counts: str = ""
 
     def forward(self, value: float) -> float:
         return math.log(max(value + self.offset, 1e-9)) if self.log else value
@@ -142,6 +143,9 @@ def expected_text(rule: Rule, bounds: Limits) -> str:
     if rule.scale == 100 or rule.log:
         low = max(low, 0.0) if math.isfinite(low) else low
         high = min(high, 100.0) if rule.scale == 100 and math.isfinite(high) else high
+    if rule.counts and math.isinf(low):
+        most = math.floor(high)
+        return f"at most {most} {rule.counts}{'s' * (most > 1)}" if most else f"no {rule.counts}"
     if math.isinf(low):
         text = f"at most {number(high)}"
     elif math.isinf(high):

@@ -23,7 +23,7 @@ CHECKS = (
 )
 
 RULES: dict[str, Rule] = {
-    "pieces": Rule("components", "connected pieces", floor=0.15, sides="high", absolute=(1.5, 5.5)),
+    "pieces": Rule("components", "connected pieces", floor=0.15, sides="high", absolute=(1.5, 5.5), counts="piece"),
     "specks": Rule(
         "components",
         "volume apart from the main body{detail}",
@@ -37,7 +37,9 @@ RULES: dict[str, Rule] = {
     "cavities": Rule(
         "cavities", "hollow space inside", "ml", log=True, offset=0.05, floor=0.5, sides="high", absolute=(0.3, 5)
     ),
-    "gaps": Rule("continuity", "empty slices in the middle", floor=0.15, sides="high", absolute=(0.5, 2.5)),
+    "gaps": Rule(
+        "continuity", "empty slices in the middle", floor=0.15, sides="high", absolute=(0.5, 2.5), counts="empty slice"
+    ),
     "overlap": Rule(
         "continuity", "smallest Dice of neighbouring slices", floor=0.06, sides="low", absolute=(0.1, None)
     ),
