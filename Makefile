@@ -16,11 +16,12 @@ help:
 
 setup: $(READY)
 
-$(READY): constraints.txt pyproject.toml tools/check_system.py
+$(READY): constraints.txt pyproject.toml tools/check_system.py tools/fetch_viewer.py
 	@$(PYTHON) tools/check_system.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt setuptools wheel
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable ".[test]"
+	@$(BIN)/python tools/fetch_viewer.py
 	@touch $@
 
 demo: $(READY)

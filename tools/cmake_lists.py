@@ -11,6 +11,7 @@ from pathlib import Path
 
 MODULE = Path(__file__).resolve().parents[1] / "UNetSegmenter"
 LISTS = MODULE / "CMakeLists.txt"
+FETCHED = ("niivue.umd.js",)  # not in git (tools/fetch_viewer.py): CMakeLists.txt takes it along where it is
 
 
 def module_files(module: Path = MODULE) -> tuple[list[str], list[str]]:
@@ -19,7 +20,9 @@ def module_files(module: Path = MODULE) -> tuple[list[str], list[str]]:
     files = [path for path in files if not any(part.startswith((".", "__pycache__")) for part in path.parts)]
     scripts = [path.as_posix() for path in files if path.suffix == ".py" and path.name != "UNetSegmenter.py"]
     others = [
-        path.as_posix() for path in files if path.suffix not in (".py", ".pyc", ".md") and path.name != "CMakeLists.txt"
+        path.as_posix()
+        for path in files
+        if path.suffix not in (".py", ".pyc", ".md") and path.name not in ("CMakeLists.txt", *FETCHED)
     ]
     return ["${MODULE_NAME}.py", *scripts], others
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +39,16 @@ def test_a_new_file_is_noticed(tmp_path):
         ["${MODULE_NAME}.py", "UNetSegmenterLib/new.py"],
         ["UNetSegmenterLib/new.json"],
     )
+
+
+def test_the_fetched_viewer_is_packaged_where_it_is():
+    tool = lists_tool()
+    text = tool.LISTS.read_text(encoding="utf-8")
+    assert not [entry for entry in tool.listed(text, "MODULE_PYTHON_RESOURCES") if entry.endswith(tool.FETCHED)]
+    for name in tool.FETCHED:
+        place = f"UNetSegmenterLib/engine/report/{name}"
+        taken = rf'if\(EXISTS "[^"]*{re.escape(place)}"\)\s*list\(APPEND MODULE_PYTHON_RESOURCES {re.escape(place)}\)'
+        assert re.search(taken, text)
 
 
 def test_training_is_not_packaged():
