@@ -264,7 +264,8 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :raises InputError: (a ValueError) for nodes that cannot be compared.
         """
         from UNetSegmenterLib.engine.comparison import compare
-        from UNetSegmenterLib.scene.judging import comparison_in_world, finished, side_steps
+        from UNetSegmenterLib.engine.exchange import finished
+        from UNetSegmenterLib.scene.judging import comparison_in_world, side_steps
 
         prediction, reference, notes = finished(side_steps(predictionNode, referenceNode))
         comparison = compare(prediction, reference, case=volumeNode.GetName() if volumeNode else "")

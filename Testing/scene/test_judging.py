@@ -8,10 +8,11 @@ import slicer
 import vtk
 from UNetSegmenterLib.engine.comparison import compare
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.exchange import finished
 from UNetSegmenterLib.engine.segmentation import Segmentation
 from UNetSegmenterLib.engine.structures import known_structure
 from UNetSegmenterLib.engine.volume import Geometry
-from UNetSegmenterLib.scene.judging import comparison_in_world, finished, look_at, side_steps, slice_place
+from UNetSegmenterLib.scene.judging import comparison_in_world, look_at, side_steps, slice_place
 from UNetSegmenterLib.scene.nodes import segmentation_to_node
 
 LIVER = (known_structure("liver", 1, (1,)),)

@@ -106,7 +106,7 @@ def compare(
     notes: list[str] = []
     matching = match_structures(prediction.structures, reference.structures, by_hand)
     if not prediction.geometry.is_close(reference.geometry):
-        prediction = _onto_reference(prediction, reference.geometry, notes)
+        prediction = onto_reference(prediction, reference.geometry, notes)
     notes += _notes(prediction, reference, matching)
     ours, theirs = (_boxes(segmentation) for segmentation in (prediction, reference))
     rows: list[Row] = []
@@ -224,7 +224,7 @@ def _union(one: Box | None, other: Box | None) -> Box | None:
     return tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True))  # type: ignore[return-value]
 
 
-def _onto_reference(prediction: Segmentation, target: Geometry, notes: list[str]) -> Segmentation:
+def onto_reference(prediction: Segmentation, target: Geometry, notes: list[str]) -> Segmentation:
     """The prediction on the reference's grid; a note says so, another one what fell outside."""
     source = prediction.geometry
     inside = resample_labels(np.ones(target.shape, dtype=np.uint8), target, source).astype(bool)

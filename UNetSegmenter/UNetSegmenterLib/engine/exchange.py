@@ -27,6 +27,15 @@ Steps = Generator[None, None, Any]
 """Work in small steps; what it made is the generator's return value."""
 
 
+def finished(steps: Steps) -> Any:
+    """Do all steps at once and return what they made."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
 def geometry_to_json(geometry: Geometry) -> dict[str, Any]:
     """A geometry as the protocol carries it."""
     return {

@@ -60,15 +60,6 @@ def _words(transform: Any) -> str:
     return f'the transform "{transform.GetName()}"' if transform is not None else "no transform"
 
 
-def finished(steps: Generator[None, None, Any]) -> Any:
-    """Do all steps at once and return what they made."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
 def to_world(node: Any, place: Place | None) -> Place | None:
     """A place in a node's coordinates as the views have it: RAS in mm, parent transforms applied."""
     if place is None:
