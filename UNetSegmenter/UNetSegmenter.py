@@ -254,21 +254,28 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         logging.error("UNetSegmenter: %s\n%s", failure.message, failure.details)
         raise InputError(failure.message) if failure.kind == "input" else RuntimeError(failure.message)
 
-    def compare(self, predictionNode, referenceNode, volumeNode=None):
+    def compare(self, predictionNode, referenceNode, volumeNode=None, byHand=None):
         """Measures of all structures of a prediction against a reference; waits.
 
         :param predictionNode: the segmentation to judge.
         :param referenceNode: the ground truth, a segmentation or label map node; its grid is the one that counts.
         :param volumeNode: the scan; its name becomes the case.
+        :param byHand: names in the prediction to names in the reference; None takes what was matched in the panel.
         :returns: a Comparison: `rows` (structure, status, measures, largest_error_ras in world coordinates) and `notes`.
         :raises InputError: (a ValueError) for nodes that cannot be compared.
         """
         from UNetSegmenterLib.engine.comparison import compare
         from UNetSegmenterLib.engine.exchange import finished
+        from UNetSegmenterLib.engine.matching import still_there
+        from UNetSegmenterLib.scene.by_hand import matched_by_hand
         from UNetSegmenterLib.scene.judging import comparison_in_world, side_steps
 
         prediction, reference, notes = finished(side_steps(predictionNode, referenceNode))
-        comparison = compare(prediction, reference, case=volumeNode.GetName() if volumeNode else "")
+        if byHand is None:
+            remembered = matched_by_hand(predictionNode, referenceNode)
+            byHand = still_there(remembered, prediction.structures, reference.structures)
+        case = volumeNode.GetName() if volumeNode else ""
+        comparison = compare(prediction, reference, case=case, by_hand=byHand)
         return replace(comparison_in_world(comparison, referenceNode), notes=(*notes, *comparison.notes))
 
     def check(self, segmentationNode, volumeNode=None, checkpointPath=None):

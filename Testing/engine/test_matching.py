@@ -2,7 +2,7 @@
 
 import pytest
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.matching import match_structures
+from UNetSegmenterLib.engine.matching import match_structures, pair_by_hand, still_there
 from UNetSegmenterLib.engine.structures import ABDOMEN8, HEART, Structure, known_structure
 
 
@@ -74,3 +74,19 @@ def test_by_hand_wins():
 def test_numbered_segments_are_not_names():
     matching = match_structures([plain("Segment_1", 1, 3)], [plain("label 1", 1, 1), plain("label 3", 2, 3)])
     assert names(matching) == [("Segment_1", "label 3", "label value")]
+
+
+def test_the_last_wish_by_hand_counts():
+    wishes = pair_by_hand({}, "a", "x")
+    assert wishes == {"a": "x"}
+    assert pair_by_hand(wishes, "b", "x") == {"b": "x"}, "a structure has one counterpart"
+    assert pair_by_hand(wishes, "a", "y") == {"a": "y"}
+    assert pair_by_hand({"a": None, "b": "x"}, "a", "x") == {"a": "x"}
+    assert pair_by_hand({"a": None, "b": "x"}, "b", None) == {"a": None, "b": None}
+    assert pair_by_hand({"a": None}, "c", "x") == {"a": None, "c": "x"}
+
+
+def test_wishes_about_structures_that_are_gone_are_left_out():
+    sides = [plain("a", 1), plain("b", 2)], [plain("x", 1)]
+    assert still_there({"a": "x", "b": None, "c": "x", "d": None}, *sides) == {"a": "x", "b": None}
+    assert still_there({"a": "y"}, *sides) == {}

@@ -56,8 +56,8 @@ class Row:
     """One structure of one case.
 
     `status`: "ok" both are there; "missed" only the reference has voxels; "spurious" only the prediction has; "absent"
-    neither has; "unmatched" one side doesn't know the structure. `measures` is None for the last two.
-    `largest_error_ras` is where to look (RAS, mm).
+    neither has; "unmatched" one side doesn't know the structure. `measures` is None for the last two. `matched` says how
+    the two were paired, as `Pair.how` does. `largest_error_ras` is where to look (RAS, mm).
     """
 
     case: str
@@ -71,6 +71,7 @@ class Row:
     reference: Structure | None = None
     curve: SliceCurve | None = None
     largest_error_ras: tuple[float, float, float] | None = None
+    matched: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _compare_pair(
     prediction: Segmentation, reference: Segmentation, pair: Pair, box: Box | None, case: str, tolerance_mm: float
 ) -> Row:
     geometry, theirs = reference.geometry, pair.reference
-    shared = {"note": pair.note, "color": theirs.color, "tolerance_mm": tolerance_mm}
+    shared = {"note": pair.note, "color": theirs.color, "tolerance_mm": tolerance_mm, "matched": pair.how}
     sides = {"prediction": pair.prediction, "reference": theirs}
     if box is None:
         return Row(case, theirs.name, "absent", **shared, **sides)  # type: ignore[arg-type]

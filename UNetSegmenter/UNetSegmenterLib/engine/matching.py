@@ -80,6 +80,26 @@ def match_structures(
     return Matching(tuple(pairs), tuple(s for s in prediction if id(s) in unmatched), tuple(open_reference))
 
 
+def pair_by_hand(
+    by_hand: Mapping[str, str | None], prediction: str | None, reference: str | None
+) -> dict[str, str | None]:
+    """`by_hand` with one more wish: these two names belong together, or the one that is given belongs to nothing.
+
+    An earlier wish about either of them gives way; each name has at most one partner.
+    """
+    kept = {ours: theirs for ours, theirs in by_hand.items() if ours != prediction and theirs != reference}
+    kept |= {ours: None for ours, theirs in by_hand.items() if theirs is None and ours != prediction}
+    return kept if prediction is None else {**kept, prediction: reference}
+
+
+def still_there(
+    by_hand: Mapping[str, str | None], prediction: Sequence[Structure], reference: Sequence[Structure]
+) -> dict[str, str | None]:
+    """The wishes whose names both sides still have; segments may have been renamed or removed since."""
+    ours, theirs = ({structure.name for structure in side} for side in (prediction, reference))
+    return {name: other for name, other in by_hand.items() if name in ours and (other is None or other in theirs)}
+
+
 def _named(structures: Sequence[Structure], name: str, side: str) -> Structure:
     for structure in structures:
         if structure.name == name:

@@ -9,7 +9,8 @@ on stdout. Every request carries an `id` and a `do`; every answer repeats the `i
     {"id": 4, "do": "segment", "checkpoint": path, "device": "auto", "name": "CT",
      "image": {"path", "dtype"}, "geometry": {...}, "labels": path}
         -> progress: done, total (once a batch) ... -> result: complete, slices_done, slices, seconds, device, warm
-    {"id": 5, "do": "compare", "case": "CT", "prediction": {...}, "reference": {...}}       (segmentations: see exchange.py)
+    {"id": 5, "do": "compare", "case": "CT", "prediction": {...}, "reference": {...}, "by_hand": {...}}
+         (segmentations: see exchange.py; by_hand, which may be left out, as engine/matching.py has it)
         -> progress: done, total (once a structure) ... -> result: rows, notes, complete
     {"id": 6, "do": "check", "segmentations": [{...}], "image": {"path", "dtype"} or null, "statistics": path or null}
         -> progress: done, total (once a segmentation) ... -> result: findings (a list for each segmentation), complete
@@ -228,6 +229,7 @@ class Worker:
             case=request.get("case", ""),
             progress=lambda done, total: self.replies.send(request_id, "progress", done=done, total=total),
             cancelled=lambda: request_id in self._cancelled,
+            by_hand=request.get("by_hand"),
         )
         return comparison_to_json(comparison)
 

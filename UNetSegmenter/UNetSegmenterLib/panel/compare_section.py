@@ -13,9 +13,12 @@ from slicer.util import VTKObservationMixin
 from ..engine.comparison import Comparison, Row
 from ..engine.errors import InputError
 from ..engine.exchange import comparison_from_json, segmentation_steps
+from ..engine.matching import still_there
 from ..engine.statistics import metrics_table, write_metrics_csv
 from ..engine.volume import Geometry, Note
+from ..scene.by_hand import matched_by_hand
 from ..scene.judging import comparison_in_world, look_at, side_steps
+from .hand_matching import HandMatching
 from .judging_task import JudgingTask
 from .metrics_table import MetricsTable, mean_text
 from .notes import NoteList
@@ -54,6 +57,7 @@ class CompareSection(VTKObservationMixin):
         self._table = MetricsTable(ui.compareTable, self.go_to)
         ui.compareCollapsibleButton.collapsed = True
         self._slices = WorstSlices(ui)
+        self._hand = HandMatching(ui, self.compare)
         ui.copyTableButton.connect("clicked(bool)", self.copy)
         ui.saveTableButton.connect("clicked(bool)", self.save)
         self._show()
@@ -104,9 +108,11 @@ class CompareSection(VTKObservationMixin):
         def prepare(folder: Path) -> Generator[None, None, dict[str, Any]]:
             ours, theirs, self._reading_notes = yield from side_steps(prediction, reference)
             self._geometry = theirs.geometry
+            by_hand = still_there(matched_by_hand(prediction, reference), ours.structures, theirs.structures)
             yield
             return {
                 "case": case,
+                "by_hand": by_hand,
                 "prediction": (yield from segmentation_steps(ours, folder, "prediction")),
                 "reference": (yield from segmentation_steps(theirs, folder, "reference")),
             }
@@ -124,7 +130,8 @@ class CompareSection(VTKObservationMixin):
         self._clear()
 
     def go_to(self, row: Row) -> None:
-        """Centre all views on the structure's largest error."""
+        """Centre all views on the structure's largest error, and offer another counterpart for it."""
+        self._hand.choose(row)
         if row.largest_error_ras is None:
             self._notes.show(
                 [*self._words(), Note("info", f"{row.structure} was not measured, so no place is its worst.")]
@@ -166,6 +173,7 @@ class CompareSection(VTKObservationMixin):
         self.comparison = comparison_in_world(made, self.reference_node)
         self._slices.set_rows(made.rows, self._geometry, self.reference_node)
         self._table.show(self.comparison.rows)
+        self._hand.set_rows(self.prediction_node, self.reference_node, self.comparison.rows)
         self._notes.show(self._words())
         self._show()
         self._on_change()
@@ -213,6 +221,7 @@ class CompareSection(VTKObservationMixin):
         self._slices.set_rows((), None, None)
         self._reading_notes = ()
         self._table.show(())
+        self._hand.set_rows(None, None, ())
         self._notes.show([])
         self._show()
         if had:

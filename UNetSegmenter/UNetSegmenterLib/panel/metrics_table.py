@@ -81,7 +81,8 @@ class MetricsTable:
         self._model.setHeaderData(column, qt.Qt.Horizontal, tip, qt.Qt.ToolTipRole)
 
     def _fill(self, number: int, row: Row) -> None:
-        name = row.structure if row.status == "ok" else f"{row.structure} ({row.status})"
+        remarks = [row.status] * (row.status != "ok") + ["matched by hand"] * (row.matched == "by hand")
+        name = f"{row.structure} ({', '.join(remarks)})" if remarks else row.structure
         words = ". ".join(filter(None, [STATUS.get(row.status, ""), row.note]))
         self._put(number, 0, name, row.structure.lower(), words[:1].upper() + words[1:])
         self._model.setData(self._model.index(number, 0), qt.QColor(*row.color), qt.Qt.DecorationRole)

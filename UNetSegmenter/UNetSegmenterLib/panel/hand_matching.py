@@ -1,0 +1,90 @@
+"""Below the table: what a structure was matched with, and the choice of another counterpart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..engine.comparison import Row
+from ..engine.matching import pair_by_hand
+from ..scene.by_hand import matched_by_hand, remember_by_hand
+
+NOTHING = "(nothing)"
+
+
+class HandMatching:
+    """Follows the row that was clicked; `on_change` is called when the two nodes have to be compared again."""
+
+    def __init__(self, ui: Any, on_change: Callable[[], None]) -> None:
+        self._ui, self._on_change = ui, on_change
+        self._prediction_node: Any = None
+        self._reference_node: Any = None
+        self._rows: tuple[Row, ...] = ()
+        self._row: Row | None = None
+        ui.matchComboBox.connect("activated(int)", self._on_choice)
+        ui.matchResetButton.connect("clicked(bool)", self._on_reset)
+        self._show()
+
+    def set_rows(self, prediction_node: Any, reference_node: Any, rows: Sequence[Row]) -> None:
+        """The table of these two nodes; no row of it is chosen yet."""
+        self._prediction_node, self._reference_node = prediction_node, reference_node
+        self._rows, self._row = tuple(rows), None
+        self._show()
+
+    def choose(self, row: Row) -> None:
+        """Offer a counterpart for this row."""
+        self._row = row
+        self._show()
+
+    @property
+    def by_hand(self) -> dict[str, str | None]:
+        return matched_by_hand(self._prediction_node, self._reference_node) if self._rows else {}
+
+    def _on_choice(self, number: int) -> None:
+        row, other = self._row, self._ui.matchComboBox.itemData(number) or None
+        if row.reference is None:
+            wish = (row.prediction.name, other)
+        else:
+            wish = (other or (row.prediction.name if row.prediction else None), row.reference.name if other else None)
+        if other != self._counterpart():
+            remember_by_hand(self._prediction_node, self._reference_node, pair_by_hand(self.by_hand, *wish))
+            self._on_change()
+
+    def _on_reset(self, checked: bool = False) -> None:
+        remember_by_hand(self._prediction_node, self._reference_node, {})
+        self._on_change()
+
+    def _counterpart(self) -> str | None:
+        row = self._row
+        other = row.prediction if row.reference is not None else None
+        return other.name if other is not None else None
+
+    def _show(self) -> None:
+        ui, by_hand = self._ui, self.by_hand
+        lonely = any(row.status == "unmatched" for row in self._rows)
+        ui.matchFrame.setVisible(bool(self._row or by_hand or lonely))
+        ui.matchLabel.setText(self._text(by_hand))
+        ui.matchComboBox.setVisible(self._row is not None)
+        ui.matchResetButton.setVisible(bool(by_hand))
+        if self._row is not None:
+            self._fill()
+
+    def _fill(self) -> None:
+        box, side = self._ui.matchComboBox, "prediction" if self._row.reference is not None else "reference"
+        structures = [getattr(row, side) for row in self._rows if getattr(row, side) is not None]
+        box.clear()
+        box.addItem(NOTHING, "")
+        for structure in sorted(structures, key=lambda one: one.index):
+            box.addItem(structure.name, structure.name)
+        box.setCurrentIndex(max(0, box.findData(self._counterpart() or "")))
+
+    def _text(self, by_hand: dict[str, str | None]) -> str:
+        if self._row is not None and self._row.reference is not None:
+            how = f" (matched by {self._row.matched.removeprefix('by ')})" if self._row.matched else ""
+            return f"“{self._row.reference.name}” of the ground truth is, in the prediction{how}:"
+        if self._row is not None:
+            return f"“{self._row.prediction.name}” of the prediction is, in the ground truth:"
+        if by_hand:
+            pairs = (f"{ours} is {theirs or 'nothing'}" for ours, theirs in by_hand.items())
+            return f"Matched by hand: {', '.join(pairs)}."
+        return "Click on an unmatched structure to choose its counterpart."
