@@ -15,7 +15,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -85,7 +85,8 @@ class UNetSegmenterParameterNode:
 
     checkpointPath: the checkpoint file; inputVolume: the scan; outputSegmentation: the result to replace, None for a new
     one; device: where the network runs; showIn3D, keepPartial: the options of section Segment; comparedPrediction,
-    groundTruth (a segmentation or a label map): what section Compare compares.
+    groundTruth (a segmentation or a label map): what section Compare compares; viewsLayout, outlines, opacity (percent, of
+    areas in the slices), sliceCurve: how its layout shows them.
     """
 
     checkpointPath: str = ""
@@ -96,6 +97,10 @@ class UNetSegmenterParameterNode:
     keepPartial: bool = True
     comparedPrediction: vtkMRMLSegmentationNode
     groundTruth: vtkMRMLNode
+    viewsLayout: Annotated[str, Choice(["Two rows", "One row", "3D only"])] = "Two rows"
+    outlines: bool = False
+    opacity: Annotated[int, WithinRange(0, 100)] = 50
+    sliceCurve: bool = False
 
 
 class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

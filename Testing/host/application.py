@@ -17,16 +17,16 @@ import slicer.util
 import vtk
 from PySide6 import QtCore, QtWidgets
 
-from . import pythonqt
+from . import pythonqt, qmrml
 
 SLICER_ONLY_IN_UTIL = ("load", "arrayFrom", "updateVolume", "getNode", "addVolume", "pip_")
 
 
 class LayoutManager:
-    """Slicer's own layout logic, which makes the view nodes; the views themselves are not part of the stand-in."""
+    """Slicer's own layout logic, which makes the view nodes; of the views, plots are there to be clicked, not to be seen."""
 
     def __init__(self, application_logic):
-        self._application_logic, self._logic = application_logic, None
+        self._application_logic, self._logic, self._plots = application_logic, None, {}
 
     @property
     def layout(self):
@@ -50,6 +50,21 @@ class LayoutManager:
         return self._logic
 
     threeDViewCount = 0
+
+    @property
+    def plotViewCount(self):
+        return len(self._plot_widgets())
+
+    def plotWidget(self, number):
+        widgets = self._plot_widgets()
+        return widgets[number] if number < len(widgets) else None
+
+    def _plot_widgets(self):
+        """One for each plot view node there has been in this scene, whether the layout shows it or not, as in Slicer."""
+        count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotViewNode")
+        nodes = [slicer.mrmlScene.GetNthNodeByClass(number, "vtkMRMLPlotViewNode") for number in range(count)]
+        self._plots = {node: self._plots.get(node) or qmrml.qMRMLPlotWidget(node) for node in nodes}
+        return list(self._plots.values())
 
 
 class ModuleManager:
@@ -75,6 +90,8 @@ class Application:
         self.slicerHome = str(Path(sys.executable).parent.parent)
         self.aboutToQuit = pythonqt.Signal(qt_application.aboutToQuit, [])
         qt_application.aboutToQuit.connect(lambda: shutil.rmtree(self.temporaryPath, ignore_errors=True))
+        self._window = pythonqt.QMainWindow()
+        self._window.setObjectName("qSlicerMainWindow")
 
     def connect(self, signature, function):
         if signature == "aboutToQuit()":
@@ -98,6 +115,9 @@ class Application:
 
     def layoutManager(self):
         return self._layout
+
+    def topLevelWidgets(self):
+        return tuple(QtWidgets.QApplication.topLevelWidgets())
 
     def moduleManager(self):
         return self._modules
@@ -177,7 +197,7 @@ def start():
     """Make `slicer`, `qt` and `ctk` importable as a module in Slicer finds them; returns the `slicer` module."""
     if hasattr(slicer, "app"):
         return slicer
-    from . import ctk, qmrml, scripted
+    from . import ctk, scripted
 
     _keep_constants_alive()
 

@@ -22,7 +22,7 @@ from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 WRAPPED = (
     "QAction", "QApplication", "QButtonGroup", "QCheckBox", "QComboBox", "QFrame", "QGroupBox", "QLabel",
     "QLineEdit", "QListWidget", "QMainWindow", "QMenu", "QPlainTextEdit", "QProcess", "QProgressBar",
-    "QPushButton", "QRadioButton", "QScrollArea", "QSlider", "QSpinBox", "QSplitter", "QTableView",
+    "QPushButton", "QRadioButton", "QScrollArea", "QShortcut", "QSlider", "QSpinBox", "QSplitter", "QTableView",
     "QTextBrowser", "QTextEdit", "QTimer", "QToolButton", "QTreeView", "QWidget",
 )
 AS_THEY_ARE = (

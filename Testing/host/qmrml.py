@@ -29,6 +29,26 @@ class qMRMLWidget(PythonQtLike, QtWidgets.QWidget):
         return getattr(self, "_scene", None)
 
 
+class qMRMLPlotView(PythonQtLike, QtWidgets.QWidget):
+    """Tells which points of a plot were selected; nothing is drawn."""
+
+    dataSelected = QtCore.Signal(object, object)
+
+
+class qMRMLPlotWidget(PythonQtLike, QtWidgets.QWidget):
+    """What the layout manager makes of a plot view node."""
+
+    def __init__(self, node):
+        super().__init__()
+        self._node, self._view = node, qMRMLPlotView(self)
+
+    def mrmlPlotViewNode(self):
+        return self._node
+
+    def plotView(self):
+        return self._view
+
+
 class qMRMLNodeComboBox(PythonQtLike, QtWidgets.QWidget):
     """Nodes of the scene by class, in the order of the scene."""
 

@@ -56,7 +56,7 @@ class CompareSection(VTKObservationMixin):
         self._task = JudgingTask(ui, worker, "compare", self._notes, self.compare, self._show)
         self._table = MetricsTable(ui.compareTable, self.go_to)
         ui.compareCollapsibleButton.collapsed = True
-        self._slices = WorstSlices(ui)
+        self.slices = WorstSlices(ui)
         self._hand = HandMatching(ui, self.compare)
         ui.copyTableButton.connect("clicked(bool)", self.copy)
         ui.saveTableButton.connect("clicked(bool)", self.save)
@@ -137,8 +137,12 @@ class CompareSection(VTKObservationMixin):
                 [*self._words(), Note("info", f"{row.structure} was not measured, so no place is its worst.")]
             )
             return
-        self._slices.choose(row.structure)
+        self.slices.choose(row.structure)
         look_at(slicer.mrmlScene, row.largest_error_ras)
+
+    def say(self, error: str) -> None:
+        """Show a person an error below the button, beside what is there to say anyway."""
+        self._notes.show([*self._words(), Note("error", error)])
 
     def copy(self, checked: bool = False) -> None:
         """Put the table into the clipboard, as a spreadsheet takes it."""
@@ -171,7 +175,7 @@ class CompareSection(VTKObservationMixin):
     def _on_result(self, answer: dict[str, Any]) -> None:
         made = comparison_from_json(answer)
         self.comparison = comparison_in_world(made, self.reference_node)
-        self._slices.set_rows(made.rows, self._geometry, self.reference_node)
+        self.slices.set_rows(made.rows, self._geometry, self.reference_node)
         self._table.show(self.comparison.rows)
         self._hand.set_rows(self.prediction_node, self.reference_node, self.comparison.rows)
         self._notes.show(self._words())
@@ -218,7 +222,7 @@ class CompareSection(VTKObservationMixin):
     def _clear(self) -> None:
         had = self.comparison is not None
         self.comparison = None
-        self._slices.set_rows((), None, None)
+        self.slices.set_rows((), None, None)
         self._reading_notes = ()
         self._table.show(())
         self._hand.set_rows(None, None, ())

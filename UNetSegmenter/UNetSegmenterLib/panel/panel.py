@@ -57,7 +57,7 @@ class Panel:
         self.scan = ScanSection(ui, self.update)
         self.segment = SegmentSection(ui, self._start_job, self._ask, self._choices, self.blocker, open_editor)
         self.compare = CompareSection(ui, worker, self._worker_is_busy, self._case, self.update)
-        self.views = SideBySideViews(ui)
+        self.views = SideBySideViews(ui, self.compare.slices, self.compare.say)
         self.plausibility = PlausibilitySection(ui, worker, self._worker_is_busy)
         ui.installButton.connect("clicked(bool)", self._on_install)
         ui.installLog.setVisible(False)

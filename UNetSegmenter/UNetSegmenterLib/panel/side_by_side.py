@@ -1,8 +1,8 @@
-"""The button that shows prediction and ground truth in two rows of linked views, and puts the old layout back."""
+"""The button that shows prediction and ground truth in linked views, how they are shown, and the way back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import qt
@@ -10,16 +10,34 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from ..scene.layout import LAYOUT_ID, SideBySide, add_layout
+from ..engine.errors import InputError
+from ..scene.drawing import Drawing
+from ..scene.judging import look_at
+from ..scene.layout import LAYOUT_IDS, VARIANTS, add_layouts, layout_id
+from ..scene.side_by_side import SideBySide
 from ..scene.surfaces import CLOSED_SURFACE, surface_steps
+from .slice_curve import SliceCurveView
+from .structure_choice import NOT_SHOWN, StructureChoice
+from .worst_slices import WorstSlices
+
+SHOW = "Shows prediction and ground truth in slices and in 3D, all linked; press again to go back."
+TIPS = {
+    "outlineCheckBox": "Lines instead of areas in the slices.",
+    "opacitySlider": "How much of the scan the areas in the slices hide.",
+    "sliceCurveCheckBox": "Plots Dice and areas along the slices of the structure that is chosen; a click on a point goes there.",
+}
 
 
 class SideBySideViews(VTKObservationMixin):
-    """Follows a checkable button; leaves by itself when a node, the layout or the scene changes."""
+    """Follows a checkable button; leaves by itself when a node, the layout or the scene changes.
 
-    def __init__(self, ui: Any) -> None:
+    `slices` is where the comparison keeps each structure's largest error and its slice curve; `say` shows the person why
+    nothing could be shown.
+    """
+
+    def __init__(self, ui: Any, slices: WorstSlices, say: Callable[[str], None]) -> None:
         VTKObservationMixin.__init__(self)
-        self._ui = ui
+        self._ui, self._slices, self._say = ui, slices, say
         self._nodes: tuple[Any, Any, Any] = (None, None, None)
         self._views: SideBySide | None = None
         self._layout_before: int | None = None
@@ -27,8 +45,16 @@ class SideBySideViews(VTKObservationMixin):
         self._timer = qt.QTimer()
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._make_surface)
+        self._structures = StructureChoice(ui, self._on_structure)
+        self._curve = SliceCurveView(slices)
+        slices.on_rows, slices.on_choice = self._on_rows, self._on_choice
+        ui.viewsLayoutComboBox.clear()
+        ui.viewsLayoutComboBox.addItems(list(VARIANTS))
         ui.sideBySideButton.connect("toggled(bool)", self._on_button)
-        ui.outlineCheckBox.connect("toggled(bool)", self._on_outline)
+        ui.viewsLayoutComboBox.connect("currentIndexChanged(int)", lambda index: self._switch())
+        ui.sliceCurveCheckBox.connect("toggled(bool)", lambda checked: self._switch())
+        ui.outlineCheckBox.connect("toggled(bool)", lambda checked: self._draw())
+        ui.opacitySlider.connect("valueChanged(int)", lambda value: self._draw())
         self.update("")
 
     @property
@@ -36,7 +62,7 @@ class SideBySideViews(VTKObservationMixin):
         return self._views is not None
 
     def choose(self, volume: Any, prediction: Any, reference: Any) -> None:
-        """What would be shown: the scan (may be None), and what stands in the upper and in the lower row."""
+        """What would be shown: the scan (may be None), prediction and ground truth."""
         nodes = (volume, prediction, reference)
         if nodes != self._nodes:
             self.leave()
@@ -48,8 +74,8 @@ class SideBySideViews(VTKObservationMixin):
         if not reason and slicer.app.layoutManager() is None:
             reason = "There are no views here."
         button.setEnabled(self.is_shown or not reason)
-        button.setToolTip(reason or "Prediction above, ground truth below, each in three slices and in 3D, all linked.")
-        self._ui.outlineCheckBox.setEnabled(self.is_shown)
+        button.setToolTip(reason or SHOW)
+        self._enable()
 
     def leave(self) -> None:
         """Put the layout and the display of all nodes back as they were."""
@@ -58,33 +84,72 @@ class SideBySideViews(VTKObservationMixin):
             return
         self._timer.stop()
         self.removeObservers()
+        self._curve.stop()
+        self._structures.stop()
         views.leave()
         manager = slicer.app.layoutManager()
-        if manager.layout == LAYOUT_ID:
+        if manager.layout in LAYOUT_IDS:
             manager.setLayout(self._layout_before)
         self._ui.sideBySideButton.setChecked(False)
-        self._ui.outlineCheckBox.setEnabled(False)
+        self._enable()
 
     def _enter(self) -> None:
         volume, prediction, reference = self._nodes
         manager = slicer.app.layoutManager()
         layout_node = manager.layoutLogic().GetLayoutNode()
         self._layout_before = manager.layout
-        add_layout(layout_node)
-        manager.setLayout(LAYOUT_ID)
+        add_layouts(layout_node)
         self._views = SideBySide(slicer.mrmlScene, slicer.app.applicationLogic())
-        self._views.enter(volume, prediction, reference)
-        self._on_outline(self._ui.outlineCheckBox.checked)
-        self._ui.outlineCheckBox.setEnabled(True)
+        manager.setLayout(self._layout())
+        try:
+            self._views.enter(self._variant(), volume, prediction, reference)
+        except InputError as error:
+            self.leave()
+            self._say(str(error))
+            return
+        self._draw()
+        self._structures.start([structure.name for structure in self._views.structures])
+        self._show_curve()
+        self._enable()
         self.addObserver(layout_node, vtk.vtkCommand.ModifiedEvent, self._on_layout)
-        self._surfaces = self._missing_surfaces(prediction, reference)
+        self._surfaces = self._missing_surfaces(prediction, self._views.reference_node)
         self._timer.start()
+
+    def _switch(self) -> None:
+        """Another variant, with or without the plots."""
+        manager = slicer.app.layoutManager()
+        if self._views is None or manager.layout == self._layout():
+            return
+        self._curve.stop()
+        manager.setLayout(self._layout())
+        self._views.show(self._variant())
+        self._show_curve()
+
+    def _variant(self) -> str:
+        return VARIANTS[max(0, self._ui.viewsLayoutComboBox.currentIndex)]
+
+    def _layout(self) -> int:
+        return layout_id(self._variant(), self._ui.sliceCurveCheckBox.checked)
+
+    def _show_curve(self) -> None:
+        if self._ui.sliceCurveCheckBox.checked:
+            self._curve.start()
+
+    def _draw(self) -> None:
+        if self._views is not None:
+            ui = self._ui
+            self._views.draw(Drawing(bool(ui.outlineCheckBox.checked), ui.opacitySlider.value / 100))
+
+    def _enable(self) -> None:
+        for name, tip in TIPS.items():
+            widget = getattr(self._ui, name)
+            widget.setEnabled(self.is_shown)
+            widget.setToolTip(tip if self.is_shown else NOT_SHOWN)
 
     @staticmethod
     def _missing_surfaces(*nodes: Any) -> Iterator[str]:
         for node in nodes:
-            has = node.IsA("vtkMRMLSegmentationNode") and node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE)
-            if node.IsA("vtkMRMLSegmentationNode") and not has:
+            if not node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE):
                 yield from surface_steps(node)
 
     def _make_surface(self) -> None:
@@ -97,10 +162,25 @@ class SideBySideViews(VTKObservationMixin):
         elif not checked:
             self.leave()
 
-    def _on_outline(self, checked: bool) -> None:
+    def _on_structure(self, name: str) -> None:
+        """A person stepped to a structure: show it and go there."""
+        self._slices.choose(name)
+        place = self._slices.place_of(name) or self._views.center_of(name)
+        if place is not None:
+            look_at(slicer.mrmlScene, place)
+
+    def _on_choice(self, name: str) -> None:
+        """A structure was chosen, here or in the table."""
         if self._views is not None:
-            self._views.set_outline(bool(checked))
+            self._structures.show(name)
+            self._views.choose(self._structures.name)
+            self._curve.update()
+
+    def _on_rows(self) -> None:
+        if self._views is not None and self._structures.name and not self._slices.is_empty:
+            self._slices.choose(self._structures.name)
+        self._curve.update()
 
     def _on_layout(self, caller: Any = None, event: Any = None) -> None:
-        if slicer.app.layoutManager().layout != LAYOUT_ID:
+        if slicer.app.layoutManager().layout not in LAYOUT_IDS:
             self.leave()

@@ -1,19 +1,22 @@
-"""The buttons that lead to the slices where the most area is wrong, one after the other."""
+"""The slices of one structure: the buttons that lead to where the most area is wrong, and the way to any other."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import slicer
 
 from ..engine.comparison import Row
 from ..engine.volume import Geometry
-from ..scene.judging import look_at, slice_place, to_world
+from ..scene.judging import Place, look_at, slice_place, to_world
 
 
 class WorstSlices:
-    """Steps through the slices of one structure, the worst first; a click on a row of the table chooses the structure."""
+    """Steps through the slices of one structure, the worst first; a click on a row of the table chooses the structure.
+
+    `on_rows` is called when other rows have come, `on_choice` with the name of the structure that was chosen.
+    """
 
     def __init__(self, ui: Any) -> None:
         self._ui = ui
@@ -22,6 +25,8 @@ class WorstSlices:
         self._node: Any = None
         self._row: Row | None = None
         self._rank = -1
+        self.on_rows: Callable[[], None] = lambda: None
+        self.on_choice: Callable[[str], None] = lambda name: None
         ui.worstSliceButton.connect("clicked(bool)", lambda checked: self._go(0))
         ui.nextWorseButton.connect("clicked(bool)", lambda checked: self._go(self._rank + 1))
         self._show()
@@ -31,11 +36,32 @@ class WorstSlices:
         self._rows = {row.structure: row for row in rows if row.curve is not None and row.curve.slices}
         self._geometry, self._node, self._row, self._rank = geometry, node, None, -1
         self._show()
+        self.on_rows()
 
     def choose(self, structure: str) -> None:
         """Step through the slices of this structure from now on."""
         self._row, self._rank = self._rows.get(structure), -1
         self._show()
+        self.on_choice(structure)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has been compared."""
+        return not self._rows
+
+    @property
+    def row(self) -> Row | None:
+        """The structure that is chosen, with its slice curve."""
+        return self._row
+
+    def place_of(self, structure: str) -> Place | None:
+        """Where the structure's largest error is, in world coordinates."""
+        row = self._rows.get(structure)
+        return to_world(self._node, row.largest_error_ras) if row is not None else None
+
+    def go_to(self, position: int) -> None:
+        """Move the views to the slice at a position of the chosen structure's curve; "next worse" goes on from there."""
+        self._go(self._row.curve.worst_first().index(position))
 
     def _go(self, rank: int) -> None:
         order = self._row.curve.worst_first()

@@ -1,0 +1,283 @@
+"""Prediction and ground truth in the module's own layouts: who is shown where, linked, in one colour and in one place.
+
+Everything that is changed for it is put back by `leave`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import slicer
+
+from ..engine.matching import match_structures
+from .comparison import frame
+from .drawing import Drawing, Drawn
+from .judging import Place
+from .label_map import segmentation_of_label_map
+from .layout import ONE_ROW, ONLY_3D, ROWS, TWO_ROWS, slice_views, view_ids
+from .reading import structures_of
+
+_FROM_THE_FRONT = (0.28, -1.0, -0.22)
+_WHITENED = 0.6  # share of white in the ground truth's lines where they lie on the prediction's areas
+_GHOST = 0.3  # opacity of the ground truth's surfaces around the prediction's
+
+
+@dataclass(frozen=True)
+class ShownStructure:
+    """One structure and the ids of its segments, empty where a side does not know it."""
+
+    name: str
+    prediction_id: str
+    reference_id: str
+
+
+class SideBySide:
+    """Two segmentations while they are shown: `enter` fills the views, `leave` puts everything else back as it was.
+
+    The layout of the variant must be the application's current one whenever `enter` or `show` is called.
+    """
+
+    def __init__(self, scene: slicer.vtkMRMLScene, application_logic: slicer.vtkMRMLApplicationLogic) -> None:
+        self._scene, self._logic = scene, application_logic
+        self._undo: list[Callable[[], None]] = []
+        self._filled: set[str] = set()
+        self._variant, self._drawing, self._chosen = TWO_ROWS, Drawing(), ""
+        self.structures: tuple[ShownStructure, ...] = ()
+
+    def enter(self, variant: str, volume_node: Any, prediction_node: Any, reference_node: Any) -> None:
+        """Show both nodes on the scan (None: on black), linked and centred; a label map is shown as a segmentation.
+
+        Raises InputError for a label map that cannot be read as one; nothing is changed then.
+        """
+        self._volume, self._prediction = volume_node, prediction_node
+        self._reference = reference_node
+        if not reference_node.IsA("vtkMRMLSegmentationNode"):
+            self._reference = segmentation_of_label_map(reference_node)
+            self._undo.append(lambda: _remove(self._scene, self._reference))
+        self.structures = _structures(self._prediction, self._reference)
+        self._drawn = []
+        for node in (self._prediction, self._reference):
+            node.CreateDefaultDisplayNodes()
+            self._drawn.append(Drawn(node))
+            self._undo.append(self._drawn[-1].undo)
+            self._remember_views(node.GetDisplayNode())
+        self._undo.append(self._uncolor)
+        self._keep_others_out([node.GetDisplayNode() for node in (self._prediction, self._reference)])
+        self.show(variant)
+        self._center()
+
+    def show(self, variant: str) -> None:
+        """Fill the views of a variant; what was looked at stays in view."""
+        self._variant = variant
+        _set_views(self._prediction.GetDisplayNode(), view_ids("Pred"))
+        _set_views(self._reference.GetDisplayNode(), view_ids("Pred" if variant == ONE_ROW else "Ref"))
+        for row in ROWS:
+            self._fill_row(row)
+        self._align()
+        self._color_reference()
+        self._draw()
+
+    def leave(self) -> None:
+        """Put back what `enter` changed of the nodes, as far as they are still there."""
+        for undo in reversed(self._undo):
+            undo()
+        self._undo, self._drawn, self.structures = [], [], ()
+
+    @property
+    def reference_node(self) -> Any:
+        """The segmentation node in which the ground truth is shown."""
+        return self._reference
+
+    def draw(self, drawing: Drawing) -> None:
+        """Draw both with lines or areas, as see-through as is wanted."""
+        self._drawing = drawing
+        self._draw()
+
+    def choose(self, name: str) -> None:
+        """Show one structure, all others faint; an empty name shows all alike."""
+        self._chosen = name
+        self._draw()
+
+    def center_of(self, name: str) -> Place | None:
+        """Where a structure lies (world RAS): its centre in the prediction, else in the ground truth; None if nowhere."""
+        for structure in self.structures:
+            if structure.name != name:
+                continue
+            for node, segment_id in (
+                (self._prediction, structure.prediction_id),
+                (self._reference, structure.reference_id),
+            ):
+                center = node.GetSegmentCenterRAS(segment_id) if segment_id else None
+                if center is not None:
+                    return center[0], center[1], center[2]
+        return None
+
+    def _draw(self) -> None:
+        full = None
+        if self._chosen:
+            chosen = [structure for structure in self.structures if structure.name == self._chosen]
+            full = {structure.prediction_id for structure in chosen}, {structure.reference_id for structure in chosen}
+        together = self._variant == ONE_ROW
+        ours, theirs = self._drawn
+        ours.draw(self._drawing, full and full[0])
+        theirs.draw(self._drawing, full and full[1], only_lines=together, surface_opacity=_GHOST if together else 1.0)
+
+    # --- views ---
+
+    def _fill_row(self, row: str) -> None:
+        for name in slice_views(row):
+            logic = self._slice_logic(name)
+            if logic is None or name in self._filled:
+                continue
+            self._filled.add(name)
+            composite = logic.GetSliceCompositeNode()
+            composite.SetBackgroundVolumeID(self._volume.GetID() if self._volume is not None else None)
+            composite.SetForegroundVolumeID(None)
+            composite.SetLabelVolumeID(None)
+            composite.SetLinkedControl(1)
+            logic.FitSliceToAll()
+        view = self._scene.GetNodeByID(f"vtkMRMLViewNode{row}3D")
+        if view is not None:
+            view.SetLinkedControl(1)
+            view.SetBoxVisible(False)
+            view.SetAxisLabelsVisible(False)
+
+    def _align(self) -> None:
+        """Bring the lower row to where the upper one is: it is the one that every variant shows."""
+        if self._variant == ONE_ROW:
+            return
+        if self._variant != ONLY_3D:
+            for ours, theirs in zip(slice_views("Pred"), slice_views("Ref"), strict=True):
+                logics = self._slice_logic(ours), self._slice_logic(theirs)
+                if None not in logics:
+                    _align_slices(logics[0].GetSliceNode(), logics[1].GetSliceNode())
+        cameras = {camera.GetLayoutName(): camera for camera in _nodes(self._scene, "vtkMRMLCameraNode")}
+        ours, theirs = cameras.get("Pred3D"), cameras.get("Ref3D")
+        if ours is not None and theirs is not None:
+            theirs.SetPosition(ours.GetPosition())
+            theirs.SetFocalPoint(ours.GetFocalPoint())
+            theirs.SetViewUp(ours.GetViewUp())
+            theirs.SetParallelScale(ours.GetParallelScale())
+
+    def _slice_logic(self, name: str) -> Any:
+        logics = self._logic.GetSliceLogics()
+        for number in range(logics.GetNumberOfItems() if logics is not None else 0):
+            logic = logics.GetItemAsObject(number)
+            if logic.GetSliceNode() is not None and logic.GetSliceNode().GetLayoutName() == name:
+                return logic
+        return None
+
+    def _center(self) -> None:
+        import numpy as np
+
+        bounds = np.zeros((2, 6))
+        for one, node in zip(bounds, (self._prediction, self._reference), strict=True):
+            node.GetRASBounds(one)
+        bounds = bounds[bounds[:, 0] < bounds[:, 1]]
+        if not len(bounds):
+            return
+        low, high = bounds[:, ::2].min(axis=0), bounds[:, 1::2].max(axis=0)
+        for name in (name for row in ROWS for name in slice_views(row)):
+            node = self._scene.GetNodeByID(f"vtkMRMLSliceNode{name}")
+            if node is not None:
+                node.JumpSliceByCentering(*(low + high) / 2)
+        corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+        for camera in _nodes(self._scene, "vtkMRMLCameraNode"):
+            if camera.GetLayoutName() in {f"{row}3D" for row in ROWS}:
+                frame(camera, low + corners * (high - low), _FROM_THE_FRONT)
+
+    # --- displays ---
+
+    def _remember_views(self, display: Any) -> None:
+        before = [display.GetNthViewNodeID(number) for number in range(display.GetNumberOfViewNodeIDs())]
+        self._undo.append(lambda: _set_views(display, before))
+
+    def _keep_others_out(self, own: list[Any]) -> None:
+        """Other segmentations stay in the views that they were in before there were these layouts."""
+        ours = {view for row in ROWS for view in view_ids(row)}
+        others = [
+            node.GetID()
+            for kind in ("vtkMRMLSliceNode", "vtkMRMLViewNode")
+            for node in _nodes(self._scene, kind)
+            if node.GetID() not in ours
+        ]
+        for display in _nodes(self._scene, "vtkMRMLSegmentationDisplayNode"):
+            if display not in own and not display.GetNumberOfViewNodeIDs():
+                self._remember_views(display)
+                _set_views(display, others or ["nowhere"])
+
+    def _color_reference(self) -> None:
+        """The ground truth in the prediction's colours, on screen only: the segments keep their own.
+
+        Where its lines lie on the prediction's areas, they are paler.
+        """
+        white = _WHITENED if self._variant == ONE_ROW else 0.0
+        ours, theirs = self._prediction.GetSegmentation(), self._reference.GetSegmentation()
+        for structure in self.structures:
+            if not structure.reference_id:
+                continue
+            segments, segment_id = (
+                (ours, structure.prediction_id) if structure.prediction_id else (theirs, structure.reference_id)
+            )
+            color = segments.GetSegment(segment_id).GetColor()
+            self._reference.GetDisplayNode().SetSegmentOverrideColor(
+                structure.reference_id, *(white + (1 - white) * channel for channel in color)
+            )
+
+    def _uncolor(self) -> None:
+        if self._reference.GetScene() is None:
+            return
+        for structure in self.structures:
+            if structure.reference_id and self._reference.GetSegmentation().GetSegment(structure.reference_id):
+                self._reference.GetDisplayNode().UnsetSegmentOverrideColor(structure.reference_id)
+
+
+def _structures(prediction_node: Any, reference_node: Any) -> tuple[ShownStructure, ...]:
+    """What both sides hold, matched; in the ground truth's order, then what the prediction alone knows."""
+    ours, theirs = prediction_node.GetSegmentation(), reference_node.GetSegmentation()
+    found = match_structures(structures_of(prediction_node), structures_of(reference_node))
+    shown = [
+        ShownStructure(
+            pair.reference.name,
+            ours.GetNthSegmentID(pair.prediction.index - 1),
+            theirs.GetNthSegmentID(pair.reference.index - 1),
+        )
+        for pair in found.pairs
+    ]
+    shown += [ShownStructure(s.name, "", theirs.GetNthSegmentID(s.index - 1)) for s in found.only_reference]
+    shown += [ShownStructure(s.name, ours.GetNthSegmentID(s.index - 1), "") for s in found.only_prediction]
+    return tuple(shown)
+
+
+def _align_slices(ours: Any, theirs: Any) -> None:
+    """Give a slice view another one's plane, middle and scale (mm a pixel); it keeps its own size."""
+    modifying = theirs.StartModify()
+    theirs.GetSliceToRAS().DeepCopy(ours.GetSliceToRAS())
+    theirs.UpdateMatrices()
+    height, depth = ours.GetDimensions()[1], ours.GetFieldOfView()[2]
+    mm_a_pixel = ours.GetFieldOfView()[1] / height if height else 1.0
+    columns, rows, _ = theirs.GetDimensions()
+    theirs.SetFieldOfView(columns * mm_a_pixel, rows * mm_a_pixel, depth)
+    theirs.SetXYZOrigin(ours.GetXYZOrigin())
+    theirs.EndModify(modifying)
+
+
+def _nodes(scene: slicer.vtkMRMLScene, kind: str) -> list[Any]:
+    return [scene.GetNthNodeByClass(number, kind) for number in range(scene.GetNumberOfNodesByClass(kind))]
+
+
+def _remove(scene: slicer.vtkMRMLScene, node: Any) -> None:
+    """Take a node and its display out of the scene, if they are still in it."""
+    for one in (node.GetDisplayNode(), node):
+        if one is not None and scene.IsNodePresent(one):
+            scene.RemoveNode(one)
+
+
+def _set_views(display: Any, ids: list[str]) -> None:
+    modifying = display.StartModify()
+    display.RemoveAllViewNodeIDs()
+    for view_id in ids:
+        display.AddViewNodeID(view_id)
+    display.EndModify(modifying)
