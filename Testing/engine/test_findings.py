@@ -64,8 +64,10 @@ def unseen() -> tuple[Segmentation, Volume]:
     return patient(99)
 
 
-def alarms(found: list[Finding], check_name: str, structure: str | None = None) -> list[Finding]:
-    return [f for f in found if f.check == check_name and f.severity != PASS and structure in (None, f.structure)]
+def alarms(found: list[Finding], check_name: str | None, structure: str | None = None) -> list[Finding]:
+    return [
+        f for f in found if check_name in (None, f.check) and f.severity != PASS and structure in (None, f.structure)
+    ]
 
 
 def with_labels(segmentation: Segmentation, change) -> Segmentation:
@@ -142,9 +144,23 @@ def test_speck_is_found_where_it_lies(statistics, unseen):
     segmentation, volume = unseen
     dotted = with_labels(segmentation, lambda labels: labels[2:6, 50:54, 60:64].fill(1))
     (finding,) = alarms(check(dotted, volume, statistics), "components", "liver")
-    assert finding.severity == FAIL
+    assert finding.severity == WARN
     assert finding.value == pytest.approx(64 * 12 / 1000, rel=1e-3)  # 64 voxels of 3 x 2 x 2 mm
     assert np.allclose(finding.place_ras, (-61.5 * 2, -51.5 * 2, 3.5 * 3), atol=0.1)
+
+
+def test_specks_are_one_fault_and_fail_by_their_share(statistics, unseen):
+    """A speck far away makes the organ neither longer nor full of gaps, whatever its size in ml."""
+    segmentation, volume = unseen
+    liver = int((segmentation.labels == 1).sum())
+
+    def dotted(specks):
+        return with_labels(segmentation, lambda labels: [labels[0:2, y : y + 6, 60:66].fill(1) for y in specks])
+
+    few, many = (alarms(check(dotted(specks), volume, statistics), None, "liver") for specks in ([4], range(0, 56, 8)))
+    assert [(finding.check, finding.severity) for finding in few] == [("components", WARN)]
+    assert [(finding.check, finding.severity) for finding in many] == [("components", FAIL)]
+    assert many[0].value == pytest.approx(100 * 7 * 72 / (liver + 7 * 72), rel=1e-3)
 
 
 def test_thousands_of_specks_fold_into_one_finding(statistics, unseen):

@@ -50,7 +50,7 @@ def test_share_of_normal_values_outside_the_limits_is_the_tail():
 def test_without_training_labels_rules_of_thumb_or_nothing():
     assert limits(RULES["volume"], None) is None
     assert limits(RULES["specks"], None).severity(1.0) == WARN
-    assert limits(RULES["specks"], None).severity(9.0) == FAIL
+    assert limits(RULES["speck share"], None).severity(0.09) == FAIL
     assert limits(RULES["confidence"], None).severity(0.3) == FAIL
 
 

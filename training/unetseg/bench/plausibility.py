@@ -218,6 +218,17 @@ class Correlation:
     cases_rho: float
     cases_n: int
     rows: tuple[tuple[str, str, int, float], ...]  # case, structure, alarm score, Dice
+    per_case: tuple[tuple[str, int, float], ...]  # case, alarm score, mean Dice
+
+    def structures_interval(self, draws: int = 2000) -> tuple[float, float]:
+        """95 % bootstrap interval of `structures_rho`: whole patients are drawn, their structures depend on each other."""
+        groups = [[row[2:] for row in self.rows if row[0] == case] for case, *_ in self.per_case]
+        random = np.random.default_rng(0)
+        drawn = (
+            [pair for i in random.integers(0, len(groups), len(groups)) for pair in groups[i]] for _ in range(draws)
+        )
+        low, high = np.nanpercentile([spearman(*zip(*pairs, strict=True)) for pairs in drawn], (2.5, 97.5))
+        return float(low), float(high)
 
 
 def rank_correlation(predictions: Path, cases: list[Case], statistics: dict | None = None) -> Correlation:
@@ -238,10 +249,10 @@ def rank_correlation(predictions: Path, cases: list[Case], statistics: dict | No
         findings = Judge(anatomy, facts(anatomy), learnt).findings()
         scored = list(_scores(case.segmentation, prediction, findings))
         rows += [(case.name, *row) for row in scored]
-        per_case.append((alarm_score(findings), float(np.mean([dice for *_, dice in scored]))))
+        per_case.append((case.name, alarm_score(findings), float(np.mean([dice for *_, dice in scored]))))
     by_structure = spearman([score for *_, score, _ in rows], [dice for *_, dice in rows])
-    by_case = spearman(*zip(*per_case, strict=True)) if per_case else float("nan")
-    return Correlation(by_structure, len(rows), by_case, len(per_case), tuple(rows))
+    by_case = spearman([score for _, score, _ in per_case], [dice for *_, dice in per_case])
+    return Correlation(by_structure, len(rows), by_case, len(per_case), tuple(rows), tuple(per_case))
 
 
 def _scores(
@@ -305,6 +316,26 @@ def trial_table(trials: list[Trial]) -> str:
     return "\n".join(lines)
 
 
+def correlation_table(found: Correlation) -> str:
+    """Spearman's rho, and what it is made of: Dice of the structures without, with some and with many alarms."""
+    low, high = found.structures_interval()
+    lines = [
+        f"Spearman's rho of alarm score and Dice: {found.structures_rho:.2f} ({low:.2f} to {high:.2f}) over "
+        f"{found.structures_n} structures, {found.cases_rho:.2f} over {found.cases_n} cases.\n",
+        "| Alarm score | Structures | Median Dice | Lowest | Highest |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for title, first, last in (("0", 0, 0), ("1 to 2", 1, 2), ("3 to 5", 3, 5), ("6 and more", 6, 10**6)):
+        dice = [row[3] for row in found.rows if first <= row[2] <= last]
+        if dice:
+            lines.append(f"| {title} | {len(dice)} | {np.median(dice):.2f} | {min(dice):.2f} | {max(dice):.2f} |")
+    lines += ["", "| Case | Alarm score | Mean Dice |", "|---|---:|---:|"]
+    lines += [
+        f"| {case} | {score} | {dice:.3f} |" for case, score, dice in sorted(found.per_case, key=lambda row: -row[2])
+    ]
+    return "\n".join(lines)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m unetseg.bench.plausibility", description=__doc__.split("\n")[0])
@@ -323,10 +354,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cases = heart_cases(options.hearts) if options.hearts else read_cases(options.data)
     if options.predictions:
         found = rank_correlation(options.predictions, cases)
-        print(
-            f"Spearman's rho of alarm score and Dice: {found.structures_rho:.2f} over {found.structures_n} structures, "
-        )
-        print(f"{found.cases_rho:.2f} over {found.cases_n} cases.")
+        print(correlation_table(found))
         return 0
     findings, trials = run(cases, options.parts, options.repeats, options.nominal_spacing, options.workers)
     print("False alarms on reference labels of patients not used for calibration:\n")

@@ -38,7 +38,8 @@ class Part:
     """One structure in the working grid.
 
     `mask` is boolean and cropped to the structure; `corner` is its first voxel (slice, row, column) in the working grid.
-    `faces` says whether it reaches the volume's inferior, superior, anterior, posterior, right and left face.
+    `whole` is the working grid's shape. `faces` says whether the structure reaches the volume's inferior, superior,
+    anterior, posterior, right and left face. `specks` are pieces that `without_specks` has taken out of the mask.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class Part:
         voxel_ml: float,
     ) -> None:
         self.structure = structure
+        self.whole, self.voxel_ml = whole, voxel_ml
+        self.specks: list[Piece] = []
         ends = zip(corner, mask.shape, whole, strict=True)
         self.faces = tuple(hit for first, n, last in ends for hit in (first == 0, first + n == last))
         self.mask = mask
@@ -73,24 +76,44 @@ class Part:
         return tuple(float(c + i) for c, i in zip(self.corner, inside, strict=True))  # type: ignore[return-value]
 
     @cached_property
-    def pieces(self) -> list[Piece]:
-        """Connected pieces, largest first; places of all but the largest hundred are left at the structure's corner.
+    def _ranked(self) -> tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
+        """Indices of all voxels, the rank of the piece that each belongs to (0 is the largest), and the pieces' sizes.
 
         26 neighbours. Pieces that leave the volume through the same face as the main body count as one with it: they may
         meet outside, as the ascending and the descending aorta do.
         """
         labelled = sitk.GetArrayFromImage(sitk.ConnectedComponent(_image(self.mask), True))
         where = np.nonzero(self.mask)
-        piece_of = labelled[where]
-        piece_of = self._joined_outside(piece_of, where)
+        piece_of = self._joined_outside(labelled[where], where)
         sizes = np.bincount(piece_of)
-        order = [int(i) for i in np.argsort(sizes)[::-1] if i and sizes[i]]
+        order = np.argsort(sizes)[::-1][: np.count_nonzero(sizes)]
         rank = np.zeros(len(sizes), np.int32)
-        rank[order[:100]] = np.arange(1, len(order[:100]) + 1)
-        sums = [np.bincount(rank[piece_of], weights=axis) for axis in where]
-        centroids = [tuple(s[r + 1] / sizes[i] for s in sums) for r, i in enumerate(order[:100])]
-        centroids += [(0.0, 0.0, 0.0)] * (len(order) - len(centroids))
-        return [Piece(int(sizes[i]), self.place(*c)) for i, c in zip(order, centroids, strict=True)]
+        rank[order] = np.arange(len(order))
+        return where, rank[piece_of], sizes[order]
+
+    @cached_property
+    def pieces(self) -> list[Piece]:
+        """Connected pieces, largest first; places of all but the largest hundred are left at the structure's corner."""
+        where, rank, sizes = self._ranked
+        sums = [np.bincount(rank, weights=axis) for axis in where]
+        near = [tuple(float(s[i] / size) for s in sums) for i, size in enumerate(sizes[:100])]
+        far = [(0.0, 0.0, 0.0)] * (len(sizes) - len(near))
+        return [Piece(int(size), self.place(*c)) for size, c in zip(sizes, [*near, *far], strict=True)]
+
+    def without_specks(self) -> Part:
+        """The structure's body, and its `specks` apart: they are one fault, and no gap, extent or place of the organ."""
+        where, rank, sizes = self._ranked
+        kept = max(1, np.count_nonzero(sizes >= SUBSTANTIAL_SHARE * self.voxels))
+        if kept == len(sizes):
+            return self
+        inside = [axis[rank < kept] for axis in where]
+        box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in inside)
+        mask = np.zeros_like(self.mask)
+        mask[tuple(inside)] = True
+        corner = tuple(first + part.start for first, part in zip(self.corner, box, strict=True))
+        body = Part(self.structure, mask[box], corner, self.whole, self.voxel_ml)
+        body.pieces, body.specks = self.pieces[:kept], self.pieces[kept:]
+        return body
 
     def _joined_outside(self, piece_of: np.ndarray, where: tuple[np.ndarray, ...]) -> np.ndarray:
         """Piece numbers with those pieces given to the largest that share a face of the volume with it."""
@@ -172,7 +195,7 @@ class Anatomy:
                 continue
             mask = self.labels[found] == structure.index if whole is None else np.ascontiguousarray(whole[found])
             corner = (found[0].start, found[1].start, found[2].start)
-            parts.append(Part(structure, mask, corner, self.shape, self.voxel_ml))
+            parts.append(Part(structure, mask, corner, self.shape, self.voxel_ml).without_specks())
         return parts
 
     @property

@@ -32,7 +32,17 @@ RULES: dict[str, Rule] = {
         offset=0.05,
         floor=0.25,
         sides="high",
-        absolute=(0.2, 5),
+        absolute=(0.2, None),
+        most=WARN,
+    ),
+    "speck share": Rule(
+        "components",
+        "share of it apart from the main body{detail}",
+        "%",
+        floor=0.007,
+        sides="high",
+        absolute=(0.02, 0.05),
+        scale=100,
     ),
     "cavities": Rule(
         "cavities", "hollow space inside", "ml", log=True, offset=0.05, floor=0.5, sides="high", absolute=(0.3, 5)

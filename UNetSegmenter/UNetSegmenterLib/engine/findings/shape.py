@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .anatomy import SUBSTANTIAL_SHARE, Anatomy, Part, Piece
+from .anatomy import Anatomy, Part
 from .finding import number
 from .quantity import Quantity
 
@@ -21,24 +21,25 @@ def pieces(anatomy: Anatomy) -> list[Quantity]:
     """
     found = []
     for name, part in anatomy.parts.items():
-        large = [piece for piece in part.pieces if piece.voxels >= SUBSTANTIAL_SHARE * part.voxels]
-        where = large[1].centroid if len(large) > 1 else part.centroid
-        found.append(Quantity("pieces", name, len(large), where))
+        where = part.pieces[1].centroid if len(part.pieces) > 1 else part.centroid
+        found.append(Quantity("pieces", name, len(part.pieces), where))
     return found
 
 
 def specks(anatomy: Anatomy) -> list[Quantity]:
-    """Volume (ml) in pieces too small to be part of the organ; all of them make one finding, however many there are."""
+    """Volume (ml) in pieces too small to be part of the organ, and its share of the structure, however many they are."""
     found = []
     for name, part in anatomy.parts.items():
-        small = [piece for piece in part.pieces[1:] if piece.voxels < SUBSTANTIAL_SHARE * part.voxels]
-        total_ml = sum(piece.voxels for piece in small) * anatomy.voxel_ml
-        detail = _speck_detail(anatomy, part, small) if small else ""
-        found.append(Quantity("specks", name, total_ml, small[0].centroid if small else part.centroid, detail=detail))
+        voxels = sum(piece.voxels for piece in part.specks)
+        where = part.specks[0].centroid if part.specks else part.centroid
+        detail = _speck_detail(anatomy, part) if part.specks else ""
+        found.append(Quantity("specks", name, voxels * anatomy.voxel_ml, where, detail=detail))
+        found.append(Quantity("speck share", name, voxels / (voxels + part.voxels), where, detail=detail))
     return found
 
 
-def _speck_detail(anatomy: Anatomy, part: Part, small: list[Piece]) -> str:
+def _speck_detail(anatomy: Anatomy, part: Part) -> str:
+    small = part.specks
     away_mm = np.linalg.norm(anatomy.mm(small[0].centroid) - anatomy.mm(part.pieces[0].centroid))
     largest = f"{number(small[0].voxels * anatomy.voxel_ml)} ml, {away_mm:.0f} mm from the middle of the main body"
     return f" in one piece of {largest}" if len(small) == 1 else f" in {len(small):,} pieces, the largest of {largest}"
@@ -57,7 +58,7 @@ def cavities(anatomy: Anatomy) -> list[Quantity]:
 
 
 def gaps(anatomy: Anatomy) -> list[Quantity]:
-    """Empty slices between the first and the last slice of the structure, specks left out: a 2D network's own failure."""
+    """Empty slices between the first and the last slice of the structure: a 2D network's own failure."""
     found = []
     for name, part in anatomy.parts.items():
         filled = np.flatnonzero(part.profiles[0] > 0.02 * part.profiles[0].max())
