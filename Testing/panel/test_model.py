@@ -113,6 +113,19 @@ def test_known_models_hold_the_recent_ones(widget, panel, checkpoints):
     turn(lambda: panel.model.card is not None and panel.model.card.title.startswith("Abdomen"))
 
 
+def test_the_known_models_say_which_one_is_chosen(widget, panel, checkpoints):
+    box, (shipped, *_) = widget.ui.knownCheckpointsComboBox, shipped_checkpoints()
+    choose(panel, shipped)
+    assert box.currentText == f"{shipped.stem} (comes with the extension)"
+    assert [box.itemData(i) for i in range(box.count)].count(str(shipped)) == 1, "it is not listed as a recent one too"
+    choose(panel, checkpoints["other"])
+    assert box.currentText == checkpoints["other"].name
+    choose(panel, checkpoints["text"])
+    assert box.currentText == "Choose...", "a file that was refused is no known model"
+    panel.model.choose("")
+    assert box.currentText == "Choose..."
+
+
 def test_a_file_that_vanishes_is_missed_at_apply(widget, ready, checkpoints, tmp_path):
     path = tmp_path / "on a network drive.pt"
     shutil.copy(checkpoints["good"], path)

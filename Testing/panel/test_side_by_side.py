@@ -9,6 +9,7 @@ from host.organs import add, choose, organs
 from host.pressing import picture, press, settle, turn
 from PySide6 import QtCore, QtTest
 from UNetSegmenterLib.panel.structure_choice import ALL
+from UNetSegmenterLib.scene.by_hand import remember_by_hand
 from UNetSegmenterLib.scene.layout import ONE_ROW, ONLY_3D, TWO_ROWS, VARIANTS, layout_id, plot_view_id, view_ids
 
 import UNetSegmenter
@@ -188,6 +189,16 @@ def test_a_row_of_the_table_chooses_and_a_choice_goes_to_the_largest_error(widge
     assert axial() == pytest.approx(place) and ui.sliceLabel.text == f"{name}: its largest error."
     press(ui.worstSliceButton)
     assert name in ui.sliceLabel.text and "(1 of" in ui.sliceLabel.text
+
+
+def test_what_was_matched_by_hand_stands_out_on_both_sides(widget, rows):
+    ui, (prediction, reference) = widget.ui, rows
+    remember_by_hand(prediction, reference, {"liver": "spleen", "spleen": None})
+    ui.structureComboBox.setCurrentText("spleen")
+    press(ui.compareButton)
+    turn(lambda: not widget.panel.compare.is_busy, 120)
+    assert ui.structureComboBox.currentText == "spleen", "a choice outlives another comparison"
+    assert fill(prediction, "liver") == fill(reference, "spleen") == 1 and fill(prediction, "spleen") < 0.5
 
 
 def test_a_click_on_the_slice_curve_goes_to_its_slice(widget, rows):

@@ -136,12 +136,20 @@ class ModelSection:
         box = self._ui.knownCheckpointsComboBox
         box.clear()
         box.addItem("Choose...", "")
-        for path in shipped_checkpoints():
-            box.addItem(f"{path.stem} (comes with the extension)", str(path))
+        shipped = [str(path) for path in shipped_checkpoints()]
+        for text in shipped:
+            box.addItem(f"{Path(text).stem} (comes with the extension)", text)
         for text in recent_checkpoints():
-            box.addItem(Path(text).name, text)
-            box.setItemData(box.count - 1, text, qt.Qt.ToolTipRole)
+            if text not in shipped:
+                box.addItem(Path(text).name, text)
+                box.setItemData(box.count - 1, text, qt.Qt.ToolTipRole)
         box.setEnabled(box.count > 1)
+        self._show_known()
+
+    def _show_known(self) -> None:
+        """Let the list say which of its checkpoints is chosen, or that none of them is."""
+        box = self._ui.knownCheckpointsComboBox
+        box.setCurrentIndex(max(0, box.findData(self.path)) if self.path else 0)
 
     def _on_known(self, index: int) -> None:
         path = self._ui.knownCheckpointsComboBox.itemData(index)
@@ -153,6 +161,7 @@ class ModelSection:
         if path == self.path:
             return
         self.path = path
+        self._show_known()
         self._forget_card()
         self._on_path(path)
         self._on_change()

@@ -108,7 +108,7 @@ class SideBySideViews(VTKObservationMixin):
             self._say(str(error))
             return
         self._draw()
-        self._structures.start([structure.name for structure in self._views.structures])
+        self._structures.start(self._names())
         self._show_curve()
         self._enable()
         self.addObserver(layout_node, vtk.vtkCommand.ModifiedEvent, self._on_layout)
@@ -177,9 +177,15 @@ class SideBySideViews(VTKObservationMixin):
             self._curve.update()
 
     def _on_rows(self) -> None:
-        if self._views is not None and self._structures.name and not self._slices.is_empty:
+        """The table came or went: structures may have been matched otherwise since."""
+        if self._views is not None and not self._slices.is_empty:
+            self._views.match()
+            self._structures.offer(self._names())
             self._slices.choose(self._structures.name)
         self._curve.update()
+
+    def _names(self) -> list[str]:
+        return [structure.name for structure in self._views.structures]
 
     def _on_layout(self, caller: Any = None, event: Any = None) -> None:
         if slicer.app.layoutManager().layout not in LAYOUT_IDS:

@@ -32,7 +32,7 @@ class StructureChoice:
 
     def start(self, names: Sequence[str]) -> None:
         """Offer these structures, all of them chosen, and listen to the keys."""
-        self._fill([ALL, *names])
+        self.offer(names)
         window = slicer.util.mainWindow()
         for key, by in ((PREVIOUS_KEY, -1), (NEXT_KEY, 1)) if window is not None else ():
             shortcut = qt.QShortcut(qt.QKeySequence(key), window)
@@ -43,6 +43,12 @@ class StructureChoice:
             f"The structure before (key {PREVIOUS_KEY}).",
             f"The next structure (key {NEXT_KEY}).",
         )
+
+    def offer(self, names: Sequence[str]) -> None:
+        """Offer these structures; the one that is chosen stays so if it is among them."""
+        chosen = self.name
+        self._fill([ALL, *names])
+        self.show(chosen)
 
     def stop(self) -> None:
         """Offer nothing and leave the keys alone."""

@@ -11,7 +11,8 @@ from typing import Any
 
 import slicer
 
-from ..engine.matching import match_structures
+from ..engine.matching import Matching, match_structures, still_there
+from .by_hand import matched_by_hand
 from .comparison import frame
 from .drawing import Drawing, Drawn
 from .judging import Place
@@ -36,7 +37,8 @@ class ShownStructure:
 class SideBySide:
     """Two segmentations while they are shown: `enter` fills the views, `leave` puts everything else back as it was.
 
-    The layout of the variant must be the application's current one whenever `enter` or `show` is called.
+    `structures` are those of both sides, matched as the comparison matches them. The layout of the variant must be the
+    application's current one whenever `enter` or `show` is called.
     """
 
     def __init__(self, scene: slicer.vtkMRMLScene, application_logic: slicer.vtkMRMLApplicationLogic) -> None:
@@ -56,7 +58,7 @@ class SideBySide:
         if not reference_node.IsA("vtkMRMLSegmentationNode"):
             self._reference = segmentation_of_label_map(reference_node)
             self._undo.append(lambda: _remove(self._scene, self._reference))
-        self.structures = _structures(self._prediction, self._reference)
+        self._by_hand = lambda: matched_by_hand(prediction_node, reference_node)
         self._drawn = []
         for node in (self._prediction, self._reference):
             node.CreateDefaultDisplayNodes()
@@ -76,14 +78,21 @@ class SideBySide:
         for row in ROWS:
             self._fill_row(row)
         self._align()
-        self._color_reference()
-        self._draw()
+        self.match()
 
     def leave(self) -> None:
         """Put back what `enter` changed of the nodes, as far as they are still there."""
         for undo in reversed(self._undo):
             undo()
         self._undo, self._drawn, self.structures = [], [], ()
+
+    def match(self) -> None:
+        """Find out (again) which structures belong together; those that a person matched by hand come first."""
+        ours, theirs = structures_of(self._prediction), structures_of(self._reference)
+        found = match_structures(ours, theirs, still_there(self._by_hand(), ours, theirs))
+        self.structures = _structures(found, self._prediction, self._reference)
+        self._color_reference()
+        self._draw()
 
     @property
     def reference_node(self) -> Any:
@@ -102,9 +111,8 @@ class SideBySide:
 
     def center_of(self, name: str) -> Place | None:
         """Where a structure lies (world RAS): its centre in the prediction, else in the ground truth; None if nowhere."""
-        for structure in self.structures:
-            if structure.name != name:
-                continue
+        structure = self._named(name)
+        if structure is not None:
             for node, segment_id in (
                 (self._prediction, structure.prediction_id),
                 (self._reference, structure.reference_id),
@@ -114,11 +122,13 @@ class SideBySide:
                     return center[0], center[1], center[2]
         return None
 
+    def _named(self, name: str) -> ShownStructure | None:
+        """The first structure of that name: two sides may each have an unmatched one."""
+        return next((structure for structure in self.structures if structure.name == name), None)
+
     def _draw(self) -> None:
-        full = None
-        if self._chosen:
-            chosen = [structure for structure in self.structures if structure.name == self._chosen]
-            full = {structure.prediction_id for structure in chosen}, {structure.reference_id for structure in chosen}
+        chosen = self._named(self._chosen)
+        full = None if chosen is None else ({chosen.prediction_id}, {chosen.reference_id})
         together = self._variant == ONE_ROW
         ours, theirs = self._drawn
         ours.draw(self._drawing, full and full[0])
@@ -234,10 +244,9 @@ class SideBySide:
                 self._reference.GetDisplayNode().UnsetSegmentOverrideColor(structure.reference_id)
 
 
-def _structures(prediction_node: Any, reference_node: Any) -> tuple[ShownStructure, ...]:
-    """What both sides hold, matched; in the ground truth's order, then what the prediction alone knows."""
+def _structures(found: Matching, prediction_node: Any, reference_node: Any) -> tuple[ShownStructure, ...]:
+    """What both sides hold, in the ground truth's order, then what the prediction alone knows."""
     ours, theirs = prediction_node.GetSegmentation(), reference_node.GetSegmentation()
-    found = match_structures(structures_of(prediction_node), structures_of(reference_node))
     shown = [
         ShownStructure(
             pair.reference.name,
