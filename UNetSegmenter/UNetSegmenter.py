@@ -196,6 +196,8 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         for row in logic.compare(segmentation, getNode("GroundTruth")).rows:
             print(row.structure, row.measures and row.measures.dice)
 
+        errors = logic.errorMap(segmentation, getNode("GroundTruth"), "liver")
+
         for finding in logic.check(segmentation, getNode("CT"), "/models/abdomen.pt"):
             print(finding.severity, finding.sentence)
     """
@@ -282,6 +284,21 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         case = volumeNode.GetName() if volumeNode else ""
         comparison = compare(prediction, reference, case=case, by_hand=byHand)
         return replace(comparison_in_world(comparison, referenceNode), notes=(*notes, *comparison.notes))
+
+    def errorMap(self, predictionNode, referenceNode, structure=None):
+        """Where a prediction differs from a reference, as a segmentation node "<prediction> errors"; waits.
+
+        Its segments are agreement, false positive, false negative and, over all structures, confused (either side says
+        another structure), with their volumes in ml in the names; docs/metrics.md defines them.
+
+        :param structure: name of the only structure to show; None shows all that are on both sides.
+        :returns: the node, on the reference's grid and under its transform; the next call for this prediction replaces it.
+        :raises InputError: (a ValueError) for nodes that cannot be compared or a structure that is not on both sides.
+        """
+        from UNetSegmenterLib.engine.exchange import finished
+        from UNetSegmenterLib.scene.error_map import error_map_node_steps
+
+        return finished(error_map_node_steps(predictionNode, referenceNode, structure))
 
     def check(self, segmentationNode, volumeNode=None, checkpointPath=None):
         """Plausibility findings of a segmentation, without any ground truth.

@@ -10,6 +10,7 @@ import slicer
 from ..engine.volume import Note
 from .compare_section import CompareSection
 from .dependencies import Installer, torch_is_installed
+from .error_views import ErrorViews
 from .model_section import ModelSection
 from .notes import NoteList
 from .plausibility_section import Checked, PlausibilitySection
@@ -52,11 +53,14 @@ class Panel:
         self._dependency_notes = NoteList(ui.dependencyNotesFrame)
         self.segment: SegmentSection | None = None
         self.compare: CompareSection | None = None
+        self.errors: ErrorViews | None = None
         self.plausibility: PlausibilitySection | None = None
         self.model = ModelSection(ui, worker, self._on_path, self._on_model)
         self.scan = ScanSection(ui, self.update)
         self.segment = SegmentSection(ui, self._start_job, self._ask, self._choices, self.blocker, open_editor)
         self.compare = CompareSection(ui, worker, self._worker_is_busy, self._case, self.update)
+        self.errors = ErrorViews(ui)
+        self.compare.slices.on_choice.append(self.errors.follow)
         self.views = SideBySideViews(ui, self.compare.slices, self.compare.say)
         self.plausibility = PlausibilitySection(ui, worker, self._worker_is_busy)
         ui.installButton.connect("clicked(bool)", self._on_install)
@@ -99,6 +103,9 @@ class Panel:
             self.segment.update()
         if self.compare is not None:
             self.compare.update()
+        if self.errors is not None:
+            compare = self.compare
+            self.errors.choose(compare.prediction_node, compare.reference_node, compare.comparison)
         if self.plausibility is not None:
             checked = self._checked()
             self.plausibility.choose(checked)
@@ -123,6 +130,7 @@ class Panel:
         if self.segment is not None:
             self.segment.abandon()
         self.views.leave()
+        self.errors.leave()
         if self.compare is not None:
             self.compare.close()
         if self.plausibility is not None:
@@ -133,6 +141,7 @@ class Panel:
 
     def on_scene_closing(self) -> None:
         self.views.leave()
+        self.errors.leave()
         if self.segment is not None:
             self.segment.abandon()
         self.set_parameters(None)

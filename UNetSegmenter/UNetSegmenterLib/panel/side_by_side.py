@@ -47,7 +47,8 @@ class SideBySideViews(VTKObservationMixin):
         self._timer.timeout.connect(self._make_surface)
         self._structures = StructureChoice(ui, self._on_structure)
         self._curve = SliceCurveView(slices)
-        slices.on_rows, slices.on_choice = self._on_rows, self._on_choice
+        slices.on_rows = self._on_rows
+        slices.on_choice.append(self._on_choice)
         ui.viewsLayoutComboBox.clear()
         ui.viewsLayoutComboBox.addItems(list(VARIANTS))
         ui.sideBySideButton.connect("toggled(bool)", self._on_button)

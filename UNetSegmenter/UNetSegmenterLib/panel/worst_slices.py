@@ -15,7 +15,7 @@ from ..scene.judging import Place, look_at, slice_place, to_world
 class WorstSlices:
     """Steps through the slices of one structure, the worst first; a click on a row of the table chooses the structure.
 
-    `on_rows` is called when other rows have come, `on_choice` with the name of the structure that was chosen.
+    `on_rows` is called when other rows have come, those in `on_choice` with the name of the structure that was chosen.
     """
 
     def __init__(self, ui: Any) -> None:
@@ -26,7 +26,7 @@ class WorstSlices:
         self._row: Row | None = None
         self._rank = -1
         self.on_rows: Callable[[], None] = lambda: None
-        self.on_choice: Callable[[str], None] = lambda name: None
+        self.on_choice: list[Callable[[str], None]] = []
         ui.worstSliceButton.connect("clicked(bool)", lambda checked: self._go(0))
         ui.nextWorseButton.connect("clicked(bool)", lambda checked: self._go(self._rank + 1))
         self._show()
@@ -42,7 +42,8 @@ class WorstSlices:
         """Step through the slices of this structure from now on."""
         self._row, self._rank = self._rows.get(structure), -1
         self._show()
-        self.on_choice(structure)
+        for listener in self.on_choice:
+            listener(structure)
 
     @property
     def is_empty(self) -> bool:

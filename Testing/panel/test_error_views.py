@@ -1,0 +1,185 @@
+"""What is made of a comparison and drawn instead of the prediction: made in steps, renewed, followed and taken away again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+from host.organs import add, choose, organs
+from host.pressing import Stalls, picture, press, settle, turn
+from UNetSegmenterLib.scene.layout import view_ids
+
+ERRORS = "Prediction errors"
+
+
+def find(name):
+    return slicer.mrmlScene.GetFirstNodeByName(name)
+
+
+def displays():
+    return slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLDisplayNode")
+
+
+def views_of(node):
+    display = node.GetDisplayNode()
+    return [display.GetNthViewNodeID(number) for number in range(display.GetNumberOfViewNodeIDs())]
+
+
+def compare(widget):
+    press(widget.ui.compareButton)
+    turn(lambda: not widget.panel.compare.is_busy, 60)
+
+
+def compared(widget, without=("stomach",)):
+    """Prediction and ground truth, compared; the prediction lacks the stomach and is off in its lower row of organs."""
+    prediction, reference = add("Prediction", organs(3, without)), add("Ground truth", organs())
+    choose(widget, prediction, reference)
+    compare(widget)
+    return prediction, reference
+
+
+def shown(widget, button="errorMapButton", overlay="error_map"):
+    press(getattr(widget.ui, button))
+    turn(lambda: getattr(widget.panel.errors, overlay).made is not None, 60)
+
+
+def names(node):
+    segments = node.GetSegmentation()
+    return [segments.GetNthSegment(number).GetName() for number in range(segments.GetNumberOfSegments())]
+
+
+def test_the_error_map_is_drawn_instead_and_goes_away(widget):
+    assert not widget.ui.errorMapButton.enabled and "Press Compare first" in widget.ui.errorMapButton.toolTip
+    prediction, reference = compared(widget)
+    before = displays()
+    shown(widget)
+    node = find(ERRORS)
+    assert len(names(node)) == 4 and "false negative" in widget.ui.errorsLabel.text and widget.ui.errorsLabel.visible
+    assert not prediction.GetDisplayNode().GetVisibility2D() and not reference.GetDisplayNode().GetVisibility2D()
+    picture(widget.parent, "error map")
+    press(widget.ui.errorMapButton)
+    assert find(ERRORS) is None and displays() == before and not widget.ui.errorsLabel.visible
+    assert prediction.GetDisplayNode().GetVisibility2D() and reference.GetDisplayNode().GetVisibility2D()
+
+
+def test_one_structure_by_choice_and_by_a_click_on_its_row(widget):
+    compared(widget)
+    shown(widget)
+    combo, panel = widget.ui.errorStructureComboBox, widget.panel
+    assert combo.itemText(0) == "All structures" and combo.count == 9
+    rows = {row.structure: row for row in panel.compare.comparison.rows}
+    panel.compare.go_to(rows["spleen"])
+    assert combo.currentIndex == 0, "all structures stay all"
+    combo.setCurrentIndex(combo.findText("liver"))
+    turn(lambda: panel.errors.error_map.made is not None)
+    assert len(names(find(ERRORS))) == 3 and "Errors of liver" in widget.ui.errorsLabel.text
+    panel.compare.go_to(rows["stomach"])
+    turn(lambda: panel.errors.error_map.made is not None)
+    missed = rows["stomach"].measures.reference_ml
+    assert combo.currentText == "stomach" and names(find(ERRORS)) == [
+        "agreement (0.0 ml)", "false positive (0.0 ml)", f"false negative ({missed:.1f} ml)",
+    ]  # fmt: skip
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 3
+
+
+def test_it_is_renewed_with_the_comparison(widget):
+    prediction, _ = compared(widget)
+    shown(widget)
+    before = names(find(ERRORS))
+    segments = prediction.GetSegmentation()
+    segments.RemoveSegment(segments.GetSegmentIdBySegmentName("liver"))
+    settle()
+    assert find(ERRORS) is None and widget.ui.errorMapButton.checked, "nothing is compared now"
+    assert prediction.GetDisplayNode().GetVisibility2D()
+    compare(widget)
+    turn(lambda: widget.panel.errors.error_map.made is not None, 60)
+    assert names(find(ERRORS)) != before and widget.ui.errorStructureComboBox.findText("liver") < 0
+
+
+def test_side_by_side_it_is_in_the_upper_row_alone(widget):
+    prediction, reference = compared(widget)
+    shown(widget)
+    press(widget.ui.sideBySideButton)
+    settle()
+    assert views_of(find(ERRORS)) == view_ids("Pred") and views_of(reference) == view_ids("Ref")
+    assert reference.GetDisplayNode().GetVisibility2D() and not prediction.GetDisplayNode().GetVisibility2D()
+    press(widget.ui.sideBySideButton)
+    assert not views_of(find(ERRORS)) and not reference.GetDisplayNode().GetVisibility2D()
+    press(widget.ui.sideBySideButton)
+    press(widget.ui.errorMapButton)
+    press(widget.ui.sideBySideButton)
+    assert prediction.GetDisplayNode().GetVisibility2D() and reference.GetDisplayNode().GetVisibility2D()
+    shown(widget)
+    assert not views_of(find(ERRORS))
+
+
+def test_deleted_nodes_other_nodes_and_another_scene(widget):
+    prediction, reference = compared(widget)
+    shown(widget)
+    slicer.mrmlScene.RemoveNode(find(ERRORS))
+    settle()
+    assert not widget.ui.errorMapButton.checked and prediction.GetDisplayNode().GetVisibility2D()
+    shown(widget)
+    widget.ui.errorStructureComboBox.setCurrentIndex(2)
+    slicer.mrmlScene.RemoveNode(reference)
+    settle()
+    assert widget.ui.errorStructureComboBox.currentIndex == 0, "another pair of nodes begins with all structures"
+    assert find(ERRORS) is None and not widget.ui.errorMapButton.checked and not widget.ui.errorMapButton.enabled
+    assert prediction.GetDisplayNode().GetVisibility2D()
+    reference = add("Ground truth", organs())
+    choose(widget, prediction, reference)
+    compare(widget)
+    shown(widget)
+    widget.ui.referenceSelector.setCurrentNode(None)
+    settle()
+    assert find(ERRORS) is None and not widget.ui.errorMapButton.checked
+    choose(widget, prediction, reference)
+    compare(widget)
+    shown(widget)
+    slicer.mrmlScene.Clear(0)
+    settle()
+    assert not widget.ui.errorMapButton.checked and widget.panel.errors.error_map.made is None
+
+
+def test_structures_on_one_side_and_what_cannot_be_shown(widget):
+    from UNetSegmenterLib.engine.structures import ABDOMEN8
+
+    one = np.where(organs() == 1, 1, 0).astype(np.uint8)
+    other = np.where(organs() == 2, 1, 0).astype(np.uint8)
+    liver = [structure for structure in ABDOMEN8 if structure.index in (1, 2)]
+    from dataclasses import replace
+
+    prediction = add("Prediction", one, structures=liver[:1])
+    reference = add("Ground truth", other, structures=[replace(liver[1], index=1)])
+    choose(widget, prediction, reference)
+    compare(widget)
+    assert not widget.ui.errorMapButton.enabled
+    assert "No structure is on both sides" in widget.ui.errorMapButton.toolTip
+
+
+def test_the_panel_stays_alive_and_a_second_press_cancels(widget):
+    shape = (200, 384, 384)
+    prediction, reference = (
+        add(name, organs(by, (), shape), (1.0, 0.8, 0.8)) for name, by in (("Prediction", 6), ("R", 0))
+    )
+    choose(widget, prediction, reference)
+    compare(widget)
+    with Stalls() as stalls:
+        shown(widget)
+    print(
+        f"error map of 384 x 384 x 200: longest own work {stalls.longest_work_ms:.0f} ms, stall {stalls.longest_ms:.0f} ms"
+    )
+    press(widget.ui.errorMapButton)
+    press(widget.ui.errorMapButton)
+    assert widget.panel.errors.error_map.is_making
+    press(widget.ui.errorMapButton)
+    settle()
+    assert not widget.panel.errors.error_map.is_making and find(ERRORS) is None
+
+
+def test_the_logic_makes_one_too(widget):
+    prediction, reference = add("Prediction", organs(3)), add("Ground truth", organs())
+    node = widget.logic.errorMap(prediction, reference, "liver")
+    assert node is find(ERRORS) and len(names(node)) == 3
+    with pytest.raises(ValueError, match="not on both sides"):
+        widget.logic.errorMap(prediction, reference, "appendix")
