@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.segmentation import Segmentation, read_segmentation
 from UNetSegmenterLib.engine.structures import Structure
-from UNetSegmenterLib.engine.volume import Volume, read_volume
+from UNetSegmenterLib.engine.volume import Geometry, Volume, check_volume, read_volume
 
 from .datasets import Case, DataSet
+from .slice_jumps import jump_text, slice_jumps
 from .splits import Splits
 
 HU_EVERY = 7  # of the voxels inside structures, for percentiles
@@ -22,55 +28,117 @@ SPACING_RATIO = 10.0  # in-plane spacings that differ by this are no one data se
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """One case: axial size (slices, rows, columns), spacing in the same order, HU inside structures, their volumes.
+    """One case: axial size (slices, rows, columns), spacing in the same order, how it is stored, its HU, its structures.
 
-    percentiles_hu are 0.5, 50 and 99.5 %; empty if nothing is labelled. hu_sample holds HU of some voxels inside
-    structures and is not written to files.
+    range_hu are the lowest and the highest value; percentiles_hu are 0.5, 50 and 99.5 % inside structures, empty if nothing
+    is labelled. warnings are what the checks of a scan say. hu_sample holds HU of some voxels inside structures and
+    index_sample which structure each is of; both are not written to files.
     """
 
     name: str
     size: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
+    orientation: str
+    oblique_degrees: float
+    range_hu: tuple[float, float]
     percentiles_hu: tuple[float, ...]
     structure_ml: dict[str, float]
     pixels_sha256: str
+    warnings: tuple[str, ...]
     hu_sample: np.ndarray
+    index_sample: np.ndarray
 
     def to_json(self) -> dict[str, Any]:
         """What pack.json keeps of it."""
-        return {key: value for key, value in asdict(self).items() if key != "hu_sample"}
+        return {key: value for key, value in asdict(self).items() if key not in ("hu_sample", "index_sample")}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A case that can't be used, and why, in one sentence."""
+
+    name: str
+    reason: str
 
 
 def read_case(case: Case, structures: tuple[Structure, ...]) -> tuple[Volume, Segmentation]:
     """Scan and labels of a case; raises InputError if they don't share one grid."""
     volume = read_volume(case.image)
     segmentation = read_segmentation(case.label, structures, only_declared=True)
-    if not volume.geometry.is_close(segmentation.geometry):
-        raise InputError(
-            f"{case.label} has a grid of {segmentation.geometry.shape} at {segmentation.geometry.origin_lps} mm, its image "
-            f"{volume.geometry.shape} at {volume.geometry.origin_lps} mm; image and label must share one grid."
-        )
+    check_same_grid(volume, segmentation, case.label)
     return volume, segmentation
+
+
+def check_same_grid(volume: Volume, segmentation: Segmentation, label: Path) -> None:
+    """Raise InputError unless image and label lie voxel on voxel."""
+    if not volume.geometry.is_close(segmentation.geometry):
+        mine, images = segmentation.geometry, volume.geometry
+        raise InputError(
+            f"{label} has a grid of {_grid(mine)}, its image {_grid(images)}; image and label must share one grid."
+        )
+
+
+def _grid(geometry: Geometry) -> str:
+    size = " x ".join(map(str, geometry.shape[::-1]))
+    spacing, origin = (
+        " x ".join(f"{mm:.4g}" for mm in part) for part in (geometry.spacing_mm[::-1], geometry.origin_lps)
+    )
+    return f"{size} voxels of {spacing} mm ({geometry.orientation()}) from {origin.replace(' x ', ' ')} mm"
 
 
 def case_facts(name: str, volume: Volume, segmentation: Segmentation) -> CaseFacts:
     """Facts of one case."""
-    inside = volume.array[segmentation.labels > 0]
-    counts = np.bincount(segmentation.labels.ravel(), minlength=len(segmentation.structures) + 1)
+    labelled = segmentation.labels > 0
+    inside, indices = volume.array[labelled], segmentation.labels[labelled]
+    counts = np.bincount(indices, minlength=len(segmentation.structures) + 1)
+    warnings = [note.text for note in check_volume(volume) if note.severity == "warning"]
     return CaseFacts(
         name,
         volume.geometry.to_axial(volume.array).shape,
         volume.geometry.axial_spacing_mm,
+        volume.geometry.orientation(),
+        round(volume.geometry.obliqueness_degrees(), 1),
+        (float(volume.array.min()), float(volume.array.max())),
         tuple(np.percentile(inside, [0.5, 50, 99.5]).tolist()) if inside.size else (),
         {part.name: round(float(counts[part.index] * volume.geometry.voxel_ml), 3) for part in segmentation.structures},
         hashlib.sha256(np.ascontiguousarray(volume.array).data).hexdigest(),
+        (*warnings, *(jump_text(after) for after in slice_jumps(volume))),
         np.asarray(inside[::HU_EVERY], dtype=np.float32),
+        indices[::HU_EVERY],
     )
 
 
 def dataset_facts(dataset: DataSet) -> list[CaseFacts]:
-    """Facts of every case; reads every voxel once."""
-    return [case_facts(case.name, *read_case(case, dataset.structures)) for case in dataset.cases]
+    """Facts of every case; reads every voxel once. Raises InputError for the first case that can't be used."""
+    found = []
+    for facts in inspect_cases(dataset):
+        if isinstance(facts, Refused):
+            raise InputError(facts.reason)
+        found.append(facts)
+    return found
+
+
+def inspect_cases(dataset: DataSet, workers: int = 1) -> Iterator[CaseFacts | Refused]:
+    """Facts of case after case, or why it can't be used; `workers` processes read."""
+    with _mapping(workers) as each:
+        yield from each(partial(_facts_or_reason, structures=dataset.structures), dataset.cases)
+
+
+@contextmanager
+def _mapping(workers: int) -> Iterator[Any]:
+    """`map`, in this process or in several; SimpleITK reads one file at a time in a process, whatever its threads."""
+    if workers <= 1:
+        yield map
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        yield pool.map
+
+
+def _facts_or_reason(case: Case, structures: tuple[Structure, ...]) -> CaseFacts | Refused:
+    try:
+        return case_facts(case.name, *read_case(case, structures))
+    except InputError as error:
+        return Refused(case.name, str(error))
 
 
 def fingerprint(facts: Sequence[CaseFacts]) -> dict[str, Any]:

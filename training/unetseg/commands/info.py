@@ -1,48 +1,94 @@
-"""Say what a scan is before a network sees it.
+"""Say what a scan, or a whole data set, is before a network sees it.
 
-unetseg info scan.nii.gz
-unetseg info dicom_folder --plot scan.png
+A data set is a folder as `unetseg prepare` reads it: it gets a row a case, the ranges over the set, and a list of the
+cases that differ from the others or that can't be used.
+
+  unetseg info scan.nii.gz
+  unetseg info scan.nii.gz --label scan_label.nii.gz --plot scan.png
+  unetseg info dicom_folder
+  unetseg info Dataset001_Abdomen --plot abdomen.png
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from UNetSegmenterLib.engine.segmentation import Segmentation
     from UNetSegmenterLib.engine.volume import Volume
 
+    from ..fingerprint import CaseFacts, Refused
+
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+STRUCTURES_A_TABLE = 8  # columns that a line has room for
+FEW_CASES = 20  # read in one process: starting others takes longer
 
 
 def add_options(parser: Any) -> None:
-    parser.add_argument("scan", type=Path, help="NIfTI, NRRD or MetaImage file, or a folder with one DICOM series")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="also draw the HU histogram and three middle slices")
+    parser.add_argument(
+        "scan", type=Path, help="NIfTI, NRRD or MetaImage file, a folder with one DICOM series, or a data set"
+    )
+    parser.add_argument("--label", type=Path, metavar="FILE", help="segmentation of the scan, for its structures")
+    parser.add_argument(
+        "--plot", type=Path, metavar="PNG", help="also draw it: histograms, slices; of a data set, spreads"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes that read a data set (default: one a core if it is large)"
+    )
 
 
 def run(options: Any) -> None:
+    from UNetSegmenterLib.engine.errors import InputError
+
+    from ..datasets import holds_images, read_dataset
+
+    if not (options.scan.is_dir() and holds_images(options.scan)):
+        _say_scan(options.scan, options.label, options.plot)
+        return
+    if options.label:
+        raise InputError(f"{options.scan} is a data set, which has labels of its own; leave --label out.")
+    _say_dataset(read_dataset(options.scan), options.plot, options.workers)
+
+
+# --- one scan ------------------------------------------------------------------------------------------------------------
+
+
+def _say_scan(scan: Path, label: Path | None, plot: Path | None) -> None:
     from UNetSegmenterLib.engine.volume import check_volume, read_volume
 
-    from ..console import say, warn
+    from ..console import say, table, warn
+    from ..slice_jumps import jump_text, slice_jumps
 
-    volume = read_volume(options.scan)
-    facts = describe(volume)
+    volume = read_volume(scan)
+    segmentation = _segmentation(volume, label) if label else None
+    _say_facts(describe(volume, scan.is_dir()))
+    for note in check_volume(volume):
+        if note.severity == "info":
+            say(f"{'note':<14}  {note.text}")
+        else:
+            warn(f"{volume.name}: {note.text}")
+    for after in slice_jumps(volume):
+        warn(f"{volume.name}: {jump_text(after)}")
+    if segmentation is not None:
+        table(("structure", "ml", "slices", "HU 5 %", "50 %", "95 %"), structure_rows(volume, segmentation))
+    if plot:
+        from ..scan_plot import plot_scan
+
+        plot_scan(volume, plot, segmentation)
+        say(f"{'plot':<14}  {plot}")
+
+
+def _say_facts(facts: dict[str, str]) -> None:
+    from ..console import say
+
     width = max(map(len, facts))
     for name, text in facts.items():
         say(f"{name:<{width}}  {text}")
-    for note in check_volume(volume):
-        if note.severity == "info":
-            say(f"{'note':<{width}}  {note.text}")
-        else:
-            warn(f"{volume.name}: {note.text}")
-    if options.plot:
-        from ..scan_plot import plot_scan
-
-        plot_scan(volume, options.plot)
-        say(f"{'plot':<{width}}  {options.plot}")
 
 
-def describe(volume: Volume) -> dict[str, str]:
+def describe(volume: Volume, dicom: bool) -> dict[str, str]:
     """What `info` prints, as name and text; a volume read from DICOM was refused already if its slices are uneven."""
     import numpy as np
 
@@ -52,15 +98,99 @@ def describe(volume: Volume) -> dict[str, str]:
     across = [n * mm for n, mm in zip((columns, rows, slices), (column_mm, row_mm, between), strict=True)]
     percentiles = np.percentile(volume.array, PERCENTILES)
     angle = geometry.obliqueness_degrees()
+    even = "places of all slices" if dicom else "file, which holds one distance"
     stored = " x ".join(map(str, geometry.shape[::-1]))
     return {
         "scan": volume.name,
         "size": f"{columns} x {rows} pixels, {slices} axial slices (stored as {stored}, {volume.array.dtype})",
         "spacing": f"{column_mm:.4g} x {row_mm:.4g} mm in the slice",
-        "slice distance": f"{between:.4g} mm, even",
+        "slice distance": f"{between:.4g} mm, even by the {even}",
         "field of view": " x ".join(f"{mm:.0f}" for mm in across) + " mm (right-left, front-back, feet-head)",
         "orientation": geometry.orientation() + (f", oblique by {angle:.1f} degrees" if angle > 0.1 else ""),
         "origin": " ".join(f"{mm:.2f}" for mm in geometry.origin_lps) + " mm (LPS)",
         "HU": f"{volume.array.min():g} to {volume.array.max():g}, mean {volume.array.mean(dtype=float):.1f}",
         "HU percentiles": ", ".join(f"{p} %: {hu:.0f}" for p, hu in zip(PERCENTILES, percentiles, strict=True)),
     }
+
+
+def _segmentation(volume: Volume, label: Path) -> Segmentation:
+    from UNetSegmenterLib.engine.segmentation import read_segmentation
+
+    from ..datasets import declared_structures
+    from ..fingerprint import check_same_grid
+
+    segmentation = read_segmentation(label, declared_structures(label))
+    check_same_grid(volume, segmentation, label)
+    return segmentation
+
+
+def structure_rows(volume: Volume, segmentation: Segmentation) -> list[list[str]]:
+    """Name, volume in ml, axial slices and HU of each structure; dashes for one that isn't there."""
+    import numpy as np
+
+    rows = []
+    for structure in segmentation.structures:
+        mask = segmentation.mask(structure.index)
+        inside = volume.array[mask]
+        if not inside.size:
+            rows.append([structure.name, "absent", "", "", "", ""])
+            continue
+        slices = volume.geometry.to_axial(mask).any(axis=(1, 2)).sum()
+        hu = [f"{value:.0f}" for value in np.percentile(inside, (5, 50, 95))]
+        rows.append([structure.name, f"{inside.size * volume.geometry.voxel_ml:.1f}", str(slices), *hu])
+    return rows
+
+
+# --- a data set ----------------------------------------------------------------------------------------------------------
+
+
+def _say_dataset(dataset: Any, plot: Path | None, workers: int) -> None:
+    from ..console import say, table
+    from ..dataset_summary import HEADERS, differences, row_of, summary
+    from ..fingerprint import CaseFacts
+
+    say(dataset.describe())
+    found = _inspect(dataset, workers)
+    known = [facts for facts in found if isinstance(facts, CaseFacts)]
+    if known:
+        table(HEADERS, map(row_of, known))
+        _say_volumes(known)
+        _say_facts(summary(known))
+    look = list(differences(found))
+    say()
+    say("Look at:" if look else "No case differs from the others.")
+    for sentence in look:
+        say(f"  {sentence}")
+    if plot and known:
+        from ..dataset_plot import plot_dataset
+
+        plot_dataset(dataset.name, known, dataset.structures, plot)
+        say(f"plot: {plot}")
+
+
+def _inspect(dataset: Any, workers: int) -> list[CaseFacts | Refused]:
+    from ..console import progress
+    from ..fingerprint import inspect_cases
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = workers or (1 if len(dataset.cases) < FEW_CASES else min(cores, 8))
+    found = []
+    with progress("reading", "cases") as show:
+        for facts in inspect_cases(dataset, workers):
+            found.append(facts)
+            show(len(found), len(dataset.cases))
+    return found
+
+
+def _say_volumes(known: list[CaseFacts]) -> None:
+    from ..console import table
+
+    names = list(known[0].structure_ml)
+    for start in range(0, len(names), STRUCTURES_A_TABLE):
+        shown = names[start : start + STRUCTURES_A_TABLE]
+        rows = [[facts.name, *(_ml(facts.structure_ml[name]) for name in shown)] for facts in known]
+        table(("volumes, ml", *shown), rows)
+
+
+def _ml(volume: float) -> str:
+    return f"{volume:.1f}" if volume else "-"

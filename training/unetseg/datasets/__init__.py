@@ -4,6 +4,6 @@ One file a layout; `read_dataset` finds out by itself which it is.
 """
 
 from .dataset import Case, DataSet
-from .reading import LAYOUTS, read_dataset
+from .reading import LAYOUTS, declared_structures, holds_images, read_dataset
 
-__all__ = ["LAYOUTS", "Case", "DataSet", "read_dataset"]
+__all__ = ["LAYOUTS", "Case", "DataSet", "declared_structures", "holds_images", "read_dataset"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.segmentation import IMAGE_ENDINGS
+from UNetSegmenterLib.engine.structures import HEART, Structure
 
 from . import decathlon, mmwhs, nnunet, pairs
 from .dataset import DataSet, some
@@ -29,16 +31,36 @@ def read_dataset(folder: Path | str) -> DataSet:
         raise InputError(f"{folder} {what}; a data set is a folder: {_EXPECTED}.")
     if (folder / "dataset.json").is_file():
         return _of_description(folder)
-    files = sorted(
-        file
-        for file in folder.rglob("*")
-        if file.name.lower().endswith(IMAGE_ENDINGS) and not file.name.startswith(".") and file.is_file()
-    )
+    files = sorted(_images(folder))
     if (folder / pairs.DESCRIPTION).is_file():
         return pairs.read_pairs(folder, files)
     if mmwhs.is_mmwhs(file.name for file in files):
         return mmwhs.read_mmwhs(folder, files)
     raise InputError(f"{folder} is in no known layout: {_found(folder, files)}; {_EXPECTED}.")
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether a folder may be a data set rather than a DICOM series: image files or a description lie in it."""
+    described = any((folder / name).is_file() for name in ("dataset.json", pairs.DESCRIPTION))
+    return described or next(_images(folder), None) is not None
+
+
+def declared_structures(label: Path) -> tuple[Structure, ...] | None:
+    """What the values of a label file mean if it lies in a data set that says so; None if nobody does."""
+    if mmwhs.is_mmwhs([label.name]):
+        return HEART
+    for folder in list(label.resolve().parents)[:3]:
+        if any((folder / name).is_file() for name in ("dataset.json", pairs.DESCRIPTION)):
+            dataset = read_dataset(folder)
+            labels = {case.label.resolve() for case in dataset.cases}
+            return dataset.structures if label.resolve() in labels else None
+    return None
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    for file in folder.rglob("*"):
+        if file.name.lower().endswith(IMAGE_ENDINGS) and not file.name.startswith(".") and file.is_file():
+            yield file
 
 
 def _of_description(folder: Path) -> DataSet:

@@ -1,0 +1,65 @@
+"""What the pictures of scans and data sets share: figures without a screen, and the HU of tissues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.structures import Structure
+from UNetSegmenterLib.engine.volume import write_whole
+
+# Usual HU: T. Buzug, Computed Tomography, Springer 2008, section 13.1 (rounded).
+TISSUES_HU = (
+    ("air", -1024, -950, "#9ecae1"),
+    ("lung", -950, -500, "#c6dbef"),
+    ("fat", -120, -60, "#fdd49e"),
+    ("soft tissue", 10, 80, "#fc9272"),
+    ("bone", 250, 1500, "#d9d9d9"),
+)
+CONTRAST_HU = (200, 500)  # blood with contrast agent, as in CT angiography
+LOWEST_HU, HIGHEST_HU = -1024.0, 1500.0
+
+
+def new_figure(width: float, height: float) -> Any:
+    """A matplotlib figure of that many inches; raises InputError where matplotlib is not installed."""
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise InputError("--plot needs matplotlib; install it with: pip install matplotlib") from error
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a PNG, whole or not at all."""
+    write_whole(path, lambda partial: figure.savefig(partial, dpi=100, format="png"))
+
+
+def mark_tissues(axes: Any, low: float = LOWEST_HU, high: float = HIGHEST_HU) -> None:
+    """Shade the usual ranges of tissues in a plot over HU from `low` to `high` and name them above it."""
+    place = axes.get_xaxis_transform()
+    for name, start, end, color in TISSUES_HU:
+        left, right = max(start, low), min(end, high)
+        if left < right:
+            axes.axvspan(left, right, color=color, alpha=0.45, zorder=0, linewidth=0)
+            axes.text((left + right) / 2, 1.01, name, transform=place, ha="center", va="bottom", fontsize=9)
+    if high > CONTRAST_HU[0]:
+        left, right = CONTRAST_HU[0], min(CONTRAST_HU[1], high)
+        axes.plot((left, right), (0.97, 0.97), transform=place, color="#de2d26", linewidth=3, solid_capstyle="butt")
+        axes.text(
+            (left + right) / 2, 0.95, "blood with\ncontrast agent", transform=place, ha="center", va="top", fontsize=9
+        )
+    axes.set(xlim=(low, high), xlabel="HU")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def plot_colors(structures: Sequence[Structure]) -> dict[int, tuple[float, float, float]]:
+    """A colour for each structure's index that tells it from the next one; Slicer's own are shades of red for many."""
+    from matplotlib import colormaps
+
+    palette = colormaps["tab10" if len(structures) <= 10 else "tab20"].colors  # type: ignore[attr-defined]
+    return {structure.index: palette[place % len(palette)] for place, structure in enumerate(structures)}
