@@ -200,6 +200,8 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
 
         for finding in logic.check(segmentation, getNode("CT"), "/models/abdomen.pt"):
             print(finding.severity, finding.sentence)
+
+        print(logic.writeReport(segmentation, getNode("GroundTruth"), getNode("CT"), "/reports/case 1"))
     """
 
     def __init__(self):
@@ -318,6 +320,30 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
             statistics or None,
         )
         return findings_in_world(findings, volumeNode or segmentationNode)
+
+    def writeReport(self, predictionNode, referenceNode, volumeNode, folder, checkpointPath=None):
+        """Compare, check and write report.html, metrics.csv and summary.json into a folder; waits.
+
+        :param volumeNode: the scan, or None.
+        :param folder: made if it isn't there; a report in it is replaced.
+        :param checkpointPath: as in `check`.
+        :returns: the path of report.html. The verdict that is kept with the prediction stands in it.
+        :raises InputError: (a ValueError) for nodes that cannot be compared and folders that cannot be written to.
+        """
+        from UNetSegmenterLib.engine.case_report import CaseReport, write_case_report
+        from UNetSegmenterLib.engine.exchange import finished
+        from UNetSegmenterLib.scene.case_report import comparison_on_scan, facts_of, image_steps
+        from UNetSegmenterLib.scene.verdict import verdict_of
+
+        comparison = self.compare(predictionNode, referenceNode, volumeNode)
+        findings = self.check(predictionNode, volumeNode, checkpointPath)
+        images = None
+        if volumeNode is not None:
+            comparison = comparison_on_scan(comparison, volumeNode)
+            images = finished(image_steps(volumeNode, predictionNode, referenceNode))
+        facts = facts_of(predictionNode, referenceNode, volumeNode)
+        report = CaseReport(comparison, findings, verdict_of(predictionNode), facts, images=images)
+        return str(write_case_report(report, os.path.abspath(folder)))
 
     def _describe(self, checkpointPath):
         """What the worker says of a checkpoint; waits for it. :raises InputError: if it is refused."""

@@ -14,8 +14,9 @@ on stdout. Every request carries an `id` and a `do`; every answer repeats the `i
         -> progress: done, total (once a structure) ... -> result: rows, notes, complete
     {"id": 6, "do": "check", "segmentations": [{...}], "image": {"path", "dtype"} or null, "statistics": path or null}
         -> progress: done, total (once a segmentation) ... -> result: findings (a list for each segmentation), complete
-    {"id": 7, "do": "cancel", "request": 4}   the request ends within its batch or structure and answers with its result
-    {"id": 8, "do": "quit"}
+    {"id": 7, "do": "report", "report": {...}, "folder": path}      (see report_exchange.py) -> result: path of the page
+    {"id": 8, "do": "cancel", "request": 4}   the request ends within its batch or structure and answers with its result
+    {"id": 9, "do": "quit"}
 
 An answer of type "error" has `kind` ("input": what the person gave, "missing": a package, "internal": anything else),
 `message`, one sentence, and `details`, a traceback where it was nobody's input. Arrays travel as raw C-ordered files in a
@@ -64,7 +65,7 @@ WATCH_SECONDS = 1.0
 TORCH_MISSING = "PyTorch, which runs the network, is not installed; install it with the button in the panel."
 
 
-SUBJECTS = {"compare": "The comparison", "check": "The check"}
+SUBJECTS = {"compare": "The comparison", "check": "The check", "report": "The report"}
 
 
 class CancelledError(Exception):
@@ -152,7 +153,7 @@ class Worker:
     def _answer(self, request: dict[str, Any]) -> None:
         answers = {
             "hello": self.hello, "describe": self.describe, "warm_up": self.warm_up, "segment": self.segment,
-            "compare": self.compare, "check": self.check,
+            "compare": self.compare, "check": self.check, "report": self.report,
         }  # fmt: skip
         try:
             if request["do"] not in answers:
@@ -253,6 +254,15 @@ class Worker:
             findings.append([finding.to_json() for finding in check(segmentation, volume, learnt)])
             self.replies.send(request_id, "progress", done=len(findings), total=len(segmentations))
         return {"findings": findings, "complete": len(findings) == len(segmentations)}
+
+    def report(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Page and tables of one case, in a folder that a person chose."""
+        from .case_report import write_case_report
+        from .report_exchange import report_from_json
+
+        if request.get("id") in self._cancelled:
+            raise CancelledError
+        return {"path": str(write_case_report(report_from_json(request["report"]), request["folder"]))}
 
     def _load(self, path: str) -> Checkpoint:
         from .checkpoint import load_checkpoint

@@ -7,6 +7,7 @@ from typing import Any
 
 import slicer
 
+from ..engine.verdict import Verdict
 from ..engine.volume import Note
 from .compare_section import CompareSection
 from .dependencies import Installer, torch_is_installed
@@ -15,6 +16,7 @@ from .model_section import ModelSection
 from .notes import NoteList
 from .plausibility_section import Checked, PlausibilitySection
 from .process import WorkerProcess
+from .report_section import ReportSection
 from .scan_section import ScanSection
 from .segment_section import SegmentSection
 from .segmenter import Choices, Result, SegmentationJob
@@ -55,6 +57,7 @@ class Panel:
         self.compare: CompareSection | None = None
         self.errors: ErrorViews | None = None
         self.plausibility: PlausibilitySection | None = None
+        self.report: ReportSection | None = None
         self.model = ModelSection(ui, worker, self._on_path, self._on_model)
         self.scan = ScanSection(ui, self.update)
         self.segment = SegmentSection(ui, self._start_job, self._ask, self._choices, self.blocker, open_editor)
@@ -63,6 +66,7 @@ class Panel:
         self.compare.slices.on_choice.append(self.errors.follow)
         self.views = SideBySideViews(ui, self.compare.slices, self.compare.say)
         self.plausibility = PlausibilitySection(ui, worker, self._worker_is_busy)
+        self.report = ReportSection(ui, worker, self.compare, self.plausibility, self._ask, self._on_verdict)
         ui.installButton.connect("clicked(bool)", self._on_install)
         ui.installLog.setVisible(False)
         self.look_for_torch()
@@ -111,6 +115,9 @@ class Panel:
             self.plausibility.choose(checked)
             self.plausibility.update()
             self.views.choose(checked.volume, checked.prediction, checked.reference)
+            if self.report is not None:
+                self.report.choose(checked.prediction)
+                self.report.update()
             self.views.update("" if checked.prediction and checked.reference else self.compare.reason())
 
     def look_for_torch(self) -> None:
@@ -131,6 +138,8 @@ class Panel:
             self.segment.abandon()
         self.views.leave()
         self.errors.leave()
+        if self.report is not None:
+            self.report.close()
         if self.compare is not None:
             self.compare.close()
         if self.plausibility is not None:
@@ -145,7 +154,8 @@ class Panel:
         if self.segment is not None:
             self.segment.abandon()
         self.set_parameters(None)
-        for section in (self.ui.compareCollapsibleButton, self.ui.plausibilityCollapsibleButton):
+        ui = self.ui
+        for section in (ui.compareCollapsibleButton, ui.plausibilityCollapsibleButton, ui.reportCollapsibleButton):
             section.collapsed = True
         self.worker.close()
 
@@ -178,6 +188,9 @@ class Panel:
             reference if reference is not parameters.comparedPrediction else None,
             (self.model.card.statistics or None) if self.model.card is not None else None,
         )
+
+    def _on_verdict(self, node: Any, verdict: Verdict) -> None:
+        pass
 
     def _case(self) -> str:
         return self.scan.node.GetName() if self.scan.node is not None else ""

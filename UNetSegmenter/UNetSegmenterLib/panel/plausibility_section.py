@@ -93,14 +93,15 @@ class PlausibilitySection(VTKObservationMixin):
 
     def update(self) -> None:
         """Enable or disable Check, and say why in its tooltip."""
-        button = self._ui.checkButton
-        reason = ""
-        if not self.is_busy:
-            reason = self._blocker()
-            if self.chosen.prediction is None:
-                reason = "Choose a prediction in section Compare: the segmentation that is to be checked."
+        button, reason = self._ui.checkButton, "" if self.is_busy else self.reason()
         button.setEnabled(not reason)
         button.setToolTip(reason or ("Stop checking." if self.is_busy else "Look for what no anatomy has."))
+
+    def reason(self) -> str:
+        """Why nothing can be checked now; empty if it can."""
+        if self.chosen.prediction is None:
+            return "Choose a prediction in section Compare: the segmentation that is to be checked."
+        return self._blocker()
 
     def check(self) -> None:
         """Check what is chosen; the list follows."""

@@ -1,0 +1,52 @@
+"""The report of one case as the panel and scripts write it: all that is known of it, in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .comparison import Comparison
+from .report import CaseMaterial
+from .results import provenance, write_results
+from .segmentation import Segmentation
+from .verdict import Verdict
+from .volume import Volume
+
+
+@dataclass(frozen=True)
+class CaseImages:
+    """The scan, and prediction and reference in the scan's coordinates."""
+
+    volume: Volume
+    prediction: Segmentation
+    reference: Segmentation
+
+
+@dataclass(frozen=True)
+class CaseReport:
+    """What is reported: `facts` say how the prediction came about, `pictures` are (caption, PNG bytes).
+
+    With `images` the page holds a viewer; places in `comparison` must then be in the scan's coordinates.
+    """
+
+    comparison: Comparison
+    findings: Sequence[Any] = ()
+    verdict: Verdict | None = None
+    facts: Mapping[str, Any] | None = None
+    pictures: Sequence[tuple[str, bytes]] = ()
+    images: CaseImages | None = None
+
+
+def write_case_report(report: CaseReport, folder: Path | str) -> Path:
+    """Write report.html, metrics.csv and summary.json and return the path of the page.
+
+    Raises InputError if a file can't be written; the page is written last.
+    """
+    folder, comparison = Path(folder), report.comparison
+    material = CaseMaterial(report.pictures, report.findings, report.verdict)
+    title = comparison.case or comparison.prediction_name or "Comparison"
+    facts = {**(report.facts or {}), **provenance()}
+    write_results(folder, title, [comparison], facts, {comparison.case: material})
+    return folder / "report.html"
