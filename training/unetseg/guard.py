@@ -58,6 +58,24 @@ class StopSignals:
 
 
 @contextmanager
+def stopped_at_once() -> Iterator[None]:
+    """Raise Stopped where a scheduler's warning or SIGTERM arrives, for work whose finished parts are on disk already."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise Stopped(0, signal.Signals(number).name)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        numbers = [getattr(signal, name, None) for name in (*WARNINGS, "SIGTERM")]
+        before = {number: signal.signal(number, stop) for number in numbers if number}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def only_run(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process; raises InputError, naming the holder, if another run has it.
 

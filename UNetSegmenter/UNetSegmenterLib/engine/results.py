@@ -25,23 +25,25 @@ def write_results(
     provenance: Mapping[str, Any],
     material: Mapping[str, CaseMaterial] | None = None,
     reference_note: str = "",
+    extra: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write metrics.csv, summary.json and report.html, and return what summary.json holds.
 
-    `reference_note` says who made the reference: it stands beside every number, in all three files. Raises InputError if
-    a file can't be written.
+    `reference_note` says who made the reference: it stands beside every number, in all three files. `extra` goes into
+    summary.json, `notes` beside the numbers of the report. Raises InputError if a file can't be written.
     """
     if reference_note:
         comparisons = [_with_note(comparison, reference_note) for comparison in comparisons]
     rows = [row for comparison in comparisons for row in comparison.rows]
     verdicts = {case: own.verdict for case, own in (material or {}).items() if own.verdict}
     write_metrics_csv(rows, folder / "metrics.csv", verdicts)
-    extra: dict[str, Any] = {"reference": reference_note} if reference_note else {}
-    extra |= {"notes": {c.case: list(c.notes) for c in comparisons if c.notes}, "provenance": dict(provenance)}
+    more: dict[str, Any] = {"reference": reference_note} if reference_note else {}
+    more |= {"notes": {c.case: list(c.notes) for c in comparisons if c.notes}, "provenance": dict(provenance)}
     if verdicts:
-        extra["verdicts"] = {case: asdict(verdict) for case, verdict in verdicts.items()}
-    summary = write_summary(rows, folder / "summary.json", extra)
-    write_reports(folder, title, comparisons, material, provenance, reference_note=reference_note)
+        more["verdicts"] = {case: asdict(verdict) for case, verdict in verdicts.items()}
+    summary = write_summary(rows, folder / "summary.json", more | dict(extra or {}))
+    write_reports(folder, title, comparisons, material, provenance, reference_note=reference_note, notes=notes)
     return summary
 
 

@@ -2,9 +2,12 @@
 
   unetseg evaluate runs/first/checkpoint.pt Dataset001_Abdomen --split test --output evaluated
   unetseg evaluate heart.pt MMWHS --cases ct_train_1001,ct_train_1002 --output evaluated --predictions --pictures
+  unetseg evaluate heart.pt MMWHS --shard 2/8 --output shards/2       (one of eight machines; then, anywhere)
+  unetseg evaluate --merge shards/1 shards/2 ... shards/8 --output evaluated
 
-DIR gets metrics.csv (a row a case and structure), summary.json and report.html with a page a case. Cases on which the
-checkpoint was trained are named: figures over them say nothing about new patients.
+DIR gets metrics.csv (a row a case and structure), summary.json and report.html with a page a case. Each case is kept as
+it is finished, and the same command goes on where it was stopped. Cases on which the checkpoint was trained are named:
+figures over them say nothing about new patients.
 """
 
 from __future__ import annotations
@@ -19,8 +22,8 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: Any) -> None:
-    parser.add_argument("checkpoint", type=Path, help="trained checkpoint (.pt)")
-    parser.add_argument("dataset", type=Path, help="folder of the data set, as for unetseg prepare")
+    parser.add_argument("checkpoint", type=Path, nargs="?", help="trained checkpoint (.pt)")
+    parser.add_argument("dataset", type=Path, nargs="?", help="folder of the data set, as for unetseg prepare")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
         "--split", metavar="NAME", help="only train, validation or test, as the checkpoint's card has it"
@@ -30,33 +33,100 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--predictions", action="store_true", help="also write each prediction as .seg.nrrd")
     parser.add_argument("--pictures", action="store_true", help="also draw each case into its page (some seconds each)")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes over cases (default: 1 on a GPU, half the cores on a CPU)"
+    )
+    parser.add_argument("--shard", metavar="I/N", help="only every N-th case, from the I-th on: one of N machines")
+    parser.add_argument("--merge", type=Path, nargs="+", metavar="DIR", help="sum up the shards in these folders")
 
 
 def run(options: Any) -> None:
+    from UNetSegmenterLib.engine.errors import InputError
+
+    from ..guard import Stopped, stopped_at_once
+
+    if options.merge:
+        if options.checkpoint or options.dataset:
+            raise InputError("--merge sums up what was evaluated; leave CHECKPOINT and DATASET out.")
+        _merge(options.merge, options.output)
+        return
+    if not (options.checkpoint and options.dataset):
+        raise InputError("CHECKPOINT and DATASET are needed, in this order; or the folders of shards with --merge.")
+    try:
+        with stopped_at_once():
+            _evaluate(options)
+    except Stopped as stop:
+        from ..console import warn
+
+        warn(f"stopped by {stop.name}; finished cases are kept, and the same command goes on from there")
+        raise
+
+
+def _evaluate(options: Any) -> None:
     from UNetSegmenterLib.engine.memory import keep_freed_memory
 
     from ..console import say, warn
     from ..datasets import read_dataset
+    from ..evaluation import Evaluation
+    from ..evaluation_files import Manifest, parse_shard, seen_note, sum_up
+    from ..evaluation_run import end_if_failed, evaluate_cases
     from ..output import output_folder
     from ..predicting import open_predictor
-    from ..results import print_results, provenance, write_results
+    from ..results import print_results
 
     keep_freed_memory()
     predictor = open_predictor(options.checkpoint, options.device)
-    card = predictor.checkpoint.card
+    checkpoint, card = predictor.checkpoint, predictor.checkpoint.card
     dataset = read_dataset(options.dataset)
     cases = chosen_cases(dataset, card, options.split, options.cases, options.pack)
-    seen = [case.name for case in cases if case.name in card.training.get("cases", ())]
-    if seen:
-        warn(f"{len(seen)} of {len(cases)} cases were trained on, so their figures say nothing about new patients.")
+    manifest = Manifest(
+        f"{card.title} on {dataset.name}",
+        f"{card.title} ({checkpoint.path.name})",
+        checkpoint.sha256,
+        dataset.name,
+        tuple(case.name for case in cases),
+        tuple(case.name for case in cases if case.name in card.training.get("cases", ())),
+        *(parse_shard(options.shard) if options.shard else ()),
+    )
+    cases = tuple(case for case in cases if case.name in manifest.own_cases)
+    if seen := [case.name for case in cases if case.name in manifest.seen]:
+        warn(seen_note(seen, len(cases)))
     say(f"{card.title} on {predictor.device_name}: {len(cases)} cases of {dataset.name}")
     with output_folder(options.output) as folder:
-        comparisons, material = _evaluate(predictor, dataset, cases, folder, options)
-        facts = provenance(predictor.checkpoint, predictor.device_name, data_set=dataset.name)
-        facts["cases seen in training"] = ", ".join(seen) or "none"
-        summary = write_results(folder, f"{card.title} on {dataset.name}", comparisons, facts, material)
-    print_results(comparisons, summary, f"{len(cases)} cases of {dataset.name}")
+        work = Evaluation(
+            checkpoint.path, checkpoint.sha256, folder, dataset.structures, options.device, predictor.dtype,
+            options.predictions, options.pictures,
+        )  # fmt: skip
+        results, failed = evaluate_cases(work, manifest, cases, predictor, options.workers)
+        if not results:
+            end_if_failed(failed, len(cases), "")
+        summary = sum_up(folder, manifest, results, {name: one.reason for name, one in failed.items()})
+    comparisons = [results[case.name].comparison for case in cases if case.name in results]
+    print_results(comparisons, summary, f"{len(comparisons)} cases of {dataset.name}")
     say(f"{folder}: metrics.csv, summary.json, report.html" + (", predictions/" if options.predictions else ""))
+    end_if_failed(failed, len(cases), f"{folder} holds the others; the same command tries only what is missing.")
+
+
+def _merge(folders: list[Path], output: Path) -> None:
+    from UNetSegmenterLib.engine.errors import InputError
+
+    from ..console import say, warn
+    from ..evaluation_files import merge, seen_note, sum_up
+    from ..output import output_folder
+    from ..results import print_results
+
+    manifest, results, missing = merge(folders)
+    if manifest.seen:
+        warn(seen_note(manifest.seen, len(manifest.cases)))
+    with output_folder(output) as folder:
+        summary = sum_up(folder, manifest, results, missing)
+    comparisons = [results[name].comparison for name in manifest.cases if name in results]
+    print_results(comparisons, summary, f"{len(comparisons)} cases of {manifest.data_set}")
+    say(f"{output}: metrics.csv, summary.json, report.html")
+    if missing:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(missing.items())[:3])
+        more = f"; and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise InputError(f"{len(missing)} of {len(manifest.cases)} cases are missing in {output}: {reasons}{more}.")
 
 
 def chosen_cases(
@@ -89,43 +159,3 @@ def chosen_cases(
     if not wanted:
         raise InputError("No case is left to evaluate; --split and --cases have none in common.")
     return tuple(there[name] for name in wanted)
-
-
-def _evaluate(
-    predictor: Any, dataset: DataSet, cases: tuple[Case, ...], folder: Path, options: Any
-) -> tuple[list, dict]:
-    """Comparisons and report material; predictions appear in the folder only when all are there."""
-    import shutil
-    import tempfile
-
-    from UNetSegmenterLib.engine.comparison import compare
-    from UNetSegmenterLib.engine.findings import check
-    from UNetSegmenterLib.engine.report import CaseMaterial
-    from UNetSegmenterLib.engine.segmentation import read_segmentation, write_seg_nrrd
-
-    from ..predicting import predict, read_scan
-    from ..scene_files import dice_captions, write_scene_files
-
-    comparisons, material = [], {}
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder, ignore_cleanup_errors=True) as partial:
-        for number, case in enumerate(cases, start=1):
-            volume = read_scan(case.image)
-            reference = read_segmentation(case.label, dataset.structures)
-            prediction = predict(predictor, volume, f"{number} of {len(cases)}: segmenting").segmentation
-            comparison = compare(prediction, reference, case.name)
-            comparisons.append(comparison)
-            if options.predictions:
-                write_seg_nrrd(prediction, Path(partial) / f"{case.name}.seg.nrrd")
-            pictures: tuple[tuple[str, bytes], ...] = ()
-            if options.pictures:
-                names = ("Prediction", "Reference")
-                captions = dice_captions(comparison)
-                pictures = write_scene_files(volume, prediction, reference, case.name, names, captions).pictures
-            findings = check(prediction, volume, predictor.checkpoint.card.statistics or None)
-            material[case.name] = CaseMaterial(pictures, findings)
-        if options.predictions:
-            target = folder / "predictions"
-            target.mkdir(exist_ok=True)
-            for file in sorted(Path(partial).iterdir()):
-                shutil.move(file, target / file.name)
-    return comparisons, material

@@ -59,22 +59,26 @@ def write_reports(
     provenance: Mapping[str, object] | None = None,
     *,
     reference_note: str = "",
+    notes: Sequence[str] = (),
 ) -> Path:
     """Write `report.html` over all cases and a page a case under `cases/`; returns the path of `report.html`.
 
     A single comparison gives one page. `material` holds pictures and findings by case; the first picture of the worst,
-    median and best case is shown on the index. Raises InputError if a file can't be written.
+    median and best case is shown on the index. `notes` stand beside the numbers of `report.html`. Raises InputError if a
+    file can't be written.
     """
     folder, material = Path(folder), material or {}
     alone = len(comparisons) == 1
     pages = {comparisons[0].case: "report.html"} if alone else _page_names([one.case for one in comparisons])
     for one in comparisons:
-        sections = _case_sections(one, material.get(one.case, CaseMaterial()), reference_note, "")
+        sections = _case_sections(
+            one, material.get(one.case, CaseMaterial()), reference_note, "", notes if alone else ()
+        )
         path, name = folder / pages[one.case], title if alone else f"{title}: {one.case}"
         _write_page(path, name, [one], sections, provenance, reference_note, "" if alone else "../report.html")
     if alone:
         return folder / "report.html"
-    sections = _set_sections(comparisons, (), material, reference_note, pages)
+    sections = _set_sections(comparisons, (), material, reference_note, pages, notes)
     return _write_page(folder / "report.html", title, comparisons, sections, provenance, reference_note)
 
 
@@ -124,12 +128,14 @@ def _tolerance(comparisons: Sequence[Comparison]) -> float:
 Sections = list[tuple[str, str, str, str]]
 
 
-def _case_sections(comparison: Comparison, material: CaseMaterial, reference_note: str, viewer: str) -> Sections:
+def _case_sections(
+    comparison: Comparison, material: CaseMaterial, reference_note: str, viewer: str, notes: Sequence[str] = ()
+) -> Sections:
     stopped = [] if comparison.complete else ["The comparison was cancelled; the table holds what was done until then."]
     note = f" <b>{escape(reference_note)}</b>" if reference_note else ""
     head = f'<p class="sentence">{one_case.case_sentence(comparison)}</p>{one_case.case_tiles(comparison)}'
     return [
-        ("summary", "Summary", head + parts.notes([*stopped, *comparison.notes]), ""),
+        ("summary", "Summary", head + parts.notes([*notes, *stopped, *comparison.notes]), ""),
         ("verdict", "Reviewer’s verdict", parts.verdict(material.verdict), ""),
         ("viewer", "Viewer", viewer, ""),
         ("pictures", "Pictures", parts.pictures(material.pictures), ""),
@@ -152,12 +158,14 @@ def _set_sections(
     material: Mapping[str, CaseMaterial],
     reference_note: str,
     pages: Mapping[str, str],
+    notes: Sequence[str] = (),
 ) -> Sections:
     said = list(dict.fromkeys(f"{c.case}: {note}" for c in comparisons for note in c.notes))
     if len(said) > 12:
         said = [*said[:12], f"and {len(said) - 12} more notes on the case pages"]
     note = f" <b>{escape(reference_note)}</b>" if reference_note else ""
-    head = f'<p class="sentence">{case_set.set_sentence(comparisons)}</p>{case_set.set_tiles(comparisons)}{parts.notes(said)}'
+    head = f'<p class="sentence">{case_set.set_sentence(comparisons)}</p>{case_set.set_tiles(comparisons)}'
+    head += parts.notes([*notes, *said])
     return [
         ("summary", "Summary", head, ""),
         ("extremes", "Worst, median, best", case_set.extremes(comparisons, pages, material), ""),

@@ -1,0 +1,187 @@
+"""One case of an evaluation: predicted, measured and kept in a file of its own.
+
+The files make an evaluation that was killed go on where it stopped, and shards add up to one (`merging`). What is
+printed and reported is always read back from them, so one process, several and shards give the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from UNetSegmenterLib import __version__
+from UNetSegmenterLib.engine.comparison import Comparison, compare
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.exchange import comparison_from_json, comparison_to_json, finding_from_json
+from UNetSegmenterLib.engine.findings import check
+from UNetSegmenterLib.engine.prediction import Prediction, Predictor
+from UNetSegmenterLib.engine.report import CaseMaterial
+from UNetSegmenterLib.engine.segmentation import Segmentation, read_segmentation, write_seg_nrrd
+from UNetSegmenterLib.engine.structures import Structure
+from UNetSegmenterLib.engine.volume import Volume, write_whole
+
+from .datasets import Case
+from .pack import sha256
+from .predicting import read_scan
+from .scene_files import dice_captions, write_scene_files
+from .slice_pictures import worst_slice
+
+if TYPE_CHECKING:
+    import torch
+
+CASES = "cases"  # below the folder of an evaluation
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is done with every case; travels to other processes.
+
+    checkpoint_sha256 is that of the file when the evaluation began. dtype: the precision that was chosen once for all
+    processes. structures: what the label values of the data set mean. predictions, pictures: what is made besides the
+    measures.
+    """
+
+    checkpoint: Path
+    checkpoint_sha256: str
+    folder: Path
+    structures: tuple[Structure, ...]
+    device: str = "auto"
+    dtype: torch.dtype | None = None
+    predictions: bool = False
+    pictures: bool = False
+
+    def result_path(self, case: str) -> Path:
+        """Where the result of a case lies."""
+        return self.folder / CASES / f"{case}.json"
+
+    def prediction_path(self, case: str) -> Path:
+        """Where the prediction of a case lies, if it was asked for."""
+        return self.folder / "predictions" / f"{case}.seg.nrrd"
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What is known of a case once it is evaluated; `inputs` says from what, so that a stale result is not taken over."""
+
+    comparison: Comparison
+    material: CaseMaterial
+    device: str
+    inputs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why a case has no result. `trace` is empty if its files are to blame, else the traceback."""
+
+    reason: str
+    trace: str = ""
+
+
+def inputs_of(case: Case, evaluation: Evaluation) -> dict[str, Any]:
+    """All that the result of a case depends on, apart from the device; raises OSError if a file can't be read."""
+    return {
+        "checkpoint SHA-256": evaluation.checkpoint_sha256,
+        "image SHA-256": sha256(case.image),
+        "label SHA-256": sha256(case.label),
+        "structures": [[structure.name, list(structure.values)] for structure in evaluation.structures],
+        "pictures": evaluation.pictures,
+        "unetsegmenter": __version__,
+    }
+
+
+def is_finished(case: Case, evaluation: Evaluation) -> bool:
+    """Whether the folder holds a result of this case from the same checkpoint, image, label and version."""
+    if evaluation.predictions and not evaluation.prediction_path(case.name).is_file():
+        return False
+    try:
+        return read_result(evaluation.result_path(case.name)).inputs == inputs_of(case, evaluation)
+    except (InputError, OSError):
+        return False
+
+
+def evaluator(evaluation: Evaluation, predictor: Predictor | None = None) -> Callable[..., Failed | None]:
+    """A function that evaluates one case and writes its file.
+
+    It returns why not, if the case can't be used; InputError from it means that nothing can be written, so that going on
+    is no use. `progress(done, total)` counts slices.
+    """
+    if predictor is None:
+        from UNetSegmenterLib.engine.checkpoint import load_checkpoint
+
+        predictor = Predictor(load_checkpoint(evaluation.checkpoint), evaluation.device, dtype=evaluation.dtype)
+    if predictor.checkpoint.sha256 != evaluation.checkpoint_sha256:
+        raise InputError(f"{evaluation.checkpoint} was changed during the evaluation; run the same command again.")
+
+    def evaluate(case: Case, progress: Callable[[int, int], None] | None = None) -> Failed | None:
+        try:
+            result, prediction = _evaluate(case, predictor, evaluation, progress)
+        except (InputError, OSError) as error:
+            return Failed(" ".join(str(error).split()))
+        except Exception as error:
+            return Failed(f"{type(error).__name__}: {error}", traceback.format_exc())
+        if evaluation.predictions:
+            write_seg_nrrd(prediction, evaluation.prediction_path(case.name))
+        write_result(result, evaluation.result_path(case.name))
+        return None
+
+    return evaluate
+
+
+def _evaluate(
+    case: Case, predictor: Predictor, evaluation: Evaluation, progress: Callable[[int, int], None] | None
+) -> tuple[CaseResult, Segmentation]:
+    inputs = inputs_of(case, evaluation)
+    volume = read_scan(case.image)
+    reference = read_segmentation(case.label, evaluation.structures)
+    predicted: Prediction = predictor.predict(volume, progress)
+    prediction = predicted.segmentation
+    comparison = compare(prediction, reference, case.name)
+    findings = check(prediction, volume, predictor.checkpoint.card.statistics or None)
+    pictures = _pictures(volume, prediction, reference, comparison, evaluation)
+    return CaseResult(comparison, CaseMaterial(pictures, findings), predicted.device, inputs), prediction
+
+
+def _pictures(
+    volume: Volume, prediction: Segmentation, reference: Segmentation, comparison: Comparison, evaluation: Evaluation
+) -> tuple[tuple[str, bytes], ...]:
+    """The slice with the largest disagreement, which costs next to nothing; Slicer's views of the case if asked for."""
+    pictures = worst_slice(volume, prediction, reference, comparison)
+    if evaluation.pictures:
+        names = ("Prediction", "Reference")
+        captions = dice_captions(comparison)
+        pictures += write_scene_files(volume, prediction, reference, comparison.case, names, captions).pictures
+    return pictures
+
+
+def write_result(result: CaseResult, path: Path) -> None:
+    """Write a case's file, whole or not at all; numbers come back to the last bit."""
+    plain = {
+        "inputs": result.inputs,
+        "device": result.device,
+        "comparison": comparison_to_json(result.comparison),
+        "findings": [finding.to_json() for finding in result.material.findings],  # type: ignore[attr-defined]
+        "pictures": [[caption, base64.b64encode(png).decode()] for caption, png in result.material.pictures],
+    }
+    text = json.dumps(plain)
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def read_result(path: Path) -> CaseResult:
+    """The result that `write_result` wrote; raises InputError if there is none or it is none."""
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        pictures = tuple((caption, base64.b64decode(text)) for caption, text in plain["pictures"])
+        findings = tuple(finding_from_json(one) for one in plain["findings"])
+        comparison = comparison_from_json(plain["comparison"])
+        return CaseResult(comparison, CaseMaterial(pictures, findings), plain["device"], plain["inputs"])
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror}).") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is no result of a case that this version wrote; remove it and evaluate again."
+        ) from error

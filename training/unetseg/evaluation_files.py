@@ -1,0 +1,164 @@
+"""What an evaluation's folder holds besides its cases: what was to be done, and what comes out over all cases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.volume import write_whole
+
+from .evaluation import CASES, CaseResult, read_result
+from .results import provenance, write_results
+
+MANIFEST = "evaluation.json"
+OTHER = "against"  # below the folder of an evaluation: that of the checkpoint it is compared with
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What was asked for: a checkpoint over cases of a data set, all of them or the shard `shard` of `shards`.
+
+    cases: all cases, in the order of the tables. seen: those on which the checkpoint was trained.
+    """
+
+    title: str
+    checkpoint: str
+    checkpoint_sha256: str
+    data_set: str
+    cases: tuple[str, ...]
+    seen: tuple[str, ...] = ()
+    shard: int = 1
+    shards: int = 1
+
+    @property
+    def own_cases(self) -> tuple[str, ...]:
+        """The cases of this shard: every n-th, so that long and short scans spread evenly."""
+        return self.cases[self.shard - 1 :: self.shards]
+
+    @property
+    def whole(self) -> Manifest:
+        """The same evaluation without shards."""
+        return replace(self, shard=1, shards=1)
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> None:
+    """Write evaluation.json."""
+    text = json.dumps(asdict(manifest), indent=1)
+    write_whole(folder / MANIFEST, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of an evaluation's folder; raises InputError if it is none."""
+    path = folder / MANIFEST
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        return Manifest(**plain | {name: tuple(plain[name]) for name in ("cases", "seen")})
+    except OSError as error:
+        raise InputError(
+            f"{path} can't be read ({error.strerror}); a folder that unetseg evaluate wrote is expected."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not what unetseg evaluate writes; evaluate again.") from error
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Number and count of "2/8"; raises InputError for anything else."""
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise InputError(f'"{text}" is no shard; write the second of eight as 2/8.')
+    return int(number), int(count)
+
+
+def sum_up(
+    folder: Path,
+    manifest: Manifest,
+    results: Mapping[str, CaseResult],
+    failed: Mapping[str, str],
+) -> dict[str, Any]:
+    """Write metrics.csv, summary.json and report.html over the results, in the order of the cases; returns the summary.
+
+    failed: cases without a result, and why; they are named wherever the numbers are.
+    """
+    ordered = [results[name] for name in manifest.own_cases if name in results]
+    part = "" if manifest.shards == 1 else f" (shard {manifest.shard} of {manifest.shards})"
+    facts = {"checkpoint": manifest.checkpoint, "checkpoint SHA-256": manifest.checkpoint_sha256}
+    facts |= provenance(None, "; ".join(dict.fromkeys(one.device for one in ordered)), data_set=manifest.data_set)
+    seen = [name for name in manifest.own_cases if name in manifest.seen]
+    facts["cases seen in training"] = ", ".join(seen) or "none"
+    notes = [seen_note(seen, len(manifest.own_cases))] if seen else []
+    notes += [f"{name} could not be evaluated and is in no number: {reason}" for name, reason in failed.items()]
+    return write_results(
+        folder,
+        manifest.title + part,
+        [one.comparison for one in ordered],
+        facts,
+        {one.comparison.case: one.material for one in ordered},
+        extra={"not_evaluated": dict(failed)} if failed else {},
+        notes=notes,
+    )
+
+
+def seen_note(seen: Sequence[str], cases: int) -> str:
+    """What must stand beside figures over cases of which some were trained on."""
+    return f"{len(seen)} of {cases} cases were trained on, so their figures say nothing about new patients."
+
+
+def merge(folders: Sequence[Path]) -> tuple[Manifest, dict[str, CaseResult], dict[str, str]]:
+    """What shards hold together: the evaluation, results by case, and the cases that have none, with the reason.
+
+    Raises InputError if the folders are not shards of one evaluation, or if two hold the same case.
+    """
+    manifests = [read_manifest(folder) for folder in folders]
+    first = manifests[0]
+    places: dict[str, Path] = {}
+    for folder, manifest in zip(folders, manifests, strict=True):
+        _refuse_other(folders[0], first, folder, manifest)
+        for name in manifest.own_cases:
+            if name in places:
+                raise InputError(f"{places[name]} and {folder} are both to hold {name}; give each shard once.")
+            places[name] = folder
+    results, missing = {}, {}
+    for name in first.cases:
+        if name not in places:
+            number = first.cases.index(name) % first.shards + 1
+            missing[name] = f"shard {number} of {first.shards} is not among the folders"
+        elif not (path := places[name] / CASES / f"{name}.json").exists():
+            missing[name] = f"{places[name]} has no result of it; the same command as before goes on there"
+        else:
+            results[name] = _checked(path, first)
+    if not results:
+        raise InputError(f"None of {len(first.cases)} cases has a result yet; run the shards first.")
+    return first.whole, results, missing
+
+
+def _refuse_other(one: Path, first: Manifest, other: Path, manifest: Manifest) -> None:
+    differing = [
+        what
+        for what, mine, theirs in (
+            ("checkpoint (SHA-256)", first.checkpoint_sha256, manifest.checkpoint_sha256),
+            ("data set", first.data_set, manifest.data_set),
+            ("number of shards", first.shards, manifest.shards),
+            ("list of cases", first.cases, manifest.cases),
+        )
+        if mine != theirs
+    ]
+    if differing:
+        raise InputError(
+            f"{one} and {other} are not shards of one evaluation: they differ in {' and '.join(differing)}; give the "
+            "folders of one array."
+        )
+
+
+def _checked(path: Path, manifest: Manifest) -> CaseResult:
+    result = read_result(path)
+    found = result.inputs["checkpoint SHA-256"]
+    if found != manifest.checkpoint_sha256:
+        raise InputError(
+            f"{path} is of another checkpoint (SHA-256 {found[:12]}) than {MANIFEST} says "
+            f"({manifest.checkpoint_sha256[:12]}); run that shard again."
+        )
+    return result
