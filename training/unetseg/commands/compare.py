@@ -6,7 +6,7 @@ by terminology, then by name, then by label value; --pair does it by hand.
   unetseg compare results/case1.seg.nrrd labels/case1.nii.gz --labels results/case1.seg.nrrd --output compared
   unetseg compare a.seg.nrrd b.seg.nrrd --scan case1.nii.gz --output compared --pair "Segment_1=liver"
 
-DIR gets metrics.csv, summary.json and report.html; with --scan also pictures and a Slicer scene.
+DIR gets metrics.csv, summary.json and report.html; with --scan also pictures, a viewer in the report, and a Slicer scene.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def add_options(parser: Any) -> None:
     parser.add_argument("prediction", type=Path, help="segmentation to judge")
     parser.add_argument("reference", type=Path, help="segmentation to judge it by")
-    parser.add_argument("--scan", type=Path, help="the CT, for pictures and a Slicer scene")
+    parser.add_argument("--scan", type=Path, help="the CT, for pictures, the report's viewer and a Slicer scene")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
         "--labels", type=Path, metavar="FILE", help="checkpoint or .seg.nrrd that says what label values mean"
@@ -34,7 +34,7 @@ def add_options(parser: Any) -> None:
 
 def run(options: Any) -> None:
     from UNetSegmenterLib.engine.comparison import compare
-    from UNetSegmenterLib.engine.report import CaseMaterial
+    from UNetSegmenterLib.engine.report import CaseMaterial, viewer_data
     from UNetSegmenterLib.engine.segmentation import file_stem, read_segmentation
 
     from ..console import progress, say
@@ -53,7 +53,7 @@ def run(options: Any) -> None:
             comparison = compare(
                 prediction, reference, case, show, tolerance_mm=options.tolerance, by_hand=_pairs(options.pair)
             )
-        files = SceneFiles()
+        files, viewer = SceneFiles(), None
         if volume is not None:
             files = write_scene_files(
                 volume,
@@ -65,10 +65,10 @@ def run(options: Any) -> None:
                 folder / "pictures",
                 folder / "scene.mrb",
             )
+            viewer = viewer_data(comparison, volume, prediction, reference)
         facts = provenance(prediction=str(options.prediction), reference=str(options.reference))
-        summary = write_results(
-            folder, f"Comparison: {case}", [comparison], facts, {case: CaseMaterial(files.pictures)}
-        )
+        material = {case: CaseMaterial(files.pictures, viewer=viewer)}
+        summary = write_results(folder, f"Comparison: {case}", [comparison], facts, material)
     print_results([comparison], summary, case)
     say(f"{folder}: metrics.csv, summary.json, report.html" + (", pictures, scene.mrb" if files.pictures else ""))
 

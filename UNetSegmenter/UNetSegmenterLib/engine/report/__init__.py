@@ -1,7 +1,7 @@
 """The report: one HTML file that holds everything, opens offline in any browser and prints.
 
-A single case gets its table, slice curves, findings and pictures; a set of cases gets an index with box plots and a row a
-case. Nothing is fetched: style, script, charts and pictures are inside, and the page's own policy forbids requests.
+A single case gets its table, slice curves, findings, pictures and a viewer; a set of cases gets an index with box plots and a
+row a case. Nothing is fetched: style, script, charts and pictures are inside, and the page's own policy forbids requests.
 """
 
 from __future__ import annotations
@@ -16,8 +16,13 @@ from ..volume import write_whole
 from . import case_set, one_case, parts
 from .parts import CaseMaterial
 from .svg import Distribution, box_plot_svg, curve_svg, standalone
+from .viewer import viewer_html
+from .viewer_data import ONE_CASE_BYTES, ONE_OF_MANY_BYTES, ViewerData, viewer_data
 
-__all__ = ["CaseMaterial", "write_figures", "write_report", "write_reports"]
+__all__ = [
+    "ONE_CASE_BYTES", "ONE_OF_MANY_BYTES", "CaseMaterial", "ViewerData", "viewer_data", "write_figures", "write_report",
+    "write_reports",
+]  # fmt: skip
 
 Pictures = Sequence[tuple[str, bytes]]
 
@@ -34,18 +39,18 @@ def write_report(
     *,
     reference_note: str = "",
     findings: Sequence[parts.Finding] = (),
-    viewer: str = "",
+    viewer: ViewerData | None = None,
 ) -> Path:
     """Write one self-contained HTML page about one comparison or a set of them, and return its path.
 
     `pictures` are (caption, PNG bytes). `provenance` is shown as it comes: checkpoint, hash, code version, device,
     time. `reference_note` says who made the reference and stands beside every number. `findings` and `viewer` belong to
-    a single case; `viewer` is HTML that listens to the `unetseg:slice` events of the curves.
+    a single case; the viewer follows the `unetseg:slice` events of the curves.
     Raises InputError if the file can't be written.
     """
     several = [comparisons] if isinstance(comparisons, Comparison) else list(comparisons)
     if len(several) == 1:
-        sections = _case_sections(several[0], CaseMaterial(pictures, findings), reference_note, viewer)
+        sections = _case_sections(several[0], CaseMaterial(pictures, findings, viewer=viewer), reference_note)
     else:
         sections = _set_sections(several, pictures, {}, reference_note, {})
     return _write_page(Path(path), title, several, sections, provenance, reference_note)
@@ -71,9 +76,7 @@ def write_reports(
     alone = len(comparisons) == 1
     pages = {comparisons[0].case: "report.html"} if alone else _page_names([one.case for one in comparisons])
     for one in comparisons:
-        sections = _case_sections(
-            one, material.get(one.case, CaseMaterial()), reference_note, "", notes if alone else ()
-        )
+        sections = _case_sections(one, material.get(one.case, CaseMaterial()), reference_note, notes if alone else ())
         path, name = folder / pages[one.case], title if alone else f"{title}: {one.case}"
         _write_page(path, name, [one], sections, provenance, reference_note, "" if alone else "../report.html")
     if alone:
@@ -129,7 +132,7 @@ Sections = list[tuple[str, str, str, str]]
 
 
 def _case_sections(
-    comparison: Comparison, material: CaseMaterial, reference_note: str, viewer: str, notes: Sequence[str] = ()
+    comparison: Comparison, material: CaseMaterial, reference_note: str, notes: Sequence[str] = ()
 ) -> Sections:
     stopped = [] if comparison.complete else ["The comparison was cancelled; the table holds what was done until then."]
     note = f" <b>{escape(reference_note)}</b>" if reference_note else ""
@@ -137,7 +140,7 @@ def _case_sections(
     return [
         ("summary", "Summary", head + parts.notes([*notes, *stopped, *comparison.notes]), ""),
         ("verdict", "Reviewer’s verdict", parts.verdict(material.verdict), ""),
-        ("viewer", "Viewer", viewer, ""),
+        ("viewer", "Viewer", viewer_html(material.viewer), ""),
         ("pictures", "Pictures", parts.pictures(material.pictures), ""),
         ("structures", "All structures", one_case.structure_table(comparison, reference_note), ""),
         (

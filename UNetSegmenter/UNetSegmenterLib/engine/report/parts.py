@@ -12,6 +12,7 @@ from typing import Protocol
 from ..comparison import Comparison, Row
 from ..definitions import DEFINITIONS
 from ..verdict import Verdict
+from .viewer_data import ViewerData
 
 STATUS = {
     "ok": "found",
@@ -26,11 +27,14 @@ _MOST_FINDINGS = 40
 
 @dataclass(frozen=True)
 class CaseMaterial:
-    """What a case page shows besides its comparison: pictures as (caption, PNG bytes), findings, a reviewer's verdict."""
+    """What a case page shows besides its comparison: pictures as (caption, PNG bytes), findings, a reviewer's verdict, the
+    viewer's images.
+    """
 
     pictures: Sequence[tuple[str, bytes]] = ()
     findings: Sequence[Finding] = ()
     verdict: Verdict | None = None
+    viewer: ViewerData | None = None
 
 
 class Finding(Protocol):

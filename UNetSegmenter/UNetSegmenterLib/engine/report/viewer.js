@@ -1,0 +1,199 @@
+"use strict";
+(() => {
+  const root = document.getElementById("unetseg-viewer");
+  const find = (selector) => root.querySelector(selector);
+  const control = (name) => find(`[name="${name}"]`);
+  const setup = JSON.parse(document.getElementById("viewer-setup").textContent);
+  const SCAN = 0, PREDICTION = 1, REFERENCE = 2;
+  const FAINT = 0.25;
+  let slices, surfaces, opening, edges, filled;
+
+  // What is packed in the page: base64 of gzip.
+  const unpack = async (id) => {
+    const packed = Uint8Array.from(atob(document.getElementById(id).textContent), (character) => character.charCodeAt(0));
+    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).arrayBuffer();
+  };
+
+  const loadLibrary = async () => {
+    if (globalThis.niivue) return;
+    const script = document.createElement("script");
+    script.textContent = new TextDecoder().decode(await unpack("viewer-library"));
+    document.head.append(script);
+  };
+
+  // Colours of all structures; those that were not chosen are faint. A white share tells the reference from the prediction.
+  const colors = (chosen, white) => {
+    const mixed = setup.colors.map((color) => color.map((part) => Math.round(part + (255 - part) * white)));
+    const alpha = setup.names.map((_, i) => (i === 0 ? 0 : chosen === 0 || chosen === i ? 255 : Math.round(255 * FAINT)));
+    return {
+      R: mixed.map((color) => color[0]), G: mixed.map((color) => color[1]), B: mixed.map((color) => color[2]),
+      A: alpha, I: setup.names.map((_, i) => i), labels: setup.names,
+    };
+  };
+
+  // Voxels with a neighbour of another label: an outline in every slice.
+  const outline = (labels, [columns, rows, count]) => {
+    const found = new labels.constructor(labels.length), plane = columns * rows;
+    for (let z = 0, i = 0; z < count; z++) for (let y = 0; y < rows; y++) for (let x = 0; x < columns; x++, i++) {
+      const own = labels[i];
+      if (own && (x === 0 || y === 0 || x === columns - 1 || y === rows - 1 || labels[i - 1] !== own || labels[i + 1] !== own ||
+          labels[i - columns] !== own || labels[i + columns] !== own || (z > 0 && labels[i - plane] !== own) ||
+          (z < count - 1 && labels[i + plane] !== own))) found[i] = own;
+    }
+    return found;
+  };
+
+  const view = async (canvas, options) => {
+    const made = new niivue.Niivue({
+      backColor: [0, 0, 0, 1], fontColor: [1, 0.85, 0.2, 1], crosshairColor: [1, 0.85, 0.2, 0.8], crosshairWidth: 1, crosshairWidthUnit: "mm", dragAndDropEnabled: false, isColorbar: false,
+      isNearestInterpolation: false, loadingText: "", logLevel: "error", viewModeHotKey: "", clipPlaneHotKey: "", showLegend: false,
+      cycleClipPlaneHotKey: "", scrollRequiresFocus: true, isRadiologicalConvention: true, isSliceMM: true, ...options,
+    });
+    await made.attachToCanvas(canvas);
+    return made;
+  };
+
+  const start = async () => {
+    if (!document.createElement("canvas").getContext("webgl2")) {
+      throw new Error("this browser has no WebGL2, so the viewer cannot be shown here; everything else of the report is here");
+    }
+    if (typeof DecompressionStream === "undefined") throw new Error("this browser is older than 2023; a newer one shows the viewer");
+    await loadLibrary();
+    const [scan, prediction, reference] = await Promise.all(["scan", "prediction", "reference"].map((name) => unpack(`viewer-${name}`)));
+    find(".viewer-closed").hidden = true;
+    find(".viewer-stage").hidden = false;
+    const image = (bytes, name) => niivue.NVImage.new(bytes, `${name}.nii`, "gray", 1, null, ...(name === "scan" ? setup.window : []));
+    const labels = async (bytes, name, white) => {
+      const made = await image(bytes, name);
+      made.setColormapLabel(colors(0, white));
+      return made;
+    };
+    slices = await view(find(".viewer-slices"), { multiplanarForceRender: false, multiplanarShowRender: 0, multiplanarLayout: 3 });
+    slices.addVolume(await image(scan, "scan"));
+    slices.addVolume(await labels(prediction, "prediction", 0));
+    slices.addVolume(await labels(reference, "reference", 0.6));
+    surfaces = [];
+    for (const [name, bytes] of [["prediction", prediction], ["reference", reference]]) {
+      const made = await view(find(`.viewer-${name}`), { sliceType: 4, show3Dcrosshair: true, isOrientCube: true });
+      made.addVolume(await labels(bytes, name, 0));
+      await made.setVolumeRenderIllumination(0.6);
+      made.setRenderAzimuthElevation(170, 10);
+      made.setScale(1.25);
+      surfaces.push(made);
+    }
+    slices.broadcastTo(surfaces, { "2d": true, "3d": false });
+    surfaces[0].broadcastTo([surfaces[1], slices], { "2d": true, "3d": true });
+    surfaces[1].broadcastTo([surfaces[0], slices], { "2d": true, "3d": true });
+    filled = slices.volumes[REFERENCE].img;
+    edges = outline(filled, slices.volumes[REFERENCE].hdr.dims.slice(1, 4));
+    prepareControls();
+    slices.onLocationChange = tell;
+    show();
+    goTo(middle());
+  };
+
+  const middle = () => Array.from(slices.frac2mm([0.5, 0.5, 0.5])).slice(0, 3);
+  const place = () => Array.from(slices.frac2mm(slices.scene.crosshairPos)).slice(0, 3);
+
+  const goTo = (mm) => {
+    for (const each of [slices, ...surfaces]) {
+      each.scene.crosshairPos = each.mm2frac(mm);
+      each.drawScene();
+    }
+    slices.createOnLocationChange();
+  };
+
+  // Where a structure lies in the axial slice at this height: the middle of what either side claims there.
+  const middleOf = (number, superior) => {
+    const volumes = [slices.volumes[PREDICTION].img, filled], dims = slices.volumes[SCAN].hdr.dims;
+    const affine = slices.volumes[SCAN].hdr.affine, step = Math.hypot(affine[0][2], affine[1][2], affine[2][2]);
+    const sum = [0, 0, 0];
+    let count = 0;
+    for (let z = 0, i = 0; z < dims[3]; z++) for (let y = 0; y < dims[2]; y++) for (let x = 0; x < dims[1]; x++, i++) {
+      if (volumes[0][i] !== number && volumes[1][i] !== number) continue;
+      const mm = affine.slice(0, 3).map((row) => row[0] * x + row[1] * y + row[2] * z + row[3]);
+      if (Math.abs(mm[2] - superior) > step) continue;
+      mm.forEach((value, axis) => { sum[axis] += value; });
+      count++;
+    }
+    const at = count ? sum.map((value) => value / count) : place();
+    return [at[0], at[1], superior];
+  };
+
+  const choose = (number) => {
+    control("structure").value = String(number);
+    control("error").disabled = !setup.places[number];
+    show();
+  };
+
+  const show = () => {
+    const chosen = Number(control("structure").value), opacity = Number(control("opacity").value) / 100;
+    const [scan, prediction, reference] = slices.volumes;
+    const lined = control("outline").checked;
+    scan.opacity = Number(control("scan").checked);
+    prediction.opacity = control("prediction").checked ? opacity : 0;
+    reference.opacity = control("reference").checked ? (lined ? 1 : opacity) : 0;
+    reference.img = lined ? edges : filled;
+    prediction.setColormapLabel(colors(chosen, 0));
+    reference.setColormapLabel(colors(chosen, lined ? 0.6 : 0));
+    for (const each of surfaces) each.volumes[0].setColormapLabel(colors(chosen, 0));
+    for (const each of [slices, ...surfaces]) each.updateGLVolume();
+  };
+
+  const letters = ([x, y, z]) => [[x, "RL"], [y, "AP"], [z, "SI"]]
+    .map(([mm, names]) => `${names[mm < 0 ? 1 : 0]} ${Math.abs(mm).toFixed(0)}`).join(", ");
+
+  const tell = (location) => {
+    const [hu, ours, theirs] = location.values.map((value) => value.value);
+    const name = (value) => setup.names[Math.round(value)] || "nothing";
+    const at = place();
+    const truth = lookUp(theirs);
+    find(".viewer-reading").textContent = `${letters(at)} mm: ${Math.round(hu)} HU, prediction ${name(ours)}, reference ${name(truth)}`;
+    control("slice").value = at[2];
+    control("slice").setAttribute("aria-valuetext", `S ${at[2].toFixed(0)} mm`);
+  };
+
+  // The reference at the crosshair, also where only its outline is drawn.
+  const lookUp = (shown) => {
+    const volume = slices.volumes[REFERENCE], [, columns, rows] = volume.hdr.dims;
+    const [x, y, z] = volume.mm2vox(place()).map(Math.round);
+    return filled[x + columns * (y + rows * z)] ?? shown;
+  };
+
+  const prepareControls = () => {
+    for (const name of ["scan", "prediction", "reference", "outline", "opacity"]) control(name).addEventListener("input", show);
+    control("structure").addEventListener("input", (event) => choose(Number(event.target.value)));
+    control("error").addEventListener("click", () => goTo(setup.places[Number(control("structure").value)]));
+    const heights = [0, 1].map((end) => slices.frac2mm([0.5, 0.5, end])[2]);
+    Object.assign(control("slice"), { min: Math.min(...heights), max: Math.max(...heights) });
+    control("slice").step = Math.abs(heights[1] - heights[0]) / slices.volumes[SCAN].hdr.dims[3];
+    control("slice").addEventListener("input", (event) => {
+      const [x, y] = place();
+      goTo([x, y, Number(event.target.value)]);
+    });
+  };
+
+  const open = () => {
+    if (!opening) {
+      find(".viewer-open").disabled = true;
+      find(".viewer-open").textContent = "Opening …";
+      opening = start().then(() => root.dispatchEvent(new CustomEvent("unetseg:viewer", { bubbles: true })), (problem) => {
+        find(".viewer-closed").hidden = true;
+        find(".viewer-stage").hidden = true;
+        find(".viewer-problem").hidden = false;
+        find(".viewer-problem").textContent = `No viewer: ${problem.message}.`;
+        throw problem;
+      });
+    }
+    return opening;
+  };
+
+  find(".viewer-open").addEventListener("click", () => open().catch(() => {}));
+  document.addEventListener("unetseg:slice", (event) => open().then(() => {
+    const number = setup.names.indexOf(event.detail.structure);
+    if (number > 0) choose(number);
+    goTo(middleOf(number, event.detail.superior_mm));
+    root.scrollIntoView({ block: "nearest" });
+  }, () => {}));
+})();

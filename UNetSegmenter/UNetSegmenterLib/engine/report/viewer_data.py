@@ -1,0 +1,173 @@
+"""What the viewer inside a report shows: scan, prediction and reference on one grid, reduced until a page can hold them."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..comparison import Comparison
+from ..measures import Box, union_box
+from ..segmentation import Segmentation, resample_labels
+from ..volume import Geometry, Volume, write_image
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+ONE_CASE_BYTES = 7_000_000
+"""Most that the packed scan of a report of its own takes; base64 and the viewer bring that to about 11 MB."""
+ONE_OF_MANY_BYTES = 2_000_000
+"""Most for a page of a test set."""
+_MARGIN_MM = 25.0
+_SOFT_TISSUE_HU = (-160.0, 240.0)
+_VOXELS_PER_BYTE = 2.5  # windowed CT packs to about 0.4 byte a voxel
+
+
+@dataclass(frozen=True)
+class ViewerData:
+    """Gzipped NIfTI images of one grid, and what a reader has to know of them.
+
+    `prediction` and `reference` hold values 1, 2, ... in the order of `structures` (name, colour, place of the largest error
+    in RAS). `window_hu` is what the 256 greys of `scan` span. `words` says to what the scan was reduced.
+    """
+
+    scan: bytes
+    prediction: bytes
+    reference: bytes
+    structures: tuple[tuple[str, tuple[int, int, int], tuple[float, float, float] | None], ...]
+    window_hu: tuple[float, float]
+    words: str
+
+
+def viewer_data(
+    comparison: Comparison,
+    volume: Volume,
+    prediction: Segmentation,
+    reference: Segmentation,
+    most_bytes: int = ONE_CASE_BYTES,
+) -> ViewerData:
+    """Reduce a case until its packed scan takes at most `most_bytes`.
+
+    First the scan is cut to the structures and a margin, then neighbouring voxels are averaged, along the finest axes first.
+    """
+    ours, theirs = (
+        _numbered(side, comparison, name) for side, name in ((prediction, "prediction"), (reference, "reference"))
+    )
+    sides = [_on(volume.geometry, labels, side.geometry) for labels, side in ((ours, prediction), (theirs, reference))]
+    window = _window(volume.array, sides)
+    most_voxels = int(most_bytes * _VOXELS_PER_BYTE)
+    box = _box(volume.geometry, sides, most_voxels)
+    image, whole = _cut(volume, box), volume.array.size
+    while True:
+        small = _shrink(image, most_voxels)
+        geometry = Geometry.from_sitk(small)
+        scan = _nifti(_greys(small, window), geometry, window)
+        if len(scan) <= most_bytes or small.GetNumberOfPixels() < 1000:
+            break
+        most_voxels = int(small.GetNumberOfPixels() * 0.95 * most_bytes / len(scan))
+    packed = [_nifti(resample_labels(labels, volume.geometry, geometry), geometry) for labels in sides]
+    rows = tuple((row.structure, row.color, row.largest_error_ras) for row in comparison.rows[:255])
+    cut = image.GetNumberOfPixels() < whole
+    return ViewerData(scan, packed[0], packed[1], rows, window, _words(volume.geometry, geometry, cut, window))
+
+
+def _numbered(side: Segmentation, comparison: Comparison, name: str) -> np.ndarray:
+    """Labels with the position of the structure's row, from 1, as value: both sides count alike."""
+    table = np.zeros(256, np.uint8)
+    for number, row in enumerate(comparison.rows[:255], start=1):
+        structure = getattr(row, name)
+        if structure is not None:
+            table[structure.index] = number
+    return table[side.labels]
+
+
+def _on(target: Geometry, labels: np.ndarray, geometry: Geometry) -> np.ndarray:
+    return labels if geometry.is_close(target) else resample_labels(labels, geometry, target)
+
+
+def _window(array: np.ndarray, sides: Iterable[np.ndarray]) -> tuple[float, float]:
+    """Soft tissue, and as much more as the structures span."""
+    values = np.concatenate([array[labels > 0][::7] for labels in sides])
+    if not values.size:
+        return _SOFT_TISSUE_HU
+    low, high = np.percentile(values, (5, 95))
+    return min(_SOFT_TISSUE_HU[0], float(np.floor(low))), max(_SOFT_TISSUE_HU[1], float(np.ceil(high)))
+
+
+def _box(geometry: Geometry, sides: list[np.ndarray], most_voxels: int) -> Box:
+    """The whole grid where it fits, else the structures and a margin around them."""
+    whole = tuple(slice(0, size) for size in geometry.shape)
+    box = union_box(*(labels > 0 for labels in sides))
+    if box is None or np.prod(geometry.shape) <= most_voxels:
+        return whole  # type: ignore[return-value]
+    pads = [int(np.ceil(_MARGIN_MM / mm)) for mm in geometry.spacing_mm]
+    cut = zip(box, pads, geometry.shape, strict=True)
+    return tuple(slice(max(0, s.start - pad), min(size, s.stop + pad)) for s, pad, size in cut)  # type: ignore[return-value]
+
+
+def _cut(volume: Volume, box: Box) -> sitk.Image:
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array[box]))
+    volume.geometry.stamp(image)
+    corner = volume.geometry.affine_lps() @ [*(part.start for part in box[::-1]), 1.0]
+    image.SetOrigin([float(mm) for mm in corner[:3]])
+    return image
+
+
+def _shrink(image: sitk.Image, most_voxels: int) -> sitk.Image:
+    """Means of blocks, so many along each axis that no more voxels are left and their edges are about equally long."""
+    import SimpleITK as sitk
+
+    size, spacing, factors = image.GetSize(), image.GetSpacing(), [1, 1, 1]
+    while np.prod([n // factor for n, factor in zip(size, factors, strict=True)]) > most_voxels:
+        finest = min(
+            (axis for axis in range(3) if size[axis] >= 2 * (factors[axis] + 1)),
+            key=lambda axis: factors[axis] * spacing[axis],
+            default=None,
+        )
+        if finest is None:
+            break
+        factors[finest] += 1
+    small = image if factors == [1, 1, 1] else sitk.BinShrink(image, factors)
+    return sitk.DICOMOrient(small, "RAS")  # so that the page's indices run as NIfTI's world does
+
+
+def _greys(image: sitk.Image, window: tuple[float, float]) -> np.ndarray:
+    import SimpleITK as sitk
+
+    low, high = window
+    scaled = (sitk.GetArrayViewFromImage(image).astype(np.float32) - low) * (255 / (high - low))
+    return np.rint(scaled.clip(0, 255)).astype(np.uint8)
+
+
+def _nifti(array: np.ndarray, geometry: Geometry, window: tuple[float, float] | None = None) -> bytes:
+    """A gzipped NIfTI file; with `window` its header says which HU 0 and 255 stand for."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "image.nii"
+        write_image(array, geometry, path)
+        content = bytearray(path.read_bytes())
+    if window is not None:
+        struct.pack_into("<ff", content, 112, (window[1] - window[0]) / 255, window[0])  # scl_slope, scl_inter
+    return gzip.compress(bytes(content), 6, mtime=0)
+
+
+def _words(full: Geometry, small: Geometry, cut: bool, window: tuple[float, float]) -> str:
+    shown = " × ".join(str(n) for n in small.shape[::-1])
+    text = f"The scan is shown in {shown} voxels of {_mm(small)} mm"
+    if cut:
+        text += f", cut to the structures and {_MARGIN_MM:g} mm around them"
+    if small.voxel_ml > 1.001 * full.voxel_ml:
+        text += f", averaged from {_mm(full)} mm"
+    greys = f"in 256 greys from {window[0]:.0f} to {window[1]:.0f} HU".replace("-", "−")
+    return f"{text}, {greys}. The measures in this report were taken in full resolution."
+
+
+def _mm(geometry: Geometry) -> str:
+    return " × ".join(f"{mm:.3g}" for mm in geometry.spacing_mm[::-1])
