@@ -85,7 +85,8 @@ class UNetSegmenterParameterNode:
 
     checkpointPath: the checkpoint file; inputVolume: the scan; outputSegmentation: the result to replace, None for a new
     one; device: where the network runs; showIn3D, keepPartial: the options of section Segment; comparedPrediction,
-    groundTruth (a segmentation or a label map): what section Compare compares; viewsLayout, outlines, opacity (percent, of
+    groundTruth (a segmentation or a label map): what section Compare compares; distanceScale: where its distance colours
+    end, in mm; viewsLayout, outlines, opacity (percent, of
     areas in the slices), sliceCurve: how its layout shows them.
     """
 
@@ -97,6 +98,7 @@ class UNetSegmenterParameterNode:
     keepPartial: bool = True
     comparedPrediction: vtkMRMLSegmentationNode
     groundTruth: vtkMRMLNode
+    distanceScale: Annotated[int, WithinRange(1, 100)] = 10
     viewsLayout: Annotated[str, Choice(["Two rows", "One row", "3D only"])] = "Two rows"
     outlines: bool = False
     opacity: Annotated[int, WithinRange(0, 100)] = 50
@@ -197,6 +199,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
             print(row.structure, row.measures and row.measures.dice)
 
         errors = logic.errorMap(segmentation, getNode("GroundTruth"), "liver")
+        painted = logic.distanceColors(segmentation, getNode("GroundTruth"), scale=5)
 
         for finding in logic.check(segmentation, getNode("CT"), "/models/abdomen.pt"):
             print(finding.severity, finding.sentence)
@@ -301,6 +304,19 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         from UNetSegmenterLib.scene.error_map import error_map_node_steps
 
         return finished(error_map_node_steps(predictionNode, referenceNode, structure))
+
+    def distanceColors(self, predictionNode, referenceNode, structure=None, scale=10.0):
+        """The surface of a prediction painted with its signed distance from a reference's, in mm; waits.
+
+        :param structure: name of the only structure to paint; None paints all that are on both sides.
+        :param scale: distance in mm at which the colours are full: blue inside the reference, red outside.
+        :returns: a new model node "<prediction> distances" with a colour bar; its points carry the distances.
+        :raises InputError: (a ValueError) for nodes that cannot be compared or a structure that is not on both sides.
+        """
+        from UNetSegmenterLib.engine.exchange import finished
+        from UNetSegmenterLib.scene.distance_colors import distance_colors_steps
+
+        return finished(distance_colors_steps(predictionNode, referenceNode, structure, scale_mm=scale)).node
 
     def check(self, segmentationNode, volumeNode=None, checkpointPath=None):
         """Plausibility findings of a segmentation, without any ground truth.

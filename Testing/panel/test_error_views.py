@@ -169,6 +169,14 @@ def test_the_panel_stays_alive_and_a_second_press_cancels(widget):
     print(
         f"error map of 384 x 384 x 200: longest own work {stalls.longest_work_ms:.0f} ms, stall {stalls.longest_ms:.0f} ms"
     )
+    widget.ui.errorStructureComboBox.setCurrentText("liver")
+    with Stalls() as stalls:
+        press(widget.ui.distanceColorsButton)
+        turn(lambda: "% of its surface measured" in widget.ui.errorsLabel.text, 60)
+        settle(1.0)
+    print(f"distances of the liver: longest own work {stalls.longest_work_ms:.0f} ms, stall {stalls.longest_ms:.0f} ms")
+    press(widget.ui.distanceColorsButton)
+    assert not widget.panel.errors.distances.is_making and find("Prediction distances") is None
     press(widget.ui.errorMapButton)
     press(widget.ui.errorMapButton)
     assert widget.panel.errors.error_map.is_making
@@ -177,9 +185,53 @@ def test_the_panel_stays_alive_and_a_second_press_cancels(widget):
     assert not widget.panel.errors.error_map.is_making and find(ERRORS) is None
 
 
+def painted(widget):
+    shown(widget, "distanceColorsButton", "distances")
+    return find("Prediction distances")
+
+
+def test_distance_colors_in_3d_and_back(widget):
+    prediction, reference = compared(widget)
+    assert widget.ui.distanceScaleSpinBox.value == 10 == widget.panel._parameters.distanceScale
+    before = displays(), slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLColorTableNode")
+    node = painted(widget)
+    display, text = node.GetDisplayNode(), widget.ui.errorsLabel.text
+    assert "aorta +0.0 to +0.0 mm" in text and "stomach on one side only" in text and "liver -" in text
+    assert not prediction.GetDisplayNode().GetVisibility3D() and prediction.GetDisplayNode().GetVisibility2D()
+    assert display.GetScalarRange() == (-10, 10)
+    widget.ui.distanceScaleSpinBox.setValue(4)
+    assert display.GetScalarRange() == (-4, 4) and widget.panel._parameters.distanceScale == 4
+    shown(widget)
+    picture(widget.parent, "distance colours")
+    press(widget.ui.errorMapButton)
+    press(widget.ui.distanceColorsButton)
+    assert find("Prediction distances") is None and not widget.ui.errorsLabel.visible
+    assert (displays(), slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLColorTableNode")) == before
+    assert prediction.GetDisplayNode().GetVisibility3D() and reference.GetDisplayNode().GetVisibility3D()
+
+
+def test_distance_colors_side_by_side_with_one_bar(widget):
+    prediction, _ = compared(widget)
+    node = painted(widget)
+    press(widget.ui.sideBySideButton)
+    turn(lambda: prediction.GetSegmentation().ContainsRepresentation("Closed surface"), 60)
+    settle()
+    assert views_of(node) == view_ids("Pred") and not prediction.GetDisplayNode().GetVisibility3D()
+    bars = [node.GetNthDisplayNode(number) for number in range(1, node.GetNumberOfDisplayNodes())]
+    assert len(bars) == 1 and bars[0].GetNthViewNodeID(3) == "vtkMRMLViewNodePred3D"
+    press(widget.ui.sideBySideButton)
+    assert not views_of(node) and slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLColorLegendDisplayNode") == 1
+    slicer.mrmlScene.RemoveNode(prediction)
+    settle()
+    assert find("Prediction distances") is None and not widget.ui.distanceColorsButton.checked
+    assert not slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLColorLegendDisplayNode")
+
+
 def test_the_logic_makes_one_too(widget):
     prediction, reference = add("Prediction", organs(3)), add("Ground truth", organs())
     node = widget.logic.errorMap(prediction, reference, "liver")
     assert node is find(ERRORS) and len(names(node)) == 3
+    distances = widget.logic.distanceColors(prediction, reference, "liver", scale=5)
+    assert distances.GetName() == "Prediction distances" and distances.GetDisplayNode().GetScalarRange() == (-5, 5)
     with pytest.raises(ValueError, match="not on both sides"):
         widget.logic.errorMap(prediction, reference, "appendix")

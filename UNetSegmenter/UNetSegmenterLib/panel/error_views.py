@@ -1,4 +1,4 @@
-"""The row of section Compare that shows where prediction and ground truth differ: the error map."""
+"""The row of section Compare that shows where prediction and ground truth differ: error map and distance colours."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 from ..engine.comparison import Comparison
 from ..engine.error_map import CLASSES
 from ..engine.matching import Pair
+from ..scene.distance_colors import DEFAULT_SCALE_MM, distance_colors_steps, renew_legend, set_scale
 from ..scene.error_map import error_map_node_steps
 from .overlay import Compared, Made, Overlay
 
 ALL = "All structures"
 ERROR_MAP_TIP = "Agreement, false positives and false negatives in the slices, instead of the prediction."
+DISTANCE_TIP = "The prediction's surfaces in 3D, blue where they lie inside the ground truth's, red where outside."
 
 
 class ErrorViews:
@@ -24,7 +26,10 @@ class ErrorViews:
         self._comparison: Comparison | None = None
         self._pairs: tuple[Pair, ...] = ()
         self.error_map = Overlay(ui.errorMapButton, 2, make_error_map, self._say)
-        self._overlays = (self.error_map,)
+        self.distances = Overlay(ui.distanceColorsButton, 3, self._make_distances, self._say)
+        self.distances.on_other_views = lambda: renew_legend(self.distances.made.nodes[0])
+        self._overlays = (self.error_map, self.distances)
+        self._scale_mm = DEFAULT_SCALE_MM
         ui.errorStructureComboBox.connect("currentIndexChanged(int)", lambda index: self._set())
         self._name_structures()
         self._say()
@@ -50,6 +55,13 @@ class ErrorViews:
         if combo.currentIndex > 0 and place > 0:
             combo.setCurrentIndex(place)
 
+    def set_scale(self, scale_mm: float) -> None:
+        """Let the distance colours reach from -scale_mm to +scale_mm."""
+        if scale_mm != self._scale_mm:
+            self._scale_mm = scale_mm
+            if self.distances.made is not None:
+                set_scale(self.distances.made.nodes[0], scale_mm)
+
     def leave(self) -> None:
         """End all that is shown."""
         for overlay in self._overlays:
@@ -67,6 +79,7 @@ class ErrorViews:
         if self._comparison is not None and not self._pairs:
             reason = "No structure is on both sides, so there is no error to show."
         self.error_map.update(reason, ERROR_MAP_TIP)
+        self.distances.update(reason, DISTANCE_TIP)
         combo.setEnabled(not reason)
         combo.setToolTip(reason or "Whose errors are shown; a click on a row of the table chooses too.")
 
@@ -80,6 +93,15 @@ class ErrorViews:
         combo.setCurrentIndex(max(0, combo.findText(chosen)))
         combo.blockSignals(False)
 
+    def _make_distances(self, compared: Compared) -> Generator[str | None, None, Made]:
+        painted = yield from distance_colors_steps(
+            compared.prediction, compared.reference, compared.structure, compared.pairs, self._scale_mm
+        )
+        set_scale(painted.node, self._scale_mm)  # it may have been changed meanwhile
+        ranges = (f"{name} {distance_words(range_mm)}" for name, range_mm in painted.ranges_mm.items())
+        text = f"Signed distance of the prediction's surface from the ground truth's: {'; '.join(ranges)}."
+        return Made([painted.node, painted.table], text)
+
     def _say(self) -> None:
         text = "<br>".join(overlay.text for overlay in self._overlays if overlay.text)
         self._ui.errorsLabel.setText(text)
@@ -90,6 +112,14 @@ def pairs_of_rows(comparison: Comparison) -> tuple[Pair, ...]:
     """Which structure is which, as the table has it."""
     sides = ((row.prediction, row.reference) for row in comparison.rows)
     return tuple(Pair(ours, theirs, "") for ours, theirs in sides if ours is not None and theirs is not None)
+
+
+def distance_words(range_mm: tuple[float, float] | None) -> str:
+    """From where to where the distances of one structure reach."""
+    if range_mm is None:
+        return "on one side only"
+    low, high = (round(end, 1) + 0.0 for end in range_mm)  # no "-0.0"
+    return f"{low:+.1f} to {high:+.1f} mm"
 
 
 def make_error_map(compared: Compared) -> Generator[str | None, None, Made]:

@@ -41,11 +41,14 @@ class Overlay(VTKObservationMixin):
     """Follows a checkable button; `make` yields after small steps, with words for a person where it takes long.
 
     While it is pressed, what was made is renewed with every comparison. It goes away with the button, another choice of
-    nodes, the scene, and when somebody deletes it. `on_change` is called when `text` has changed.
+    nodes, the scene, and when somebody deletes it. `on_change` is called when `text` has changed, `on_other_views` when
+    the views have changed in which it is drawn.
     """
 
     def __init__(self, button: Any, dimension: int, make: Make, on_change: Callable[[], None]) -> None:
+        """`dimension` is 2 for what is drawn in slices, 3 for what is drawn in 3D views."""
         VTKObservationMixin.__init__(self)
+        self.on_other_views: Callable[[], None] = lambda: None
         self._button, self._dimension, self._make, self._on_change = button, dimension, make, on_change
         self.text = ""
         self.made: Made | None = None
@@ -148,7 +151,8 @@ class Overlay(VTKObservationMixin):
         if not self._following:
             self._following = True  # what follows changes displays too
             try:
-                self._place.follow()
+                if self._place.follow():
+                    self.on_other_views()
             finally:
                 self._following = False
 

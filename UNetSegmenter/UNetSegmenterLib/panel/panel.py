@@ -83,6 +83,8 @@ class Panel:
         if self.compare is not None:
             nodes = (parameters.comparedPrediction, parameters.groundTruth) if parameters is not None else (None, None)
             self.compare.set_nodes(*nodes)
+        if self.errors is not None and parameters is not None:
+            self.errors.set_scale(parameters.distanceScale)
         if parameters is not None and parameters.checkpointPath != self.model.path:
             self.model.choose(parameters.checkpointPath)
         self.update()

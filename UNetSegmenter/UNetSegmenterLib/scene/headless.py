@@ -32,6 +32,7 @@ class HeadlessScene:
         colors.SetMRMLScene(self.scene)
         colors.AddDefaultColorNodes()
         self.application_logic.SetModuleLogic("Colors", colors)
+        self.scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())
         self.application_logic.SetSliceLogics(vtk.vtkCollection())
         self.application_logic.SetViewLogics(vtk.vtkCollection())
         self.volumes = self._add_logic(slicer.vtkSlicerVolumesLogic, "Volumes")

@@ -32,13 +32,13 @@ def surface_steps(node: slicer.vtkMRMLSegmentationNode, smoothing: float = DEFAU
     For a face that must not stand still; the views show the surfaces after the last step.
     """
     segments = node.GetSegmentation()
-    segments.SetConversionParameter("Conversion method", "1")
-    segments.SetConversionParameter("Smoothing factor", str(smoothing))
+    _choose_method(segments, smoothing)
     for segment_id in segments.GetSegmentIDs():
         segment = segments.GetSegment(segment_id)
         image = segment.GetRepresentation(BINARY_LABELMAP) if segment is not None else None
         if image is not None:
-            segment.AddRepresentation(CLOSED_SURFACE, _surface(image, int(segment.GetLabelValue()), segments))
+            surface = surface_of_label(image, int(segment.GetLabelValue()), segments)
+            segment.AddRepresentation(CLOSED_SURFACE, surface)
             yield segment.GetName()
     segments.InvokeEvent(slicer.vtkSegmentation.ContainedRepresentationNamesModified)
     node.CreateClosedSurfaceRepresentation()  # for segments without a label map, and to tell the views
@@ -46,14 +46,24 @@ def surface_steps(node: slicer.vtkMRMLSegmentationNode, smoothing: float = DEFAU
         node.GetDisplayNode().SetVisibility3D(True)
 
 
-def _surface(image: slicer.vtkOrientedImageData, value: int, segments: slicer.vtkSegmentation) -> vtk.vtkPolyData:
-    """The surface of one label of a layer, empty where it holds none."""
+def _choose_method(segments: slicer.vtkSegmentation, smoothing: float) -> None:
+    segments.SetConversionParameter("Conversion method", "1")
+    segments.SetConversionParameter("Smoothing factor", str(smoothing))
+
+
+def surface_of_label(
+    image: slicer.vtkOrientedImageData, value: int, like: slicer.vtkSegmentation | None = None
+) -> vtk.vtkPolyData:
+    """The surface of one label of a layer, empty where it holds none; made with the conversion parameters of `like`."""
     cropped = _cropped(image, value)
     if cropped is None:
         return vtk.vtkPolyData()
     alone, segment = slicer.vtkSegmentation(), slicer.vtkSegment()
     alone.SetSourceRepresentationName(BINARY_LABELMAP)
-    alone.CopyConversionParameters(segments)
+    if like is not None:
+        alone.CopyConversionParameters(like)
+    else:
+        _choose_method(alone, DEFAULT_SMOOTHING)
     segment.SetLabelValue(1)
     segment.AddRepresentation(BINARY_LABELMAP, cropped)
     alone.AddSegment(segment, "Segment_1")

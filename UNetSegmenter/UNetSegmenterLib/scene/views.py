@@ -34,6 +34,7 @@ _THREED_MANAGERS = (
     "vtkMRMLViewDisplayableManager",
     "vtkMRMLModelDisplayableManager",
     "vtkMRMLSegmentationsDisplayableManager3D",
+    "vtkMRMLColorLegendDisplayableManager",
     "vtkMRMLOrientationMarkerDisplayableManager",
 )
 
