@@ -16,7 +16,7 @@ import pytest
 import torch
 from unetseg.cli import main
 from unetseg.datasets import read_dataset
-from unetseg.evaluation import Evaluation
+from unetseg.evaluation import Evaluation, evaluator, read_result, write_result
 from unetseg.evaluation_files import Manifest, merge, parse_shard, sum_up
 from unetseg.evaluation_run import evaluate_cases
 from unetseg.processes import Died, in_processes
@@ -282,3 +282,69 @@ def test_manifest_deals_cases_evenly():
     manifest = Manifest("t", "c", "0", "d", tuple("abcdefg"))
     parts = [replace(manifest, shard=number, shards=3).own_cases for number in (1, 2, 3)]
     assert parts == [("a", "d", "g"), ("b", "e"), ("c", "f")]
+
+
+# --- two checkpoints ---------------------------------------------------------------------------------------------------
+
+
+def test_against_another_checkpoint_case_by_case(checkpoint, dataset, tmp_path, unetseg):
+    other = write_checkpoint(tmp_path / "other.pt", seed=1)
+    done = unetseg("evaluate", checkpoint, dataset, "--against", other, "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "small.pt: 1 of 5 cases were trained on" in done.stderr
+    assert "other.pt: 1 of 5 cases were trained on" in done.stderr
+    assert "Dice: Small abdomen (small.pt) less Small abdomen (other.pt)" in done.stdout
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["against"]["checkpoint SHA-256"] == load_checkpoint(other).sha256
+    rows = {row["structure"]: row for row in summary["against"]["dice"]}
+    assert list(rows) == ["mean over structures", "liver", "spleen"]
+    tables = [list(csv.DictReader((tmp_path / part / "metrics.csv").open())) for part in ("out", "out/against")]
+    for name in ("liver", "spleen"):
+        ours, theirs = ([float(row["dice"]) for row in table if row["structure"] == name] for table in tables)
+        differences = [a - b for a, b in zip(ours, theirs, strict=True)]
+        assert rows[name]["difference"] == pytest.approx(sum(differences) / CASES, abs=1e-5)
+        assert rows[name]["better"] == sum(value > 0 for value in differences)
+        assert rows[name]["p_holm"] >= rows[name]["p"] >= 2 / 2**CASES
+    assert rows["mean over structures"]["p_holm"] is None
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "Against Small abdomen (other.pt)" in report
+    assert 'href="against/report.html"' in report
+
+    shards = [tmp_path / "1", tmp_path / "2"]
+    for number, folder in enumerate(shards, start=1):
+        arguments = ("--against", other, "--shard", f"{number}/2", "--output", folder)
+        assert unetseg("evaluate", checkpoint, dataset, *arguments).returncode == 0
+    done = unetseg("evaluate", "--merge", *shards, "--output", tmp_path / "all")
+    assert done.returncode == 0, done.stderr
+    merged = json.loads((tmp_path / "all" / "summary.json").read_text())["against"]["dice"]
+    assert [row["structure"] for row in merged] == list(rows)
+    assert (tmp_path / "all" / "against" / "report.html").is_file()
+
+
+def test_summary_names_the_worst_cases(whole):
+    summary = json.loads((whole / "summary.json").read_text())
+    table = list(csv.DictReader((whole / "metrics.csv").open()))
+    liver = sorted((float(row["dice"]), row["case"]) for row in table if row["structure"] == "liver")
+    assert [one["case"] for one in summary["structures"]["liver"]["worst_cases"]] == [case for _, case in liver[:3]]
+    means = [one["mean_dice"] for one in summary["worst_cases"]]
+    assert means == sorted(means)
+    report = (whole / "report.html").read_text()
+    assert f"the worst case {summary['worst_cases'][0]['case']}" in report
+    assert report.count('<div class="card"><img') == 3, "worst, median and best case have a picture"
+    assert report.count('svg class="plot curve"') == 3, "and a slice curve"
+
+
+def test_case_file_gives_back_all_it_was_given(checkpoint, dataset, tmp_path):
+    predictor = Predictor(load_checkpoint(checkpoint), "cpu", dtype=torch.float32)
+    data = read_dataset(dataset)
+    work = Evaluation(
+        checkpoint, predictor.checkpoint.sha256, tmp_path, data.structures, "cpu", torch.float32, pictures=True
+    )
+    assert evaluator(work, predictor)(data.cases[0]) is None
+    result = read_result(work.result_path("case0"))
+    assert result.material.viewer is not None
+    assert result.material.viewer.scan[:2] == b"\x1f\x8b"
+    assert result.material.pictures[0][1][:4] == b"\x89PNG"
+    write_result(result, tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == work.result_path("case0").read_bytes()
+    assert read_result(tmp_path / "again.json") == result

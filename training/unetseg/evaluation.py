@@ -10,7 +10,7 @@ import base64
 import json
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.exchange import comparison_from_json, comparison_to_json, finding_from_json
 from UNetSegmenterLib.engine.findings import check
 from UNetSegmenterLib.engine.prediction import Prediction, Predictor
-from UNetSegmenterLib.engine.report import CaseMaterial
+from UNetSegmenterLib.engine.report import ONE_OF_MANY_BYTES, CaseMaterial, ViewerData, viewer_data
 from UNetSegmenterLib.engine.segmentation import Segmentation, read_segmentation, write_seg_nrrd
 from UNetSegmenterLib.engine.structures import Structure
 from UNetSegmenterLib.engine.volume import Volume, write_whole
@@ -34,6 +34,7 @@ from .slice_pictures import worst_slice
 if TYPE_CHECKING:
     import torch
 
+VIEWER_IMAGES = ("scan", "prediction", "reference")
 CASES = "cases"  # below the folder of an evaluation
 
 
@@ -143,7 +144,8 @@ def _evaluate(
     comparison = compare(prediction, reference, case.name)
     findings = check(prediction, volume, predictor.checkpoint.card.statistics or None)
     pictures = _pictures(volume, prediction, reference, comparison, evaluation)
-    return CaseResult(comparison, CaseMaterial(pictures, findings), predicted.device, inputs), prediction
+    viewer = viewer_data(comparison, volume, prediction, reference, ONE_OF_MANY_BYTES) if evaluation.pictures else None
+    return CaseResult(comparison, CaseMaterial(pictures, findings, viewer=viewer), predicted.device, inputs), prediction
 
 
 def _pictures(
@@ -160,12 +162,14 @@ def _pictures(
 
 def write_result(result: CaseResult, path: Path) -> None:
     """Write a case's file, whole or not at all; numbers come back to the last bit."""
+    viewer = result.material.viewer
     plain = {
         "inputs": result.inputs,
         "device": result.device,
         "comparison": comparison_to_json(result.comparison),
         "findings": [finding.to_json() for finding in result.material.findings],  # type: ignore[attr-defined]
-        "pictures": [[caption, base64.b64encode(png).decode()] for caption, png in result.material.pictures],
+        "pictures": [[caption, _text(png)] for caption, png in result.material.pictures],
+        "viewer": viewer and asdict(viewer) | {name: _text(getattr(viewer, name)) for name in VIEWER_IMAGES},
     }
     text = json.dumps(plain)
     write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
@@ -178,10 +182,23 @@ def read_result(path: Path) -> CaseResult:
         pictures = tuple((caption, base64.b64decode(text)) for caption, text in plain["pictures"])
         findings = tuple(finding_from_json(one) for one in plain["findings"])
         comparison = comparison_from_json(plain["comparison"])
-        return CaseResult(comparison, CaseMaterial(pictures, findings), plain["device"], plain["inputs"])
+        material = CaseMaterial(pictures, findings, viewer=plain["viewer"] and _viewer(plain["viewer"]))
+        return CaseResult(comparison, material, plain["device"], plain["inputs"])
     except OSError as error:
         raise InputError(f"{path} can't be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is no result of a case that this version wrote; remove it and evaluate again."
         ) from error
+
+
+def _viewer(plain: dict[str, Any]) -> ViewerData:
+    images = {name: base64.b64decode(plain[name]) for name in VIEWER_IMAGES}
+    structures = tuple(
+        (name, tuple(color), None if place is None else tuple(place)) for name, color, place in plain["structures"]
+    )
+    return ViewerData(**images, structures=structures, window_hu=tuple(plain["window_hu"]), words=plain["words"])
+
+
+def _text(content: bytes) -> str:
+    return base64.b64encode(content).decode()

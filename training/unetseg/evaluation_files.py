@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.report import Paired
 from UNetSegmenterLib.engine.volume import write_whole
 
 from .evaluation import CASES, CaseResult, read_result
+from .paired import Pairing, compare_dice
 from .results import provenance, write_results
 
 MANIFEST = "evaluation.json"
@@ -43,6 +46,14 @@ class Manifest:
     def whole(self) -> Manifest:
         """The same evaluation without shards."""
         return replace(self, shard=1, shards=1)
+
+
+@dataclass(frozen=True)
+class Other:
+    """The evaluation of another checkpoint on the same cases."""
+
+    manifest: Manifest
+    results: Mapping[str, CaseResult]
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
@@ -78,10 +89,12 @@ def sum_up(
     manifest: Manifest,
     results: Mapping[str, CaseResult],
     failed: Mapping[str, str],
+    other: Other | None = None,
 ) -> dict[str, Any]:
     """Write metrics.csv, summary.json and report.html over the results, in the order of the cases; returns the summary.
 
-    failed: cases without a result, and why; they are named wherever the numbers are.
+    failed: cases without a result, and why; they are named wherever the numbers are. other: another checkpoint on the same
+    cases, whose own files lie in the folder `against`; the summary's "against" holds the paired differences of Dice.
     """
     ordered = [results[name] for name in manifest.own_cases if name in results]
     part = "" if manifest.shards == 1 else f" (shard {manifest.shard} of {manifest.shards})"
@@ -91,15 +104,35 @@ def sum_up(
     facts["cases seen in training"] = ", ".join(seen) or "none"
     notes = [seen_note(seen, len(manifest.own_cases))] if seen else []
     notes += [f"{name} could not be evaluated and is in no number: {reason}" for name, reason in failed.items()]
+    extra: dict[str, Any] = {"not_evaluated": dict(failed)} if failed else {}
+    paired = None
+    if other is not None and ordered:
+        rows = compare_dice([one.comparison for one in other.results.values()], [one.comparison for one in ordered])
+        paired = Paired(manifest.checkpoint, other.manifest.checkpoint, "Dice", rows, f"{OTHER}/report.html")
+        extra["against"] = {
+            "checkpoint": other.manifest.checkpoint,
+            "checkpoint SHA-256": other.manifest.checkpoint_sha256,
+            "dice": [_json_ready(row) for row in rows],
+        }
+        if other.manifest.seen:
+            seen = [name for name in other.manifest.own_cases if name in other.manifest.seen]
+            notes.append(f"{other.manifest.checkpoint}: {seen_note(seen, len(other.manifest.own_cases))}")
     return write_results(
         folder,
         manifest.title + part,
         [one.comparison for one in ordered],
         facts,
         {one.comparison.case: one.material for one in ordered},
-        extra={"not_evaluated": dict(failed)} if failed else {},
+        extra=extra,
         notes=notes,
+        paired=paired,
     )
+
+
+def _json_ready(row: Pairing) -> dict[str, Any]:
+    plain = asdict(row) | {"ci95": list(row.ci95)}
+    plain["ci95"] = None if math.isnan(row.ci95[0]) else plain["ci95"]
+    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in plain.items()}
 
 
 def seen_note(seen: Sequence[str], cases: int) -> str:

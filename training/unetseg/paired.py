@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from UNetSegmenterLib.engine.comparison import Comparison
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.statistics import aggregate
 
+OVER_ALL = "mean over structures"
 LARGEST_EXACT = 50  # pairs up to which the distribution of the rank sum is counted out
 
 
@@ -67,7 +69,29 @@ def compare_paired(first: Mapping[tuple[str, str], float], second: Mapping[tuple
         better, worse = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
         rows.append(Pairing(structure, len(pairs), known.mean, known.ci95, better, worse, wilcoxon_p(differences)))
     corrected = holm([row.p for row in rows])
-    return [Pairing(**vars(row) | {"p_holm": p}) for row, p in zip(rows, corrected, strict=True)]
+    return [replace(row, p_holm=p) for row, p in zip(rows, corrected, strict=True)]
+
+
+def compare_dice(other: Sequence[Comparison], this: Sequence[Comparison]) -> list[Pairing]:
+    """Dice of `this` less that of `other`, a row a structure, and first one over the mean of the structures both have.
+
+    The first row is one question of its own, so that Holm's correction leaves it alone (p_holm is NaN). Raises InputError if
+    the two share no case and structure.
+    """
+    sides = [
+        {(row.case, row.structure): row.measures.dice for one in side for row in one.rows if row.measures is not None}
+        for side in (other, this)
+    ]
+    rows = compare_paired(*sides)
+    common = [key for key in sides[0] if key in sides[1]]
+    means: list[dict[tuple[str, str], float]] = []
+    for values in sides:
+        by_case: dict[str, list[float]] = {}
+        for case, structure in common:
+            by_case.setdefault(case, []).append(values[case, structure])
+        means.append({(case, OVER_ALL): sum(dice) / len(dice) for case, dice in by_case.items()})
+    (first,) = compare_paired(*means)
+    return [replace(first, p_holm=math.nan), *rows]
 
 
 def wilcoxon_p(differences: Sequence[float]) -> float:

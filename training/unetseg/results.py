@@ -10,8 +10,9 @@ from UNetSegmenterLib.engine.comparison import Comparison, Row
 from UNetSegmenterLib.engine.results import provenance, write_results
 
 from .console import say, table
+from .paired import Pairing
 
-__all__ = ["print_case", "print_results", "provenance", "write_results"]
+__all__ = ["print_case", "print_pairs", "print_results", "provenance", "write_results"]
 
 
 def print_results(comparisons: Sequence[Comparison], summary: Mapping[str, Any], title: str, note: str = "") -> None:
@@ -26,6 +27,30 @@ def print_results(comparisons: Sequence[Comparison], summary: Mapping[str, Any],
         rows.append((name, _mean(dice, 3), _mean(hd95, 1), _mean(nsd, 3), str(dice["n"]), missed))
     table(("structure", "Dice", "HD95 mm", "NSD", "n", "missed"), rows, f"{title} (mean ± standard deviation)")
     _print_mean(summary["mean_dice"], len(rows), note)
+    if len(comparisons) > len(summary["worst_cases"]):
+        worst = ", ".join(f"{one['case']} ({one['mean_dice']:.3f})" for one in summary["worst_cases"])
+        say(f"cases with the lowest mean Dice: {worst}")
+
+
+def print_pairs(rows: Sequence[Pairing], title: str) -> None:
+    """Paired differences, a row a structure."""
+    table(
+        ("structure", "difference", "95 % interval", "better", "worse", "cases", "p", "p (Holm)"),
+        [
+            (
+                row.structure,
+                f"{row.difference:+.4f}",
+                "-" if math.isnan(row.ci95[0]) else f"{row.ci95[0]:+.4f} to {row.ci95[1]:+.4f}",
+                str(row.better),
+                str(row.worse),
+                str(row.n),
+                f"{row.p:.3f}",
+                "-" if math.isnan(row.p_holm) else f"{row.p_holm:.3f}",
+            )
+            for row in rows
+        ],
+        title,
+    )
 
 
 def print_case(comparison: Comparison, title: str, note: str = "") -> None:

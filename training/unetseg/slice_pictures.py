@@ -42,8 +42,8 @@ def worst_slice(
     gap = np.zeros((sides[0].shape[0], 6, 3), np.uint8)
     area_cm2 = np.count_nonzero(ours[place] != theirs[place]) * spacing[0] * spacing[1] / 100
     caption = (
-        f"Axial slice {place + 1} of {len(hu)}, counted from below: reference left, prediction right; "
-        f"{area_cm2:.1f} cm² are labelled differently, more than in any other slice"
+        f"Axial slice {place + 1} of {len(hu)} from below, where most is labelled differently ({area_cm2:.1f} cm²): "
+        "reference left, prediction right"
     )
     return ((caption, _png(np.concatenate([sides[0], gap, sides[1]], axis=1))),)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from .comparison import Comparison
-from .report import CaseMaterial, write_reports
+from .report import CaseMaterial, Paired, write_reports
 from .statistics import write_metrics_csv, write_summary
 
 if TYPE_CHECKING:
@@ -27,11 +27,13 @@ def write_results(
     reference_note: str = "",
     extra: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
+    paired: Paired | None = None,
 ) -> dict[str, Any]:
     """Write metrics.csv, summary.json and report.html, and return what summary.json holds.
 
     `reference_note` says who made the reference: it stands beside every number, in all three files. `extra` goes into
-    summary.json, `notes` beside the numbers of the report. Raises InputError if a file can't be written.
+    summary.json, `notes` and `paired` (another checkpoint on the same cases) into the report. Raises InputError if a file
+    can't be written.
     """
     if reference_note:
         comparisons = [_with_note(comparison, reference_note) for comparison in comparisons]
@@ -43,7 +45,9 @@ def write_results(
     if verdicts:
         more["verdicts"] = {case: asdict(verdict) for case, verdict in verdicts.items()}
     summary = write_summary(rows, folder / "summary.json", more | dict(extra or {}))
-    write_reports(folder, title, comparisons, material, provenance, reference_note=reference_note, notes=notes)
+    write_reports(
+        folder, title, comparisons, material, provenance, reference_note=reference_note, notes=notes, paired=paired
+    )
     return summary
 
 

@@ -27,6 +27,7 @@ COLUMNS = (
     "nsd_tolerance_mm", "prediction_ml", "reference_ml", "difference_ml", "components", "reference_components", "note",
 )  # fmt: skip
 VERDICT_COLUMNS = ("verdict", "comment", "reviewer")
+WORST = 3  # cases that a summary names
 CI_METHOD = "95 % confidence interval of the mean from Student's t distribution"
 
 
@@ -94,7 +95,8 @@ def summary(rows: Sequence[Row]) -> dict:
 
     `mean_dice` is the mean over structures of their mean Dice. A missed structure counts with Dice 0; its infinite
     distances are left out of the means and stand in `missed`. A structure that is absent on both sides or has no
-    counterpart is counted apart. NaN and infinity are null.
+    counterpart is counted apart. The cases with the lowest Dice are named, over all structures and for each. NaN and
+    infinity are null.
     """
     names = list(dict.fromkeys(row.structure for row in rows))
     structures = {name: _structure_summary([row for row in rows if row.structure == name]) for name in names}
@@ -102,6 +104,7 @@ def summary(rows: Sequence[Row]) -> dict:
     cases = list(dict.fromkeys(row.case for row in rows))
     by_case = [mean_dice([row for row in rows if row.case == case]) for case in cases]
     over_cases = aggregate(by_case, (0.0, 1.0))
+    ranked = sorted((mean, case) for mean, case in zip(by_case, cases, strict=True) if not math.isnan(mean))
     tolerances = sorted({row.tolerance_mm for row in rows})
     return {
         "cases": len(cases),
@@ -110,6 +113,7 @@ def summary(rows: Sequence[Row]) -> dict:
         **{status: sum(row.status == status for row in rows) for status in STATUSES[1:]},
         "nsd_tolerance_mm": tolerances[0] if len(tolerances) == 1 else tolerances,
         "ci95_method": CI_METHOD,
+        "worst_cases": [{"case": case, "mean_dice": _number(mean)} for mean, case in ranked[:WORST]],
         "structures": structures,
     }
 
@@ -129,6 +133,8 @@ def _structure_summary(rows: Sequence[Row]) -> dict:
         entry[name] = _aggregate_json(aggregate((getattr(m, name) for m in counted), bounds)) | {"missed": missed}
     for status in STATUSES:
         entry[status] = sum(row.status == status for row in rows)
+    worst = sorted((row.measures.dice, row.case) for row in rows if row.measures is not None)
+    entry["worst_cases"] = [{"case": case, "dice": _number(dice)} for dice, case in worst[:WORST]]
     return entry
 
 

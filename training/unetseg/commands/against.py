@@ -6,6 +6,8 @@ at the difference and its interval first: with five cases no p below 0.06 is pos
   unetseg evaluate old.pt DATASET --split test --output evaluated/old
   unetseg evaluate new.pt DATASET --split test --output evaluated/new
   unetseg against evaluated/old evaluated/new
+
+`unetseg evaluate new.pt DATASET --against old.pt` does all three, with a section in the report.
 """
 
 from __future__ import annotations
@@ -21,28 +23,13 @@ def add_options(parser: Any) -> None:
 
 
 def run(options: Any) -> None:
-    from ..console import say, table
+    from ..console import say
     from ..paired import compare_paired, read_measure
+    from ..results import print_pairs
 
     first, second = (read_measure(folder, options.measure) for folder in (options.first, options.second))
     rows = compare_paired(first, second)
-    table(
-        ("structure", "difference", "95 % interval", "better", "worse", "cases", "p", "p (Holm)"),
-        [
-            (
-                row.structure,
-                f"{row.difference:+.4f}",
-                f"{row.ci95[0]:+.4f} to {row.ci95[1]:+.4f}",
-                str(row.better),
-                str(row.worse),
-                str(row.n),
-                f"{row.p:.3f}",
-                f"{row.p_holm:.3f}",
-            )
-            for row in rows
-        ],
-        f"{options.measure}: {options.second} less {options.first}, paired by case",
-    )
+    print_pairs(rows, f"{options.measure}: {options.second} less {options.first}, paired by case")
     alone = len(set(first) ^ set(second))
     if alone:
         say(f"{alone} values stand in one of the two only and were left out")

@@ -2,6 +2,7 @@
 
   unetseg evaluate runs/first/checkpoint.pt Dataset001_Abdomen --split test --output evaluated
   unetseg evaluate heart.pt MMWHS --cases ct_train_1001,ct_train_1002 --output evaluated --predictions --pictures
+  unetseg evaluate new.pt MMWHS --against old.pt --output evaluated   (is it better? paired by case)
   unetseg evaluate heart.pt MMWHS --shard 2/8 --output shards/2       (one of eight machines; then, anywhere)
   unetseg evaluate --merge shards/1 shards/2 ... shards/8 --output evaluated
 
@@ -17,8 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.card import Card
+    from UNetSegmenterLib.engine.prediction import Predictor
 
     from ..datasets import Case, DataSet
+    from ..evaluation import CaseResult, Failed
+    from ..evaluation_files import Manifest, Other
 
 
 def add_options(parser: Any) -> None:
@@ -32,9 +36,16 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--pack", type=Path, help="take the split from this pack; its sources must be this data set")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--predictions", action="store_true", help="also write each prediction as .seg.nrrd")
-    parser.add_argument("--pictures", action="store_true", help="also draw each case into its page (some seconds each)")
+    parser.add_argument(
+        "--pictures",
+        action="store_true",
+        help="also draw each case into its page, with a viewer (some seconds and MB each)",
+    )
     parser.add_argument(
         "--workers", type=int, default=0, help="processes over cases (default: 1 on a GPU, half the cores on a CPU)"
+    )
+    parser.add_argument(
+        "--against", type=Path, metavar="OTHER", help="also evaluate this checkpoint, and compare the two case by case"
     )
     parser.add_argument("--shard", metavar="I/N", help="only every N-th case, from the I-th on: one of N machines")
     parser.add_argument("--merge", type=Path, nargs="+", metavar="DIR", help="sum up the shards in these folders")
@@ -65,20 +76,45 @@ def run(options: Any) -> None:
 def _evaluate(options: Any) -> None:
     from UNetSegmenterLib.engine.memory import keep_freed_memory
 
-    from ..console import say, warn
+    from ..console import say
     from ..datasets import read_dataset
-    from ..evaluation import Evaluation
-    from ..evaluation_files import Manifest, parse_shard, seen_note, sum_up
-    from ..evaluation_run import end_if_failed, evaluate_cases
+    from ..evaluation_files import OTHER, Other, sum_up
+    from ..evaluation_run import end_if_failed
     from ..output import output_folder
     from ..predicting import open_predictor
-    from ..results import print_results
 
     keep_freed_memory()
     predictor = open_predictor(options.checkpoint, options.device)
-    checkpoint, card = predictor.checkpoint, predictor.checkpoint.card
+    against = open_predictor(options.against, options.device) if options.against else None
     dataset = read_dataset(options.dataset)
-    cases = chosen_cases(dataset, card, options.split, options.cases, options.pack)
+    cases = chosen_cases(dataset, predictor.checkpoint.card, options.split, options.cases, options.pack)
+    with output_folder(options.output) as folder:
+        manifest, results, failed = _one_checkpoint(predictor, dataset, cases, folder, options)
+        reasons = {name: one.reason for name, one in failed.items()}
+        other = None
+        if against is not None:
+            own = _one_checkpoint(against, dataset, cases, folder / OTHER, options)
+            other = Other(own[0], own[1])
+            sum_up(folder / OTHER, *own[:2], {name: one.reason for name, one in own[2].items()})
+            failed = failed | own[2]
+        summary = sum_up(folder, manifest, results, reasons, other)
+    _print(manifest, results, summary, other)
+    say(f"{folder}: metrics.csv, summary.json, report.html" + (", predictions/" if options.predictions else ""))
+    end_if_failed(
+        failed, len(manifest.own_cases), f"{folder} holds the others; the same command tries what is missing."
+    )
+
+
+def _one_checkpoint(
+    predictor: Predictor, dataset: DataSet, cases: tuple[Case, ...], folder: Path, options: Any
+) -> tuple[Manifest, dict[str, CaseResult], dict[str, Failed]]:
+    """Evaluate one checkpoint into `folder`; raises InputError if no case could be used."""
+    from ..console import say, warn
+    from ..evaluation import Evaluation
+    from ..evaluation_files import Manifest, parse_shard, seen_note
+    from ..evaluation_run import end_if_failed, evaluate_cases
+
+    checkpoint, card = predictor.checkpoint, predictor.checkpoint.card
     manifest = Manifest(
         f"{card.title} on {dataset.name}",
         f"{card.title} ({checkpoint.path.name})",
@@ -90,38 +126,48 @@ def _evaluate(options: Any) -> None:
     )
     cases = tuple(case for case in cases if case.name in manifest.own_cases)
     if seen := [case.name for case in cases if case.name in manifest.seen]:
-        warn(seen_note(seen, len(cases)))
+        warn(f"{checkpoint.path.name}: {seen_note(seen, len(cases))}")
     say(f"{card.title} on {predictor.device_name}: {len(cases)} cases of {dataset.name}")
-    with output_folder(options.output) as folder:
-        work = Evaluation(
-            checkpoint.path, checkpoint.sha256, folder, dataset.structures, options.device, predictor.dtype,
-            options.predictions, options.pictures,
-        )  # fmt: skip
-        results, failed = evaluate_cases(work, manifest, cases, predictor, options.workers)
-        if not results:
-            end_if_failed(failed, len(cases), "")
-        summary = sum_up(folder, manifest, results, {name: one.reason for name, one in failed.items()})
-    comparisons = [results[case.name].comparison for case in cases if case.name in results]
-    print_results(comparisons, summary, f"{len(comparisons)} cases of {dataset.name}")
-    say(f"{folder}: metrics.csv, summary.json, report.html" + (", predictions/" if options.predictions else ""))
-    end_if_failed(failed, len(cases), f"{folder} holds the others; the same command tries only what is missing.")
+    work = Evaluation(
+        checkpoint.path, checkpoint.sha256, folder, dataset.structures, options.device, predictor.dtype,
+        options.predictions, options.pictures,
+    )  # fmt: skip
+    results, failed = evaluate_cases(work, manifest, cases, predictor, options.workers)
+    if not results:
+        end_if_failed(failed, len(cases), "")
+    return manifest, results, failed
+
+
+def _print(manifest: Manifest, results: dict[str, CaseResult], summary: dict[str, Any], other: Other | None) -> None:
+    from ..paired import compare_dice
+    from ..results import print_pairs, print_results
+
+    comparisons = [results[name].comparison for name in manifest.own_cases if name in results]
+    print_results(comparisons, summary, f"{len(comparisons)} cases of {manifest.data_set}")
+    if other is not None and comparisons:
+        rows = compare_dice([one.comparison for one in other.results.values()], comparisons)
+        print_pairs(rows, f"Dice: {manifest.checkpoint} less {other.manifest.checkpoint}, paired by case")
 
 
 def _merge(folders: list[Path], output: Path) -> None:
     from UNetSegmenterLib.engine.errors import InputError
 
     from ..console import say, warn
-    from ..evaluation_files import merge, seen_note, sum_up
+    from ..evaluation_files import OTHER, Other, merge, seen_note, sum_up
     from ..output import output_folder
-    from ..results import print_results
 
     manifest, results, missing = merge(folders)
     if manifest.seen:
         warn(seen_note(manifest.seen, len(manifest.cases)))
+    other = None
     with output_folder(output) as folder:
-        summary = sum_up(folder, manifest, results, missing)
-    comparisons = [results[name].comparison for name in manifest.cases if name in results]
-    print_results(comparisons, summary, f"{len(comparisons)} cases of {manifest.data_set}")
+        if any((part / OTHER).is_dir() for part in folders):
+            own = merge([part / OTHER for part in folders])
+            other = Other(own[0], own[1])
+            sum_up(folder / OTHER, *own)
+            missing = own[2] | missing
+        summary = sum_up(folder, manifest, results, missing, other)
+    _print(manifest, results, summary, other)
     say(f"{output}: metrics.csv, summary.json, report.html")
     if missing:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(missing.items())[:3])

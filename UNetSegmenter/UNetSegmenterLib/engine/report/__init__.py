@@ -14,14 +14,15 @@ from pathlib import Path
 from ..comparison import Comparison
 from ..volume import write_whole
 from . import case_set, one_case, parts
+from .paired import Paired, paired_section
 from .parts import CaseMaterial
 from .svg import Distribution, box_plot_svg, curve_svg, standalone
 from .viewer import viewer_html
 from .viewer_data import ONE_CASE_BYTES, ONE_OF_MANY_BYTES, ViewerData, viewer_data
 
 __all__ = [
-    "ONE_CASE_BYTES", "ONE_OF_MANY_BYTES", "CaseMaterial", "ViewerData", "viewer_data", "write_figures", "write_report",
-    "write_reports",
+    "ONE_CASE_BYTES", "ONE_OF_MANY_BYTES", "CaseMaterial", "Paired", "ViewerData", "viewer_data", "write_figures",
+    "write_report", "write_reports",
 ]  # fmt: skip
 
 Pictures = Sequence[tuple[str, bytes]]
@@ -65,23 +66,28 @@ def write_reports(
     *,
     reference_note: str = "",
     notes: Sequence[str] = (),
+    paired: Paired | None = None,
 ) -> Path:
     """Write `report.html` over all cases and a page a case under `cases/`; returns the path of `report.html`.
 
     A single comparison gives one page. `material` holds pictures and findings by case; the first picture of the worst,
-    median and best case is shown on the index. `notes` stand beside the numbers of `report.html`. Raises InputError if a
-    file can't be written.
+    median and best case is shown on the index. `notes` warn beside the numbers of `report.html`; `paired` compares
+    with another checkpoint there. Raises InputError if a file can't be written.
     """
     folder, material = Path(folder), material or {}
     alone = len(comparisons) == 1
     pages = {comparisons[0].case: "report.html"} if alone else _page_names([one.case for one in comparisons])
     for one in comparisons:
         sections = _case_sections(one, material.get(one.case, CaseMaterial()), reference_note, notes if alone else ())
+        if alone and paired:
+            sections.insert(1, _paired(paired))
         path, name = folder / pages[one.case], title if alone else f"{title}: {one.case}"
         _write_page(path, name, [one], sections, provenance, reference_note, "" if alone else "../report.html")
     if alone:
         return folder / "report.html"
     sections = _set_sections(comparisons, (), material, reference_note, pages, notes)
+    if paired:
+        sections.insert(1, _paired(paired))
     return _write_page(folder / "report.html", title, comparisons, sections, provenance, reference_note)
 
 
@@ -138,7 +144,7 @@ def _case_sections(
     note = f" <b>{escape(reference_note)}</b>" if reference_note else ""
     head = f'<p class="sentence">{one_case.case_sentence(comparison)}</p>{one_case.case_tiles(comparison)}'
     return [
-        ("summary", "Summary", head + parts.notes([*notes, *stopped, *comparison.notes]), ""),
+        ("summary", "Summary", head + parts.warnings(notes) + parts.notes([*stopped, *comparison.notes]), ""),
         ("verdict", "Reviewer’s verdict", parts.verdict(material.verdict), ""),
         ("viewer", "Viewer", viewer_html(material.viewer), ""),
         ("pictures", "Pictures", parts.pictures(material.pictures), ""),
@@ -168,7 +174,7 @@ def _set_sections(
         said = [*said[:12], f"and {len(said) - 12} more notes on the case pages"]
     note = f" <b>{escape(reference_note)}</b>" if reference_note else ""
     head = f'<p class="sentence">{case_set.set_sentence(comparisons)}</p>{case_set.set_tiles(comparisons)}'
-    head += parts.notes([*notes, *said])
+    head += parts.warnings(notes) + parts.notes(said)
     return [
         ("summary", "Summary", head, ""),
         ("extremes", "Worst, median, best", case_set.extremes(comparisons, pages, material), ""),
@@ -181,6 +187,10 @@ def _set_sections(
         ("cases", "Cases", case_set.case_table(comparisons, pages, material, reference_note), ""),
         ("pictures", "Pictures", parts.pictures(pictures), ""),
     ]  # fmt: skip
+
+
+def _paired(paired: Paired) -> tuple[str, str, str, str]:
+    return ("paired", f"Against {paired.other}", paired_section(paired), "")
 
 
 def _against(comparisons: Sequence[Comparison]) -> str:

@@ -10,6 +10,7 @@ from ..comparison import Comparison
 from ..definitions import BY_KEY, goodness
 from ..statistics import mean_dice, summary
 from ..verdict import SCORES, Verdict
+from .one_case import slice_curve
 from .parts import STATUS, CaseMaterial, Finding, counted, dice_of, image, sort_head, swatch, tile
 from .svg import Distribution, box_plot_svg
 
@@ -29,7 +30,9 @@ def set_sentence(comparisons: Sequence[Comparison]) -> str:
     there = sum(row.status in ("ok", "missed") for row in rows)
     text = f"Over {result['cases']} cases and {len(means)} structures the mean Dice is {result['mean_dice']:.2f}. "
     text += f"Missed: {result['missed']} of {there}. " if there else ""
-    return escape(f"{text}The weakest structure is the {weakest} (mean Dice {means[weakest]:.2f}).")
+    text += f"The weakest structure is the {weakest} (mean Dice {means[weakest]:.2f})"
+    worst = result["worst_cases"][0]
+    return escape(f"{text}, the worst case {worst['case']} ({worst['mean_dice']:.2f}).")
 
 
 def set_tiles(comparisons: Sequence[Comparison]) -> str:
@@ -61,7 +64,7 @@ def set_tiles(comparisons: Sequence[Comparison]) -> str:
 
 
 def extremes(comparisons: Sequence[Comparison], pages: Mapping[str, str], material: Mapping[str, CaseMaterial]) -> str:
-    """Worst, median and best case by mean Dice, each with the first of its pictures."""
+    """Worst, median and best case by mean Dice, each with its first picture and the slices of its weakest structure."""
     ranked = sorted((c for c in comparisons if counted(c)), key=lambda c: mean_dice(c.rows))
     if len(ranked) < 3:
         return ""
@@ -71,10 +74,11 @@ def extremes(comparisons: Sequence[Comparison], pages: Mapping[str, str], materi
         weakest = min(counted(comparison), key=dice_of)
         own = material.get(comparison.case, CaseMaterial()).pictures
         picture = image(*own[0]) if own else ""
+        caption = f'<p class="row-note">{escape(own[0][0])}</p>' if own else ""
         cards += (
-            f'<div class="card">{picture}<p class="overline">{name}</p><h3>{_case_link(comparison.case, pages)}</h3>'
+            f'<div class="card">{picture}{caption}<p class="overline">{name}</p><h3>{_case_link(comparison.case, pages)}</h3>'
             f"<p>Mean Dice {mean_dice(comparison.rows):.3f}</p>"
-            f'<p class="muted">weakest: {escape(weakest.structure)} ({dice_of(weakest):.2f})</p></div>'
+            f'<p class="muted">weakest: {escape(weakest.structure)} ({dice_of(weakest):.2f})</p>{slice_curve(weakest)}</div>'
         )
     return f'<div class="cards">{cards}</div>'
 

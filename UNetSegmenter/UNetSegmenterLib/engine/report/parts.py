@@ -78,6 +78,12 @@ def notes(items: Iterable[str]) -> str:
     return f'<ul class="notes">{listed}</ul>' if listed else ""
 
 
+def warnings(items: Iterable[str]) -> str:
+    """What must be read before the numbers are believed."""
+    listed = "".join(f"<li>{escape(item)}</li>" for item in items)
+    return f'<ul class="notes warnings">{listed}</ul>' if listed else ""
+
+
 def swatch(color: tuple[int, int, int]) -> str:
     """A structure's colour, for the eye only."""
     return f'<span class="swatch" style="background:rgb{color}" aria-hidden="true"></span>'

@@ -1,0 +1,117 @@
+"""The section in which two checkpoints are compared on the same cases: differences with intervals, drawn and in a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Protocol
+
+from .parts import sort_head
+from .svg import WIDTH
+
+_ROW, _NAMES, _RIGHT = 30, 150, 24
+
+
+class Pairing(Protocol):
+    """One structure over n cases: the mean of this checkpoint's value less the other's, and how sure that is."""
+
+    @property
+    def structure(self) -> str: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def difference(self) -> float: ...
+    @property
+    def ci95(self) -> tuple[float, float]: ...
+    @property
+    def better(self) -> int: ...
+    @property
+    def worse(self) -> int: ...
+    @property
+    def p(self) -> float: ...
+    @property
+    def p_holm(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Paired:
+    """This checkpoint and the other one, the measure, and a row a structure; `link` leads to the other's own report."""
+
+    this: str
+    other: str
+    measure: str
+    rows: Sequence[Pairing]
+    link: str = ""
+
+
+def paired_section(paired: Paired) -> str:
+    """Differences as dots with their intervals, and below them the table."""
+    other = escape(paired.other)
+    linked = f'<a href="{escape(paired.link)}">{other}</a>' if paired.link else other
+    said = (
+        f"{escape(paired.measure)} of <b>{escape(paired.this)}</b> less that of <b>{linked}</b> on the same cases: right of "
+        "zero this checkpoint is better. Line: 95 % confidence interval of the mean difference."
+    )
+    return f'<p class="lead">{said}</p><figure class="chart wide">{forest_svg(paired)}</figure>{_table(paired)}'
+
+
+def forest_svg(paired: Paired) -> str:
+    """A row a structure: mean difference as a dot, its 95 % confidence interval as a line, zero as the axis."""
+    ends = [abs(value) for row in paired.rows for value in (row.difference, *row.ci95) if math.isfinite(value)]
+    reach = max(*ends, 0.01, 0.0) * 1.05
+    width, bottom = 2 * WIDTH, len(paired.rows) * _ROW + 12
+
+    def at(value: float) -> float:
+        return _NAMES + (width - _RIGHT - _NAMES) * (value + reach) / (2 * reach)
+
+    parts = [
+        f'<line class="grid" x1="{at(tick):.1f}" x2="{at(tick):.1f}" y1="8" y2="{bottom}"/>'
+        f'<text x="{at(tick):.1f}" y="{bottom + 16}" text-anchor="middle">{tick:+.3f}</text>'
+        for tick in (-reach / 1.05, -reach / 2.1, reach / 2.1, reach / 1.05)
+    ]
+    parts.append(
+        f'<line class="axis" x1="{at(0):.1f}" x2="{at(0):.1f}" y1="8" y2="{bottom}"/>'
+        f'<text x="{at(0):.1f}" y="{bottom + 16}" text-anchor="middle">0</text>'
+    )
+    for number, row in enumerate(paired.rows):
+        y = 8 + _ROW * (number + 0.5)
+        parts.append(f'<text class="name" x="8" y="{y + 4:.1f}">{escape(row.structure)}</text>')
+        if all(math.isfinite(value) for value in row.ci95):
+            low, high = (at(value) for value in row.ci95)
+            parts.append(f'<line class="median" x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        if math.isfinite(row.difference):
+            parts.append(f'<circle class="dot" cx="{at(row.difference):.1f}" cy="{y:.1f}" r="5"/>')
+    said = "; ".join(f"{row.structure} {row.difference:+.3f}" for row in paired.rows)
+    label = escape(f"Differences of {paired.measure}: {said}")
+    return (
+        f'<svg class="plot" viewBox="0 0 {width} {bottom + 24}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    )
+
+
+def _table(paired: Paired) -> str:
+    head = sort_head("Structure", "", "Name in the reference", "ascending", "")
+    for title, text in (
+        ("Difference", f"Mean over cases of {paired.measure}: this checkpoint less the other"),
+        ("Better", "Cases in which this checkpoint has more"),
+        ("Worse", "Cases in which it has less"),
+        ("Cases", "Cases that both were evaluated on"),
+        ("p", "Wilcoxon's signed-rank test, two-sided"),
+        ("p (Holm)", "The same after Holm's correction for testing several structures"),
+    ):
+        head += sort_head(title, "", text, "descending", "")
+    body = ""
+    for row in paired.rows:
+        low, high = row.ci95
+        interval = "" if math.isnan(low) else f'<span class="interval">{low:+.3f} to {high:+.3f}</span>'
+        difference = "–" if math.isnan(row.difference) else f"{row.difference:+.3f}{interval}"
+        cells = "".join(f'<td data-v="{number}">{number}</td>' for number in (row.better, row.worse, row.n))
+        cells += "".join(f'<td data-v="{p}">{"–" if math.isnan(p) else f"{p:.3f}"}</td>' for p in (row.p, row.p_holm))
+        name = f'<th scope="row">{escape(row.structure)}</th>'
+        body += f'<tr>{name}<td data-v="{row.difference}">{difference}</td>{cells}</tr>'
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Table of paired differences"><table>'
+        "<caption><span>Look at the difference and its interval first: with five cases no p below 0.06 is possible.</span>"
+        f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
