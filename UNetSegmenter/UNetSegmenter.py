@@ -86,8 +86,9 @@ class UNetSegmenterParameterNode:
     checkpointPath: the checkpoint file; inputVolume: the scan; outputSegmentation: the result to replace, None for a new
     one; device: where the network runs; showIn3D, keepPartial: the options of section Segment; comparedPrediction,
     groundTruth (a segmentation or a label map): what section Compare compares; distanceScale: where its distance colours
-    end, in mm; viewsLayout, outlines, opacity (percent, of
-    areas in the slices), sliceCurve: how its layout shows them.
+    end, in mm; viewsLayout, outlines, opacity (percent, of areas in the slices), sliceCurve: how its layout shows them;
+    reviewFolder, reviewResults, reviewCase: the test set that is reviewed, where its predictions and verdicts are ("" for
+    the same folder), and the case that was looked at last.
     """
 
     checkpointPath: str = ""
@@ -103,6 +104,9 @@ class UNetSegmenterParameterNode:
     outlines: bool = False
     opacity: Annotated[int, WithinRange(0, 100)] = 50
     sliceCurve: bool = False
+    reviewFolder: str = ""
+    reviewResults: str = ""
+    reviewCase: str = ""
 
 
 class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

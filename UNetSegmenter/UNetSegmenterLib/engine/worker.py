@@ -15,8 +15,12 @@ on stdout. Every request carries an `id` and a `do`; every answer repeats the `i
     {"id": 6, "do": "check", "segmentations": [{...}], "image": {"path", "dtype"} or null, "statistics": path or null}
         -> progress: done, total (once a segmentation) ... -> result: findings (a list for each segmentation), complete
     {"id": 7, "do": "report", "report": {...}, "folder": path}      (see report_exchange.py) -> result: path of the page
-    {"id": 8, "do": "cancel", "request": 4}   the request ends within its batch or structure and answers with its result
-    {"id": 9, "do": "quit"}
+    {"id": 8, "do": "cases", "folder": path, "results": path or ""}   (a test set; see review_exchange.py)
+        -> result: cases, structures, notes, checkpoint, sha256, reviews
+    {"id": 9, "do": "load", "image": path, "reference": path or null, "prediction": path or null,
+     "structures": [...] or null, "into": folder} -> result: scan, reference, prediction (raw files in that folder)
+    {"id": 10, "do": "cancel", "request": 4}   the request ends within its batch or structure and answers with its result
+    {"id": 11, "do": "quit"}
 
 An answer of type "error" has `kind` ("input": what the person gave, "missing": a package, "internal": anything else),
 `message`, one sentence, and `details`, a traceback where it was nobody's input. Arrays travel as raw C-ordered files in a
@@ -65,7 +69,10 @@ WATCH_SECONDS = 1.0
 TORCH_MISSING = "PyTorch, which runs the network, is not installed; install it with the button in the panel."
 
 
-SUBJECTS = {"compare": "The comparison", "check": "The check", "report": "The report"}
+SUBJECTS = {
+    "compare": "The comparison", "check": "The check", "report": "The report", "cases": "Reading the folder",
+    "load": "Reading the case",
+}  # fmt: skip
 
 
 class CancelledError(Exception):
@@ -153,7 +160,7 @@ class Worker:
     def _answer(self, request: dict[str, Any]) -> None:
         answers = {
             "hello": self.hello, "describe": self.describe, "warm_up": self.warm_up, "segment": self.segment,
-            "compare": self.compare, "check": self.check, "report": self.report,
+            "compare": self.compare, "check": self.check, "report": self.report, "cases": self.cases, "load": self.load,
         }  # fmt: skip
         try:
             if request["do"] not in answers:
@@ -263,6 +270,20 @@ class Worker:
         if request.get("id") in self._cancelled:
             raise CancelledError
         return {"path": str(write_case_report(report_from_json(request["report"]), request["folder"]))}
+
+    def cases(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The cases of a test set and what was said of them; no image is read."""
+        from .review_exchange import cases_to_json
+
+        return cases_to_json(request["folder"], request["results"])
+
+    def load(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Scan, reference and prediction of one case as raw files."""
+        from .review_exchange import load_to_files
+
+        if request.get("id") in self._cancelled:
+            raise CancelledError
+        return load_to_files(request)
 
     def _load(self, path: str) -> Checkpoint:
         from .checkpoint import load_checkpoint

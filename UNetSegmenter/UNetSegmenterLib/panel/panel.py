@@ -17,6 +17,8 @@ from .notes import NoteList
 from .plausibility_section import Checked, PlausibilitySection
 from .process import WorkerProcess
 from .report_section import ReportSection
+from .review_desk import PanelDesk
+from .review_section import ReviewSection
 from .scan_section import ScanSection
 from .segment_section import SegmentSection
 from .segmenter import Choices, Result, SegmentationJob
@@ -58,6 +60,7 @@ class Panel:
         self.errors: ErrorViews | None = None
         self.plausibility: PlausibilitySection | None = None
         self.report: ReportSection | None = None
+        self.review: ReviewSection | None = None
         self.model = ModelSection(ui, worker, self._on_path, self._on_model)
         self.scan = ScanSection(ui, self.update)
         self.segment = SegmentSection(ui, self._start_job, self._ask, self._choices, self.blocker, open_editor)
@@ -67,6 +70,7 @@ class Panel:
         self.views = SideBySideViews(ui, self.compare.slices, self.compare.say)
         self.plausibility = PlausibilitySection(ui, worker, self._worker_is_busy)
         self.report = ReportSection(ui, worker, self.compare, self.plausibility, self._ask, self._on_verdict)
+        self.review = ReviewSection(ui, worker, PanelDesk(self))
         ui.installButton.connect("clicked(bool)", self._on_install)
         ui.installLog.setVisible(False)
         self.look_for_torch()
@@ -75,6 +79,11 @@ class Panel:
         """Take another scene's choices, or None while there is no scene."""
         self._parameters = parameters
         self.on_parameters()
+
+    @property
+    def parameters(self) -> Any:
+        """The parameter node of the scene, None while there is no scene."""
+        return self._parameters
 
     def on_parameters(self) -> None:
         """The parameter node changed: follow it."""
@@ -85,6 +94,8 @@ class Panel:
             self.compare.set_nodes(*nodes)
         if self.errors is not None and parameters is not None:
             self.errors.set_scale(parameters.distanceScale)
+        if self.review is not None and parameters is not None:
+            self.review.choose(parameters.reviewFolder, parameters.reviewResults, parameters.reviewCase)
         if parameters is not None and parameters.checkpointPath != self.model.path:
             self.model.choose(parameters.checkpointPath)
         self.update()
@@ -142,6 +153,8 @@ class Panel:
         self.errors.leave()
         if self.report is not None:
             self.report.close()
+        if self.review is not None:
+            self.review.stop()
         if self.compare is not None:
             self.compare.close()
         if self.plausibility is not None:
@@ -151,6 +164,8 @@ class Panel:
         self.worker.close()
 
     def on_scene_closing(self) -> None:
+        if self.review is not None:
+            self.review.stop()
         self.views.leave()
         self.errors.leave()
         if self.segment is not None:
@@ -192,7 +207,8 @@ class Panel:
         )
 
     def _on_verdict(self, node: Any, verdict: Verdict) -> None:
-        pass
+        if self.review is not None:
+            self.review.keep(node, verdict)
 
     def _case(self) -> str:
         return self.scan.node.GetName() if self.scan.node is not None else ""

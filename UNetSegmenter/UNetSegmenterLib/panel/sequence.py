@@ -8,6 +8,7 @@ from typing import Any
 import qt
 
 from ..engine.errors import InputError
+from .process import Failure, WorkerProcess
 
 TURN_MS = 10
 
@@ -55,3 +56,19 @@ class Sequence:
             self._steps = None
             self._timer.stop()
             self._on_end(regret)
+
+
+def answer_steps(worker: WorkerProcess, do: str, **fields: Any) -> Generator[None, None, dict[str, Any]]:
+    """Ask the worker and wait for its answer, step by step. Raises InputError with the reason if there is none."""
+    answers: list[dict[str, Any]] = []
+    failures: list[Failure] = []
+    request = worker.request(do, answers.append, failures.append, **fields)
+    try:
+        while not (answers or failures):
+            yield
+    finally:
+        worker.cancel(request)
+        worker.forget(request)
+    if failures:
+        raise InputError(failures[0].message)
+    return answers[0]

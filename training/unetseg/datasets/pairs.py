@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
+from UNetSegmenterLib.engine.case_files import by_name
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.segmentation import file_stem
 
 from .dataset import Case, DataSet, check_cases
 from .description import entry, make_structures, read_description, refuse_unknown
@@ -26,9 +26,6 @@ from .description import entry, make_structures, read_description, refuse_unknow
 LAYOUT = "plain pairs"
 DESCRIPTION = "structures.json"
 _KEYS = ("structures", "name", "licence", "citation", "image", "label", "patient")
-_IMAGE_WORDS = ("image", "images", "img", "imgs", "ct", "cts", "scan", "scans", "volume", "volumes")
-_LABEL_WORDS = ("label", "labels", "seg", "segs", "segmentation", "segmentations", "mask", "masks", "gt")
-_ENDS = re.compile(rf"^(?:(?P<case>.*?)[_\-. ])?(?P<word>{'|'.join(_IMAGE_WORDS + _LABEL_WORDS)})$", re.IGNORECASE)
 
 
 def read_pairs(folder: Path, files: list[Path]) -> DataSet:
@@ -43,7 +40,7 @@ def read_pairs(folder: Path, files: list[Path]) -> DataSet:
     structures = make_structures(entry(description, "structures", path, dict, "an object of names and values"), path)
     if ("image" in description) != ("label" in description):
         raise InputError(f'{path} has one of "image" and "label"; give both patterns or neither.')
-    roles = _by_pattern(folder, description, files) if "image" in description else _by_name(folder, files)
+    roles = _by_pattern(folder, description, files) if "image" in description else by_name(folder, files)
     images: dict[str, Path] = {}
     labels: dict[str, Path] = {}
     for name, role, file in roles:
@@ -78,29 +75,6 @@ def _by_pattern(folder: Path, description: dict, files: list[Path]) -> Iterator[
         for file in files:
             if match := matching.fullmatch(file.relative_to(folder).as_posix()):
                 yield match["case"], role, file
-
-
-def _by_name(folder: Path, files: list[Path]) -> Iterator[tuple[str, str, Path]]:
-    for file in files:
-        parents = list(file.relative_to(folder).parts[:-1])
-        stem, role = file_stem(file), ""
-        for place, part in enumerate(parents):
-            if word := _role(part):
-                role = word
-                del parents[place]
-                break
-        if match := _ENDS.match(stem):
-            role = role or _role(match["word"])
-            stem = match["case"] or ""
-        if role == "image":
-            stem = re.sub(r"_0000$", "", stem)
-        yield "/".join([*parents, stem]).strip("/").replace("/", "_"), role or "image", file
-
-
-def _role(word: str) -> str:
-    if word.lower() in _IMAGE_WORDS:
-        return "image"
-    return "label" if word.lower() in _LABEL_WORDS else ""
 
 
 def _refuse_lonely(images: dict[str, Path], labels: dict[str, Path]) -> None:

@@ -1,0 +1,41 @@
+"""Which file is the scan and which the labels of which case, by the names people give them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from .label_values import file_stem
+
+_IMAGE_WORDS = ("image", "images", "img", "imgs", "ct", "cts", "scan", "scans", "volume", "volumes")
+_LABEL_WORDS = ("label", "labels", "seg", "segs", "segmentation", "segmentations", "mask", "masks", "gt")
+_ENDS = re.compile(rf"^(?:(?P<case>.*?)[_\-. ])?(?P<word>{'|'.join(_IMAGE_WORDS + _LABEL_WORDS)})$", re.IGNORECASE)
+
+
+def by_name(folder: Path, files: Iterable[Path]) -> Iterator[tuple[str, str, Path]]:
+    """Case, "image" or "label", and path of each file below `folder`.
+
+    NAME_image and NAME_label (and the words above), NAME in a folder `images` or `labels`, or a folder a case with
+    image and label in it; NAME alone is an image, NAME.seg.nrrd a label.
+    """
+    for file in files:
+        parents = list(file.relative_to(folder).parts[:-1])
+        stem, role = file_stem(file), "label" if file.name.lower().endswith(".seg.nrrd") else ""
+        for place, part in enumerate(parents):
+            if word := _role(part):
+                role = word
+                del parents[place]
+                break
+        if match := _ENDS.match(stem):
+            role = role or _role(match["word"])
+            stem = match["case"] or ""
+        if role == "image":
+            stem = re.sub(r"_0000$", "", stem)
+        yield "/".join([*parents, stem]).strip("/").replace("/", "_"), role or "image", file
+
+
+def _role(word: str) -> str:
+    if word.lower() in _IMAGE_WORDS:
+        return "image"
+    return "label" if word.lower() in _LABEL_WORDS else ""
