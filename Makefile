@@ -11,7 +11,7 @@ help:
 	@echo "make setup        the virtual environment alone"
 	@echo "make lint         ruff and mypy"
 	@echo "make bench        speed and memory of prediction"
-	@echo "make bench-training  speed of training beside a loader with augmentation a sample and MONAI's cached data set"
+	@echo "make bench-training  speed of training, and seconds to a Dice, beside loaders with augmentation a sample (docs/speed.md)"
 	@echo "make slicer-test SLICER=/path/to/Slicer   the tests inside a real 3D Slicer"
 
 setup: $(READY)

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import pytest
 import torch
-from unetseg.bench.training import SliceByIndex, main, our_batches
+from unetseg.bench.contenders import SliceByIndex, has_nnunet, our_batches
+from unetseg.bench.training import Result, main
 from unetseg.device_data import DeviceData
 
 
 @pytest.mark.slow
-def test_quick_bench_prints_three_rows(capsys):
-    main(["--quick", "--workers", "1", "--device", "cpu"])
+def test_quick_bench_prints_a_row_a_contender(capsys):
+    main(["--quick", "--workers", "1", "--device", "cpu", "--target", "0.01"])
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(",")[0].split()[0] for line in lines[2:5]] == ["ours", "loader", "MONAI"]
-    assert lines[2].endswith("1.00 x")
+    names = ["ours", "loader", *(["loader"] if has_nnunet() else []), "MONAI"]
+    rows = lines[2 : 2 + len(names)]
+    assert [row.split(",")[0].split()[0] for row in rows] == names
+    assert rows[0].endswith("1.00 x")
+    for row in rows:
+        *_, step, slices, _, data, busy, _, dice, seconds, _, _ = row.split()
+        assert float(slices) == pytest.approx(8 / float(step), rel=0.05)
+        assert 0 <= float(dice) <= 1
+        assert data.endswith("%")
+        assert busy.endswith("%")
+        assert seconds == "-" or float(seconds) == pytest.approx(8 * float(step), rel=0.2)
+
+
+def test_seconds_to_a_dice_count_training_alone():
+    result = Result("ours", 0.5, 0.1, None, ((60, 0.4), (80, 0.7), (100, 0.65), (120, 0.8)))
+    assert result.seconds_to(0.7) == 40.0
+    assert result.seconds_to(0.8) == 60.0
+    assert result.seconds_to(0.81) is None
 
 
 def test_loader_reads_the_slices_that_ours_draws(pack, small_recipe):
@@ -25,7 +42,7 @@ def test_loader_reads_the_slices_that_ours_draws(pack, small_recipe):
     generator = torch.Generator().manual_seed(1)
     images, labels = data.draw(recipe, generator)
     centres = data._centres(recipe, torch.Generator().manual_seed(1)).tolist()
-    loader = SliceByIndex(pack, data, preprocessing, recipe)
+    loader = SliceByIndex(data, preprocessing, recipe)
     for place, centre in enumerate(centres):
         image, label = loader.raw(centre)
         assert torch.equal(image, images[place])

@@ -1,16 +1,11 @@
 """How fast training is, side by side: our loop, a loader with augmentation a sample, and MONAI's cached data set.
 
-    python -m unetseg.bench.training [PACK] [--steps 60] [--quick]
+    python -m unetseg.bench.training [PACK] [--steps 300] [--target 0.8] [--quick]
 
-Same network, loss, optimiser, batch, steps and slices; only where the batch comes from differs:
-
-* ours: the pack on the device, a batch drawn and augmented there at once;
-* a loader in nnU-Net's manner: worker processes read a slice from the memory-mapped pack and augment it by itself, with
-  the very same changes as ours;
-* MONAI: CacheDataset with its dictionary transforms of the same kinds and ranges, in worker processes.
-
-All three are validated on the same cases, so that speed is not bought with another result. Without PACK, synthetic hearts
-are written to a temporary folder.
+Same network, loss, optimiser, batch, steps and slices; only where the batch comes from differs (contenders.py). The first
+steps are timed without interruption; then every contender is validated on the same cases every few steps, outside the clock:
+so that speed is not bought with another result, and to say after how many seconds of training a Dice is reached. Without
+PACK, synthetic hearts are written to a temporary folder.
 """
 
 from __future__ import annotations
@@ -20,21 +15,17 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from UNetSegmenterLib.engine.memory import keep_freed_memory
 from UNetSegmenterLib.engine.network import UNet
 from UNetSegmenterLib.engine.prediction import choose_device
-from UNetSegmenterLib.engine.preprocessing import Preprocessing, normalise
+from UNetSegmenterLib.engine.preprocessing import Preprocessing
 
-from ..augmentation import augment
 from ..datasets import read_dataset
 from ..device_data import DeviceData
 from ..losses import make_loss
@@ -44,120 +35,88 @@ from ..prepare import prepare
 from ..recipe import Recipe
 from ..schedules import schedule
 from ..team import Team
-from ..train import gradients, mixed_precision, step_generator, update_average
+from ..train import gradients, mixed_precision, update_average
 from ..validation import validate
+from .contenders import Contender, contenders, has_nnunet
 
 WARM_UP = 3  # steps that are not timed: kernels are chosen, worker processes start
-Batch = tuple[Tensor, Tensor]
+TIMED_STEPS = 60  # the first steps, in which nothing but training happens
 
 
 @dataclass(frozen=True)
 class Result:
-    """One contender: seconds a step and of them for data, and the mean validation Dice after the last step."""
+    """One contender: seconds a step and of them for data; busy is the device's utilisation, 0 to 1, None if unknown.
+
+    curve: mean validation Dice after so many steps.
+    """
 
     name: str
     seconds_a_step: float
     data_seconds_a_step: float
-    dice: float
-    start_seconds: float
+    busy: float | None
+    curve: tuple[tuple[int, float], ...]
+
+    def seconds_to(self, dice: float) -> float | None:
+        """Seconds of training until a validation found this Dice; None if none did."""
+        steps = next((steps for steps, reached in self.curve if reached >= dice), None)
+        return None if steps is None else steps * self.seconds_a_step
 
 
-class SliceByIndex(Dataset):
-    """A slice with its neighbours, augmented by itself, as a loader's worker does it."""
+class Clock:
+    """Wall time of the timed steps, the part of it that waiting for data took, and how busy the device was."""
 
-    def __init__(self, pack: Pack, data: DeviceData, preprocessing: Preprocessing, recipe: Recipe) -> None:
-        self.images, self.labels = data.images.cpu(), data.labels.cpu()
-        self.first, self.last, self.step = (part.cpu() for part in (data.first, data.last, data.step))
-        self.window_hu, self.recipe = preprocessing.window_hu, recipe
-        self.reach = preprocessing.input_slices // 2
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.data_seconds, self.samples = device, 0.0, list[float]()
+        self.restart()
 
-    def raw(self, index: int) -> Batch:
-        """(input slices, H, W) float32 in -1..1 and labels (H, W) uint8."""
-        offsets = torch.arange(-self.reach, self.reach + 1) * self.step[index]
-        near = torch.minimum(torch.maximum(index + offsets, self.first[index]), self.last[index])
-        return normalise(self.images[near], self.window_hu), self.labels[index]
+    def restart(self) -> None:
+        """Begin to count here."""
+        self._finish()
+        self.data_seconds, self.samples = 0.0, []
+        self.started, self.cpu_started = time.perf_counter(), time.process_time()
 
-    def __len__(self) -> int:
-        return len(self.images)
+    def data(self, since: float) -> None:
+        """The batch that was asked for at `since` is there."""
+        self._finish()
+        self.data_seconds += time.perf_counter() - since
 
-    def __getitem__(self, index: int) -> Batch:
-        image, label = self.raw(index)
-        generator = torch.Generator().manual_seed(torch.initial_seed() + index)
-        images, targets = augment(image[None], label[None], self.recipe.patch, self.recipe.augmentation, generator)
-        return images[0], targets[0]
+    def look(self) -> None:
+        """Ask a GPU how busy it is."""
+        if self.device.type == "cuda" and find_nvml():
+            self.samples.append(torch.cuda.utilization(self.device) / 100)
 
+    def stop(self) -> tuple[float, float, float | None]:
+        """Seconds, seconds for data, and how busy the device was: the GPU as its driver says, CPUs by this process's time."""
+        self._finish()
+        seconds = time.perf_counter() - self.started
+        if self.device.type == "cuda":
+            return seconds, self.data_seconds, float(np.mean(self.samples)) if self.samples else None
+        threads = max(1, torch.get_num_threads())
+        return seconds, self.data_seconds, (time.process_time() - self.cpu_started) / seconds / threads
 
-def our_batches(data: DeviceData, recipe: Recipe, device: torch.device) -> Iterator[Batch]:
-    """What `train` does."""
-    for step in range(recipe.steps):
-        generator = step_generator(recipe, step, device)
-        images, labels = data.draw(recipe, generator)
-        yield augment(images, labels, recipe.patch, recipe.augmentation, generator)
-
-
-def loader_batches(
-    dataset: Dataset, data: DeviceData, recipe: Recipe, device: torch.device, workers: int
-) -> Iterator[Batch]:
-    """The same slices by way of worker processes."""
-    centres = [data._centres(recipe, step_generator(recipe, step, device)).tolist() for step in range(recipe.steps)]
-    loader = DataLoader(
-        dataset, batch_sampler=centres, num_workers=workers, pin_memory=device.type == "cuda", prefetch_factor=4
-    )
-    for batch in loader:
-        images, targets = (batch["image"], batch["label"][:, 0]) if isinstance(batch, dict) else batch
-        yield images.to(device, non_blocking=True), targets.to(device, non_blocking=True).long()
+    def _finish(self) -> None:
+        """Wait for a GPU: its work is queued, and a clock would only see the queueing."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
 
-def monai_dataset(slices: SliceByIndex, recipe: Recipe) -> Dataset:
-    """MONAI's cached data set with random transforms of the same kinds and ranges as ours."""
-    from monai.data import CacheDataset
-    from monai.transforms import (
-        Compose,
-        RandAdjustContrastd,
-        RandAffined,
-        RandGaussianNoised,
-        RandGaussianSmoothd,
-        RandScaleIntensityd,
-        RandShiftIntensityd,
-        ToTensord,
-    )
+def find_nvml() -> bool:
+    """Whether torch can ask the driver how busy a GPU is."""
+    from importlib.util import find_spec
 
-    settings, rows = recipe.augmentation, recipe.patch
-    both, image = ["image", "label"], ["image"]
-    transforms = Compose(
-        [
-            RandAffined(
-                both,
-                prob=1.0,
-                rotate_range=math.radians(settings.rotation_degrees),
-                scale_range=(1 / settings.scale - 1, settings.scale - 1),
-                translate_range=[settings.shift * n / 2 for n in rows],
-                spatial_size=rows,
-                mode=("bilinear", "nearest"),
-                padding_mode="border",
-            ),
-            RandAdjustContrastd(image, prob=settings.share, gamma=(1 / settings.gamma, settings.gamma)),
-            RandScaleIntensityd(image, prob=1.0, factors=settings.contrast),
-            RandShiftIntensityd(image, prob=1.0, offsets=settings.brightness),
-            RandGaussianSmoothd(image, prob=settings.share, sigma_x=(0.1, 0.8), sigma_y=(0.1, 0.8)),
-            RandGaussianNoised(image, prob=settings.share, std=settings.noise),
-            ToTensord(both, track_meta=False),
-        ]
-    )
-    items = [dict(zip(both, (part[0], part[1][None]), strict=True)) for part in map(slices.raw, range(len(slices)))]
-    return CacheDataset(items, transforms, progress=False)
+    return find_spec("pynvml") is not None
 
 
 def measure(
     name: str,
-    batches: Callable[[], Iterator[Batch]],
+    contender: Contender,
     pack: Pack,
     recipe: Recipe,
     preprocessing: Preprocessing,
     device: str,
+    validate_every: int,
 ) -> Result:
-    """Train on the batches and time it; the clock starts after `WARM_UP` steps."""
-    began = time.perf_counter()
+    """Train on the batches; time the steps from `WARM_UP` to `TIMED_STEPS`, and validate every few steps after them."""
     team = Team(choose_device(device))
     dtype = mixed_precision(team.device)
     torch.manual_seed(recipe.seed)
@@ -165,42 +124,39 @@ def measure(
     average.load_state_dict(network.state_dict())
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     scaler = torch.amp.GradScaler(team.device.type, enabled=dtype == torch.float16)
-    loss_of, source = make_loss(recipe.loss), batches()
-    data_seconds, started = 0.0, began
+    loss_of, source, clock = make_loss(recipe.loss), contender(), Clock(team.device)
+    timed, curve = min(recipe.steps, TIMED_STEPS), []
+    seconds, data_seconds, busy = math.nan, math.nan, None
     for step in range(recipe.steps):
         if step == WARM_UP:
-            _finish(team.device)
-            data_seconds, started = 0.0, time.perf_counter()
+            clock.restart()
         before = time.perf_counter()
         images, targets = next(source)
-        _finish(team.device)
-        data_seconds += time.perf_counter() - before
+        clock.data(before)
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * schedule(step, recipe)
         optimiser.zero_grad(set_to_none=True)
         gradients(network, loss_of, images, targets, 1, dtype, scaler, team)
+        if step % 10 == 0:
+            clock.look()
         scaler.unscale_(optimiser)
         torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_norm)
         scaler.step(optimiser)
         scaler.update()
         update_average(average, network, min(recipe.ema, (1 + step) / (10 + step)))
-    _finish(team.device)
-    timed = recipe.steps - WARM_UP
-    seconds = (time.perf_counter() - started) / timed
-    dice = validate(average, pack, recipe, preprocessing, team.device, dtype)
-    mean = float("nan") if dice is None else float(np.nanmean(dice))
-    return Result(name, seconds, data_seconds / timed, mean, started - began)
+        done = step + 1
+        if done == timed:
+            seconds, data_seconds, busy = clock.stop()
+        if done == recipe.steps or (done >= timed and done % validate_every == 0):
+            dice = validate(average, pack, recipe, preprocessing, team.device, dtype)
+            curve.append((done, float("nan") if dice is None else float(np.nanmean(dice))))
+    timed -= WARM_UP
+    return Result(name, seconds / timed, data_seconds / timed, busy, tuple(curve))
 
 
 def _network(pack: Pack, recipe: Recipe, device: torch.device) -> UNet:
     network = UNet(recipe.input_slices, len(pack.structures) + 1, recipe.base_width, recipe.depth)
     return network.to(device, memory_format=torch.channels_last)
-
-
-def _finish(device: torch.device) -> None:
-    """Wait for a GPU: its work is queued, and a clock would only see the queueing."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def flop_a_step(pack: Pack, recipe: Recipe) -> float:
@@ -218,15 +174,13 @@ def peak_flop_s(device: torch.device, dtype: torch.dtype) -> float:
     left = torch.randn(size, size, device=device, dtype=dtype)
     best = math.inf
     for _ in range(4):
-        _finish(device)
-        before = time.perf_counter()
+        clock = Clock(device)
         left @ left
-        _finish(device)
-        best = min(best, time.perf_counter() - before)
+        best = min(best, clock.stop()[0])
     return 2 * size**3 / best
 
 
-def report(results: list[Result], pack: Pack, recipe: Recipe, slices: int, device: torch.device) -> str:
+def report(results: list[Result], pack: Pack, recipe: Recipe, slices: int, device: torch.device, target: float) -> str:
     """The table."""
     dtype = mixed_precision(device)
     what = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
@@ -235,35 +189,40 @@ def report(results: list[Result], pack: Pack, recipe: Recipe, slices: int, devic
     lines = [
         f"{what}, {str(dtype).removeprefix('torch.')}, torch {torch.__version__}{load}; {recipe.steps} steps of "
         f"{recipe.batch_size} slices of {recipe.patch[0]} x {recipe.patch[1]}, width {recipe.base_width}, depth {recipe.depth}",
-        f"{'':28}{'s/step':>9}{'slices/s':>10}{'s/epoch':>9}{'data':>7}{'of peak':>9}{'Dice':>8}{'ours is':>10}",
+        f"{'':28}{'s/step':>9}{'slices/s':>10}{'s/epoch':>9}{'data':>7}{'busy':>7}{'of peak':>9}{'Dice':>8}"
+        f"{f's to {target:g}':>10}{'ours is':>10}",
     ]
     for result in results:
         ratio = result.seconds_a_step / results[0].seconds_a_step
+        reached, busy = result.seconds_to(target), result.busy
         lines.append(
             f"{result.name:28}{result.seconds_a_step:9.3f}{recipe.batch_size / result.seconds_a_step:10.1f}"
             f"{result.seconds_a_step * slices / recipe.batch_size:9.1f}"
-            f"{result.data_seconds_a_step / result.seconds_a_step:7.1%}{work / result.seconds_a_step / peak:9.1%}"
-            f"{result.dice:8.3f}{f'{ratio:.2f} x':>10}"
+            f"{result.data_seconds_a_step / result.seconds_a_step:7.1%}{'-' if busy is None else f'{busy:.0%}':>7}"
+            f"{work / result.seconds_a_step / peak:9.1%}{result.curve[-1][1]:8.3f}"
+            f"{'-' if reached is None else f'{reached:.1f}':>10}{f'{ratio:.2f} x':>10}"
         )
-    lines.append("data: share of a step spent on waiting for the batch; ours draws and augments it in that time.")
+    lines += [
+        "data: share of a step spent on waiting for the batch; ours draws and augments it in that time.",
+        "busy: a GPU's utilisation as its driver says, or this process's CPU time over that of its threads.",
+        f"Dice: mean of the validation cases after the last step; s to {target:g}: steps until a validation found that Dice, "
+        "times s/step (validation is not counted).",
+    ]
+    if not has_nnunet():
+        lines.append("nnU-Net's own transforms are left out: batchgeneratorsv2 is not installed (docs/speed.md).")
     return "\n".join(lines)
 
 
-def compare(pack: Pack, recipe: Recipe, device: str, workers: int) -> tuple[list[Result], int]:
-    """Results of the three, ours first, and the number of slices they train on."""
+def compare(pack: Pack, recipe: Recipe, device: str, workers: int, validate_every: int) -> tuple[list[Result], int]:
+    """Results of the contenders, ours first, and the number of slices they train on."""
     keep_freed_memory()
     where = choose_device(device)
     preprocessing = replace(pack.preprocessing, input_slices=recipe.input_slices, size_multiple=2**recipe.depth)
     data = DeviceData(pack, pack.of_split(recipe.train_split), preprocessing, where)
-    one_by_one = SliceByIndex(pack, data, preprocessing, recipe)
-    contenders = {
-        "ours, on the device": lambda: our_batches(data, recipe, where),
-        f"loader, a sample, {workers} workers": lambda: loader_batches(one_by_one, data, recipe, where, workers),
-        f"MONAI cached, {workers} workers": lambda: loader_batches(
-            monai_dataset(one_by_one, recipe), data, recipe, where, workers
-        ),
-    }
-    results = [measure(name, batches, pack, recipe, preprocessing, device) for name, batches in contenders.items()]
+    results = [
+        measure(name, contender, pack, recipe, preprocessing, device, validate_every)
+        for name, contender in contenders(data, preprocessing, recipe, where, workers).items()
+    ]
     return results, len(data.images)
 
 
@@ -280,8 +239,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m unetseg.bench.training", description=__doc__.split("\n")[0])
     parser.add_argument("pack", nargs="?", type=Path, help="pack to train on (default: synthetic hearts)")
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--target", type=float, default=0.8, help="validation Dice to reach")
+    parser.add_argument("--validate-every", type=int, default=20, help="steps between validations, after those timed")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1))
     parser.add_argument("--quick", action="store_true", help="tiny hearts and network: does it run, not how fast it is")
@@ -293,8 +254,8 @@ def main(arguments: list[str] | None = None) -> None:
             recipe = replace(recipe, steps=8, patch=(48, 48), base_width=4, depth=2, loss="cross_entropy")
         elif not options.pack:
             recipe = replace(recipe, patch=(96, 112))
-        results, slices = compare(pack, recipe, options.device, options.workers)
-        print(report(results, pack, recipe, slices, choose_device(options.device)))
+        results, slices = compare(pack, recipe, options.device, options.workers, options.validate_every)
+        print(report(results, pack, recipe, slices, choose_device(options.device), options.target))
 
 
 if __name__ == "__main__":
