@@ -18,13 +18,15 @@ from .recipe import Recipe
 LARGEST_SLICE = 256  # pixels across a slice at the network's spacing
 VISITS = 40  # how often a slice is drawn in a run, as in the measured recipe
 BYTES_A_PIXEL = 90  # GPU memory of a training step for each pixel of a patch and channel of the first level
+_NEEDED = ("spacing_mm", "window_hu", "slice_distance_mm")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """spacing_mm, window_hu and slice_distance_mm are what `prepare` executes, the recipe what `train` does.
+    """spacing_mm, window_hu, slice_distance_mm and slice_size are what `prepare` executes, the recipe what `train` does.
 
-    reasons: one sentence for each choice that the data decided.
+    slice_size: rows and columns that slices are cut or padded to about the body; (0, 0) takes them whole. reasons: one
+    sentence for each choice that the data decided.
     """
 
     spacing_mm: float
@@ -32,6 +34,14 @@ class Plan:
     slice_distance_mm: float
     recipe: Recipe
     reasons: dict[str, str] = field(default_factory=dict)
+    slice_size: tuple[int, int] = (0, 0)
+
+    def with_slice_size(self, size: tuple[int, int]) -> Plan:
+        """The same plan for slices of another size."""
+        if size == self.slice_size:
+            return self
+        reason = "chosen: slices are cut or padded to it about the body" if all(size) else "chosen: whole slices"
+        return replace(self, slice_size=size, reasons=self.reasons | {"slice_size": reason})
 
     def to_json(self) -> dict[str, Any]:
         """What pack.json and the card keep."""
@@ -64,6 +74,7 @@ def make_plan(fingerprint: Mapping[str, Any], gpu_gb: float = 0.0, recipe: Recip
         "spacing_mm": f"median pixel {pixel:g} mm, and at most {LARGEST_SLICE} pixels across {across_mm:.0f} mm",
         "window_hu": f"0.5 and 99.5 % of HU inside structures are {low:.0f} and {high:.0f}; a tenth wider",
         "slice_distance_mm": "median of the data set",
+        "slice_size": f"whole slices; the median one has {size[0]:.0f} x {size[1]:.0f} pixels",
         "input_slices": f"slices lie {distance:g} mm apart"
         + (": near enough to help each other" if neighbours > 1 else ""),
         "depth": f"halved {depth} times, the shorter side of the patch is {min(patch) // 2**depth} pixels",
@@ -104,9 +115,12 @@ def write_plan(plan: Plan, path: Path | str, title: str = "") -> None:
 
 
 def check_plan(plan: Plan, pack: Pack, path: Path | str) -> None:
-    """Raise InputError if the pack was prepared with another spacing, window or slice distance than the plan says."""
-    for name, wanted in _preprocessing(plan).items():
-        if (found := getattr(pack.preprocessing, name)) != wanted:
+    """Raise InputError if the pack was prepared with another spacing, window, distance or size of slices than the plan says."""
+    stored = {name: getattr(pack.preprocessing, name) for name in _NEEDED}
+    if all(plan.slice_size):
+        stored["slice_size"] = pack.images.shape[1:]
+    for name, found in stored.items():
+        if (wanted := getattr(plan, name)) != found:
             raise InputError(
                 f"{path} wants {name} {wanted}, but the pack was prepared with {found}; prepare another pack with --plan, or "
                 "correct the plan."
@@ -114,7 +128,7 @@ def check_plan(plan: Plan, pack: Pack, path: Path | str) -> None:
 
 
 def _preprocessing(plan: Plan) -> dict[str, Any]:
-    return {name: getattr(plan, name) for name in ("spacing_mm", "window_hu", "slice_distance_mm")}
+    return {name: getattr(plan, name) for name in (*_NEEDED, "slice_size")}
 
 
 def _yaml_lines(values: Mapping[str, Any], reasons: Mapping[str, str], indent: str) -> list[str]:
@@ -148,12 +162,11 @@ def read_plan(path: Path | str) -> Plan:
     if missing := [name for name in ("preprocessing", "recipe") if not isinstance(content.get(name), dict)]:
         raise InputError(f'{path} has no "{missing[0]}" with values; unetseg plan writes one to start from.')
     choices = content["preprocessing"]
-    names = ("spacing_mm", "window_hu", "slice_distance_mm")
-    _refuse_unknown(choices, names, f"{path}, preprocessing")
-    if missing := [name for name in names if name not in choices]:
+    _refuse_unknown(choices, (*_NEEDED, "slice_size"), f"{path}, preprocessing")
+    if missing := [name for name in _NEEDED if name not in choices]:
         raise InputError(f"{path}, preprocessing has no {missing[0]}; unetseg plan writes one to start from.")
     hints = get_type_hints(Plan)
-    values = {name: _converted(choices[name], hints[name], f"{path}, {name}") for name in names}
+    values = {name: _converted(choices[name], hints[name], f"{path}, {name}") for name in choices}
     return Plan(**values, recipe=from_mapping(Recipe, content["recipe"], f"{path}, recipe"))
 
 

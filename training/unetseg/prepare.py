@@ -27,6 +27,7 @@ from .fingerprint import (
 )
 from .pack import Pack, PackedCase, sha256, write_pack
 from .plan import Plan, make_plan, write_plan
+from .slice_size import body_region, cut_off_text
 from .splits import Splits, refuse_leaks, split_cases
 
 __all__ = ["prepare", "split_cases"]
@@ -34,13 +35,17 @@ __all__ = ["prepare", "split_cases"]
 
 @dataclass(frozen=True)
 class _Slices:
-    """One case at the network's grid: HU and labels (slices, rows, columns); `looks` is what plausibility asks of labels."""
+    """One case at the network's grid: HU and labels (slices, rows, columns).
+
+    looks: what plausibility asks of the labels; cut_off: what they lost to the size of the slices, in words.
+    """
 
     case: Case
     hu: np.ndarray
     labels: np.ndarray
     facts: CaseFacts
     looks: Facts | None
+    cut_off: str
 
 
 def prepare(
@@ -54,11 +59,13 @@ def prepare(
     progress: Callable[[int, int], None] | None = None,
     plan: Plan | None = None,
     folds: int = 0,
+    slice_size: tuple[int, int] | None = None,
 ) -> Pack:
     """Write a pack of every case of a data set, with plan.yaml beside it, and return it.
 
-    spacing_mm (in-plane pixel size) and window_hu win over `plan`; what neither says is planned from the data, for which
-    every case is read once more. test, validation: numbers of patients drawn by `seed`, or names of cases; a test set that
+    spacing_mm (in-plane pixel size), window_hu and slice_size (rows and columns at that pixel size, cut about the body;
+    (0, 0) takes whole slices) win over `plan`; what neither says is planned from the data, for which every case is read once
+    more. test, validation: numbers of patients drawn by `seed`, or names of cases; a test set that
     the data set itself sets apart stays one. folds: deal the training patients into that many folds. Nothing is left in
     `folder` if a case can't be used (InputError says which and why).
     """
@@ -74,14 +81,16 @@ def prepare(
         window_hu or plan.window_hu,  # type: ignore[union-attr]
         slice_distance_mm=plan.slice_distance_mm if plan else _median_distance(dataset),
     )
+    size = slice_size or (plan.slice_size if plan else (0, 0))
     slices = []
     for done, case in enumerate(dataset.cases, start=1):
-        slices.append(_read_slices(case, dataset, preprocessing, case.name in splits["train"]))
+        slices.append(_read_slices(case, dataset, preprocessing, size, case.name in splits["train"]))
         if progress:
             progress(done, len(dataset.cases))
     known = [part.facts for part in slices]
     warnings += refuse_leaks(splits, {part.name: part.pixels_sha256 for part in known})
     warnings += check_presence(splits, known)
+    warnings += [f"{part.case.name}: {part.cut_off}" for part in slices if part.cut_off]
     for warning in warnings:
         logging.getLogger(__name__).warning("%s: %s", dataset.name, warning)
     found = fingerprint(known)
@@ -90,8 +99,8 @@ def prepare(
         spacing_mm=preprocessing.spacing_mm,
         window_hu=preprocessing.window_hu,
         slice_distance_mm=preprocessing.slice_distance_mm,
-    )
-    pack = _assemble(dataset, slices, preprocessing, splits)
+    ).with_slice_size(size)
+    pack = _assemble(dataset, slices, preprocessing, splits, size)
     statistics = statistics_of([part.looks for part in slices if part.looks is not None])
     made = {"warnings": warnings, "plan": plan.to_json(), "label_statistics": statistics}
     pack = replace(pack, fingerprint={**found, **made})
@@ -126,23 +135,35 @@ def _write(pack: Pack, plan: Plan, folder: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _read_slices(case: Case, dataset: DataSet, preprocessing: Preprocessing, trains: bool) -> _Slices:
+def _read_slices(
+    case: Case, dataset: DataSet, preprocessing: Preprocessing, size: tuple[int, int], trains: bool
+) -> _Slices:
     volume, segmentation = read_case(case, dataset.structures)
-    in_plane_mm = volume.geometry.axial_spacing_mm[1:]
+    between, *in_plane = volume.geometry.axial_spacing_mm
+    in_plane_mm = (in_plane[0], in_plane[1])
+    hu = network_slices(volume.geometry.to_axial(volume.array), in_plane_mm, preprocessing)
     labels = volume.geometry.to_axial(segmentation.labels)
-    return _Slices(
-        case,
-        network_slices(volume.geometry.to_axial(volume.array), in_plane_mm, preprocessing),
-        network_labels(labels, in_plane_mm, preprocessing, len(dataset.structures) + 1),
-        case_facts(case.name, volume, segmentation),
-        facts(Anatomy(segmentation, volume)) if trains else None,
-    )
+    labels = network_labels(labels, in_plane_mm, preprocessing, len(dataset.structures) + 1)
+    cut_off = ""
+    if all(size):
+        rows, columns = body_region(hu, size, preprocessing.window_hu[0])
+        kept = labels[:, rows, columns]
+        voxel_ml = between * preprocessing.spacing_mm**2 / 1000
+        cut_off = cut_off_text(labels, kept, dataset.structures, voxel_ml, size)
+        hu, labels = hu[:, rows, columns], kept
+    looks = facts(Anatomy(segmentation, volume)) if trains else None
+    return _Slices(case, hu, labels, case_facts(case.name, volume, segmentation), looks, cut_off)
 
 
-def _assemble(dataset: DataSet, slices: list[_Slices], preprocessing: Preprocessing, splits: Splits) -> Pack:
+def _assemble(
+    dataset: DataSet, slices: list[_Slices], preprocessing: Preprocessing, splits: Splits, size: tuple[int, int]
+) -> Pack:
     multiple = preprocessing.size_multiple
-    rows = -(-max(part.hu.shape[1] for part in slices) // multiple) * multiple
-    columns = -(-max(part.hu.shape[2] for part in slices) // multiple) * multiple
+    rows, columns = (
+        size
+        if all(size)
+        else (-(-max(part.hu.shape[axis] for part in slices) // multiple) * multiple for axis in (1, 2))
+    )
     total = sum(len(part.hu) for part in slices)
     images = np.full((total, rows, columns), preprocessing.window_hu[0], dtype=np.int16)
     labels = np.zeros((total, rows, columns), dtype=np.uint8)

@@ -6,6 +6,7 @@ and labels. Patients are split here, once, so that nobody trains on a test patie
   unetseg prepare Dataset001_Abdomen packs/abdomen --test 3 --validation 2
   unetseg prepare Dataset001_Abdomen packs/abdomen --test case0006,case0009 --spacing 1.5 --window -125,275
   unetseg prepare Dataset001_Abdomen packs/abdomen --test 3 --plan plan.yaml --folds 5
+  unetseg prepare Dataset001_Abdomen packs/abdomen --test 3 --spacing 1.5 --size 192,256
 
 What --spacing and --window leave open is planned from the data; PACK/plan.yaml says what was chosen and why, and
 `unetseg train PACK --plan PACK/plan.yaml` executes it, edited or not.
@@ -18,6 +19,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+SMALLEST_SIZE = 16
+
 
 def add_options(parser: Any) -> None:
     parser.add_argument("dataset", type=Path, help="folder of the data set")
@@ -25,6 +28,12 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--spacing", type=float, metavar="MM", help="pixel size in the slice (default: planned)")
     parser.add_argument(
         "--window", default="", metavar="LOW,HIGH", help="HU range that the network sees (default: planned)"
+    )
+    parser.add_argument(
+        "--size",
+        default="",
+        metavar="ROWS,COLUMNS",
+        help="cut or pad slices to this about the body (default: whole slices)",
     )
     parser.add_argument("--plan", type=Path, metavar="YAML", help="plan.yaml that unetseg plan or prepare wrote")
     parser.add_argument("--folds", type=int, default=0, help="deal the training patients into this many folds")
@@ -42,6 +51,7 @@ def run(options: Any) -> None:
     from ..sources import check_sources
 
     window_hu = _window_hu(options.window) if options.window else None
+    slice_size = _slice_size(options.size) if options.size else None
     plan = read_plan(options.plan) if options.plan else None
     dataset = read_dataset(options.dataset)
     if (options.pack / "pack.json").exists():
@@ -61,6 +71,7 @@ def run(options: Any) -> None:
             show,
             plan,
             options.folds,
+            slice_size,
         )
     slices, rows, columns = pack.images.shape
     say(f"{options.pack}: {slices} slices of {columns} x {rows} pixels of {pack.preprocessing.spacing_mm:g} mm")
@@ -76,6 +87,17 @@ def _window_hu(text: str) -> tuple[float, float]:
     except ValueError as error:
         raise InputError(f'--window is "{text}"; two HU values are expected, such as -160,240.') from error
     return low, high
+
+
+def _slice_size(text: str) -> tuple[int, int]:
+    from UNetSegmenterLib.engine.errors import InputError
+
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdigit() and int(part) >= SMALLEST_SIZE for part in parts):
+        raise InputError(
+            f'--size is "{text}"; rows and columns of at least {SMALLEST_SIZE} pixels are expected, such as 192,256.'
+        )
+    return int(parts[0]), int(parts[1])
 
 
 def _patients(text: str) -> int | list[str]:
