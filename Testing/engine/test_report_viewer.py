@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from UNetSegmenterLib.engine.comparison import compare
-from UNetSegmenterLib.engine.report import viewer, viewer_data, write_report
+from UNetSegmenterLib.engine.report import slice_pictures, viewer, viewer_data, write_report
 from UNetSegmenterLib.engine.segmentation import Segmentation
 from UNetSegmenterLib.engine.structures import ABDOMEN8
 from UNetSegmenterLib.engine.volume import Geometry, Volume
@@ -109,6 +109,37 @@ def test_without_the_library_the_report_is_whole_and_says_so(tmp_path, monkeypat
 def test_no_images_no_viewer(tmp_path):
     text = write_report(tmp_path / "report.html", "bare", material()[0]).read_text(encoding="utf-8")
     assert "unetseg-viewer" not in text and 'id="viewer"' not in text
+
+
+# --- pictures of slices ----------------------------------------------------------------------------------------------
+
+
+def test_worst_median_and_best_slice_are_pictured(tmp_path):
+    """Box 1 of 3 is missing in one slice, box 2 half in two others; elsewhere all agree."""
+    _, volume, _, reference = material()
+    labels = reference.labels.copy()
+    labels[12][labels[12] == STRUCTURES[0].index] = 0
+    labels[14, 12:17][labels[14, 12:17] == STRUCTURES[1].index] = 0
+    prediction = Segmentation(labels, volume.geometry, STRUCTURES)
+    pictures = slice_pictures(volume, prediction, reference, compare(prediction, reference, "case"))
+    captions = [caption for caption, _ in pictures]
+    assert captions[0].startswith("Worst slice: axial slice 13 of 30") and "0.7 cm²" in captions[0]
+    assert [caption.split(":")[0] for caption in captions] == ["Worst slice", "Median slice", "Best slice"]
+    assert "slice 13 " not in captions[2] and "Dice 1.00" in captions[2]
+    (tmp_path / "slice.png").write_bytes(pictures[0][1])
+    rgb = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "slice.png"))).astype(int)
+    half = rgb.shape[1] // 2
+    color = [
+        (np.abs(rgb - STRUCTURES[0].color).max(axis=-1) < 2)[:, part].any() for part in (slice(half), slice(half, None))
+    ]
+    assert color == [True, False]  # reference left, prediction right
+    assert len(slice_pictures(volume, prediction, reference, compare(prediction, reference), most=1)) == 1
+
+
+def test_nothing_to_picture():
+    _, volume, _, _ = material()
+    empty = Segmentation(np.zeros(volume.array.shape, np.uint8), volume.geometry, STRUCTURES)
+    assert slice_pictures(volume, empty, empty, compare(empty, empty)) == ()
 
 
 # --- in the browser --------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.exchange import comparison_from_json, comparison_to_json, finding_from_json
 from UNetSegmenterLib.engine.findings import check
 from UNetSegmenterLib.engine.prediction import Prediction, Predictor
-from UNetSegmenterLib.engine.report import ONE_OF_MANY_BYTES, CaseMaterial, ViewerData, viewer_data
+from UNetSegmenterLib.engine.report import ONE_OF_MANY_BYTES, CaseMaterial, ViewerData, slice_pictures, viewer_data
 from UNetSegmenterLib.engine.segmentation import Segmentation, read_segmentation, write_seg_nrrd
 from UNetSegmenterLib.engine.structures import Structure
 from UNetSegmenterLib.engine.volume import Volume, write_whole
@@ -29,7 +29,6 @@ from .datasets import Case
 from .pack import sha256
 from .predicting import read_scan
 from .scene_files import dice_captions, write_scene_files
-from .slice_pictures import worst_slice
 
 if TYPE_CHECKING:
     import torch
@@ -151,8 +150,8 @@ def _evaluate(
 def _pictures(
     volume: Volume, prediction: Segmentation, reference: Segmentation, comparison: Comparison, evaluation: Evaluation
 ) -> tuple[tuple[str, bytes], ...]:
-    """The slice with the largest disagreement, which costs next to nothing; Slicer's views of the case if asked for."""
-    pictures = worst_slice(volume, prediction, reference, comparison)
+    """The slice with the largest disagreement, which costs next to nothing; more, and Slicer's views, if asked for."""
+    pictures = slice_pictures(volume, prediction, reference, comparison, most=3 if evaluation.pictures else 1)
     if evaluation.pictures:
         names = ("Prediction", "Reference")
         captions = dice_captions(comparison)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .comparison import Comparison
-from .report import CaseMaterial
+from .report import CaseMaterial, slice_pictures, viewer_data
 from .results import provenance, write_results
 from .segmentation import Segmentation
 from .verdict import Verdict
@@ -28,7 +28,8 @@ class CaseImages:
 class CaseReport:
     """What is reported: `facts` say how the prediction came about, `pictures` are (caption, PNG bytes).
 
-    With `images` the page holds a viewer; places in `comparison` must then be in the scan's coordinates.
+    With `images` the page holds a viewer and pictures of the worst, median and best slice; places in `comparison` must then
+    be in the scan's coordinates.
     """
 
     comparison: Comparison
@@ -45,7 +46,11 @@ def write_case_report(report: CaseReport, folder: Path | str) -> Path:
     Raises InputError if a file can't be written; the page is written last.
     """
     folder, comparison = Path(folder), report.comparison
-    material = CaseMaterial(report.pictures, report.findings, report.verdict)
+    pictures, viewer = tuple(report.pictures), None
+    if (images := report.images) is not None:
+        pictures += slice_pictures(images.volume, images.prediction, images.reference, comparison)
+        viewer = viewer_data(comparison, images.volume, images.prediction, images.reference)
+    material = CaseMaterial(pictures, report.findings, report.verdict, viewer)
     title = comparison.case or comparison.prediction_name or "Comparison"
     facts = {**(report.facts or {}), **provenance()}
     write_results(folder, title, [comparison], facts, {comparison.case: material})

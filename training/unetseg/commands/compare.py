@@ -34,7 +34,7 @@ def add_options(parser: Any) -> None:
 
 def run(options: Any) -> None:
     from UNetSegmenterLib.engine.comparison import compare
-    from UNetSegmenterLib.engine.report import CaseMaterial, viewer_data
+    from UNetSegmenterLib.engine.report import CaseMaterial, slice_pictures, viewer_data
     from UNetSegmenterLib.engine.segmentation import file_stem, read_segmentation
 
     from ..console import progress, say
@@ -54,6 +54,7 @@ def run(options: Any) -> None:
                 prediction, reference, case, show, tolerance_mm=options.tolerance, by_hand=_pairs(options.pair)
             )
         files, viewer = SceneFiles(), None
+        pictures: tuple[tuple[str, bytes], ...] = ()
         if volume is not None:
             files = write_scene_files(
                 volume,
@@ -65,9 +66,10 @@ def run(options: Any) -> None:
                 folder / "pictures",
                 folder / "scene.mrb",
             )
+            pictures = slice_pictures(volume, prediction, reference, comparison)
             viewer = viewer_data(comparison, volume, prediction, reference)
         facts = provenance(prediction=str(options.prediction), reference=str(options.reference))
-        material = {case: CaseMaterial(files.pictures, viewer=viewer)}
+        material = {case: CaseMaterial((*files.pictures, *pictures), viewer=viewer)}
         summary = write_results(folder, f"Comparison: {case}", [comparison], facts, material)
     print_results([comparison], summary, case)
     say(f"{folder}: metrics.csv, summary.json, report.html" + (", pictures, scene.mrb" if files.pictures else ""))

@@ -82,7 +82,7 @@ def _compare(
 ) -> list[str]:
     from UNetSegmenterLib.engine.comparison import compare
     from UNetSegmenterLib.engine.findings import check
-    from UNetSegmenterLib.engine.report import CaseMaterial, viewer_data
+    from UNetSegmenterLib.engine.report import CaseMaterial, slice_pictures, viewer_data
 
     from ..console import progress
     from ..results import print_results, provenance, write_results
@@ -104,8 +104,9 @@ def _compare(
         facts,
     )
     findings = check(prediction, volume, card.statistics or None)
+    pictures = (*files.pictures, *slice_pictures(volume, prediction, reference, comparison))
     viewer = viewer_data(comparison, volume, prediction, reference)
-    material = {volume.name: CaseMaterial(files.pictures, findings, viewer=viewer)}
+    material = {volume.name: CaseMaterial(pictures, findings, viewer=viewer)}
     summary = write_results(folder, f"{volume.name}: {card.title}", [comparison], facts, material, note)
     print_results([comparison], summary, volume.name, note)
     return ["report.html", "summary.json", "metrics.csv", *_names(files, folder)]

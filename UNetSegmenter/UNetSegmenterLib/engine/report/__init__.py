@@ -16,12 +16,13 @@ from ..volume import write_whole
 from . import case_set, one_case, parts
 from .paired import Paired, paired_section
 from .parts import CaseMaterial
+from .slice_pictures import slice_pictures
 from .svg import Distribution, box_plot_svg, curve_svg, standalone
 from .viewer import viewer_html
 from .viewer_data import ONE_CASE_BYTES, ONE_OF_MANY_BYTES, ViewerData, viewer_data
 
 __all__ = [
-    "ONE_CASE_BYTES", "ONE_OF_MANY_BYTES", "CaseMaterial", "Paired", "ViewerData", "viewer_data", "write_figures",
+    "ONE_CASE_BYTES", "ONE_OF_MANY_BYTES", "CaseMaterial", "Paired", "ViewerData", "slice_pictures", "viewer_data", "write_figures",
     "write_report", "write_reports",
 ]  # fmt: skip
 

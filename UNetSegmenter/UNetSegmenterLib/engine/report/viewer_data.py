@@ -57,7 +57,7 @@ def viewer_data(
     First the scan is cut to the structures and a margin, then neighbouring voxels are averaged, along the finest axes first.
     """
     ours, theirs = (
-        _numbered(side, comparison, name) for side, name in ((prediction, "prediction"), (reference, "reference"))
+        numbered(side, comparison, name) for side, name in ((prediction, "prediction"), (reference, "reference"))
     )
     sides = [_on(volume.geometry, labels, side.geometry) for labels, side in ((ours, prediction), (theirs, reference))]
     window = _window(volume.array, sides)
@@ -77,12 +77,15 @@ def viewer_data(
     return ViewerData(scan, packed[0], packed[1], rows, window, _words(volume.geometry, geometry, cut, window))
 
 
-def _numbered(side: Segmentation, comparison: Comparison, name: str) -> np.ndarray:
-    """Labels with the position of the structure's row, from 1, as value: both sides count alike."""
+def numbered(side: Segmentation, comparison: Comparison, name: str, matched: bool = False) -> np.ndarray:
+    """Labels with the position of the structure's row, from 1, as value: both sides count alike.
+
+    `name` is the side, "prediction" or "reference". With `matched`, structures without counterpart are left out.
+    """
     table = np.zeros(256, np.uint8)
     for number, row in enumerate(comparison.rows[:255], start=1):
         structure = getattr(row, name)
-        if structure is not None:
+        if structure is not None and not (matched and row.status == "unmatched"):
             table[structure.index] = number
     return table[side.labels]
 

@@ -1,0 +1,94 @@
+"""Pictures of a result without Slicer: the worst, a middling and the best axial slice, reference beside prediction."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ..comparison import Comparison
+from ..segmentation import Segmentation, resample
+from ..volume import Volume
+from .viewer_data import numbered
+
+WINDOW_HU = (-160.0, 240.0)  # soft tissue
+TINT = 0.35  # share of a structure's colour inside it; its edge is drawn in full
+SHORTEST_SIDE = 256  # pixels; smaller slices are enlarged by a whole number
+_SMALLEST_SHARE = 0.25  # of the largest labelled area: where organs end, Dice says little
+
+
+def slice_pictures(
+    volume: Volume, prediction: Segmentation, reference: Segmentation, comparison: Comparison, most: int = 3
+) -> tuple[tuple[str, bytes], ...]:
+    """(Caption, PNG) of at most `most` axial slices, reference left, prediction right: the worst, the median, the best.
+
+    The worst is the one with the largest area that is labelled differently. Median and best go by Dice over all structures,
+    among slices with at least a quarter of the largest labelled area. A structure without counterpart is left out. Empty if
+    nothing is labelled.
+    """
+    geometry = volume.geometry
+    sides = []
+    for side, name in ((reference, "reference"), (prediction, "prediction")):
+        own = side if side.geometry.is_close(geometry) else resample(side, geometry)
+        sides.append(geometry.to_axial(numbered(own, comparison, name, matched=True)))
+    hu = geometry.to_axial(volume.array)
+    spacing = geometry.axial_spacing_mm[1:]
+    colors = np.array([(0, 0, 0), *(row.color for row in comparison.rows[:255])], np.float32)
+    pictures = []
+    for kind, place, said in _chosen(sides[0], sides[1], spacing[0] * spacing[1] / 100)[:most]:
+        drawn = [_drawn(hu[place], labels[place], colors, spacing) for labels in sides]
+        gap = np.zeros((drawn[0].shape[0], 6, 3), np.uint8)
+        caption = f"{kind}: axial slice {place + 1} of {len(hu)}, counted from below; reference left, prediction right; {said}"
+        pictures.append((caption, _png(np.concatenate([drawn[0], gap, drawn[1]], axis=1))))
+    return tuple(pictures)
+
+
+def _chosen(theirs: np.ndarray, ours: np.ndarray, pixel_cm2: float) -> list[tuple[str, int, str]]:
+    """What to show: (title, slice, remark). `theirs` and `ours` are labels (slices, rows, columns)."""
+    wrong, right, area = (np.zeros(len(ours), int) for _ in range(3))
+    for place, (a, b) in enumerate(zip(theirs, ours, strict=True)):
+        wrong[place] = np.count_nonzero(a != b)
+        right[place] = np.count_nonzero((a == b) & (a > 0))
+        area[place] = np.count_nonzero(a) + np.count_nonzero(b)
+    if not area.any():
+        return []
+    worst = int(wrong.argmax()) if wrong.any() else int(area.argmax())
+    found = [
+        ("Worst slice", worst, f"{wrong[worst] * pixel_cm2:.1f} cm² are labelled differently, more than in any other")
+    ]
+    dice = 2 * right / np.maximum(area, 1)
+    large = np.flatnonzero(area >= _SMALLEST_SHARE * area.max())
+    ranked = large[np.argsort(dice[large], kind="stable")]
+    for kind, place in (("Median slice", int(ranked[len(ranked) // 2])), ("Best slice", int(ranked[-1]))):
+        if place not in {known for _, known, _ in found}:
+            found.append((kind, place, f"Dice {dice[place]:.2f} over all structures"))
+    return found
+
+
+def _drawn(hu: np.ndarray, labels: np.ndarray, colors: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
+    """One slice as RGB (rows, columns, 3) with square pixels, labels tinted and their edges in full colour."""
+    low, high = WINDOW_HU
+    grey = np.clip((hu.astype(np.float32) - low) / (high - low), 0, 1) * 255
+    rows, columns = (max(1, round(n * mm / min(spacing))) for n, mm in zip(hu.shape, spacing, strict=True))
+    times = max(1, -(-SHORTEST_SIDE // min(rows, columns)))
+    at = np.ix_(
+        *(np.arange(n * times) * size // (n * times) for n, size in zip((rows, columns), hu.shape, strict=True))
+    )
+    grey, labels = grey[at], labels[at]
+    inside = np.pad(labels, 1)
+    edge = np.zeros(labels.shape, bool)
+    for shifted in (inside[:-2, 1:-1], inside[2:, 1:-1], inside[1:-1, :-2], inside[1:-1, 2:]):
+        edge |= shifted != labels
+    share = np.where(labels > 0, np.where(edge, 1.0, TINT), 0.0)[..., None]
+    return np.asarray(grey[..., None] * (1 - share) + colors[labels] * share, dtype=np.uint8)
+
+
+def _png(rgb: np.ndarray) -> bytes:
+    """PNG bytes of an RGB image (rows, columns, 3)."""
+    import SimpleITK as sitk
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "slice.png"
+        sitk.WriteImage(sitk.GetImageFromArray(rgb, isVector=True), str(path), useCompression=True, compressionLevel=9)
+        return path.read_bytes()
