@@ -270,13 +270,23 @@ def test_nothing_in_the_page_points_outside(one, many):
         assert "default-src 'none'" in text and not re.search(r"\{\{\w+\}\}", text)
 
 
-def test_figures_are_files_of_their_own(tmp_path):
-    comparisons = [case("a", 1), case("b", 2)]
-    paths = write_figures(tmp_path / "figures", comparisons)
-    assert len(paths) == 2 * 5 + 1 and len(set(paths)) == 11
+@pytest.mark.parametrize("cases", [1, 3])
+def test_figures_are_files_of_their_own(tmp_path, cases):
+    comparisons = [case(str(number), number) for number in range(cases)]
+    paths = write_figures(tmp_path / "figures", comparisons, [("Worst slice: 7, <outline>", png())])
+    names = sorted(path.name for path in paths)
+    assert names == sorted(path.name for path in (tmp_path / "figures").iterdir())
+    if cases == 1:
+        assert names[-1] == "worst-slice.png" and len(names) == 6 and "slices-left-kidney.svg" in names
+    else:
+        assert names == ["assd-per-structure.svg", "dice-per-structure.svg", "hd95-per-structure.svg",
+                         "nsd-per-structure.svg", "worst-slice.png"]  # fmt: skip
     for path in paths:
-        root = ElementTree.fromstring(path.read_text(encoding="utf-8"))
-        assert root.tag == "{http://www.w3.org/2000/svg}svg" and root.attrib["viewBox"]
+        if path.suffix == ".svg":
+            root = ElementTree.fromstring(path.read_text(encoding="utf-8"))
+            assert root.tag == "{http://www.w3.org/2000/svg}svg" and root.attrib["viewBox"]
+        else:
+            assert path.read_bytes() == png()
 
 
 def test_an_unwritable_place_is_one_sentence():

@@ -158,7 +158,14 @@ def test_compare_a_segmentation_with_itself(dataset, tmp_path):
     summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
     assert summary["mean_dice"] == 1.0
     assert "mean Dice over 2 structures: 1.000" in done.stdout
-    assert {"metrics.csv", "summary.json", "report.html"} == tree(tmp_path / "out")
+    charts = {f"figures/slices-{name}.svg" for name in summary["structures"]}
+    assert {
+        "metrics.csv",
+        "summary.json",
+        "report.html",
+        "figures",
+        *(name.replace(" ", "-") for name in charts),
+    } == tree(tmp_path / "out")
 
 
 def test_compare_with_a_scan_draws(dataset, tmp_path):
@@ -183,7 +190,10 @@ def test_without_the_scene_libraries_the_report_is_whole(dataset, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "slicer is not installed" in done.stderr
-    assert {"metrics.csv", "summary.json", "report.html"} == tree(tmp_path / "out")
+    left = tree(tmp_path / "out")
+    assert {"metrics.csv", "summary.json", "report.html", "figures/worst-slice.png"} < left
+    assert not any(path.startswith("pictures") or path.endswith(".mrb") for path in left)
+    assert "Worst slice: axial slice" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_check_finds_what_is_no_anatomy(tmp_path):

@@ -1,4 +1,4 @@
-"""What every comparison leaves in its folder, whoever asked for it: metrics.csv, summary.json and report.html."""
+"""What every comparison leaves in its folder, whoever asked for it: metrics.csv, summary.json, figures and report.html."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from .comparison import Comparison
-from .report import CaseMaterial, Paired, write_reports
+from .report import CaseMaterial, Paired, write_figures, write_reports
+from .report.slice_pictures import TITLES
 from .statistics import write_metrics_csv, write_summary
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def write_results(
     notes: Sequence[str] = (),
     paired: Paired | None = None,
 ) -> dict[str, Any]:
-    """Write metrics.csv, summary.json and report.html, and return what summary.json holds.
+    """Write metrics.csv, summary.json, figures/ and report.html, and return what summary.json holds.
 
     `reference_note` says who made the reference: it stands beside every number, in all three files. `extra` goes into
     summary.json, `notes` and `paired` (another checkpoint on the same cases) into the report. Raises InputError if a file
@@ -45,6 +46,8 @@ def write_results(
     if verdicts:
         more["verdicts"] = {case: asdict(verdict) for case, verdict in verdicts.items()}
     summary = write_summary(rows, folder / "summary.json", more | dict(extra or {}))
+    own = (material or {}).get(comparisons[0].case, CaseMaterial()) if len(comparisons) == 1 else CaseMaterial()
+    write_figures(folder / "figures", comparisons, [one for one in own.pictures if one[0].startswith(TITLES)])
     write_reports(
         folder, title, comparisons, material, provenance, reference_note=reference_note, notes=notes, paired=paired
     )

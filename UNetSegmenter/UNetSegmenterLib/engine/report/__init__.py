@@ -14,16 +14,16 @@ from pathlib import Path
 from ..comparison import Comparison
 from ..volume import write_whole
 from . import case_set, one_case, parts
+from .figures import file_name, write_figures
 from .paired import Paired, paired_section
 from .parts import CaseMaterial
 from .slice_pictures import slice_pictures
-from .svg import Distribution, box_plot_svg, curve_svg, standalone
 from .viewer import viewer_html
 from .viewer_data import ONE_CASE_BYTES, ONE_OF_MANY_BYTES, ViewerData, viewer_data
 
 __all__ = [
-    "ONE_CASE_BYTES", "ONE_OF_MANY_BYTES", "CaseMaterial", "Paired", "ViewerData", "slice_pictures", "viewer_data", "write_figures",
-    "write_report", "write_reports",
+    "ONE_CASE_BYTES", "ONE_OF_MANY_BYTES", "CaseMaterial", "Paired", "ViewerData", "slice_pictures", "viewer_data",
+    "write_figures", "write_report", "write_reports",
 ]  # fmt: skip
 
 Pictures = Sequence[tuple[str, bytes]]
@@ -92,41 +92,13 @@ def write_reports(
     return _write_page(folder / "report.html", title, comparisons, sections, provenance, reference_note)
 
 
-def write_figures(folder: Path | str, comparisons: Sequence[Comparison]) -> list[Path]:
-    """Write the charts as SVG files for a written report: a curve a case and structure, box plots if cases are several."""
-    folder, written = Path(folder), []
-    charts: dict[str, str] = {}
-    for comparison in comparisons:
-        for row in comparison.rows:
-            if row.curve is not None:
-                charts[f"slices-{comparison.case}-{row.structure}"] = curve_svg(row.structure, row.curve)
-    if len(comparisons) > 1:
-        rows = [row for comparison in comparisons for row in parts.counted(comparison)]
-        groups = []
-        for name in dict.fromkeys(row.structure for row in rows):
-            own = [row for row in rows if row.structure == name]
-            values = tuple(row.measures.dice for row in own if row.measures)
-            groups.append(Distribution(name, own[0].color, tuple(row.case for row in own), values))
-        charts["dice-per-structure"] = box_plot_svg(groups, "Dice")
-    for name, svg in charts.items():
-        path = folder / f"{_file_name(name)}.svg"
-        text = standalone(svg)
-        write_whole(path, lambda partial, text=text: partial.write_text(text, encoding="utf-8"))  # type: ignore[misc]
-        written.append(path)
-    return written
-
-
-def _file_name(text: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "case"
-
-
 def _page_names(cases: Sequence[str]) -> dict[str, str]:
     """A file for each case under cases/, unique even where names differ only in characters a file can't have."""
     names: dict[str, str] = {}
     for case in cases:
-        stem, number = _file_name(case), 2
+        stem, number = file_name(case), 2
         while f"cases/{stem}.html" in names.values():
-            stem, number = f"{_file_name(case)}-{number}", number + 1
+            stem, number = f"{file_name(case)}-{number}", number + 1
         names[case] = f"cases/{stem}.html"
     return names
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from ..comparison import Comparison
@@ -141,26 +141,31 @@ def _with_interval(key: str, one: Mapping) -> str:
     return text
 
 
-def box_plots(comparisons: Sequence[Comparison]) -> str:
-    """Box plots per structure, one measure at a time."""
-    rows = [row for comparison in comparisons for row in comparison.rows if row.measures is not None]
+def distributions(comparisons: Sequence[Comparison]) -> Iterator[tuple[str, str, str, bool, list[Distribution]]]:
+    """What there is to plot: key of a measure, label, unit, whether it lies between 0 and 1, values by structure."""
+    rows = [row for comparison in comparisons for row in counted(comparison)]
     names = list(dict.fromkeys(row.structure for row in rows))
-    if not names:
-        return ""
-    choices, charts = "", ""
-    for number, key in enumerate(("dice", "nsd", "hd95_mm", "assd_mm")):
+    for key in ("dice", "nsd", "hd95_mm", "assd_mm") if names else ():
         groups = []
         for name in names:
             own = [row for row in rows if row.structure == name]
             values = tuple(float(getattr(row.measures, key)) for row in own)
             groups.append(Distribution(name, own[0].color, tuple(row.case for row in own), values))
-        definition = BY_KEY[key]
-        share = not key.endswith("_mm")
-        label = f"{definition.title} at {rows[0].tolerance_mm:g} mm" if key == "nsd" else definition.title
-        checked = " checked" if number == 0 else ""
-        choices += f'<label><input type="radio" name="measure" value="{key}"{checked}> {definition.title}</label>'
-        svg = box_plot_svg(groups, label, "" if share else definition.unit, share)
+        title, share = BY_KEY[key].title, not key.endswith("_mm")
+        label = f"{title} at {rows[0].tolerance_mm:g} mm" if key == "nsd" else title
+        yield key, label, "" if share else BY_KEY[key].unit, share, groups
+
+
+def box_plots(comparisons: Sequence[Comparison]) -> str:
+    """Box plots per structure, one measure at a time."""
+    choices, charts = "", ""
+    for key, label, unit, share, groups in distributions(comparisons):
+        checked = "" if choices else " checked"
+        choices += f'<label><input type="radio" name="measure" value="{key}"{checked}> {BY_KEY[key].title}</label>'
+        svg = box_plot_svg(groups, label, unit, share)
         charts += f'<figure class="chart wide" data-measure="{key}">{svg}</figure>'
+    if not charts:
+        return ""
     return f'<fieldset class="choice js-only"><legend>Measure</legend>{choices}</fieldset><div class="charts">{charts}</div>'
 
 

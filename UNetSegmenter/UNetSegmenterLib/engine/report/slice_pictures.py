@@ -12,6 +12,7 @@ from ..segmentation import Segmentation, resample
 from ..volume import Volume
 from .viewer_data import numbered
 
+TITLES = ("Worst slice", "Median slice", "Best slice")
 WINDOW_HU = (-160.0, 240.0)  # soft tissue
 TINT = 0.35  # share of a structure's colour inside it; its edge is drawn in full
 SHORTEST_SIDE = 256  # pixels; smaller slices are enlarged by a whole number
@@ -39,7 +40,7 @@ def slice_pictures(
     for kind, place, said in _chosen(sides[0], sides[1], spacing[0] * spacing[1] / 100)[:most]:
         drawn = [_drawn(hu[place], labels[place], colors, spacing) for labels in sides]
         gap = np.zeros((drawn[0].shape[0], 6, 3), np.uint8)
-        caption = f"{kind}: axial slice {place + 1} of {len(hu)}, counted from below; reference left, prediction right; {said}"
+        caption = f"{kind}: axial slice {place + 1} of {len(hu)} from below{said}; reference left, prediction right"
         pictures.append((caption, _png(np.concatenate([drawn[0], gap, drawn[1]], axis=1))))
     return tuple(pictures)
 
@@ -54,15 +55,13 @@ def _chosen(theirs: np.ndarray, ours: np.ndarray, pixel_cm2: float) -> list[tupl
     if not area.any():
         return []
     worst = int(wrong.argmax()) if wrong.any() else int(area.argmax())
-    found = [
-        ("Worst slice", worst, f"{wrong[worst] * pixel_cm2:.1f} cm² are labelled differently, more than in any other")
-    ]
+    found = [("Worst slice", worst, f", where most is labelled differently ({wrong[worst] * pixel_cm2:.1f} cm²)")]
     dice = 2 * right / np.maximum(area, 1)
     large = np.flatnonzero(area >= _SMALLEST_SHARE * area.max())
     ranked = large[np.argsort(dice[large], kind="stable")]
-    for kind, place in (("Median slice", int(ranked[len(ranked) // 2])), ("Best slice", int(ranked[-1]))):
+    for kind, place in zip(TITLES[1:], (int(ranked[len(ranked) // 2]), int(ranked[-1])), strict=True):
         if place not in {known for _, known, _ in found}:
-            found.append((kind, place, f"Dice {dice[place]:.2f} over all structures"))
+            found.append((kind, place, f", Dice {dice[place]:.2f} over all structures"))
     return found
 
 
