@@ -2,15 +2,17 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 from unetseg.cli import main
 from unetseg.datasets import read_dataset
 from unetseg.pack import read_pack
 from unetseg.prepare import prepare
 from unetseg.recipe import Recipe
 from unetseg.train import train
-from UNetSegmenterLib.engine.checkpoint import read_card
+from UNetSegmenterLib.engine.checkpoint import load_checkpoint, read_card, save_checkpoint
 from UNetSegmenterLib.engine.findings import check
 from UNetSegmenterLib.engine.segmentation import read_segmentation
 from UNetSegmenterLib.engine.volume import read_volume
@@ -66,6 +68,17 @@ def test_card_says_what_was_measured_and_on_whom(trained):
     assert card.validation["liver"]["dice"]["mean"] == pytest.approx(dice["liver"], abs=1e-4)
     summary = json.loads((trained / "evaluated" / "summary.json").read_text())
     assert card.validation["all"]["dice"] == {"mean": summary["mean_dice"], "n": 1}
+
+
+def test_statistics_are_renewed_and_all_else_stays(trained):
+    assert release(trained, "all", "--measured-with", str(trained / "part" / "checkpoint.pt")) == 0
+    released, renewed = trained / "released.pt", trained / "renewed.pt"
+    stale = load_checkpoint(released)
+    save_checkpoint(released, replace(stale.card, statistics={}), stale.weights)
+    assert main(["release", str(released), str(trained / "data"), f"--output={renewed}"]) == 0
+    again = load_checkpoint(renewed)
+    assert again.card == stale.card
+    assert all(torch.equal(again.weights[name], weight) for name, weight in stale.weights.items())
 
 
 def test_statistics_of_the_card_let_the_training_labels_pass(trained):

@@ -3,6 +3,8 @@
   unetseg release runs/all/checkpoint.pt Dataset001_Abdomen --evaluated evaluated --output abdomen.pt --title "Abdomen"
   unetseg release ... --measured-with runs/train/checkpoint.pt
 
+  unetseg release abdomen.pt Dataset001_Abdomen --output abdomen.pt       (the statistics anew, all else as it was)
+
 The results are those that unetseg evaluate left in a folder. A checkpoint trained on every patient has nobody left to test
 on; then name with --measured-with the one of the same recipe that was tested, and the card says so.
 """
@@ -24,7 +26,12 @@ def add_options(parser: Any) -> None:
     parser.add_argument("checkpoint", type=Path, help="trained checkpoint (.pt)")
     parser.add_argument("dataset", type=Path, help="folder of the data set it was trained on")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="checkpoint to write (.pt)")
-    parser.add_argument("--evaluated", type=Path, required=True, metavar="DIR", help="results of unetseg evaluate")
+    parser.add_argument(
+        "--evaluated",
+        type=Path,
+        metavar="DIR",
+        help="results of unetseg evaluate (default: the card keeps its figures)",
+    )
     parser.add_argument(
         "--measured-with", type=Path, metavar="FILE", help="the checkpoint that was evaluated, if another"
     )
@@ -45,15 +52,18 @@ def run(options: Any) -> None:
 
     checkpoint = load_checkpoint(options.checkpoint)
     dataset = read_dataset(options.dataset)
-    tested = load_checkpoint(options.measured_with or options.checkpoint).card
     card = checkpoint.card
+    validation = card.validation
+    if options.evaluated:
+        tested = load_checkpoint(options.measured_with or options.checkpoint).card
+        validation = test_results(options.evaluated, tested, card)
     card = replace(
         card,
         title=options.title or card.title,
         description=options.description or card.description,
         data_licence=options.licence or card.data_licence,
         data_citation=options.citation or card.data_citation,
-        validation=test_results(options.evaluated, tested, card),
+        validation=validation,
         statistics=label_statistics(dataset, card, options.nominal_spacing),
     )
     save_checkpoint(options.output, card, checkpoint.weights)
