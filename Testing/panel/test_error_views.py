@@ -221,6 +221,11 @@ def test_distance_colors_side_by_side_with_one_bar(widget):
     assert len(bars) == 1 and bars[0].GetNthViewNodeID(3) == "vtkMRMLViewNodePred3D"
     press(widget.ui.sideBySideButton)
     assert not views_of(node) and slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLColorLegendDisplayNode") == 1
+    slicer.mrmlScene.RemoveNode(node)
+    settle()
+    assert not widget.ui.distanceColorsButton.checked and prediction.GetDisplayNode().GetVisibility3D()
+    assert not slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLColorLegendDisplayNode"), "a bar without colours"
+    painted(widget)
     slicer.mrmlScene.RemoveNode(prediction)
     settle()
     assert find("Prediction distances") is None and not widget.ui.distanceColorsButton.checked

@@ -341,6 +341,76 @@ def prediction_and_ground_truth_are_compared_and_checked(world):
     return f"table after {seconds:.1f} s"
 
 
+def compared_segmentations(world):
+    """A prediction that lacks the spleen and whose liver is off, and its ground truth, compared in the panel."""
+    world.add_scan()
+    prediction, reference = world.add_segmentation("Prediction", shift=3), world.add_segmentation("Ground truth")
+    world.ui.predictionSelector.setCurrentNode(prediction)
+    world.ui.referenceSelector.setCurrentNode(reference)
+    world.settle()
+    world.press(world.ui.compareButton)
+    world.turn(lambda: not world.panel.compare.is_busy, 60)
+    return prediction, reference
+
+
+def the_error_map_is_drawn_instead_of_the_prediction(world):
+    """Four classes with their volumes in ml, one structure by choice, and everything back as it was."""
+    assert "Press Compare first" in world.ui.errorMapButton.toolTip
+    prediction, reference = compared_segmentations(world)
+    stalls = Stalls()
+    world.press(world.ui.errorMapButton)
+    world.turn(lambda: world.panel.errors.error_map.made, 60)
+    stalls.stop()
+    node = slicer.util.getNode("Prediction errors")
+    segments = node.GetSegmentation()
+    names = [segments.GetNthSegment(number).GetName() for number in range(segments.GetNumberOfSegments())]
+    assert [name.split(" (")[0] for name in names] == ["agreement", "false positive", "false negative", "confused"]
+    assert names[1] in world.ui.errorsLabel.text and world.ui.errorsLabel.isVisible()
+    assert not prediction.GetDisplayNode().GetVisibility2D() and not reference.GetDisplayNode().GetVisibility2D()
+    world.press(world.ui.sideBySideButton)
+    world.settle(0.5)
+    assert node.GetDisplayNode().GetNthViewNodeID(0) == "vtkMRMLSliceNodePredAx"
+    assert reference.GetDisplayNode().GetVisibility2D()
+    world.picture("11-error-map")
+    world.press(world.ui.sideBySideButton)
+    combo = world.ui.errorStructureComboBox
+    combo.setCurrentIndex(combo.findText("spleen"))
+    world.turn(lambda: world.panel.errors.error_map.made, 60)
+    assert "Errors of spleen" in world.ui.errorsLabel.text, world.ui.errorsLabel.text
+    world.press(world.ui.errorMapButton)
+    assert slicer.mrmlScene.GetFirstNodeByName("Prediction errors") is None
+    assert prediction.GetDisplayNode().GetVisibility2D() and not world.ui.errorsLabel.isVisible()
+    errors = world.widget.logic.errorMap(prediction, reference, "liver")
+    assert errors.GetSegmentation().GetNumberOfSegments() == 3
+    return f"longest stall {stalls.longest_ms:.0f} ms"
+
+
+def distances_are_painted_on_the_prediction(world):
+    """Signed distances on the surfaces, one scale, a colour bar in the 3D view, and everything back as it was."""
+    prediction, reference = compared_segmentations(world)
+    world.press(world.ui.distanceColorsButton)
+    world.turn(lambda: world.panel.errors.distances.made, 120)
+    node = slicer.util.getNode("Prediction distances")
+    distances = node.GetPolyData().GetPointData().GetArray("Signed distance (mm)").GetRange()
+    assert -6 < distances[0] < -3 and 3 < distances[1] < 6, f"off by 4.8 mm, painted {distances}"
+    world.ui.distanceScaleSpinBox.setValue(5)
+    world.settle()
+    assert node.GetDisplayNode().GetScalarRange() == (-5.0, 5.0)
+    assert not prediction.GetDisplayNode().GetVisibility3D() and not reference.GetDisplayNode().GetVisibility3D()
+    bar = node.GetNthDisplayNode(1)
+    assert bar.IsA("vtkMRMLColorLegendDisplayNode") and "(mm)" in bar.GetTitleText()
+    world.press(world.ui.sideBySideButton)
+    world.settle(1.0)
+    assert node.GetNthDisplayNode(1).GetNthViewNodeID(3) == "vtkMRMLViewNodePred3D"
+    world.picture("12-distance-colours")
+    world.press(world.ui.sideBySideButton)
+    slicer.mrmlScene.RemoveNode(node)
+    world.settle()
+    assert not world.ui.distanceColorsButton.checked and prediction.GetDisplayNode().GetVisibility3D()
+    assert not slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLColorLegendDisplayNode")
+    return f"distances from {distances[0]:+.1f} to {distances[1]:+.1f} mm"
+
+
 def sample_data_is_registered(world):
     world.need("SampleData")
     import SampleData
@@ -372,6 +442,8 @@ STORIES = (
     the_result_goes_to_the_segment_editor,
     the_views_show_the_result,
     prediction_and_ground_truth_are_compared_and_checked,
+    the_error_map_is_drawn_instead_of_the_prediction,
+    distances_are_painted_on_the_prediction,
     sample_data_is_registered,
     reload_takes_the_lib_along,
 )

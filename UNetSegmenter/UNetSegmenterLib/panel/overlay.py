@@ -13,7 +13,7 @@ from slicer.util import VTKObservationMixin
 
 from ..engine.errors import InputError
 from ..engine.matching import Pair
-from ..scene.in_place import InPlaceOf, remove_whole
+from ..scene.in_place import InPlaceOf, remove, whole
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Overlay(VTKObservationMixin):
         self.text = ""
         self.made: Made | None = None
         self._compared: Compared | None = None
+        self._parts: list[Any] = []  # what goes with it when somebody else deletes it
         self._place: InPlaceOf | None = None
         self._following = False
         self._steps: Generator[str | None, None, Made] | None = None
@@ -122,6 +123,7 @@ class Overlay(VTKObservationMixin):
         self.made = made
         compared, node = self._compared, made.nodes[0]
         displays = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
+        self._parts = whole(made.nodes)
         self._place = InPlaceOf(compared.prediction, compared.reference, displays, self._dimension)
         for side in (compared.prediction, compared.reference):
             if side.GetDisplayNode() is not None:
@@ -138,8 +140,9 @@ class Overlay(VTKObservationMixin):
         made, self.made = self.made, None
         if place is not None:
             place.leave()
-        for node in made.nodes if made is not None else ():
-            remove_whole(node)
+        if made is not None:
+            remove([*whole(made.nodes), *self._parts])
+        self._parts = []
         self._say("")
 
     def _say(self, text: str) -> None:
@@ -153,6 +156,7 @@ class Overlay(VTKObservationMixin):
             try:
                 if self._place.follow():
                     self.on_other_views()
+                    self._parts = whole(self.made.nodes)
             finally:
                 self._following = False
 

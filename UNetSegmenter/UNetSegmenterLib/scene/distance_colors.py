@@ -178,7 +178,7 @@ def _add_legend(node: slicer.vtkMRMLModelNode) -> None:
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(node)
     modifying = legend.StartModify()
     legend.SetVisibility2D(False)
-    legend.SetTitleText("Distance to the\nground truth (mm)")
+    legend.SetTitleText("Distance (mm)")
     legend.SetLabelFormat("%+.1f")
     legend.SetNumberOfLabels(5)
     display = node.GetDisplayNode()

@@ -55,17 +55,21 @@ class InPlaceOf:
         getattr(display, f"SetVisibility{self._dimension}D")(visible)
 
 
-def remove_whole(node: Any) -> None:
-    """Remove a node from its scene, and with it the display and storage nodes that only it has."""
-    scene = node.GetScene()
-    if scene is None:
-        return
-    parts = [node.GetNthDisplayNode(number) for number in range(getattr(node, "GetNumberOfDisplayNodes", int)())]
-    parts.append(node.GetStorageNode())
-    scene.RemoveNode(node)
-    for part in parts:
-        if part is not None and part.GetScene() is not None:
-            scene.RemoveNode(part)
+def whole(nodes: Sequence[Any]) -> list[Any]:
+    """Nodes and the display and storage nodes that only they have; those of nodes that are gone can't be found any more."""
+    parts = list(nodes)
+    for node in nodes:
+        if node.IsA("vtkMRMLDisplayableNode"):
+            parts += [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
+        parts.append(node.GetStorageNode())
+    return [part for part in parts if part is not None]
+
+
+def remove(nodes: Sequence[Any]) -> None:
+    """Remove nodes from their scene, as far as they are still in it."""
+    for node in nodes:
+        if node.GetScene() is not None:
+            node.GetScene().RemoveNode(node)
 
 
 def _views(display: Any) -> list[str]:
