@@ -39,10 +39,11 @@ def specks(anatomy: Anatomy) -> list[Quantity]:
 
 
 def _speck_detail(anatomy: Anatomy, part: Part) -> str:
-    small = part.specks
-    away_mm = np.linalg.norm(anatomy.mm(small[0].centroid) - anatomy.mm(part.pieces[0].centroid))
-    largest = f"{number(small[0].voxels * anatomy.voxel_ml)} ml, {away_mm:.0f} mm from the middle of the main body"
-    return f" in one piece of {largest}" if len(small) == 1 else f" in {len(small):,} pieces, the largest of {largest}"
+    largest = part.specks[0]
+    away = f"{np.linalg.norm(anatomy.mm(largest.centroid) - anatomy.mm(part.pieces[0].centroid)):.0f} mm away"
+    if len(part.specks) == 1:
+        return f" (one piece, {away})"
+    return f" ({len(part.specks):,} pieces, the largest {number(largest.voxels * anatomy.voxel_ml)} ml, {away})"
 
 
 def cavities(anatomy: Anatomy) -> list[Quantity]:
