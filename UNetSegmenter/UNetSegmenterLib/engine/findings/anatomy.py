@@ -103,14 +103,14 @@ class Part:
     def without_specks(self) -> Part:
         """The structure's body, and its `specks` apart: they are one fault, and no gap, extent or place of the organ."""
         where, rank, sizes = self._ranked
-        kept = max(1, np.count_nonzero(sizes >= SUBSTANTIAL_SHARE * self.voxels))
+        kept = max(1, int(np.count_nonzero(sizes >= SUBSTANTIAL_SHARE * self.voxels)))
         if kept == len(sizes):
             return self
         inside = [axis[rank < kept] for axis in where]
         box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in inside)
         mask = np.zeros_like(self.mask)
         mask[tuple(inside)] = True
-        corner = tuple(first + part.start for first, part in zip(self.corner, box, strict=True))
+        corner = self.corner[0] + box[0].start, self.corner[1] + box[1].start, self.corner[2] + box[2].start
         body = Part(self.structure, mask[box], corner, self.whole, self.voxel_ml)
         body.pieces, body.specks = self.pieces[:kept], self.pieces[kept:]
         return body
