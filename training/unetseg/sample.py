@@ -1,11 +1,7 @@
 """The demo's sample scan: a CT that a Python package index carries, fetched once and kept.
 
-The source distribution of TotalSegmentator (Apache-2.0, J. Wasserthal et al., Radiology: Artificial Intelligence, 2023)
-holds a CT of 122 x 101 x 112 voxels of 3 mm without contrast agent and what TotalSegmentator's own network made of it.
-pip fetches it from whatever index the user's pip is set up for. Every file that is used is checked against its SHA-256.
-
-`example_seg_fast/`, which lies beside it, belongs to the upper 30 slices alone (`example_ct_sm.nii.gz`), though its header
-puts it at the lower end of the whole scan; `example_seg_fast_force_split.nii.gz` covers the whole one.
+It lies in the source distribution of TotalSegmentator (engine/sample.py says what it is). pip fetches that from whatever
+index the user's pip is set up for. Every file that is used is checked against its SHA-256.
 """
 
 from __future__ import annotations
@@ -19,21 +15,17 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.sample import FOLDER, REFERENCE, SCAN, SHA256, VERSION, read_reference
 from UNetSegmenterLib.engine.segmentation import Segmentation
-from UNetSegmenterLib.engine.structures import TOTALSEGMENTATOR_VALUES, known_structure
-from UNetSegmenterLib.engine.volume import Volume, read_image, read_volume
+from UNetSegmenterLib.engine.volume import Volume, read_volume
 
 from .console import say
 
-PACKAGE, VERSION = "totalsegmentator", "2.18.0"
-SCAN, REFERENCE, LICENCE = "example_ct.nii.gz", "example_seg_fast_force_split.nii.gz", "LICENSE"
+PACKAGE, LICENCE = "totalsegmentator", "LICENSE"
 REFERENCE_WORDS = "reference by TotalSegmentator"
-_IN_ARCHIVE = {
-    SCAN: ("tests/reference_files/", "dbd3ae6d614d1d7ef3a46925c30c70038ed52da6b37fdd6afdc7b9b71387e3e1"),
-    REFERENCE: ("tests/reference_files/", "e8097758e56e73099075b6caaebce23ef11bc6fad66a4ec3753b9406846558c7"),
-    LICENCE: ("", "c71d239df91726fc519c6eb72d318ec65820627232b2f796219e87dcf35d0ab4"),
+_IN_ARCHIVE = {name: (FOLDER, digest) for name, digest in SHA256.items()} | {
+    LICENCE: ("", "c71d239df91726fc519c6eb72d318ec65820627232b2f796219e87dcf35d0ab4")
 }
 
 
@@ -55,14 +47,7 @@ def default_cache() -> Path:
 def read_sample(cache: Path | None = None) -> Sample:
     """The sample from the cache, fetched first if it isn't there; raises InputError if that can't be done."""
     folder = fetch_sample(cache or default_cache())
-    volume = read_volume(folder / SCAN)
-    values, geometry = read_image(folder / REFERENCE)
-    labels = np.zeros(values.shape, dtype=np.uint8)
-    structures = []
-    for index, (name, value) in enumerate(TOTALSEGMENTATOR_VALUES.items(), start=1):
-        labels[values == value] = index
-        structures.append(known_structure(name, index, (value,)))
-    return Sample(volume, Segmentation(labels, geometry, tuple(structures), "TotalSegmentator (machine-made)"))
+    return Sample(read_volume(folder / SCAN), read_reference(folder / REFERENCE, "TotalSegmentator (machine-made)"))
 
 
 def fetch_sample(cache: Path) -> Path:
