@@ -53,7 +53,7 @@ def test_labels_that_are_cut_off_are_said_in_ml(hearts, tmp_path, caplog):
     case, small = whole.cases[0], cut.cases[0]
     voxel_ml = case.spacing_mm[0] * 6.0**2 / 1000
     before, after = (np.sum(part.region(pack.labels) == 3) for part, pack in ((case, whole), (small, cut)))
-    expected = f"{(before - after) * voxel_ml:.1f} ml ({1 - after / before:.0%}) of left ventricle"
+    expected = f"{(before - after) * voxel_ml:.3g} ml ({100 * (1 - after / before):.2g} %) of left ventricle"
     warning = next(text for text in cut.fingerprint["warnings"] if text.startswith(case.name))
     assert before > after
     assert f"{case.name}: slices of 16 x 16 pixels cut off " in warning

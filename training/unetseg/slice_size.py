@@ -41,8 +41,8 @@ def cut_off_text(
     """What labels lose when they are cut from `whole` to `kept`, in ml and %; empty if nothing."""
     before, after = (np.bincount(labels.ravel(), minlength=len(structures) + 1) for labels in (whole, kept))
     lost = [
-        f"{(before[part.index] - after[part.index]) * voxel_ml:.1f} ml "
-        f"({1 - after[part.index] / before[part.index]:.0%}) of {part.name}"
+        f"{(before[part.index] - after[part.index]) * voxel_ml:.3g} ml "
+        f"({100 * (1 - after[part.index] / before[part.index]):.2g} %) of {part.name}"
         for part in structures
         if after[part.index] < before[part.index]
     ]
