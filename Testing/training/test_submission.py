@@ -12,12 +12,18 @@ from pathlib import Path
 
 import pytest
 from unetseg.cli import main
-from unetseg.cluster.submission import Job, commands, job_script, submit
+from unetseg.cluster.submission import Job, commands, evaluation_commands, job_script, submit, training_command
+from UNetSegmenterLib.engine.checkpoint import save_checkpoint
 from UNetSegmenterLib.engine.errors import InputError
 
+from ..engine.checkpoints import small_card, small_weights
+
+TRAINING = training_command("packs/abdomen", "runs/cv", ("--steps", "4000"), folds=5)
 JOB = Job(
-    "abdomen", "packs/abdomen", "runs/cv", "/home/me", ("--steps", "4000"), folds=5, queue="gpuv100", cores=4, hours=7.5
+    "abdomen", "runs/cv", "/home/me", TRAINING, ("packs/abdomen",), members=5, queue="gpuv100", cores=4, hours=7.5
 )
+EVALUATE, MERGE = evaluation_commands("my heart.pt", "MMWHS", "evaluated", ("--split", "test"), 3)
+ARRAY = Job("hearts", "evaluated", "/home/me", EVALUATE, ("my heart.pt", "MMWHS"), members=3, after=MERGE)
 
 
 def test_lsf_script_has_the_documented_options():
@@ -31,12 +37,12 @@ def test_lsf_script_has_the_documented_options():
         "#BSUB -wa 'USR1'",
         '#BSUB -Q "75"',
         "#BSUB -o /home/me/runs/cv/logs/%J_%I.log",
-        "FOLD=$((${LSB_JOBINDEX:-1} - 1))",
-        'exec unetseg train packs/abdomen --steps 4000 --output runs/cv/fold"$FOLD" --fold "$FOLD"',
+        "MEMBER=$((${LSB_JOBINDEX:-1} - 1))",
+        'exec unetseg train packs/abdomen --steps 4000 --output runs/cv/fold"$MEMBER" --fold "$MEMBER"',
     ):
         assert line in lines
     assert "-gpu" not in job_script(dataclasses.replace(JOB, gpus=0), "lsf")
-    assert "[1-" not in job_script(dataclasses.replace(JOB, folds=0), "lsf")
+    assert "[1-" not in job_script(dataclasses.replace(JOB, members=0), "lsf")
 
 
 def test_slurm_script_has_the_documented_options():
@@ -50,18 +56,67 @@ def test_slurm_script_has_the_documented_options():
         "#SBATCH --output=/home/me/runs/cv/logs/%A_%a.log",
     ):
         assert line in lines
-    several = job_script(dataclasses.replace(JOB, gpus=4, nodes=2, folds=0), "slurm")
+    command = training_command("packs/abdomen", "runs/cv", gpus=4, nodes=2)
+    several = job_script(dataclasses.replace(JOB, command=command, gpus=4, nodes=2, members=0), "slurm")
     assert "srun torchrun --nnodes=2 --nproc-per-node=4" in several
     assert "--devices 4 --nodes 2" in several
 
 
 @pytest.mark.parametrize("scheduler", ["lsf", "slurm", "ssh"])
 def test_scripts_are_whole_and_a_shell_reads_them(scheduler):
-    job = dataclasses.replace(JOB, pack="packs/my abdomen", host="me@server")
-    script = job_script(job, scheduler)
-    assert "@" not in script.replace("B:USR1@300", "")
-    assert "'packs/my abdomen'" in script
-    subprocess.run(["bash", "-n"], input=script, encoding="utf-8", check=True)
+    command = training_command("packs/my abdomen", "runs/cv", folds=5)
+    job = dataclasses.replace(JOB, command=command, host="me@server")
+    for made in (job, dataclasses.replace(ARRAY, host="me@server"), ARRAY.following):
+        if not (scheduler == "ssh" and not made.host):
+            script = job_script(made, scheduler)
+            assert "@" not in script.replace("B:USR1@300", "")
+            subprocess.run(["bash", "-n"], input=script, encoding="utf-8", check=True)
+    assert "'packs/my abdomen'" in job_script(job, scheduler)
+
+
+def test_evaluation_is_an_array_of_shards_and_a_job_that_waits_for_it():
+    part = "unetseg evaluate 'my heart.pt' MMWHS --split test --shard \"$((MEMBER + 1))/3\""
+    slurm, lsf = job_script(ARRAY, "slurm"), job_script(ARRAY, "lsf")
+    for script in (slurm, lsf):
+        assert f'{part} --output evaluated/shards/"$((MEMBER + 1))"' in script
+    assert "#SBATCH --array=0-2" in slurm
+    assert '#BSUB -J "hearts[1-3]"' in lsf
+    merge = job_script(ARRAY.following, "slurm")
+    assert "--array" not in merge
+    places = " ".join(f"evaluated/shards/{number}" for number in (1, 2, 3))
+    assert f"\nunetseg evaluate --merge {places} --output evaluated &\n" in merge
+    ssh = job_script(dataclasses.replace(ARRAY, host="me@server"), "ssh").splitlines()
+    assert "for MEMBER in 0 1 2; do" in ssh
+    assert ssh[-1] == MERGE, "after the loop"
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "tool", "answer", "expected"),
+    [
+        (
+            "slurm",
+            "sbatch",
+            "17;cluster",
+            "--dependency=afterok:17 --kill-on-invalid-dep=yes {folder}/evaluated/merge.sh",
+        ),
+        ("lsf", "bsub", "Job <17> is submitted to queue <gpu>.", "-w done(17)"),
+    ],
+)
+def test_merge_is_handed_over_with_the_arrays_number(scheduler, tool, answer, expected, tmp_path, monkeypatch):
+    """A scheduler that writes down what it is told."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    write_tool(tools / tool, f'echo "$@" >> {tmp_path}/told\n[ "$1" = -w ] && cat > {tmp_path}/merge\necho "{answer}"')
+    monkeypatch.setenv("PATH", f"{tools}:{os.defpath}")
+    job = dataclasses.replace(ARRAY, folder=str(tmp_path))
+    submit(job, scheduler, tmp_path / "evaluated" / "submit.sh", None)
+    told = (tmp_path / "told").read_text().splitlines()
+    assert len(told) == 2
+    assert told[1].strip() == expected.format(folder=tmp_path)
+    merge = (tmp_path / "evaluated" / "merge.sh").read_text()
+    assert MERGE in merge
+    if scheduler == "lsf":
+        assert (tmp_path / "merge").read_text() == merge
 
 
 @pytest.mark.parametrize(
@@ -82,9 +137,11 @@ def test_jobs_that_cannot_be_are_refused(changes, expected):
         job_script(JOB, "ssh")
 
 
-def test_host_gets_code_pack_and_script_before_the_job():
+def test_host_gets_code_pack_and_script_before_the_job(tmp_path, monkeypatch):
     job = dataclasses.replace(JOB, host="me@server", folder="unet")
-    steps = commands(job, "slurm", Path("runs/cv/submit.sh"), Path("/code"), Path("packs/abdomen"))
+    (tmp_path / "packs" / "abdomen").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    steps = commands(job, "slurm", Path("runs/cv/submit.sh"), Path("/code"))
     assert [step[0] for step in steps] == ["ssh", "rsync", "rsync", "rsync", "ssh"]
     assert steps[1][-2:] == ["/code/", "me@server:unet/"]
     assert steps[2][-2:] == ["packs/abdomen/", "me@server:unet/packs/abdomen/"]
@@ -97,7 +154,7 @@ def test_missing_scheduler_is_said(tmp_path, monkeypatch):
         pytest.skip("LSF is installed here")
     job = dataclasses.replace(JOB, folder=str(tmp_path))
     with pytest.raises(InputError, match=r"bsub.*not found; the script is"):
-        submit(job, "lsf", tmp_path / "runs/cv/submit.sh", None, Path("packs/abdomen"))
+        submit(job, "lsf", tmp_path / "runs/cv/submit.sh", None)
     assert (tmp_path / "runs/cv/submit.sh").read_text().startswith("#!/bin/sh")
 
 
@@ -121,6 +178,20 @@ def test_dry_run_prints_and_writes_nothing(pack_folder, tmp_path, capsys):
     assert not output.exists()
     assert main([*arguments, "--folds", "3"]) == 2
     assert "prepare the pack with --folds" in capsys.readouterr().err
+
+
+def test_dry_run_of_an_evaluation(hearts, tmp_path, capsys):
+    card = small_card()
+    checkpoint = tmp_path / "small.pt"
+    save_checkpoint(checkpoint, card, small_weights(card))
+    arguments = ["submit", str(checkpoint), "--dataset", str(hearts), "--output", str(tmp_path / "out"), "--dry-run"]
+    assert main([*arguments, "--scheduler", "slurm", "--shards", "2", "--evaluate", "--split test"]) == 0
+    printed = capsys.readouterr().out
+    assert "--split test --shard" in printed
+    assert "afterok" in printed
+    assert not (tmp_path / "out").exists()
+    assert main([*arguments, "--scheduler", "slurm", "--shards", "9"]) == 2
+    assert "5 cases" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A training job in a scheduler's words: fill in its template, copy code and pack, hand it over."""
+"""A job in a scheduler's words: fill in its template, copy code and data, hand it over."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import logging
 import re
 import shlex
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.volume import write_whole
 
+MERGE = "merge.sh"  # beside submit.sh
 SCHEDULERS = ("lsf", "slurm", "ssh")
 NOT_COPIED = (".git", ".venv", "__pycache__", "*.egg-info", "build", "demo-output", "packs", "runs")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -19,19 +21,22 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class Job:
-    """A training run, or one a fold, as a scheduler is told of it.
+    """A command, or an array of them, as a scheduler is told of it.
 
-    folds: 0 for one run, else the number of folds of the pack, each a member of a job array. folder: where code, pack and
-    runs lie on the machine that trains. host: login node or server, "" for this machine. setup: shell lines that make the
-    command `unetseg` known (a virtual environment, modules). memory_gb and cores are those of a node.
+    output: where results, scripts and logs go. folder: where code and data lie on the machine that works. command: a line of
+    shell in which $MEMBER is the member of the array, from 0. inputs: files and folders that it reads. members: 0 for one
+    job, else the size of the array. after: a command that runs when all members have succeeded, "" for none. host: login
+    node or server, "" for this machine. setup: shell lines that make the command `unetseg` known (a virtual environment,
+    modules). memory_gb and cores are those of a node.
     """
 
     name: str
-    pack: str
-    run: str
+    output: str
     folder: str
-    train_options: tuple[str, ...] = ()
-    folds: int = 0
+    command: str
+    inputs: tuple[str, ...] = ()
+    members: int = 0
+    after: str = ""
     queue: str = "gpu"
     gpus: int = 1
     nodes: int = 1
@@ -40,6 +45,11 @@ class Job:
     hours: float = 24.0
     setup: str = ". .venv/bin/activate"
     host: str = ""
+
+    @property
+    def following(self) -> Job:
+        """The job that runs `after`, with what this one asks for, so that the same queue takes it."""
+        return replace(self, name=f"{self.name}-merge", command=self.after, members=0, after="", nodes=1)
 
     def check(self, scheduler: str) -> None:
         """Raise InputError for what no scheduler would take."""
@@ -58,32 +68,41 @@ class Job:
         if scheduler == "ssh" and not self.host:
             raise InputError("For ssh, give the server with --host user@server.")
 
-    def command(self) -> str:
-        """The command line of the training, in which $FOLD is the fold."""
-        train = ["train", self.pack, *self.train_options]
-        if self.gpus > 1 or self.nodes > 1:
-            train += ["--devices", str(max(1, self.gpus))]
-        if self.nodes > 1:
-            train += ["--nodes", str(self.nodes)]
-            start = (
-                f"srun torchrun --nnodes={self.nodes} --nproc-per-node={max(1, self.gpus)} --rdzv-backend=c10d "
-                '--rdzv-endpoint="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1):29500" -m unetseg.cli'
-            )
-        else:
-            start = "unetseg"
-        where = (
-            f'--output {shlex.quote(self.run)}/fold"$FOLD" --fold "$FOLD"'
-            if self.folds
-            else f"--output {shlex.quote(self.run)}"
+
+def training_command(
+    pack: str, run: str, options: Sequence[str] = (), folds: int = 0, gpus: int = 1, nodes: int = 1
+) -> str:
+    """The command line of a training, or of the fold $MEMBER of a cross-validation."""
+    train = ["train", pack, *options]
+    if gpus > 1 or nodes > 1:
+        train += ["--devices", str(max(1, gpus))]
+    start = "unetseg"
+    if nodes > 1:
+        train += ["--nodes", str(nodes)]
+        start = (
+            f"srun torchrun --nnodes={nodes} --nproc-per-node={max(1, gpus)} --rdzv-backend=c10d "
+            '--rdzv-endpoint="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1):29500" -m unetseg.cli'
         )
-        return f"{start} {shlex.join(train)} {where}"
+    fold = '/fold"$MEMBER" --fold "$MEMBER"' if folds else ""
+    return f"{start} {shlex.join(train)} --output {shlex.quote(run)}{fold}"
+
+
+def evaluation_commands(
+    checkpoint: str, dataset: str, output: str, options: Sequence[str], shards: int
+) -> tuple[str, str]:
+    """The command line of the shard $MEMBER of an evaluation, and that which sums the shards up."""
+    evaluate = shlex.join(["evaluate", checkpoint, dataset, *options])
+    places = [f"{output}/shards/{number}" for number in range(1, shards + 1)]
+    part = f'--shard "$((MEMBER + 1))/{shards}" --output {shlex.quote(output)}/shards/"$((MEMBER + 1))"'
+    merge = shlex.join(["evaluate", "--merge", *places, "--output", output])
+    return f"unetseg {evaluate} {part}", f"unetseg {merge}"
 
 
 def job_script(job: Job, scheduler: str) -> str:
     """The template of `scheduler` filled in for the job; raises InputError if the job can't be."""
     job.check(scheduler)
     minutes = max(1, round(job.hours * 60))
-    logs = f"{job.run}/logs"
+    logs = f"{job.output}/logs"
     values = {
         "NAME": job.name,
         "QUEUE": job.queue,
@@ -94,17 +113,18 @@ def job_script(job: Job, scheduler: str) -> str:
         "MEMORY_MB_A_CORE": str(-(-job.memory_gb * 1024 // job.cores)),
         "LSF_TIME": f"{minutes // 60}:{minutes % 60:02d}",
         "SLURM_TIME": f"{minutes // 1440}-{minutes % 1440 // 60:02d}:{minutes % 60:02d}:00",
-        "LSF_ARRAY": f"[1-{job.folds}]" if job.folds else "",
-        "SLURM_ARRAY": f"#SBATCH --array=0-{job.folds - 1}" if job.folds else "",
-        "SLURM_LOG": "%A_%a" if job.folds else "%j",
+        "LSF_ARRAY": f"[1-{job.members}]" if job.members else "",
+        "SLURM_ARRAY": f"#SBATCH --array=0-{job.members - 1}" if job.members else "",
+        "SLURM_LOG": "%A_%a" if job.members else "%j",
         "SLURM_GPUS": f"#SBATCH --gres=gpu:{job.gpus}" if job.gpus else "",
-        "FOLDS": " ".join(map(str, range(max(1, job.folds)))),
+        "MEMBERS": " ".join(map(str, range(max(1, job.members)))),
         "LOGS": str(PurePosixPath(job.folder) / logs),
         "FOLDER": shlex.quote(job.folder),
         "SETUP": job.setup,
-        "COMMAND": job.command(),
+        "COMMAND": job.command,
+        "AFTER": job.after,
     }
-    text = (Path(__file__).parent / f"train.{scheduler}.sh").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / f"job.{scheduler}.sh").read_text(encoding="utf-8")
     if not job.gpus:
         text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#BSUB -gpu"))
     for key, value in values.items():
@@ -112,34 +132,61 @@ def job_script(job: Job, scheduler: str) -> str:
     return re.sub(r"\n{2,}", "\n", text)
 
 
-def commands(job: Job, scheduler: str, script: Path, code: Path | None, pack: Path) -> list[list[str]]:
-    """What is run here, in order: copies of code and pack if there is a host, then the hand-over of the script."""
-    target = str(PurePosixPath(job.folder) / job.run)
-    hand_over = {
-        "lsf": f"mkdir -p {shlex.quote(target)}/logs && bsub < {shlex.quote(target)}/submit.sh",
-        "slurm": f"mkdir -p {shlex.quote(target)}/logs && sbatch {shlex.quote(target)}/submit.sh",
-        "ssh": f"cd {shlex.quote(target)} && nohup sh submit.sh > train.log 2>&1 < /dev/null & echo started",
-    }[scheduler]
+def commands(job: Job, scheduler: str, script: Path, code: Path | None) -> list[list[str]]:
+    """What is run here, in order: copies of code and data if there is a host, then the hand-over of the scripts."""
+    target = str(PurePosixPath(job.folder) / job.output)
+    hand_over = _hand_over(shlex.quote(target), scheduler, bool(job.after))
     if not job.host:
         return [["sh", "-c", hand_over]]
-    steps = [
-        ["ssh", job.host, f"mkdir -p {shlex.quote(target)} {shlex.quote(str(PurePosixPath(job.folder) / job.pack))}"]
-    ]
+    places = {place: PurePosixPath(job.folder) / place for place in job.inputs}
+    folders = [target, *(str(at if Path(place).is_dir() else at.parent) for place, at in places.items())]
+    steps = [["ssh", job.host, f"mkdir -p {shlex.join(folders)}"]]
     if code is not None:
         excluded = [f"--exclude={name}" for name in NOT_COPIED]
         steps.append(["rsync", "-az", *excluded, f"{code}/", f"{job.host}:{job.folder}/"])
-    steps.append(["rsync", "-az", "--partial", f"{pack}/", f"{job.host}:{PurePosixPath(job.folder) / job.pack}/"])
-    steps.append(["rsync", "-az", str(script), f"{job.host}:{target}/submit.sh"])
+    for place, at in places.items():
+        end = "/" if Path(place).is_dir() else ""
+        steps.append(["rsync", "-az", "--partial", f"{place}{end}", f"{job.host}:{at}{end}"])
+    for name in (script.name, MERGE)[: 2 if _has_merge_script(job, scheduler) else 1]:
+        steps.append(["rsync", "-az", str(script.with_name(name)), f"{job.host}:{target}/{name}"])
     steps.append(["ssh", job.host, hand_over])
     return steps
 
 
-def submit(job: Job, scheduler: str, script: Path, code: Path | None, pack: Path) -> str:
-    """Write the script, run the commands and return what the last one said; raises InputError if one of them fails."""
-    text = job_script(job, scheduler)
-    write_whole(script, lambda partial: partial.write_text(text, encoding="utf-8"))
+def _has_merge_script(job: Job, scheduler: str) -> bool:
+    return bool(job.after) and scheduler != "ssh"
+
+
+def _hand_over(target: str, scheduler: str, merges: bool) -> str:
+    """The shell line that hands over submit.sh, and merge.sh to run when that has succeeded as a whole."""
+    logs = f"mkdir -p {target}/logs"
+    if scheduler == "ssh":
+        return f"cd {target} && nohup sh submit.sh > job.log 2>&1 < /dev/null & echo started"
+    if scheduler == "slurm":
+        if not merges:
+            return f"{logs} && sbatch {target}/submit.sh"
+        return (
+            f'{logs} && JOB=$(sbatch --parsable {target}/submit.sh) && echo "array ${{JOB%%;*}}" && '
+            f"sbatch --dependency=afterok:${{JOB%%;*}} --kill-on-invalid-dep=yes {target}/{MERGE}"
+        )
+    if not merges:
+        return f"{logs} && bsub < {target}/submit.sh"
+    number = "sed -n 's/^Job <\\([0-9]*\\)>.*/\\1/p'"
+    return (
+        f'{logs} && JOB=$(bsub < {target}/submit.sh | {number}) && [ -n "$JOB" ] && echo "array $JOB" && '
+        f'bsub -w "done($JOB)" < {target}/{MERGE}'
+    )
+
+
+def submit(job: Job, scheduler: str, script: Path, code: Path | None) -> str:
+    """Write the scripts, run the commands and return what the last one said; raises InputError if one of them fails."""
+    texts = {script: job_script(job, scheduler)}
+    if _has_merge_script(job, scheduler):
+        texts[script.with_name(MERGE)] = job_script(job.following, scheduler)
+    for path, text in texts.items():
+        write_whole(path, lambda partial, text=text: partial.write_text(text, encoding="utf-8"))  # type: ignore[misc]
     said = ""
-    for step in commands(job, scheduler, script, code, pack):
+    for step in commands(job, scheduler, script, code):
         logging.getLogger(__name__).info("%s", shlex.join(step))
         try:
             result = subprocess.run(step, capture_output=True, encoding="utf-8", errors="replace", check=False)

@@ -1,38 +1,50 @@
-"""Hand a training run to LSF, SLURM or another machine: write its script, copy code and pack with rsync, submit.
+"""Hand a training run or an evaluation to LSF, SLURM or another machine: write its script, copy what it needs, submit.
 
-The run is wall-time safe: before the time is up it saves, and the job is queued again. --folds makes a job array with
-one member a fold; --dry-run prints the script and the commands and does nothing.
+Both are wall-time safe: before the time is up they save, and the job is queued again. --folds makes a job array with one
+member a fold. With --dataset a checkpoint is evaluated: an array with one member a shard, and a job that sums up when all
+have succeeded. --dry-run prints the scripts and the commands and does nothing.
 
   unetseg submit packs/abdomen --output runs/first --scheduler lsf --queue gpuv100 --hours 8 --dry-run
   unetseg submit packs/abdomen --output runs/cv --scheduler slurm --folds 5 --train "--steps 4000 --base-width 32"
   unetseg submit packs/abdomen --output runs/first --scheduler ssh --host me@server --folder unetsegmenter
+  unetseg submit heart.pt --dataset MMWHS --shards 8 --output evaluated --scheduler slurm --evaluate "--split test"
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..cluster.submission import Job
 
 
 def add_options(parser: Any) -> None:
-    parser.add_argument("pack", type=Path, help="folder that unetseg prepare wrote, relative to the working folder")
-    parser.add_argument("--output", type=Path, required=True, metavar="RUN", help="folder of the run, relative too")
+    parser.add_argument(
+        "source", type=Path, help="pack to train on, or with --dataset a checkpoint; relative to the working folder"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the results, relative too")
     parser.add_argument("--scheduler", required=True, help="lsf, slurm or ssh")
     parser.add_argument("--queue", default="gpu", help="queue (LSF) or partition (SLURM)")
-    parser.add_argument("--gpus", type=int, default=1, help="GPUs a node; 0 trains on the CPU")
-    parser.add_argument("--nodes", type=int, default=1, help="machines (SLURM)")
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs a node; 0 works on the CPU")
+    parser.add_argument("--nodes", type=int, default=1, help="machines (training with SLURM)")
     parser.add_argument("--cores", type=int, default=4, help="CPU cores a node")
     parser.add_argument("--memory_gb", type=int, default=16, help="memory a node")
     parser.add_argument("--hours", type=float, default=24.0, help="wall time")
     parser.add_argument("--folds", type=int, default=0, help="a job array over this many folds of the pack")
-    parser.add_argument("--name", default="", help="what the job is called (default: the run's folder)")
-    parser.add_argument("--host", default="", metavar="USER@HOST", help="submit there, after copying code and pack")
+    parser.add_argument("--dataset", type=Path, help="evaluate the checkpoint on this data set")
+    parser.add_argument("--shards", type=int, default=4, help="members of the array of an evaluation")
+    parser.add_argument("--name", default="", help="what the job is called (default: the output folder)")
+    parser.add_argument("--host", default="", metavar="USER@HOST", help="submit there, after copying code and data")
     parser.add_argument("--folder", default="", help="folder of the project on the host (default: this folder)")
     parser.add_argument(
         "--setup", default=". .venv/bin/activate", help="shell line that makes the command unetseg known"
     )
     parser.add_argument(
         "--train", default="", metavar="OPTIONS", help='options of unetseg train, such as "--steps 4000"'
+    )
+    parser.add_argument(
+        "--evaluate", default="", metavar="OPTIONS", help='options of unetseg evaluate, such as "--split test"'
     )
     parser.add_argument("--dry_run", action="store_true", help="print, and do nothing")
 
@@ -42,26 +54,76 @@ def run(options: Any) -> None:
 
     from UNetSegmenterLib.engine.errors import InputError
 
-    from ..cluster.submission import Job, commands, job_script, submit
+    from ..cluster.submission import commands, job_script, submit
     from ..console import say
+
+    places = [place for place in (options.source, options.dataset, options.output) if place is not None]
+    if options.host and any(place.is_absolute() for place in places):
+        raise InputError(
+            "With --host, give what is read and --output relative to the working folder: they lie there on the host too."
+        )
+    job = _evaluation(options) if options.dataset else _training(options)
+    script, code = options.output / "submit.sh", _code() if options.host else None
+    if not options.dry_run:
+        say(submit(job, options.scheduler, script, code))
+        return
+    say(job_script(job, options.scheduler))
+    if job.after and options.scheduler != "ssh":
+        say(job_script(job.following, options.scheduler))
+    for step in commands(job, options.scheduler, script, code):
+        say(f"would run: {shlex.join(step)}")
+
+
+def _training(options: Any) -> Job:
+    import shlex
+
+    from ..cluster.submission import training_command
     from ..pack import read_pack
     from ..splits import fold_splits
 
-    pack = read_pack(options.pack)
-    if options.folds:
-        for fold in range(options.folds):
-            fold_splits(pack.splits, fold)
-    if options.host and (options.pack.is_absolute() or options.output.is_absolute()):
+    pack = read_pack(options.source)
+    for fold in range(options.folds):
+        fold_splits(pack.splits, fold)
+    source, output = options.source.as_posix(), options.output.as_posix()
+    given = shlex.split(options.train)
+    command = training_command(source, output, given, options.folds, options.gpus, options.nodes)
+    return _job(options, command, (source,), options.folds)
+
+
+def _evaluation(options: Any) -> Job:
+    import shlex
+
+    from UNetSegmenterLib.engine.checkpoint import read_card
+    from UNetSegmenterLib.engine.errors import InputError
+
+    from ..cluster.submission import evaluation_commands
+    from ..datasets import read_dataset
+
+    if options.folds or options.nodes > 1:
         raise InputError(
-            "With --host, give PACK and --output relative to the working folder: they lie there on the host too."
+            "An evaluation has neither folds nor several nodes a member; --shards spreads it over machines."
         )
-    job = Job(
+    read_card(options.source)
+    cases = len(read_dataset(options.dataset).cases)
+    if not 1 <= options.shards <= cases:
+        raise InputError(f"{options.shards} shards can't be made of {cases} cases; ask for 1 to {cases}.")
+    source, dataset, output = (place.as_posix() for place in (options.source, options.dataset, options.output))
+    given = shlex.split(options.evaluate)
+    command, merge = evaluation_commands(source, dataset, output, given, options.shards)
+    return _job(options, command, (source, dataset), options.shards, merge)
+
+
+def _job(options: Any, command: str, inputs: tuple[str, ...], members: int, after: str = "") -> Job:
+    from ..cluster.submission import Job
+
+    return Job(
         options.name or options.output.name,
-        options.pack.as_posix(),
         options.output.as_posix(),
         options.folder or ("unetsegmenter" if options.host else str(Path.cwd())),
-        tuple(shlex.split(options.train)),
-        options.folds,
+        command,
+        inputs,
+        members,
+        after,
         options.queue,
         options.gpus,
         options.nodes,
@@ -71,13 +133,6 @@ def run(options: Any) -> None:
         options.setup,
         options.host,
     )
-    script, code = options.output / "submit.sh", _code() if options.host else None
-    if options.dry_run:
-        say(job_script(job, options.scheduler))
-        for step in commands(job, options.scheduler, script, code, options.pack):
-            say(f"would run: {shlex.join(step)}")
-        return
-    say(submit(job, options.scheduler, script, code, options.pack))
 
 
 def _code() -> Path | None:

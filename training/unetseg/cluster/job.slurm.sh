@@ -9,7 +9,7 @@
 @SLURM_GPUS@
 #SBATCH --time=@SLURM_TIME@
 @SLURM_ARRAY@
-# Five minutes before the wall time ends, USR1 asks the run to save; it ends with status 75, and this script queues it again.
+# Five minutes before the wall time ends, USR1 asks it to save; it ends with status 75, and this script queues it again.
 #SBATCH --signal=B:USR1@300
 #SBATCH --requeue
 #SBATCH --open-mode=append
@@ -17,16 +17,16 @@
 set -u
 cd @FOLDER@ || exit 1
 @SETUP@
-FOLD=${SLURM_ARRAY_TASK_ID:-0}
+MEMBER=${SLURM_ARRAY_TASK_ID:-0}
 # One task a node starts its processes itself; Lightning would take SLURM's count of tasks for theirs.
 unset SLURM_NTASKS
-trap 'kill -USR1 $TRAINING' USR1
-trap 'kill -TERM $TRAINING' TERM
+trap 'kill -USR1 $WORK' USR1
+trap 'kill -TERM $WORK' TERM
 @COMMAND@ &
-TRAINING=$!
-# A signal ends `wait` early, so wait again until the training itself has ended.
-wait $TRAINING; STATUS=$?
-while kill -0 $TRAINING 2>/dev/null; do wait $TRAINING; STATUS=$?; done
+WORK=$!
+# A signal ends `wait` early, so wait again until the command itself has ended.
+wait $WORK; STATUS=$?
+while kill -0 $WORK 2>/dev/null; do wait $WORK; STATUS=$?; done
 if [ $STATUS -eq 75 ]; then
     echo "saved; queued again"
     # A member of an array is named by both numbers: the array's own number would queue all of it again.

@@ -8,7 +8,7 @@
 #BSUB -R "rusage[mem=@MEMORY_MB_A_CORE@MB]"
 #BSUB -gpu "num=@GPUS@:mode=exclusive_process"
 #BSUB -W @LSF_TIME@
-# Five minutes before the wall time ends, USR1 asks the run to save; it ends with status 75, and LSF queues it again.
+# Five minutes before the wall time ends, USR1 asks it to save; it ends with status 75, and LSF queues it again.
 #BSUB -wt '5'
 #BSUB -wa 'USR1'
 #BSUB -Q "75"
@@ -16,6 +16,6 @@
 set -eu
 cd @FOLDER@
 @SETUP@
-FOLD=$((${LSB_JOBINDEX:-1} - 1))
-# exec: the signal and the exit status are the training's own, with no shell between it and LSF.
+MEMBER=$((${LSB_JOBINDEX:-1} - 1))
+# exec: the signal and the exit status are the command's own, with no shell between it and LSF.
 exec @COMMAND@

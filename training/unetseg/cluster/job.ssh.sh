@@ -1,0 +1,9 @@
+#!/bin/sh
+# Written by `unetseg submit --scheduler ssh`: runs without a scheduler, one member after another, and can be started again.
+set -eu
+cd @FOLDER@
+@SETUP@
+for MEMBER in @MEMBERS@; do
+    @COMMAND@
+done
+@AFTER@
