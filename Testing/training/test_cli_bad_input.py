@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 from UNetSegmenterLib.engine.checkpoint import FORMAT, save_checkpoint
-from UNetSegmenterLib.engine.volume import Geometry, Volume, read_volume, write_image, write_volume
+from UNetSegmenterLib.engine.volume import Geometry, Volume, read_image, read_volume, write_image, write_volume
 
 from ..engine.checkpoints import small_card, small_weights
 from ..engine.test_dicom import write_series
@@ -74,7 +74,11 @@ def test_device_that_is_not_there(place, scan, checkpoint):
 
 def test_configuration_with_an_unknown_word(place, tmp_path):
     (tmp_path / "recipe.yaml").write_text("stepps: 3\n")
-    refused(unetseg("train", tmp_path, "--output", place / "run", "--config", tmp_path / "recipe.yaml"), "stepps")
+    arguments = ("train", tmp_path, "--output", place / "run", "--config", tmp_path / "recipe.yaml")
+    refused(unetseg(*arguments), "stepps", "did you mean steps?")
+    (tmp_path / "recipe.yaml").write_text("augmentation:\n  nois: 0.1\n")
+    refused(unetseg(*arguments), "'nois'", "did you mean noise?")
+    refused(unetseg(*arguments[:-2], "--base-widht", 8), "did you mean base_width?")
 
 
 # --- scans -------------------------------------------------------------------------------------------------------------
@@ -225,6 +229,33 @@ def test_label_on_another_grid(dataset, place):
     _, labels = blobs(1)
     write_image(labels, Geometry(labels.shape, (3.0, 2.0, 2.5)), dataset / "labelsTr" / "case1.nii.gz")
     refused(unetseg("prepare", dataset, place / "pack", "--spacing", 2), "case1.nii.gz", "grid")
+
+
+def test_label_without_an_image(dataset, place):
+    (dataset / "imagesTr" / "case1_0000.nii.gz").unlink()
+    refused(unetseg("prepare", dataset, place / "pack"), "case1.nii.gz has no image", "add the image or take the label")
+
+
+def test_structure_that_no_training_case_has(dataset, place):
+    for label in (dataset / "labelsTr").iterdir():
+        array, geometry = read_image(label)
+        write_image(np.where(array == 2, 0, array).astype(np.uint8), geometry, label)
+    refused(unetseg("prepare", dataset, place / "pack", "--spacing", 2), "No training case has any voxel of spleen")
+
+
+def test_structure_that_no_test_case_has_is_said(dataset, tmp_path):
+    array, geometry = read_image(dataset / "labelsTr" / "case1.nii.gz")
+    write_image(np.where(array == 2, 0, array).astype(np.uint8), geometry, dataset / "labelsTr" / "case1.nii.gz")
+    done = unetseg("prepare", dataset, tmp_path / "pack", "--spacing", 2, "--test", "case1")
+    assert done.returncode == 0, done.stderr
+    assert "no case of the split test has spleen" in done.stderr + done.stdout
+
+
+def test_spacings_that_differ_tenfold(dataset, place):
+    for file in (dataset / "imagesTr" / "case1_0000.nii.gz", dataset / "labelsTr" / "case1.nii.gz"):
+        array, geometry = read_image(file)
+        write_image(array, Geometry(geometry.shape, (3.0, 20.0, 20.0), geometry.origin_lps), file)
+    refused(unetseg("prepare", dataset, place / "pack"), "run from 2 mm", "20 mm (case1)", "lost its spacing")
 
 
 def test_pack_of_other_sources(dataset, place, tmp_path):

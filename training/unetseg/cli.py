@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -91,11 +92,21 @@ def _parser(name: str, description: str) -> Any:
 
     class Parser(ArgumentParser):
         def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-            text = " ".join(message.split()).replace('Parser key "', 'option "')
-            _complain(f"{text.rstrip('.')} (unetseg {name} --help explains the options)", name)
+            text = " ".join(message.split()).replace('Parser key "', 'option "').rstrip(".")
+            _complain(f"{text}{_meant(text, self)} (unetseg {name} --help explains the options)", name)
             sys.exit(BAD_INPUT)
 
     return Parser(prog=f"unetseg {name}", description=description.strip(), formatter_class=Formatter)
+
+
+def _meant(text: str, parser: Any) -> str:
+    """The option or key of a configuration file that is spelt most like the one that is not known."""
+    unknown = re.search(r"(?:Option '|accept option '|unrecognized arguments: --)([\w.-]+)", text)
+    if unknown is None:
+        return ""
+    known = sorted({action.dest.rpartition(".")[2] for action in parser._actions})
+    near = difflib.get_close_matches(unknown[1].rpartition(".")[2].replace("-", "_"), known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _spelling(argument: str, parser: Any) -> str:
