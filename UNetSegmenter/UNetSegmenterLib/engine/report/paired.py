@@ -9,9 +9,9 @@ from html import escape
 from typing import Protocol
 
 from .parts import sort_head
-from .svg import WIDTH
+from .svg import WIDTH, round_up
 
-_ROW, _NAMES, _RIGHT = 30, 150, 24
+_ROW, _NAMES, _RIGHT = 30, 150, 40
 
 
 class Pairing(Protocol):
@@ -60,7 +60,8 @@ def paired_section(paired: Paired) -> str:
 def forest_svg(paired: Paired) -> str:
     """A row a structure: mean difference as a dot, its 95 % confidence interval as a line, zero as the axis."""
     ends = [abs(value) for row in paired.rows for value in (row.difference, *row.ci95) if math.isfinite(value)]
-    reach = max(*ends, 0.01, 0.0) * 1.05
+    end = round_up(max([*ends, 0.01]))
+    reach = end * 1.02
     width, bottom = 2 * WIDTH, len(paired.rows) * _ROW + 12
 
     def at(value: float) -> float:
@@ -68,8 +69,8 @@ def forest_svg(paired: Paired) -> str:
 
     parts = [
         f'<line class="grid" x1="{at(tick):.1f}" x2="{at(tick):.1f}" y1="8" y2="{bottom}"/>'
-        f'<text x="{at(tick):.1f}" y="{bottom + 16}" text-anchor="middle">{tick:+.3f}</text>'
-        for tick in (-reach / 1.05, -reach / 2.1, reach / 2.1, reach / 1.05)
+        f'<text x="{at(tick):.1f}" y="{bottom + 16}" text-anchor="middle">{tick:+g}</text>'
+        for tick in (-end, -end / 2, end / 2, end)
     ]
     parts.append(
         f'<line class="axis" x1="{at(0):.1f}" x2="{at(0):.1f}" y1="8" y2="{bottom}"/>'

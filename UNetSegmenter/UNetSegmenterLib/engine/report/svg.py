@@ -46,7 +46,7 @@ def curve_svg(structure: str, curve: SliceCurve) -> str:
     low, high = curve.superior_mm[0], curve.superior_mm[-1]
     span = (high - low) or 1.0
     xs = [_LEFT + (WIDTH - _LEFT - _RIGHT) * ((mm - low) / span if high > low else 0.5) for mm in curve.superior_mm]
-    top_area = _round_up(max(*curve.prediction_mm2, *curve.reference_mm2) / 100)
+    top_area = round_up(max(*curve.prediction_mm2, *curve.reference_mm2) / 100)
     dice = [_scale(value, 1.0, _DICE_TOP, _DICE_BOTTOM) for value in curve.dice]
     ours, theirs = (
         [_scale(value / 100, top_area, _AREA_TOP, _AREA_BOTTOM) for value in values]
@@ -101,7 +101,7 @@ def _scale(value: float, top: float, y_top: float, y_bottom: float) -> float:
     return y_bottom - (y_bottom - y_top) * value / top
 
 
-def _round_up(value: float) -> float:
+def round_up(value: float) -> float:
     """The next of 1, 2, 5 times a power of ten, for the end of an axis."""
     if value <= 0:
         return 1.0
@@ -157,7 +157,7 @@ def box_plot_svg(distributions: Sequence[Distribution], label: str, unit: str = 
     """
     finite = [value for one in distributions for value in one.values if math.isfinite(value)]
     low = math.floor(min(finite, default=0) * 10) / 10 if share else 0.0
-    high = 1.0 if share else _round_up(max(finite, default=1.0))
+    high = 1.0 if share else round_up(max(finite, default=1.0))
     low = min(low, 0.9)
     width, height = 2 * WIDTH, len(distributions) * _ROW + 54
     right = width - (60 if not share else 24)
