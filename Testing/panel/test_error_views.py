@@ -141,6 +141,39 @@ def test_deleted_nodes_other_nodes_and_another_scene(widget):
     assert not widget.ui.errorMapButton.checked and widget.panel.errors.error_map.made is None
 
 
+def test_a_label_map_as_ground_truth_side_by_side(widget):
+    prediction, drawn = add("Prediction", organs(3)), add("Drawn", organs())
+    label_map = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Ground truth")
+    slicer.vtkSlicerSegmentationsModuleLogic.ExportAllSegmentsToLabelmapNode(
+        drawn, label_map, slicer.vtkSegmentation.EXTENT_REFERENCE_GEOMETRY
+    )
+    slicer.mrmlScene.RemoveNode(drawn)
+    choose(widget, prediction, label_map)
+    compare(widget)
+    shown(widget)
+    node = painted(widget)
+    assert "agreement" in widget.ui.errorsLabel.text and "mm" in widget.ui.errorsLabel.text
+    press(widget.ui.sideBySideButton)
+    turn(lambda: prediction.GetSegmentation().ContainsRepresentation("Closed surface"), 60)
+    settle()
+    assert views_of(node) == views_of(find(ERRORS)) == view_ids("Pred")
+    press(widget.ui.sideBySideButton)
+    for button in (widget.ui.errorMapButton, widget.ui.distanceColorsButton):
+        press(button)
+    assert find(ERRORS) is None and prediction.GetDisplayNode().GetVisibility2D()
+    assert prediction.GetDisplayNode().GetVisibility3D()
+
+
+def test_a_node_that_goes_while_they_are_made(widget):
+    prediction, reference = compared(widget)
+    press(widget.ui.distanceColorsButton)
+    turn(lambda: "measured" in widget.ui.errorsLabel.text)
+    slicer.mrmlScene.RemoveNode(reference)
+    settle()
+    assert not widget.panel.errors.distances.is_making and not widget.ui.distanceColorsButton.checked
+    assert not widget.ui.errorsLabel.visible and prediction.GetDisplayNode().GetVisibility3D()
+
+
 def test_structures_on_one_side_and_what_cannot_be_shown(widget):
     from UNetSegmenterLib.engine.structures import ABDOMEN8
 
