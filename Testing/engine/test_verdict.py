@@ -4,6 +4,7 @@ import csv
 import json
 
 import pytest
+from UNetSegmenterLib.engine.case_report import CaseReport, write_case_report
 from UNetSegmenterLib.engine.comparison import Comparison, Row
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.report import CaseMaterial
@@ -82,3 +83,10 @@ def test_a_verdict_stands_in_report_and_tables(tmp_path):
     assert summary["verdicts"]["a"]["comment"] == AWKWARD and list(summary["verdicts"]) == ["a"]
     write_results(tmp_path, "Two", comparisons, {})
     assert "verdict" not in (tmp_path / "metrics.csv").read_text(encoding="utf-8")
+
+
+def test_a_report_that_is_cancelled_leaves_nothing(tmp_path):
+    report = CaseReport(Comparison("a", (Row("a", "liver", "absent"),)), verdict=make_verdict("plausible", ""))
+    assert write_case_report(report, tmp_path / "none", lambda: True) is None and not (tmp_path / "none").exists()
+    assert write_case_report(report, tmp_path / "made", lambda: False) == tmp_path / "made" / "report.html"
+    assert "Plausible" in (tmp_path / "made" / "report.html").read_text(encoding="utf-8")

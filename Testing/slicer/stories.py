@@ -411,6 +411,108 @@ def distances_are_painted_on_the_prediction(world):
     return f"distances from {distances[0]:+.1f} to {distances[1]:+.1f} mm"
 
 
+def a_structure_is_matched_by_hand(world):
+    """A row that no name matches gets its counterpart below the table; it is measured again."""
+    world.add_scan()
+    prediction, reference = world.add_segmentation("Prediction"), world.add_segmentation("Ground truth")
+    for node, name in ((prediction, "ours"), (reference, "theirs")):
+        segment = node.GetSegmentation().GetSegment(node.GetSegmentation().GetSegmentIdBySegmentName("spleen"))
+        segment.SetName(name)
+        segment.RemoveTag(slicer.vtkSegment.GetTerminologyEntryTagName())
+        segment.SetTag("UNetSegmenter.SourceValues", str(40 + len(name)))
+    world.ui.predictionSelector.setCurrentNode(prediction)
+    world.ui.referenceSelector.setCurrentNode(reference)
+    world.settle()
+    world.press(world.ui.compareButton)
+    world.turn(lambda: not world.panel.compare.is_busy, 60)
+    model, box = world.ui.compareTable.model(), world.ui.matchComboBox
+    names = [model.index(row, 0).data() for row in range(model.rowCount())]
+    assert names == ["liver", "theirs (unmatched)", "ours (unmatched)"], names
+    world.panel.compare._table._on_index(model.index(1, 0))
+    assert world.ui.matchFrame.isVisible() and "theirs" in world.ui.matchLabel.text and box.currentText == "(nothing)"
+    world.panel.compare._hand._on_choice(box.findData("ours"))
+    world.turn(lambda: not world.panel.compare.is_busy, 60)
+    names = [model.index(row, 0).data() for row in range(model.rowCount())]
+    assert names == ["liver", "theirs (matched by hand)"], names
+    world.press(world.ui.matchResetButton)
+    world.turn(lambda: not world.panel.compare.is_busy, 60)
+    assert model.rowCount() == 3
+
+
+def a_verdict_and_a_report(world):
+    """Score and comment stay with the segmentation; one press compares, checks and writes page and tables."""
+    scan = world.add_scan()
+    prediction, reference = world.add_segmentation("Prediction", shift=3), world.add_segmentation("Ground truth")
+    ui, report = world.ui, world.panel.report
+    ui.predictionSelector.setCurrentNode(prediction)
+    ui.referenceSelector.setCurrentNode(reference)
+    world.settle()
+    assert not ui.reportCollapsibleButton.collapsed
+    ui.reviewerLineEdit.setText("A. Reviewer")
+    ui.scoreComboBox.setCurrentIndex(ui.scoreComboBox.findData("implausible"))
+    ui.commentText.setPlainText('no "spleen"; ü')
+    world.settle(0.8)
+    assert prediction.GetAttribute("UNetSegmenter.VerdictScore") == "implausible"
+    assert prediction.GetAttribute("UNetSegmenter.VerdictComment") == 'no "spleen"; ü'
+    world.press(ui.sideBySideButton)
+    folder, opened = world.folder / "report ü", []
+    report.ask_for_folder, report.open_in_browser = lambda title, start: str(folder), opened.append
+    stalls, started = Stalls(), time.perf_counter()
+    world.press(ui.reportButton)
+    world.turn(lambda: not report.is_busy, 120)
+    stalls.stop()
+    seconds = time.perf_counter() - started
+    assert report.path == folder / "report.html", [note.text for note in report.notes]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Implausible" in page and "no &quot;spleen&quot;; ü" in page and "Is it anatomy?" in page
+    assert "implausible" in (folder / "metrics.csv").read_text(encoding="utf-8")
+    if slicer.app.layoutManager().threeDViewCount:
+        assert "Prediction, in 3D" in page and "Ground truth, axial" in page, "the views on screen are in the report"
+    world.press(ui.openReportButton)
+    assert opened == [str(report.path)]
+    world.picture("11-report")
+    world.press(ui.sideBySideButton)
+    logic = slicer.util.getModuleLogic("UNetSegmenter")
+    assert logic.writeReport(prediction, reference, scan, world.folder / "scripted").endswith("report.html")
+    return f"{seconds:.1f} s, longest stall {stalls.longest_ms:.0f} ms"
+
+
+def a_test_set_is_reviewed_case_by_case(world):
+    """Two cases on disk: opened, compared, judged, gone again; the verdicts are in reviews.csv."""
+    from UNetSegmenterLib.engine.segmentation import write_labelmap, write_seg_nrrd
+    from UNetSegmenterLib.engine.volume import write_volume
+    from UNetSegmenterLib.scene.nodes import volume_from_node
+    from UNetSegmenterLib.scene.reading import segmentation_from_node
+
+    folder = world.folder / "test set ü"
+    for name, shift in (("a", 0), ("b", 3)):
+        scan = world.add_scan()
+        prediction, reference = world.add_segmentation(name, shift=shift), world.add_segmentation("Ground truth")
+        write_volume(volume_from_node(scan), folder / f"{name}_image.nii.gz")
+        write_labelmap(segmentation_from_node(reference, scan), folder / f"{name}_label.nii.gz")
+        write_seg_nrrd(segmentation_from_node(prediction, scan), folder / "predictions" / f"{name}.seg.nrrd")
+        slicer.mrmlScene.Clear(0)
+    (folder / "structures.json").write_text('{"structures": {"liver": 1, "spleen": 2}}', encoding="utf-8")
+    world.settle()
+    ui, review, panel = world.ui, world.panel.review, world.panel
+    ui.reportCollapsibleButton.collapsed = False
+    ui.reviewFolderPathLineEdit.setCurrentPath(str(folder))
+    world.settle(0.6)
+    world.turn(lambda: not review.is_busy, 60)
+    assert ui.reviewList.count == 2 and ui.nextCaseButton.text == "Start", [note.text for note in review.notes]
+    for name, score in (("a", "plausible"), ("b", "implausible")):
+        world.press(ui.nextCaseButton)
+        world.turn(lambda: not review.is_busy, 120)
+        assert panel.compare.comparison is not None and panel.compare.comparison.case == name, world.words()
+        assert panel.plausibility.findings and panel.views.is_shown
+        assert len(world.segmentations()) == 2, "the case before has left the scene"
+        ui.scoreComboBox.setCurrentIndex(ui.scoreComboBox.findData(score))
+        world.picture(f"12-review-{name}")
+    assert not ui.nextCaseButton.enabled and "2 of 2 judged" in ui.reviewLabel.text
+    table = (folder / "reviews.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[:2] for line in table[1:]] == [["a", "plausible"], ["b", "implausible"]], table
+
+
 def sample_data_is_registered(world):
     world.need("SampleData")
     import SampleData
@@ -444,6 +546,9 @@ STORIES = (
     prediction_and_ground_truth_are_compared_and_checked,
     the_error_map_is_drawn_instead_of_the_prediction,
     distances_are_painted_on_the_prediction,
+    a_structure_is_matched_by_hand,
+    a_verdict_and_a_report,
+    a_test_set_is_reviewed_case_by_case,
     sample_data_is_registered,
     reload_takes_the_lib_along,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,16 +40,21 @@ class CaseReport:
     images: CaseImages | None = None
 
 
-def write_case_report(report: CaseReport, folder: Path | str) -> Path:
+def write_case_report(
+    report: CaseReport, folder: Path | str, cancelled: Callable[[], bool] | None = None
+) -> Path | None:
     """Write report.html, metrics.csv and summary.json and return the path of the page.
 
-    Raises InputError if a file can't be written; the page is written last.
+    `cancelled()` is asked once, after what takes long and before anything is written: if it holds, nothing is, and None is
+    returned. Raises InputError if a file can't be written; the page is written last.
     """
     folder, comparison = Path(folder), report.comparison
     pictures, viewer = tuple(report.pictures), None
     if (images := report.images) is not None:
         pictures += slice_pictures(images.volume, images.prediction, images.reference, comparison)
         viewer = viewer_data(comparison, images.volume, images.prediction, images.reference)
+    if cancelled is not None and cancelled():
+        return None
     material = CaseMaterial(pictures, report.findings, report.verdict, viewer)
     title = comparison.case or comparison.prediction_name or "Comparison"
     facts = {**(report.facts or {}), **provenance()}

@@ -267,9 +267,15 @@ class Worker:
         from .case_report import write_case_report
         from .report_exchange import report_from_json
 
-        if request.get("id") in self._cancelled:
+        cancelled = lambda: request.get("id") in self._cancelled  # noqa: E731
+        path = (
+            None
+            if cancelled()
+            else write_case_report(report_from_json(request["report"]), request["folder"], cancelled)
+        )
+        if path is None:
             raise CancelledError
-        return {"path": str(write_case_report(report_from_json(request["report"]), request["folder"]))}
+        return {"path": str(path)}
 
     def cases(self, request: dict[str, Any]) -> dict[str, Any]:
         """The cases of a test set and what was said of them; no image is read."""

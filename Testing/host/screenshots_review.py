@@ -1,0 +1,99 @@
+"""Take the picture of a review in progress: a test set, two cases judged, the third on the desk; prints times and stalls.
+
+python Testing/host/screenshots_review.py CHECKPOINT DATASET [--predictions DIR] [--output Resources/Screenshots]
+
+Without --predictions (files NAME.seg.nrrd or NAME.nii.gz) each scan is segmented on the way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import slicer
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "Testing"))
+
+import host
+
+host.start()
+
+import host.pressing
+from host.pressing import Stalls, picture, press, settle, turn
+from host.screenshots import choose
+from host.screenshots_compare import compose, views
+from host.scripted import load_module
+from PySide6 import QtCore
+
+VERDICTS = (("plausible", ""), ("small faults", "The pancreas ends too early; its tail is missing."), ("", ""))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--predictions", type=Path)
+    parser.add_argument("--output", type=Path, default=ROOT / "Resources" / "Screenshots")
+    options = parser.parse_args()
+    options.checkpoint, options.output = options.checkpoint.resolve(), options.output.resolve()
+    host.pressing.PANEL_WIDTH, host.pressing.PICTURES = 560, ROOT / ".cache" / "screenshots"
+    widget = load_module(ROOT / "UNetSegmenter" / "UNetSegmenter.py").enter()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            desk = Path(folder)
+            (desk / "Abdomen test set").symlink_to(options.dataset.resolve())
+            (desk / "Evaluated").mkdir()
+            if options.predictions:
+                (desk / "Evaluated" / "predictions").symlink_to(options.predictions.resolve())
+            os.chdir(desk)  # so that the picture shows nobody's folders
+            take(widget, options)
+    finally:
+        widget.panel.close()
+
+
+def take(widget, options) -> None:
+    panel, ui = widget.panel, widget.ui
+    choose(panel, options.checkpoint)
+    ui.reportCollapsibleButton.collapsed = False
+    ui.reviewerLineEdit.setText("A. Reviewer")
+    ui.reviewFolderPathLineEdit.setCurrentPath("Abdomen test set")
+    ui.reviewResultsPathLineEdit.setCurrentPath("Evaluated")
+    settle(0.6)
+    turn(lambda: not panel.review.is_busy, 60)
+    for score, comment in VERDICTS:
+        started = time.perf_counter()
+        with Stalls() as stalls:
+            press(ui.nextCaseButton)
+            turn(lambda: not panel.review.is_busy, 600)
+        seconds = time.perf_counter() - started
+        rows = [row.measures.dice for row in panel.compare.comparison.rows if row.measures]
+        print(
+            f"{panel.review.case.name}: {seconds:.1f} s, longest stall {stalls.longest_ms:.0f} ms, own work "
+            f"{stalls.longest_work_ms:.0f} ms, mean Dice {sum(rows) / len(rows):.3f}, {slicer.mrmlScene.GetNumberOfNodes()} nodes"
+        )
+        ui.scoreComboBox.setCurrentIndex(ui.scoreComboBox.findData(score))
+        ui.commentText.setPlainText(comment)
+    for section in ("model", "scan", "segment", "compare", "plausibility"):
+        getattr(ui, f"{section}CollapsibleButton").collapsed = True
+    place = next(row.largest_error_ras for row in panel.compare.comparison.rows if row.structure == "liver")
+    whole = picture(widget.parent, "review-panel")
+    scan = ui.inputSelector.currentNode()
+    scan.GetDisplayNode().SetAutoWindowLevel(False)
+    scan.GetDisplayNode().SetWindowLevel(400, 40)
+    image = compose(whole, views(scan, panel, place)).scaledToWidth(1200, QtCore.Qt.SmoothTransformation)
+    image.save(str(options.output / "review.png"))
+    started = time.perf_counter()
+    with Stalls() as stalls:
+        panel.report.write(Path("Evaluated") / "report")
+        turn(lambda: not panel.report.is_busy, 120)
+    print(f"report: {time.perf_counter() - started:.1f} s, longest stall {stalls.longest_ms:.0f} ms")
+    print([note.text for note in (*panel.review.notes, *panel.report.notes)])
+
+
+if __name__ == "__main__":
+    main()
