@@ -78,6 +78,7 @@ def _found(folder: Path, files: list[Path]) -> str:
     if below:
         return f"did you mean {some(map(str, below), 2)}, which holds a data set"
     if files:
-        return f"it holds {len(files)} image files ({some(file.name for file in files)}) that nothing describes"
+        plural = "s" * (len(files) != 1)
+        return f"it holds {len(files)} image file{plural} ({some(file.name for file in files)}) that nothing describes"
     entries = sorted(entry.name for entry in folder.iterdir())
     return f"it holds no image files, only {some(entries)}" if entries else "it is empty"
