@@ -60,6 +60,7 @@ def main() -> None:
     rows += apply(panel, ui, "first run")
     ui.outputSelector.setCurrentNode(panel.segment.result.node)
     rows += apply(panel, ui, "second run (replaces)")
+    rows += layouts(panel, ui)
     press(ui.applyButton)
     turn(lambda: ui.progressBar.value >= 8 and panel.segment.state.value == "running", 300)
     started = time.perf_counter()
@@ -107,6 +108,62 @@ def apply(panel, ui, name: str) -> list[tuple[str, str]]:
             f"{after - before:.0f} MB, {peak - before:.0f} MB",
         ),
     ]
+
+
+def layouts(panel, ui) -> list[tuple[str, str]]:
+    """From the press of a button to views that are drawn (by software, all eight, one after the other)."""
+    from UNetSegmenterLib.scene.layout import ONE_ROW, ONLY_3D, ROWS, TWO_ROWS, slice_views
+    from UNetSegmenterLib.scene.nodes import segmentation_to_node
+    from UNetSegmenterLib.scene.reading import segmentation_from_node
+    from UNetSegmenterLib.scene.views import SliceView, ThreeDView
+
+    scene, logic = slicer.mrmlScene, slicer.app.applicationLogic()
+    prediction = panel.segment.result.node
+    copy = segmentation_to_node(segmentation_from_node(prediction), scene, panel.scan.node, name="Ground truth")
+    label_map = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Labels")
+    slicer.modules.segmentations.logic().ExportAllSegmentsToLabelmapNode(
+        copy, label_map, slicer.vtkSegmentation.EXTENT_REFERENCE_GEOMETRY
+    )
+    ui.referenceSelector.setCurrentNode(copy)
+    settle()
+    press(ui.sideBySideButton)
+    size = (400, 300)
+    slices = {row: [SliceView(scene, logic, name, size) for name in slice_views(row)] for row in ROWS}
+    surfaces = {row: ThreeDView(scene, logic, f"{row}3D", size) for row in ROWS}
+    upper = [*slices["Pred"], surfaces["Pred"]]
+    every = [*upper, *slices["Ref"], surfaces["Ref"]]
+    press(ui.sideBySideButton)
+
+    def timed(name, action, views):
+        started, worked = time.perf_counter(), time.process_time()
+        action()
+        handled, did = time.perf_counter() - started, time.process_time() - worked
+        for view in views:
+            view.window.Render()
+        drawn, drew = time.perf_counter() - started, time.process_time() - worked
+        return name, (
+            f"{handled:.2f} s (own work {did:.2f} s); until {len(views)} views are drawn {drawn:.2f} s ({drew:.2f} s)"
+        )
+
+    def choose(variant):
+        return lambda: ui.viewsLayoutComboBox.setCurrentText(variant)
+
+    rows = [
+        timed("layout: two rows", lambda: press(ui.sideBySideButton), every),
+        timed("layout: two rows again", lambda: (press(ui.sideBySideButton), press(ui.sideBySideButton)), every),
+        timed("layout: to one row", choose(ONE_ROW), upper),
+        timed("layout: to 3D only", choose(ONLY_3D), list(surfaces.values())),
+        timed("layout: back to two rows", choose(TWO_ROWS), every),
+        timed("next structure", lambda: press(ui.nextStructureButton), every),
+        timed("layout: left", lambda: press(ui.sideBySideButton), []),
+    ]
+    ui.referenceSelector.setCurrentNode(label_map)
+    settle()
+    rows.append(timed("layout: two rows, label map as ground truth", lambda: press(ui.sideBySideButton), every))
+    press(ui.sideBySideButton)
+    for node in (copy, label_map):
+        scene.RemoveNode(node)
+    return rows
 
 
 if __name__ == "__main__":

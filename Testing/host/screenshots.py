@@ -26,9 +26,6 @@ import numpy as np
 from host.checkpoints import Bomb
 from host.pressing import picture, press, settle, turn
 from host.scripted import load_module
-from PySide6 import QtCore, QtGui
-
-GAP_PIXELS = 4
 
 
 def main() -> None:
@@ -52,13 +49,15 @@ def main() -> None:
 
 
 def take(widget, options) -> None:
+    from host.viewing import GAP_PIXELS, window_picture
+
     panel, ui = widget.panel, widget.ui
     picture(widget.parent, "empty")
     scan = add_scan(widget, options)
-    choose(panel, code_in_it(options.output).resolve())
+    choose(panel, code_in_it(options.output))
     picture(widget.parent, "refused")
     (options.output / "found on the internet.pt").unlink()
-    choose(panel, options.checkpoint.resolve())
+    choose(panel, options.checkpoint)
     settle(0.3)
     picture(widget.parent, "ready")
     run_until(panel, ui, 0.4)
@@ -78,10 +77,11 @@ def take(widget, options) -> None:
     turn(lambda: not panel.segment.state.is_busy, 600)
     panel_image = picture(widget.parent, "done")
     four = views(scan, panel.segment.result.node, (panel_image.height() - GAP_PIXELS) // 2)
-    beside(panel_image, four).save(str(options.output / "done.png"))
+    window_picture(panel_image, four, 1200).save(str(options.output / "done.png"))
 
 
 def choose(panel, path) -> None:
+    path = path.resolve()  # as the panel has it, which would be waited for in vain otherwise
     panel.model.choose(str(path))
     turn(lambda: panel.model.path == str(path) and (panel.model.card or panel.model.refusal))
     settle(0.2)
@@ -114,57 +114,20 @@ def code_in_it(folder: Path) -> Path:
     return path
 
 
-def views(scan, segmentation, pixels: int) -> list[QtGui.QImage]:
-    """Axial, coronal and sagittal slice through the middle of the result, and the result in 3D."""
-    from UNetSegmenterLib.scene.nodes import volume_geometry
-    from UNetSegmenterLib.scene.views import SliceView, ThreeDView
+def views(scan, segmentation, pixels: int):
+    """Axial slice and 3D above, coronal and sagittal below, through the middle of the result."""
+    from host.viewing import AXES, slice_picture, surface_picture
 
-    scene, logic = slicer.mrmlScene, slicer.app.applicationLogic()
-    selection = logic.GetSelectionNode()
-    selection.SetReferenceActiveVolumeID(scan.GetID())
+    slicer.app.applicationLogic().GetSelectionNode().SetReferenceActiveVolumeID(scan.GetID())
     bounds = np.zeros(6)
     segmentation.GetRASBounds(bounds)
-    middle = tuple((bounds[::2] + bounds[1::2]) / 2)
-    size_mm = np.multiply(volume_geometry(scan).shape[::-1], scan.GetSpacing())
-    images = []
-    for name, across, up in (("Red", 0, 1), ("Green", 0, 2), ("Yellow", 1, 2)):
-        view = SliceView(scene, logic, name, (pixels, pixels))
-        view.node.SetOrientation({"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}[name])
-        view.logic.GetSliceCompositeNode().SetBackgroundVolumeID(scan.GetID())
-        view.look_at(middle, middle, 1.05 * size_mm[across], 1.05 * size_mm[up])
-        images.append(as_image(view.picture()))
-        view.close()
-    view = ThreeDView(scene, logic, "1", (pixels, pixels))
-    view.node.SetBoxVisible(False)
-    view.node.SetAxisLabelsVisible(False)
-    camera = view.renderer.GetActiveCamera()
-    camera.SetFocalPoint(*middle)
-    camera.SetPosition(middle[0] + 120, middle[1] + 600, middle[2] + 80)
-    camera.SetViewUp(0, 0, 1)
-    view.renderer.ResetCamera()
-    camera.Zoom(1.15)
-    images.insert(1, as_image(view.picture()))
-    view.close()
-    return images
-
-
-def as_image(pixels: np.ndarray) -> QtGui.QImage:
-    height, width, _ = pixels.shape
-    pixels = np.ascontiguousarray(pixels)
-    return QtGui.QImage(pixels.data, width, height, 3 * width, QtGui.QImage.Format_RGB888).copy()
-
-
-def beside(panel: QtGui.QImage, four: list[QtGui.QImage]) -> QtGui.QImage:
-    """The panel left, the four views right, as Slicer's window has them."""
-    step = four[0].width() + GAP_PIXELS
-    image = QtGui.QImage(panel.width() + 2 * step, panel.height(), QtGui.QImage.Format_RGB32)
-    image.fill(QtGui.QColor("#efefef"))
-    painter = QtGui.QPainter(image)
-    painter.drawImage(0, 0, panel)
-    for number, view in enumerate(four):
-        painter.drawImage(panel.width() + GAP_PIXELS + (number % 2) * step, (number // 2) * step, view)
-    painter.end()
-    return image.scaledToWidth(1200, QtCore.Qt.SmoothTransformation)
+    middle, size = tuple((bounds[::2] + bounds[1::2]) / 2), (pixels, pixels)
+    orientations = ("Axial", "Coronal", "Sagittal")
+    axial, coronal, sagittal = (
+        slice_picture(name, scan, axes, middle, size, orientation=orientation)
+        for name, axes, orientation in zip(("Red", "Green", "Yellow"), AXES, orientations, strict=True)
+    )
+    return [[axial, surface_picture("1", segmentation, size)], [coronal, sagittal]]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Take the picture of a comparison: the panel's table and findings, beside the two rows of views that it opens.
+"""Take the pictures of a comparison: the panel's table and findings beside the two rows of views, and the other layouts.
 
 python Testing/host/screenshots_compare.py CHECKPOINT SCAN REFERENCE [--output Resources/Screenshots]
 """
@@ -18,24 +18,30 @@ import host
 
 host.start()
 
+import host.pressing
 import numpy as np
 from host.pressing import picture, press, settle, turn
-from host.screenshots import add_scan, as_image, choose
+from host.screenshots import add_scan, choose
 from host.scripted import load_module
-from PySide6 import QtCore, QtGui
+from PIL import Image
 
-PIXELS, GAP, WIDTH = 500, 4, 1800
+WIDTH = 1600
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("scan", type=Path)
-    parser.add_argument("reference", type=Path, help="label map with TotalSegmentator's values")
+    parser.add_argument(
+        "reference", type=Path, help="label map with TotalSegmentator's values, or with those of --names alone"
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "Resources" / "Screenshots")
     parser.add_argument("--name", default="Sample CT", help="the name of the scan in the pictures")
+    parser.add_argument("--names", nargs="*", help="the structures of label values 1, 2, ...")
+    parser.add_argument("--structure", help="the one that stands out; the one with the largest HD95 if not given")
     parser.add_argument("--reference-name", default="Ground truth")
     options = parser.parse_args()
+    host.pressing.PANEL_WIDTH, host.pressing.PICTURES = 560, ROOT / ".cache" / "screenshots"
     widget = load_module(ROOT / "UNetSegmenter" / "UNetSegmenter.py").enter()
     try:
         take(widget, options)
@@ -44,12 +50,16 @@ def main() -> None:
 
 
 def take(widget, options) -> None:
+    from host.viewing import layout_pictures, window_picture
+    from UNetSegmenterLib.scene.layout import ONE_ROW, ONLY_3D, TWO_ROWS
+
     panel, ui = widget.panel, widget.ui
     scan = add_scan(widget, options)
     choose(panel, options.checkpoint)
     press(ui.applyButton)
     turn(lambda: not panel.segment.state.is_busy, 600)
-    ui.referenceSelector.setCurrentNode(add_reference(options, scan))
+    reference = add_reference(options, scan)
+    ui.referenceSelector.setCurrentNode(reference)
     settle()
     press(ui.sideBySideButton)
     turn(lambda: not panel.views._timer.active, 60)
@@ -59,82 +69,48 @@ def take(widget, options) -> None:
     turn(lambda: not panel.plausibility.is_busy, 300)
     for section in (ui.modelCollapsibleButton, ui.scanCollapsibleButton, ui.segmentCollapsibleButton):
         section.collapsed = True
-    worst = max((row for row in panel.compare.comparison.rows if row.measures), key=lambda row: row.measures.hd95_mm)
-    panel.compare.go_to(worst)
-    print(
-        [(row.structure, row.status, row.measures and round(row.measures.dice, 3)) for row in panel.compare.table.rows]
-    )
+    rows = [row for row in panel.compare.comparison.rows if row.measures]
+    print([(row.structure, row.status, round(row.measures.dice, 3)) for row in rows])
     print([note.text for note in (*panel.compare.notes, *panel.plausibility.notes)])
     options.output.mkdir(parents=True, exist_ok=True)
-    path = options.output / "panel-compare.png"
-    import host.pressing
+    worst = max(rows, key=lambda row: (row.structure == options.structure, row.measures.hd95_mm))
+    place = worst.largest_error_ras
 
-    host.pressing.PANEL_WIDTH, host.pressing.PICTURES = 560, ROOT / ".cache" / "screenshots"
-    compose(picture(widget.parent, "panel"), views(scan, panel, worst.largest_error_ras)).save(str(path))
+    def keep(name, image):
+        path = options.output / f"{name}.png"
+        image.save(str(path))
+        with Image.open(path) as full:
+            full.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE).save(
+                path, optimize=True
+            )  # a quarter of the size
+
+    views = layout_pictures(TWO_ROWS, scan, reference, place)
+    panel.compare.go_to(worst)
+    ui.sliceCurveCheckBox.click()
+    keep("panel-compare", window_picture(picture(widget.parent, "panel"), views, WIDTH))
+    keep("layout-two-rows", window_picture(None, layout_pictures(TWO_ROWS, scan, reference, place), WIDTH))
+    ui.viewsLayoutComboBox.setCurrentText(ONE_ROW)
+    views = layout_pictures(ONE_ROW, scan, reference, place, height=600, with_plots=True)
+    keep("layout-one-row", window_picture(None, views, WIDTH))
+    ui.viewsLayoutComboBox.setCurrentText(ONLY_3D)
+    keep("layout-3d", window_picture(None, layout_pictures(ONLY_3D, scan, reference, place, height=700), WIDTH))
 
 
 def add_reference(options, scan):
-    """The eight organs of the sample's label map, as the panel's Sample Data brings them."""
+    """The structures of the label map that the shipped model knows, or those of `--names`, as a segmentation node."""
     from UNetSegmenterLib.engine.segmentation import Segmentation
-    from UNetSegmenterLib.engine.structures import ABDOMEN8, TOTALSEGMENTATOR_VALUES
+    from UNetSegmenterLib.engine.structures import TOTALSEGMENTATOR_VALUES, known_structure
     from UNetSegmenterLib.engine.volume import read_image
     from UNetSegmenterLib.scene.nodes import segmentation_to_node
 
     values, geometry = read_image(options.reference)
-    labels = np.zeros(geometry.shape, np.uint8)
-    for structure in ABDOMEN8:
-        labels[values == TOTALSEGMENTATOR_VALUES[structure.name]] = structure.index
-    segmentation = Segmentation(labels, geometry, tuple(ABDOMEN8), options.reference_name)
+    named = {name: value for value, name in enumerate(options.names or (), start=1)} or TOTALSEGMENTATOR_VALUES
+    labels, structures = np.zeros(geometry.shape, np.uint8), []
+    for index, (name, value) in enumerate(named.items(), start=1):
+        labels[values == value] = index
+        structures.append(known_structure(name, index, (value,)))
+    segmentation = Segmentation(labels, geometry, tuple(structures), options.reference_name)
     return segmentation_to_node(segmentation, slicer.mrmlScene, scan, surfaces=False)
-
-
-def views(scan, panel, place) -> list[QtGui.QImage]:
-    """The eight views of the layout, row by row, as Slicer's displayable managers draw them."""
-    from UNetSegmenterLib.scene.layout import slice_views
-    from UNetSegmenterLib.scene.nodes import volume_geometry
-    from UNetSegmenterLib.scene.views import SliceView, ThreeDView
-
-    scene, logic = slicer.mrmlScene, slicer.app.applicationLogic()
-    size_mm = np.multiply(volume_geometry(scan).shape[::-1], scan.GetSpacing())
-    bounds = np.zeros(6)
-    scan.GetRASBounds(bounds)
-    middle = tuple((bounds[::2] + bounds[1::2]) / 2)
-    images = []
-    for row, title in (("Pred", "Prediction"), ("Ref", "Ground truth")):
-        for name, (across, up) in zip(slice_views(row), ((0, 1), (0, 2), (1, 2)), strict=True):
-            view = SliceView(scene, logic, name, (PIXELS, PIXELS))
-            view.logic.GetSliceCompositeNode().SetBackgroundVolumeID(scan.GetID())
-            view.look_at(middle, place, 1.05 * size_mm[across], 1.05 * size_mm[up])
-            view.add_text(f"{title}, {view.node.GetOrientation().lower()}")
-            images.append(as_image(view.picture()))
-            view.close()
-        view = ThreeDView(scene, logic, f"{row}3D", (PIXELS, PIXELS))
-        view.node.SetBoxVisible(False)
-        view.node.SetAxisLabelsVisible(False)
-        camera = view.renderer.GetActiveCamera()
-        result = np.zeros(6)
-        panel.compare.reference_node.GetRASBounds(result)
-        focus = (result[::2] + result[1::2]) / 2
-        camera.SetFocalPoint(*focus)
-        camera.SetPosition(focus[0] - 150, focus[1] + 620, focus[2] + 140)
-        camera.SetViewUp(0, 0, 1)
-        view.add_text(f"{title}, 3D")
-        images.append(as_image(view.picture()))
-        view.close()
-    return images
-
-
-def compose(panel: QtGui.QImage, eight: list[QtGui.QImage]) -> QtGui.QImage:
-    """The panel left, two rows of four views right, as Slicer's window has them."""
-    step = PIXELS + GAP
-    image = QtGui.QImage(panel.width() + 4 * step, max(panel.height(), 2 * step), QtGui.QImage.Format_RGB32)
-    image.fill(QtGui.QColor("#efefef"))
-    painter = QtGui.QPainter(image)
-    painter.drawImage(0, 0, panel)
-    for number, view in enumerate(eight):
-        painter.drawImage(panel.width() + GAP + (number % 4) * step, (number // 4) * step, view)
-    painter.end()
-    return image.scaledToWidth(WIDTH, QtCore.Qt.SmoothTransformation)
 
 
 if __name__ == "__main__":

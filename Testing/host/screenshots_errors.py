@@ -20,13 +20,12 @@ host.start()
 
 import numpy as np
 from host.pressing import picture, press, settle, turn
-from host.screenshots import add_scan, as_image, choose
+from host.screenshots import add_scan, choose
 from host.screenshots_compare import add_reference
 from host.scripted import load_module
-from PySide6 import QtCore, QtGui
 
-PIXELS, GAP, WIDTH = 560, 4, 1360
-SLICES = {"Red": ("Axial", (0, 1)), "Green": ("Coronal", (0, 2)), "Yellow": ("Sagittal", (1, 2))}
+PIXELS, WIDTH = 560, 1360
+SLICES = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 
 
 def main() -> None:
@@ -39,7 +38,7 @@ def main() -> None:
     parser.add_argument("--reference-name", default="Ground truth")
     parser.add_argument("--file", default="panel-errors.png")
     parser.add_argument("--scale", type=int, default=10, help="where the distance colours end, in mm")
-    parser.add_argument("--one-label", default="", help="the only structure of a reference that has one label")
+    parser.add_argument("--names", nargs="*", help="the structures of label values 1, 2, ...")
     options = parser.parse_args()
     widget = load_module(ROOT / "UNetSegmenter" / "UNetSegmenter.py").enter()
     try:
@@ -49,6 +48,7 @@ def main() -> None:
 
 
 def take(widget, options) -> None:
+    from host.viewing import AXES, slice_picture, window_picture
     from UNetSegmenterLib.scene.views import ThreeDView
 
     panel, ui = widget.panel, widget.ui
@@ -56,8 +56,7 @@ def take(widget, options) -> None:
     choose(panel, options.checkpoint)
     press(ui.applyButton)
     turn(lambda: not panel.segment.state.is_busy, 600)
-    reference = one_label(options, scan) if options.one_label else add_reference(options, scan)
-    ui.referenceSelector.setCurrentNode(reference)
+    ui.referenceSelector.setCurrentNode(add_reference(options, scan))
     settle()
     press(ui.compareButton)
     turn(lambda: not panel.compare.is_busy, 300)
@@ -77,43 +76,20 @@ def take(widget, options) -> None:
     import host.pressing
 
     host.pressing.PANEL_WIDTH, host.pressing.PICTURES = 480, ROOT / ".cache" / "screenshots"
-    images = [*slices(scan, worst.largest_error_ras), surfaces(threed, panel.errors.distances.made.nodes[0])]
+    place, size = worst.largest_error_ras, (PIXELS, PIXELS)
+    axial, coronal, sagittal = (
+        slice_picture(name, scan, axes, place, size, "Error map", orientation)
+        for (name, orientation), axes in zip(SLICES.items(), AXES, strict=True)
+    )
+    views = [[axial, coronal], [sagittal, surfaces(threed, panel.errors.distances.made.nodes[0])]]
     options.output.mkdir(parents=True, exist_ok=True)
-    compose(picture(widget.parent, "panel"), images).save(str(options.output / options.file))
+    window_picture(picture(widget.parent, "panel"), views, WIDTH).save(str(options.output / options.file))
 
 
-def one_label(options, scan):
-    """A label map of one structure as a segmentation."""
-    from UNetSegmenterLib.engine.segmentation import read_segmentation
-    from UNetSegmenterLib.engine.structures import known_structure
-    from UNetSegmenterLib.scene.nodes import segmentation_to_node
-
-    found = read_segmentation(options.reference, (known_structure(options.one_label, 1, (1,)),))
-    return segmentation_to_node(found, slicer.mrmlScene, scan, name=options.reference_name, surfaces=False)
-
-
-def slices(scan, place) -> list[QtGui.QImage]:
-    """The three slices through a place, as Slicer's displayable managers draw them."""
-    from UNetSegmenterLib.scene.nodes import volume_geometry
-    from UNetSegmenterLib.scene.views import SliceView
-
-    size_mm = np.multiply(volume_geometry(scan).shape[::-1], scan.GetSpacing())
-    bounds = np.zeros(6)
-    scan.GetRASBounds(bounds)
-    images = []
-    for name, (orientation, (across, up)) in SLICES.items():
-        view = SliceView(slicer.mrmlScene, slicer.app.applicationLogic(), name, (PIXELS, PIXELS))
-        view.node.SetOrientation(orientation)
-        view.logic.GetSliceCompositeNode().SetBackgroundVolumeID(scan.GetID())
-        view.look_at(tuple((bounds[::2] + bounds[1::2]) / 2), place, 1.02 * size_mm[across], 1.02 * size_mm[up])
-        view.add_text(f"Error map, {orientation.lower()}")
-        images.append(as_image(view.picture()))
-        view.close()
-    return images
-
-
-def surfaces(view, model) -> QtGui.QImage:
+def surfaces(view, model):
     """The painted surfaces from the front, with the colour bar."""
+    from host.viewing import as_image
+
     bounds = np.zeros(6)
     model.GetRASBounds(bounds)
     focus, size = (bounds[::2] + bounds[1::2]) / 2, (bounds[1::2] - bounds[::2]).max()
@@ -132,19 +108,6 @@ def surfaces(view, model) -> QtGui.QImage:
     image = as_image(view.picture())
     view.close()
     return image
-
-
-def compose(panel: QtGui.QImage, four: list[QtGui.QImage]) -> QtGui.QImage:
-    """The panel left, two rows of two views right."""
-    step = PIXELS + GAP
-    image = QtGui.QImage(panel.width() + 2 * step, max(panel.height(), 2 * step), QtGui.QImage.Format_RGB32)
-    image.fill(QtGui.QColor("#efefef"))
-    painter = QtGui.QPainter(image)
-    painter.drawImage(0, 0, panel)
-    for number, view in enumerate(four):
-        painter.drawImage(panel.width() + GAP + (number % 2) * step, (number // 2) * step, view)
-    painter.end()
-    return image.scaledToWidth(min(WIDTH, image.width()), QtCore.Qt.SmoothTransformation)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import time
 
 import qt
 import slicer
+import vtk
 from world import Skip, Stalls
 
 
@@ -513,6 +514,60 @@ def a_test_set_is_reviewed_case_by_case(world):
     assert [line.split(",")[:2] for line in table[1:]] == [["a", "plausible"], ["b", "implausible"]], table
 
 
+def layouts_structures_and_the_slice_curve(world):
+    """Three layouts in one place, one structure after the other by key, and a click on the curve that leads to its slice."""
+    from UNetSegmenterLib.scene.layout import LAYOUT_IDS, ONE_ROW, ONLY_3D, TWO_ROWS, layout_id, plot_view_id
+
+    manager, ui = slicer.app.layoutManager(), world.ui
+    if manager is None:
+        raise Skip("no views here")
+    world.add_scan()
+    prediction, reference = world.add_segmentation("Prediction", shift=3), world.add_segmentation("Ground truth")
+    ui.predictionSelector.setCurrentNode(prediction)
+    ui.referenceSelector.setCurrentNode(reference)
+    world.settle()
+    before, ours = manager.layout, prediction.GetDisplayNode()
+    opacity = ours.GetOpacity2DFill()
+    seconds = []
+    for variant in (TWO_ROWS, ONE_ROW, ONLY_3D, TWO_ROWS):
+        started = time.perf_counter()
+        ui.viewsLayoutComboBox.setCurrentText(variant)
+        if not world.panel.views.is_shown:
+            world.press(ui.sideBySideButton)
+        seconds.append(time.perf_counter() - started)
+        world.settle(0.3)
+        assert manager.layout == layout_id(variant) and world.panel.views.is_shown
+        world.picture(f"13-{variant.lower().replace(' ', '-')}")
+    world.press(ui.compareButton)
+    world.turn(lambda: not world.panel.compare.is_busy, 60)
+    ui.opacitySlider.setValue(70)
+    assert abs(ours.GetOpacity2DFill() - 0.7) < 1e-6 and world.widget._parameterNode.opacity == 70
+    assert [ui.structureComboBox.itemText(index) for index in range(3)] == ["All structures", "liver", "spleen"]
+    world.press(ui.nextStructureButton)
+    assert ui.structureComboBox.currentText == "liver"
+    assert ours.GetSegmentOpacity3D("Segment_2") < 0.5 < ours.GetSegmentOpacity3D("Segment_1")
+    ui.sliceCurveCheckBox.click()
+    world.settle(0.3)
+    assert manager.layout == layout_id(TWO_ROWS, with_plots=True)
+    views = [manager.plotWidget(number) for number in range(manager.plotViewCount)]
+    (view,) = (one for one in views if one.mrmlPlotViewNode().GetID() == plot_view_id("Dice"))
+    chart = view.mrmlPlotViewNode().GetPlotChartNode()
+    assert chart.GetTitle() == "liver: Dice" and chart.GetNumberOfPlotSeriesNodes() == 1
+    selections, points = vtk.vtkCollection(), vtk.vtkIdTypeArray()
+    points.InsertNextValue(2)
+    selections.AddItem(points)
+    # what the view's dataSelected is connected to
+    world.panel.views._curve._on_selected(vtk.vtkStringArray(), selections)
+    world.settle()
+    assert "slice 6 (" in ui.sliceLabel.text, ui.sliceLabel.text  # the liver starts in slice 4
+    world.picture("14-slice-curve")
+    world.press(ui.sideBySideButton)
+    assert manager.layout == before and before not in LAYOUT_IDS and ours.GetOpacity2DFill() == opacity
+    assert ours.GetSegmentOpacity3D("Segment_2") == 1
+    assert not slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode")
+    return "layouts " + ", ".join(f"{one:.2f}" for one in seconds) + " s"
+
+
 def sample_data_is_registered(world):
     world.need("SampleData")
     import SampleData
@@ -549,6 +604,7 @@ STORIES = (
     a_structure_is_matched_by_hand,
     a_verdict_and_a_report,
     a_test_set_is_reviewed_case_by_case,
+    layouts_structures_and_the_slice_curve,
     sample_data_is_registered,
     reload_takes_the_lib_along,
 )

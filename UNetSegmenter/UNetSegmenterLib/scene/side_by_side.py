@@ -15,6 +15,7 @@ from ..engine.matching import Matching, match_structures, still_there
 from .by_hand import matched_by_hand
 from .comparison import frame
 from .drawing import Drawing, Drawn
+from .in_place import remove, whole
 from .judging import Place
 from .label_map import segmentation_of_label_map
 from .layout import ONE_ROW, ONLY_3D, ROWS, TWO_ROWS, slice_views, view_ids
@@ -57,7 +58,8 @@ class SideBySide:
         self._reference = reference_node
         if not reference_node.IsA("vtkMRMLSegmentationNode"):
             self._reference = segmentation_of_label_map(reference_node)
-            self._undo.append(lambda: _remove(self._scene, self._reference))
+            made = whole([self._reference])
+            self._undo.append(lambda: remove(made))
         self._by_hand = lambda: matched_by_hand(prediction_node, reference_node)
         self._drawn = []
         for node in (self._prediction, self._reference):
@@ -275,13 +277,6 @@ def _align_slices(ours: Any, theirs: Any) -> None:
 
 def _nodes(scene: slicer.vtkMRMLScene, kind: str) -> list[Any]:
     return [scene.GetNthNodeByClass(number, kind) for number in range(scene.GetNumberOfNodesByClass(kind))]
-
-
-def _remove(scene: slicer.vtkMRMLScene, node: Any) -> None:
-    """Take a node and its display out of the scene, if they are still in it."""
-    for one in (node.GetDisplayNode(), node):
-        if one is not None and scene.IsNodePresent(one):
-            scene.RemoveNode(one)
 
 
 def _set_views(display: Any, ids: list[str]) -> None:
