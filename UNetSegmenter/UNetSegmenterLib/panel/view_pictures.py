@@ -7,9 +7,8 @@ from typing import Any
 
 import slicer
 
+from ..scene.capture import window_png
 from ..scene.layout import ORIENTATIONS, ROWS
-from ..scene.pictures import png_bytes
-from ..scene.views import grab
 
 Picture = tuple[str, bytes]
 
@@ -19,9 +18,9 @@ def picture_steps() -> Generator[None, None, list[Picture]]:
     pictures = []
     for caption, view in _views():
         view.forceRender()
-        pictures.append((caption, png_bytes(grab(view.renderWindow()))))
+        pictures.append((caption, window_png(view.renderWindow())))
         yield
-    return pictures
+    return [one for one in pictures if one[1]]
 
 
 def _views() -> list[tuple[str, Any]]:
