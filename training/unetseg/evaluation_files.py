@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.report import Paired
+from UNetSegmenterLib.engine.report import CaseMaterial, Paired
 from UNetSegmenterLib.engine.volume import write_whole
 
 from .evaluation import CASES, CaseResult, read_result
@@ -122,11 +122,18 @@ def sum_up(
         manifest.title + part,
         [one.comparison for one in ordered],
         facts,
-        {one.comparison.case: one.material for one in ordered},
+        {one.comparison.case: _with_warning(one, manifest) for one in ordered},
         extra=extra,
         notes=notes,
         paired=paired,
     )
+
+
+def _with_warning(result: CaseResult, manifest: Manifest) -> CaseMaterial:
+    if result.comparison.case not in manifest.seen or len(manifest.own_cases) == 1:
+        return result.material
+    warning = "This case was trained on, so its figures say nothing about new patients."
+    return replace(result.material, warnings=(warning,))
 
 
 def _json_ready(row: Pairing) -> dict[str, Any]:

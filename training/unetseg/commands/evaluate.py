@@ -117,7 +117,7 @@ def _one_checkpoint(
     checkpoint, card = predictor.checkpoint, predictor.checkpoint.card
     manifest = Manifest(
         f"{card.title} on {dataset.name}",
-        f"{card.title} ({checkpoint.path.name})",
+        f"{card.title} ({_file(checkpoint.path)})",
         checkpoint.sha256,
         dataset.name,
         tuple(case.name for case in cases),
@@ -126,7 +126,7 @@ def _one_checkpoint(
     )
     cases = tuple(case for case in cases if case.name in manifest.own_cases)
     if seen := [case.name for case in cases if case.name in manifest.seen]:
-        warn(f"{checkpoint.path.name}: {seen_note(seen, len(cases))}")
+        warn(f"{_file(checkpoint.path)}: {seen_note(seen, len(cases))}")
     say(f"{card.title} on {predictor.device_name}: {len(cases)} cases of {dataset.name}")
     work = Evaluation(
         checkpoint.path, checkpoint.sha256, folder, dataset.structures, options.device, predictor.dtype,
@@ -136,6 +136,15 @@ def _one_checkpoint(
     if not results:
         end_if_failed(failed, len(cases), "")
     return manifest, results, failed
+
+
+def _file(checkpoint: Path) -> str:
+    """A checkpoint's name; with that of its run, where the file is called as in every run."""
+    return (
+        f"{checkpoint.resolve().parent.name}/{checkpoint.name}"
+        if checkpoint.name == "checkpoint.pt"
+        else checkpoint.name
+    )
 
 
 def _print(manifest: Manifest, results: dict[str, CaseResult], summary: dict[str, Any], other: Other | None) -> None:

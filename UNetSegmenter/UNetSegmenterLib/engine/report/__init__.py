@@ -116,8 +116,9 @@ def _case_sections(
     stopped = [] if comparison.complete else ["The comparison was cancelled; the table holds what was done until then."]
     note = f" <b>{escape(reference_note)}</b>" if reference_note else ""
     head = f'<p class="sentence">{one_case.case_sentence(comparison)}</p>{one_case.case_tiles(comparison)}'
+    head += parts.warnings([*notes, *material.warnings]) + parts.notes([*stopped, *comparison.notes])
     return [
-        ("summary", "Summary", head + parts.warnings(notes) + parts.notes([*stopped, *comparison.notes]), ""),
+        ("summary", "Summary", head, ""),
         ("verdict", "Reviewer’s verdict", parts.verdict(material.verdict), ""),
         ("viewer", "Viewer", viewer_html(material.viewer), ""),
         ("pictures", "Pictures", parts.pictures(material.pictures), ""),

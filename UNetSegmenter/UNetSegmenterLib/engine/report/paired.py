@@ -11,7 +11,7 @@ from typing import Protocol
 from .parts import sort_head
 from .svg import WIDTH, round_up
 
-_ROW, _NAMES, _RIGHT = 30, 150, 40
+_ROW, _NAMES, _RIGHT = 30, 200, 40
 
 
 class Pairing(Protocol):

@@ -28,13 +28,14 @@ _MOST_FINDINGS = 40
 @dataclass(frozen=True)
 class CaseMaterial:
     """What a case page shows besides its comparison: pictures as (caption, PNG bytes), findings, a reviewer's verdict, the
-    viewer's images.
+    viewer's images; `warnings` stand beside its numbers.
     """
 
     pictures: Sequence[tuple[str, bytes]] = ()
     findings: Sequence[Finding] = ()
     verdict: Verdict | None = None
     viewer: ViewerData | None = None
+    warnings: Sequence[str] = ()
 
 
 class Finding(Protocol):

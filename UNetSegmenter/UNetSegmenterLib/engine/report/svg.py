@@ -22,7 +22,7 @@ WIDTH = 520
 _LEFT, _RIGHT = 42, 14
 _DICE_TOP, _DICE_BOTTOM, _AREA_TOP, _AREA_BOTTOM = 14, 118, 142, 204
 _CURVE_HEIGHT = 240
-_ROW, _NAMES = 30, 150
+_ROW, _NAMES = 30, 200
 
 _LIGHT = (
     ":root{--card:#fff;--ink:#1b2422;--soft:#5a6763;--rule:#dfe3de;--accent:#0e5f57;--accent-soft:#0e5f5722;"
