@@ -67,8 +67,8 @@ def take(widget, options) -> None:
     turn(lambda: not panel.compare.is_busy, 300)
     press(ui.checkButton)
     turn(lambda: not panel.plausibility.is_busy, 300)
-    for section in (ui.modelCollapsibleButton, ui.scanCollapsibleButton, ui.segmentCollapsibleButton):
-        section.collapsed = True
+    for section in ("model", "scan", "segment", "report"):
+        getattr(ui, f"{section}CollapsibleButton").collapsed = True
     rows = [row for row in panel.compare.comparison.rows if row.measures]
     print([(row.structure, row.status, round(row.measures.dice, 3)) for row in rows])
     print([note.text for note in (*panel.compare.notes, *panel.plausibility.notes)])
