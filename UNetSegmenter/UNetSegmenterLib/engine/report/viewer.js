@@ -104,21 +104,21 @@
     slices.createOnLocationChange();
   };
 
-  // Where a structure lies in the axial slice at this height: the middle of what either side claims there.
+  // Where a structure lies in the axial slice at this height: its voxel nearest to the middle of what either side claims there.
   const middleOf = (number, superior) => {
     const volumes = [slices.volumes[PREDICTION].img, filled], dims = slices.volumes[SCAN].hdr.dims;
     const affine = slices.volumes[SCAN].hdr.affine, step = Math.hypot(affine[0][2], affine[1][2], affine[2][2]);
-    const sum = [0, 0, 0];
-    let count = 0;
+    const found = [];
     for (let z = 0, i = 0; z < dims[3]; z++) for (let y = 0; y < dims[2]; y++) for (let x = 0; x < dims[1]; x++, i++) {
       if (volumes[0][i] !== number && volumes[1][i] !== number) continue;
-      const mm = affine.slice(0, 3).map((row) => row[0] * x + row[1] * y + row[2] * z + row[3]);
-      if (Math.abs(mm[2] - superior) > step) continue;
-      mm.forEach((value, axis) => { sum[axis] += value; });
-      count++;
+      const [right, front, up] = affine.map((row) => row[0] * x + row[1] * y + row[2] * z + row[3]);
+      if (Math.abs(up - superior) <= 0.51 * step) found.push([right, front]);
     }
-    const at = count ? sum.map((value) => value / count) : place();
-    return [at[0], at[1], superior];
+    if (!found.length) return [...place().slice(0, 2), superior];
+    const middle = [0, 1].map((axis) => found.reduce((sum, point) => sum + point[axis], 0) / found.length);
+    const away = (point) => Math.hypot(point[0] - middle[0], point[1] - middle[1]);
+    const nearest = found.reduce((best, point) => (away(point) < away(best) ? point : best));
+    return [...nearest, superior];
   };
 
   const choose = (number) => {
