@@ -85,9 +85,9 @@ def take(widget, options) -> None:
             )  # a quarter of the size
 
     views = layout_pictures(TWO_ROWS, scan, reference, place)
+    keep("panel-compare", window_picture(picture(widget.parent, "panel"), views, WIDTH))
     panel.compare.go_to(worst)
     ui.sliceCurveCheckBox.click()
-    keep("panel-compare", window_picture(picture(widget.parent, "panel"), views, WIDTH))
     keep("layout-two-rows", window_picture(None, layout_pictures(TWO_ROWS, scan, reference, place), WIDTH))
     ui.viewsLayoutComboBox.setCurrentText(ONE_ROW)
     views = layout_pictures(ONE_ROW, scan, reference, place, height=600, with_plots=True)
