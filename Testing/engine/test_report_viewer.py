@@ -204,6 +204,14 @@ def test_opacity_outline_and_structure_change_the_picture(page):
     page.click("[name=outline]")
     assert changed(page, before) > 0.003
     page.click("[name=outline]")
+    choose = "s = document.querySelector('[name=structure]'); s.value = {}; s.dispatchEvent(new Event('input'))"
+    for canvas in (".viewer-slices", ".viewer-prediction", ".viewer-reference"):
+        page.run(choose.format(0))
+        colourful = page.pixels(canvas)
+        page.run(choose.format(2))
+        assert changed(page, colourful, canvas) > 0.003, canvas
+    page.run(choose.format(0))
+    before = page.pixels(".viewer-slices")
     page.run("document.querySelector('[name=opacity]').focus()")
     page.press("Home", 36)
     assert changed(page, before) > 0.003

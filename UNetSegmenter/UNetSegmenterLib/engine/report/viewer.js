@@ -5,7 +5,7 @@
   const control = (name) => find(`[name="${name}"]`);
   const setup = JSON.parse(document.getElementById("viewer-setup").textContent);
   const SCAN = 0, PREDICTION = 1, REFERENCE = 2;
-  const FAINT = 0.25;
+  const GREY = 105, FADED = 0.85;
   let slices, surfaces, opening, edges, filled;
 
   // What is packed in the page: base64 of gzip.
@@ -22,13 +22,14 @@
     document.head.append(script);
   };
 
-  // Colours of all structures; those that were not chosen are faint. A white share tells the reference from the prediction.
+  // Colours of all structures; those that were not chosen turn grey. A white share tells the reference from the prediction.
   const colors = (chosen, white) => {
-    const mixed = setup.colors.map((color) => color.map((part) => Math.round(part + (255 - part) * white)));
-    const alpha = setup.names.map((_, i) => (i === 0 ? 0 : chosen === 0 || chosen === i ? 255 : Math.round(255 * FAINT)));
+    const toward = (color, end, share) => color.map((part) => Math.round(part + (end - part) * share));
+    const mixed = setup.colors.map((color, i) =>
+      chosen === 0 || chosen === i ? toward(color, 255, white) : toward(color, GREY, FADED));
     return {
       R: mixed.map((color) => color[0]), G: mixed.map((color) => color[1]), B: mixed.map((color) => color[2]),
-      A: alpha, I: setup.names.map((_, i) => i), labels: setup.names,
+      A: setup.names.map((_, i) => (i === 0 ? 0 : 255)), I: setup.names.map((_, i) => i), labels: setup.names,
     };
   };
 
