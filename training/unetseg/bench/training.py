@@ -1,6 +1,6 @@
 """How fast training is, side by side: our loop, a loader with augmentation a sample, and MONAI's cached data set.
 
-    python -m unetseg.bench.training [PACK] [--steps 300] [--target 0.8] [--quick]
+    python -m unetseg.bench.training [PACK] [--steps 300] [--target 0.5] [--quick]
 
 Same network, loss, optimiser, batch, steps and slices; only where the batch comes from differs (contenders.py). The first
 steps are timed without interruption; then every contender is validated on the same cases every few steps, outside the clock:
@@ -241,7 +241,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("pack", nargs="?", type=Path, help="pack to train on (default: synthetic hearts)")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--target", type=float, default=0.8, help="validation Dice to reach")
+    parser.add_argument("--target", type=float, default=0.5, help="validation Dice to reach")
     parser.add_argument("--validate-every", type=int, default=20, help="steps between validations, after those timed")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1))
