@@ -15,10 +15,11 @@ from unetseg.datasets import read_dataset
 from unetseg.pack import read_pack
 from unetseg.prepare import prepare
 from unetseg.team import Team, make_team
-from unetseg.train import mixed_precision, train
+from unetseg.train import train
 from unetseg.validation import validate
 from UNetSegmenterLib.engine.checkpoint import load_checkpoint, read_card
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.precision import mixed_precision
 
 from .datasets import write_dataset
 
@@ -31,6 +32,7 @@ from unetseg.pack import read_pack
 from unetseg.recipe import Recipe
 from unetseg.team import make_team
 from unetseg.train import train
+from UNetSegmenterLib.engine.precision import mixed_precision
 pack, run, steps = sys.argv[1:4]
 team = make_team("cpu", 2)
 assert team.size == 2

@@ -17,6 +17,7 @@ from UNetSegmenterLib.engine.checkpoint import Checkpoint, save_checkpoint
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.memory import keep_freed_memory
 from UNetSegmenterLib.engine.network import UNet
+from UNetSegmenterLib.engine.precision import mixed_precision
 from UNetSegmenterLib.engine.prediction import choose_device
 from UNetSegmenterLib.engine.volume import write_whole
 
@@ -266,20 +267,3 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
             kept.lerp_(now, 1 - decay)
         else:
             kept.copy_(now)
-
-
-def mixed_precision(device: torch.device) -> torch.dtype:
-    """The precision of the forward pass: bfloat16 where the hardware has it, float16 on older GPUs, else float32."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    if device.type == "cpu" and torch.backends.cpu.get_cpu_capability().startswith("AVX512") and _cpu_has_bf16():
-        return torch.bfloat16
-    return torch.float32
-
-
-def _cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bfloat16 in hardware; elsewhere it is emulated and slower than float32."""
-    try:
-        return "avx512_bf16" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
-    except OSError:
-        return False

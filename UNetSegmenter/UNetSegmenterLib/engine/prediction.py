@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import time
 from collections import deque
@@ -19,6 +18,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .errors import InputError
+from .precision import mixed_precision
 from .preprocessing import neighbour_offsets, neighbour_step, network_slices, pad_to_multiple, stack_slices
 from .segmentation import Segmentation
 
@@ -70,7 +70,7 @@ class Predictor:
         self.device = choose_device(device)
         self.batch_size = batch_size or (CPU_BATCH if self.device.type == "cpu" else GPU_BATCH)
         network = fold_batch_norm(checkpoint.network()).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.dtype = dtype or fastest_dtype(network, checkpoint.card.preprocessing.input_slices)
+        self.dtype = dtype or mixed_precision(self.device)
         self.network = network.to(self.dtype)
 
     @property
@@ -222,30 +222,6 @@ def fold_batch_norm(network: UNet) -> UNet:
     for up in network.up:
         up.convolutions = fold(up.convolutions)  # type: ignore[arg-type]
     return network
-
-
-def fastest_dtype(network: nn.Module, input_slices: int) -> torch.dtype:
-    """The precision for this device: bfloat16 or float16 on CUDA; on a CPU bfloat16 if a timed trial says it is faster."""
-    device = next(network.parameters()).device
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    if device.type != "cpu":
-        return torch.float32
-    seconds = {}
-    with _one_thread_each():
-        for dtype in (torch.float32, torch.bfloat16):
-            candidate = copy.deepcopy(network).to(dtype)
-            trial = torch.zeros(1, input_slices, 128, 128, dtype=dtype).contiguous(memory_format=torch.channels_last)
-            seconds[dtype] = min(_cpu_seconds(candidate, trial) for _ in range(3))
-    return min(seconds, key=lambda dtype: seconds[dtype])
-
-
-@torch.inference_mode()
-def _cpu_seconds(network: nn.Module, trial: Tensor) -> float:
-    """Time of this thread on its core: what other programs do meanwhile must not change the precision."""
-    started = time.thread_time()
-    network(trial)
-    return time.thread_time() - started
 
 
 @contextmanager

@@ -23,6 +23,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from UNetSegmenterLib.engine.memory import keep_freed_memory
 from UNetSegmenterLib.engine.network import UNet
+from UNetSegmenterLib.engine.precision import mixed_precision
 from UNetSegmenterLib.engine.prediction import choose_device
 from UNetSegmenterLib.engine.preprocessing import Preprocessing
 
@@ -35,7 +36,7 @@ from ..prepare import prepare
 from ..recipe import Recipe
 from ..schedules import schedule
 from ..team import Team
-from ..train import gradients, mixed_precision, update_average
+from ..train import gradients, update_average
 from ..validation import validate
 from .contenders import Contender, contenders, has_nnunet
 
