@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -41,15 +42,19 @@ def drift(anatomy: Anatomy) -> list[Quantity]:
     found = []
     for name, part in anatomy.parts.items():
         where = np.nonzero(part.mask)
-        values = np.clip(anatomy.hu[part.box][where].astype(np.float32), *_SOFT_HU)
-        values -= values.mean()
+        values = np.clip(anatomy.hu[part.box][where], *_SOFT_HU).astype(np.int64)
         for axis, label in enumerate(("height", "depth", "width")):
-            along = where[axis] - np.float32(where[axis].mean())
-            norm = float(np.sqrt((values @ values) * (along @ along)))
+            # In whole numbers: sums of floats end in other digits from run to run, and so would the finding.
+            product = _co_deviation(values, where[axis])
+            norm = math.sqrt(_co_deviation(values, values)) * math.sqrt(_co_deviation(where[axis], where[axis]))
             if norm > 0:
-                share = float(values @ along) / norm
-                found.append(Quantity("drift", name, share, part.centroid, other=label, detail=label))
+                found.append(Quantity("drift", name, product / norm, part.centroid, other=label, detail=label))
     return found
+
+
+def _co_deviation(first: np.ndarray, second: np.ndarray) -> int:
+    """n times the sum of products of the deviations of two integer arrays from their means, exactly."""
+    return first.size * int(first @ second) - int(first.sum()) * int(second.sum())
 
 
 def percentile(histogram: np.ndarray, share: float) -> float:
