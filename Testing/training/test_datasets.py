@@ -278,4 +278,4 @@ def test_unknown_layouts(tmp_path, nnunet, phantoms):
     (tmp_path / "empty").mkdir()
     assert "it is empty" in refused(tmp_path / "empty")
     shutil.copy(phantoms[0][0], tmp_path / "empty" / "scan.nii.gz")
-    assert "1 image files (scan.nii.gz) that nothing describes" in refused(tmp_path / "empty")
+    assert "1 image file (scan.nii.gz) that nothing describes" in refused(tmp_path / "empty")

@@ -77,9 +77,9 @@ class SurfaceDistances:
 
     def average_mm(self) -> float:
         """Average symmetric surface distance: both directions pooled, each element weighted with its area."""
-        moment = float(
-            self.to_reference_mm @ self.prediction_area_mm2 + self.to_prediction_mm @ self.reference_area_mm2
-        )
+        # Summed by numpy: a BLAS product's last digit depends on where in memory the arrays happen to lie.
+        moment = float((self.to_reference_mm * self.prediction_area_mm2).sum())
+        moment += float((self.to_prediction_mm * self.reference_area_mm2).sum())
         return moment / float(self.prediction_area_mm2.sum() + self.reference_area_mm2.sum())
 
     def within(self, tolerance_mm: float) -> float:
