@@ -12,8 +12,6 @@ from UNetSegmenterLib.panel.structure_choice import ALL
 from UNetSegmenterLib.scene.by_hand import remember_by_hand
 from UNetSegmenterLib.scene.layout import ONE_ROW, ONLY_3D, TWO_ROWS, VARIANTS, layout_id, plot_view_id, view_ids
 
-import UNetSegmenter
-
 FOUR_UP = 3
 
 
@@ -141,7 +139,7 @@ def test_lines_and_opacity_are_remembered_and_undone(widget):
     before = prediction.GetDisplayNode().GetOpacity2DFill()
     ui.opacitySlider.setValue(80)
     ui.outlineCheckBox.click()
-    parameters = UNetSegmenter.UNetSegmenterLogic().getParameterNode()
+    parameters = widget.logic.getParameterNode()
     assert parameters.opacity == 80 and parameters.outlines
     for node in (prediction, reference):
         assert node.GetDisplayNode().GetOpacity2DFill() == 0.8 and not node.GetDisplayNode().GetVisibility2DFill()
