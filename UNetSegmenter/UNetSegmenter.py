@@ -24,7 +24,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from slicer import vtkMRMLNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode  # isort: skip
+from slicer import vtkMRMLLabelMapVolumeNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode  # isort: skip
 
 if hasattr(
     slicer.modules, "UNetSegmenterWidget"
@@ -98,7 +98,7 @@ class UNetSegmenterParameterNode:
     showIn3D: bool = True
     keepPartial: bool = True
     comparedPrediction: vtkMRMLSegmentationNode
-    groundTruth: vtkMRMLNode
+    groundTruth: vtkMRMLSegmentationNode | vtkMRMLLabelMapVolumeNode | None
     distanceScale: Annotated[int, WithinRange(1, 100)] = 10
     viewsLayout: Annotated[str, Choice(["Two rows", "One row", "3D only"])] = "Two rows"
     outlines: bool = False
@@ -133,6 +133,7 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
         self.initializeParameterNode()
 
     def cleanup(self):
@@ -157,6 +158,10 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneEndClose(self, caller=None, event=None):
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAboutToBeRemoved(self, caller, event, node):
+        self.panel.on_node_going(node)
 
     def initializeParameterNode(self):
         """Follow the scene's parameter node; an empty scan becomes the one on screen."""

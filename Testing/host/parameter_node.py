@@ -1,17 +1,22 @@
 """`slicer.parameterNodeWrapper` as the panel uses it: typed parameters kept in a script node of the scene, bound to widgets.
 
-Types: MRML nodes, str (a combo box needs `Choice`), bool, int, float and Enum. As in Slicer, a widget is bound only if its
-type is exactly the one that its data type asks for.
+Types: MRML nodes of one class or of several (`A | B | None`), str (a combo box needs `Choice`), bool, int and Enum. As
+strict as Slicer's own: a value is kept and read anew only when the script node changes; a widget is bound only if its type
+is exactly the one that its data type asks for; a node selector then lists the classes of its parameter, which have to be
+classes of which there can be nodes; all widgets are written whenever one parameter changes.
 """
 
 from __future__ import annotations
 
 import enum
+import types
 import typing
+import weakref
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
 import slicer
+import slicer.util
 import vtk
 
 from . import pythonqt, qmrml
@@ -28,95 +33,125 @@ class Choice:
     def __init__(self, choices: Any) -> None:
         self.choices = list(choices)
 
+    def validate(self, value: Any) -> None:
+        if value not in self.choices:
+            raise ValueError(f"Value is {value}, but must be in one of the following: {self.choices}")
+
 
 @dataclass(frozen=True)
 class WithinRange:
     minimum: float
     maximum: float
 
+    def validate(self, value: float) -> None:
+        if not self.minimum <= value <= self.maximum:
+            raise ValueError(f"Value must be within range [{self.minimum}, {self.maximum}], is {value}")
 
-def _split(annotation: Any) -> tuple[type, tuple[Any, ...]]:
+
+def _split(annotation: Any) -> tuple[tuple[type, ...], tuple[Any, ...]]:
+    """The classes that a value may be of, and what else the annotation says."""
+    extra: tuple[Any, ...] = ()
     if get_origin(annotation) is Annotated:
-        kind, *extra = get_args(annotation)
-        return kind, tuple(extra)
-    return annotation, ()
+        annotation, *rest = get_args(annotation)
+        extra = tuple(rest)
+    if get_origin(annotation) in (typing.Union, types.UnionType):
+        return get_args(annotation), extra
+    return (annotation,), extra
 
 
-def _is_node(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, slicer.vtkMRMLNode)
+def _node_classes(kinds: tuple[type, ...]) -> list[type]:
+    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, slicer.vtkMRMLNode)]
 
 
 def _first(extra: tuple[Any, ...], cls: type) -> Any:
     return next((item for item in extra if isinstance(item, cls)), None)
 
 
-def _default(kind: Any, extra: tuple[Any, ...], given: Any) -> Any:
-    default, choice = _first(extra, Default), _first(extra, Choice)
-    if given is not None:
-        return given
-    if default is not None:
-        return default.value
-    if choice is not None:
-        return choice.choices[0]
-    return next(iter(kind)) if isinstance(kind, type) and issubclass(kind, enum.Enum) else kind()
+class _Parameter:
+    """One parameter of one script node; `value` is what was read last."""
 
+    def __init__(self, node: Any, name: str, annotation: Any, given: Any) -> None:
+        self.node, self.name, self.given = node, name, given
+        self.kinds, self.extra = _split(annotation)
+        self.is_node = bool(_node_classes(self.kinds))
+        self.read()
 
-def _to_text(value: Any) -> str:
-    return value.name if isinstance(value, enum.Enum) else str(value)
+    def read(self) -> None:
+        """Take what the script node holds; the default is written where it holds nothing, as after a scene was closed."""
+        if self.node.HasParameter(self.name):
+            self.value = self.load()
+        else:
+            self.store(self.default(self.given))
 
+    def default(self, given: Any) -> Any:
+        default, kind = _first(self.extra, Default), self.kinds[0]
+        if given is not None or self.is_node:
+            return given
+        if default is not None:
+            return default.value
+        return next(iter(kind)) if issubclass(kind, enum.Enum) else kind()
 
-def _from_text(kind: Any, text: str) -> Any:
-    if kind is bool:
-        return text == "True"
-    return kind[text] if isinstance(kind, type) and issubclass(kind, enum.Enum) else kind(text)
+    def load(self) -> Any:
+        if self.is_node:
+            return self.node.GetNodeReference(self.name)
+        kind, text = self.kinds[0], self.node.GetParameter(self.name)
+        if kind is bool:
+            return text == "True"
+        return kind[text] if issubclass(kind, enum.Enum) else kind(text)
 
+    def store(self, value: Any) -> None:
+        self.validate(value)
+        with slicer.util.NodeModify(self.node):
+            if self.is_node:
+                self.node.SetParameter(self.name, "")
+                self.node.SetNodeReferenceID(self.name, value.GetID() if value is not None else None)
+            else:
+                self.node.SetParameter(self.name, value.name if isinstance(value, enum.Enum) else str(value))
+            self.value = self.load()
 
-def _parameter(name: str, annotation: Any, given: Any) -> property:
-    kind, extra = _split(annotation)
-
-    def read(self):
-        if _is_node(kind):
-            return self.parameterNode.GetNodeReference(name)
-        if not self.parameterNode.HasParameter(name):
-            return _default(kind, extra, given)
-        return _from_text(kind, self.parameterNode.GetParameter(name))
-
-    def write(self, value):
-        if _is_node(kind):
-            if value is not None and not isinstance(value, kind):
-                raise TypeError(f"{name} takes a {kind.__name__}, not {type(value).__name__}")
-            self.parameterNode.SetNodeReferenceID(name, value.GetID() if value is not None else None)
-            return
-        if not isinstance(value, kind):
-            raise TypeError(f"{name} takes {kind.__name__}, not {type(value).__name__}")
-        choice = _first(extra, Choice)
-        if choice is not None and value not in choice.choices:
-            raise ValueError(f"{name} is one of {choice.choices}, not {value!r}")
-        self.parameterNode.SetParameter(name, _to_text(value))
-
-    return property(read, write)
+    def validate(self, value: Any) -> None:
+        if value is None and not self.is_node:
+            raise ValueError("Value must not be None")
+        if value is None and len(self.kinds) > 1 and type(None) not in self.kinds:
+            raise TypeError(f"{self.name}: None has to be among the classes of a union")
+        if value is not None and not isinstance(value, self.kinds):
+            raise TypeError(f"{self.name} takes {self.kinds}, not {type(value).__name__}")
+        for item in self.extra:
+            if hasattr(item, "validate"):
+                item.validate(value)
 
 
 class _Connector:
     """One widget and how its value is read, written and observed."""
 
     def __init__(self, widget: Any, annotation: Any) -> None:
-        kind, extra = _split(annotation)
+        kinds, extra = _split(annotation)
+        kind, nodes = kinds[0], _node_classes(kinds)
         self.widget, self.choices = widget, None
-        if _is_node(kind) and type(widget) is qmrml.qMRMLNodeComboBox:
+        if nodes and type(widget) is qmrml.qMRMLNodeComboBox:
+            widget.nodeTypes = [cls().GetClassName() for cls in nodes]  # TypeError: an abstract class
             self.signal, self.read, self.write = widget.currentNodeChanged, widget.currentNode, widget.setCurrentNode
-        elif kind is bool and type(widget) in (pythonqt.QCheckBox, pythonqt.QPushButton):
+        elif kind is bool and type(widget) is pythonqt.QCheckBox:
+            self.signal, self.read, self.write = widget.stateChanged, widget.isChecked, widget.setChecked
+        elif kind is bool and type(widget) is pythonqt.QPushButton:
             self.signal, self.read, self.write = widget.toggled, widget.isChecked, widget.setChecked
         elif kind is int and type(widget) in (pythonqt.QSpinBox, pythonqt.QSlider):
-            self.signal, self.read, self.write = widget.valueChanged, lambda: widget.value, widget.setValue
+            self._number(_first(extra, WithinRange))
         elif kind is str and type(widget) is pythonqt.QLineEdit:
             self.signal, self.read, self.write = widget.textChanged, lambda: widget.text, widget.setText
-        elif type(widget) is pythonqt.QComboBox:
+        elif not nodes and type(widget) is pythonqt.QComboBox:
             self._combo(kind, _first(extra, Choice))
         else:
             raise RuntimeError(
                 f"Unable to create GUI connector from datatype '{annotation}' to widget type '{type(widget)}'"
             )
+
+    def _number(self, within: WithinRange | None) -> None:
+        widget = self.widget
+        if within is None and type(widget) is pythonqt.QSlider:
+            raise RuntimeError("Cannot have a connection to QSlider where the int type is unbounded.")
+        widget.setRange(*((within.minimum, within.maximum) if within is not None else (-(2**31), 2**31 - 1)))
+        self.signal, self.read, self.write = widget.valueChanged, lambda: widget.value, widget.setValue
 
     def _combo(self, kind: Any, choice: Choice | None) -> None:
         if isinstance(kind, type) and issubclass(kind, enum.Enum):
@@ -136,31 +171,33 @@ class _Connector:
 
 class _Binding:
     def __init__(self, owner: Any, connectors: dict[str, _Connector]) -> None:
-        self.owner, self.connectors, self.writing = owner, connectors, False
+        self.owner, self.connectors = owner, connectors
         self.slots = {name: self._slot(name) for name in connectors}
         for name, connector in connectors.items():
+            connector.write(getattr(owner, name))
             connector.signal.connect(self.slots[name])
-        self.tag = owner.parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self.to_widgets())
-        self.to_widgets()
+        self.tag = owner.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self.to_widgets())
 
     def _slot(self, name: str) -> Any:
         return lambda: self.from_widget(name)
 
     def from_widget(self, name: str) -> None:
-        if not self.writing:
+        if not self.owner.is_writing_widgets:
             setattr(self.owner, name, self.connectors[name].read())
 
     def to_widgets(self) -> None:
-        self.writing = True
+        if self.owner.is_writing_widgets:
+            return
+        self.owner.is_writing_widgets = True
         try:
-            for name, connector in self.connectors.items():
-                if connector.read() != (value := getattr(self.owner, name)):
-                    connector.write(value)
+            with slicer.util.NodeModify(self.owner):
+                for name, connector in self.connectors.items():
+                    connector.write(getattr(self.owner, name))
         finally:
-            self.writing = False
+            self.owner.is_writing_widgets = False
 
     def release(self) -> None:
-        self.owner.parameterNode.RemoveObserver(self.tag)
+        self.owner.RemoveObserver(self.tag)
         for name, connector in self.connectors.items():
             connector.signal.disconnect(self.slots[name])
 
@@ -171,16 +208,27 @@ def parameterNodeWrapper(cls: type) -> type:
 
     class Wrapped(cls):  # type: ignore[misc, valid-type]
         def __init__(self, parameterNode):
-            self.parameterNode = parameterNode
+            self.parameterNode, self.is_writing_widgets = parameterNode, False
             self._bindings: dict[int, _Binding] = {}
+            self._parameters = {
+                name: _Parameter(parameterNode, name, annotation, cls.__dict__.get(name))
+                for name, annotation in annotations.items()
+            }
+            me = weakref.ref(self)
+            tag = parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: me()._read())
+            weakref.finalize(self, parameterNode.RemoveObserver, tag)
+
+        def _read(self):
+            for parameter in self._parameters.values():
+                parameter.read()
 
         def connectGui(self, gui):
             found = {}
-            for widget in vars(gui).values() if not hasattr(gui, "children") else slicer.util.findChildren(gui):
-                name = widget.property(PROPERTY) if hasattr(widget, "property") else None
+            for widget in vars(gui).values():
+                name = widget.property(PROPERTY)
                 if name:
                     if name not in annotations:
-                        raise ValueError(f"Cannot find parameter '{name}' named by widget {widget.objectName}")
+                        raise ValueError(f"Cannot find a param with the given name: {name}")
                     found[name] = _Connector(widget, annotations[name])
             tag = max(self._bindings, default=0) + 1
             self._bindings[tag] = _Binding(self, found)
@@ -190,16 +238,23 @@ def parameterNodeWrapper(cls: type) -> type:
             if tag in self._bindings:
                 self._bindings.pop(tag).release()
 
-        def AddObserver(self, *args):
-            return self.parameterNode.AddObserver(*args)
+        def StartModify(self):
+            return self.parameterNode.StartModify()
+
+        def EndModify(self, wasModified):
+            return self.parameterNode.EndModify(wasModified)
+
+        def AddObserver(self, event, callback, priority=0.0):
+            return self.parameterNode.AddObserver(event, callback, priority)
 
         def RemoveObserver(self, tag):
             self.parameterNode.RemoveObserver(tag)
 
-        def HasObserver(self, *args):
-            return self.parameterNode.HasObserver(*args)
-
-    for name, annotation in annotations.items():
-        setattr(Wrapped, name, _parameter(name, annotation, cls.__dict__.get(name)))
+    for name in annotations:
+        setattr(Wrapped, name, _property(name))
     Wrapped.__name__ = cls.__name__
     return Wrapped
+
+
+def _property(name: str) -> property:
+    return property(lambda self: self._parameters[name].value, lambda self, value: self._parameters[name].store(value))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import slicer
+import vtk
 from PySide6 import QtCore, QtWidgets
 
 from .pythonqt import PythonQtLike, QUiLoader
 
 SCENE_EVENTS = (
     slicer.vtkMRMLScene.NodeAddedEvent,
-    slicer.vtkMRMLScene.NodeRemovedEvent,
     slicer.vtkMRMLScene.EndCloseEvent,
     slicer.vtkMRMLScene.EndImportEvent,
     slicer.vtkMRMLScene.EndBatchProcessEvent,
@@ -50,7 +50,11 @@ class qMRMLPlotWidget(PythonQtLike, QtWidgets.QWidget):
 
 
 class qMRMLNodeComboBox(PythonQtLike, QtWidgets.QWidget):
-    """Nodes of the scene by class, in the order of the scene."""
+    """Nodes of the scene by class, in the order of the scene.
+
+    As in Slicer, a node that is removed leaves the list before it leaves the scene, and its neighbour in the list is chosen
+    then, if there is one; choosing a node that is not in the list chooses none.
+    """
 
     currentNodeChanged = QtCore.Signal(object)
     currentNodeIDChanged = QtCore.Signal(str)
@@ -96,10 +100,19 @@ class qMRMLNodeComboBox(PythonQtLike, QtWidgets.QWidget):
         for subject, tag in self._observed:
             subject.RemoveObserver(tag)
         self._scene = scene
-        self._observed = (
-            [(scene, scene.AddObserver(event, lambda *_: self._refresh())) for event in SCENE_EVENTS] if scene else []
-        )
+        self._observed = []
+        if scene:
+            going = slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent
+            tags = [scene.AddObserver(event, lambda *_: self._refresh()) for event in SCENE_EVENTS]
+            tags.append(scene.AddObserver(going, self._on_removing, -10.0))  # after all who did not ask for a place
+            self._observed = [(scene, tag) for tag in tags]
         self._refresh()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _on_removing(self, scene, event, node):
+        if node in self._nodes and not scene.IsClosing():
+            self._nodes.remove(node)
+            self._combo.removeItem(self._combo.findData(node.GetID()))  # Qt goes on to the neighbour
 
     def mrmlScene(self):
         return self._scene
@@ -138,9 +151,7 @@ class qMRMLNodeComboBox(PythonQtLike, QtWidgets.QWidget):
         return self._scene.GetNodeByID(self._current_id) if self._scene and self._current_id else None
 
     def setCurrentNode(self, node):
-        if node is not None and node not in self._nodes:
-            return
-        node_id = node.GetID() if node is not None else ""
+        node_id = node.GetID() if node in self._nodes else ""
         with QtCore.QSignalBlocker(self._combo):
             self._combo.setCurrentIndex(self._combo.findData(node_id) if node_id or self._flags["noneEnabled"] else -1)
         self._become(node_id)

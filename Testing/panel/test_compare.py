@@ -216,6 +216,20 @@ def test_a_node_that_goes_takes_the_table_along(widget, pair):
     settle()
     assert '"Ground truth" was removed' in words(widget) and not widget.ui.compareTable.visible
     assert widget.ui.referenceSelector.currentNode() is None and not widget.ui.compareButton.enabled
+    assert widget.ui.predictionSelector.currentNode() is pair[0]
+
+
+def test_no_neighbour_is_chosen_for_a_node_that_goes(widget, pair):
+    ui = widget.ui
+    add("Another", organs())
+    ui.outputSelector.setCurrentNode(pair[0])
+    slicer.mrmlScene.RemoveNode(pair[0])
+    settle()
+    for selector in (ui.outputSelector, ui.predictionSelector):
+        assert selector.nodeCount() == 2 and selector.currentNode() is None
+    parameters = widget._parameterNode
+    assert parameters.outputSegmentation is None and parameters.comparedPrediction is None
+    assert parameters.groundTruth is pair[1] and "Choose the prediction" in ui.compareButton.toolTip
 
 
 def test_a_node_that_changes_makes_the_table_old(widget, pair):

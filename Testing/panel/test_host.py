@@ -1,6 +1,7 @@
-"""The stand-in refuses what a real Slicer's Python refuses; each line here was evaluated in a real Slicer."""
+"""The stand-in refuses what a real Slicer refuses: evaluated in a real one, or read in its sources."""
 
-from __future__ import annotations
+from types import SimpleNamespace
+from typing import Annotated
 
 import ctk
 import pytest
@@ -89,6 +90,67 @@ def test_node_combo_box_follows_the_scene():
     slicer.mrmlScene.RemoveNode(node)
     assert box.currentNode() is None
     assert seen == [node, None]
+
+
+def test_node_combo_box_goes_on_to_the_neighbour_of_a_node_that_goes():
+    slicer.mrmlScene.Clear(0)
+    box, there = slicer.qMRMLNodeComboBox(), []
+    box.nodeTypes, box.noneEnabled = ["vtkMRMLScalarVolumeNode"], True
+    box.setMRMLScene(slicer.mrmlScene)
+    first, second = (slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name) for name in "ab")
+    box.setCurrentNode(first)
+    box.currentNodeChanged.connect(lambda node: there.append((node, bool(slicer.mrmlScene.IsNodePresent(first)))))
+    slicer.mrmlScene.RemoveNode(first)
+    assert there == [(second, True)]  # while the node that goes is still in the scene
+    box.setCurrentNode(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode"))
+    assert box.currentNode() is None
+    slicer.mrmlScene.Clear(0)
+
+
+def parameters(annotation, given=None):
+    from slicer.parameterNodeWrapper import parameterNodeWrapper
+
+    fields = {"__annotations__": {"value": annotation}} | ({} if given is None else {"value": given})
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
+    return parameterNodeWrapper(type("Parameters", (), fields))(node)
+
+
+def named(widget):
+    widget.setProperty("SlicerParameterName", "value")
+    return SimpleNamespace(widget=widget)
+
+
+def test_node_parameters_say_which_classes_a_selector_lists():
+    box = slicer.qMRMLNodeComboBox()
+    kinds = (slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLLabelMapVolumeNode)
+    parameters(kinds[0] | kinds[1] | None).connectGui(named(box))
+    assert box.nodeTypes == ("vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode")
+    with pytest.raises(TypeError, match="abstract"):
+        parameters(slicer.vtkMRMLNode).connectGui(named(box))
+    with pytest.raises(TypeError):
+        parameters(kinds[0] | kinds[1])  # None is what an empty selector holds
+
+
+def test_parameters_are_kept_until_the_node_changes_and_validated():
+    from slicer.parameterNodeWrapper import Choice, WithinRange
+
+    number = parameters(Annotated[int, WithinRange(1, 10)], 5)
+    node = number.parameterNode
+    assert (number.value, node.GetParameter("value")) == (5, "5")
+    modifying = node.StartModify()
+    node.SetParameter("value", "7")
+    assert number.value == 5
+    node.EndModify(modifying)
+    assert number.value == 7
+    with pytest.raises(ValueError, match="within range"):
+        number.value = 11
+    with pytest.raises(ValueError, match="one of"):
+        parameters(Annotated[str, Choice(["a", "b"])], "a").value = "c"
+    spin = qt.QSpinBox()
+    number.connectGui(named(spin))
+    assert (spin.value, spin.minimum, spin.maximum) == (7, 1, 10)
+    with pytest.raises(RuntimeError, match="unbounded"):
+        parameters(int, 5).connectGui(named(qt.QSlider()))
 
 
 def test_bytes_come_out_by_data_alone():

@@ -80,18 +80,20 @@ class CompareSection(VTKObservationMixin):
             return
         if prediction is not None and self.prediction_node is None:
             self._ui.compareCollapsibleButton.collapsed = False
-        gone = [node for node in (self.prediction_node, self.reference_node) if node and not _is_there(node)]
-        had = self.is_busy or self.comparison is not None
         self.stop()
         self.removeObservers()
         self.prediction_node, self.reference_node = prediction, reference
         for node in {node for node in (prediction, reference) if node is not None}:
             self._watch(node)
         self._clear()
-        if gone and had:
-            self._notes.show(
-                [Note("warning", f'"{gone[0].GetName()}" was removed from the scene, and the table with it.')]
-            )
+
+    def is_about(self, node: Any) -> bool:
+        """Whether a node is being compared, or has been in the table that is shown."""
+        return node in (self.prediction_node, self.reference_node) and (self.is_busy or self.comparison is not None)
+
+    def say_removed(self, node: Any) -> None:
+        """Say why the table has gone: a node that it was about is removed."""
+        self._notes.show([Note("warning", f'"{node.GetName()}" was removed from the scene, and the table with it.')])
 
     def update(self) -> None:
         """Enable or disable Compare, and say why in its tooltip."""
@@ -194,8 +196,6 @@ class CompareSection(VTKObservationMixin):
         return notes
 
     def _watch(self, node: Any) -> None:
-        if not self.hasObserver(slicer.mrmlScene, slicer.vtkMRMLScene.NodeRemovedEvent, self._on_node_removed):
-            self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.NodeRemovedEvent, self._on_node_removed)
         self.addObserver(node, slicer.vtkMRMLTransformableNode.TransformModifiedEvent, self._on_changed)
         if node.IsA("vtkMRMLSegmentationNode"):
             for event in (
@@ -214,10 +214,6 @@ class CompareSection(VTKObservationMixin):
         elif self.comparison is not None:
             self._clear()
             self._notes.show([Note("warning", CHANGED)])
-
-    def _on_node_removed(self, caller: Any = None, event: Any = None) -> None:
-        there = [node if node and _is_there(node) else None for node in (self.prediction_node, self.reference_node)]
-        self.set_nodes(*there)
 
     def _clear(self) -> None:
         had = self.comparison is not None
@@ -240,7 +236,3 @@ class CompareSection(VTKObservationMixin):
             widget.setVisible(has_table)
         ui.compareMeanLabel.setText(mean_text(self._table.rows))
         self.update()
-
-
-def _is_there(node: Any) -> bool:
-    return bool(slicer.mrmlScene.IsNodePresent(node))

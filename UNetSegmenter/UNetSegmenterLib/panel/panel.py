@@ -24,6 +24,7 @@ from .segment_section import SegmentSection
 from .segmenter import Choices, Result, SegmentationJob
 from .side_by_side import SideBySideViews
 
+NODES = ("inputVolume", "outputSegmentation", "comparedPrediction", "groundTruth")
 TORCH_MISSING = "PyTorch, which runs the network, is not installed in this Slicer yet."
 
 
@@ -175,6 +176,19 @@ class Panel:
         for section in (ui.compareCollapsibleButton, ui.plausibilityCollapsibleButton, ui.reportCollapsibleButton):
             section.collapsed = True
         self.worker.close()
+
+    def on_node_going(self, node: Any) -> None:
+        """Somebody removes a node: it is chosen no longer. Left alone, Slicer's selectors would choose its neighbour."""
+        parameters = self._parameters
+        chosen = [name for name in NODES if getattr(parameters, name, None) is node]
+        if not chosen:
+            return
+        was_compared = self.compare.is_about(node)
+        with slicer.util.NodeModify(parameters):
+            for name in chosen:
+                setattr(parameters, name, None)
+        if was_compared:
+            self.compare.say_removed(node)
 
     def _ask(self, question: str) -> bool:
         return self.ask(question)
