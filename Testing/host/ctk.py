@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
+import shiboken6
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from .pythonqt import PythonQtLike, QUiLoader
+from .pythonqt import PythonQtLike, QComboBox, QLineEdit, QUiLoader
 
 HEADER_PIXELS = 24
 
@@ -67,36 +70,55 @@ class ctkCollapsibleButton(PythonQtLike, QtWidgets.QAbstractButton):
 
 
 class ctkPathLineEdit(PythonQtLike, QtWidgets.QWidget):
-    """A path with a browse button; `Files`, `nameFilters` and `settingKey` are kept, the file dialog is not drawn."""
+    """A path with a browse button; the file dialog is not drawn.
+
+    As CTK's, it keeps silent about an empty text and about names that its filters do not take (`currentPathChanged`), and
+    its line is made anew, without a combo box around it, where no history is shown.
+    """
 
     currentPathChanged = QtCore.Signal(str)
     Files, Dirs, Readable, Writable = 0x002, 0x001, 0x010, 0x020
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self._filters, self._name_filters, self._key, self._history = 0, [], "", True
-        layout = QtWidgets.QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        self._combo = QtWidgets.QComboBox(self)
-        self._combo.setEditable(True)
-        self._combo.setInsertPolicy(QtWidgets.QComboBox.NoInsert)
-        self._combo.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed)
-        self._combo.setMinimumContentsLength(8)
+        self._filters, self._name_filters, self._key = 0, [], ""
+        self._combo = self._line = None
         self._browse = QtWidgets.QToolButton(self)
         self._browse.setText("...")
-        layout.addWidget(self._combo)
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._browse)
-        self._combo.editTextChanged.connect(lambda text: QtWidgets.QWidget.setToolTip(self, text))
-        self._combo.editTextChanged.connect(self._on_text)
+        self._make_line(True)
+
+    def _make_line(self, with_history):
+        text, old = self._get_path(), self._combo or self._line
+        if old is not None:
+            shiboken6.delete(old)
+        if with_history:
+            self._combo = QComboBox(self)
+            self._combo.setEditable(True)
+            self._combo.setInsertPolicy(QtWidgets.QComboBox.NoInsert)
+            self._combo.setMinimumContentsLength(8)
+            self._line = self._combo.lineEdit()
+        else:
+            self._combo, self._line = None, QLineEdit(self)
+        shown = self._combo or self._line
+        shown.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed)
+        QtWidgets.QWidget.layout(self).insertWidget(0, shown)
+        self._set_path(text)
+        self._line.textChanged.connect(self._on_text)
 
     def _on_text(self, text):
-        self.currentPathChanged.emit(text)
+        QtWidgets.QWidget.setToolTip(self, text)
+        extensions = re.findall(r"\*\.(\w+)", " ".join(self._name_filters))
+        if any(text.endswith(f".{extension}") for extension in extensions) if extensions else text:
+            self.currentPathChanged.emit(text)
 
     def _get_path(self):
-        return self._combo.currentText()
+        return QtWidgets.QLineEdit.text(self._line) if self._line is not None else ""
 
     def _set_path(self, path):
-        self._combo.setEditText(path)
+        self._line.setText(path)
 
     currentPath = QtCore.Property(str, _get_path, _set_path)
 
@@ -108,17 +130,10 @@ class ctkPathLineEdit(PythonQtLike, QtWidgets.QWidget):
     filters = _property(int, "_filters")
     nameFilters = _property(list, "_name_filters")
     settingKey = _property(str, "_key")
-    showHistoryButton = _property(bool, "_history")
+    showHistoryButton = QtCore.Property(bool, lambda self: self._combo is not None, _make_line)
 
     def setCurrentPath(self, path):
         self._set_path(path)
-
-    def addCurrentPathToHistory(self):
-        path = self._get_path()
-        if path and self._combo.findText(path) < 0:
-            with QtCore.QSignalBlocker(self._combo):
-                self._combo.insertItem(0, path)
-                self._combo.setEditText(path)
 
     def comboBox(self):
         return self._combo

@@ -44,8 +44,9 @@ def press(widget):
 
 def type_path(path_edit, text):
     """Replace the text of a path edit, key by key."""
-    line = path_edit.comboBox().lineEdit()
+    line = next(child for child in path_edit.children() if isinstance(child, QtWidgets.QLineEdit))
     line.selectAll()
+    QtTest.QTest.keyClick(line, QtCore.Qt.Key_Delete)
     QtTest.QTest.keyClicks(line, text)
 
 

@@ -51,6 +51,21 @@ def test_a_typed_path_is_read_and_shown_in_words(widget, panel, checkpoints):
     assert widget._parameterNode.checkpointPath == str(checkpoints["good"])
 
 
+def test_a_typed_name_of_another_kind_is_read_too_and_an_empty_one_is_no_choice(widget, panel, checkpoints, tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("not a network", encoding="utf-8")
+    choose(panel, checkpoints["good"])
+    assert panel.model.card is not None
+    type_path(widget.ui.checkpointPathLineEdit, str(notes))
+    turn(lambda: panel.model.refusal)
+    assert str(notes) in panel.model.refusal and widget.ui.applyButton.toolTip == panel.model.refusal
+    choose(panel, checkpoints["good"])
+    type_path(widget.ui.checkpointPathLineEdit, "")
+    settle(0.5)
+    assert panel.model.card is None and widget._parameterNode.checkpointPath == ""
+    assert "Choose a checkpoint" in widget.ui.applyButton.toolTip
+
+
 def test_the_shipped_checkpoint_says_on_whom_it_was_measured(panel):
     (shipped,) = shipped_checkpoints()
     choose(panel, shipped)

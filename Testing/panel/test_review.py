@@ -177,6 +177,15 @@ def test_a_table_that_cannot_be_written_loses_nothing(widget, folder, tmp_path):
     assert read_reviews(tmp_path / "other" / "reviews.csv")[CASES[0]].comment == COMMENT and not words(widget)
 
 
+def test_results_left_empty_are_in_the_folder_of_the_scans_again(widget, folder):
+    start(widget, folder, folder / "results")
+    assert widget.panel.review.table_path == folder / "results" / "reviews.csv"
+    type_path(widget.ui.reviewResultsPathLineEdit, "")
+    idle(widget)
+    assert widget.panel.review.table_path == folder / "reviews.csv"
+    assert widget._parameterNode.reviewResults == ""
+
+
 @pytest.mark.parametrize("what", ["empty", "nowhere", "results"])
 def test_a_wrong_folder_is_one_sentence(widget, folder, tmp_path, what):
     (tmp_path / "empty").mkdir()

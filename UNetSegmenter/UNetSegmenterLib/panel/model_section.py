@@ -17,6 +17,7 @@ from ..engine.errors import InputError
 from ..engine.volume import Note
 from .card_text import card_html
 from .notes import NoteList
+from .path_edit import on_every_text
 from .process import Failure, WorkerProcess
 
 RECENT_KEY = "UNetSegmenter/RecentCheckpoints"
@@ -106,9 +107,6 @@ class ModelSection:
     def choose(self, path: str) -> None:
         """Choose a checkpoint as if it had been browsed to."""
         self._ui.checkpointPathLineEdit.setCurrentPath(path)
-        self._on_edited(
-            path
-        )  # the path edit keeps silent about what it does not take for a file, an empty text included
 
     def read(self) -> None:
         """Have the chosen file read; the answer arrives later."""
@@ -129,8 +127,7 @@ class ModelSection:
         edit = self._ui.checkpointPathLineEdit
         edit.filters = ctk.ctkPathLineEdit.Files
         edit.nameFilters = ["Checkpoints (*.pt)", "All files (*)"]
-        edit.showHistoryButton = False
-        edit.currentPathChanged.connect(self._on_edited)
+        on_every_text(edit, self._on_edited)
 
     def _list_known(self) -> None:
         box = self._ui.knownCheckpointsComboBox

@@ -21,6 +21,7 @@ from ..scene.review import node_steps, remove_nodes
 from ..scene.verdict import set_verdict
 from .model_section import as_path
 from .notes import NoteList
+from .path_edit import on_every_text
 from .process import WorkerProcess
 from .sequence import Sequence, answer_steps
 
@@ -64,8 +65,7 @@ class ReviewSection:
         self._typing.timeout.connect(self.read)
         for edit in (ui.reviewFolderPathLineEdit, ui.reviewResultsPathLineEdit):
             edit.filters = ctk.ctkPathLineEdit.Dirs
-            edit.showHistoryButton = False
-            edit.currentPathChanged.connect(lambda text: self._typing.start())
+            on_every_text(edit, lambda text: self._typing.start())
         ui.nextCaseButton.connect("clicked(bool)", lambda checked: self._on_button(1))
         ui.previousCaseButton.connect("clicked(bool)", lambda checked: self._on_button(-1))
         ui.reviewList.itemActivated.connect(lambda item: self.open(ui.reviewList.row(item)))
