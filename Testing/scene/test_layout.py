@@ -169,6 +169,53 @@ def test_one_row_shows_both_together_and_the_next_variant_keeps_the_place(rows):
     assert not views_of(reference) and theirs.GetSegmentOpacity3D(segment_id) == 1
 
 
+def resize(headless, columns, rows, row="Pred"):
+    """Give the slice views of a row a size, as the application does a moment after a layout was chosen."""
+    for name in slice_views(row):
+        slice_logic(headless.scene, headless.application_logic, name).ResizeSliceNode(columns, rows)
+
+
+def field(headless, name):
+    return slice_logic(headless.scene, headless.application_logic, name).GetSliceNode().GetFieldOfView()[:2]
+
+
+def test_views_of_any_size_show_the_whole_scan_and_what_they_showed_in_the_variant_before(rows):
+    headless, shown, scan, (prediction, reference, _) = rows
+    width, height, tall = np.array(GEOMETRY.shape[::-1]) * GEOMETRY.spacing_mm[::-1]  # of the scan, in mm
+    shown.enter(TWO_ROWS, scan, prediction, reference)
+    resize(headless, 200, 300)
+    resize(headless, 210, 310, "Ref")
+    assert field(headless, "PredAx")[0] < width, "a narrow view cuts off what is at the sides"
+    shown.views.settle(aspect=0.7)
+    for name, (across, up) in {"PredAx": (width, height), "PredCo": (width, tall), "PredSa": (height, tall)}.items():
+        found = field(headless, name)
+        assert found[0] >= across - 0.01 and found[1] >= up - 0.01 and (found[0] < across + 1 or found[1] < up + 1)
+        assert found[0] / 200 == pytest.approx(found[1] / 300)
+    scale = field(headless, "PredAx")[0] / 200
+    assert field(headless, "RefAx") == pytest.approx([210 * scale, 310 * scale])
+    near = slice_logic(headless.scene, headless.application_logic, "PredAx").GetSliceNode()
+    near.SetFieldOfView(20.0, 30.0, 1.0)
+    distance = np.subtract(camera(headless, "Pred3D").GetPosition(), camera(headless, "Pred3D").GetFocalPoint())
+    shown.views.keep()
+    shown.show(ONE_ROW)
+    resize(headless, 200, 600)
+    assert field(headless, "PredAx")[0] < 20
+    shown.views.settle(aspect=0.35)
+    assert field(headless, "PredAx") == pytest.approx([20.0, 60.0]) and field(headless, "PredCo")[0] >= width - 0.01
+    further = np.subtract(camera(headless, "Pred3D").GetPosition(), camera(headless, "Pred3D").GetFocalPoint())
+    assert further == pytest.approx(2 * distance), "half as wide, twice as far away"
+    shown.leave()
+
+
+def test_without_a_scan_the_views_show_the_segmentations(rows):
+    headless, shown, _, (prediction, reference, _) = rows
+    shown.enter(TWO_ROWS, None, prediction, reference)
+    resize(headless, 300, 200)
+    shown.views.settle()
+    assert field(headless, "PredAx") == pytest.approx([30.0, 20.0])  # 12 x 10 voxels of 2 mm
+    shown.leave()
+
+
 def test_one_structure_stands_out_on_both_sides_and_all_comes_back(headless):
     labels = np.zeros(GEOMETRY.shape, np.uint8)
     labels[3:9, 5:10, 6:12], labels[3:9, 12:18, 6:12] = 1, 2

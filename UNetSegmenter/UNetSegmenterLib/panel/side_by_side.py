@@ -20,6 +20,7 @@ from .slice_curve import SliceCurveView
 from .structure_choice import NOT_SHOWN, StructureChoice
 from .worst_slices import WorstSlices
 
+SETTLE_MS = 50  # by then a layout has given its views their sizes
 SHOW = "Shows prediction and ground truth in slices and in 3D, all linked; press again to go back."
 TIPS = {
     "outlineCheckBox": "Lines instead of areas in the slices.",
@@ -45,6 +46,10 @@ class SideBySideViews(VTKObservationMixin):
         self._timer = qt.QTimer()
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._make_surface)
+        self._settle = qt.QTimer()
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MS)
+        self._settle.timeout.connect(self._on_sizes)
         self._structures = StructureChoice(ui, self._on_structure)
         self._curve = SliceCurveView(slices)
         slices.on_rows = self._on_rows
@@ -84,6 +89,7 @@ class SideBySideViews(VTKObservationMixin):
         if views is None:
             return
         self._timer.stop()
+        self._settle.stop()
         self.removeObservers()
         self._curve.stop()
         self._structures.stop()
@@ -115,6 +121,7 @@ class SideBySideViews(VTKObservationMixin):
         self.addObserver(layout_node, vtk.vtkCommand.ModifiedEvent, self._on_layout)
         self._surfaces = self._missing_surfaces(prediction, self._views.reference_node)
         self._timer.start()
+        self._settle.start()
 
     def _switch(self) -> None:
         """Another variant, with or without the plots."""
@@ -122,9 +129,15 @@ class SideBySideViews(VTKObservationMixin):
         if self._views is None or manager.layout == self._layout():
             return
         self._curve.stop()
+        self._views.views.keep()
         manager.setLayout(self._layout())
         self._views.show(self._variant())
         self._show_curve()
+        self._settle.start()
+
+    def _on_sizes(self) -> None:
+        if self._views is not None:
+            self._views.views.settle(*_aspects())
 
     def _variant(self) -> str:
         return VARIANTS[max(0, self._ui.viewsLayoutComboBox.currentIndex)]
@@ -191,3 +204,11 @@ class SideBySideViews(VTKObservationMixin):
     def _on_layout(self, caller: Any = None, event: Any = None) -> None:
         if slicer.app.layoutManager().layout not in LAYOUT_IDS:
             self.leave()
+
+
+def _aspects() -> list[float]:
+    """Width over height of the prediction's 3D view, if the application has one."""
+    manager = slicer.app.layoutManager()
+    widgets = (manager.threeDWidget(number) for number in range(manager.threeDViewCount))
+    views = (widget.threeDView() for widget in widgets if widget.mrmlViewNode().GetLayoutName() == "Pred3D")
+    return [view.width / max(1, view.height) for view in views][:1]

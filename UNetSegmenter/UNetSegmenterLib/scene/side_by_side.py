@@ -13,15 +13,14 @@ import slicer
 
 from ..engine.matching import Matching, match_structures, still_there
 from .by_hand import matched_by_hand
-from .comparison import frame
 from .drawing import Drawing, Drawn
 from .in_place import remove, whole
 from .judging import Place
 from .label_map import segmentation_of_label_map
-from .layout import ONE_ROW, ONLY_3D, ROWS, TWO_ROWS, slice_views, view_ids
+from .layout import ONE_ROW, ROWS, TWO_ROWS, view_ids
+from .linked_views import LinkedViews
 from .reading import structures_of
 
-_FROM_THE_FRONT = (0.28, -1.0, -0.22)
 _WHITENED = 0.6  # share of white in the ground truth's lines where they lie on the prediction's areas
 _GHOST = 0.3  # opacity of the ground truth's surfaces around the prediction's
 
@@ -39,13 +38,13 @@ class SideBySide:
     """Two segmentations while they are shown: `enter` fills the views, `leave` puts everything else back as it was.
 
     `structures` are those of both sides, matched as the comparison matches them. The layout of the variant must be the
-    application's current one whenever `enter` or `show` is called.
+    application's current one whenever `enter` or `show` is called; what `views` then still has to do, it says itself.
     """
 
     def __init__(self, scene: slicer.vtkMRMLScene, application_logic: slicer.vtkMRMLApplicationLogic) -> None:
-        self._scene, self._logic = scene, application_logic
+        self._scene = scene
+        self.views = LinkedViews(scene, application_logic)
         self._undo: list[Callable[[], None]] = []
-        self._filled: set[str] = set()
         self._variant, self._drawing, self._chosen = TWO_ROWS, Drawing(), ""
         self.structures: tuple[ShownStructure, ...] = ()
 
@@ -70,16 +69,14 @@ class SideBySide:
         self._undo.append(self._uncolor)
         self._keep_others_out([node.GetDisplayNode() for node in (self._prediction, self._reference)])
         self.show(variant)
-        self._center()
+        self.views.go_to((self._prediction, self._reference), volume_node)
 
     def show(self, variant: str) -> None:
         """Fill the views of a variant; what was looked at stays in view."""
         self._variant = variant
         _set_views(self._prediction.GetDisplayNode(), view_ids("Pred"))
         _set_views(self._reference.GetDisplayNode(), view_ids("Pred" if variant == ONE_ROW else "Ref"))
-        for row in ROWS:
-            self._fill_row(row)
-        self._align()
+        self.views.show(variant, self._volume)
         self.match()
 
     def leave(self) -> None:
@@ -135,72 +132,6 @@ class SideBySide:
         ours, theirs = self._drawn
         ours.draw(self._drawing, full and full[0])
         theirs.draw(self._drawing, full and full[1], only_lines=together, surface_opacity=_GHOST if together else 1.0)
-
-    # --- views ---
-
-    def _fill_row(self, row: str) -> None:
-        for name in slice_views(row):
-            logic = self._slice_logic(name)
-            if logic is None or name in self._filled:
-                continue
-            self._filled.add(name)
-            composite = logic.GetSliceCompositeNode()
-            composite.SetBackgroundVolumeID(self._volume.GetID() if self._volume is not None else None)
-            composite.SetForegroundVolumeID(None)
-            composite.SetLabelVolumeID(None)
-            composite.SetLinkedControl(1)
-            logic.FitSliceToAll()
-        view = self._scene.GetNodeByID(f"vtkMRMLViewNode{row}3D")
-        if view is not None:
-            view.SetLinkedControl(1)
-            view.SetBoxVisible(False)
-            view.SetAxisLabelsVisible(False)
-
-    def _align(self) -> None:
-        """Bring the lower row to where the upper one is: it is the one that every variant shows."""
-        if self._variant == ONE_ROW:
-            return
-        if self._variant != ONLY_3D:
-            for ours, theirs in zip(slice_views("Pred"), slice_views("Ref"), strict=True):
-                logics = self._slice_logic(ours), self._slice_logic(theirs)
-                if None not in logics:
-                    _align_slices(logics[0].GetSliceNode(), logics[1].GetSliceNode())
-        cameras = {camera.GetLayoutName(): camera for camera in _nodes(self._scene, "vtkMRMLCameraNode")}
-        ours, theirs = cameras.get("Pred3D"), cameras.get("Ref3D")
-        if ours is not None and theirs is not None:
-            theirs.SetPosition(ours.GetPosition())
-            theirs.SetFocalPoint(ours.GetFocalPoint())
-            theirs.SetViewUp(ours.GetViewUp())
-            theirs.SetParallelScale(ours.GetParallelScale())
-
-    def _slice_logic(self, name: str) -> Any:
-        logics = self._logic.GetSliceLogics()
-        for number in range(logics.GetNumberOfItems() if logics is not None else 0):
-            logic = logics.GetItemAsObject(number)
-            if logic.GetSliceNode() is not None and logic.GetSliceNode().GetLayoutName() == name:
-                return logic
-        return None
-
-    def _center(self) -> None:
-        import numpy as np
-
-        bounds = np.zeros((2, 6))
-        for one, node in zip(bounds, (self._prediction, self._reference), strict=True):
-            node.GetRASBounds(one)
-        bounds = bounds[bounds[:, 0] < bounds[:, 1]]
-        if not len(bounds):
-            return
-        low, high = bounds[:, ::2].min(axis=0), bounds[:, 1::2].max(axis=0)
-        for name in (name for row in ROWS for name in slice_views(row)):
-            node = self._scene.GetNodeByID(f"vtkMRMLSliceNode{name}")
-            if node is not None:
-                node.JumpSliceByCentering(*(low + high) / 2)
-        corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
-        for camera in _nodes(self._scene, "vtkMRMLCameraNode"):
-            if camera.GetLayoutName() in {f"{row}3D" for row in ROWS}:
-                frame(camera, low + corners * (high - low), _FROM_THE_FRONT)
-
-    # --- displays ---
 
     def _remember_views(self, display: Any) -> None:
         before = [display.GetNthViewNodeID(number) for number in range(display.GetNumberOfViewNodeIDs())]
@@ -260,19 +191,6 @@ def _structures(found: Matching, prediction_node: Any, reference_node: Any) -> t
     shown += [ShownStructure(s.name, "", theirs.GetNthSegmentID(s.index - 1)) for s in found.only_reference]
     shown += [ShownStructure(s.name, ours.GetNthSegmentID(s.index - 1), "") for s in found.only_prediction]
     return tuple(shown)
-
-
-def _align_slices(ours: Any, theirs: Any) -> None:
-    """Give a slice view another one's plane, middle and scale (mm a pixel); it keeps its own size."""
-    modifying = theirs.StartModify()
-    theirs.GetSliceToRAS().DeepCopy(ours.GetSliceToRAS())
-    theirs.UpdateMatrices()
-    height, depth = ours.GetDimensions()[1], ours.GetFieldOfView()[2]
-    mm_a_pixel = ours.GetFieldOfView()[1] / height if height else 1.0
-    columns, rows, _ = theirs.GetDimensions()
-    theirs.SetFieldOfView(columns * mm_a_pixel, rows * mm_a_pixel, depth)
-    theirs.SetXYZOrigin(ours.GetXYZOrigin())
-    theirs.EndModify(modifying)
 
 
 def _nodes(scene: slicer.vtkMRMLScene, kind: str) -> list[Any]:
