@@ -105,6 +105,14 @@ def test_an_installation_that_changes_nothing_is_noticed(widget, panel, without_
     assert "restart Slicer" in panel._dependency_notes.notes[0].text
 
 
+def test_an_installation_that_was_waited_for_is_over(widget, panel, without_torch, monkeypatch):
+    by_packaging(monkeypatch, lambda *args, **options: without_torch.clear())  # as with --testing
+    panel.look_for_torch()
+    asked(panel, True)
+    press(widget.ui.installButton)
+    assert not widget.ui.dependencyFrame.visible and not panel._installer.is_running
+
+
 def test_the_pytorch_extension_comes_first_and_old_slicers_have_pip(panel, monkeypatch):
     import slicer
 

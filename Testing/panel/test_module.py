@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
+import slicer
 from host.pressing import on_free_cores, turn
 from host.scans import add_scan
 from UNetSegmenterLib.panel.run import Progress, duration, stored_dtype
@@ -49,8 +51,6 @@ def test_what_slicer_shows_of_the_module(module):
 
 
 def test_samples_are_registered_with_address_and_checksum(module, monkeypatch):
-    import types
-
     registered = []
     logic = types.SimpleNamespace(registerCustomSampleDataSource=lambda **source: registered.append(source))
     monkeypatch.setitem(sys.modules, "SampleData", types.SimpleNamespace(SampleDataLogic=logic))
@@ -58,6 +58,19 @@ def test_samples_are_registered_with_address_and_checksum(module, monkeypatch):
     assert [source["sampleName"] for source in registered] == ["UNetSegmenterSampleCT", "UNetSegmenterSampleReference"]
     for source in registered:
         assert source["uris"].startswith("https://") and len(source["checksums"]) == len("SHA256:") + 64
+
+
+def test_a_sample_that_cannot_be_fetched_is_said_to_whoever_pressed_its_button(module, monkeypatch):
+    from UNetSegmenterLib.panel.sample_data import SAMPLES, load_sample
+
+    said, cache = [], types.SimpleNamespace(GetRemoteCacheDirectory=lambda: "/nowhere")
+    monkeypatch.setattr(slicer, "mrmlScene", types.SimpleNamespace(GetCacheManager=lambda: cache))
+    monkeypatch.setattr(slicer.util, "downloadFile", lambda *args, **options: False)
+    monkeypatch.setattr(slicer.util, "errorDisplay", lambda text, **options: said.append(text))
+    monkeypatch.setattr(slicer.app, "testingEnabled", lambda: False, raising=False)
+    with pytest.raises(RuntimeError, match="did not work"):
+        load_sample(types.SimpleNamespace(sampleName=SAMPLES[0].name))
+    assert SAMPLES[0].name in said[0] and "check the internet connection" in said[0]
 
 
 def test_reload_takes_the_lib_along():

@@ -41,14 +41,20 @@ SAMPLES = (
 
 
 def load_sample(source: Any) -> Any:
-    """What Sample Data calls for a sample of ours: download (checked against the SHA-256), load, return the node."""
+    """What Sample Data calls for a sample of ours: download (checked against the SHA-256), load, return the node.
+
+    Its buttons call this and nothing around it, so whoever pressed one is shown here why it did not work.
+    """
     sample = next(sample for sample in SAMPLES if sample.name == source.sampleName)
+    with slicer.util.tryWithErrorDisplay(f"{sample.name} could not be loaded.", waitCursor=True):
+        return _load(sample)
+
+
+def _load(sample: Sample) -> Any:
     folder = Path(slicer.mrmlScene.GetCacheManager().GetRemoteCacheDirectory())
     path = folder / sample.file_name
     if not slicer.util.downloadFile(sample.address, str(path), checksum=f"SHA256:{sample.sha256}"):
-        raise RuntimeError(
-            f"{sample.name} could not be downloaded from {sample.address}; check the internet connection."
-        )
+        raise RuntimeError(f"The download from {sample.address} did not work; check the internet connection or proxy.")
     if sample.name == REFERENCE_NAME:
         return load_reference(path)
     return slicer.util.loadVolume(str(path), {"name": sample.name})
