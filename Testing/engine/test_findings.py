@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import replace
 
@@ -74,6 +75,13 @@ def with_labels(segmentation: Segmentation, change) -> Segmentation:
     labels = segmentation.labels.copy()
     change(labels)
     return replace(segmentation, labels=labels)
+
+
+def label_at(segmentation: Segmentation, finding: Finding) -> int:
+    """The label of the voxel that a finding leads to, in the upright grid of `patient`."""
+    right, anterior, superior = finding.place_ras
+    place = np.rint(np.array((superior, -anterior, -right)) / SPACING).astype(int)
+    return int(segmentation.labels[tuple(place)])
 
 
 def test_calibration_cases_raise_no_alarm(statistics):
@@ -178,6 +186,94 @@ def test_thousands_of_specks_fold_into_one_finding(statistics, unseen):
     assert "pieces" in finding.sentence
 
 
+def test_a_finding_leads_to_a_voxel_of_its_structure(statistics, unseen):
+    segmentation, volume = unseen
+    found = check(replace(segmentation, confidence={1: 0.9}), volume, statistics)
+    indices = {structure.name: structure.index for structure in ORGANS}
+    led = [f for f in found if f.structure and f.place_ras is not None and f.check not in ("tissue", "continuity")]
+    assert len(led) > 40
+    assert [f.sentence for f in led if label_at(segmentation, f) != indices[f.structure]] == []
+
+
+def test_a_hollow_structure_is_shown_where_it_is():
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[10:30, 10:50, 10:60] = 1
+    labels[10:30, 14:46, 14:56] = 0  # a tube: its centroid lies in the air inside
+    segmentation = Segmentation(labels, Geometry(SHAPE, SPACING), ORGANS[:1])
+    (finding,) = [f for f in check(segmentation) if f.check == "presence"]
+    assert label_at(segmentation, finding) == 1
+
+
+def test_the_distance_of_a_speck_is_that_from_the_body(statistics, unseen):
+    """3 mm below a liver of 14 cm: near, and not "7 cm away" as from its middle."""
+    segmentation, volume = unseen
+    lowest = np.argwhere(segmentation.labels == 1).min(axis=0)[0]
+    z, (y, x) = int(lowest), np.argwhere(segmentation.labels[lowest] == 1).mean(axis=0).round().astype(int)
+    dotted = with_labels(segmentation, lambda labels: labels[z - 4 : z - 1, y : y + 4, x : x + 4].fill(1))
+    (finding,) = alarms(check(dotted, volume, statistics), "components", "liver")
+    assert "in one piece 9 mm from it" in finding.sentence
+
+
+def test_odd_tissue_is_shown_where_it_lies(statistics, unseen):
+    """Both sides of the liver's label lie on bone: the finding leads into the bone, not to the liver's middle."""
+    segmentation, volume = unseen
+    far = np.argwhere(segmentation.labels == 1)
+    hu = volume.array.copy()
+    for z, y, x in (far[far[:, 2].argmin()], far[far[:, 2].argmax()]):
+        hu[z - 3 : z + 4, y - 4 : y + 5, x - 4 : x + 5] = 900
+    bone = replace(volume, array=hu)
+    (finding,) = alarms(check(segmentation, bone, statistics), "tissue", "liver")
+    assert "far brighter" in finding.sentence
+    right, anterior, superior = finding.place_ras
+    place = np.rint(np.array((superior, -anterior, -right)) / SPACING).astype(int)
+    assert hu[tuple(place)] == 900
+
+
+def test_a_wrong_neighbour_is_shown_where_they_touch(statistics, unseen):
+    segmentation, volume = unseen
+    kidney = np.argwhere(segmentation.labels == 3).mean(axis=0).round().astype(int)
+    arm = (slice(kidney[0] - 6, kidney[0] + 7), slice(kidney[1] - 6, kidney[1] + 6), slice(23, kidney[2] + 1))
+
+    def reach_over(labels):
+        labels[arm][labels[arm] == 0] = 4  # the right kidney grows an arm to the left one
+
+    wrong = with_labels(segmentation, reach_over)
+    finding = next(f for f in alarms(check(wrong, volume, statistics), "neighbours") if "kidney" in f.sentence)
+    right, anterior, superior = finding.place_ras
+    place = np.rint(np.array((superior, -anterior, -right)) / SPACING).astype(int)
+    around = wrong.labels[tuple(slice(v - 1, v + 2) for v in place)]
+    assert {3, 4} <= set(np.unique(around)), finding.sentence
+
+
+def test_several_cavities_are_counted_and_the_largest_is_shown(statistics, unseen):
+    segmentation, volume = unseen
+    z, y, x = (int(v) for v in np.argwhere(segmentation.labels == 1).mean(axis=0))
+
+    def hollow(labels):
+        labels[z - 2 : z + 2, y - 6 : y - 3, x - 2 : x + 2] = 0
+        labels[z - 3 : z + 3, y + 2 : y + 6, x - 3 : x + 3] = 0
+
+    (finding,) = alarms(check(with_labels(segmentation, hollow), volume, statistics), "cavities")
+    assert "in 2 places" in finding.sentence
+    right, anterior, superior = finding.place_ras
+    assert z - 3 <= superior / 3 < z + 3 and y + 2 <= -anterior / 2 < y + 6 and x - 3 <= -right / 2 < x + 3
+
+
+def test_sentences_say_it_in_words(statistics, unseen):
+    """What a person reads: direction, unit and what was expected, and no number without a noun."""
+    segmentation, volume = unseen
+    high = with_labels(segmentation, lambda labels: labels.__setitem__(slice(None), np.where(labels == 3, 0, labels)))
+    high.labels[26:38, 38:48, 44:54] = 3  # the left kidney sits under the ribs
+    said = " ".join(f.sentence for f in alarms(check(high, volume, statistics), "position", "left kidney"))
+    assert re.search(r"Left kidney: lies \d+(\.\d+)? mm above where the other structures place it; expected", said), (
+        said
+    )
+    names = {"left kidney": "CT_left kidney"}
+    spelled = tuple(replace(s, name=names.get(s.name, s.name)) for s in ORGANS)
+    text = [f.sentence for f in check(replace(segmentation, structures=spelled), volume) if "kidney" in f.structure]
+    assert any(sentence.startswith("CT_left kidney: ") for sentence in text), "the name as it is written"
+
+
 def test_cavity_volume_and_place(statistics, unseen):
     segmentation, volume = unseen
     centre = tuple(int(v) for v in np.argwhere(segmentation.labels == 1).mean(axis=0))
@@ -194,6 +290,24 @@ def test_another_structure_inside_is_no_cavity(statistics, unseen):
     inner = tuple(slice(c - 3, c + 3) for c in centre)
     found = check(with_labels(segmentation, lambda labels: labels[inner].fill(2)), volume, statistics)
     assert not alarms(found, "cavities", "liver")
+
+
+def test_an_outline_that_jumps_from_slice_to_slice(statistics, unseen):
+    """Every second slice of the liver is two pixels larger on its left side: no check of whole slices sees that."""
+    segmentation, volume = unseen
+
+    def ragged(labels):
+        for plane in labels[::2]:
+            liver = plane == 1
+            grown = np.zeros_like(liver)
+            grown[:, 2:] = liver[:, :-2]
+            plane[grown & (plane == 0)] = 1
+
+    (finding,) = alarms(check(with_labels(segmentation, ragged), volume, statistics), "continuity", "liver")
+    assert "to and fro" in finding.sentence
+    right, anterior, superior = finding.place_ras
+    row = segmentation.labels[round(superior / 3), round(-anterior / 2)]
+    assert abs(-right / 2 - np.flatnonzero(row == 1).max()) <= 3, "at the ragged side"
 
 
 def test_empty_slices_in_the_middle_fail(statistics, unseen):
@@ -267,14 +381,13 @@ def test_border_warns_and_takes_the_edge_off_sizes(statistics, unseen):
 
 def test_confidence_at_the_boundary(statistics, unseen):
     segmentation, volume = unseen
-    sure = np.full(SHAPE, 0.95, np.float32)
-    assert not alarms(check(segmentation, volume, statistics, sure), "confidence")
-    unsure = sure.copy()
-    first, last = (f(np.argwhere(segmentation.labels == 2), axis=0) for f in (np.min, np.max))
-    unsure[tuple(slice(a - 1, b + 2) for a, b in zip(first, last, strict=True))] = 0.5
-    (finding,) = alarms(check(segmentation, volume, statistics, unsure), "confidence")
-    assert (finding.structure, finding.severity) == ("spleen", WARN)
-    assert finding.value == pytest.approx(50, abs=0.1)
+    sure = dict.fromkeys(range(1, 6), 0.95)
+    assert not alarms(check(replace(segmentation, confidence=sure), volume, statistics), "confidence")
+    found = check(replace(segmentation, confidence=sure | {2: 0.5}), volume, statistics)
+    (finding,) = alarms(found, "confidence")
+    assert (finding.structure, finding.severity, finding.value) == ("spleen", WARN, 50)
+    assert label_at(segmentation, finding) == 2
+    assert not [f for f in check(segmentation, volume, statistics) if f.check == "confidence"], "no network drew it"
 
 
 def test_unknown_structures_are_checked_by_rules_of_thumb():
@@ -313,8 +426,6 @@ def test_wrong_grid_is_refused(unseen):
     elsewhere = replace(volume, geometry=replace(volume.geometry, origin_lps=(50.0, 0.0, 0.0)))
     with pytest.raises(InputError, match="resample"):
         check(segmentation, elsewhere)
-    with pytest.raises(InputError, match="confidence"):
-        check(segmentation, None, None, np.zeros((2, 2, 2), np.float32))
 
 
 def test_few_training_cases_never_fail_by_number(unseen):

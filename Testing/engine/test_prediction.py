@@ -94,6 +94,34 @@ def test_batches_do_not_matter(checkpoint, predictor):
     assert (single.predict(scan()).segmentation.labels == whole).mean() > 0.9999
 
 
+def test_confidence_along_the_outline(checkpoint, predictor):
+    """The definition written out in plain code: pixel by pixel, neighbours in a slice, the mean of both sides."""
+    volume, card = scan((5, 24, 20)), checkpoint.card
+    grid = torch.from_numpy(network_slices(volume.array, (1.1, 1.3), card.preprocessing))
+    found: dict[int, list[float]] = {}
+    with torch.inference_mode():
+        for centre in range(5):
+            index = np.clip([centre - 1, centre, centre + 1], 0, 4)
+            slices = pad_to_multiple(normalise(grid[index], card.preprocessing.window_hu)[None], 4)
+            logits = checkpoint.network()(slices)[0, :, : grid.shape[1], : grid.shape[2]]
+            sure, labels = (part.numpy() for part in logits.softmax(0).max(0))
+            for row, column in np.ndindex(labels.shape):
+                for other in ((row + 1, column), (row, column + 1)):
+                    if (
+                        other[0] < labels.shape[0]
+                        and other[1] < labels.shape[1]
+                        and labels[other] != labels[row, column]
+                    ):
+                        for label in (labels[other], labels[row, column]):
+                            found.setdefault(int(label), []).append((sure[row, column] + sure[other]) / 2)
+    expected = {label: pytest.approx(float(np.mean(values)), abs=1e-4) for label, values in found.items() if label}
+    assert len(expected) > 1
+    assert predictor.predict(volume).segmentation.confidence == expected
+    single = Predictor(checkpoint, "cpu", batch_size=1, dtype=torch.float32)
+    assert single.predict(volume).segmentation.confidence == expected
+    assert predictor.predict(volume, cancelled=lambda: True).segmentation.confidence == {}
+
+
 def test_progress_and_cancel_keep_what_is_finished(predictor):
     seen = []
     whole = predictor.predict(scan(), progress=lambda done, total: seen.append((done, total)))

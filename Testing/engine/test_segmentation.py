@@ -30,9 +30,12 @@ def heart(geometry=GRID, seed=0):
 
 
 def test_seg_nrrd_comes_back_unchanged(tmp_path):
-    before = heart()
+    before = replace(heart(), confidence={1: 0.9125, 7: 0.5})
     write_seg_nrrd(before, tmp_path / "case 1.seg.nrrd")
     after = read_segmentation(tmp_path / "case 1.seg.nrrd")
+    assert after.confidence == before.confidence
+    declared = read_segmentation(tmp_path / "case 1.seg.nrrd", tuple(reversed(HEART)))
+    assert declared.confidence == before.confidence, "it goes by the declared index"
     assert np.array_equal(after.labels, before.labels)
     assert after.structures == before.structures  # names, colours, terminology and source values (420 and 421)
     assert after.geometry.is_close(before.geometry, 1e-6)
@@ -184,6 +187,34 @@ def test_a_truncated_seg_nrrd_is_damaged(tmp_path):
     path.write_bytes(path.read_bytes()[:-60])
     with pytest.raises(InputError, match="damaged"):
         read_segmentation(path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"), [("LabelValue", "two"), ("Layer", "-1"), ("Layer", "7"), ("LabelValue", "-3")]
+)
+def test_a_segment_that_says_nonsense_is_one_sentence(tmp_path, entry, value):
+    path = tmp_path / "odd.seg.nrrd"
+    write_seg_nrrd(heart(), path)
+    image = sitk.ReadImage(str(path))
+    image.SetMetaData(f"Segment0_{entry}", value)
+    sitk.WriteImage(image, str(path))
+    with pytest.raises(InputError, match=f"{value}.*save it again in Slicer"):
+        read_segmentation(path)
+
+
+def test_a_confidence_that_is_none_is_left_out(tmp_path):
+    path = tmp_path / "odd.seg.nrrd"
+    write_seg_nrrd(replace(heart(), confidence={1: 0.9}), path)
+    image = sitk.ReadImage(str(path))
+    image.SetMetaData("Segment0_Tags", "UNetSegmenter.Confidence:sure|")
+    sitk.WriteImage(image, str(path))
+    assert read_segmentation(path).confidence == {}
+
+
+def test_a_seg_nrrd_of_fractions_is_one_sentence(tmp_path):
+    write_image(np.full((3, 4, 5), 0.5, np.float32), Geometry((3, 4, 5), (1.0, 1.0, 1.0)), tmp_path / "soft.seg.nrrd")
+    with pytest.raises(InputError, match="fractions"):
+        read_segmentation(tmp_path / "soft.seg.nrrd")
 
 
 def test_tissue_is_no_terminology(tmp_path):

@@ -20,18 +20,17 @@ PACKAGE_ROOT = Path(worker_module.__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    import torch
     from UNetSegmenterLib.engine.card import Card, NetworkShape
     from UNetSegmenterLib.engine.checkpoint import save_checkpoint
-    from UNetSegmenterLib.engine.network import UNet
     from UNetSegmenterLib.engine.preprocessing import Preprocessing
     from UNetSegmenterLib.engine.structures import known_structure
 
-    torch.manual_seed(0)
+    from .checkpoints import small_weights
+
     structures = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,)))
     path = tmp_path_factory.mktemp("checkpoint") / "größer als 1 mm.pt"
     card = Card("Tiny", NetworkShape(1, 3, 4, 2), structures, Preprocessing(1.5, (-200.0, 300.0), size_multiple=4))
-    save_checkpoint(path, card, UNet(1, 3, 4, 2).state_dict())
+    save_checkpoint(path, card, small_weights(card))
     return str(path)
 
 
@@ -102,7 +101,10 @@ def test_a_conversation(checkpoint, tmp_path):
         assert all(one["total"] == 24 and one["id"] == 3 for one in progress) and len(progress) > 2
         assert result["complete"] and not result["warm"]
         labels = np.fromfile(files["labels"], np.uint8).reshape(geometry.shape)
-        assert np.array_equal(labels, engine_labels(checkpoint, array, geometry))
+        own = engine_segmentation(checkpoint, array, geometry)
+        assert np.array_equal(labels, own.labels)
+        assert len(np.unique(labels)) == 3, "a constant result would prove nothing"
+        assert {int(index): value for index, value in result["confidence"].items()} == own.confidence
 
         started = time.perf_counter()
         worker.say(id=4, do="segment", checkpoint=checkpoint, device="cpu", **files)
@@ -121,12 +123,12 @@ def test_a_conversation(checkpoint, tmp_path):
         assert worker.process.wait(5) == 0
 
 
-def engine_labels(checkpoint, array, geometry):
+def engine_segmentation(checkpoint, array, geometry):
     from UNetSegmenterLib.engine.checkpoint import load_checkpoint
     from UNetSegmenterLib.engine.prediction import Predictor
     from UNetSegmenterLib.engine.volume import Volume
 
-    return Predictor(load_checkpoint(checkpoint), "cpu").predict(Volume(array, geometry)).segmentation.labels
+    return Predictor(load_checkpoint(checkpoint), "cpu").predict(Volume(array, geometry)).segmentation
 
 
 def test_cancel_ends_within_a_batch_and_keeps_finished_slices(checkpoint, tmp_path):

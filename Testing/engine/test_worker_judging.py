@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,6 +91,8 @@ def test_the_worker_checks_as_the_engine_does(sides, tmp_path):
     (tmp_path / "hu.raw").write_bytes(hu.tobytes())
     statistics = reference_statistics([(reference, Volume(hu, reference.geometry))] * 4)
     (tmp_path / "statistics.json").write_text(json.dumps(statistics))
+    unsure = {structure.index: 0.3 for structure in PAIR}
+    reference = replace(reference, confidence=unsure)  # as a prediction would bring it
     broken = Segmentation(reference.labels[::-1].copy() * 0, reference.geometry, PAIR, "broken")
     files = [written(one, tmp_path, str(number)) for number, one in enumerate((broken, reference))]
     image = {"path": str(tmp_path / "hu.raw"), "dtype": "<i2"}
@@ -100,6 +103,7 @@ def test_the_worker_checks_as_the_engine_does(sides, tmp_path):
         own = check(segmentation, Volume(hu, segmentation.geometry), json.loads(json.dumps(statistics)))
         assert [exchange.finding_from_json(one) for one in plain] == own
     assert any(one["severity"] != "pass" for one in result["findings"][0])
+    assert any(one["check"] == "confidence" and one["severity"] == "fail" for one in result["findings"][1])
 
 
 def test_what_cannot_be_compared_is_one_sentence(sides, tmp_path):

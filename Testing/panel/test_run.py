@@ -283,15 +283,21 @@ def alive(pid):
         return False
 
 
-def test_labels_are_those_of_the_engine(widget, ready, scan, checkpoints):
-    from UNetSegmenterLib.engine.checkpoint import load_checkpoint
+def test_labels_and_confidence_are_those_of_the_engine(widget, ready, scan, checkpoints, tmp_path):
+    from UNetSegmenterLib.engine.checkpoint import load_checkpoint, save_checkpoint
     from UNetSegmenterLib.engine.prediction import Predictor
     from UNetSegmenterLib.scene.nodes import volume_from_node
     from UNetSegmenterLib.scene.reading import segmentation_from_node
 
+    untrained = load_checkpoint(checkpoints["good"])
+    lively = {**untrained.weights, "exit.weight": 300 * untrained.weights["exit.weight"].float()}
+    save_checkpoint(tmp_path / "lively.pt", untrained.card, lively, half=False)  # more than one structure wins
+    choose_model(ready, tmp_path / "lively.pt")
     press(widget.ui.applyButton)
     assert finished(ready) is State.DONE
-    expected = Predictor(load_checkpoint(checkpoints["good"]), "cpu").predict(volume_from_node(scan)).segmentation
+    expected = Predictor(load_checkpoint(tmp_path / "lively.pt"), "cpu").predict(volume_from_node(scan)).segmentation
     found = segmentation_from_node(segmentations()[0], scan)
     assert found.geometry.is_close(expected.geometry)
     assert np.mean(found.labels == expected.labels) > 0.999
+    assert len(expected.confidence) > 1
+    assert found.confidence == {index: pytest.approx(value, abs=1e-2) for index, value in expected.confidence.items()}

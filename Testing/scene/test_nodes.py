@@ -74,7 +74,7 @@ def test_the_array_is_the_nodes_own_memory(headless):
 def test_one_shared_layer_with_everything_a_person_sees(headless):
     geometry = grid(direction=OBLIQUE)
     volume_node = nodes.volume_to_node(Volume(np.zeros(geometry.shape, np.int16), geometry, "CT"), headless.scene)
-    before = segmentation(geometry, HEART, attributes={"Partial": "no"})
+    before = segmentation(geometry, HEART, attributes={"Partial": "no"}, confidence={2: 0.75})
     node = nodes.segmentation_to_node(
         before, headless.scene, volume_node, name="Heart", provenance={"Checkpoint": "abc"}, surfaces=True
     )
@@ -88,6 +88,7 @@ def test_one_shared_layer_with_everything_a_person_sees(headless):
         text = vtk.reference("")
         assert segment.GetTag("TerminologyEntry", text) and str(text) == structure.terminology.entry()
     assert nodes.attributes(node) == {"Checkpoint": "abc", "Partial": "no"}
+    assert reading.segmentation_from_node(node, volume_node).confidence == {2: 0.75}
     reference = slicer.vtkOrientedImageData()
     text = segments.GetConversionParameter("Reference image geometry")
     assert slicer.vtkSegmentationConverter.DeserializeImageGeometry(text, reference, False)

@@ -92,7 +92,7 @@ def test_segment_writes_in_the_scans_own_grid(scan, checkpoint, tmp_path):
     written = read_segmentation(tmp_path / "out" / "patient 7.seg.nrrd")
     assert written.geometry.is_close(volume.geometry, 1e-4)
     assert [structure.name for structure in written.structures] == ["liver", "spleen"]
-    assert written.labels.any()
+    assert written.labels.any() and set(written.confidence) <= {1, 2} and written.confidence
     values, geometry = read_image(tmp_path / "out" / "patient 7.nii.gz")
     assert geometry.is_close(volume.geometry, 1e-4)
     assert set(np.unique(values)) <= {0, 1, 7}, "values of the source data, not indices"

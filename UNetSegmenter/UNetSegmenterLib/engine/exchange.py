@@ -82,6 +82,7 @@ def segmentation_steps(segmentation: Segmentation, folder: Path, stem: str) -> S
         "geometry": geometry_to_json(segmentation.geometry),
         "structures": [structure.to_json() for structure in segmentation.structures],
         "overlaps": overlaps,
+        "confidence": {str(index): value for index, value in segmentation.confidence.items()},
     }
 
 
@@ -94,6 +95,7 @@ def segmentation_from_json(plain: dict[str, Any]) -> Segmentation:
         tuple(Structure.from_json(structure) for structure in plain["structures"]),
         plain["name"],
         overlaps={int(index): np.fromfile(path, dtype="<i8") for index, path in plain["overlaps"].items()},
+        confidence={int(index): value for index, value in plain.get("confidence", {}).items()},
     )
 
 

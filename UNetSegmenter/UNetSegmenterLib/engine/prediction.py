@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from .confidence import OutlineConfidence, outline_sums
 from .errors import InputError
 from .precision import mixed_precision
 from .preprocessing import neighbour_offsets, neighbour_step, network_slices, pad_to_multiple, stack_slices
@@ -96,15 +97,18 @@ class Predictor:
         card = self.checkpoint.card
         if labels is None:
             labels = np.zeros(volume.geometry.shape, dtype=np.uint8)
+        confidence = OutlineConfidence(card.network.classes)
         done = self._predict_axial(
             volume.geometry.to_axial(volume.array),
             volume.geometry.axial_spacing_mm,
             volume.geometry.to_axial(labels),
+            confidence,
             progress,
             cancelled,
         )
         slices = volume.geometry.to_axial(labels).shape[0]
-        segmentation = Segmentation(labels, volume.geometry, card.structures, f"{volume.name} {card.title}".strip())
+        name = f"{volume.name} {card.title}".strip()
+        segmentation = Segmentation(labels, volume.geometry, card.structures, name, confidence=confidence.means())
         return Prediction(segmentation, done, slices, time.perf_counter() - started, self.device_name)
 
     def _predict_axial(
@@ -112,6 +116,7 @@ class Predictor:
         hu: np.ndarray,
         spacing_mm: tuple[float, float, float],
         labels: np.ndarray,
+        confidence: OutlineConfidence,
         progress: Progress | None,
         cancelled: Cancelled | None,
     ) -> int:
@@ -119,15 +124,15 @@ class Predictor:
         offsets = neighbour_offsets(preprocessing.input_slices, neighbour_step(spacing_mm[0], preprocessing))
         grid = torch.from_numpy(network_slices(hu, spacing_mm[1:], preprocessing)).to(self.device)
 
-        def batch_labels(begin: int, end: int) -> np.ndarray:
+        def batch_labels(begin: int, end: int) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
             centres = torch.arange(begin, end, device=self.device)
             stacked = stack_slices(grid, centres, offsets, preprocessing.window_hu)
-            logits = network_logits(self.network, stacked, preprocessing.size_multiple, self.dtype)
-            return upsampled_labels(logits, labels.shape[1:]).cpu().numpy()
+            logits = network_logits(self.network, stacked, preprocessing.size_multiple, self.dtype).float()
+            return upsampled_labels(logits, labels.shape[1:]).cpu().numpy(), outline_sums(logits)
 
         done = begun = 0
         total = hu.shape[0]
-        running: deque[Future[np.ndarray]] = deque()
+        running: deque[Future[tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]]] = deque()
         with self._pool() as (pool, workers):
             while done < total and not (cancelled and cancelled()):
                 while begun < total and len(running) < workers:
@@ -135,13 +140,14 @@ class Predictor:
                     running.append(pool.submit(batch_labels, begun, end))
                     begun = end
                 try:
-                    part = running.popleft().result()
+                    part, sure = running.popleft().result()
                 except torch.OutOfMemoryError:
                     self._halve_batch()
                     running.clear()
                     begun = done
                     continue
                 labels[done : done + len(part)] = part
+                confidence.add(*sure)
                 done += len(part)
                 if progress:
                     progress(done, total)

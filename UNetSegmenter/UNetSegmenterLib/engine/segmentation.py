@@ -23,7 +23,8 @@ __all__ = [
     "write_labelmap", "write_seg_nrrd",
 ]  # fmt: skip
 
-_SOURCE_VALUES_TAG = "UNetSegmenter.SourceValues"
+SOURCE_VALUES_TAG = "UNetSegmenter.SourceValues"
+CONFIDENCE_TAG = "UNetSegmenter.Confidence"
 _UNSPECIFIED = "85756007"  # SNOMED CT "Tissue": what Slicer writes for a segment whose terminology nobody chose
 
 
@@ -32,7 +33,8 @@ class Segmentation:
     """Labels `(slices, rows, columns)` uint8 with 0 = background and value = `Structure.index`, and their geometry.
 
     Where structures overlap, `labels` shows the later one; `overlaps` keeps, by structure index, the flat voxel indices
-    that lie under another one. `mask` gives the whole structure.
+    that lie under another one. `mask` gives the whole structure. `confidence` is how sure the network was along each
+    outline when it drew it (mean largest probability, 0 to 1, by structure index), as far as a network did.
     """
 
     labels: np.ndarray
@@ -41,6 +43,7 @@ class Segmentation:
     name: str = ""
     attributes: dict[str, str] = field(default_factory=dict)
     overlaps: Mapping[int, np.ndarray] = field(default_factory=dict)
+    confidence: Mapping[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.geometry.shape:
@@ -114,6 +117,7 @@ def _as_declared(segmentation: Segmentation, declared: Sequence[Structure], stri
         labels=table[segmentation.labels],
         structures=tuple(sorted(new.values(), key=lambda structure: structure.index)),
         overlaps={new[index].index: places for index, places in segmentation.overlaps.items()},
+        confidence={new[index].index: value for index, value in segmentation.confidence.items()},
     )
 
 
@@ -201,19 +205,42 @@ def _read_slicer(path: Path, header: Mapping[str, str]) -> Segmentation:
     count = sum(re.fullmatch(r"Segment\d+_ID", key) is not None for key in header)
     if count > MOST_STRUCTURES:
         raise InputError(f"{path} holds {count} segments; at most {MOST_STRUCTURES} are expected.")
-    structures, sources = [], []
+    structures, sources, confidence = [], [], {}
     for index in range(1, count + 1):
         entry = {key.split("_", 1)[1]: value for key, value in header.items() if key.startswith(f"Segment{index - 1}_")}
-        layer, value = int(entry.get("Layer", 0)), int(entry.get("LabelValue", 1))
-        if layer >= len(layers):
-            raise InputError(
-                f"{path}: segment {entry.get('Name')} is said to be in layer {layer}, but the file has {len(layers)}."
-            )
-        structures.append(_structure(entry, index, value))
+        layer, value = _source(entry, len(layers), path)
+        tags = dict(tag.split(":", 1) for tag in entry.get("Tags", "").split("|") if ":" in tag)
+        structures.append(_structure(entry, tags, index, value))
         sources.append((layer, value))
-    labels, overlaps = _paint_layers(layers, sources)
+        if (sure := confidence_from_tag(tags.get(CONFIDENCE_TAG, ""))) is not None:
+            confidence[index] = sure
+    labels, overlaps = _paint_layers(as_labels(layers, path), sources)
     attributes = {key: value for key, value in header.items() if not re.match(r"(Segment\d*(ation)?|ITK|NRRD)_", key)}
-    return Segmentation(labels, Geometry.from_sitk(image), tuple(structures), file_stem(path), attributes, overlaps)
+    geometry = Geometry.from_sitk(image)
+    return Segmentation(labels, geometry, tuple(structures), file_stem(path), attributes, overlaps, confidence)
+
+
+def _source(entry: Mapping[str, str], layers: int, path: Path) -> tuple[int, int]:
+    """Layer and label value of a segment."""
+    try:
+        layer, value = int(entry.get("Layer", 0)), int(entry.get("LabelValue", 1))
+    except ValueError:
+        layer = value = -1
+    if not 0 <= layer < layers or value < 0:
+        raise InputError(
+            f"{path}: segment {entry.get('Name')} is said to have the value {entry.get('LabelValue')} in layer "
+            f"{entry.get('Layer')}, but the file has {layers} layer(s) of whole numbers; save it again in Slicer."
+        )
+    return layer, value
+
+
+def confidence_from_tag(text: str) -> float | None:
+    """What the segment tag `CONFIDENCE_TAG` holds, or None where that is no number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 <= value <= 1 else None
 
 
 def _paint_layers(layers: np.ndarray, sources: Sequence[tuple[int, int]]) -> tuple[np.ndarray, dict[int, np.ndarray]]:
@@ -227,14 +254,13 @@ def _paint_layers(layers: np.ndarray, sources: Sequence[tuple[int, int]]) -> tup
     return table[layers[0]], {}
 
 
-def _structure(entry: Mapping[str, str], index: int, value: int) -> Structure:
+def _structure(entry: Mapping[str, str], tags: Mapping[str, str], index: int, value: int) -> Structure:
     name = entry.get("Name") or entry.get("ID") or f"label {value}"
-    tags = dict(tag.split(":", 1) for tag in entry.get("Tags", "").split("|") if ":" in tag)
     try:
         color = tuple(round(255 * float(part)) for part in entry["Color"].split())
     except (KeyError, ValueError):
         color = known_structure(name, index, (value,)).color
-    stored = tags.get(_SOURCE_VALUES_TAG, "")
+    stored = tags.get(SOURCE_VALUES_TAG, "")
     values = tuple(int(part) for part in stored.split(",")) if re.fullmatch(r"\d+(,\d+)*", stored) else (value,)
     terminology = Terminology.from_entry(tags.get("TerminologyEntry", ""))
     if terminology is not None and terminology.type.value == _UNSPECIFIED:
@@ -260,9 +286,11 @@ def write_seg_nrrd(segmentation: Segmentation, path: Path | str) -> None:
     extent = " ".join(f"0 {size - 1}" for size in segmentation.geometry.shape[::-1])
     for number, structure in enumerate(segmentation.structures):
         layer, value = places[structure.index]
-        tags = f"{_SOURCE_VALUES_TAG}:{','.join(map(str, structure.values))}|"
+        tags = f"{SOURCE_VALUES_TAG}:{','.join(map(str, structure.values))}|"
         if structure.terminology is not None:
             tags += f"TerminologyEntry:{structure.terminology.entry()}|"
+        if structure.index in segmentation.confidence:
+            tags += f"{CONFIDENCE_TAG}:{segmentation.confidence[structure.index]:.4f}|"
         fields = {
             "ID": f"Segment_{structure.index}",
             "Name": structure.name,

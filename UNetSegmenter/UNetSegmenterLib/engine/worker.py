@@ -8,7 +8,8 @@ on stdout. Every request carries an `id` and a `do`; every answer repeats the `i
     {"id": 3, "do": "warm_up", "checkpoint": path, "device": "auto"}  -> result: device, seconds
     {"id": 4, "do": "segment", "checkpoint": path, "device": "auto", "name": "CT",
      "image": {"path", "dtype"}, "geometry": {...}, "labels": path}
-        -> progress: done, total (once a batch) ... -> result: complete, slices_done, slices, seconds, device, warm
+        -> progress: done, total (once a batch) ... -> result: complete, slices_done, slices, seconds, device,
+           warm, confidence (mean largest probability along the outline, by structure index)
     {"id": 5, "do": "compare", "case": "CT", "prediction": {...}, "reference": {...}, "by_hand": {...}}
          (segmentations: see exchange.py; by_hand, which may be left out, as engine/matching.py has it)
         -> progress: done, total (once a structure) ... -> result: rows, notes, complete
@@ -223,6 +224,7 @@ class Worker:
             "slices": prediction.slices,
             "seconds": prediction.seconds,
             "device": prediction.device,
+            "confidence": {str(index): value for index, value in prediction.segmentation.confidence.items()},
             "warm": warm,
         }
 

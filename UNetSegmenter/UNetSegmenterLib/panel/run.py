@@ -65,6 +65,7 @@ class Outcome:
     seconds: float = 0.0
     device: str = ""
     cancelled: bool = False
+    confidence: dict[int, float] = field(default_factory=dict)  # along the outline, by structure index
     failure: Failure | None = None
 
     @property
@@ -200,6 +201,7 @@ class SegmentationRun:
                 answer["seconds"],
                 answer["device"],
                 cancelled=self._cancelled and not answer["complete"],
+                confidence={int(index): value for index, value in answer["confidence"].items()},
             )
         )
 

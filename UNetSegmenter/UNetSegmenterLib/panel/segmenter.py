@@ -169,7 +169,9 @@ class SegmentationJob(VTKObservationMixin):
         name = f"{self._volume_node.GetName()} {self._card.title}"
         if not outcome.complete:
             name += f" (partial: {outcome.slices_done} of {outcome.slices} slices)"
-        segmentation = Segmentation(outcome.labels, self._geometry, self._card.structures, name)
+        segmentation = Segmentation(
+            outcome.labels, self._geometry, self._card.structures, name, confidence=outcome.confidence
+        )
         replaced = slicer.mrmlScene.GetNodeByID(self._replaced_id) if self._replaced_id else None
         node = nodes.segmentation_to_node(
             segmentation,

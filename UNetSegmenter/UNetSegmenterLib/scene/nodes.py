@@ -17,12 +17,11 @@ import vtk
 from vtk.util import numpy_support
 
 from ..engine.errors import InputError
-from ..engine.segmentation import Segmentation
+from ..engine.segmentation import CONFIDENCE_TAG, SOURCE_VALUES_TAG, Segmentation
 from ..engine.volume import Geometry, Volume, as_hu
 from .surfaces import BINARY_LABELMAP, CLOSED_SURFACE, DEFAULT_SMOOTHING, bounding_box, make_surfaces
 
 ATTRIBUTE_PREFIX = "UNetSegmenter."
-SOURCE_VALUES_TAG = "UNetSegmenter.SourceValues"
 _SCALARS = {np.dtype(np.uint8): vtk.VTK_UNSIGNED_CHAR, np.dtype(np.int16): vtk.VTK_SHORT}
 
 
@@ -200,6 +199,8 @@ def _fill(segments: slicer.vtkSegmentation, segmentation: Segmentation) -> None:
         segment.SetTag(SOURCE_VALUES_TAG, ",".join(map(str, structure.values)))
         if structure.terminology is not None:
             segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), structure.terminology.entry())
+        if structure.index in segmentation.confidence:
+            segment.SetTag(CONFIDENCE_TAG, f"{segmentation.confidence[structure.index]:.4f}")
         segment.SetLabelValue(1 if own else structure.index)
         image = shared
         if own:

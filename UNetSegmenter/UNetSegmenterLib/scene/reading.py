@@ -10,11 +10,10 @@ import vtk
 from vtk.util import numpy_support
 
 from ..engine.errors import InputError
-from ..engine.segmentation import MOST_STRUCTURES, Segmentation
+from ..engine.segmentation import CONFIDENCE_TAG, MOST_STRUCTURES, SOURCE_VALUES_TAG, Segmentation, confidence_from_tag
 from ..engine.structures import Structure, Terminology, known_structure
 from ..engine.volume import Geometry
 from .nodes import (
-    SOURCE_VALUES_TAG,
     attributes,
     image_geometry,
     reference_text,
@@ -62,7 +61,17 @@ def segmentation_from_node(
         else:
             _paint(labels, placed, hidden)
     overlaps = {index: np.unique(np.concatenate(places)) for index, places in hidden.items()}
-    return Segmentation(labels, grid, tuple(found), node.GetName(), attributes(node), overlaps)
+    return Segmentation(labels, grid, tuple(found), node.GetName(), attributes(node), overlaps, _confidence(node))
+
+
+def _confidence(node: slicer.vtkMRMLNode) -> dict[int, float]:
+    """How sure the network was along each segment's outline when it drew it, by index, as far as the segments say."""
+    if not node.IsA("vtkMRMLSegmentationNode"):
+        return {}
+    segments = node.GetSegmentation()
+    tags = (_tag(segments.GetNthSegment(number), CONFIDENCE_TAG) for number in range(segments.GetNumberOfSegments()))
+    said = ((index, confidence_from_tag(tag)) for index, tag in enumerate(tags, start=1))
+    return {index: value for index, value in said if value is not None}
 
 
 def structures_of(node: slicer.vtkMRMLSegmentationNode) -> tuple[Structure, ...]:

@@ -23,6 +23,8 @@ SUBSTANTIAL_SHARE = 0.05
 AIR_HU = -120
 """Below it lies air or lung; set so high that scans whose HU were clipped at -125 still show where the body ends."""
 
+_AROUND = 4  # pixels to each side that `densest` looks at, about 6 mm
+
 Place = tuple[float, float, float]
 
 
@@ -76,6 +78,16 @@ class Part:
         return tuple(float(c + i) for c, i in zip(self.corner, inside, strict=True))  # type: ignore[return-value]
 
     @cached_property
+    def middle(self) -> Place:
+        """The middle of the slice nearest to the centroid: a voxel of the structure, where a hollow one's centroid is none."""
+        filled = np.flatnonzero(self.profiles[0])
+        return self.in_layer(0, int(filled[np.abs(filled + self.corner[0] - self.centroid[0]).argmin()]))
+
+    def in_layer(self, axis: int, at: int) -> Place:
+        """The voxel of the structure nearest to the middle of one layer of `mask`, which must not be empty."""
+        return self.place(*middle_of(self.mask, axis, at))
+
+    @cached_property
     def _ranked(self) -> tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
         """Indices of all voxels, the rank of the piece that each belongs to (0 is the largest), and the pieces' sizes.
 
@@ -126,24 +138,36 @@ class Part:
                 joined[np.isin(piece_of, there)] = main
         return joined
 
-    def cavities(self, solid: np.ndarray) -> tuple[int, Place | None]:
-        """Voxels shut in by the structure (6 neighbours) that `solid` leaves out, and where most of them lie.
+    def cavities(self, solid: np.ndarray) -> list[Piece]:
+        """Background shut in by the structure (6 neighbours), the largest cavity first.
 
         `solid` is cropped as `mask` is and marks the voxels of other structures.
         """
         filled = sitk.GetArrayFromImage(sitk.BinaryFillhole(_image(self.mask), False)).view(np.bool_)
         holes = filled & ~self.mask & ~solid
-        where = np.nonzero(holes)
-        if not where[0].size:
-            return 0, None
-        return where[0].size, self.place(*(float(np.median(axis)) for axis in where))
+        if not holes.any():
+            return []
+        labelled = sitk.GetArrayFromImage(sitk.ConnectedComponent(_image(holes), False))
+        sizes = np.bincount(labelled.ravel())[1:]
+        largest = 1 + int(np.argmax(sizes))
+        place = self.place(*densest(labelled == largest))
+        return [Piece(int(size), place) for size in np.sort(sizes)[::-1]]
 
-    def shell(self, inner: int, outer: int) -> np.ndarray:
-        """Boundary band of `mask` padded by `outer`: voxels at most `inner` inside and `outer` outside, in plane."""
-        padded = _image(np.pad(self.mask, [(0, 0), (outer, outer), (outer, outer)]))
-        grown = sitk.BinaryDilate(padded, (outer, outer, 0), sitk.sitkBox)
-        shrunk = sitk.BinaryErode(padded, (inner, inner, 0), sitk.sitkBox)
-        return sitk.GetArrayFromImage(grown).view(np.bool_) & ~sitk.GetArrayFromImage(shrunk).view(np.bool_)
+
+def middle_of(mask: np.ndarray, axis: int, at: int) -> Place:
+    """The marked voxel nearest to the middle of one layer of a boolean array, which must not be empty."""
+    inside = np.argwhere(np.take(mask, at, axis=axis))
+    near = inside[((inside - inside.mean(axis=0)) ** 2).sum(axis=1).argmin()]
+    return tuple(float(v) for v in np.insert(near, axis, at))  # type: ignore[return-value]
+
+
+def densest(mask: np.ndarray) -> Place:
+    """The marked voxel of a boolean array with most others around it, in the slice that has most; one at least must be."""
+    at = int(np.argmax(np.count_nonzero(mask, axis=(1, 2))))
+    plane = mask[at]
+    around = sitk.GetArrayFromImage(sitk.BoxMean(_image(plane.astype(np.uint8) * 200), (_AROUND, _AROUND)))
+    row, column = np.unravel_index(int(np.argmax(np.where(plane, around, 0))), plane.shape)
+    return float(at), float(row), float(column)
 
 
 def _image(mask: np.ndarray) -> sitk.Image:
@@ -154,16 +178,15 @@ class Anatomy:
     """Everything that more than one check measures, once.
 
     The working grid is the axial view (inferior-superior, anterior-posterior, right-left) of the segmentation, thinned
-    in plane to about 1.5 mm. Raises InputError where scan or confidence don't have the segmentation's grid.
+    in plane to about 1.5 mm. Raises InputError where the scan doesn't have the segmentation's grid.
     """
 
     def __init__(
         self,
         segmentation: Segmentation,
         volume: Volume | None = None,
-        confidence: np.ndarray | None = None,
     ) -> None:
-        _check_grids(segmentation, volume, confidence)
+        _check_grids(segmentation, volume)
         self.geometry: Geometry = segmentation.geometry
         spacing = self.geometry.axial_spacing_mm
         self.stride = (1, *(max(1, round(WORKING_SPACING_MM / step)) for step in spacing[1:]))
@@ -172,11 +195,11 @@ class Anatomy:
         view = self._thin(segmentation.labels)
         self.labels = np.ascontiguousarray(view)
         self.hu = None if volume is None else self._thin(volume.array)
-        self.confidence = None if confidence is None else self._thin(confidence)
         self.structures = segmentation.structures
         self.keys = _keys(segmentation.structures)
         self.parts = {self.keys[part.structure.index]: part for part in self._parts(segmentation)}
         self.absent = {key: s for s in self.structures if (key := self.keys[s.index]) not in self.parts}
+        self.confidence = {self.keys[index]: value for index, value in segmentation.confidence.items()}
 
     def _thin(self, array: np.ndarray) -> np.ndarray:
         return self.geometry.to_axial(array)[tuple(slice(None, None, step) for step in self.stride)]
@@ -232,6 +255,20 @@ class Anatomy:
             areas += np.bincount(codes, minlength=count * count).reshape(count, count) * face_mm2
         return areas + areas.T
 
+    def contact_place(self, first: Part, second: Part) -> Place | None:
+        """A voxel of the first structure where the second one lies beside it, None where they don't touch."""
+        low, high = _bounds([first], self.shape)
+        window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        mine, theirs = (self.labels[window] == part.structure.index for part in (first, second))
+        touching = np.zeros_like(mine)
+        for axis in range(3):
+            lower, upper = _slices(axis, 0, -1), _slices(axis, 1, None)
+            touching[lower] |= mine[lower] & theirs[upper]
+            touching[upper] |= mine[upper] & theirs[lower]
+        if not touching.any():
+            return None
+        return tuple(float(a + v) for a, v in zip(low, densest(touching), strict=True))  # type: ignore[return-value]
+
     def surface_mm2(self, part: Part) -> float:
         """Area of the structure's voxel faces towards anything else."""
         return float(self.contacts_mm2[part.structure.index].sum())
@@ -265,16 +302,11 @@ def _keys(structures: tuple[Structure, ...]) -> dict[int, str]:
     }
 
 
-def _check_grids(segmentation: Segmentation, volume: Volume | None, confidence: np.ndarray | None) -> None:
+def _check_grids(segmentation: Segmentation, volume: Volume | None) -> None:
     if volume is not None and not volume.geometry.is_close(segmentation.geometry):
         raise InputError(
             f"{segmentation.name or 'The segmentation'} has a grid of {segmentation.geometry.shape} and the scan one of "
             f"{volume.geometry.shape} or another place in the patient; resample the segmentation onto the scan first."
-        )
-    if confidence is not None and confidence.shape != segmentation.labels.shape:
-        raise InputError(
-            f"The confidence has a shape of {confidence.shape} and the segmentation one of {segmentation.labels.shape}; "
-            "both must come from the same prediction."
         )
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from . import relations, tissue
 from .anatomy import Anatomy, Place
 from .finding import FAIL, PASS, SEVERITIES, WARN, Finding, number
-from .quantity import FEW_CASES, Limits, Quantity, Rule, excess, expected_text, limits
+from .quantity import FEW_CASES, Limits, Quantity, Rule, excess, expected_text, limits, measured_text
 from .reference import Facts, position
 from .rules import CHECKS, RULES
+from .size import AXES
 
 OFTEN_REMOVED = ("gallbladder", "appendix", "uterus", "prostate", "adrenal")
 """Organs that surgeons take out so often that their absence alone is no failure."""
@@ -56,9 +57,9 @@ class Judge:
         return sorted(findings, key=lambda f: (CHECKS.index(f.check), places.get(f.structure, -1)))
 
     def _positions(self) -> list[Quantity]:
-        places = {name: part.centroid for name, part in self.anatomy.parts.items()}
+        sides = {word: f"{low}|{high}" for word, (high, low) in zip(AXES, relations.DIRECTIONS, strict=True)}
         return [
-            Quantity("position", name, gap, places[name], other=word, detail=word)
+            Quantity("position", name, gap, self.anatomy.parts[name].middle, other=word, detail=sides[word])
             for name, word, gap in position(self.case.centroids_mm, self.constellation)
         ]
 
@@ -68,7 +69,7 @@ class Judge:
             learnt = self.learnt.get(name, {}).get("hu")
             if learnt is None and any(word in name for word in tissue.HOLDS_GAS):
                 continue
-            place = self.anatomy.parts[name].centroid
+            place = self.anatomy.parts[name].middle
             found += [Quantity(key, name, value, place) for key, value in tissue.tissue(histogram, learnt)]
         return found
 
@@ -100,23 +101,26 @@ class Judge:
 
     def _finding(self, severity: str, quantity: Quantity, bounds: Limits) -> Finding:
         rule = RULES[quantity.key]
-        value = quantity.value * rule.scale
-        what = rule.what.format(detail=quantity.detail, other=self.shown.get(quantity.other, quantity.other))
-        expected = expected_text(rule, bounds)
+        other = self.shown.get(quantity.other, quantity.other)
+        says = rule.says.format(value=measured_text(rule, quantity), detail=quantity.detail, other=other)
+        expected = expected_text(rule, bounds, quantity.detail)
         source = f"{bounds.cases} training cases" if bounds.cases else "rule of thumb"
         nominal = ", nominal spacing" if rule.sized and self.nominal else ""
-        measured = f"{number(value)} {rule.unit}".strip()
         name = self.shown[quantity.structure]
-        return Finding(
-            rule.check,
-            name,
-            severity,
-            round(value, 4),
-            expected,
-            self._ras(quantity.place),
-            f"{name.capitalize()}: {what} {measured}, expected {expected} ({source}{nominal}).",
-            rule.unit,
-        )
+        text = f"{titled(name)}: {says}; expected {expected} ({source}{nominal})."
+        value = round(quantity.value * rule.scale, 4)
+        place = quantity.place if severity == PASS else self._place(quantity)
+        return Finding(rule.check, name, severity, value, expected, self._ras(place), text, rule.unit)
+
+    def _place(self, quantity: Quantity) -> Place | None:
+        """Where the fault is, for quantities whose place is worth looking for only once they raise an alarm."""
+        part = self.anatomy.parts[quantity.structure]
+        if quantity.key in ("low hu", "high hu", "spread", "gas"):
+            learnt = self.learnt.get(quantity.structure, {}).get("hu")
+            return tissue.odd_voxel(self.anatomy, part, quantity.key, learnt)
+        if quantity.key == "contact":
+            return self.anatomy.contact_place(part, self.anatomy.parts[quantity.other]) or quantity.place
+        return quantity.place
 
     def _ras(self, place: Place | None) -> tuple[float, float, float] | None:
         return None if place is None else self.anatomy.to_ras(place)
@@ -131,8 +135,8 @@ class Judge:
         found = []
         for part in self.anatomy.parts.values():
             name = part.structure.name
-            text = f"{name.capitalize()}: found, {number(part.ml)} ml."
-            found.append(Finding("presence", name, PASS, part.ml, "present", self._ras(part.centroid), text, "ml"))
+            text = f"{titled(name)}: found, {number(part.ml)} ml."
+            found.append(Finding("presence", name, PASS, part.ml, "present", self._ras(part.middle), text, "ml"))
         for key, structure in self.anatomy.absent.items():
             found.append(self._missing(key, structure.name))
         return found
@@ -141,13 +145,14 @@ class Judge:
         learnt = self.learnt.get(key)
         said = self.constellation.predict(key, self.case.centroids_mm)
         place: Any = None if said is None else tuple(float(v) for v in said / self.anatomy.spacing_mm)
-        title = name.capitalize()
+        title = titled(name)
         if place is not None and not self._in_view(place):
             text = f"{title}: not found, and its place lies outside the scan."
             return Finding("presence", name, PASS, 0.0, "outside the field of view", None, text, "ml")
         ras = self._ras(place)
         if learnt is None:
-            return Finding("presence", name, WARN, 0.0, "present", ras, f"{title}: not a single voxel.", "ml")
+            text = f"{title}: not found, though the segmentation lists it."
+            return Finding("presence", name, WARN, 0.0, "present", ras, text, "ml")
         present, declared = learnt["present"], learnt["declared"]
         removed = any(word in key for word in OFTEN_REMOVED)
         always = present == declared >= FEW_CASES and not removed
@@ -183,9 +188,8 @@ class Judge:
         severity = bounds.severity(value) if bounds else PASS
         expected = expected_text(rule, bounds) if bounds else ""
         hint = _REVERSED[axis] if value < 0 else ""
-        text = (
-            f"{_TITLES[axis]}: {rule.what} {number(value)}{hint}, expected {expected} ({learnt['n']} training cases)."
-        )
+        says = rule.says.format(value=number(value))
+        text = f"{_TITLES[axis]}: {says}{hint}; expected {expected} ({learnt['n']} training cases)."
         return Finding("order", "", severity, round(value, 4), expected, None, text)
 
     def _order_along(self, axis: int, words: tuple[str, str], pairs: list[tuple[dict[str, Any], float]]) -> Finding:
@@ -203,7 +207,7 @@ class Judge:
         mirrored = len(wrong) > 0.6 * len(pairs) and len(pairs) > 2
         hint = _REVERSED[axis] if mirrored else ""
         text = f"{title}: {len(wrong)} of {len(pairs)} pairs reversed{hint}: {told}."
-        place = self._ras(self.anatomy.parts[culprit].centroid)
+        place = self._ras(self.anatomy.parts[culprit].middle)
         severity = FAIL if any(grave == FAIL for *_, grave in wrong) or mirrored else WARN
         structure = "" if mirrored else self.shown[culprit]
         return Finding("order", structure, severity, float(len(wrong)), expected, place, text, "pairs")
@@ -231,9 +235,7 @@ class Judge:
                 verb = "touches" if touches else "does not touch"
                 expected = f"{'at least' if wanted else 'at most'} {SMALLEST_CONTACT * 100:g} %"
                 name = self.shown[first]
-                text = (
-                    f"{name.capitalize()}: {verb} the {self.shown[second]} ({number(share)} % of the smaller surface)."
-                )
+                text = f"{titled(name)}: {verb} the {self.shown[second]} ({number(share)} % of the smaller surface)."
                 severity = PASS if touches == wanted else WARN
                 found.append(
                     Finding("neighbours", name, severity, share, expected, self._ras(quantity.place), text, "%")
@@ -254,6 +256,11 @@ class Judge:
                 place = self._ras(quantity.place)
                 found.append(Finding("containment", name, severity, quantity.value * 100, expected, place, text, "%"))
         return found
+
+
+def titled(name: str) -> str:
+    """A name at the head of a sentence: its first letter large, the rest as it is written."""
+    return name[:1].upper() + name[1:]
 
 
 def _graver(new: tuple[str, float], old: tuple[str, float]) -> bool:

@@ -43,10 +43,11 @@ class Rule:
     one; `floor` is the smallest standard deviation believed on that scale, because a few cases that agree by chance
     say little. Without: `absolute` limits (warn, fail), None where a number alone says nothing. `sides` names the
     direction that is wrong, `most` the gravest severity allowed, `counts` the noun of what is counted in whole numbers.
+    `says` is the sentence about a structure, with {value}, {detail} and {other} to fill in.
     """
 
     check: str
-    what: str
+    says: str
     unit: str = ""
     log: bool = False
     offset: float = 0.0
@@ -57,6 +58,7 @@ class Rule:
     scale: float = 1.0  # from the value to the unit shown
     sized: bool = False  # whether it is in mm or ml, and so only as good as the spacing it was learnt with
     counts: str = ""
+    signed: bool = False  # a distance to one of two sides, whose names the quantity's detail gives as "below|above"
 
     def forward(self, value: float) -> float:
         return math.log(max(value + self.offset, 1e-9)) if self.log else value
@@ -137,15 +139,27 @@ def excess(rule: Rule, bounds: Limits, value: float) -> float:
     return abs(2 * scaled - low - high) / max(high - low, 1e-9)
 
 
-def expected_text(rule: Rule, bounds: Limits) -> str:
-    """The range without a warning, in words."""
+def measured_text(rule: Rule, quantity: Quantity) -> str:
+    """The value in its unit, in words."""
+    value = quantity.value * rule.scale
+    if rule.counts:
+        return _counted(round(value), rule.counts)
+    if rule.signed:
+        return _towards(value, rule.unit, quantity.detail)
+    return f"{number(value)} {rule.unit}".strip()
+
+
+def expected_text(rule: Rule, bounds: Limits, sides: str = "") -> str:
+    """The range without a warning, in words; `sides` is the detail of a signed quantity."""
     low, high = (bound * rule.scale for bound in bounds.warn)
     if rule.scale == 100 or rule.log:
         low = max(low, 0.0) if math.isfinite(low) else low
         high = min(high, 100.0) if rule.scale == 100 and math.isfinite(high) else high
     if rule.counts and math.isinf(low):
         most = math.floor(high)
-        return f"at most {most} {rule.counts}{'s' * (most > 1)}" if most else f"no {rule.counts}"
+        return f"at most {_counted(most, rule.counts)}" if most else f"no {rule.counts}"
+    if rule.signed:
+        return f"{_towards(low, rule.unit, sides)} to {_towards(high, rule.unit, sides)}"
     if math.isinf(low):
         text = f"at most {number(high)}"
     elif math.isinf(high):
@@ -153,3 +167,12 @@ def expected_text(rule: Rule, bounds: Limits) -> str:
     else:
         text = f"{number(low)} to {number(high)}"
     return f"{text} {rule.unit}".strip()
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count or 'no'} {noun}{'s' * (count > 1)}"
+
+
+def _towards(value: float, unit: str, sides: str) -> str:
+    negative, _, positive = sides.partition("|")
+    return f"{number(abs(value))} {unit} {positive if value > 0 else negative}".strip()

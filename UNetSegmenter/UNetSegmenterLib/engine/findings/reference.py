@@ -17,7 +17,6 @@ from .quantity import Quantity, limits, summary
 from .rules import RULES
 
 VERSION = 1
-_AXIS_WORDS = ("height", "depth", "width")
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ MEASURES = (
     shape.cavities,
     shape.gaps,
     shape.continuity,
+    shape.jitter,
     shape.cut,
     shape.border,
     size.volume,
@@ -64,7 +64,7 @@ def position(
     for name, place in centroids_mm.items():
         said = constellation.predict(name, centroids_mm)
         if said is not None:
-            found += [(name, word, float(gap)) for word, gap in zip(_AXIS_WORDS, place - said, strict=True)]
+            found += [(name, word, float(gap)) for word, gap in zip(size.AXES, place - said, strict=True)]
     return found
 
 

@@ -52,8 +52,7 @@ def neighbours(anatomy: Anatomy) -> list[Quantity]:
     for (name, part), (other, second) in combinations(anatomy.parts.items(), 2):
         area = float(anatomy.contacts_mm2[part.structure.index, second.structure.index])
         smaller = min(anatomy.surface_mm2(part), anatomy.surface_mm2(second))
-        between = tuple((a + b) / 2 for a, b in zip(part.centroid, second.centroid, strict=True))
-        found.append(Quantity("contact", name, area / max(smaller, 1e-9), between, other=other))  # type: ignore[arg-type]
+        found.append(Quantity("contact", name, area / max(smaller, 1e-9), part.middle, other=other))
     return found
 
 
@@ -64,7 +63,7 @@ def containment(anatomy: Anatomy) -> list[Quantity]:
         surface = anatomy.surface_mm2(part)
         if surface:
             open_area = float(anatomy.contacts_mm2[part.structure.index, 0])
-            found.append(Quantity("cover", name, 1 - open_area / surface, part.centroid))
+            found.append(Quantity("cover", name, 1 - open_area / surface, part.middle))
     return found
 
 

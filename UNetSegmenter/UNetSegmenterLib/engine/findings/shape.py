@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .anatomy import Anatomy, Part
+from .anatomy import Anatomy, Part, densest
 from .finding import number
 from .quantity import Quantity
 
@@ -21,7 +21,7 @@ def pieces(anatomy: Anatomy) -> list[Quantity]:
     """
     found = []
     for name, part in anatomy.parts.items():
-        where = part.pieces[1].centroid if len(part.pieces) > 1 else part.centroid
+        where = part.pieces[1].centroid if len(part.pieces) > 1 else part.middle
         found.append(Quantity("pieces", name, len(part.pieces), where))
     return found
 
@@ -31,19 +31,22 @@ def specks(anatomy: Anatomy) -> list[Quantity]:
     found = []
     for name, part in anatomy.parts.items():
         voxels = sum(piece.voxels for piece in part.specks)
-        where = part.specks[0].centroid if part.specks else part.centroid
-        detail = _speck_detail(anatomy, part) if part.specks else ""
+        where = part.specks[0].centroid if part.specks else part.middle
+        detail = _speck_detail(anatomy, part)
         found.append(Quantity("specks", name, voxels * anatomy.voxel_ml, where, detail=detail))
         found.append(Quantity("speck share", name, voxels / (voxels + part.voxels), where, detail=detail))
     return found
 
 
 def _speck_detail(anatomy: Anatomy, part: Part) -> str:
+    if not part.specks:
+        return "in no piece"
     largest = part.specks[0]
-    away = f"{np.linalg.norm(anatomy.mm(largest.centroid) - anatomy.mm(part.pieces[0].centroid)):.0f} mm away"
+    body_mm = (np.argwhere(part.mask) + part.corner) * anatomy.spacing_mm
+    gap = f"{np.linalg.norm(body_mm - anatomy.mm(largest.centroid), axis=1).min():.0f} mm from it"
     if len(part.specks) == 1:
-        return f" (one piece, {away})"
-    return f" ({len(part.specks):,} pieces, the largest {number(largest.voxels * anatomy.voxel_ml)} ml, {away})"
+        return f"in one piece {gap}"
+    return f"in {len(part.specks):,} pieces, the largest of {number(largest.voxels * anatomy.voxel_ml)} ml {gap}"
 
 
 def cavities(anatomy: Anatomy) -> list[Quantity]:
@@ -53,8 +56,11 @@ def cavities(anatomy: Anatomy) -> list[Quantity]:
     """
     found = []
     for name, part in anatomy.parts.items():
-        voxels, where = part.cavities(anatomy.labels[part.box] != 0)
-        found.append(Quantity("cavities", name, voxels * anatomy.voxel_ml, where or part.centroid))
+        holes = part.cavities(anatomy.labels[part.box] != 0)
+        ml = sum(hole.voxels for hole in holes) * anatomy.voxel_ml
+        where = holes[0].centroid if holes else part.middle
+        detail = f", in {len(holes):,} places" if len(holes) > 1 else ""
+        found.append(Quantity("cavities", name, ml, where, detail=detail))
     return found
 
 
@@ -64,10 +70,11 @@ def gaps(anatomy: Anatomy) -> list[Quantity]:
     for name, part in anatomy.parts.items():
         filled = np.flatnonzero(part.profiles[0] > 0.02 * part.profiles[0].max())
         steps = np.diff(filled)
-        longest = int(np.argmax(steps)) if steps.size else 0
-        where = part.centroid
-        if steps.size and steps[longest] > 1:
-            where = (part.corner[0] + (filled[longest] + filled[longest + 1]) / 2, *where[1:])
+        where = part.middle
+        if steps.size and steps.max() > 1:
+            before = int(np.argmax(steps))
+            _, row, column = part.in_layer(0, int(filled[before]))
+            where = (part.corner[0] + float(filled[before] + filled[before + 1]) / 2, row, column)
         found.append(Quantity("gaps", name, int((steps - 1).sum()), where))
     return found
 
@@ -78,7 +85,7 @@ def continuity(anatomy: Anatomy) -> list[Quantity]:
     Neighbouring slices of one organ resemble each other; predictions made slice by slice need not (the failure that 2.5D
     input and slice-to-slice consistency terms are made against).
     """
-    step = max(1, round(CONTINUITY_STEP_MM / float(anatomy.spacing_mm[0])))
+    step = _slice_step(anatomy)
     found = []
     for name, part in anatomy.parts.items():
         area = part.profiles[0].astype(float)
@@ -92,9 +99,42 @@ def continuity(anatomy: Anatomy) -> list[Quantity]:
         dice = np.where(body, 2 * shared / np.maximum(below + above, 1), 1.0)
         jump = np.where(body, np.abs(above - below) / area.max(), 0.0)
         for key, values, at in (("overlap", dice, int(np.argmin(dice))), ("jump", jump, int(np.argmax(jump)))):
-            where = (part.corner[0] + at + step / 2, *part.centroid[1:])
+            _, row, column = part.in_layer(0, at) if body[at] else part.middle
+            where = (part.corner[0] + at + step / 2, row, column)
             found.append(Quantity(key, name, float(values[at]), where))
     return found
+
+
+def jitter(anatomy: Anatomy) -> list[Quantity]:
+    """Pixels that differ from the slices about 3 mm below and above them, which agree, as a share of the outlines' length.
+
+    What a median over three slices would change. In a coronal slice it is the ragged edge that tells a segmentation made
+    slice by slice; labels drawn by hand in axial slices have some of it too, which the training labels tell.
+    """
+    step = _slice_step(anatomy)
+    found = []
+    for name, part in anatomy.parts.items():
+        if len(part.mask) < 2 * step + 1:
+            continue
+        below, here, above = part.mask[: -2 * step], part.mask[step:-step], part.mask[2 * step :]
+        odd = (below == above) & (here != below)
+        outline = sum(_steps(here, axis) for axis in (1, 2))
+        where = part.middle
+        if odd.any():
+            slice_, row, column = densest(odd)
+            where = part.place(slice_ + step, row, column)
+        found.append(Quantity("jitter", name, np.count_nonzero(odd) / max(outline, 1), where))
+    return found
+
+
+def _slice_step(anatomy: Anatomy) -> int:
+    return max(1, round(CONTINUITY_STEP_MM / float(anatomy.spacing_mm[0])))
+
+
+def _steps(mask: np.ndarray, axis: int) -> int:
+    """How often a mask begins or ends along an axis."""
+    inside = np.moveaxis(mask, axis, 0)
+    return int(np.count_nonzero(inside[1:] != inside[:-1]) + np.count_nonzero(inside[[0, -1]]))
 
 
 def cut(anatomy: Anatomy) -> list[Quantity]:
@@ -105,19 +145,13 @@ def cut(anatomy: Anatomy) -> list[Quantity]:
     """
     found = []
     for name, part in anatomy.parts.items():
-        outside = part.faces
         for face, side in enumerate(FACES):
             profile = part.profiles[face // 2]
-            if outside[face] or len(profile) < 4:
+            if part.faces[face] or len(profile) < 4:
                 continue
-            inside = [(n - 1) / 2 for n in part.mask.shape]
-            at = 0 if face % 2 == 0 else len(profile) - 1
-            inside[face // 2] = at
-            others = [axis for axis in range(3) if axis != face // 2]
-            layer = np.argwhere(np.take(part.mask, at, axis=face // 2)).mean(axis=0)
-            inside[others[0]], inside[others[1]] = layer
-            share = float(profile[at]) / float(profile.max())
-            found.append(Quantity("cut", name, share, part.place(*inside), other=side, detail=side))
+            end = 0 if face % 2 == 0 else len(profile) - 1
+            share = float(profile[end]) / float(profile.max())
+            found.append(Quantity("cut", name, share, part.in_layer(face // 2, end), other=side, detail=side))
     return found
 
 
@@ -125,12 +159,11 @@ def border(anatomy: Anatomy) -> list[Quantity]:
     """Area with which the structure leaves the volume on each side, as a share of its largest cross-section."""
     found = []
     for name, part in anatomy.parts.items():
-        outside = part.faces
         for face, side in enumerate(FACES):
             profile = part.profiles[face // 2]
-            end = float(profile[0 if face % 2 == 0 else -1]) / float(profile.max()) if outside[face] else 0.0
-            inside = [c - first for c, first in zip(part.centroid, part.corner, strict=True)]
-            if outside[face]:
-                inside[face // 2] = 0 if face % 2 == 0 else len(profile) - 1
-            found.append(Quantity("border", name, end, part.place(*inside), other=side, detail=side))
+            share, where = 0.0, part.middle
+            if part.faces[face]:
+                end = 0 if face % 2 == 0 else len(profile) - 1
+                share, where = float(profile[end]) / float(profile.max()), part.in_layer(face // 2, end)
+            found.append(Quantity("border", name, share, where, other=side, detail=side))
     return found

@@ -20,11 +20,11 @@ def volume(anatomy: Anatomy) -> list[Quantity]:
     whole = {name: part for name, part in anatomy.parts.items() if not any(part.faces)}
     logs = {name: np.log(part.ml) for name, part in whole.items()}
     for name, part in whole.items():
-        found.append(Quantity("volume", name, part.ml, part.centroid))
+        found.append(Quantity("volume", name, part.ml, part.middle))
         others = [value for other, value in logs.items() if other != name]
         if len(others) >= 3:
             ratio = float(np.exp(logs[name] - np.median(others)))
-            found.append(Quantity("relative volume", name, ratio, part.centroid))
+            found.append(Quantity("relative volume", name, ratio, part.middle))
     return found
 
 
@@ -38,6 +38,6 @@ def extent(anatomy: Anatomy) -> list[Quantity]:
         for axis, label in enumerate(AXES):
             filled = np.flatnonzero(part.profiles[axis] > 0.01 * part.profiles[axis].max())
             length_mm = float(filled[-1] - filled[0] + 1) * float(anatomy.spacing_mm[axis])
-            found.append(Quantity("extent", name, length_mm, part.centroid, other=label, detail=label))
-            found.append(Quantity("form", name, length_mm / edge_mm, part.centroid, other=label, detail=label))
+            found.append(Quantity("extent", name, length_mm, part.middle, other=label, detail=label))
+            found.append(Quantity("form", name, length_mm / edge_mm, part.middle, other=label, detail=label))
     return found

@@ -1,4 +1,4 @@
-"""Checks that need the scan: HU inside a structure, where it lies in the body, and how sure the network was at its boundary."""
+"""Checks that need the scan, HU inside a structure and its place in the body, and how sure the network was at its outline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from .anatomy import Anatomy, Part
+from .anatomy import Anatomy, Part, Place, densest
 from .quantity import Quantity
 
 HU_FIRST, HU_STEP, HU_BINS = -1024, 4, 1024
@@ -17,6 +17,11 @@ HU_FIRST, HU_STEP, HU_BINS = -1024, 4, 1024
 HOLDS_GAS = ("lung", "trachea", "stomach", "colon", "duodenum", "small intestine", "esophagus", "rectum", "bronch")
 GAS_HU = -300
 _SOFT_HU = (-150, 300)
+_ALONG = {
+    "height": "from its lower to its upper end",
+    "depth": "from its front to its back",
+    "width": "from its right to its left side",
+}
 
 
 def histograms(anatomy: Anatomy) -> dict[str, np.ndarray]:
@@ -43,13 +48,21 @@ def drift(anatomy: Anatomy) -> list[Quantity]:
     for name, part in anatomy.parts.items():
         where = np.nonzero(part.mask)
         values = np.clip(anatomy.hu[part.box][where], *_SOFT_HU).astype(np.int64)
-        for axis, label in enumerate(("height", "depth", "width")):
+        for axis, (label, along) in enumerate(_ALONG.items()):
             # In whole numbers: sums of floats end in other digits from run to run, and so would the finding.
             product = _co_deviation(values, where[axis])
             norm = math.sqrt(_co_deviation(values, values)) * math.sqrt(_co_deviation(where[axis], where[axis]))
             if norm > 0:
-                found.append(Quantity("drift", name, product / norm, part.centroid, other=label, detail=label))
+                odd = _oddest_layer(values, where[axis], len(part.profiles[axis]))
+                place = part.in_layer(axis, odd)
+                found.append(Quantity("drift", name, product / norm, place, other=label, detail=along))
     return found
+
+
+def _oddest_layer(values: np.ndarray, layer: np.ndarray, layers: int) -> int:
+    """The layer whose sum of deviations from the mean of all values is largest: where HU are those of something else."""
+    deviations = np.bincount(layer, weights=values - values.mean(), minlength=layers)
+    return int(np.argmax(np.abs(deviations)))
 
 
 def _co_deviation(first: np.ndarray, second: np.ndarray) -> int:
@@ -84,33 +97,44 @@ def tissue(histogram: np.ndarray, learnt: dict[str, Any] | None) -> list[tuple[s
     return found
 
 
+def odd_voxel(anatomy: Anatomy, part: Part, key: str, learnt: dict[str, Any] | None) -> Place:
+    """Where most of the voxels lie that make up `key` ("low hu", "high hu", "spread" or "gas"): a voxel among them."""
+    values = np.asarray(anatomy.hu[part.box])  # type: ignore[index]
+    if learnt is None or key == "gas":
+        odd = values < GAS_HU
+    else:
+        limited = np.clip(values, *learnt["range"])
+        median = np.median(limited[part.mask])
+        low, high = limited - median < learnt["p1"], limited - median > learnt["p99"]
+        odd = {"low hu": low, "high hu": high, "spread": low | high}[key]
+    odd = odd & part.mask
+    return part.place(*densest(odd)) if odd.any() else part.middle
+
+
 def in_body(anatomy: Anatomy) -> list[Quantity]:
     """Centroid as a share of the body's depth and width, where the field of view holds all of it."""
     found = []
-    for axis, label in ((1, "depth"), (2, "width")):
+    for axis, label, side in ((1, "depth", "front"), (2, "width", "right side")):
         span = anatomy.body_mm[axis]
         if span is None or span[1] - span[0] < 50:
             continue
         for name, part in anatomy.parts.items():
             share = (anatomy.mm(part.centroid)[axis] - span[0]) / (span[1] - span[0])
-            found.append(Quantity("in body", name, float(share), part.centroid, other=label, detail=label))
+            detail = f"{label}, counted from its {side}"
+            found.append(Quantity("in body", name, float(share), part.middle, other=label, detail=detail))
     return found
 
 
 def confidence(anatomy: Anatomy) -> list[Quantity]:
-    """Mean of the network's largest probability in a band two voxels wide along the boundary.
+    """Mean of the network's largest probability on both sides of the outline, as it was when the network drew it.
 
     Low confidence at the boundary goes with low Dice (Jungo and Reyes, MICCAI 2019); a network can be sure and wrong.
     """
-    if anatomy.confidence is None:
-        return []
-    found = []
-    for name, part in anatomy.parts.items():
-        band = part.shell(1, 1)[:, 1:-1, 1:-1]
-        values = anatomy.confidence[part.box][band]
-        if values.size:
-            found.append(Quantity("confidence", name, float(values.mean()), part.centroid))
-    return found
+    return [
+        Quantity("confidence", name, anatomy.confidence[name], part.middle)
+        for name, part in anatomy.parts.items()
+        if name in anatomy.confidence
+    ]
 
 
 def edges(anatomy: Anatomy) -> list[Quantity]:
@@ -130,10 +154,14 @@ def edges(anatomy: Anatomy) -> list[Quantity]:
         offset = np.subtract(part.corner, first)
         mask[tuple(slice(o, o + n) for o, n in zip(offset, part.mask.shape, strict=True))] = part.mask
         ring = _grown(mask, 3) & ~_grown(mask, 1) & (anatomy.labels[window] == 0)
-        around = anatomy.hu[window][ring]
-        if around.size >= 50:
-            alike = (around >= low) & (around <= high)
-            found.append(Quantity("edge", name, float(alike.mean()), part.centroid))
+        around = np.asarray(anatomy.hu[window])
+        alike = ring & (around >= low) & (around <= high)
+        count = int(np.count_nonzero(ring))
+        if count >= 50:
+            place = (
+                tuple(float(a + v) for a, v in zip(first, densest(alike), strict=True)) if alike.any() else part.middle
+            )
+            found.append(Quantity("edge", name, np.count_nonzero(alike) / count, place))  # type: ignore[arg-type]
     return found
 
 
