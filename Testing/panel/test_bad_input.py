@@ -151,6 +151,17 @@ def test_thousands_of_specks_are_a_few_lines(widget, everything):
     assert max(len(sentence) for sentence in findings(widget)) < 300
 
 
+def test_the_list_of_findings_is_as_tall_as_its_lines(widget):
+    choose(widget, add("Prediction", organs()), add("Ground truth", organs()))  # which has every finding too
+    press(widget.ui.checkButton)
+    turn(lambda: not widget.panel.plausibility.is_busy, 120)
+    shown = widget.ui.findingsList
+    bottom = shown.visualItemRect(shown.item(shown.count - 1)).bottom()
+    assert 0 < shown.count <= 7 and 0 <= shown.viewport().height() - bottom < 20, (
+        "no line is cut off, and no room is left over"
+    )
+
+
 def test_a_report_into_a_folder_that_nobody_may_write_to(widget, everything):
     text = everything(add("Prediction", organs(1)), add("Ground truth", organs()), Path("/proc/nowhere"))
     assert "/proc/nowhere" in text and "could not be written" in text

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ICONS = {"fail": "SP_MessageBoxCritical", "warn": "SP_MessageBoxWarning", "pass": "SP_DialogApplyButton"}
 SEVERITY_WORDS = {"fail": "not plausible", "warn": "worth a look", "pass": "as expected"}
 GRAVEST_FIRST = ("fail", "warn", "pass")
-MOST_LINES, LINE_PIXELS = 7, 38
+MOST_LINES, ICON_PIXELS, EDGE_PIXELS = 7, 16, 6
 CHANGED = "The segmentation or the scan was changed since it was checked; press Check again."
 BY_RULES = (
     "No statistics of training labels: the chosen checkpoint holds none, or none is chosen. Rules of thumb are used, and "
@@ -65,6 +65,7 @@ class PlausibilitySection(VTKObservationMixin):
         self._task = JudgingTask(ui, worker, "check", self._notes, self.check, self._show)
         ui.plausibilityCollapsibleButton.collapsed = True
         ui.findingsList.setWordWrap(True)
+        ui.findingsList.setIconSize(qt.QSize(ICON_PIXELS, ICON_PIXELS))
         ui.findingsList.itemClicked.connect(self._on_item)
         ui.findingsList.itemActivated.connect(self._on_item)
         ui.showPassedCheckBox.connect("toggled(bool)", lambda checked: self._list())
@@ -178,7 +179,9 @@ class PlausibilitySection(VTKObservationMixin):
             item.setIcon(slicer.app.style().standardIcon(standard))
             item.setToolTip(_tip(finding))
         ui.findingsList.setVisible(bool(self.listed))
-        ui.findingsList.setFixedHeight(max(1, min(len(self.listed), MOST_LINES)) * LINE_PIXELS + 6)
+        first = (ui.findingsList.item(number) for number in range(min(len(self.listed), MOST_LINES)))
+        height = sum(ui.findingsList.visualItemRect(item).height() for item in first)
+        ui.findingsList.setFixedHeight(max(height, ICON_PIXELS) + EDGE_PIXELS)
 
     def _on_item(self, item: Any) -> None:
         self.go_to(self.listed[self._ui.findingsList.row(item)])
