@@ -1,5 +1,6 @@
 """The report as a person meets it: in a real browser, without a network."""
 
+import base64
 import json
 import re
 import shutil
@@ -15,10 +16,13 @@ from UNetSegmenterLib.engine.comparison import compare
 from UNetSegmenterLib.engine.definitions import BY_KEY, DEFINITIONS, goodness
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.measures import Measures, measure
-from UNetSegmenterLib.engine.report import CaseMaterial, write_figures, write_report, write_reports
+from UNetSegmenterLib.engine.report import CaseMaterial, viewer_data, write_figures, write_report, write_reports
 from UNetSegmenterLib.engine.segmentation import Segmentation
-from UNetSegmenterLib.engine.structures import ABDOMEN8, known_structure
-from UNetSegmenterLib.engine.volume import Geometry
+from UNetSegmenterLib.engine.structures import ABDOMEN8, Structure, known_structure
+from UNetSegmenterLib.engine.verdict import Verdict
+from UNetSegmenterLib.engine.volume import Geometry, Volume
+
+from .chromium import Page
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium here: apt-get install chromium")
@@ -45,8 +49,9 @@ def png():
     return b"\x89PNG\r\n\x1a\n" + b"".join(len(d).to_bytes(4) + t + d + zlib.crc32(t + d).to_bytes(4) for t, d in parts)
 
 
-def finding(severity, sentence="Something <b>odd</b>.", value=4.0, expected="1 piece"):
-    return SimpleNamespace(severity=severity, structure="liver", sentence=sentence, value=value, expected=expected)
+def finding(severity, structure="liver", place_ras=(12.0, -3.4, 50.0)):
+    sentence = "Something <b>odd</b>."
+    return SimpleNamespace(severity=severity, structure=structure, sentence=sentence, place_ras=place_ras)
 
 
 def browse(path, script, *options):
@@ -136,15 +141,16 @@ def test_curves_answer_to_mouse_and_keys(one):
         svg.focus(); key("Home"); key("ArrowRight"); key("End"); key("w"); key("Enter");
         svg.dispatchEvent(new PointerEvent("pointermove", {clientX: box.left + 45, clientY: box.top + 20}));
         svg.dispatchEvent(new MouseEvent("click", {bubbles: true}));
-        return {said, told, focusable: svg.tabIndex, role: svg.getAttribute("role"),
+        return {said, told, focusable: svg.tabIndex, role: svg.getAttribute("role"), spoken: svg.getAttribute("aria-valuetext"),
                 curves: document.querySelectorAll("svg.curve").length};
     """)  # fmt: skip
     said = result["said"]
-    assert said[0].startswith("Largest disagreement: slice ")
+    assert said[0] == "Largest disagreement: slice 7 (S 26 mm), Dice 0.90, 0.1 cm² claimed by one side only"
     assert said[1].startswith("Slice 15 (S 50.0 mm): Dice 0.900, prediction 0.5 cm², reference 0.5 cm²")
     assert said[2].startswith("Slice 7 ") and said[3].startswith("Slice 8 ") and said[4].startswith("Slice 15 ")
     assert result["told"][1] == {"structure": "liver", "slice": 7, "superior_mm": 26}
-    assert (result["focusable"], result["role"], result["curves"]) == (0, "img", 5)
+    assert (result["focusable"], result["role"], result["curves"]) == (0, "slider", 5)
+    assert result["spoken"].startswith("Slice 7 (S 26.0 mm): Dice 0.900")
 
 
 @needs_browser
@@ -183,15 +189,17 @@ def test_what_a_screen_reader_and_the_network_get(one):
         const all = s => [...document.querySelectorAll(s)];
         all(".pictures button")[0].click();
         const dialog = document.querySelector("dialog");
+        const enlarged = dialog.open && dialog.querySelector("p").textContent;
         return {
-          language: document.documentElement.lang,
+          enlarged, language: document.documentElement.lang,
           captions: all("table").every(t => t.caption && t.caption.textContent.trim()),
           pictures: all("main img[src]").map(i => [i.alt, i.src.slice(0, 22), i.naturalWidth]),
-          labels: all("svg").every(s => s.getAttribute("role") === "img" && s.getAttribute("aria-label")),
+          labels: all("svg").every(s => ["img", "slider"].includes(s.getAttribute("role")) && s.getAttribute("aria-label")),
+          places: all(".where").map(w => [w.textContent, w.dataset.place, w.querySelector("button")])[0],
+          close: (dialog.querySelector("button").click(), dialog.open),
           sections: all("section").every(s => document.getElementById(s.getAttribute("aria-labelledby"))),
           contents: all("nav a").every(a => document.querySelector(a.getAttribute("href"))),
           headings: all("h1,h2,h3").map(h => h.tagName).join(""),
-          enlarged: dialog.open && dialog.querySelector("p").textContent,
           tips: all("th button").every(b => b.dataset.tip),
           fetched: performance.getEntriesByType("resource").map(r => r.name).filter(n => !n.startsWith("data:")),
           severities: all("#findings > .findings .severity").map(s => s.textContent.trim().slice(0, 1)).slice(0, 3),
@@ -205,7 +213,8 @@ def test_what_a_screen_reader_and_the_network_get(one):
         ["Slice 7, <outline>", "data:image/png;base64,", 40],
         ["3D pair", "data:image/png;base64,", 40],
     ]
-    assert result["enlarged"] == "Slice 7, <outline>"
+    assert result["enlarged"] == "Slice 7, <outline>" and not result["close"]
+    assert result["places"] == ["R 12, P 3, S 50 mm", "12.0 -3.4 50.0", None], "words where there is no viewer"
     assert result["fetched"] == []
     assert result["severities"] == ["✕", "!", "!"] and result["folded"] == [22, 1]
     assert "not a medical device" in result["device"]
@@ -268,6 +277,75 @@ def test_nothing_in_the_page_points_outside(one, many):
         ), path
         assert not re.search(r"@import|fetch\(|XMLHttpRequest|WebSocket|https?://", text)
         assert "default-src 'none'" in text and not re.search(r"\{\{\w+\}\}", text)
+
+
+@needs_browser
+def test_print_keeps_pictures_and_the_titles_of_tables(one, tmp_path):
+    with Page(one, tmp_path) as page:
+        pdf = base64.b64decode(page.ask("Page.printToPDF", printBackground=True, preferCSSPageSize=True)["data"])
+        assert len(re.findall(rb"/Subtype\s*/Image", pdf)) >= 1, "no picture has been scrolled to"
+        page.ask("Emulation.setEmulatedMedia", media="print")
+        style = "getComputedStyle(document.querySelector('{}')).display"
+        assert page.run(style.format("#structures th button")) == "contents", (
+            "a button is not repeated on the next page"
+        )
+        assert page.run(style.format("#structures tfoot")) == "table-row-group", "a mean on every page"
+
+
+@needs_browser
+@pytest.mark.parametrize("page_of", ["one", "many"])
+def test_on_a_phone_nothing_runs_out_and_charts_can_be_read(page_of, request, tmp_path):
+    with Page(request.getfixturevalue(page_of), tmp_path) as page:
+        page.ask("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
+        assert page.run("document.documentElement.scrollWidth") == 390
+        smallest = page.run(
+            "Math.min(...[...document.querySelectorAll('svg.plot text')].filter(t => t.getBoundingClientRect().width).map("
+            "t => parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a))"
+        )
+        assert smallest > 8.5
+        assert page.problems == []
+
+
+HOSTILE = (
+    "</script><img src=x onerror=window.pwned=1>",
+    "{{script}}",
+    "\"' onload=window.pwned=1 <b>&amp;",
+    "Ärzte «ß»",
+)
+
+
+@needs_browser
+def test_hostile_names_are_only_names(tmp_path):
+    structures = [Structure(name, i, (i,), (200, 10 * i, 9), None) for i, name in enumerate(HOSTILE, 1)]
+    comparisons = [case(name, structures=structures) for name in HOSTILE]
+    scan = Volume(np.zeros(GRID.shape, np.int16), GRID, "scan")
+    sides = [Segmentation(np.zeros(GRID.shape, np.uint8), GRID, tuple(structures)) for _ in range(2)]
+    viewer = viewer_data(comparisons[0], scan, *sides)
+    found = [finding("fail", name, (float("1e3"), 0, 0)) for name in HOSTILE]
+    verdict = Verdict("implausible", HOSTILE[0], HOSTILE[2])
+    material = {name: CaseMaterial([(name, png())], found, verdict, viewer, [name]) for name in HOSTILE}
+    path = write_reports(
+        tmp_path, HOSTILE[0], comparisons, material, dict.fromkeys(HOSTILE, HOSTILE[2]), reference_note=HOSTILE[0]
+    )
+    pages = sorted((tmp_path / "cases").glob("*.html"))
+    assert len(pages) == len(HOSTILE)
+    for number, page in enumerate([path, *pages]):
+        with Page(page, tmp_path / str(number)) as shown:
+            assert shown.run("window.pwned ?? null") is None and shown.problems == []
+            assert shown.run("[...document.querySelectorAll('#structures tbody th')].map(h => h.textContent)")[
+                0
+            ].startswith(HOSTILE[0])
+            if number:
+                names = shown.run("[...document.querySelectorAll('[name=structure] option')].map(o => o.textContent)")
+                assert names[1:5] == list(HOSTILE)
+    write_figures(tmp_path / "figures", comparisons[:1])
+
+
+def test_names_that_a_disk_takes_for_one_get_files_of_their_own(tmp_path):
+    names = ["Case 1", "case-1", "CASE/1", "x" * 300, "x" * 301, "..."]
+    path = write_reports(tmp_path, "t", [case(name) for name in names])
+    files = [page.name for page in (path.parent / "cases").iterdir()]
+    assert len({name.casefold() for name in files}) == len(names) and max(map(len, files)) < 80
 
 
 @pytest.mark.parametrize("cases", [1, 3])

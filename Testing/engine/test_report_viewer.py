@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from UNetSegmenterLib.engine.comparison import compare
+from UNetSegmenterLib.engine.findings import Finding
 from UNetSegmenterLib.engine.report import slice_pictures, viewer, viewer_data, write_report
 from UNetSegmenterLib.engine.segmentation import Segmentation
 from UNetSegmenterLib.engine.structures import ABDOMEN8
@@ -20,6 +21,7 @@ needs_viewer = pytest.mark.skipif(
     else "the viewer was not fetched: python tools/fetch_viewer.py",
 )  # fmt: skip
 STRUCTURES = ABDOMEN8[:3]
+UPSIDE_DOWN = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))
 LPS, TURNED = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), ((0.0, 0.0, -1.0), (-1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 
 
@@ -123,9 +125,9 @@ def test_worst_median_and_best_slice_are_pictured(tmp_path):
     prediction = Segmentation(labels, volume.geometry, STRUCTURES)
     pictures = slice_pictures(volume, prediction, reference, compare(prediction, reference, "case"))
     captions = [caption for caption, _ in pictures]
-    assert captions[0].startswith("Worst slice: axial slice 13 of 30") and "0.7 cm²" in captions[0]
+    assert captions[0].startswith("Worst slice: axial slice 12 (S 17 mm)") and "0.7 cm²" in captions[0]
     assert [caption.split(":")[0] for caption in captions] == ["Worst slice", "Median slice", "Best slice"]
-    assert "slice 13 " not in captions[2] and "Dice 1.00" in captions[2]
+    assert "slice 12 " not in captions[2] and "Dice 1.00" in captions[2]
     (tmp_path / "slice.png").write_bytes(pictures[0][1])
     rgb = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "slice.png"))).astype(int)
     half = rgb.shape[1] // 2
@@ -136,10 +138,29 @@ def test_worst_median_and_best_slice_are_pictured(tmp_path):
     assert len(slice_pictures(volume, prediction, reference, compare(prediction, reference), most=1)) == 1
 
 
+@pytest.mark.parametrize("direction", [LPS, UPSIDE_DOWN, TURNED], ids=["straight", "upside down", "turned"])
+def test_pictures_name_the_slice_as_the_curves_do(direction):
+    _, volume, _, reference = material(direction=direction)
+    axis = volume.geometry.axial()[0][0]
+    labels = np.moveaxis(reference.labels.copy(), axis, 0)
+    wrong = int(np.flatnonzero(labels.any((1, 2)))[2])
+    labels[wrong] = 0
+    prediction = Segmentation(np.ascontiguousarray(np.moveaxis(labels, 0, axis)), volume.geometry, STRUCTURES)
+    comparison = compare(prediction, reference)
+    caption = slice_pictures(volume, prediction, reference, comparison)[0][0]
+    curve = comparison.rows[0].curve
+    worst = curve.worst_first()[0]
+    assert curve.slices[worst] == wrong
+    assert caption.startswith(f"Worst slice: axial slice {wrong} (S {curve.superior_mm[worst]:.0f} mm)")
+
+
 def test_nothing_to_picture():
     _, volume, _, _ = material()
     empty = Segmentation(np.zeros(volume.array.shape, np.uint8), volume.geometry, STRUCTURES)
     assert slice_pictures(volume, empty, empty, compare(empty, empty)) == ()
+
+
+PLACE = (-2.0, -41.0, 21.0)
 
 
 # --- in the browser --------------------------------------------------------------------------------------------------
@@ -150,7 +171,7 @@ def report(tmp_path_factory):
     comparison, *images = material()
     return write_report(
         tmp_path_factory.mktemp("viewer") / "report.html", "viewer", comparison,
-        viewer=viewer_data(comparison, *images),
+        viewer=viewer_data(comparison, *images), findings=[Finding("pieces", "gallbladder", "warn", 2.0, "1", PLACE, "Two.")],
     )  # fmt: skip
 
 
@@ -158,6 +179,8 @@ def report(tmp_path_factory):
 def page(report, tmp_path_factory):
     """The report with its viewer opened by a click on a slice curve."""
     with Page(report, tmp_path_factory.mktemp("browser"), size=(700, 700)) as page:
+        # No smooth scrolling: it would move what is to be clicked away.
+        page.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
         assert page.run("document.querySelector('.viewer-stage').hidden && !globalThis.niivue")  # nothing unpacked yet
         page.click("svg.curve", across=0.5)
         page.wait("document.querySelector('.viewer-reading').textContent")
@@ -241,6 +264,36 @@ def test_a_click_on_a_curve_leads_there_and_so_do_keys(page):
     page.click("[name=error]")
     place = page.run("JSON.parse(document.getElementById('viewer-setup').textContent).places[1]")
     assert abs(superior(page) - place[2]) < 1.1
+
+
+@needs_viewer
+def test_a_finding_leads_to_its_place(page):
+    assert page.run("document.querySelector('.where button').textContent") == "L 2, P 41, S 21 mm"
+    page.click(".where button")
+    page.wait("Math.abs(document.querySelector('[name=slice]').value - 21) < 1.1")
+    assert reading(page).startswith("L 2, P 41, S 21 mm")
+    assert page.run("document.querySelector('[name=structure]').selectedOptions[0].textContent") == "gallbladder"
+
+
+@needs_viewer
+def test_a_phone_opens_it_where_most_is_wrong_in_slices_that_can_be_seen(tmp_path):
+    _, volume, _, reference = material()
+    labels = reference.labels.copy()
+    labels[14][labels[14] == STRUCTURES[1].index] = 0
+    prediction = Segmentation(labels, volume.geometry, STRUCTURES)
+    comparison = compare(prediction, reference, "case")
+    report = write_report(
+        tmp_path / "report.html", "phone", comparison, viewer=viewer_data(comparison, volume, prediction, reference)
+    )
+    with Page(report, tmp_path / "browser") as page:
+        page.ask("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
+        page.click(".viewer-open")
+        page.wait("document.querySelector('.viewer-reading').textContent")
+        assert "prediction nothing, reference gallbladder" in reading(page)
+        assert superior(page) == pytest.approx(-7 + 14 * 2, abs=1.1)
+        drawn = (page.pixels(".viewer-slices")[..., :3].max(axis=-1) > 0.1).any(axis=1)
+        assert drawn.mean() > 0.6, "two rows of slices fill the pane, one row leaves most of it black"
+        assert page.run("document.documentElement.scrollWidth") == 390 and page.problems == []
 
 
 @needs_viewer

@@ -329,7 +329,8 @@ def test_summary_names_the_worst_cases(whole):
     means = [one["mean_dice"] for one in summary["worst_cases"]]
     assert means == sorted(means)
     report = (whole / "report.html").read_text()
-    assert f"the worst case {summary['worst_cases'][0]['case']}" in report
+    worst = summary["worst_cases"][0]["case"]
+    assert f'Look first at <a href="cases/{worst}.html">{worst}</a> (mean Dice' in report
     assert report.count('<div class="card"><img') == 3, "worst, median and best case have a picture"
     assert report.count('svg class="plot curve"') == 3, "and a slice curve"
 

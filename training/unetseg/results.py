@@ -85,7 +85,10 @@ def _cells(row: Row, note: str) -> list[str]:
 
 def _print_mean(value: float | None, structures: int, note: str) -> None:
     if value is not None:
-        say(f"mean Dice over {structures} structures: {value:.3f}" + (f" ({note})" if note else ""))
+        say(
+            f"mean Dice over {structures} structure{'s' * (structures != 1)}: {value:.3f}"
+            + (f" ({note})" if note else "")
+        )
 
 
 def _mean(entry: Mapping[str, Any], digits: int) -> str:

@@ -153,18 +153,23 @@ def _unmatched(structure: Structure, segmentation: Segmentation, side: str, case
     return Row(case, structure.name, "unmatched", None, note, structure.color, tolerance_mm, **sides)  # type: ignore[arg-type]
 
 
+def slice_heights_mm(geometry: Geometry) -> np.ndarray:
+    """Where the middle of each slice along the patient's long axis lies: superior coordinate (RAS) by array index."""
+    axis = geometry.axial()[0][0]
+    index = np.ones((geometry.shape[axis], 4))
+    index[:, :3] = (np.array(geometry.shape[::-1]) - 1) / 2
+    index[:, 2 - axis] = np.arange(geometry.shape[axis])
+    return (index @ geometry.affine_lps().T)[:, 2]
+
+
 def _slice_curve(prediction: np.ndarray, reference: np.ndarray, box: Box, geometry: Geometry) -> SliceCurve:
     axes, flips = geometry.axial()
     axis, others = axes[0], (axes[1], axes[2])
     ours, theirs, common = (
         np.count_nonzero(mask, axis=others) for mask in (prediction, reference, prediction & reference)
     )
-    index = np.full((len(ours), 4), 1.0)
-    for column, array_axis in enumerate((2, 1, 0)):
-        index[:, column] = (geometry.shape[array_axis] - 1) / 2
     slices = np.arange(box[axis].start, box[axis].stop)
-    index[:, 2 - axis] = slices
-    superior_mm = (index @ geometry.affine_lps().T)[:, 2]
+    superior_mm = slice_heights_mm(geometry)[slices]
     filled = np.flatnonzero(ours + theirs)
     order = filled[::-1] if flips[0] else filled
     pixel_mm2 = geometry.spacing_mm[others[0]] * geometry.spacing_mm[others[1]]

@@ -6,7 +6,8 @@ by terminology, then by name, then by label value; --pair does it by hand.
   unetseg compare results/case1.seg.nrrd labels/case1.nii.gz --labels results/case1.seg.nrrd --output compared
   unetseg compare a.seg.nrrd b.seg.nrrd --scan case1.nii.gz --output compared --pair "Segment_1=liver"
 
-DIR gets metrics.csv, summary.json and report.html; with --scan also pictures, a viewer in the report, and a Slicer scene.
+DIR gets metrics.csv, summary.json and report.html, in which the prediction's plausibility is judged too: against the training
+labels if --labels is a checkpoint, else by rules of thumb. With --scan also pictures, a viewer in the report, and a Slicer scene.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--scan", type=Path, help="the CT, for pictures, the report's viewer and a Slicer scene")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
-        "--labels", type=Path, metavar="FILE", help="checkpoint or .seg.nrrd that says what label values mean"
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="checkpoint or .seg.nrrd that says what label values mean; a checkpoint also what its training labels look like",
     )
     parser.add_argument(
         "--pair", nargs="+", default=[], metavar="A=B", help="structure A of the prediction is B of the reference"
@@ -34,6 +38,7 @@ def add_options(parser: Any) -> None:
 
 def run(options: Any) -> None:
     from UNetSegmenterLib.engine.comparison import compare
+    from UNetSegmenterLib.engine.findings import check
     from UNetSegmenterLib.engine.report import CaseMaterial, slice_pictures, viewer_data
     from UNetSegmenterLib.engine.segmentation import file_stem, read_segmentation
 
@@ -43,7 +48,7 @@ def run(options: Any) -> None:
     from ..results import print_results, provenance, write_results
     from ..scene_files import SceneFiles, dice_captions, write_scene_files
 
-    structures = _structures(options.labels)
+    structures, statistics = _known(options.labels)
     prediction = read_segmentation(options.prediction, structures)
     reference = read_segmentation(options.reference, structures)
     volume = read_scan(options.scan) if options.scan else None
@@ -69,22 +74,25 @@ def run(options: Any) -> None:
             pictures = slice_pictures(volume, prediction, reference, comparison)
             viewer = viewer_data(comparison, volume, prediction, reference)
         facts = provenance(prediction=str(options.prediction), reference=str(options.reference))
-        material = {case: CaseMaterial((*files.pictures, *pictures), viewer=viewer)}
+        findings = check(prediction, volume, statistics)
+        material = {case: CaseMaterial((*files.pictures, *pictures), findings, viewer=viewer)}
         summary = write_results(folder, f"Comparison: {case}", [comparison], facts, material)
     print_results([comparison], summary, case)
     say(f"{folder}: metrics.csv, summary.json, report.html" + (", pictures, scene.mrb" if files.pictures else ""))
 
 
-def _structures(labels: Path | None) -> tuple[Structure, ...] | None:
+def _known(labels: Path | None) -> tuple[tuple[Structure, ...] | None, dict[str, Any] | None]:
+    """What label values mean, and a checkpoint's statistics of its training labels for the plausibility checks."""
     if labels is None:
-        return None
+        return None, None
     if labels.suffix == ".pt":
         from UNetSegmenterLib.engine.checkpoint import read_card
 
-        return read_card(labels).structures
+        card = read_card(labels)
+        return card.structures, card.statistics or None
     from UNetSegmenterLib.engine.segmentation import read_segmentation
 
-    return read_segmentation(labels).structures
+    return read_segmentation(labels).structures, None
 
 
 def _pairs(texts: list[str]) -> dict[str, str | None]:

@@ -6,15 +6,14 @@ row a case. Nothing is fetched: style, script, charts and pictures are inside, a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 from ..comparison import Comparison
 from ..volume import write_whole
-from . import case_set, one_case, parts
-from .figures import file_name, write_figures
+from . import case_set, judgement, one_case, parts
+from .figures import unique_name, write_figures
 from .paired import Paired, paired_section
 from .parts import CaseMaterial
 from .slice_pictures import slice_pictures
@@ -40,7 +39,7 @@ def write_report(
     provenance: Mapping[str, object] | None = None,
     *,
     reference_note: str = "",
-    findings: Sequence[parts.Finding] = (),
+    findings: Sequence[judgement.Finding] = (),
     viewer: ViewerData | None = None,
 ) -> Path:
     """Write one self-contained HTML page about one comparison or a set of them, and return its path.
@@ -93,13 +92,11 @@ def write_reports(
 
 
 def _page_names(cases: Sequence[str]) -> dict[str, str]:
-    """A file for each case under cases/, unique even where names differ only in characters a file can't have."""
+    """A file for each case under cases/."""
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for case in cases:
-        stem, number = file_name(case), 2
-        while f"cases/{stem}.html" in names.values():
-            stem, number = f"{file_name(case)}-{number}", number + 1
-        names[case] = f"cases/{stem}.html"
+        names[case] = f"cases/{unique_name(case, taken)}.html"
     return names
 
 
@@ -115,16 +112,17 @@ def _case_sections(
 ) -> Sections:
     stopped = [] if comparison.complete else ["The comparison was cancelled; the table holds what was done until then."]
     note = f" <b>{escape(reference_note)}</b>" if reference_note else ""
-    head = f'<p class="sentence">{one_case.case_sentence(comparison)}</p>{one_case.case_tiles(comparison)}'
+    head = parts.sentence(judgement.case_takeaway(comparison, material.findings), one_case.case_sentence(comparison))
+    head += one_case.case_tiles(comparison, material.findings)
     head += parts.warnings([*notes, *material.warnings]) + parts.notes([*stopped, *comparison.notes])
     return [
         ("summary", "Summary", head, ""),
         ("verdict", "Reviewer’s verdict", parts.verdict(material.verdict), ""),
         ("viewer", "Viewer", viewer_html(material.viewer), ""),
         ("pictures", "Pictures", parts.pictures(material.pictures), ""),
-        ("structures", "All structures", one_case.structure_table(comparison, reference_note), ""),
+        ("structures", "All structures", one_case.structure_table(comparison, reference_note, material.findings), ""),
         (
-            "findings", "Is it anatomy?", parts.findings(material.findings),
+            "findings", "Is it anatomy?", judgement.finding_list(material.findings, comparison.rows),
             "Plausibility of the prediction, judged without the reference. Overlap can be high where the shape is not plausible.",
         ),
         (
@@ -147,7 +145,9 @@ def _set_sections(
     if len(said) > 12:
         said = [*said[:12], f"and {len(said) - 12} more notes on the case pages"]
     note = f" <b>{escape(reference_note)}</b>" if reference_note else ""
-    head = f'<p class="sentence">{case_set.set_sentence(comparisons)}</p>{case_set.set_tiles(comparisons)}'
+    head = parts.sentence(
+        judgement.set_takeaway(comparisons, material, pages), case_set.set_sentence(comparisons)
+    ) + case_set.set_tiles(comparisons, material)
     head += parts.warnings(notes) + parts.notes(said)
     return [
         ("summary", "Summary", head, ""),
@@ -204,6 +204,6 @@ def _write_page(
         "script": (here / "page.js").read_text(encoding="utf-8"),
     }
     template = (here / "page.html").read_text(encoding="utf-8")
-    text = re.sub(r"\{\{(\w+)\}\}", lambda match: fields[match[1]], template)
+    text = parts.fill(template, fields)
     write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
     return path

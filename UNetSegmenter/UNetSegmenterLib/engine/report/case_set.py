@@ -10,13 +10,10 @@ from ..comparison import Comparison
 from ..definitions import BY_KEY, goodness
 from ..statistics import mean_dice, summary
 from ..verdict import SCORES, Verdict
+from .judgement import case_link, set_tile, tally
 from .one_case import slice_curve
-from .parts import STATUS, CaseMaterial, Finding, counted, dice_of, image, sort_head, swatch, tile
+from .parts import STATUS, CaseMaterial, count, counted, dice_of, image, sort_head, swatch, tile
 from .svg import Distribution, box_plot_svg
-
-
-def _case_link(case: str, pages: Mapping[str, str]) -> str:
-    return f'<a href="{escape(pages[case])}">{escape(case)}</a>' if case in pages else escape(case)
 
 
 def set_sentence(comparisons: Sequence[Comparison]) -> str:
@@ -28,15 +25,15 @@ def set_sentence(comparisons: Sequence[Comparison]) -> str:
     means = {n: s["dice"]["mean"] for n, s in result["structures"].items() if s["dice"]["n"]}
     weakest = min(means, key=lambda name: means[name])
     there = sum(row.status in ("ok", "missed") for row in rows)
-    text = f"Over {result['cases']} cases and {len(means)} structures the mean Dice is {result['mean_dice']:.2f}. "
+    over = f"{count(result['cases'], 'case')} and {count(len(means), 'structure')}"
+    text = f"Over {over} the mean Dice is {result['mean_dice']:.2f}. "
     text += f"Missed: {result['missed']} of {there}. " if there else ""
-    text += f"The weakest structure is the {weakest} (mean Dice {means[weakest]:.2f})"
-    worst = result["worst_cases"][0]
-    return escape(f"{text}, the worst case {worst['case']} ({worst['mean_dice']:.2f}).")
+    text += f"Predicted although the reference has none: {result['spurious']}. " if result["spurious"] else ""
+    return escape(f"{text}The weakest structure is the {weakest} (mean Dice {means[weakest]:.2f}).")
 
 
-def set_tiles(comparisons: Sequence[Comparison]) -> str:
-    """Mean Dice with its interval, cases, missed, surface agreement."""
+def set_tiles(comparisons: Sequence[Comparison], material: Mapping[str, CaseMaterial]) -> str:
+    """Mean Dice with its interval, cases, missed, surface agreement, plausibility."""
     rows = [row for comparison in comparisons for row in comparison.rows]
     result = summary(rows)
     if result["mean_dice"] is None:
@@ -51,14 +48,19 @@ def set_tiles(comparisons: Sequence[Comparison]) -> str:
     nsd = [entry["nsd"]["mean"] for entry in result["structures"].values() if entry["nsd"]["n"]]
     tiles = [
         tile("Mean Dice over structures", f"{result['mean_dice']:.3f}", interval),
-        tile("Cases", str(result["cases"]), f"{len(result['structures'])} structures"),
+        tile("Cases", str(result["cases"]), count(len(nsd), "structure")),
         tile(
             "Missed structures",
             f"{result['missed']} <small>of {there}</small>",
             "counted with Dice 0",
             result["missed"] > 0,
         ),
-        tile(f"Mean NSD at {rows[0].tolerance_mm:g} mm", f"{sum(nsd) / len(nsd):.3f}", "over structures"),
+        tile(
+            f"Mean NSD at {rows[0].tolerance_mm:g} mm",
+            f"{sum(nsd) / len(nsd):.3f}",
+            f"over {count(len(nsd), 'structure')}",
+        ),
+        set_tile(material),
     ]
     return f'<dl class="tiles">{"".join(tiles)}</dl>'
 
@@ -76,7 +78,7 @@ def extremes(comparisons: Sequence[Comparison], pages: Mapping[str, str], materi
         picture = image(*own[0]) if own else ""
         caption = f'<p class="row-note">{escape(own[0][0])}</p>' if own else ""
         cards += (
-            f'<div class="card">{picture}{caption}<p class="overline">{name}</p><h3>{_case_link(comparison.case, pages)}</h3>'
+            f'<div class="card">{picture}{caption}<p class="overline">{name}</p><h3>{case_link(comparison.case, pages)}</h3>'
             f"<p>Mean Dice {mean_dice(comparison.rows):.3f}</p>"
             f'<p class="muted">weakest: {escape(weakest.structure)} ({dice_of(weakest):.2f})</p>{slice_curve(weakest)}</div>'
         )
@@ -194,9 +196,9 @@ def case_table(
     body = ""
     for comparison in comparisons:
         own = material.get(comparison.case, CaseMaterial())
-        judgement = _finding_cell(own.findings) if judged else ""
+        judgement = _finding_cell(own) if judged else ""
         judgement += _verdict_cell(own.verdict) if reviewed else ""
-        body += _case_row(comparison, names, _case_link(comparison.case, pages), judgement)
+        body += _case_row(comparison, names, case_link(comparison.case, pages), judgement)
     note = f"<b>{escape(reference_note)}</b> " if reference_note else ""
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Table of all cases"><table>'
@@ -205,9 +207,11 @@ def case_table(
     )
 
 
-def _finding_cell(items: Sequence[Finding]) -> str:
-    fails, warnings = (sum(one.severity == kind for one in items) for kind in ("fail", "warn"))
-    return f'<td data-v="{1000 * fails + warnings}">{fails} ✕, {warnings} !</td>'
+def _finding_cell(own: CaseMaterial) -> str:
+    if not own.findings:
+        return '<td data-v="">–</td>'
+    found = tally(own.findings)
+    return f'<td data-v="{1000 * found.failed + found.warnings}">{found.failed} ✕, {found.warnings} !</td>'
 
 
 def _verdict_cell(verdict: Verdict | None) -> str:

@@ -9,6 +9,7 @@ from html import escape
 from ..comparison import Comparison, Row
 from ..definitions import DEFINITIONS, goodness
 from ..statistics import mean_dice
+from .judgement import LITTLE_DICE, Finding, Tally, badge, case_tile, tally
 from .parts import STATUS, count, counted, dice_of, sort_head, swatch, tile
 from .svg import curve_svg
 
@@ -18,32 +19,24 @@ def case_sentence(comparison: Comparison) -> str:
     rows = counted(comparison)
     if not rows:
         return "Nothing was compared: no structure is in both the prediction and the reference."
-    missed = [row.structure for row in rows if row.status == "missed"]
-    spurious = [row.structure for row in rows if row.status == "spurious"]
     there = sum(row.status in ("ok", "missed") for row in rows)
     found = [row for row in rows if row.status == "ok"]
     parts = [
-        f"{len(found)} of {there} structures of the reference were found, with a mean Dice of {mean_dice(rows):.2f}."
+        f"{len(found)} of {count(there, 'structure')} of the reference were found; the mean Dice over the {len(rows)} "
+        f"compared is {mean_dice(rows):.2f}."
     ]
-    if missed:
-        parts.append(f"Missed: {_listed(missed)}.")
-    if spurious:
-        parts.append(f"Predicted although the reference has none: {_listed(spurious)}.")
     if len(found) > 1:
         weakest = min(found, key=dice_of)
-        parts.append(f"The weakest is the {weakest.structure} (Dice {dice_of(weakest):.2f}).")
+        if dice_of(weakest) >= LITTLE_DICE:  # else it has been named already
+            parts.append(f"The weakest is the {weakest.structure} (Dice {dice_of(weakest):.2f}).")
         farthest = max(found, key=lambda row: row.measures.hd_mm if row.measures else 0.0)
         assert farthest.measures is not None
         parts.append(f"The largest distance is {farthest.measures.hd_mm:.0f} mm, at the {farthest.structure}.")
     return escape(" ".join(parts))
 
 
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def case_tiles(comparison: Comparison) -> str:
-    """Mean Dice, missed, surface agreement and distance of one case."""
+def case_tiles(comparison: Comparison, findings: Sequence[Finding]) -> str:
+    """Mean Dice, missed, surface agreement, distance and plausibility of one case."""
     rows = counted(comparison)
     missed = sum(row.status == "missed" for row in rows)
     there = sum(row.status in ("ok", "missed") for row in rows)
@@ -60,11 +53,11 @@ def case_tiles(comparison: Comparison) -> str:
     if found:
         hd95 = sum(measures.hd95_mm for measures in found) / len(found)
         tiles.append(tile("Mean HD95", f"{hd95:.1f} <small>mm</small>", f"over the {len(found)} found"))
-    return f'<dl class="tiles">{"".join(tiles)}</dl>'
+    return f'<dl class="tiles">{"".join([*tiles, case_tile(findings)])}</dl>'
 
 
-def structure_table(comparison: Comparison, reference_note: str) -> str:
-    """All structures with all measures of one case, sortable and coloured."""
+def structure_table(comparison: Comparison, reference_note: str, findings: Sequence[Finding] = ()) -> str:
+    """All structures with all measures of one case, sortable and coloured; what is implausible stands with the name."""
     tolerance = comparison.rows[0].tolerance_mm if comparison.rows else 2.0
     head = sort_head("Structure", "", "Name in the reference", "ascending", "")
     for definition in DEFINITIONS:
@@ -72,23 +65,23 @@ def structure_table(comparison: Comparison, reference_note: str) -> str:
         first = "descending" if definition.best is not None and not definition.logarithmic else "ascending"
         text = f"{definition.text} Tolerance {tolerance:g} mm." if definition.key == "nsd" else definition.text
         head += sort_head(definition.title, unit, text, first, "")
-    body = "".join(_structure_row(row, reference_note) for row in comparison.rows)
+    body = "".join(_structure_row(row, reference_note, tally(findings, row)) for row in comparison.rows)
     caption = f"<b>{escape(reference_note)}</b> " if reference_note else ""
     caption += "Measured in 3D in the reference’s grid."
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="Table of all structures"><table>'
         f"<caption><span>{caption}</span></caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>{_mean_row(comparison)}</table></div>"
         '<p class="legend"><span>worse</span><span class="ramp" aria-hidden="true"></span><span>better</span>'
-        "<span>Dice, precision, recall, NSD from 0.5 to 1; HD95 20 to 2 mm; HD 40 to 4 mm; ASSD 5 to 0.5 mm; volume off by "
-        "half or more to equal.</span></p>"
+        "<span>Dice, precision, recall, NSD from 0.5 to 1; IoU from 0.33 to 1; HD95 20 to 2 mm; HD 40 to 4 mm; ASSD 5 to "
+        "0.5 mm; volume off by half or more to equal; pieces 6 too many to as many.</span></p>"
     )
 
 
-def _structure_row(row: Row, reference_note: str) -> str:
+def _structure_row(row: Row, reference_note: str, found: Tally) -> str:
     said = row.note.removeprefix(reference_note).removeprefix("; ")  # the caption says it for all rows
     note = f'<span class="row-note">{escape(said)}</span>' if said else ""
     status = "" if row.status == "ok" else f' <span class="status {row.status}">{STATUS[row.status]}</span>'
-    cells = f'<th scope="row">{swatch(row.color)}{escape(row.structure)}{status}{note}</th>'
+    cells = f'<th scope="row">{swatch(row.color)}{escape(row.structure)}{status}{badge(found)}{note}</th>'
     for definition in DEFINITIONS:
         if row.measures is None:
             cells += '<td class="muted" data-v="">–</td>'
@@ -141,7 +134,8 @@ def slice_curve(row: Row) -> str:
         return ""
     worst = row.curve.worst_first()[0]
     resting = (
-        f"Largest disagreement: slice {row.curve.slices[worst]}, Dice {row.curve.dice[worst]:.2f}, "
+        f"Largest disagreement: slice {row.curve.slices[worst]} (S {row.curve.superior_mm[worst]:.0f} mm), "
+        f"Dice {row.curve.dice[worst]:.2f}, "
         f"{row.curve.error_mm2[worst] / 100:.1f} cm² claimed by one side only"
     )
     return f'{curve_svg(row.structure, row.curve)}<p class="reading" aria-live="polite">{resting}</p>'

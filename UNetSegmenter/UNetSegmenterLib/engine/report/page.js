@@ -55,6 +55,9 @@
     const cross = svg.querySelector(".cross");
     const here = svg.querySelector(".here");
     let at = -1;
+    // With the script it is a slider: a screen reader hands it the arrow keys and reads what it is set to.
+    for (const [name, value] of Object.entries({ role: "slider", "aria-valuemin": 0, "aria-valuemax": data.slice.length - 1,
+      "aria-valuenow": data.worst, "aria-valuetext": resting })) svg.setAttribute(name, value);
     const show = (position) => {
       at = Math.max(0, Math.min(data.slice.length - 1, position));
       cross.setAttribute("x1", data.x[at]);
@@ -62,8 +65,11 @@
       here.setAttribute("cx", data.x[at]);
       here.setAttribute("cy", data.y[at]);
       cross.style.visibility = here.style.visibility = "visible";
-      reading.textContent = `Slice ${data.slice[at]} (S ${data.s[at].toFixed(1)} mm): Dice ${data.dice[at].toFixed(3)}, ` +
+      const words = `Slice ${data.slice[at]} (S ${data.s[at].toFixed(1)} mm): Dice ${data.dice[at].toFixed(3)}, ` +
         `prediction ${data.ours[at].toFixed(1)} cm², reference ${data.theirs[at].toFixed(1)} cm²`;
+      reading.textContent = words;
+      svg.setAttribute("aria-valuenow", at);
+      svg.setAttribute("aria-valuetext", words);
     };
     const rest = () => {
       cross.style.visibility = here.style.visibility = "hidden";
@@ -93,6 +99,18 @@
       else return;
       event.preventDefault();
     });
+  }
+
+  // Places of findings: buttons where there is a viewer to go there.
+  if (document.querySelector(".viewer-stage")) {
+    for (const where of document.querySelectorAll("[data-place]")) {
+      const button = Object.assign(document.createElement("button"), { type: "button", textContent: where.textContent });
+      button.setAttribute("aria-label", `Show in the viewer: ${where.textContent}`);
+      button.addEventListener("click", () => button.dispatchEvent(new CustomEvent("unetseg:place", {
+        bubbles: true, detail: { structure: where.dataset.structure, ras: where.dataset.place.split(" ").map(Number) },
+      })));
+      where.replaceChildren(button);
+    }
   }
 
   // One measure of several at a time.

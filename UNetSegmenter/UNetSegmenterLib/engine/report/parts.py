@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from ..comparison import Comparison, Row
 from ..definitions import DEFINITIONS
 from ..verdict import Verdict
 from .viewer_data import ViewerData
+
+if TYPE_CHECKING:
+    from .judgement import Finding
 
 STATUS = {
     "ok": "found",
@@ -21,8 +25,6 @@ STATUS = {
     "absent": "absent in both",
     "unmatched": "no counterpart",
 }
-_SEVERITIES = {"fail": "✕ fail", "warn": "! warning", "pass": "✓ pass"}
-_MOST_FINDINGS = 40
 
 
 @dataclass(frozen=True)
@@ -38,24 +40,14 @@ class CaseMaterial:
     warnings: Sequence[str] = ()
 
 
-class Finding(Protocol):
-    """What the page shows of a plausibility finding."""
-
-    @property
-    def severity(self) -> str: ...
-    @property
-    def structure(self) -> str: ...
-    @property
-    def sentence(self) -> str: ...
-    @property
-    def value(self) -> float | None: ...
-    @property
-    def expected(self) -> str: ...
-
-
 def counted(comparison: Comparison) -> list[Row]:
     """Rows that have measures."""
     return [row for row in comparison.rows if row.measures is not None]
+
+
+def fill(template: str, fields: Mapping[str, str]) -> str:
+    """The template with each {{name}} replaced; what comes with a field is left alone, whatever it looks like."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: fields[match[1]], template)
 
 
 def section(identifier: str, title: str, body: str, lead: str = "") -> str:
@@ -65,6 +57,11 @@ def section(identifier: str, title: str, body: str, lead: str = "") -> str:
     lead = f'<p class="lead">{lead}</p>' if lead else ""
     heading = f'<h2 id="{identifier}-title">{title}</h2>'
     return f'<section id="{identifier}" aria-labelledby="{identifier}-title">{heading}{lead}{body}</section>'
+
+
+def sentence(takeaway: str, result: str) -> str:
+    """What stands at the top of a page: what to take away, then the result in numbers. Both are HTML text."""
+    return f'<p class="sentence">{f"<b>{takeaway}</b> " if takeaway else ""}{result}</p>'
 
 
 def tile(name: str, figure: str, under: str = "", alarm: bool = False) -> str:
@@ -100,6 +97,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them: a, b and c."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def sort_head(title: str, unit: str, text: str, first: str, kind: str) -> str:
     """Column head with a button that sorts; `text` explains it, `first` is the order of the first click."""
     unit = f'<span class="unit">{escape(unit)}</span>' if unit else ""
@@ -111,8 +113,10 @@ def sort_head(title: str, unit: str, text: str, first: str, kind: str) -> str:
 
 
 def image(caption: str, png: bytes) -> str:
-    """An embedded PNG."""
-    return f'<img loading="lazy" alt="{escape(caption)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+    """An embedded PNG; not loaded lazily, which would leave it out of a print."""
+    return (
+        f'<img decoding="async" alt="{escape(caption)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+    )
 
 
 def pictures(items: Sequence[tuple[str, bytes]]) -> str:
@@ -125,7 +129,8 @@ def pictures(items: Sequence[tuple[str, bytes]]) -> str:
     if not figures:
         return ""
     return (
-        f'<div class="pictures">{figures}</div><dialog aria-label="Picture at full size"><img alt=""><p></p></dialog>'
+        f'<div class="pictures">{figures}</div><dialog aria-label="Picture at full size"><img alt=""><p></p>'
+        '<form method="dialog"><button>Close</button></form></dialog>'
     )
 
 
@@ -140,40 +145,6 @@ def verdict(one: Verdict | None) -> str:
         + (f"<blockquote>{comment}</blockquote>" if comment else "")
         + (f'<p class="muted">{escape(who)}</p>' if who else "")
     )
-
-
-def findings(items: Sequence[Finding]) -> str:
-    """Plausibility findings, the grave ones first; what passed, and more than a screenful, is folded away."""
-    if not items:
-        return ""
-    order = list(_SEVERITIES)
-    ranked = sorted(items, key=lambda one: order.index(one.severity) if one.severity in order else 0)
-    open_ones = [one for one in ranked if one.severity != "pass"]
-    passed = [one for one in ranked if one.severity == "pass"]
-    shown = _finding_list(open_ones[:_MOST_FINDINGS])
-    if len(open_ones) > _MOST_FINDINGS:
-        rest = open_ones[_MOST_FINDINGS:]
-        shown += f"<details><summary>{len(rest)} more</summary>{_finding_list(rest)}</details>"
-    if not open_ones:
-        shown = "<p>Nothing implausible was found.</p>"
-    if passed:
-        folded = f"<summary>{count(len(passed), 'check')} passed</summary>{_finding_list(passed)}"
-        shown += f'<details class="all-passed">{folded}</details>'
-    return shown
-
-
-def _finding_list(items: Sequence[Finding]) -> str:
-    rows = ""
-    for one in items:
-        value = getattr(one, "value_text", None)
-        if value is None:
-            value = "" if one.value is None else f"{one.value:.3g}"
-        measured = f"{escape(str(value))}{f' (expected {escape(str(one.expected))})' if one.expected else ''}"
-        rows += (
-            f'<li><span class="severity {escape(one.severity)}">{_SEVERITIES.get(one.severity, escape(one.severity))}</span>'
-            f'<span>{escape(one.sentence)}</span><span class="where">{measured}</span></li>'
-        )
-    return f'<ul class="findings">{rows}</ul>'
 
 
 def definitions(tolerance_mm: float) -> str:
@@ -193,5 +164,7 @@ def definitions(tolerance_mm: float) -> str:
 
 def definition_list(pairs: Iterable[tuple[str, object]]) -> str:
     """Names and what belongs to them."""
-    rows = "".join(f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>" for name, value in pairs)
+    rows = "".join(
+        f"<dt>{escape(str(name).replace('_', ' '))}</dt><dd>{escape(str(value))}</dd>" for name, value in pairs
+    )
     return f'<dl class="pairs">{rows}</dl>' if rows else ""

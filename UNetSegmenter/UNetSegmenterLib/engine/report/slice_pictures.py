@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..comparison import Comparison
+from ..comparison import Comparison, slice_heights_mm
 from ..segmentation import Segmentation, resample
 from ..volume import Volume
 from .viewer_data import numbered
@@ -36,11 +36,13 @@ def slice_pictures(
     hu = geometry.to_axial(volume.array)
     spacing = geometry.axial_spacing_mm[1:]
     colors = np.array([(0, 0, 0), *(row.color for row in comparison.rows[:255])], np.float32)
+    heights_mm, flipped = slice_heights_mm(geometry), geometry.axial()[1][0]
     pictures = []
     for kind, place, said in _chosen(sides[0], sides[1], spacing[0] * spacing[1] / 100)[:most]:
         drawn = [_drawn(hu[place], labels[place], colors, spacing) for labels in sides]
         gap = np.zeros((drawn[0].shape[0], 6, 3), np.uint8)
-        caption = f"{kind}: axial slice {place + 1} of {len(hu)} from below{said}; reference left, prediction right"
+        index = len(hu) - 1 - place if flipped else place  # as the slice curves count
+        caption = f"{kind}: axial slice {index} (S {heights_mm[index]:.0f} mm){said}; reference left, prediction right"
         pictures.append((caption, _png(np.concatenate([drawn[0], gap, drawn[1]], axis=1))))
     return tuple(pictures)
 

@@ -6,6 +6,7 @@
   const setup = JSON.parse(document.getElementById("viewer-setup").textContent);
   const SCAN = 0, PREDICTION = 1, REFERENCE = 2;
   const GREY = 105, FADED = 0.85;
+  const GRID = 2, ROW = 3; // NiiVue's layouts of three slices
   let slices, surfaces, opening, edges, filled;
 
   // What is packed in the page: base64 of gzip.
@@ -70,7 +71,8 @@
       made.setColormapLabel(colors(0, white));
       return made;
     };
-    slices = await view(find(".viewer-slices"), { multiplanarForceRender: false, multiplanarShowRender: 0, multiplanarLayout: 3 });
+    const narrow = find(".viewer-slices").clientWidth < 600;
+    slices = await view(find(".viewer-slices"), { multiplanarForceRender: false, multiplanarShowRender: 0, multiplanarLayout: narrow ? GRID : ROW });
     slices.addVolume(await image(scan, "scan"));
     slices.addVolume(await labels(prediction, "prediction", 0));
     slices.addVolume(await labels(reference, "reference", 0.6));
@@ -91,7 +93,7 @@
     prepareControls();
     slices.onLocationChange = tell;
     show();
-    goTo(middle());
+    goTo(worst());
   };
 
   const middle = () => Array.from(slices.frac2mm([0.5, 0.5, 0.5])).slice(0, 3);
@@ -105,13 +107,13 @@
     slices.createOnLocationChange();
   };
 
-  // Where a structure lies in the axial slice at this height: its voxel nearest to the middle of what either side claims there.
-  const middleOf = (number, superior) => {
-    const volumes = [slices.volumes[PREDICTION].img, filled], dims = slices.volumes[SCAN].hdr.dims;
-    const affine = slices.volumes[SCAN].hdr.affine, step = Math.hypot(affine[0][2], affine[1][2], affine[2][2]);
-    const found = [];
+  // Where something lies in the axial slice at this height: of the voxels that `wanted(prediction, reference)` picks, the one
+  // nearest to their middle.
+  const middleOf = (wanted, superior) => {
+    const ours = slices.volumes[PREDICTION].img, { dims, affine } = slices.volumes[SCAN].hdr;
+    const step = Math.hypot(affine[0][2], affine[1][2], affine[2][2]), found = [];
     for (let z = 0, i = 0; z < dims[3]; z++) for (let y = 0; y < dims[2]; y++) for (let x = 0; x < dims[1]; x++, i++) {
-      if (volumes[0][i] !== number && volumes[1][i] !== number) continue;
+      if (!wanted(ours[i], filled[i])) continue;
       const [right, front, up] = affine.map((row) => row[0] * x + row[1] * y + row[2] * z + row[3]);
       if (Math.abs(up - superior) <= 0.51 * step) found.push([right, front]);
     }
@@ -120,6 +122,19 @@
     const away = (point) => Math.hypot(point[0] - middle[0], point[1] - middle[1]);
     const nearest = found.reduce((best, point) => (away(point) < away(best) ? point : best));
     return [...nearest, superior];
+  };
+
+  // Where to begin: in the slice in which most is labelled differently.
+  const worst = () => {
+    const ours = slices.volumes[PREDICTION].img, { dims } = slices.volumes[SCAN].hdr, plane = dims[1] * dims[2];
+    const differing = Array.from({ length: dims[3] }, (_, z) => {
+      let count = 0;
+      for (let i = z * plane; i < (z + 1) * plane; i++) count += ours[i] !== filled[i];
+      return count;
+    });
+    const most = Math.max(...differing), [x, y, z] = middle();
+    if (!most) return [x, y, z];
+    return middleOf((a, b) => a !== b, slices.frac2mm([0.5, 0.5, (differing.indexOf(most) + 0.5) / dims[3]])[2]);
   };
 
   const choose = (number) => {
@@ -190,11 +205,15 @@
     return opening;
   };
 
-  find(".viewer-open").addEventListener("click", () => open().catch(() => {}));
-  document.addEventListener("unetseg:slice", (event) => open().then(() => {
-    const number = setup.names.indexOf(event.detail.structure);
+  const openAt = ({ structure }, where) => open().then(() => {
+    const number = setup.names.indexOf(structure);
     if (number > 0) choose(number);
-    goTo(middleOf(number, event.detail.superior_mm));
+    goTo(where(number));
     root.scrollIntoView({ block: "nearest" });
-  }, () => {}));
+  }, () => {});
+
+  find(".viewer-open").addEventListener("click", () => open().catch(() => {}));
+  document.addEventListener("unetseg:place", ({ detail }) => openAt(detail, () => detail.ras));
+  document.addEventListener("unetseg:slice", ({ detail }) => openAt(detail, (number) =>
+    middleOf((ours, theirs) => ours === number || theirs === number, detail.superior_mm)));
 })();

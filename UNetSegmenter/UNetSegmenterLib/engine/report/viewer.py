@@ -9,6 +9,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
+from .parts import fill
 from .viewer_data import ViewerData
 
 LIBRARY = Path(__file__).with_name("niivue.umd.js")
@@ -37,7 +38,7 @@ def viewer_html(data: ViewerData | None) -> str:
         "places": [None, *(None if ras is None else [round(mm, 1) for mm in ras] for _, _, ras in data.structures)],
         "window": list(data.window_hu),
     }
-    parts = {
+    fields = {
         "options": options,
         "words": escape(data.words),
         "license": escape(_LICENSE.read_text(encoding="utf-8")),
@@ -46,9 +47,7 @@ def viewer_html(data: ViewerData | None) -> str:
         **{key: base64.b64encode(getattr(data, key)).decode() for key in ("scan", "prediction", "reference")},
         "script": (here / "viewer.js").read_text(encoding="utf-8"),
     }
-    for key, text in parts.items():
-        template = template.replace("{{" + key + "}}", text)
-    return template
+    return fill(template, fields)
 
 
 @cache
