@@ -78,6 +78,21 @@ def a_checkpoint_shows_its_card(world):
     assert world.widget._parameterNode.checkpointPath == str(world.checkpoint("tiny"))
 
 
+def a_typed_name_of_another_kind_is_refused_and_an_empty_one_is_no_choice(world):
+    """CTK's path edit tells neither of the two; the panel listens to the line in it."""
+    notes = world.folder / "notes.txt"
+    notes.write_text("not a network", encoding="utf-8")
+    world.choose("tiny")
+    edit = world.ui.checkpointPathLineEdit
+    line = next(child for child in edit.children() if child.inherits("QLineEdit"))
+    line.setText(str(notes))
+    world.turn(lambda: world.panel.model.refusal)
+    assert world.panel.model.path == str(notes) and not world.ui.applyButton.enabled
+    line.setText("")
+    world.settle(0.6)
+    assert not world.panel.model.path and "Choose a checkpoint" in world.ui.applyButton.toolTip
+
+
 def a_dropped_file_is_chosen(world):
     frame = world.panel.model._frame
     data = qt.QMimeData()
@@ -225,6 +240,8 @@ def choices_come_back_with_the_scene(world):
         raise Skip("scenes are not saved here")
     world.choose("tiny")
     scan = world.add_scan("Saved")
+    truth = world.add_segmentation("Ground truth")
+    world.ui.referenceSelector.setCurrentNode(truth)
     world.ui.keepPartialCheckBox.setChecked(False)
     world.settle()
     path = world.folder / "saved.mrb"
@@ -235,6 +252,7 @@ def choices_come_back_with_the_scene(world):
     world.settle()
     assert world.panel.model.path == str(world.checkpoint("tiny"))
     assert world.ui.inputSelector.currentNode().GetName() == scan.GetName() and not world.ui.keepPartialCheckBox.checked
+    assert world.ui.referenceSelector.currentNode().GetName() == truth.GetName()
 
 
 def scripting_without_the_panel(world):
@@ -304,6 +322,8 @@ def prediction_and_ground_truth_are_compared_and_checked(world):
     world.ui.referenceSelector.setCurrentNode(reference)
     world.settle()
     assert not world.ui.compareCollapsibleButton.collapsed and world.ui.compareButton.enabled
+    assert tuple(world.ui.referenceSelector.nodeTypes) == ("vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode")
+    assert world.widget._parameterNode.groundTruth is reference
     started = time.perf_counter()
     world.press(world.ui.compareButton)
     world.turn(lambda: not world.panel.compare.is_busy, 60)
@@ -333,13 +353,29 @@ def prediction_and_ground_truth_are_compared_and_checked(world):
     world.settle(0.5)
     shown = prediction.GetDisplayNode()
     assert shown.GetNthViewNodeID(0) == "vtkMRMLSliceNodePredAx" and world.panel.views.is_shown
+    the_whole_scan_is_in_view(scan)
     world.picture("10-side-by-side")
     world.press(world.ui.sideBySideButton)
     assert slicer.app.layoutManager().layout == before and not shown.GetNumberOfViewNodeIDs()
     slicer.mrmlScene.RemoveNode(reference)
     world.settle()
     assert not world.ui.compareTable.isVisible() and "was removed" in world.panel.compare.notes[0].text
+    assert world.ui.referenceSelector.currentNode() is None, "left alone, the selector goes on to its neighbour"
+    assert world.ui.predictionSelector.currentNode() is prediction
     return f"table after {seconds:.1f} s"
+
+
+def the_whole_scan_is_in_view(scan):
+    """Whatever sizes the views of the upper row have got."""
+    bounds = [0.0] * 6
+    scan.GetRASBounds(bounds)
+    sides = [high - low for low, high in zip(bounds[::2], bounds[1::2])]  # noqa: B905
+    for name, axes in (("PredAx", (0, 1)), ("PredCo", (0, 2)), ("PredSa", (1, 2))):
+        if name in slicer.app.layoutManager().sliceViewNames():  # the stand-in has none
+            node = slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNode{name}")
+            shown = node.GetFieldOfView()[:2]
+            assert all(shown[side] > sides[axis] - 1 for side, axis in enumerate(axes)), (name, shown, sides)
+            assert any(shown[side] < sides[axis] + 1 for side, axis in enumerate(axes)), (name, shown, sides)
 
 
 def compared_segmentations(world):
@@ -553,11 +589,7 @@ def layouts_structures_and_the_slice_curve(world):
     (view,) = (one for one in views if one.mrmlPlotViewNode().GetID() == plot_view_id("Dice"))
     chart = view.mrmlPlotViewNode().GetPlotChartNode()
     assert chart.GetTitle() == "liver: Dice" and chart.GetNumberOfPlotSeriesNodes() == 1
-    selections, points = vtk.vtkCollection(), vtk.vtkIdTypeArray()
-    points.InsertNextValue(2)
-    selections.AddItem(points)
-    # what the view's dataSelected is connected to
-    world.panel.views._curve._on_selected(vtk.vtkStringArray(), selections)
+    click_on_the_third_point(view.plotView())
     world.settle()
     assert "slice 6 (" in ui.sliceLabel.text, ui.sliceLabel.text  # the liver starts in slice 4
     world.picture("14-slice-curve")
@@ -566,6 +598,20 @@ def layouts_structures_and_the_slice_curve(world):
     assert ours.GetSegmentOpacity3D("Segment_2") == 1
     assert not slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotChartNode")
     return "layouts " + ", ".join(f"{one:.2f}" for one in seconds) + " s"
+
+
+def click_on_the_third_point(plot_view):
+    """Select a point as a click does: the chart tells the view, and the view its listeners."""
+    points = vtk.vtkIdTypeArray()
+    points.InsertNextValue(2)
+    if hasattr(plot_view, "chart"):
+        chart = plot_view.chart()
+        chart.GetPlot(0).SetSelection(points)
+        chart.InvokeEvent(vtk.vtkCommand.SelectionChangedEvent)
+    else:  # the stand-in draws no chart
+        selections = vtk.vtkCollection()
+        selections.AddItem(points)
+        plot_view.dataSelected.emit(vtk.vtkStringArray(), selections)
 
 
 def sample_data_is_registered(world):
@@ -585,6 +631,7 @@ STORIES = (
     an_empty_panel_says_what_comes_first,
     a_wrong_file_is_refused_with_the_reason,
     a_checkpoint_shows_its_card,
+    a_typed_name_of_another_kind_is_refused_and_an_empty_one_is_no_choice,
     a_dropped_file_is_chosen,
     the_scan_on_screen_is_preselected_and_checked,
     apply_puts_anatomy_beside_the_scan,
