@@ -186,12 +186,11 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 
 def activeVolume():
-    """The scan on screen: the active volume, else the first one of the scene, else None."""
+    """The scan on screen: the active volume, else the first one of the scene, else None. A label map is no scan."""
     selection = slicer.app.applicationLogic().GetSelectionNode()
     active = slicer.mrmlScene.GetNodeByID(selection.GetActiveVolumeID() or "") if selection else None
-    if active is not None and active.GetClassName() == "vtkMRMLScalarVolumeNode":
-        return active
-    return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+    volumes = (active, *slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"))
+    return next((node for node in volumes if node and node.GetClassName() == "vtkMRMLScalarVolumeNode"), None)
 
 
 class UNetSegmenterLogic(ScriptedLoadableModuleLogic):

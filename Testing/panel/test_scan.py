@@ -29,6 +29,16 @@ def test_the_volume_on_screen_is_preselected(widget, panel):
     assert widget.ui.inputSelector.currentNode() is active
 
 
+def test_a_label_map_is_no_scan(widget):
+    labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Ground truth")
+    slicer.app.applicationLogic().GetSelectionNode().SetActiveVolumeID(labels.GetID())
+    widget.enter()
+    assert widget._parameterNode.inputVolume is None
+    scan = add_scan()
+    widget.enter()
+    assert widget._parameterNode.inputVolume is scan and widget.ui.inputSelector.currentNode() is scan
+
+
 def test_a_good_scan_has_one_line(widget, panel):
     choose(widget, add_scan())
     assert texts(panel) == ["128 x 96 x 16 voxels of 1.50 x 1.50 x 3.00 mm, -1000 to 400 HU"]
