@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import signal
 import subprocess
@@ -349,3 +350,10 @@ def test_case_file_gives_back_all_it_was_given(checkpoint, dataset, tmp_path):
     write_result(result, tmp_path / "again.json")
     assert (tmp_path / "again.json").read_bytes() == work.result_path("case0").read_bytes()
     assert read_result(tmp_path / "again.json") == result
+
+    first, *others = result.comparison.rows
+    missed = replace(first, measures=replace(first.measures, hd_mm=math.inf, precision=math.nan))
+    result = replace(result, comparison=replace(result.comparison, rows=(missed, *others)))
+    write_result(result, tmp_path / "missed.json")
+    json.loads((tmp_path / "missed.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert repr(read_result(tmp_path / "missed.json").comparison.rows[0].measures) == repr(missed.measures)

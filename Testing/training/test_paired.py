@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from scipy import stats
 from unetseg.cli import main
-from unetseg.paired import compare_paired, holm, wilcoxon_p
+from unetseg.paired import compare_paired, holm, read_measure, wilcoxon_p
 from UNetSegmenterLib.engine.errors import InputError
 
 
@@ -42,6 +44,21 @@ def test_pairs_are_of_the_same_case():
     assert row.difference == pytest.approx(0.075)
     with pytest.raises(InputError, match="share no case"):
         compare_paired(first, {("d", "liver"): 1.0})
+
+
+def test_of_a_distance_less_is_better(tmp_path, capsys):
+    for name, hd95 in (("old", (9, 8, "inf")), ("new", (3, 9, 4))):
+        (tmp_path / name).mkdir()
+        lines = ["case,structure,hd95_mm", *(f"{case},liver,{mm}" for case, mm in zip("abc", hd95, strict=True))]
+        (tmp_path / name / "metrics.csv").write_text("\n".join([*lines, "d,spleen,inf"]))
+    first, second = (read_measure(tmp_path / name, "hd95_mm") for name in ("old", "new"))
+    liver = compare_paired(first, second, less_is_better=True)[0]
+    assert (liver.better, liver.worse, liver.difference) == (2, 1, pytest.approx(-2.5))
+    assert main(["against", str(tmp_path / "old"), str(tmp_path / "new"), "--measure", "hd95_mm"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"liver +-2\.5000 .* 2 +1 +3 ", printed) and "nan" not in printed
+    assert main(["against", str(tmp_path / "old"), str(tmp_path / "new"), "--measure", "difference_ml"]) == 2
+    assert "--measure is one of dice," in capsys.readouterr().err
 
 
 def test_command(tmp_path, capsys):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -160,9 +161,9 @@ def _pictures(
 
 
 def write_result(result: CaseResult, path: Path) -> None:
-    """Write a case's file, whole or not at all; numbers come back to the last bit."""
+    """Write a case's file, whole or not at all; numbers come back to the last bit, infinity and NaN spelt as words."""
     viewer = result.material.viewer
-    plain = {
+    plain: dict[str, Any] = {
         "inputs": result.inputs,
         "device": result.device,
         "comparison": comparison_to_json(result.comparison),
@@ -170,7 +171,9 @@ def write_result(result: CaseResult, path: Path) -> None:
         "pictures": [[caption, _text(png)] for caption, png in result.material.pictures],
         "viewer": viewer and asdict(viewer) | {name: _text(getattr(viewer, name)) for name in VIEWER_IMAGES},
     }
-    text = json.dumps(plain)
+    for row in plain["comparison"]["rows"]:
+        row["measures"] = row["measures"] and {name: _spelt(value) for name, value in row["measures"].items()}
+    text = json.dumps(plain, allow_nan=False)
     write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
@@ -180,6 +183,8 @@ def read_result(path: Path) -> CaseResult:
         plain = json.loads(path.read_text(encoding="utf-8"))
         pictures = tuple((caption, base64.b64decode(text)) for caption, text in plain["pictures"])
         findings = tuple(finding_from_json(one) for one in plain["findings"])
+        for row in plain["comparison"]["rows"]:
+            row["measures"] = row["measures"] and {name: _number(value) for name, value in row["measures"].items()}
         comparison = comparison_from_json(plain["comparison"])
         material = CaseMaterial(pictures, findings, viewer=plain["viewer"] and _viewer(plain["viewer"]))
         return CaseResult(comparison, material, plain["device"], plain["inputs"])
@@ -189,6 +194,15 @@ def read_result(path: Path) -> CaseResult:
         raise InputError(
             f"{path} is no result of a case that this version wrote; remove it and evaluate again."
         ) from error
+
+
+def _spelt(value: float) -> float | str:
+    """What JSON can hold: it knows no infinity."""
+    return value if math.isfinite(value) else str(value)
+
+
+def _number(value: float | str) -> float:
+    return float(value) if isinstance(value, str) else value
 
 
 def _viewer(plain: dict[str, Any]) -> ViewerData:

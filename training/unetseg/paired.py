@@ -10,9 +10,10 @@ from pathlib import Path
 
 from UNetSegmenterLib.engine.comparison import Comparison
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.statistics import aggregate
+from UNetSegmenterLib.engine.statistics import MEASURES, aggregate
 
 OVER_ALL = "mean over structures"
+PAIRED_MEASURES = tuple(name for name in MEASURES if name != "difference_ml")  # of which more, or less, is better
 LARGEST_EXACT = 50  # pairs up to which the distribution of the rank sum is counted out
 
 
@@ -21,7 +22,7 @@ class Pairing:
     """One structure: `difference` is the mean of second less first over n cases, with its 95 % interval.
 
     p is that of Wilcoxon's signed-rank test, p_holm after Holm's correction over the structures; better and worse count
-    the cases in which the second one has more and less.
+    the cases in which the second one is nearer to the reference: more of an overlap, less of a distance.
     """
 
     structure: str
@@ -36,6 +37,8 @@ class Pairing:
 
 def read_measure(folder: Path, measure: str = "dice") -> dict[tuple[str, str], float]:
     """(case, structure) to a measure, from the metrics.csv of an evaluation; what was not measured is left out."""
+    if measure not in PAIRED_MEASURES:
+        raise InputError(f'"{measure}" can\'t be compared; --measure is one of {", ".join(PAIRED_MEASURES)}.')
     path = folder / "metrics.csv"
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -51,7 +54,9 @@ def read_measure(folder: Path, measure: str = "dice") -> dict[tuple[str, str], f
         ) from error
 
 
-def compare_paired(first: Mapping[tuple[str, str], float], second: Mapping[tuple[str, str], float]) -> list[Pairing]:
+def compare_paired(
+    first: Mapping[tuple[str, str], float], second: Mapping[tuple[str, str], float], *, less_is_better: bool = False
+) -> list[Pairing]:
     """A row a structure over the cases that both have; raises InputError if they share none.
 
     Infinite distances can't be averaged; pairs with one are left out of the mean but not of the test.
@@ -67,6 +72,8 @@ def compare_paired(first: Mapping[tuple[str, str], float], second: Mapping[tuple
         differences = [b - a if a != b else 0.0 for a, b in pairs]
         known = aggregate([value for value in differences if math.isfinite(value)])
         better, worse = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
+        if less_is_better:
+            better, worse = worse, better
         rows.append(Pairing(structure, len(pairs), known.mean, known.ci95, better, worse, wilcoxon_p(differences)))
     corrected = holm([row.p for row in rows])
     return [replace(row, p_holm=p) for row, p in zip(rows, corrected, strict=True)]

@@ -39,7 +39,7 @@ def print_pairs(rows: Sequence[Pairing], title: str) -> None:
         [
             (
                 row.structure,
-                f"{row.difference:+.4f}",
+                "-" if math.isnan(row.difference) else f"{row.difference:+.4f}",
                 "-" if math.isnan(row.ci95[0]) else f"{row.ci95[0]:+.4f} to {row.ci95[1]:+.4f}",
                 str(row.better),
                 str(row.worse),

@@ -19,7 +19,9 @@ from typing import Any
 def add_options(parser: Any) -> None:
     parser.add_argument("first", type=Path, help="folder that unetseg evaluate wrote")
     parser.add_argument("second", type=Path, help="another one, on the same cases")
-    parser.add_argument("--measure", default="dice", help="column of metrics.csv: dice, hd95_mm, assd_mm, nsd ...")
+    parser.add_argument(
+        "--measure", default="dice", help="dice, iou, precision, recall, nsd, hd95_mm, hd_mm or assd_mm"
+    )
 
 
 def run(options: Any) -> None:
@@ -28,7 +30,7 @@ def run(options: Any) -> None:
     from ..results import print_pairs
 
     first, second = (read_measure(folder, options.measure) for folder in (options.first, options.second))
-    rows = compare_paired(first, second)
+    rows = compare_paired(first, second, less_is_better=options.measure.endswith("_mm"))
     print_pairs(rows, f"{options.measure}: {options.second} less {options.first}, paired by case")
     alone = len(set(first) ^ set(second))
     if alone:
