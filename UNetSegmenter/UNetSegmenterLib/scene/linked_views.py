@@ -81,7 +81,6 @@ class LinkedViews:
             composite.SetForegroundVolumeID(None)
             composite.SetLabelVolumeID(None)
             composite.SetLinkedControl(1)
-            composite.SetHotLinkedControl(1)  # while a slider is dragged, not only afterwards
         view = self._scene.GetNodeByID(f"vtkMRMLViewNode{row}3D")
         if view is not None:
             view.SetLinkedControl(1)
