@@ -1,7 +1,7 @@
 """Segment CT slice by slice with a trained 2D U-Net and judge whether the result is anatomy.
 
 This file is the face that 3D Slicer sees: module, parameters, widget, logic, self test. What it wires together is in
-`UNetSegmenterLib`, of which nothing is imported before the panel is opened.
+`UNetSegmenterLib`, of which nothing but the names of the layouts is imported before the panel is opened.
 """
 
 import logging
@@ -53,6 +53,16 @@ class UNetSegmenter(ScriptedLoadableModule):
             "Segmentation, MICCAI 2015."
         )
         slicer.app.connect("startupCompleted()", registerSampleData)
+        slicer.app.connect("startupCompleted()", registerLayouts)
+
+
+def registerLayouts():
+    """Make the module's layouts known: a scene that was saved while one was on screen would else be opened without views."""
+    manager = slicer.app.layoutManager()
+    if manager is not None:
+        from UNetSegmenterLib.scene.layout import add_layouts
+
+        add_layouts(manager.layoutLogic().GetLayoutNode())
 
 
 def registerSampleData():
@@ -132,8 +142,9 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel = Panel(self.ui, self.logic.worker)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
+        self.panel.views.tidy()
         self.initializeParameterNode()
 
     def cleanup(self):
@@ -158,6 +169,10 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneEndClose(self, caller=None, event=None):
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller=None, event=None):
+        self.panel.views.tidy()
+        self.onSceneEndClose()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAboutToBeRemoved(self, caller, event, node):

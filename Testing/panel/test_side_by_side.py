@@ -112,6 +112,28 @@ def test_a_closed_scene_leaves_the_layout(widget):
     assert layout() == FOUR_UP and not widget.panel.views.is_shown
 
 
+def test_a_scene_that_is_saved_meanwhile_is_put_right_when_it_is_read(widget):
+    shown(widget)
+    widget.ui.opacitySlider.setValue(70)
+    scene = slicer.mrmlScene
+    scene.SetSaveToXMLString(True)
+    scene.Commit()
+    text = scene.GetSceneXMLString()
+    scene.SetSaveToXMLString(False)
+    scene.Clear(0)
+    settle()
+    scene.SetLoadFromXMLString(True)
+    scene.SetSceneXMLString(text)
+    scene.Import()
+    scene.SetLoadFromXMLString(False)
+    settle()
+    assert layout() == FOUR_UP and not widget.panel.views.is_shown
+    for name in ("Prediction", "Ground truth"):
+        display = scene.GetFirstNodeByName(name).GetDisplayNode()
+        assert not display.GetNumberOfViewNodeIDs() and display.GetOpacity2DFill() == 0.5, "not the 0.7 of the views"
+        assert not display.GetAttribute("UNetSegmenter.BeforeSideBySide")
+
+
 def test_another_variant_keeps_the_place_and_is_remembered(widget):
     prediction, reference = shown(widget)
     ui, parameters = widget.ui, widget._parameterNode

@@ -240,9 +240,13 @@ def choices_come_back_with_the_scene(world):
         raise Skip("scenes are not saved here")
     world.choose("tiny")
     scan = world.add_scan("Saved")
-    truth = world.add_segmentation("Ground truth")
+    prediction, truth = world.add_segmentation("Prediction", shift=3), world.add_segmentation("Ground truth")
+    world.ui.predictionSelector.setCurrentNode(prediction)
     world.ui.referenceSelector.setCurrentNode(truth)
     world.ui.keepPartialCheckBox.setChecked(False)
+    world.settle()
+    before = slicer.app.layoutManager().layout
+    world.press(world.ui.sideBySideButton)
     world.settle()
     path = world.folder / "saved.mrb"
     assert slicer.util.saveScene(str(path))
@@ -253,6 +257,9 @@ def choices_come_back_with_the_scene(world):
     assert world.panel.model.path == str(world.checkpoint("tiny"))
     assert world.ui.inputSelector.currentNode().GetName() == scan.GetName() and not world.ui.keepPartialCheckBox.checked
     assert world.ui.referenceSelector.currentNode().GetName() == truth.GetName()
+    display = world.ui.predictionSelector.currentNode().GetDisplayNode()
+    assert not display.GetNumberOfViewNodeIDs() and slicer.app.layoutManager().layout < 1000, "saved while side by side"
+    slicer.app.layoutManager().setLayout(before)
 
 
 def scripting_without_the_panel(world):

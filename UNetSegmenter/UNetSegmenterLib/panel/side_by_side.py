@@ -14,6 +14,7 @@ from ..engine.errors import InputError
 from ..scene.drawing import Drawing
 from ..scene.judging import look_at
 from ..scene.layout import LAYOUT_IDS, VARIANTS, add_layouts, layout_id
+from ..scene.left_over import put_right
 from ..scene.side_by_side import SideBySide
 from ..scene.surfaces import CLOSED_SURFACE, surface_steps
 from .slice_curve import SliceCurveView
@@ -99,6 +100,15 @@ class SideBySideViews(VTKObservationMixin):
             manager.setLayout(self._layout_before)
         self._ui.sideBySideButton.setChecked(False)
         self._enable()
+
+    def tidy(self) -> None:
+        """Put a scene right that was saved while such views were shown, and leave their layout if it brought that along."""
+        if self._views is not None:
+            return
+        put_right(slicer.mrmlScene)
+        manager = slicer.app.layoutManager()
+        if manager is not None and manager.layout in LAYOUT_IDS:
+            manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
 
     def _enter(self) -> None:
         volume, prediction, reference = self._nodes

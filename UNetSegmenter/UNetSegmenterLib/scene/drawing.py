@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from .left_over import write_down
+
 _OF_DISPLAY = ("Visibility", "Visibility2DFill", "Visibility2DOutline", "SliceIntersectionThickness", "Opacity2DFill")
 _OF_SEGMENT = ("SegmentVisibility", "SegmentOpacity2DFill", "SegmentOpacity2DOutline", "SegmentOpacity3D")
 _FAINT = {"SegmentOpacity2DFill": 0.3, "SegmentOpacity2DOutline": 0.45, "SegmentOpacity3D": 0.08}
@@ -21,15 +23,11 @@ class Drawing:
 
 
 class Drawn:
-    """The drawing of one segmentation node; what it was before comes back with `undo`."""
+    """The drawing of one segmentation node; what it was before is written down in its display (left_over.py)."""
 
     def __init__(self, node: Any) -> None:
         self._node, self._display = node, node.GetDisplayNode()
-        self._before = {name: getattr(self._display, f"Get{name}")() for name in _OF_DISPLAY}
-        self._segments_before = {
-            segment_id: {name: getattr(self._display, f"Get{name}")(segment_id) for name in _OF_SEGMENT}
-            for segment_id in node.GetSegmentation().GetSegmentIDs()
-        }
+        self._segments_before = write_down(self._display, _OF_DISPLAY, _OF_SEGMENT)
 
     def draw(
         self, drawing: Drawing, full: Collection[str] | None, only_lines: bool = False, surface_opacity: float = 1.0
@@ -52,18 +50,6 @@ class Drawn:
                 weight = surface_opacity if name == "SegmentOpacity3D" else 1.0
                 getattr(display, f"Set{name}")(segment_id, before[name] * weight * (1.0 if is_full else faint))
         display.EndModify(modifying)
-
-    def undo(self) -> None:
-        """Draw it as it was, as far as it is still there."""
-        if self._node.GetScene() is None:
-            return
-        modifying = self._display.StartModify()
-        for name, value in self._before.items():
-            getattr(self._display, f"Set{name}")(value)
-        for segment_id, before in self._there():
-            for name, value in before.items():
-                getattr(self._display, f"Set{name}")(segment_id, value)
-        self._display.EndModify(modifying)
 
     def _there(self) -> list[tuple[str, dict[str, Any]]]:
         segments = self._node.GetSegmentation()

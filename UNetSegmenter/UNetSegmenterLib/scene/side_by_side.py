@@ -1,11 +1,10 @@
 """Prediction and ground truth in the module's own layouts: who is shown where, linked, in one colour and in one place.
 
-Everything that is changed for it is put back by `leave`.
+Everything that is changed for it is put back by `leave`, or when a scene is read that was saved meanwhile (left_over.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from .in_place import remove, whole
 from .judging import Place
 from .label_map import segmentation_of_label_map
 from .layout import ONE_ROW, ROWS, TWO_ROWS, view_ids
+from .left_over import put_right, set_views, write_down
 from .linked_views import LinkedViews
 from .reading import structures_of
 
@@ -44,7 +44,7 @@ class SideBySide:
     def __init__(self, scene: slicer.vtkMRMLScene, application_logic: slicer.vtkMRMLApplicationLogic) -> None:
         self._scene = scene
         self.views = LinkedViews(scene, application_logic)
-        self._undo: list[Callable[[], None]] = []
+        self._made: list[Any] = []
         self._variant, self._drawing, self._chosen = TWO_ROWS, Drawing(), ""
         self.structures: tuple[ShownStructure, ...] = ()
 
@@ -57,16 +57,12 @@ class SideBySide:
         self._reference = reference_node
         if not reference_node.IsA("vtkMRMLSegmentationNode"):
             self._reference = segmentation_of_label_map(reference_node)
-            made = whole([self._reference])
-            self._undo.append(lambda: remove(made))
+            self._made = whole([self._reference])
         self._by_hand = lambda: matched_by_hand(prediction_node, reference_node)
         self._drawn = []
         for node in (self._prediction, self._reference):
             node.CreateDefaultDisplayNodes()
             self._drawn.append(Drawn(node))
-            self._undo.append(self._drawn[-1].undo)
-            self._remember_views(node.GetDisplayNode())
-        self._undo.append(self._uncolor)
         self._keep_others_out([node.GetDisplayNode() for node in (self._prediction, self._reference)])
         self.show(variant)
         self.views.go_to((self._prediction, self._reference), volume_node)
@@ -74,16 +70,16 @@ class SideBySide:
     def show(self, variant: str) -> None:
         """Fill the views of a variant; what was looked at stays in view."""
         self._variant = variant
-        _set_views(self._prediction.GetDisplayNode(), view_ids("Pred"))
-        _set_views(self._reference.GetDisplayNode(), view_ids("Pred" if variant == ONE_ROW else "Ref"))
+        set_views(self._prediction.GetDisplayNode(), view_ids("Pred"))
+        set_views(self._reference.GetDisplayNode(), view_ids("Pred" if variant == ONE_ROW else "Ref"))
         self.views.show(variant, self._volume)
         self.match()
 
     def leave(self) -> None:
         """Put back what `enter` changed of the nodes, as far as they are still there."""
-        for undo in reversed(self._undo):
-            undo()
-        self._undo, self._drawn, self.structures = [], [], ()
+        put_right(self._scene)
+        remove(self._made)
+        self._made, self._drawn, self.structures = [], [], ()
 
     def match(self) -> None:
         """Find out (again) which structures belong together; those that a person matched by hand come first."""
@@ -133,10 +129,6 @@ class SideBySide:
         ours.draw(self._drawing, full and full[0])
         theirs.draw(self._drawing, full and full[1], only_lines=together, surface_opacity=_GHOST if together else 1.0)
 
-    def _remember_views(self, display: Any) -> None:
-        before = [display.GetNthViewNodeID(number) for number in range(display.GetNumberOfViewNodeIDs())]
-        self._undo.append(lambda: _set_views(display, before))
-
     def _keep_others_out(self, own: list[Any]) -> None:
         """Other segmentations stay in the views that they were in before there were these layouts."""
         ours = {view for row in ROWS for view in view_ids(row)}
@@ -148,8 +140,8 @@ class SideBySide:
         ]
         for display in _nodes(self._scene, "vtkMRMLSegmentationDisplayNode"):
             if display not in own and not display.GetNumberOfViewNodeIDs():
-                self._remember_views(display)
-                _set_views(display, others or ["nowhere"])
+                write_down(display)
+                set_views(display, others or ["nowhere"])
 
     def _color_reference(self) -> None:
         """The ground truth in the prediction's colours, on screen only: the segments keep their own.
@@ -168,13 +160,6 @@ class SideBySide:
             self._reference.GetDisplayNode().SetSegmentOverrideColor(
                 structure.reference_id, *(white + (1 - white) * channel for channel in color)
             )
-
-    def _uncolor(self) -> None:
-        if self._reference.GetScene() is None:
-            return
-        for structure in self.structures:
-            if structure.reference_id and self._reference.GetSegmentation().GetSegment(structure.reference_id):
-                self._reference.GetDisplayNode().UnsetSegmentOverrideColor(structure.reference_id)
 
 
 def _structures(found: Matching, prediction_node: Any, reference_node: Any) -> tuple[ShownStructure, ...]:
@@ -195,11 +180,3 @@ def _structures(found: Matching, prediction_node: Any, reference_node: Any) -> t
 
 def _nodes(scene: slicer.vtkMRMLScene, kind: str) -> list[Any]:
     return [scene.GetNthNodeByClass(number, kind) for number in range(scene.GetNumberOfNodesByClass(kind))]
-
-
-def _set_views(display: Any, ids: list[str]) -> None:
-    modifying = display.StartModify()
-    display.RemoveAllViewNodeIDs()
-    for view_id in ids:
-        display.AddViewNodeID(view_id)
-    display.EndModify(modifying)
