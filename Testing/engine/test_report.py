@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -17,6 +18,9 @@ from UNetSegmenterLib.engine.definitions import BY_KEY, DEFINITIONS, goodness
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.measures import Measures, measure
 from UNetSegmenterLib.engine.report import CaseMaterial, viewer_data, write_figures, write_report, write_reports
+from UNetSegmenterLib.engine.report.case_set import distributions
+from UNetSegmenterLib.engine.report.paired import Paired, paired_section
+from UNetSegmenterLib.engine.report.svg import box_plot_svg
 from UNetSegmenterLib.engine.segmentation import Segmentation
 from UNetSegmenterLib.engine.structures import ABDOMEN8, Structure, known_structure
 from UNetSegmenterLib.engine.verdict import Verdict
@@ -108,7 +112,10 @@ def test_table_sorts_with_what_was_not_measured_last(one):
         const names = () => [...table.tBodies[0].rows].map(r => r.cells[0].firstChild.nextSibling.textContent.trim());
         const find = title => head.find(h => h.textContent.startsWith(title)).querySelector("button");
         const click = title => { find(title).click(); return names(); };
-        return {start: names(), dice: click("Dice"), again: click("Dice"), hd: click("HD95"), precision: click("Precision"),
+        const wide = table.tBodies[0].rows[5].cells[1];
+        return {wide: [wide.textContent, wide.colSpan], start: names(), dice: click("Dice"),
+                again: click("Dice"), hd: click("HD95"),
+                precision: click("Precision"),
                 name: click("Structure"), sorted: head.map(h => h.getAttribute("aria-sort")), pwned: window.pwned ?? null,
                 title: document.querySelector("h1").textContent, rows: table.tBodies[0].rows.length,
                 scopes: head.every(h => h.scope === "col"), note: table.caption.textContent};
@@ -116,6 +123,7 @@ def test_table_sorts_with_what_was_not_measured_last(one):
     assert result["pwned"] is None and result["title"] == "Test & <script>window.pwned=1</script>"
     assert result["rows"] == 6 and result["scopes"]
     assert result["start"][0] == "aorta" and result["start"][-1] == "femur"
+    assert result["wide"] == ["only in the reference (0.0 ml), so not compared", 12]
     assert set(result["dice"][-3:-1]) == {"gallbladder", "left kidney"} and result["dice"][-1] == "femur"
     assert set(result["again"][:2]) == {"gallbladder", "left kidney"} and result["again"][-1] == "femur"
     assert set(result["hd"][-3:-1]) == {"gallbladder", "left kidney"}
@@ -293,6 +301,14 @@ def test_print_keeps_pictures_and_the_titles_of_tables(one, tmp_path):
 
 
 @needs_browser
+def test_the_table_of_cases_is_printed_across(many, tmp_path):
+    with Page(many, tmp_path) as page:
+        pdf = base64.b64decode(page.ask("Page.printToPDF", preferCSSPageSize=True)["data"])
+    sizes = [tuple(map(float, size)) for size in re.findall(rb"/MediaBox\s*\[0 0 ([\d.]+) ([\d.]+)\]", pdf)]
+    assert sum(width > height for width, height in sizes) == 1 < len(sizes)
+
+
+@needs_browser
 @pytest.mark.parametrize("page_of", ["one", "many"])
 def test_on_a_phone_nothing_runs_out_and_charts_can_be_read(page_of, request, tmp_path):
     with Page(request.getfixturevalue(page_of), tmp_path) as page:
@@ -304,6 +320,39 @@ def test_on_a_phone_nothing_runs_out_and_charts_can_be_read(page_of, request, tm
         )
         assert smallest > 8.5
         assert page.problems == []
+
+
+@needs_browser
+def test_a_sort_button_is_called_as_its_column_and_says_what_that_means(one, tmp_path):
+    with Page(one, tmp_path) as page:
+        nodes = page.ask("Accessibility.getFullAXTree")["nodes"]
+    buttons = [node for node in nodes if node.get("role", {}).get("value") == "button"]
+    said = {node["name"]["value"]: node.get("description", {}).get("value") for node in buttons}
+    assert said["Dice"] == BY_KEY["dice"].text
+
+
+def test_charts_say_n_and_keep_long_names_out_of_the_plot(tmp_path):
+    long = "inferior mesenteric artery of the abdomen, left branch"
+    structures = (ABDOMEN8[0], Structure(long, 2, (2,), (1, 2, 3), None))
+    svg = box_plot_svg(next(distributions([case(str(i), structures=structures) for i in range(3)]))[4], "Dice")
+    assert svg.count("n = 3</text>") == 2 and f"<title>{long}</title>" in svg and "of the a…" in svg
+    first_tick = float(re.search(r'class="grid" x1="([\d.]+)"', svg)[1])
+    assert first_tick > 18 + 36 * 7.4
+
+
+@pytest.mark.parametrize(
+    ("cases", "words"), [(4, "with 4 cases no p below 0.125 is possible"), (30, "interval first.<")]
+)
+def test_paired_differences_say_what_their_number_allows(cases, words):
+    shared = {"n": cases, "difference": -0.0123, "better": 1, "worse": 2, "p": 1e-5}
+
+    def row(name, low, p_holm):
+        return SimpleNamespace(**shared, structure=name, ci95=(low, 0.2), p_holm=p_holm)
+
+    page = paired_section(Paired("this", "other", "Dice", [row("a", -0.3, 0.5), row("b", math.nan, math.nan)]))
+    assert words in page and "−0.012" in page and ">-" not in page and "&lt; 0.001" in page
+    assert page.count(f"n = {cases}</text>") == 2 and "Difference of Dice</text>" in page
+    assert '<td data-v="">–</td>' in page and "nan" not in page
 
 
 HOSTILE = (

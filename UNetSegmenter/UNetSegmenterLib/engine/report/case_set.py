@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
-from ..comparison import Comparison
+from ..comparison import Comparison, Row
 from ..definitions import BY_KEY, goodness
 from ..statistics import mean_dice, summary
 from ..verdict import SCORES, Verdict
@@ -80,9 +80,13 @@ def extremes(comparisons: Sequence[Comparison], pages: Mapping[str, str], materi
         cards += (
             f'<div class="card">{picture}{caption}<p class="overline">{name}</p><h3>{case_link(comparison.case, pages)}</h3>'
             f"<p>Mean Dice {mean_dice(comparison.rows):.3f}</p>"
-            f'<p class="muted">weakest: {escape(weakest.structure)} ({dice_of(weakest):.2f})</p>{slice_curve(weakest)}</div>'
+            f'<p class="muted">weakest: {escape(weakest.structure)} ({_dice_or_status(weakest)})</p>{slice_curve(weakest)}</div>'
         )
     return f'<div class="cards">{cards}</div>'
+
+
+def _dice_or_status(row: Row) -> str:
+    return f"Dice {dice_of(row):.2f}" if row.status == "ok" else STATUS[row.status].removeprefix("✕ ")
 
 
 def summary_table(comparisons: Sequence[Comparison], reference_note: str) -> str:

@@ -14,7 +14,7 @@ from .parts import CaseMaterial, count, counted, dice_of, listed, tile
 LITTLE_DICE, HIGH_DICE = 0.7, 0.9
 """Below the first there is little overlap; above the second two experts hardly agree better (docs/metrics.md)."""
 _DOUBTFUL_WARNINGS = 2  # single warnings come with expert drawings too (docs/plausibility.md)
-_NAMED = 4  # structures that a sentence names
+_NAMED = 3  # structures that a sentence names
 _SEVERITIES = {"fail": "✕ fail", "warn": "! warning", "pass": "✓ pass"}
 _MOST_FINDINGS = 40
 

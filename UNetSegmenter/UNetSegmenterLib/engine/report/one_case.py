@@ -79,13 +79,12 @@ def structure_table(comparison: Comparison, reference_note: str, findings: Seque
 
 def _structure_row(row: Row, reference_note: str, found: Tally) -> str:
     said = row.note.removeprefix(reference_note).removeprefix("; ")  # the caption says it for all rows
-    note = f'<span class="row-note">{escape(said)}</span>' if said else ""
+    note = f'<span class="row-note">{escape(said)}</span>' if said and row.measures else ""
     status = "" if row.status == "ok" else f' <span class="status {row.status}">{STATUS[row.status]}</span>'
     cells = f'<th scope="row">{swatch(row.color)}{escape(row.structure)}{status}{badge(found)}{note}</th>'
+    if row.measures is None:
+        return f'<tr>{cells}<td class="muted left" colspan="{len(DEFINITIONS)}" data-v="">{escape(said)}</td></tr>'
     for definition in DEFINITIONS:
-        if row.measures is None:
-            cells += '<td class="muted" data-v="">–</td>'
-            continue
         value = float(getattr(row.measures, definition.key))
         text = definition.shown(value)
         if definition.key == "components":

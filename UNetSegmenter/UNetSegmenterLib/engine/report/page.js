@@ -14,7 +14,10 @@
       for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", next);
       const sign = next === "ascending" ? 1 : -1;
-      const value = (row) => row.cells[column].dataset.v ?? row.cells[column].textContent.trim();
+      const value = (row) => {
+        const cell = row.cells[column]; // a row without measures has one wide cell instead
+        return cell ? cell.dataset.v ?? cell.textContent.trim() : "";
+      };
       const rows = [...body.rows].sort((a, b) => {
         const [x, y] = [value(a), value(b)];
         if (x === "" || y === "") return (x === "") - (y === "");
@@ -41,6 +44,7 @@
     tip.style.left = `${left}px`;
     tip.style.top = `${above > 8 ? above : box.bottom + 8}px`;
   };
+  for (const target of document.querySelectorAll("[data-tip]")) target.setAttribute("aria-description", target.dataset.tip);
   document.addEventListener("mouseover", showTip);
   document.addEventListener("focusin", showTip);
   document.addEventListener("focusout", () => { tip.hidden = true; });

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Protocol
 
-from .parts import sort_head
-from .svg import WIDTH, round_up
+from .parts import count, sort_head
+from .svg import WIDTH, names_width, round_up, row_name
 
-_ROW, _NAMES, _RIGHT = 30, 200, 40
+_ROW, _RIGHT = 30, 40
 
 
 class Pairing(Protocol):
@@ -62,33 +62,46 @@ def forest_svg(paired: Paired) -> str:
     ends = [abs(value) for row in paired.rows for value in (row.difference, *row.ci95) if math.isfinite(value)]
     end = round_up(max([*ends, 0.01]))
     reach = end * 1.02
+    left = names_width([row.structure for row in paired.rows])
     width, bottom = 2 * WIDTH, len(paired.rows) * _ROW + 12
 
     def at(value: float) -> float:
-        return _NAMES + (width - _RIGHT - _NAMES) * (value + reach) / (2 * reach)
+        return left + (width - _RIGHT - left) * (value + reach) / (2 * reach)
 
     parts = [
         f'<line class="grid" x1="{at(tick):.1f}" x2="{at(tick):.1f}" y1="8" y2="{bottom}"/>'
-        f'<text x="{at(tick):.1f}" y="{bottom + 16}" text-anchor="middle">{tick:+g}</text>'
+        f'<text x="{at(tick):.1f}" y="{bottom + 16}" text-anchor="middle">{_signed(tick, "g")}</text>'
         for tick in (-end, -end / 2, end / 2, end)
     ]
     parts.append(
         f'<line class="axis" x1="{at(0):.1f}" x2="{at(0):.1f}" y1="8" y2="{bottom}"/>'
         f'<text x="{at(0):.1f}" y="{bottom + 16}" text-anchor="middle">0</text>'
+        f'<text class="strong" x="{at(0):.1f}" y="{bottom + 34}" text-anchor="middle">'
+        f"Difference of {escape(paired.measure)}</text>"
     )
     for number, row in enumerate(paired.rows):
         y = 8 + _ROW * (number + 0.5)
-        parts.append(f'<text class="name" x="8" y="{y + 4:.1f}">{escape(row.structure)}</text>')
+        parts.append(row_name(8, y + 4, row.structure, row.n))
         if all(math.isfinite(value) for value in row.ci95):
             low, high = (at(value) for value in row.ci95)
             parts.append(f'<line class="median" x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
         if math.isfinite(row.difference):
             parts.append(f'<circle class="dot" cx="{at(row.difference):.1f}" cy="{y:.1f}" r="5"/>')
-    said = "; ".join(f"{row.structure} {row.difference:+.3f}" for row in paired.rows)
+    said = "; ".join(f"{row.structure} {_signed(row.difference)}" for row in paired.rows)
     label = escape(f"Differences of {paired.measure}: {said}")
     return (
-        f'<svg class="plot" viewBox="0 0 {width} {bottom + 24}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+        f'<svg class="plot" viewBox="0 0 {width} {bottom + 42}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
     )
+
+
+def _signed(value: float, form: str = ".3f") -> str:
+    return f"{value:+{form}}".replace("-", "−")
+
+
+def _p_cell(p: float) -> str:
+    if math.isnan(p):
+        return '<td data-v="">–</td>'
+    return f'<td data-v="{p}">{"&lt; 0.001" if p < 0.001 else f"{p:.3f}"}</td>'
 
 
 def _table(paired: Paired) -> str:
@@ -105,14 +118,16 @@ def _table(paired: Paired) -> str:
     body = ""
     for row in paired.rows:
         low, high = row.ci95
-        interval = "" if math.isnan(low) else f'<span class="interval">{low:+.3f} to {high:+.3f}</span>'
-        difference = "–" if math.isnan(row.difference) else f"{row.difference:+.3f}{interval}"
+        interval = "" if math.isnan(low) else f'<span class="interval">{_signed(low)} to {_signed(high)}</span>'
+        difference = "–" if math.isnan(row.difference) else f"{_signed(row.difference)}{interval}"
         cells = "".join(f'<td data-v="{number}">{number}</td>' for number in (row.better, row.worse, row.n))
-        cells += "".join(f'<td data-v="{p}">{"–" if math.isnan(p) else f"{p:.3f}"}</td>' for p in (row.p, row.p_holm))
+        cells += _p_cell(row.p) + _p_cell(row.p_holm)
         name = f'<th scope="row">{escape(row.structure)}</th>'
         body += f'<tr>{name}<td data-v="{row.difference}">{difference}</td>{cells}</tr>'
+    cases = max((row.n for row in paired.rows), default=0)
+    smallest = f": with {count(cases, 'case')} no p below {2 / 2**cases:.3g} is possible" if 0 < cases < 10 else ""
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Table of paired differences"><table>'
-        "<caption><span>Look at the difference and its interval first: with five cases no p below 0.06 is possible.</span>"
-        f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<caption><span>Look at the difference and its interval first{smallest}.</span></caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )

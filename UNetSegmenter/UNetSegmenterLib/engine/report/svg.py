@@ -22,7 +22,8 @@ WIDTH = 520
 _LEFT, _RIGHT = 42, 14
 _DICE_TOP, _DICE_BOTTOM, _AREA_TOP, _AREA_BOTTOM = 14, 118, 142, 204
 _CURVE_HEIGHT = 240
-_ROW, _NAMES = 30, 200
+_ROW = 30
+_LONGEST_NAME = 36  # characters before an ellipsis
 
 _LIGHT = (
     ":root{--card:#fff;--ink:#1b2422;--soft:#5a6763;--rule:#dfe3de;--accent:#0e5f57;--accent-soft:#0e5f5722;"
@@ -150,6 +151,20 @@ class Distribution:
     values: tuple[float, ...]
 
 
+def names_width(names: Sequence[str]) -> float:
+    """Width of the column of names at the left of a chart with a row a name, their numbers of cases included."""
+    return max(150.0, 76 + 7.4 * min(_LONGEST_NAME, max(map(len, names), default=0)))
+
+
+def row_name(x: float, y: float, name: str, cases: int) -> str:
+    """A name with its number of cases; one that is too long for its column is cut, and whole in its title."""
+    shown = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    return (
+        f'<text x="{x:g}" y="{y:.1f}"><title>{escape(name)}</title><tspan class="name">{escape(shown)}</tspan> '
+        f"n = {cases}</text>"
+    )
+
+
 def box_plot_svg(distributions: Sequence[Distribution], label: str, unit: str = "", share: bool = True) -> str:
     """One row a structure: quartiles, median, whiskers to 1.5 interquartile ranges, and every case as a point.
 
@@ -160,10 +175,10 @@ def box_plot_svg(distributions: Sequence[Distribution], label: str, unit: str = 
     high = 1.0 if share else round_up(max(finite, default=1.0))
     low = min(low, 0.9)
     width, height = 2 * WIDTH, len(distributions) * _ROW + 54
-    right = width - (60 if not share else 24)
+    left, right = names_width([one.name for one in distributions]), width - (60 if not share else 24)
 
     def at(value: float) -> float:
-        return _NAMES + (right - _NAMES) * (value - low) / (high - low)
+        return left + (right - left) * (value - low) / (high - low)
 
     ticks = np.linspace(low, high, 6)
     bottom = len(distributions) * _ROW + 12
@@ -174,7 +189,7 @@ def box_plot_svg(distributions: Sequence[Distribution], label: str, unit: str = 
     ]
     title = f"{label}{f', {unit}' if unit else ''}"
     parts.append(
-        f'<text class="strong" x="{(right + _NAMES) / 2:.0f}" y="{bottom + 34}" text-anchor="middle">{escape(title)}</text>'
+        f'<text class="strong" x="{(right + left) / 2:.0f}" y="{bottom + 34}" text-anchor="middle">{escape(title)}</text>'
     )
     for number, one in enumerate(distributions):
         parts.append(_box_row(one, 12 + _ROW * number + _ROW / 2, at, right))
@@ -193,7 +208,7 @@ def _box_row(one: Distribution, y: float, at: Callable[[float], float], right: f
     color = "rgb({},{},{})".format(*one.color)
     parts = [
         f'<rect x="2" y="{y - 5}" width="10" height="10" rx="2.5" fill="{color}" stroke="#0003"/>',
-        f'<text class="name" x="18" y="{y + 4}">{escape(one.name)}</text>',
+        row_name(18, y + 4, one.name, len(one.values)),
     ]
     if len(values) >= 4:
         first, third = np.percentile(values, [25, 75])
