@@ -265,9 +265,10 @@ def test_sentences_say_it_in_words(statistics, unseen):
     high = with_labels(segmentation, lambda labels: labels.__setitem__(slice(None), np.where(labels == 3, 0, labels)))
     high.labels[26:38, 38:48, 44:54] = 3  # the left kidney sits under the ribs
     said = " ".join(f.sentence for f in alarms(check(high, volume, statistics), "position", "left kidney"))
-    assert re.search(r"Left kidney: lies \d+(\.\d+)? mm above where the other structures place it; expected", said), (
-        said
-    )
+    assert re.search(
+        r"Left kidney: lies \d+(\.\d+)? mm higher than the other structures place it; expected .* lower to .* higher",
+        said,
+    ), said
     names = {"left kidney": "CT_left kidney"}
     spelled = tuple(replace(s, name=names.get(s.name, s.name)) for s in ORGANS)
     text = [f.sentence for f in check(replace(segmentation, structures=spelled), volume) if "kidney" in f.structure]
@@ -418,6 +419,12 @@ def test_empty_segmentation_and_single_slice(statistics):
     slice_ = np.zeros((1, 60, 70), np.uint8)
     slice_[0, 20:30, 20:30] = 1
     check(Segmentation(slice_, Geometry((1, 60, 70), SPACING), ORGANS), None, statistics)
+    patient_, volume = patient(99)
+    geometry = Geometry((1, *SHAPE[1:]), SPACING)
+    one = Segmentation(patient_.labels[22:23].copy(), geometry, ORGANS), Volume(volume.array[22:23].copy(), geometry)
+    found = check(*one, statistics)
+    shown = {f.check for f in alarms(found, None) if f.check != "presence"}
+    assert shown <= {"border", "tissue"}, "a single slice has no order, no ends and no whole organs"
     assert check(Segmentation(np.zeros(SHAPE, np.uint8), Geometry(SHAPE, SPACING), ())) == []
 
 

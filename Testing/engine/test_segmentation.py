@@ -190,6 +190,23 @@ def test_a_truncated_seg_nrrd_is_damaged(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [("chaos_liver", 1, "liver"), ("case0006", 1, "aorta"), ("chaos_liver", 5, "liver"), ("left heart", 1, "aorta")],
+)
+def test_a_file_of_ones_is_the_declared_structure_that_it_is_named_after(tmp_path, name, value, expected):
+    """One organ drawn by somebody else: in the abdomen's values a 1 would be the aorta."""
+    labels = np.zeros((3, 4, 5), np.uint8)
+    labels[1] = value
+    path = tmp_path / f"{name}.nii.gz"
+    write_image(labels, Geometry(labels.shape, (1.0, 1.0, 1.0)), path)
+    found = read_segmentation(path, ABDOMEN8, named_ones=True)
+    index = next(structure.index for structure in ABDOMEN8 if structure.name == expected)
+    assert np.array_equal(found.labels, np.where(labels, index, 0))
+    assert (len(found.structures) == 1) == (name == "chaos_liver" and value == 1)
+    assert read_segmentation(path, ABDOMEN8).labels.max() == value, "a data set's own values stay what they are"
+
+
+@pytest.mark.parametrize(
     ("entry", "value"), [("LabelValue", "two"), ("Layer", "-1"), ("Layer", "7"), ("LabelValue", "-3")]
 )
 def test_a_segment_that_says_nonsense_is_one_sentence(tmp_path, entry, value):

@@ -1,6 +1,7 @@
 """Geometry goes in and comes out unchanged, whatever the orientation."""
 
 import gzip
+import struct
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from UNetSegmenterLib.engine.volume import (
     as_hu,
     check_volume,
     read_geometry,
+    read_image,
     read_volume,
     write_volume,
 )
@@ -135,6 +137,35 @@ def volume_of(array) -> Volume:
 def test_checks_say_what_is_wrong(values, severity, words):
     notes = check_volume(volume_of(values))
     assert any(note.severity == severity and words in note.text for note in notes), notes
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".NII.GZ", ".nrrd", ".mha"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_scan_with_nan_is_refused_whatever_its_format(tmp_path, ending, bad):
+    """ITK turns the NaN of a NIfTI file into 0 without a word: water, in a CT."""
+    array = np.full((12, 8, 9), -1000, np.float32)
+    array[3:9] = 40.5
+    array[5, 2, 7] = bad
+    path = tmp_path / f"scan{ending}"
+    write_volume(volume_of(array), tmp_path / f"scan{ending.lower()}")
+    (tmp_path / f"scan{ending.lower()}").rename(path)
+    assert list(np.argwhere(~np.isfinite(read_image(path)[0])).ravel()) == [5, 2, 7]
+    with pytest.raises(InputError, match="NaN or infinite"):
+        read_volume(path)
+
+
+def test_nan_is_found_in_big_endian_and_double_files(tmp_path):
+    array = np.zeros((2, 3, 4), ">f8")
+    array[1, 2, 3] = np.nan
+    header = bytearray(352)
+    struct.pack_into(">i", header, 0, 348)
+    struct.pack_into(">8h", header, 40, 3, 4, 3, 2, 1, 1, 1, 1)
+    struct.pack_into(">2h", header, 70, 64, 64)
+    struct.pack_into(">8f", header, 76, 1, 1, 1, 1, 1, 1, 1, 1)
+    struct.pack_into(">f", header, 108, 352)
+    header[344:348] = b"n+1\0"
+    (tmp_path / "big.nii").write_bytes(bytes(header) + array.tobytes())
+    assert np.array_equal(np.isnan(read_image(tmp_path / "big.nii")[0]), np.isnan(array))
 
 
 def test_a_ct_passes_without_a_word():

@@ -20,7 +20,7 @@ from UNetSegmenterLib.scene.nodes import segmentation_to_node
 
 SHAPE, SPACING_MM, ORIGIN = (24, 96, 96), (3.0, 1.5, 1.5), (-90.0, -70.0, 20.0)
 PAIR = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,)))
-SPECK = "of it lie apart from the main body"
+SPECK = "of it lies apart from the main body"
 FAR = (20, 85, 88)  # a speck of spleen
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from .errors import InputError
 from .label_values import IMAGE_ENDINGS, MOST_STRUCTURES, as_labels, file_stem, to_indices, undeclared_structures
+from .matching import match_structures
 from .structures import Structure, Terminology, known_structure
 from .volume import Geometry, read_image, write_image, write_whole
 
@@ -64,15 +65,19 @@ class Segmentation:
 
 
 def read_segmentation(
-    path: Path | str, structures: Sequence[Structure] | None = None, only_declared: bool = False
+    path: Path | str,
+    structures: Sequence[Structure] | None = None,
+    only_declared: bool = False,
+    named_ones: bool = False,
 ) -> Segmentation:
     """Read a `.seg.nrrd`, a label map, or a folder with one binary file a structure.
 
     `structures` declares the values of a label map; without it each value becomes a structure of its own ("label 3"),
     or the structure that the file is named after if it holds one value. Slicer's files and folders bring names: a
     declared structure that is found there by terminology or name gets its declared index, name and values, others get
-    the indices after those, or are refused with `only_declared`. Raises InputError for what is none of these, and for
-    label values that `structures` doesn't declare.
+    the indices after those, or are refused with `only_declared`. With `named_ones` so does a label map of ones whose file
+    is named after a declared structure: "liver.nii.gz" is the liver, whatever value 1 is declared to mean. Raises
+    InputError for what is none of these, and for label values that `structures` doesn't declare.
     """
     path = Path(path)
     header = None if path.is_dir() else _slicer_header(path)
@@ -83,6 +88,11 @@ def read_segmentation(
     labels = as_labels(array, path)
     values, counts = np.unique(labels, return_counts=True)
     found = {int(value): int(count) for value, count in zip(values, counts, strict=True) if value}
+    if named_ones and structures is not None and set(found) == {1}:
+        (own,) = undeclared_structures(path, found)
+        if match_structures([replace(own, values=())], structures).pairs:
+            ones = Segmentation(to_indices(labels, found, [own], path), geometry, (own,), file_stem(path))
+            return _as_declared(ones, structures, None)
     if structures is None:
         structures = undeclared_structures(path, found)
     return Segmentation(to_indices(labels, found, structures, path), geometry, tuple(structures), file_stem(path))
@@ -90,8 +100,6 @@ def read_segmentation(
 
 def _as_declared(segmentation: Segmentation, declared: Sequence[Structure], strict: Path | None) -> Segmentation:
     """The same voxels under the indices of `declared`; with `strict` naming the source, others are refused."""
-    from .matching import match_structures
-
     nameless = [
         replace(structure, values=()) for structure in segmentation.structures
     ]  # their values mean nothing here

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import InputError
-from .nifti import is_whole
+from .nifti import is_whole, non_finite
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -151,13 +151,17 @@ def read_image(path: Path | str) -> tuple[np.ndarray, Geometry]:
     if reader.GetDimension() > 3:
         reader.SetExtractSize([*size, *[0] * (reader.GetDimension() - 3)])
     damaged = f"{path} is cut off or damaged: its header reads but not all of its voxels; copy or export it again."
-    if Path(path).name.endswith((".nii", ".nii.gz")) and not is_whole(Path(path)):
+    nifti = Path(path).name.lower().endswith((".nii", ".nii.gz"))
+    if nifti and not is_whole(Path(path)):
         raise InputError(damaged)
     try:
         image = reader.Execute()
     except RuntimeError as error:
         raise InputError(damaged) from error
-    return sitk.GetArrayFromImage(image), Geometry.from_sitk(image)
+    array = sitk.GetArrayFromImage(image)
+    if nifti and array.dtype.kind == "f":
+        array.reshape(-1)[non_finite(Path(path))] = np.nan
+    return array, Geometry.from_sitk(image)
 
 
 def read_geometry(path: Path | str) -> Geometry:

@@ -3,8 +3,9 @@
   unetseg check results/case1.seg.nrrd --scan case1.nii.gz --output checked
   unetseg check case1_labels.nii.gz --checkpoint abdomen.pt --output checked
 
-With a checkpoint its card says what the training labels look like, and for label maps what the values mean. DIR gets
-findings.csv and findings.json: each with the place to look at in RAS.
+With a checkpoint its card says what the training labels look like, and for label maps what the values mean. A file of ones
+is the structure that it is named after (liver.nii.gz). Labels on another grid than the scan's are brought onto it, nearest
+neighbour. DIR gets findings.csv and findings.json: each with the place to look at in RAS.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.findings import Finding
+    from UNetSegmenterLib.engine.segmentation import Segmentation
+    from UNetSegmenterLib.engine.volume import Volume
 
 COLUMNS = ("severity", "check", "structure", "value", "unit", "expected", "place_ras", "sentence")
 
@@ -27,6 +30,7 @@ def add_options(parser: Any) -> None:
 
 def run(options: Any) -> None:
     from UNetSegmenterLib.engine.checkpoint import read_card
+    from UNetSegmenterLib.engine.errors import InputError
     from UNetSegmenterLib.engine.findings import PASS, SEVERITIES, check
     from UNetSegmenterLib.engine.segmentation import read_segmentation
 
@@ -35,8 +39,15 @@ def run(options: Any) -> None:
     from ..predicting import read_scan
 
     card = read_card(options.checkpoint) if options.checkpoint else None
-    segmentation = read_segmentation(options.segmentation, card.structures if card else None)
+    segmentation = read_segmentation(options.segmentation, card.structures if card else None, named_ones=True)
+    if not segmentation.structures:
+        raise InputError(
+            f"{options.segmentation} holds no labelled voxel and names no structure, so there is nothing to check; choose "
+            "the segmentation, or say with --checkpoint which structures it should hold."
+        )
     volume = read_scan(options.scan) if options.scan else None
+    if volume is not None:
+        segmentation = _on_grid_of(volume, segmentation)
     findings = check(segmentation, volume, (card.statistics or None) if card else None)
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity), reverse=True)
     with output_folder(options.output) as folder:
@@ -46,6 +57,25 @@ def run(options: Any) -> None:
             say(f"{finding.severity:<5} {finding.sentence}")
     counts = ", ".join(f"{sum(f.severity == severity for f in findings)} {severity}" for severity in SEVERITIES)
     say(f"{counts}; {options.output}: findings.csv, findings.json")
+
+
+def _on_grid_of(volume: Volume, segmentation: Segmentation) -> Segmentation:
+    """The segmentation on the scan's grid; raises InputError where all of it lies outside."""
+    from UNetSegmenterLib.engine.errors import InputError
+    from UNetSegmenterLib.engine.segmentation import resample
+
+    from ..console import warn
+
+    if segmentation.geometry.is_close(volume.geometry):
+        return segmentation
+    placed = resample(segmentation, volume.geometry)
+    if segmentation.labels.any() and not placed.labels.any():
+        raise InputError(
+            f"{segmentation.name} and the scan {volume.name} lie apart: no labelled voxel is inside the scan; choose the "
+            "scan that was segmented."
+        )
+    warn(f"{segmentation.name} has another grid than the scan and was brought onto it, nearest neighbour.")
+    return placed
 
 
 def write_findings(findings: list[Finding], folder: Path) -> None:

@@ -13,6 +13,7 @@ from .finding import FAIL, PASS, SEVERITIES, WARN, Finding, number
 from .quantity import FEW_CASES, Limits, Quantity, Rule, excess, expected_text, limits, measured_text
 from .reference import Facts, position
 from .rules import CHECKS, RULES
+from .shape import FACES
 from .size import AXES
 
 OFTEN_REMOVED = ("gallbladder", "appendix", "uterus", "prostate", "adrenal")
@@ -36,13 +37,16 @@ class Judge:
         offsets = {(first, second): np.array(mm) for first, second, mm in self.statistics.get("offsets", [])}
         self.constellation = relations.Constellation(offsets)
         self.shown = {anatomy.keys[s.index]: s.name for s in anatomy.structures}
+        self.cut_at: tuple[set[str], ...] = tuple(set() for _ in FACES)  # structures that the scan cuts, by its faces
         self.truncated: set[str] = set()
 
     def findings(self) -> list[Finding]:
         """All findings, in the order of `CHECKS`, structures in their own order within each."""
         quantities = [*self.case.quantities, *self._positions(), *self._tissues()]
-        border = [self._judge(q) for q in quantities if q.key == "border"]
-        self.truncated = {key for pair in border if pair and pair[0] == WARN for key in [pair[2].structure]}
+        for quantity in quantities:
+            if quantity.key == "border" and (found := self._judge(quantity)) and found[0] != PASS:
+                self.cut_at[FACES.index(quantity.detail)].add(quantity.structure)
+        self.truncated = set().union(*self.cut_at)
         judged = [found for quantity in quantities if (found := self._judge(quantity))]
         worst: dict[tuple[str, str], tuple[str, float, Quantity, Limits]] = {}
         for severity, reach, quantity, bounds in judged:
@@ -57,7 +61,7 @@ class Judge:
         return sorted(findings, key=lambda f: (CHECKS.index(f.check), places.get(f.structure, -1)))
 
     def _positions(self) -> list[Quantity]:
-        sides = {word: f"{low}|{high}" for word, (high, low) in zip(AXES, relations.DIRECTIONS, strict=True)}
+        sides = dict(zip(AXES, relations.SIDES, strict=True))
         return [
             Quantity("position", name, gap, self.anatomy.parts[name].middle, other=word, detail=sides[word])
             for name, word, gap in position(self.case.centroids_mm, self.constellation)
@@ -75,6 +79,8 @@ class Judge:
 
     def _judge(self, quantity: Quantity) -> tuple[str, float, Quantity, Limits] | None:
         rule = RULES[quantity.key]
+        if quantity.key in ("position", "cut") and any(quantity.structure in self._slab(axis) for axis in range(3)):
+            return None
         structure = self.learnt.get(quantity.structure)
         learnt = None if structure is None else self._summary(quantity, structure)
         bounds = limits(rule, learnt)
@@ -164,23 +170,32 @@ class Judge:
         return all(0 <= where < n for where, n in zip(place, self.anatomy.shape, strict=True))
 
     def _order(self) -> list[Finding]:
-        """Left and right, front and back, above and below: one finding an axis, as a mirrored scan reverses every pair."""
+        """Left and right, front and back, above and below: one finding an axis, as a mirrored scan reverses every pair.
+
+        What the scan cuts at both ends of an axis is left out: the middle of such a slab says nothing about its place.
+        """
         known = self.statistics.get("order")
         said = relations.known_relations(self.case.centroids_mm) if known is None else known
         found = []
         for axis, words in enumerate(relations.DIRECTIONS):
-            pairs = relations.order(self.case.centroids_mm, [r for r in said if r["axis"] == axis])
+            slab = self._slab(axis)
+            whole_mm = {name: place for name, place in self.case.centroids_mm.items() if name not in slab}
+            pairs = relations.order(whole_mm, [r for r in said if r["axis"] == axis])
             told = [self._order_along(axis, words, pairs)] if pairs else []
-            whole = self._arrangement(axis)
+            whole = self._arrangement(axis, whole_mm)
             told += [whole] if whole else []
             if told:
                 found.append(max(told, key=lambda finding: SEVERITIES.index(finding.severity)))
         return found
 
-    def _arrangement(self, axis: int) -> Finding | None:
+    def _slab(self, axis: int) -> set[str]:
+        """Structures that the scan cuts at both ends of an axis."""
+        return self.cut_at[2 * axis] & self.cut_at[2 * axis + 1]
+
+    def _arrangement(self, axis: int, centroids_mm: dict[str, np.ndarray]) -> Finding | None:
         """The order of all structures at once, for what no single pair is sure to show."""
         learnt = self.statistics.get("arrangement", [None] * 3)[axis]
-        value = self.constellation.agreement(self.case.centroids_mm)[axis]
+        value = self.constellation.agreement(centroids_mm)[axis]
         if learnt is None or value is None:
             return None
         rule = RULES["arrangement"]

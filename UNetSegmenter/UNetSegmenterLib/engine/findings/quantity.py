@@ -58,7 +58,7 @@ class Rule:
     scale: float = 1.0  # from the value to the unit shown
     sized: bool = False  # whether it is in mm or ml, and so only as good as the spacing it was learnt with
     counts: str = ""
-    signed: bool = False  # a distance to one of two sides, whose names the quantity's detail gives as "below|above"
+    signed: bool = False  # a distance to one of two sides, whose names the quantity's detail gives as "lower|higher"
 
     def forward(self, value: float) -> float:
         return math.log(max(value + self.offset, 1e-9)) if self.log else value
@@ -175,4 +175,4 @@ def _counted(count: int, noun: str) -> str:
 
 def _towards(value: float, unit: str, sides: str) -> str:
     negative, _, positive = sides.partition("|")
-    return f"{number(abs(value))} {unit} {positive if value > 0 else negative}".strip()
+    return f"{number(abs(value))} {unit} {positive if value > 0 else negative}"

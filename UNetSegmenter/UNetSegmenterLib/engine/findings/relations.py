@@ -14,6 +14,9 @@ from .quantity import Quantity
 DIRECTIONS = (("above", "below"), ("behind", "in front of"), ("left of", "right of"))
 """Words for the positive and negative direction along the axes of the axial view."""
 
+SIDES = ("lower|higher", "further forward|further back", "further right|further left")
+"""Words for a place on the negative and on the positive side of another, along the axes of the axial view."""
+
 # Textbook relations for structures whose training labels nobody measured: (structure, direction, structure).
 KNOWN_ORDER: tuple[tuple[str, str, str], ...] = (
     ("spleen", "left of", "liver"),

@@ -26,7 +26,7 @@ RULES: dict[str, Rule] = {
     "pieces": Rule("components", "made of {value}", floor=0.15, sides="high", absolute=(1.5, 5.5), counts="piece"),
     "specks": Rule(
         "components",
-        "{value} of it lie apart from the main body, {detail}",
+        "{value} of it lies apart from the main body, {detail}",
         "ml",
         log=True,
         offset=0.05,
@@ -37,7 +37,7 @@ RULES: dict[str, Rule] = {
     ),
     "speck share": Rule(
         "components",
-        "{value} of it lie apart from the main body, {detail}",
+        "{value} of it lies apart from the main body, {detail}",
         "%",
         floor=0.007,
         sides="high",
@@ -46,7 +46,7 @@ RULES: dict[str, Rule] = {
     ),
     "cavities": Rule(
         "cavities",
-        "encloses {value} that belong to no structure{detail}",
+        "encloses {value} that belongs to no structure{detail}",
         "ml",
         log=True,
         offset=0.05,
@@ -154,7 +154,7 @@ RULES: dict[str, Rule] = {
     "extent": Rule("extent", "{detail} of {value}", "mm", log=True, floor=0.08, sized=True),
     "form": Rule("extent", "{detail} of {value} the side of a cube of its volume", "times", log=True, floor=0.06),
     "position": Rule(
-        "position", "lies {value} where the other structures place it", "mm", floor=4, sized=True, signed=True
+        "position", "lies {value} than the other structures place it", "mm", floor=4, sized=True, signed=True
     ),
     "in body": Rule("position", "lies at {value} of the body's {detail}", "%", floor=0.02, scale=100),
     "order": Rule("order", "{value} apart", "mm", floor=1, sides="low"),
@@ -166,14 +166,14 @@ RULES: dict[str, Rule] = {
     ),
     "contact": Rule(
         "neighbours",
-        "{value} of the smaller surface are shared with the {other}",
+        "{value} of the smaller surface is shared with the {other}",
         "%",
         log=True,
         offset=0.02,
         floor=0.35,
         scale=100,
     ),
-    "cover": Rule("containment", "{value} of its surface lie on other structures", "%", floor=0.04, scale=100),
+    "cover": Rule("containment", "{value} of its surface lies on other structures", "%", floor=0.04, scale=100),
     "confidence": Rule(
         "confidence",
         "the network was {value} sure along its outline when it drew it",
