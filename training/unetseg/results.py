@@ -26,7 +26,8 @@ def print_results(comparisons: Sequence[Comparison], summary: Mapping[str, Any],
         missed = f"{entry['missed']} of {entry['ok'] + entry['missed']}"
         rows.append((name, _mean(dice, 3), _mean(hd95, 1), _mean(nsd, 3), str(dice["n"]), missed))
     table(("structure", "Dice", "HD95 mm", "NSD", "n", "missed"), rows, f"{title} (mean ± standard deviation)")
-    _print_mean(summary["mean_dice"], len(rows), note)
+    measured = sum(entry["dice"]["n"] > 0 for entry in summary["structures"].values())
+    _print_mean(summary["mean_dice"], measured, note)
     if len(comparisons) > len(summary["worst_cases"]):
         worst = ", ".join(f"{one['case']} ({one['mean_dice']:.3f})" for one in summary["worst_cases"])
         say(f"cases with the lowest mean Dice: {worst}")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,16 @@ def curve_svg(structure: str, curve: SliceCurve) -> str:
         f'<line class="cross" y1="{_DICE_TOP}" y2="{_AREA_BOTTOM}"/><circle class="here" r="3.5"/>',
         f'<rect class="hit" x="{_LEFT - 8}" y="0" width="{WIDTH - _LEFT - _RIGHT + 16}" height="{_CURVE_HEIGHT}"/>',
     ]
-    data = {
+    return (
+        f'<svg class="plot curve" viewBox="0 0 {WIDTH} {_CURVE_HEIGHT}" role="img" tabindex="0" '
+        f'aria-label="{escape(_curve_label(structure, curve))}" '
+        f'data-curve="{escape(json.dumps(_curve_data(structure, curve, xs, dice)))}">{"".join(parts)}</svg>'
+    )
+
+
+def _curve_data(structure: str, curve: SliceCurve, xs: Sequence[float], ys: Sequence[float]) -> dict[str, Any]:
+    """What page.js reads of a curve: values by position, areas in cm², and where the Dice curve runs in the drawing."""
+    return {
         "structure": structure,
         "slice": list(curve.slices),
         "s": [round(value, 2) for value in curve.superior_mm],
@@ -84,17 +94,17 @@ def curve_svg(structure: str, curve: SliceCurve) -> str:
         "ours": [round(value / 100, 3) for value in curve.prediction_mm2],
         "theirs": [round(value / 100, 3) for value in curve.reference_mm2],
         "x": [round(value, 1) for value in xs],
-        "y": [round(value, 1) for value in dice],
-        "worst": worst,
+        "y": [round(value, 1) for value in ys],
+        "worst": curve.worst_first()[0],
     }
-    label = (
+
+
+def _curve_label(structure: str, curve: SliceCurve) -> str:
+    worst = curve.worst_first()[0]
+    return (
         f"{structure}: Dice over {len(curve.slices)} slices from inferior to superior; lowest {min(curve.dice):.2f}, "
         f"largest disagreement in slice {curve.slices[worst]} with Dice {curve.dice[worst]:.2f}. "
         "Arrow keys move through the slices, W goes to the largest disagreement."
-    )
-    return (
-        f'<svg class="plot curve" viewBox="0 0 {WIDTH} {_CURVE_HEIGHT}" role="img" tabindex="0" '
-        f'aria-label="{escape(label)}" data-curve="{escape(json.dumps(data))}">{"".join(parts)}</svg>'
     )
 
 
