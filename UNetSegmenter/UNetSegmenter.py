@@ -71,22 +71,9 @@ def registerSampleData():
         import SampleData
     except ImportError:
         return
-    from UNetSegmenterLib.panel.sample_data import SAMPLES, load_sample
+    from UNetSegmenterLib.panel.sample_data import register
 
-    category = "UNetSegmenter"
-    logic = SampleData.SampleDataLogic
-    if hasattr(logic, "registerCustomSampleDataCategory"):  # Slicer 5.12 and later
-        logic.registerCustomSampleDataCategory(category, title=_("UNetSegmenter"))
-    for sample in SAMPLES:
-        logic.registerCustomSampleDataSource(
-            category=category,
-            sampleName=sample.name,
-            uris=sample.address,
-            checksums=f"SHA256:{sample.sha256}",
-            fileNames=sample.file_name,
-            nodeNames=sample.name,
-            customDownloader=load_sample,
-        )
+    register(SampleData.SampleDataLogic, title=_("UNetSegmenter"))
 
 
 @parameterNodeWrapper
@@ -144,6 +131,9 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
+        selection = slicer.app.applicationLogic().GetSelectionNode()
+        if selection is not None:
+            self.addObserver(selection, vtk.vtkCommand.ModifiedEvent, self.onSelectionModified)
         self.panel.views.tidy()
         self.initializeParameterNode()
 
@@ -178,11 +168,20 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onNodeAboutToBeRemoved(self, caller, event, node):
         self.panel.on_node_going(node)
 
+    def onSelectionModified(self, caller=None, event=None):
+        """Another volume is on screen: a scan that is loaded while the panel is open is chosen if there is none yet."""
+        from UNetSegmenterLib.scene.scan import scan_on_screen
+
+        if self.parent.isEntered and self._parameterNode is not None and not self._parameterNode.inputVolume:
+            self._parameterNode.inputVolume = scan_on_screen(slicer.app.applicationLogic())
+
     def initializeParameterNode(self):
         """Follow the scene's parameter node; an empty scan becomes the one on screen."""
+        from UNetSegmenterLib.scene.scan import first_scan, scan_on_screen
+
         parameters = self.logic.getParameterNode()
         if not parameters.inputVolume:
-            parameters.inputVolume = activeVolume()
+            parameters.inputVolume = scan_on_screen(slicer.app.applicationLogic()) or first_scan(slicer.mrmlScene)
         self.setParameterNode(parameters)
 
     def setParameterNode(self, parameters):
@@ -198,14 +197,6 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onParametersModified(self, caller=None, event=None):
         self.panel.on_parameters()
-
-
-def activeVolume():
-    """The scan on screen: the active volume, else the first one of the scene, else None. A label map is no scan."""
-    selection = slicer.app.applicationLogic().GetSelectionNode()
-    active = slicer.mrmlScene.GetNodeByID(selection.GetActiveVolumeID() or "") if selection else None
-    volumes = (active, *slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"))
-    return next((node for node in volumes if node and node.GetClassName() == "vtkMRMLScalarVolumeNode"), None)
 
 
 class UNetSegmenterLogic(ScriptedLoadableModuleLogic):

@@ -29,6 +29,16 @@ def test_the_volume_on_screen_is_preselected(widget, panel):
     assert widget.ui.inputSelector.currentNode() is active
 
 
+def test_a_scan_that_is_loaded_while_the_panel_is_open_is_chosen_if_there_is_none(widget):
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    first, second = add_scan("first"), add_scan("second")
+    assert widget.ui.inputSelector.currentNode() is None
+    for shown in (first, second):
+        selection.SetActiveVolumeID(shown.GetID())
+        settle()
+        assert widget.ui.inputSelector.currentNode() is first
+
+
 def test_a_label_map_is_no_scan(widget):
     labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Ground truth")
     slicer.app.applicationLogic().GetSelectionNode().SetActiveVolumeID(labels.GetID())

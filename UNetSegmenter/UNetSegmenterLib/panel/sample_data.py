@@ -13,6 +13,7 @@ import slicer
 
 from ..engine.sample import ADDRESS, REFERENCE, SCAN, SHA256, read_reference
 
+CATEGORY = "UNetSegmenter"
 REFERENCE_NAME = "UNetSegmenterSampleReference"
 
 
@@ -38,6 +39,22 @@ SAMPLES = (
         "UNetSegmenter-sample-reference.nii.gz",
     ),
 )
+
+
+def register(logic: Any, title: str) -> None:
+    """Offer the samples in Slicer's Sample Data module, whose logic class this is, under a title."""
+    if hasattr(logic, "registerCustomSampleDataCategory"):  # Slicer 5.12 and later
+        logic.registerCustomSampleDataCategory(CATEGORY, title=title)
+    for sample in SAMPLES:
+        logic.registerCustomSampleDataSource(
+            category=CATEGORY,
+            sampleName=sample.name,
+            uris=sample.address,
+            checksums=f"SHA256:{sample.sha256}",
+            fileNames=sample.file_name,
+            nodeNames=sample.name,
+            customDownloader=load_sample,
+        )
 
 
 def load_sample(source: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a person should know of a scan before it is segmented: the input checks, as lines with a severity."""
+"""The scan to segment, and what a person should know of it before: the input checks, as lines with a severity."""
 
 from __future__ import annotations
 
@@ -14,6 +14,25 @@ if TYPE_CHECKING:
 
 SPACING_FACTOR = 1.5  # in-plane spacing that differs more than this from the model's is worth a word
 ORDER = ("error", "warning", "info", "pass")
+
+
+def scan_on_screen(application_logic: slicer.vtkMRMLApplicationLogic) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The volume that is on screen if it is a scan."""
+    selection = application_logic.GetSelectionNode()
+    scene = application_logic.GetMRMLScene()
+    node = scene.GetNodeByID(selection.GetActiveVolumeID() or "") if selection is not None else None
+    return node if node is not None and _is_scan(node) else None
+
+
+def first_scan(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The first scan of a scene."""
+    count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+    nodes = (scene.GetNthNodeByClass(number, "vtkMRMLScalarVolumeNode") for number in range(count))
+    return next(filter(_is_scan, nodes), None)
+
+
+def _is_scan(node: slicer.vtkMRMLNode) -> bool:
+    return node.GetClassName() == "vtkMRMLScalarVolumeNode"  # a label map is a scalar volume too
 
 
 def empty_volume(node: slicer.vtkMRMLVolumeNode) -> Note | None:
