@@ -229,7 +229,7 @@ def test_distance_colors_in_3d_and_back(widget):
     before = displays(), slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLColorTableNode")
     node = painted(widget)
     display, text = node.GetDisplayNode(), widget.ui.errorsLabel.text
-    assert "aorta +0.0 to +0.0 mm" in text and "stomach on one side only" in text and "liver -" in text
+    assert "aorta 0.0 mm;" in text and "stomach on one side only" in text and "liver -" in text
     assert not prediction.GetDisplayNode().GetVisibility3D() and prediction.GetDisplayNode().GetVisibility2D()
     assert display.GetScalarRange() == (-10, 10)
     widget.ui.distanceScaleSpinBox.setValue(4)

@@ -118,8 +118,8 @@ def distance_words(range_mm: tuple[float, float] | None) -> str:
     """From where to where the distances of one structure reach."""
     if range_mm is None:
         return "on one side only"
-    low, high = (round(end, 1) + 0.0 for end in range_mm)  # no "-0.0"
-    return f"{low:+.1f} to {high:+.1f} mm"
+    low, high = (f"{end:+.1f}" if round(end, 1) else "0.0" for end in range_mm)
+    return f"{low} to {high} mm" if low != high else f"{low} mm"
 
 
 def make_error_map(compared: Compared) -> Generator[str | None, None, Made]:
