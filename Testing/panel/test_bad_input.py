@@ -155,6 +155,7 @@ def test_the_list_of_findings_is_as_tall_as_its_lines(widget):
     choose(widget, add("Prediction", organs()), add("Ground truth", organs()))  # which has every finding too
     press(widget.ui.checkButton)
     turn(lambda: not widget.panel.plausibility.is_busy, 120)
+    settle()
     shown = widget.ui.findingsList
     bottom = shown.visualItemRect(shown.item(shown.count - 1)).bottom()
     assert 0 < shown.count <= 7 and 0 <= shown.viewport().height() - bottom < 20, (

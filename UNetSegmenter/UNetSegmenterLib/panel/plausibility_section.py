@@ -62,6 +62,10 @@ class PlausibilitySection(VTKObservationMixin):
         self.shared: set[tuple[str, str]] = set()
         self.listed: list[Finding] = []
         self._notes = NoteList(ui.checkNotesFrame)
+        self._fit = qt.QTimer()
+        self._fit.setSingleShot(True)
+        self._fit.setInterval(0)
+        self._fit.timeout.connect(self._fit_list)
         self._task = JudgingTask(ui, worker, "check", self._notes, self.check, self._show)
         ui.plausibilityCollapsibleButton.collapsed = True
         ui.findingsList.setWordWrap(True)
@@ -133,6 +137,7 @@ class PlausibilitySection(VTKObservationMixin):
 
     def close(self) -> None:
         self.choose(Checked())
+        self._fit.stop()
 
     def go_to(self, finding: Finding) -> None:
         """Centre all views on the place that a finding speaks of."""
@@ -179,9 +184,14 @@ class PlausibilitySection(VTKObservationMixin):
             item.setIcon(slicer.app.style().standardIcon(standard))
             item.setToolTip(_tip(finding))
         ui.findingsList.setVisible(bool(self.listed))
-        first = (ui.findingsList.item(number) for number in range(min(len(self.listed), MOST_LINES)))
-        height = sum(ui.findingsList.visualItemRect(item).height() for item in first)
-        ui.findingsList.setFixedHeight(max(height, ICON_PIXELS) + EDGE_PIXELS)
+        self._fit.start()
+
+    def _fit_list(self) -> None:
+        """Make the list as tall as its first lines, whose width is known once it is shown."""
+        shown = self._ui.findingsList
+        first = (shown.item(number) for number in range(min(len(self.listed), MOST_LINES)))
+        height = sum(shown.visualItemRect(item).height() for item in first)
+        shown.setFixedHeight(max(height, ICON_PIXELS) + EDGE_PIXELS)
 
     def _on_item(self, item: Any) -> None:
         self.go_to(self.listed[self._ui.findingsList.row(item)])
