@@ -7,7 +7,7 @@ from pathlib import Path
 from UNetSegmenterLib.engine.checkpoint import load_checkpoint, shipped_checkpoints
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.prediction import Prediction, Predictor
-from UNetSegmenterLib.engine.segmentation import file_stem
+from UNetSegmenterLib.engine.segmentation import Segmentation, file_stem, resample
 from UNetSegmenterLib.engine.volume import Volume, check_volume, read_volume
 
 from .console import progress, warn
@@ -32,6 +32,20 @@ def read_scan(path: Path) -> Volume:
         if note.severity != "info":
             warn(f"{volume.name}: {note.text}")
     return volume
+
+
+def on_grid_of(volume: Volume, segmentation: Segmentation) -> Segmentation:
+    """The segmentation on the scan's grid; raises InputError where all of it lies outside."""
+    if segmentation.geometry.is_close(volume.geometry):
+        return segmentation
+    placed = resample(segmentation, volume.geometry)
+    if segmentation.labels.any() and not placed.labels.any():
+        raise InputError(
+            f"{segmentation.name} and the scan {volume.name} lie apart: no labelled voxel is inside the scan; choose the "
+            "scan that was segmented."
+        )
+    warn(f"{segmentation.name} has another grid than the scan and was brought onto it, nearest neighbour.")
+    return placed
 
 
 def volume_name(path: Path) -> str:

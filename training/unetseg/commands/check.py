@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.findings import Finding
-    from UNetSegmenterLib.engine.segmentation import Segmentation
-    from UNetSegmenterLib.engine.volume import Volume
 
 COLUMNS = ("severity", "check", "structure", "value", "unit", "expected", "place_ras", "sentence")
 
@@ -36,7 +34,7 @@ def run(options: Any) -> None:
 
     from ..console import say
     from ..output import output_folder
-    from ..predicting import read_scan
+    from ..predicting import on_grid_of, read_scan
 
     card = read_card(options.checkpoint) if options.checkpoint else None
     segmentation = read_segmentation(options.segmentation, card.structures if card else None, named_ones=True)
@@ -47,7 +45,7 @@ def run(options: Any) -> None:
         )
     volume = read_scan(options.scan) if options.scan else None
     if volume is not None:
-        segmentation = _on_grid_of(volume, segmentation)
+        segmentation = on_grid_of(volume, segmentation)
     findings = check(segmentation, volume, (card.statistics or None) if card else None)
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity), reverse=True)
     with output_folder(options.output) as folder:
@@ -57,25 +55,6 @@ def run(options: Any) -> None:
             say(f"{finding.severity:<5} {finding.sentence}")
     counts = ", ".join(f"{sum(f.severity == severity for f in findings)} {severity}" for severity in SEVERITIES)
     say(f"{counts}; {options.output}: findings.csv, findings.json")
-
-
-def _on_grid_of(volume: Volume, segmentation: Segmentation) -> Segmentation:
-    """The segmentation on the scan's grid; raises InputError where all of it lies outside."""
-    from UNetSegmenterLib.engine.errors import InputError
-    from UNetSegmenterLib.engine.segmentation import resample
-
-    from ..console import warn
-
-    if segmentation.geometry.is_close(volume.geometry):
-        return segmentation
-    placed = resample(segmentation, volume.geometry)
-    if segmentation.labels.any() and not placed.labels.any():
-        raise InputError(
-            f"{segmentation.name} and the scan {volume.name} lie apart: no labelled voxel is inside the scan; choose the "
-            "scan that was segmented."
-        )
-    warn(f"{segmentation.name} has another grid than the scan and was brought onto it, nearest neighbour.")
-    return placed
 
 
 def write_findings(findings: list[Finding], folder: Path) -> None:

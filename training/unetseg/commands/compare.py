@@ -6,8 +6,8 @@ by terminology, then by name, then by label value; --pair does it by hand.
   unetseg compare results/case1.seg.nrrd labels/case1.nii.gz --labels results/case1.seg.nrrd --output compared
   unetseg compare a.seg.nrrd b.seg.nrrd --scan case1.nii.gz --output compared --pair "Segment_1=liver"
 
-DIR gets metrics.csv, summary.json and report.html, in which the prediction's plausibility is judged too: against the training
-labels if --labels is a checkpoint, else by rules of thumb. With --scan also pictures, a viewer in the report, and a Slicer scene.
+DIR gets metrics.csv, summary.json and report.html, in which the prediction's plausibility is judged too, as unetseg check
+does. With --scan also pictures, a viewer in the report, and a Slicer scene.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ def add_options(parser: Any) -> None:
         "--labels",
         type=Path,
         metavar="FILE",
-        help="checkpoint or .seg.nrrd that says what label values mean; a checkpoint also what its training labels look like",
+        help="checkpoint or .seg.nrrd that says what label values mean",
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, help="checkpoint whose training labels are the yardstick of plausibility"
     )
     parser.add_argument(
         "--pair", nargs="+", default=[], metavar="A=B", help="structure A of the prediction is B of the reference"
@@ -37,6 +40,7 @@ def add_options(parser: Any) -> None:
 
 
 def run(options: Any) -> None:
+    from UNetSegmenterLib.engine.checkpoint import read_card
     from UNetSegmenterLib.engine.comparison import compare
     from UNetSegmenterLib.engine.findings import check
     from UNetSegmenterLib.engine.report import CaseMaterial, slice_pictures, viewer_data
@@ -44,14 +48,16 @@ def run(options: Any) -> None:
 
     from ..console import progress, say
     from ..output import output_folder
-    from ..predicting import read_scan
+    from ..predicting import on_grid_of, read_scan
     from ..results import print_results, provenance, write_results
     from ..scene_files import SceneFiles, dice_captions, write_scene_files
 
-    structures, statistics = _known(options.labels)
+    structures = _structures(options.labels)
+    statistics = read_card(options.checkpoint).statistics or None if options.checkpoint else None
     prediction = read_segmentation(options.prediction, structures)
     reference = read_segmentation(options.reference, structures)
     volume = read_scan(options.scan) if options.scan else None
+    findings = check(on_grid_of(volume, prediction) if volume else prediction, volume, statistics)
     case = file_stem(options.reference)
     with output_folder(options.output) as folder:
         with progress("comparing", "structures") as show:
@@ -74,25 +80,22 @@ def run(options: Any) -> None:
             pictures = slice_pictures(volume, prediction, reference, comparison)
             viewer = viewer_data(comparison, volume, prediction, reference)
         facts = provenance(prediction=str(options.prediction), reference=str(options.reference))
-        findings = check(prediction, volume, statistics)
         material = {case: CaseMaterial((*files.pictures, *pictures), findings, viewer=viewer)}
         summary = write_results(folder, f"Comparison: {case}", [comparison], facts, material)
     print_results([comparison], summary, case)
     say(f"{folder}: metrics.csv, summary.json, report.html" + (", pictures, scene.mrb" if files.pictures else ""))
 
 
-def _known(labels: Path | None) -> tuple[tuple[Structure, ...] | None, dict[str, Any] | None]:
-    """What label values mean, and a checkpoint's statistics of its training labels for the plausibility checks."""
+def _structures(labels: Path | None) -> tuple[Structure, ...] | None:
     if labels is None:
-        return None, None
+        return None
     if labels.suffix == ".pt":
         from UNetSegmenterLib.engine.checkpoint import read_card
 
-        card = read_card(labels)
-        return card.structures, card.statistics or None
+        return read_card(labels).structures
     from UNetSegmenterLib.engine.segmentation import read_segmentation
 
-    return read_segmentation(labels).structures, None
+    return read_segmentation(labels).structures
 
 
 def _pairs(texts: list[str]) -> dict[str, str | None]:

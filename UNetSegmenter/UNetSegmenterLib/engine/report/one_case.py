@@ -22,8 +22,8 @@ def case_sentence(comparison: Comparison) -> str:
     there = sum(row.status in ("ok", "missed") for row in rows)
     found = [row for row in rows if row.status == "ok"]
     parts = [
-        f"{len(found)} of {count(there, 'structure')} of the reference were found; the mean Dice over the {len(rows)} "
-        f"compared is {mean_dice(rows):.2f}."
+        f"Found: {len(found)} of {count(there, 'structure')} in the reference; mean Dice over the {len(rows)} compared: "
+        f"{mean_dice(rows):.2f}."
     ]
     if len(found) > 1:
         weakest = min(found, key=dice_of)
