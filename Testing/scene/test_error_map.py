@@ -13,6 +13,7 @@ from UNetSegmenterLib.engine.structures import known_structure
 from UNetSegmenterLib.engine.volume import Geometry
 from UNetSegmenterLib.scene.error_map import error_map_node_steps
 from UNetSegmenterLib.scene.in_place import InPlaceOf
+from UNetSegmenterLib.scene.left_over import show_hidden
 from UNetSegmenterLib.scene.nodes import segmentation_to_node
 from UNetSegmenterLib.scene.reading import segmentation_from_node
 
@@ -116,6 +117,28 @@ def test_in_place_of_a_prediction_and_back(scene):
     assert not theirs.GetVisibility2D() and not views(node.GetDisplayNode())
     shown.leave()
     assert ours.GetVisibility2D() and theirs.GetVisibility2D()
+
+
+def test_a_scene_that_is_saved_meanwhile_knows_what_is_hidden(scene):
+    prediction, reference = blocks(scene, "Result"), blocks(scene, "Truth")
+    prediction.GetDisplayNode().SetVisibility3D(False)
+    InPlaceOf(prediction, reference, [made(prediction, reference).GetDisplayNode()], 2)
+    scene.SetSaveToXMLString(True)
+    scene.Commit()
+    text = scene.GetSceneXMLString()
+    scene.SetSaveToXMLString(False)
+    scene.Clear()
+    scene.SetLoadFromXMLString(True)
+    scene.SetSceneXMLString(text)
+    scene.Import()
+    read = [scene.GetFirstNodeByName(name).GetDisplayNode() for name in ("Result", "Truth")]
+    assert not any(display.GetVisibility2D() for display in read)
+    show_hidden(scene)
+    assert all(display.GetVisibility2D() for display in read) and not read[0].GetVisibility3D()
+    for display in read:
+        display.SetVisibility2D(False)
+    show_hidden(scene)
+    assert not any(display.GetVisibility2D() for display in read), "what somebody else hides stays hidden"
 
 
 def test_in_place_of_nodes_that_go_away(scene):

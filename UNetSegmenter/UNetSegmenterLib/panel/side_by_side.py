@@ -14,7 +14,7 @@ from ..engine.errors import InputError
 from ..scene.drawing import Drawing
 from ..scene.judging import look_at
 from ..scene.layout import LAYOUT_IDS, VARIANTS, add_layouts, layout_id
-from ..scene.left_over import put_right
+from ..scene.left_over import put_right, show_hidden
 from ..scene.side_by_side import SideBySide
 from ..scene.surfaces import CLOSED_SURFACE, surface_steps
 from .slice_curve import SliceCurveView
@@ -106,6 +106,7 @@ class SideBySideViews(VTKObservationMixin):
         if self._views is not None:
             return
         put_right(slicer.mrmlScene)
+        show_hidden(slicer.mrmlScene)
         manager = slicer.app.layoutManager()
         if manager is not None and manager.layout in LAYOUT_IDS:
             manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)

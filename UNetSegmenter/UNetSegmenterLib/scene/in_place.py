@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .left_over import set_views, views_of, write_hidden
+
 
 class InPlaceOf:
     """While this lasts, `displays` are in the views of the prediction, and segmentations that would cover them are not.
@@ -22,23 +24,20 @@ class InPlaceOf:
         """Keep up with the views that the prediction is shown in; True if they are others than before."""
         if any(node.GetScene() is None for node in self._nodes):
             return False
-        views = _views(self._nodes[0].GetDisplayNode())
+        views = views_of(self._nodes[0].GetDisplayNode())
         for node in self._nodes:
             display = node.GetDisplayNode() if node.IsA("vtkMRMLSegmentationNode") else None
             if display is None:
                 continue
-            if _views(display) != views:
+            if views_of(display) != views:
                 self._show(display)
             elif visible := getattr(display, f"GetVisibility{self._dimension}D")():
                 self._hidden.setdefault(display, visible)
+                write_hidden(display, self._dimension, self._hidden[display])
                 self._set(display, False)
-        moved = [display for display in self._displays if _views(display) != views]
+        moved = [display for display in self._displays if views_of(display) != views]
         for display in moved:
-            modifying = display.StartModify()
-            display.RemoveAllViewNodeIDs()
-            for view in views:
-                display.AddViewNodeID(view)
-            display.EndModify(modifying)
+            set_views(display, views)
         return bool(moved)
 
     def leave(self) -> None:
@@ -49,6 +48,7 @@ class InPlaceOf:
     def _show(self, display: Any) -> None:
         before = self._hidden.pop(display, None)
         if before is not None and display.GetScene() is not None:
+            write_hidden(display, self._dimension, None)
             self._set(display, before)
 
     def _set(self, display: Any, visible: int | bool) -> None:
@@ -70,7 +70,3 @@ def remove(nodes: Sequence[Any]) -> None:
     for node in nodes:
         if node.GetScene() is not None:
             node.GetScene().RemoveNode(node)
-
-
-def _views(display: Any) -> list[str]:
-    return [display.GetNthViewNodeID(number) for number in range(display.GetNumberOfViewNodeIDs())]

@@ -1,7 +1,7 @@
-"""How a display was before prediction and ground truth were shown side by side, written down in its node.
+"""How a display was before prediction and ground truth were shown side by side, or something instead of them.
 
-A scene that is saved meanwhile holds what was changed for the views: displays that are in the module's own views alone,
-faint structures, borrowed colours. Whoever reads it puts it right as leaving the views does.
+It is written down in the display's node. A scene that is saved meanwhile holds what was changed: displays that are in the
+module's own views alone or hidden, faint structures, borrowed colours. Whoever reads it puts it right.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import slicer
 from .nodes import ATTRIBUTE_PREFIX
 
 ATTRIBUTE = ATTRIBUTE_PREFIX + "BeforeSideBySide"
+_HIDDEN = ATTRIBUTE_PREFIX + "HiddenIn{}D"
 _COLOR = "color"  # the segment's override colour, None where it has its own
 Values = dict[str, Any]  # by the names of the display node's Get and Set functions
 
@@ -36,15 +37,36 @@ def write_down(display: Any, names: Sequence[str] = (), of_segments: Sequence[st
 
 def put_right(scene: slicer.vtkMRMLScene) -> bool:
     """Undo what was changed since then; returns whether there was anything."""
-    count = scene.GetNumberOfNodesByClass("vtkMRMLSegmentationDisplayNode")
-    displays = [scene.GetNthNodeByClass(number, "vtkMRMLSegmentationDisplayNode") for number in range(count)]
-    changed = [display for display in displays if display.GetAttribute(ATTRIBUTE)]
+    changed = [display for display in _displays(scene) if display.GetAttribute(ATTRIBUTE)]
     for display in changed:
         modifying = display.StartModify()
         _undo(display, json.loads(display.GetAttribute(ATTRIBUTE)))
         display.RemoveAttribute(ATTRIBUTE)
         display.EndModify(modifying)
     return bool(changed)
+
+
+def write_hidden(display: Any, dimension: int, visible: int | None) -> None:
+    """Keep how visible a display was that is hidden in slices (2) or 3D views (3) for a while; None forgets it."""
+    if visible is None:
+        display.RemoveAttribute(_HIDDEN.format(dimension))
+    else:
+        display.SetAttribute(_HIDDEN.format(dimension), str(int(visible)))
+
+
+def show_hidden(scene: slicer.vtkMRMLScene) -> None:
+    """Show what a scene was saved with as hidden for a while."""
+    for display in _displays(scene):
+        for dimension in (2, 3):
+            visible = display.GetAttribute(_HIDDEN.format(dimension))
+            if visible:
+                getattr(display, f"SetVisibility{dimension}D")(int(visible))
+                write_hidden(display, dimension, None)
+
+
+def _displays(scene: slicer.vtkMRMLScene) -> list[Any]:
+    count = scene.GetNumberOfNodesByClass("vtkMRMLSegmentationDisplayNode")
+    return [scene.GetNthNodeByClass(number, "vtkMRMLSegmentationDisplayNode") for number in range(count)]
 
 
 def _undo(display: Any, before: Mapping[str, Any]) -> None:
