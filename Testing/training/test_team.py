@@ -11,11 +11,13 @@ import sys
 import numpy as np
 import pytest
 import torch
+from unetseg.augmentation import Augmentation
 from unetseg.datasets import read_dataset
 from unetseg.pack import read_pack
 from unetseg.prepare import prepare
+from unetseg.recipe import Recipe
 from unetseg.team import Team, make_team
-from unetseg.train import train
+from unetseg.train import step_generator, train
 from unetseg.validation import validate
 from UNetSegmenterLib.engine.checkpoint import load_checkpoint, read_card
 from UNetSegmenterLib.engine.errors import InputError
@@ -28,16 +30,19 @@ PROCESS = """
 import sys
 from pathlib import Path
 import torch; torch.set_num_threads(1)
+from unetseg.augmentation import Augmentation
 from unetseg.pack import read_pack
 from unetseg.recipe import Recipe
 from unetseg.team import make_team
-from unetseg.train import train
+from unetseg.recipe import Recipe
+from unetseg.train import step_generator, train
 from UNetSegmenterLib.engine.precision import mixed_precision
 pack, run, steps = sys.argv[1:4]
 team = make_team("cpu", 2)
 assert team.size == 2
-recipe = Recipe(steps=int(steps), batch_size=8, patch=(32, 32), base_width=4, depth=2, loss="cross_entropy",
-                learning_rate=1e-2, ema=0.9)
+gentle = Augmentation(rotation_degrees=5, scale=1.1, contrast=0.1, brightness=0.05, gamma=1.1, noise=0.05)
+recipe = Recipe(steps=int(steps), batch_size=8, patch=(32, 32), base_width=4, depth=2, learning_rate=1e-2, ema=0.9,
+                augmentation=gentle)
 train(read_pack(pack), Path(run), recipe, "cpu", save_every=1000, validate_every=1000, team=team)
 """
 
@@ -69,7 +74,7 @@ def two_processes(*arguments: object) -> None:
 def test_two_processes_train_and_validate_like_one(small_recipe, tmp_path):
     steps = 160
     prepare(
-        read_dataset(write_dataset(tmp_path / "blobs")),
+        read_dataset(write_dataset(tmp_path / "blobs", cases=5)),
         tmp_path / "pack",
         window_hu=(-200.0, 300.0),
         test=["case3"],
@@ -77,7 +82,10 @@ def test_two_processes_train_and_validate_like_one(small_recipe, tmp_path):
     )
     pack = read_pack(tmp_path / "pack")
     two_processes(tmp_path / "pack", tmp_path / "two", steps)
-    recipe = dataclasses.replace(small_recipe, steps=steps, batch_size=8, learning_rate=1e-2, ema=0.9)
+    gentle = Augmentation(rotation_degrees=5, scale=1.1, contrast=0.1, brightness=0.05, gamma=1.1, noise=0.05)
+    recipe = dataclasses.replace(
+        small_recipe, steps=steps, batch_size=8, loss="dice_ce", learning_rate=1e-2, ema=0.9, augmentation=gentle
+    )
     train(pack, tmp_path / "one", recipe, "cpu", save_every=1000, validate_every=1000)
     one, two = (read_card(tmp_path / name / "checkpoint.pt") for name in ("one", "two"))
     assert two.training["device"].endswith("x 2")
@@ -111,6 +119,16 @@ def test_shares_cover_a_batch_once(tmp_path):
         teams.append(team)
     shares = [team.share(torch.arange(8))[0].tolist() for team in teams]
     assert sorted(value for share in shares for value in share) == list(range(8))
+
+
+def test_every_process_augments_with_numbers_of_its_own():
+    numbers = []
+    for rank in range(3):
+        team = Team(torch.device("cpu"))
+        team.rank, team.size = rank, 3
+        numbers.append(torch.rand(4, generator=team.own(step_generator(Recipe(), 5, team.device))))
+    assert torch.equal(numbers[0], torch.rand(4, generator=step_generator(Recipe(), 5, torch.device("cpu"))))
+    assert len({tuple(drawn.tolist()) for drawn in numbers}) == 3
 
 
 def test_devices_that_are_not_there_are_refused():

@@ -3,10 +3,12 @@
 import csv
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from unetseg.augmentation import Augmentation, affine_grid, augment
 from unetseg.datasets import read_dataset
 from unetseg.device_data import DeviceData
@@ -15,7 +17,8 @@ from unetseg.pack import read_pack
 from unetseg.prepare import prepare, split_cases
 from unetseg.recipe import Recipe
 from unetseg.schedules import SCHEDULES, schedule
-from unetseg.train import train, update_average
+from unetseg.team import Team
+from unetseg.train import gradients, train, update_average
 from unetseg.validation import dice_of_volume, predict_case
 from UNetSegmenterLib.engine.checkpoint import load_checkpoint
 from UNetSegmenterLib.engine.errors import InputError
@@ -100,8 +103,7 @@ def test_pack_training_and_prediction_see_the_same_slices(dataset, pack):
         spacing = volume.geometry.axial_spacing_mm
         grid = network_slices(volume.geometry.to_axial(volume.array), spacing[1:], pack.preprocessing)
         np.testing.assert_array_equal(case.region(pack.images), grid)
-    data = DeviceData(pack, pack.cases, pack.preprocessing, torch.device("cpu"))
-    data.input_slices = 3
+    data = DeviceData(pack, pack.cases, replace(pack.preprocessing, input_slices=3), torch.device("cpu"))
     generator = torch.Generator().manual_seed(1)
     images, labels = data.draw(Recipe(batch_size=6, neighbour_jitter=0.0), generator)
     images_of_pack = torch.from_numpy(np.array(pack.images))
@@ -227,9 +229,49 @@ def test_structures_are_drawn_more_often_than_they_occur(pack):
     assert rate[1.0] > rate[0.0] + 0.05
 
 
+def test_every_structure_leads_as_many_slices(pack):
+    """Of 4,000 led slices, half are drawn for the liver and half for the spleen, evenly over the slices that have them."""
+    data = DeviceData(pack, pack.of_split("train"), pack.preprocessing, torch.device("cpu"))
+    data.labels = torch.arange(len(data.images), dtype=torch.uint8)[:, None, None]
+    _, drawn = data.draw(Recipe(batch_size=4000, foreground_share=1.0), torch.Generator().manual_seed(0))
+    counts = torch.bincount(drawn[:, 0, 0], minlength=len(data.images)).float()
+    has = [torch.from_numpy((pack.labels[:20] == index).any(axis=(1, 2))) for index in (1, 2)]
+    expected = 2000 * (has[0] / has[0].sum() + has[1] / has[1].sum())
+    assert ((counts - expected).abs() <= 5 * expected.sqrt()).all()
+
+
+class HostWaits(TorchDispatchMode):
+    """Counts what makes a GPU wait: numbers that Python reads from a tensor, and tensors made from Python's numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        if name in ("_local_scalar_dense", "item", "nonzero", "lift_fresh", "is_nonzero"):
+            self.seen.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+def test_a_batch_is_drawn_and_augmented_without_the_host(pack):
+    recipe, cpu = Recipe(batch_size=6, patch=(32, 32)), torch.device("cpu")
+    data = DeviceData(pack, pack.of_split("train"), replace(pack.preprocessing, input_slices=3), cpu)
+    network, average = UNet(3, 3, 4, 2), UNet(3, 3, 4, 2)
+    loss_of, scaler = make_loss(recipe.loss), torch.amp.GradScaler("cpu", enabled=False)
+    with HostWaits() as waits:
+        generator = torch.Generator().manual_seed(0)
+        images, labels = data.draw(recipe, generator)
+        images, targets = augment(images, labels, recipe.patch, recipe.augmentation, generator)
+        gradients(network, loss_of, images, targets, 1, torch.float32, scaler, Team(cpu))
+        update_average(average, network, 0.9)
+        assert waits.seen == []
+        images.max().item()
+        assert waits.seen == ["_local_scalar_dense"], "what is looked for would be seen"
+
+
 def test_neighbours_never_come_from_another_case(pack):
-    data = DeviceData(pack, pack.cases, pack.preprocessing, torch.device("cpu"))
-    data.input_slices = 5
+    data = DeviceData(pack, pack.cases, replace(pack.preprocessing, input_slices=5), torch.device("cpu"))
     data.images = torch.arange(len(pack.images), dtype=torch.int16)[:, None, None].expand(
         -1, 2, 2
     )  # slice numbers as HU

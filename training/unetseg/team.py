@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import atexit
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.prediction import choose_device
 
 Item = TypeVar("Item")
+STARTERS = {"TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "MASTER_ADDR"}  # torchrun, srun, or a person by hand
+SEEDS_APART = 1_000_000_007  # of two processes: more than a run has steps, and within the 32 bits that a CPU looks at
 
 
 class Team:
     """The processes of a run; with one of them every method does nothing but hand back what it got.
 
-    All processes draw the same batch from seed and step, and each takes its share of the slices; gradients are averaged
+    All processes draw the same batch from seed and step, and each augments its share of the slices; gradients are averaged
     by DistributedDataParallel (Li et al., VLDB 2020). Batch statistics are each process's own.
     """
 
@@ -46,6 +49,10 @@ class Team:
     def share(self, *batch: Tensor) -> tuple[Tensor, ...]:
         """This process's part of each tensor's first dimension."""
         return batch if self.size == 1 else tuple(part[self.rank :: self.size] for part in batch)
+
+    def own(self, generator: Generator) -> Generator:
+        """The generator of this process's augmentation: the others' slices shall not be turned by the same angles."""
+        return generator.manual_seed(generator.initial_seed() + self.rank * SEEDS_APART) if self.rank else generator
 
     def agree(self, wish: bool, due: bool) -> bool:
         """Whether any process wishes it; several processes ask each other only when it is `due` for all of them."""
@@ -82,6 +89,11 @@ def make_team(device: str = "auto", devices: int = 1, nodes: int = 1, strategy: 
     chosen = choose_device(device)
     if devices * nodes == 1:
         return Team(chosen)
+    if nodes > 1 and not STARTERS & set(os.environ):
+        raise InputError(
+            f"{nodes} nodes were asked for, but nobody started a process on each; start the command on every node with "
+            f"torchrun --nnodes {nodes} --nproc-per-node {devices}, as docs/cluster.md shows."
+        )
     if devices < 1 or nodes < 1:
         raise InputError(f"{devices} devices on {nodes} nodes were asked for; at least 1 of each is expected.")
     if chosen.type == "cuda" and devices > torch.cuda.device_count():

@@ -30,7 +30,7 @@ from .recipe import Recipe
 from .run_files import RunLog, RunState, training_card
 from .schedules import schedule
 from .team import Team
-from .validation import validate
+from .validation import validate, validation_cases
 
 CHECK_EVERY = 10  # steps between looks at the loss: reading it makes a GPU wait
 
@@ -73,6 +73,7 @@ def train(
     another run has the folder, if it holds a run of another recipe or pack, or if the loss is no longer a number; raises
     Stopped after a signal to stop, with all saved.
     """
+    validation_cases(pack, recipe)  # a split that there is not is refused now rather than at the first validation
     team = team or Team(choose_device(device))
     if not team.leads:
         return _train(pack, run, recipe, title, validate_every, save_every, None, team, start_from)
@@ -97,7 +98,7 @@ def _train(
     preprocessing = replace(pack.preprocessing, input_slices=recipe.input_slices, size_multiple=2**recipe.depth)
     data = DeviceData(pack, pack.of_split(recipe.train_split), preprocessing, where)
     network, average = networks(recipe, pack, where, start_from)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimiser = make_optimiser(network, recipe, where)
     scaler = torch.amp.GradScaler(where.type, enabled=dtype == torch.float16)
     loss_of = make_loss(recipe.loss)
     parts = {"network": network, "average": average, "optimiser": optimiser, "scaler": scaler}
@@ -115,7 +116,7 @@ def _train(
             generator = step_generator(recipe, step, where)
             drawn = data.draw(recipe, generator)  # (B, input slices, H, W) float32 and (B, H, W) uint8
             images, labels = team.share(*drawn)
-            images, targets = augment(images, labels, recipe.patch, recipe.augmentation, generator)
+            images, targets = augment(images, labels, recipe.patch, recipe.augmentation, team.own(generator))
             optimiser.zero_grad(set_to_none=True)
             while (loss := gradients(model, loss_of, images, targets, pieces, dtype, scaler, team)) is None:
                 pieces = more_pieces(pieces, len(images), team)
@@ -170,6 +171,12 @@ def networks(recipe: Recipe, pack: Pack, device: torch.device, start_from: Check
         network.load_state_dict(fitting_weights(start_from, recipe, pack))
     average.load_state_dict(network.state_dict())
     return network, average
+
+
+def make_optimiser(network: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter, ICLR 2019); on a GPU in one kernel for all parameters, not one for each."""
+    rate, decay, fused = recipe.learning_rate, recipe.weight_decay, device.type == "cuda"
+    return torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay, fused=fused)
 
 
 def fitting_weights(start_from: Checkpoint, recipe: Recipe, pack: Pack) -> dict[str, Tensor]:
@@ -262,8 +269,8 @@ def check_losses(
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Exponential moving average of weights and batch statistics: average = decay * average + (1 - decay) * network."""
-    for kept, now in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if kept.is_floating_point():
-            kept.lerp_(now, 1 - decay)
-        else:
-            kept.copy_(now)
+    pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
+    kept, now = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
+    torch._foreach_lerp_(kept, now, 1 - decay)  # all at once, as torch.optim.swa_utils does: a launch each takes longer
+    counters, counts = zip(*(pair for pair in pairs if not pair[0].is_floating_point()), strict=True)
+    torch._foreach_copy_(counters, counts)

@@ -5,12 +5,31 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import nn
+from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.prediction import network_logits
 from UNetSegmenterLib.engine.preprocessing import Preprocessing, neighbour_offsets, neighbour_step, stack_slices
 
 from .pack import Pack, PackedCase
 from .recipe import Recipe
 from .team import Team
+
+
+def validation_cases(pack: Pack, recipe: Recipe) -> tuple[PackedCase, ...]:
+    """Cases whose Dice is followed: none if the split is "", or where the pack set no patients aside for "validation".
+
+    Raises InputError for a split that there is not, and for cases that are trained on as well.
+    """
+    split = recipe.validation_split
+    if not split or (split == "validation" and not pack.splits.get(split)):
+        return ()
+    cases = pack.of_split(split)
+    trained = {case.name for case in pack.of_split(recipe.train_split)}
+    if both := [case.name for case in cases if case.name in trained]:
+        raise InputError(
+            f"{', '.join(both[:3])} would be trained on and validated, which tells nothing of new patients; take another "
+            'train_split, or validation_split "" for a run without validation.'
+        )
+    return cases
 
 
 @torch.inference_mode()
@@ -26,14 +45,14 @@ def predict_case(
     """Labels uint8 (slices, rows, columns) of a packed case at the network's grid."""
     hu = torch.from_numpy(np.ascontiguousarray(case.region(pack.images))).to(device)
     offsets = neighbour_offsets(preprocessing.input_slices, neighbour_step(case.spacing_mm[0], preprocessing))
-    result = torch.empty(hu.shape, dtype=torch.uint8)
+    result = torch.empty(hu.shape, dtype=torch.uint8, device=device)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         for start in range(0, len(hu), batch_size):
             centres = torch.arange(start, min(start + batch_size, len(hu)), device=device)
             stacked = stack_slices(hu, centres, offsets, preprocessing.window_hu)
             logits = network_logits(network, stacked, preprocessing.size_multiple, torch.float32)
-            result[start : start + batch_size] = logits.argmax(dim=1).to(torch.uint8).cpu()
-    return result.numpy()
+            result[start : start + batch_size] = logits.argmax(dim=1).to(torch.uint8)
+    return result.cpu().numpy()
 
 
 def dice_of_volume(prediction: np.ndarray, reference: np.ndarray, classes: int) -> np.ndarray:
@@ -59,7 +78,8 @@ def validate(
 
     Several processes share the cases and all get the whole table.
     """
-    if not pack.splits.get(recipe.validation_split):
+    cases = validation_cases(pack, recipe)
+    if not cases:
         return None
     network.eval()
 
@@ -67,4 +87,4 @@ def validate(
         labels = predict_case(network, pack, case, preprocessing, device, dtype, recipe.batch_size)
         return dice_of_volume(labels, case.region(pack.labels), len(pack.structures) + 1)
 
-    return np.stack((team or Team(device)).map(dice, pack.of_split(recipe.validation_split)))
+    return np.stack((team or Team(device)).map(dice, cases))

@@ -36,7 +36,7 @@ from ..prepare import prepare
 from ..recipe import Recipe
 from ..schedules import schedule
 from ..team import Team
-from ..train import gradients, update_average
+from ..train import gradients, make_optimiser, update_average
 from ..validation import validate
 from .contenders import Contender, contenders, has_nnunet
 
@@ -123,7 +123,7 @@ def measure(
     torch.manual_seed(recipe.seed)
     network, average = (_network(pack, recipe, team.device) for _ in range(2))
     average.load_state_dict(network.state_dict())
-    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimiser = make_optimiser(network, recipe, team.device)
     scaler = torch.amp.GradScaler(team.device.type, enabled=dtype == torch.float16)
     loss_of, source, clock = make_loss(recipe.loss), contender(), Clock(team.device)
     timed, curve = min(recipe.steps, TIMED_STEPS), []
