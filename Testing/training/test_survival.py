@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from unetseg.device_data import DeviceData
 from unetseg.guard import TRY_AGAIN, Stopped, only_run
 from unetseg.pack import read_pack
 from unetseg.recipe import Recipe
@@ -155,7 +156,7 @@ def test_full_disk_says_so_and_keeps_the_last_state(pack_folder, small_recipe, s
     size = (run / "state.pt").stat().st_size
     status, said = Process(pack_folder, run, small_recipe, limit_bytes=size // 2).end()
     assert status == 2
-    assert "state.pt could not be written" in said[-1]
+    assert "state.pt could not be written (File too large)" in said[-1]
     assert "free space" in said[-1]
     assert torch.load(run / "state.pt", weights_only=True)["step"] == 6
     assert not list(run.glob(".partial*"))
@@ -240,6 +241,17 @@ def test_out_of_memory_takes_smaller_pieces_and_says_so(pack, small_recipe, tmp_
     monkeypatch.setattr(UNet, "forward", never)
     with pytest.raises(InputError, match="One slice does not fit"):
         train(pack, tmp_path / "never", small_recipe, "cpu")
+
+
+def test_a_pack_that_does_not_fit_the_device_is_said(pack, small_recipe, tmp_path, monkeypatch):
+    """A device without room for a single array: the same error as CUDA's, raised where the pack is sent there."""
+
+    def full(self, *_):
+        raise torch.OutOfMemoryError("pretended")
+
+    monkeypatch.setattr(torch.Tensor, "to", full)
+    with pytest.raises(InputError, match=r"24 slices to train on \(0\.0 GB\) do not fit .* coarser --spacing"):
+        DeviceData(pack, pack.of_split("train"), pack.preprocessing, torch.device("cpu"))
 
 
 def test_stop_in_this_process_restores_the_handlers(pack, small_recipe, tmp_path):

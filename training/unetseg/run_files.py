@@ -11,7 +11,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -100,13 +100,21 @@ class RunState:
         }
 
         def write(partial: Path) -> None:
-            torch.save(content, partial)
-            with partial.open("rb") as file:
+            with partial.open("wb") as file:
+                _save(content, file)
+                file.flush()
                 os.fsync(file.fileno())
             if self.path.exists():
                 self.path.replace(self.previous)
 
         write_whole(self.path, write)
+
+
+def _save(content: dict[str, Any], file: BinaryIO) -> None:
+    try:
+        torch.save(content, file)
+    except RuntimeError as error:  # torch's own words for it hide that the disk is full
+        raise error.__context__ if isinstance(error.__context__, OSError) else error from error
 
 
 def started_from(checkpoint: Checkpoint) -> dict[str, Any]:
