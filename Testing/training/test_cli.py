@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 
@@ -231,6 +232,63 @@ def test_prepare_then_train_by_configuration_file(dataset, tmp_path):
     assert recipe["augmentation"]["noise"] == 0.0
     assert recipe["batch_size"] == 4, "the command line wins over the file"
     refused(unetseg(*arguments, "--seed", 5), "another recipe")
+
+
+def test_the_packs_plan_is_executed_and_what_is_given_wins(dataset, tmp_path):
+    pack = tmp_path / "pack"
+    done = unetseg("prepare", dataset, pack, "--test", 1, "--spacing", 2, "--window", "-100,300", "--gpu-gb", 8)
+    assert done.returncode == 0, done.stderr
+    assert "slices of 48 x 48 pixels of 2 mm" in done.stdout
+    plan = (pack / "plan.yaml").read_text()
+    assert "base_width: 32  # for a GPU of 8 GB" in plan
+    (pack / "plan.yaml").write_text(plan.replace("learning_rate: 0.002", "learning_rate: 0.004"))
+    done = unetseg(
+        *("train", pack, "--output", tmp_path / "run", "--steps", 2, "--base_width", 16, "--patch", "16,24"),
+        *("--augmentation.noise", 0, "--device", "cpu"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 steps of 32 slices of 16 x 24 pixels, 3 as input, width 16, depth 2" in done.stdout
+    assert (tmp_path / "run" / "curves.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    recipe = load_checkpoint(tmp_path / "run" / "checkpoint.pt").card.training["recipe"]
+    assert recipe["base_width"] == 16, "given, though it is what the recipe has where there is no plan"
+    assert (recipe["learning_rate"], recipe["patch"]) == (0.004, [16, 24])
+    assert (recipe["augmentation"]["noise"], recipe["augmentation"]["blur"]) == (0.0, 1.0)
+
+
+def test_a_pack_that_is_there_is_not_taken_for_another(dataset, tmp_path):
+    pack = tmp_path / "pack"
+    done = unetseg("prepare", dataset, pack, "--test", 1, "--spacing", 2)
+    assert done.returncode == 0, done.stderr
+    assert "nothing to do" in unetseg("prepare", dataset, pack, "--test", 1, "--spacing", 2).stdout
+    refused(unetseg("prepare", dataset, pack, "--spacing", 1), "was prepared with spacing_mm 2.0, not 1.0")
+    refused(unetseg("prepare", dataset, pack, "--window=0,100"), "was prepared with window_hu")
+    refused(unetseg("prepare", dataset, pack, "--size", "32,32"), "was prepared with slice_size (0, 0)")
+    refused(unetseg("prepare", dataset, pack, "--test", 2), "was prepared with another split")
+
+
+def test_options_are_spelt_with_hyphens():
+    for name in ("train", "crossvalidate", "submit", "plan", "prepare"):
+        told = unetseg(name, "--help").stdout
+        assert "--gpu-gb" in told or "--base-width" in told or "--memory-gb" in told
+        assert set(re.findall(r"--\w[\w.]*_\w+", told)) <= {"--print_config"}, name
+
+
+def test_folds_of_one_recipe_make_a_table(dataset, tmp_path):
+    pack, runs = tmp_path / "pack", tmp_path / "runs"
+    done = unetseg("prepare", dataset, pack, "--folds", 2, "--spacing", 2)
+    assert done.returncode == 0, done.stderr
+    small = ("--base-width", 4, "--depth", 2, "--batch-size", 2, "--device", "cpu")
+    arguments = ("crossvalidate", pack, "--output", runs, *small)
+    done = unetseg(*arguments, "--steps", 2)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((runs / "summary.json").read_text())["cases"] == 4
+    done = unetseg(*arguments, "--steps", 3)
+    assert done.returncode == 0, done.stderr
+    assert "were trained before, with steps 2: the table is of that recipe" in done.stderr
+    (runs / "fold1" / "checkpoint.pt").unlink()
+    (runs / "fold1" / "state.pt").unlink()
+    refused(unetseg(*arguments, "--steps", 3), "fold1 was trained with another recipe than")
+    refused(unetseg(*arguments, "--fold", 1), "--fold")
 
 
 def test_demo_on_a_scan_of_ones_own(dataset, checkpoint, tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from unetseg.cli import main
 from UNetSegmenterLib.engine.checkpoint import FORMAT, save_checkpoint
 from UNetSegmenterLib.engine.volume import Geometry, Volume, read_image, read_volume, write_image, write_volume
 
@@ -78,7 +79,45 @@ def test_configuration_with_an_unknown_word(place, tmp_path):
     refused(unetseg(*arguments), "stepps", "did you mean steps?")
     (tmp_path / "recipe.yaml").write_text("augmentation:\n  nois: 0.1\n")
     refused(unetseg(*arguments), "'nois'", "did you mean noise?")
-    refused(unetseg(*arguments[:-2], "--base-widht", 8), "did you mean base_width?")
+    refused(unetseg(*arguments[:-2], "--base-widht", 8), "did you mean --base-width?")
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--steps", "0"), "steps is 0; at least 1"),
+        (("--batch-size", "0"), "batch_size is 0"),
+        (("--depth", "9"), "1 to 8"),
+        (("--patch", "16,16"), "can't be halved 4 times"),
+        (("--ema", "2"), "0 to 1"),
+        (("--learning-rate", "-1"), "at least 0"),
+        (("--foreground-share", "3"), "foreground_share is 3.0"),
+        (("--input-slices", "2"), "1, 3 or 5"),
+        (("--augmentation.scale", "0"), "augmentation's scale"),
+        (("--augmentation.share", "3"), "0 to 1"),
+        (("--validate-every", "0"), 'option "validate-every": 0 is given'),
+        (("--steps", "many"), "many is given, int is expected"),
+        (("--train-split", "nobody"), 'no cases in the split "nobody"'),
+        (("--validation-split", "nobody"), 'no cases in the split "nobody"'),
+        (("--train-split", "all"), "would be trained on and validated"),
+        (("--devices", "2", "--batch-size", "1"), "can't be shared by 2 processes"),
+        (("--nodes", "2"), "torchrun --nnodes 2"),
+    ],
+    ids=lambda part: "".join(part[:2]) if isinstance(part, tuple) else "",
+)
+def test_choices_that_train_nothing(option, words, pack_folder, place, capsys):
+    arguments = (
+        *("train", pack_folder, "--output", place / "run", "--device", "cpu"),
+        *("--depth", 4, "--patch", "64,64", *option),
+    )
+    try:
+        status = main(list(map(str, arguments)))
+    except SystemExit as error:
+        status = error.code
+    assert status == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert words in lines[0]
 
 
 # --- scans -------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from unetseg.cli import _parser, _spelling
+from unetseg.cli import as_registered, parser_of
 from unetseg.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
@@ -26,11 +26,10 @@ def shell_commands(page: Path) -> list[list[str]]:
 def test_commands_and_their_options_exist(page):
     for name, *arguments in shell_commands(page):
         assert name in COMMANDS
-        parser = _parser(name, "")
-        importlib.import_module(f"unetseg.commands.{name}").add_options(parser)
-        for argument in arguments:
+        parser = parser_of(name, importlib.import_module(f"unetseg.commands.{name}"))
+        for argument in as_registered(arguments, parser):
             if argument.startswith("--") and " " not in argument:
-                assert _spelling(argument, parser).partition("=")[0] in parser._option_string_actions, argument
+                assert argument.partition("=")[0] in parser._option_string_actions, argument
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

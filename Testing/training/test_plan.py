@@ -128,6 +128,42 @@ def test_plan_of_an_abdomen_and_its_way_through_a_file(tmp_path):
     assert small.batch_size < large.batch_size
 
 
+def test_what_is_chosen_goes_into_the_plan_and_all_else_fits_it():
+    planned, chosen = make_plan(ABDOMEN), make_plan(ABDOMEN, spacing_mm=2.0, window_hu=(-125.0, 275.0))
+    assert (chosen.spacing_mm, chosen.window_hu) == (2.0, (-125.0, 275.0))
+    assert (chosen.reasons["spacing_mm"], chosen.reasons["window_hu"]) == ("chosen", "chosen")
+    assert chosen.recipe.patch == (144, 176), "0.7 x 0.9 of 195 x 195 pixels of 2 mm, in multiples of 16"
+    assert "195 x 195 pixels" in chosen.reasons["patch"]
+    cut = make_plan(ABDOMEN, spacing_mm=2.0, slice_size=(128, 160))
+    assert (cut.recipe.patch, cut.recipe.depth) == ((88, 144), 3)
+    assert cut.reasons["slice_size"] == "chosen"
+    same = make_plan(ABDOMEN, spacing_mm=planned.spacing_mm, slice_size=(0, 0))
+    assert same == planned
+
+
+def test_prepare_keeps_a_plan_that_fits_its_pack(mmwhs, caplog):
+    pack = prepared(mmwhs, test=["ct_train_1003"], validation=1, slice_size=(32, 36))
+    plan = read_plan(mmwhs.parent / "pack" / "plan.yaml")
+    assert (plan.spacing_mm, plan.window_hu, plan.slice_size) == (6.0, (-100.0, 500.0), (32, 36))
+    assert all(wanted <= own for wanted, own in zip(plan.recipe.patch, pack.images.shape[1:], strict=True))
+    slices = sum(case.stop - case.start for case in pack.of_split("train"))
+    assert f"each of {slices} slices is drawn" in pack.fingerprint["plan"]["reasons"]["steps"]
+    assert "larger than the slices" not in caplog.text
+    wide = dataclasses.replace(plan, recipe=Recipe(patch=(128, 128)))
+    prepare(read_dataset(mmwhs), mmwhs.parent / "wide", plan=wide)
+    assert "the plan's patch of 128 x 128 is larger than the slices of 32 x 36 pixels" in caplog.text
+
+
+def test_test_patients_have_no_say_in_the_plan(mmwhs):
+    dataset = read_dataset(mmwhs)
+    prepare(dataset, mmwhs.parent / "before", test=["ct_train_1003"])
+    path = str(mmwhs / "ct_train_1003_image.nii.gz")
+    sitk.WriteImage(sitk.Clamp(sitk.ReadImage(path) + 700, sitk.sitkInt16, -1024, 3000), path)
+    prepare(dataset, mmwhs.parent / "after", test=["ct_train_1003"])
+    before, after = (read_plan(mmwhs.parent / name / "plan.yaml") for name in ("before", "after"))
+    assert before == after
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
+from UNetSegmenterLib.engine.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,13 @@ class Augmentation:
     noise: float = 0.12
     blur: float = 1.0
     share: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            low, high = 1.0 if name in ("scale", "gamma") else 0.0, 1.0 if name == "share" else math.inf
+            if not low <= value <= high:
+                expected = f"{low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
+                raise InputError(f"The augmentation's {name} is {value}; {expected} is expected.")
 
     def scaled(self, strength: float) -> Augmentation:
         """All ranges narrower (strength below 1) or wider; 0 changes nothing at all."""

@@ -8,7 +8,7 @@ import logging
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_origin
 
 from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.errors import InputError
@@ -16,6 +16,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from .commands import COMMANDS
 
 DONE, OTHER, BAD_INPUT = 0, 1, 2
+NUMBERS = re.compile(r"-?[\d.]+(,-?[\d.]+)+")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,10 +52,13 @@ def _run(arguments: list[str]) -> int:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}."
         return _complain(f'"{name}" is no command; {hint}')
     command = importlib.import_module(f"unetseg.commands.{name}")
-    parser = _parser(name, command.__doc__ or COMMANDS[name])
-    command.add_options(parser)
+    parser = parser_of(name, command)
     logging.basicConfig(format="unetseg: warning: %(message)s", level=logging.WARNING)
-    options = parser.parse_args([_spelling(argument, parser) for argument in rest])
+    arguments = as_registered(rest, parser)
+    options = parser.parse_args(arguments)
+    if hasattr(command, "defaults"):  # those that lie in a file which the options name; what is given wins over them
+        parser.set_defaults(command.defaults(options))
+        options = parser.parse_args(arguments)
     command.run(options)
     return DONE
 
@@ -77,6 +81,18 @@ def overview() -> str:
     )
 
 
+def parser_of(name: str, command: Any) -> Any:
+    """Parser of a command's options; all are spelt with hyphens but jsonargparse's own --print_config."""
+    parser = _parser(name, command.__doc__ or COMMANDS[name])
+    command.add_options(parser)
+    for action in (action for action in parser._actions if action.dest != "print_config"):
+        action.option_strings = [option.replace("_", "-") for option in action.option_strings]
+    options = {option: action for action in parser._actions for option in action.option_strings}
+    parser._option_string_actions.clear()  # in place: the parser's groups hold the very same object
+    parser._option_string_actions.update(options)
+    return parser
+
+
 def _parser(name: str, description: str) -> Any:
     import argparse
 
@@ -92,32 +108,58 @@ def _parser(name: str, description: str) -> Any:
 
     class Parser(ArgumentParser):
         def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-            text = " ".join(message.split()).replace('Parser key "', 'option "').rstrip(".")
+            text = _plain(" ".join(message.split()).rstrip("."))
             _complain(f"{text}{_meant(text, self)} (unetseg {name} --help explains the options)", name)
             sys.exit(BAD_INPUT)
 
-    return Parser(prog=f"unetseg {name}", description=description.strip(), formatter_class=Formatter)
+    parser = Parser(prog=f"unetseg {name}", description=description.strip(), formatter_class=Formatter)
+    parser.allow_abbrev = False  # a misspelt option shall be refused, not taken for another
+    return parser
+
+
+def _plain(text: str) -> str:
+    """What the parser complains of, without its own words for it."""
+    text = re.sub(r'Parser key "([^"]+)"', lambda found: f'option "{found[1].replace("_", "-")}"', text)
+    text = re.sub(r"Not of type \w+: (\S+) does not conform to restriction v(>=?)", r"\1 is given, a number \2 ", text)
+    text = re.sub(r"Expected an? <class '(\w+)'>\. Got value: (.*)", r"\2 is given, \1", text)
+    return text + (" is expected" if " is given, " in text else "")
 
 
 def _meant(text: str, parser: Any) -> str:
-    """The option or key of a configuration file that is spelt most like the one that is not known."""
-    unknown = re.search(r"(?:Option '|accept option '|unrecognized arguments: --)([\w.-]+)", text)
+    """The option, or key of a configuration file, that is spelt most like the one that is not known."""
+    unknown = re.search(r"(unrecognized arguments: --|Option '|accept option ')([\w.-]+)", text)
     if unknown is None:
         return ""
-    known = sorted({action.dest.rpartition(".")[2] for action in parser._actions})
-    near = difflib.get_close_matches(unknown[1].rpartition(".")[2].replace("-", "_"), known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    known = {action.dest.rpartition(".")[2] for action in parser._actions}
+    near = difflib.get_close_matches(unknown[2].rpartition(".")[2].replace("-", "_"), sorted(known), n=1)
+    if not near:
+        return ""
+    return f"; did you mean {'--' + near[0].replace('_', '-') if unknown[1].endswith('--') else near[0]}?"
 
 
-def _spelling(argument: str, parser: Any) -> str:
-    """An option as it is registered, whether it was written --batch-size or --batch_size."""
-    if not argument.startswith("--"):
-        return argument
-    name, equals, value = argument[2:].partition("=")
-    for spelling in (name, name.replace("-", "_"), name.replace("_", "-")):
-        if f"--{spelling}" in parser._option_string_actions:
-            return f"--{spelling}{equals}{value}"
-    return argument
+def as_registered(arguments: Sequence[str], parser: Any) -> list[str]:
+    """Arguments as the parser reads them: --batch_size is --batch-size, and numbers with commas are one value.
+
+    So --window -125,275 is no option called -1, and --patch 64,96 needs no brackets, which some shells take for their own.
+    """
+    written: list[str] = []
+    for argument in arguments:
+        option, equals, value = argument.partition("=")
+        spellings = (option.replace("_", "-"), option.replace("-", "_").replace("_", "-", 2))
+        known = next((spelling for spelling in spellings if spelling in parser._option_string_actions), None)
+        if known and option.startswith("--"):
+            written.append(known + equals + value)
+        elif NUMBERS.fullmatch(argument) and written and written[-1] in parser._option_string_actions:
+            written[-1] += f"={argument}"
+        else:
+            written.append(argument)
+    return [_bracketed(argument, parser) for argument in written]
+
+
+def _bracketed(argument: str, parser: Any) -> str:
+    option, _, value = argument.partition("=")
+    kind = getattr(parser._option_string_actions.get(option), "_typehint", None)
+    return f"{option}=[{value}]" if get_origin(kind) is tuple and NUMBERS.fullmatch(value) else argument
 
 
 def _complain(text: str, command: str = "") -> int:

@@ -6,16 +6,19 @@ import csv
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from UNetSegmenterLib.engine.checkpoint import read_card
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.statistics import CI_METHOD, aggregate
 from UNetSegmenterLib.engine.volume import write_whole
 
 from .pack import Pack
+from .plan import from_mapping
+from .recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,22 @@ class FoldRow:
     case: str
     structure: str
     dice: float
+
+
+def recipe_of_folds(runs: Sequence[Path]) -> Recipe:
+    """The recipe of all of them, with the splits of the last; raises InputError if they are not of one recipe."""
+    recipes = [
+        from_mapping(Recipe, read_card(run / "checkpoint.pt").training["recipe"], f"{run / 'checkpoint.pt'}, recipe")
+        for run in runs
+    ]
+    for run, recipe in zip(runs, recipes, strict=True):
+        own = replace(recipe, train_split=recipes[0].train_split, validation_split=recipes[0].validation_split)
+        if own != recipes[0]:
+            raise InputError(
+                f"{run} was trained with another recipe than {runs[0]}, so they are no cross-validation; remove one of them "
+                "and give the command again."
+            )
+    return recipes[-1]
 
 
 def fold_dice(run: Path, pack: Pack, fold: int) -> list[FoldRow]:

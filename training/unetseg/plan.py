@@ -36,67 +36,92 @@ class Plan:
     reasons: dict[str, str] = field(default_factory=dict)
     slice_size: tuple[int, int] = (0, 0)
 
-    def with_slice_size(self, size: tuple[int, int]) -> Plan:
-        """The same plan for slices of another size."""
-        if size == self.slice_size:
-            return self
-        reason = "chosen: slices are cut or padded to it about the body" if all(size) else "chosen: whole slices"
-        return replace(self, slice_size=size, reasons=self.reasons | {"slice_size": reason})
+    def chosen(
+        self,
+        spacing_mm: float | None = None,
+        window_hu: tuple[float, float] | None = None,
+        slice_size: tuple[int, int] | None = None,
+    ) -> Plan:
+        """The same plan with what a person wants instead (None keeps the plan's); the recipe stays as it is."""
+        given = {"spacing_mm": spacing_mm, "window_hu": window_hu, "slice_size": slice_size}
+        new = {name: value for name, value in given.items() if value is not None and value != getattr(self, name)}
+        return replace(self, **new, reasons=self.reasons | dict.fromkeys(new, "chosen"))  # type: ignore[arg-type]
 
     def to_json(self) -> dict[str, Any]:
         """What pack.json and the card keep."""
         return asdict(self)
 
 
-def make_plan(fingerprint: Mapping[str, Any], gpu_gb: float = 0.0, recipe: Recipe | None = None) -> Plan:
+def make_plan(
+    fingerprint: Mapping[str, Any],
+    gpu_gb: float = 0.0,
+    spacing_mm: float | None = None,
+    window_hu: tuple[float, float] | None = None,
+    slice_size: tuple[int, int] | None = None,
+) -> Plan:
     """Plan for a data set of that fingerprint; gpu_gb is the memory of the GPU to train on, 0 for a CPU.
 
-    What the data don't decide is taken from `recipe` (default: the measured one).
+    spacing_mm, window_hu and slice_size that are given are taken, and all else is planned to fit them. What the data don't
+    decide is the measured recipe.
     """
-    recipe = recipe or Recipe()
-    distance, *in_plane = fingerprint["median_spacing_mm"]
-    pixel = in_plane[0]
+    distance, pixel, _ = fingerprint["median_spacing_mm"]
     rows, columns = fingerprint["median_size"][1:]
-    across_mm = max(rows, columns) * pixel
-    spacing = round(max(pixel, across_mm / LARGEST_SLICE), 3)
+    across = max(rows, columns) * pixel
     low, _, high = fingerprint["structure_hu_percentiles_0.5_50_99.5"]
     margin = 0.1 * (high - low)
-    window = (math.floor((low - margin) / 10) * 10.0, math.ceil((high + margin) / 10) * 10.0)
-    size = rows * pixel / spacing, columns * pixel / spacing
+    reasons = {
+        "spacing_mm": f"median pixel {pixel:g} mm, and at most {LARGEST_SLICE} pixels across {across:.0f} mm",
+        "window_hu": f"0.5 and 99.5 % of HU inside structures are {low:.0f} and {high:.0f}; a tenth wider",
+        "slice_distance_mm": "median of the data set",
+        "slice_size": "whole slices",
+    }
+    plan = Plan(
+        round(max(pixel, across / LARGEST_SLICE), 3),
+        (math.floor((low - margin) / 10) * 10.0, math.ceil((high + margin) / 10) * 10.0),
+        round(distance, 3),
+        Recipe(),
+        reasons,
+    ).chosen(spacing_mm, window_hu, slice_size)
+    scale = pixel / plan.spacing_mm
+    size = plan.slice_size if all(plan.slice_size) else (rows * scale, columns * scale)
+    recipe, why = _plan_recipe(size, distance, fingerprint["slices"], gpu_gb)
+    return replace(plan, recipe=recipe, reasons=plan.reasons | why)
+
+
+def _plan_recipe(
+    size: tuple[float, float], distance_mm: float, slices: int, gpu_gb: float
+) -> tuple[Recipe, dict[str, str]]:
+    """The measured recipe made to fit slices of `size` pixels, `distance_mm` apart, with a reason for each change."""
+    recipe = Recipe()
     depth = max(2, min(5, int(math.log2(0.7 * min(size) / 8)))) if min(size) > 12 else 2
-    patch = tuple(_multiple(share * n, 2**depth) for share, n in zip((0.7, 0.9), size, strict=True))
+    patch = _multiple(0.7 * size[0], 2**depth), _multiple(0.9 * size[1], 2**depth)
     width, batch = (32, 32) if gpu_gb else (recipe.base_width, recipe.batch_size)
     while gpu_gb and batch > 4 and _memory_gb(patch, width, batch) > 0.8 * gpu_gb:
         batch //= 2
-    steps = max(300, min(20_000, round(VISITS * fingerprint["slices"] / batch / 100) * 100))
-    neighbours = 3 if distance <= 5 else 1
+    steps = max(300, min(20_000, round(VISITS * slices / batch / 100) * 100))
+    neighbours = 3 if distance_mm <= 5 else 1
     reasons = {
-        "spacing_mm": f"median pixel {pixel:g} mm, and at most {LARGEST_SLICE} pixels across {across_mm:.0f} mm",
-        "window_hu": f"0.5 and 99.5 % of HU inside structures are {low:.0f} and {high:.0f}; a tenth wider",
-        "slice_distance_mm": "median of the data set",
-        "slice_size": f"whole slices; the median one has {size[0]:.0f} x {size[1]:.0f} pixels",
-        "input_slices": f"slices lie {distance:g} mm apart"
+        "input_slices": f"slices lie {distance_mm:g} mm apart"
         + (": near enough to help each other" if neighbours > 1 else ""),
         "depth": f"halved {depth} times, the shorter side of the patch is {min(patch) // 2**depth} pixels",
-        "patch": f"0.7 x 0.9 of the median slice ({size[0]:.0f} x {size[1]:.0f} pixels): a body is wider than deep",
-        "base_width": f"for a GPU of {gpu_gb:g} GB" if gpu_gb else "measured on a CPU",
+        "patch": f"0.7 x 0.9 of a slice of {size[0]:.0f} x {size[1]:.0f} pixels: a body is wider than deep",
+        "base_width": f"for a GPU of {gpu_gb:.0f} GB" if gpu_gb else "measured on a CPU",
         "batch_size": f"about {_memory_gb(patch, width, batch):.1f} GB a step" if gpu_gb else "measured on a CPU",
-        "steps": f"each of {fingerprint['slices']} slices is drawn about {VISITS} times",
+        "steps": f"each of {slices} slices is drawn about {steps * batch / slices:.0f} times",
     }
-    planned = replace(
-        recipe,
-        steps=steps,
-        batch_size=batch,
-        patch=(patch[0], patch[1]),
-        input_slices=neighbours,
-        base_width=width,
-        depth=depth,
-    )
-    return Plan(spacing, window, round(distance, 3), planned, reasons)
+    changes = {"steps": steps, "batch_size": batch, "patch": patch, "input_slices": neighbours}
+    return replace(recipe, **changes, base_width=width, depth=depth), reasons  # type: ignore[arg-type]
+
+
+def gpu_memory_gb() -> float:
+    """Memory of this machine's GPU, 0 without one."""
+    import torch
+
+    return torch.cuda.get_device_properties(0).total_memory / 2**30 if torch.cuda.is_available() else 0.0
 
 
 def _multiple(value: float, of: int) -> int:
-    return max(of, round(value / of) * of)
+    return max(2 * of, round(value / of) * of)
 
 
 def _memory_gb(patch: tuple[int, ...], width: int, batch: int) -> float:
@@ -106,7 +131,7 @@ def _memory_gb(patch: tuple[int, ...], width: int, batch: int) -> float:
 def write_plan(plan: Plan, path: Path | str, title: str = "") -> None:
     """Write YAML in which every choice stands on a line of its own with its reason."""
     parts = [("preprocessing", _preprocessing(plan)), ("recipe", asdict(plan.recipe))]
-    lines = [f"# Plan for {title or 'a data set'}. Edit what you know better, then pass it back with --plan."]
+    lines = [f"# Plan for {title or 'a data set'}. Edit what you know better; prepare --plan and train execute it."]
     for name, values in parts:
         lines.append(f"{name}:")
         lines += _yaml_lines(values, plan.reasons, "  ")

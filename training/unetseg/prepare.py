@@ -30,7 +30,7 @@ from .plan import Plan, make_plan, write_plan
 from .slice_size import body_region, cut_off_text
 from .splits import Splits, refuse_leaks, split_cases
 
-__all__ = ["prepare", "split_cases"]
+__all__ = ["prepare", "split_cases", "splits_of"]
 
 
 @dataclass(frozen=True)
@@ -60,28 +60,27 @@ def prepare(
     plan: Plan | None = None,
     folds: int = 0,
     slice_size: tuple[int, int] | None = None,
+    gpu_gb: float = 0.0,
 ) -> Pack:
     """Write a pack of every case of a data set, with plan.yaml beside it, and return it.
 
     spacing_mm (in-plane pixel size), window_hu and slice_size (rows and columns at that pixel size, cut about the body;
-    (0, 0) takes whole slices) win over `plan`; what neither says is planned from the data, for which every case is read once
-    more. test, validation: numbers of patients drawn by `seed`, or names of cases; a test set that
-    the data set itself sets apart stays one. folds: deal the training patients into that many folds. Nothing is left in
-    `folder` if a case can't be used (InputError says which and why).
+    (0, 0) takes whole slices) win over `plan`. Without a plan, one is made that fits them, from the training cases alone,
+    which are read once more for it; gpu_gb is the memory of the GPU that it is for, 0 for a CPU. test, validation: numbers
+    of patients drawn by `seed`, or names of cases; a test set that the data set itself sets apart stays one. folds: deal
+    the training patients into that many folds. Nothing is left in `folder` if a case can't be used (InputError says which
+    and why).
     """
     if (folder / "pack.json").exists():
         raise InputError(f"{folder} already holds a pack; choose another folder or remove it first.")
-    patients = {case.name: case.person for case in dataset.cases}
-    splits = split_cases(list(patients), _test(dataset, test), validation, seed, folds, patients)
+    splits = splits_of(dataset, test, validation, seed, folds)
     warnings = check_spacings({case.name: read_geometry(case.image).axial_spacing_mm for case in dataset.cases})
-    if plan is None and (spacing_mm is None or window_hu is None):
-        plan = make_plan(fingerprint(dataset_facts(dataset)), _gpu_gb())
-    preprocessing = Preprocessing(
-        spacing_mm or plan.spacing_mm,  # type: ignore[union-attr]
-        window_hu or plan.window_hu,  # type: ignore[union-attr]
-        slice_distance_mm=plan.slice_distance_mm if plan else _median_distance(dataset),
-    )
-    size = slice_size or (plan.slice_size if plan else (0, 0))
+    if plan is None:
+        training = replace(dataset, cases=tuple(case for case in dataset.cases if case.name in splits["train"]))
+        plan = make_plan(fingerprint(dataset_facts(training)), gpu_gb, spacing_mm, window_hu, slice_size)
+    plan = plan.chosen(spacing_mm, window_hu, slice_size)
+    preprocessing = Preprocessing(plan.spacing_mm, plan.window_hu, slice_distance_mm=plan.slice_distance_mm)
+    size = plan.slice_size
     slices = []
     for done, case in enumerate(dataset.cases, start=1):
         slices.append(_read_slices(case, dataset, preprocessing, size, case.name in splits["train"]))
@@ -91,21 +90,33 @@ def prepare(
     warnings += refuse_leaks(splits, {part.name: part.pixels_sha256 for part in known})
     warnings += check_presence(splits, known)
     warnings += [f"{part.case.name}: {part.cut_off}" for part in slices if part.cut_off]
+    pack = _assemble(dataset, slices, preprocessing, splits, size)
+    warnings += _patch_warning(plan, pack)
     for warning in warnings:
         logging.getLogger(__name__).warning("%s: %s", dataset.name, warning)
-    found = fingerprint(known)
-    plan = replace(
-        plan or make_plan(found, _gpu_gb()),
-        spacing_mm=preprocessing.spacing_mm,
-        window_hu=preprocessing.window_hu,
-        slice_distance_mm=preprocessing.slice_distance_mm,
-    ).with_slice_size(size)
-    pack = _assemble(dataset, slices, preprocessing, splits, size)
     statistics = statistics_of([part.looks for part in slices if part.looks is not None])
     made = {"warnings": warnings, "plan": plan.to_json(), "label_statistics": statistics}
-    pack = replace(pack, fingerprint={**found, **made})
+    pack = replace(pack, fingerprint={**fingerprint(known), **made})
     _write(pack, plan, folder)
     return pack
+
+
+def _patch_warning(plan: Plan, pack: Pack) -> list[str]:
+    patch, size = plan.recipe.patch, pack.images.shape[1:]
+    if all(wanted <= own for wanted, own in zip(patch, size, strict=True)):
+        return []
+    return [
+        f"the plan's patch of {patch[0]} x {patch[1]} is larger than the slices of {size[0]} x {size[1]} pixels: the rest "
+        "will be air, so correct it in plan.yaml"
+    ]
+
+
+def splits_of(
+    dataset: DataSet, test: int | list[str], validation: int | list[str], seed: int, folds: int = 0
+) -> Splits:
+    """Who is trained on, validated and tested, as `prepare` draws it; raises InputError if the patients don't suffice."""
+    patients = {case.name: case.person for case in dataset.cases}
+    return split_cases(list(patients), _test(dataset, test), validation, seed, folds, patients)
 
 
 def _test(dataset: DataSet, test: int | list[str]) -> int | Sequence[str]:
@@ -198,15 +209,3 @@ def _assemble(
         dataset.licence,
         dataset.citation,
     )
-
-
-def _gpu_gb() -> float:
-    """Memory of the GPU that would train, 0 without one."""
-    import torch
-
-    return torch.cuda.get_device_properties(0).total_memory / 2**30 if torch.cuda.is_available() else 0.0
-
-
-def _median_distance(dataset: DataSet) -> float:
-    distances = [read_geometry(case.image).axial_spacing_mm[0] for case in dataset.cases]
-    return round(float(np.median(distances)), 3)

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
+from UNetSegmenterLib.engine.errors import InputError
+
 from .augmentation import Augmentation
+
+RANGES = {
+    "steps": (1, math.inf),
+    "batch_size": (1, math.inf),
+    "base_width": (1, 512),
+    "depth": (1, 8),
+    "learning_rate": (0, math.inf),
+    "weight_decay": (0, math.inf),
+    "warmup_share": (0, 1),
+    "gradient_norm": (0, math.inf),
+    "ema": (0, 1),
+    "foreground_share": (0, 1),
+    "neighbour_jitter": (0, 1),
+    "seed": (0, math.inf),
+}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Defaults are what docs/models.md measured.
+    """Defaults are what docs/models.md measured; the plan of a pack takes their place.
 
     Args:
         steps: optimiser steps.
@@ -52,3 +70,16 @@ class Recipe:
     train_split: str = "train"
     validation_split: str = "validation"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in RANGES.items():
+            if not low <= getattr(self, name) <= high:
+                expected = f"at least {low}" if high == math.inf else f"{low} to {high}"
+                raise InputError(f"The recipe's {name} is {getattr(self, name)}; {expected} is expected.")
+        if self.input_slices not in (1, 3, 5):
+            raise InputError(f"The recipe's input_slices is {self.input_slices}; 1, 3 or 5 are expected.")
+        if min(self.patch) < 2 ** (self.depth + 1):
+            raise InputError(
+                f"A patch of {self.patch[0]} x {self.patch[1]} pixels can't be halved {self.depth} times; take a depth of less, "
+                f"or a patch of at least {2 ** (self.depth + 1)} pixels a side."
+            )

@@ -1,11 +1,15 @@
-"""Whether a pack was built from the files that lie in a data set."""
+"""Whether a pack was built from the files that lie in a data set, and in the way that is asked for."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
 
 from .datasets import DataSet
 from .pack import Pack, sha256
+from .plan import Plan
+from .splits import Splits
 
 
 def check_sources(pack: Pack, dataset: DataSet) -> None:
@@ -28,3 +32,30 @@ def check_sources(pack: Pack, dataset: DataSet) -> None:
                     f"The pack was built from another {path.name} than {path} (its SHA-256 differs from pack.json): "
                     "prepare the data set into another folder."
                 )
+
+
+def check_choices(
+    pack: Pack,
+    folder: Path,
+    plan: Plan | None,
+    spacing_mm: float | None,
+    window_hu: tuple[float, float] | None,
+    slice_size: tuple[int, int] | None,
+    splits: Splits | None,
+) -> None:
+    """Raise InputError if the pack in `folder` was prepared otherwise than these choices say; None stands for no choice."""
+    wanted = {"spacing_mm": spacing_mm, "window_hu": window_hu, "slice_size": slice_size}
+    if plan:
+        wanted = {name: getattr(plan, name) if value is None else value for name, value in wanted.items()}
+    made = pack.fingerprint.get("plan", {})
+    found = {
+        "spacing_mm": pack.preprocessing.spacing_mm,
+        "window_hu": pack.preprocessing.window_hu,
+        "slice_size": tuple(made.get("slice_size", (0, 0))),
+    }
+    if splits is not None:
+        wanted["split"], found["split"] = splits, pack.splits  # type: ignore[assignment]
+    for name, value in wanted.items():
+        if value is not None and value != found[name]:
+            shown = f"another {name}" if name == "split" else f"{name} {found[name]}, not {value}"
+            raise InputError(f"{folder} was prepared with {shown}; choose another folder, or leave the option out.")

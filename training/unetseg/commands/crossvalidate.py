@@ -15,14 +15,21 @@ from typing import Any
 def add_options(parser: Any) -> None:
     from . import train
 
-    train.add_options(parser)
+    train.add_training_options(parser, without=train.SPLITS)
+
+
+def defaults(options: Any) -> dict[str, Any]:
+    """Those of `unetseg train`."""
+    from . import train
+
+    return train.defaults(options)
 
 
 def run(options: Any) -> None:
     from UNetSegmenterLib.engine.errors import InputError
 
-    from ..console import say, table
-    from ..crossvalidation import fold_dice, summarise, write_folds
+    from ..console import say, table, warn
+    from ..crossvalidation import fold_dice, recipe_of_folds, summarise, write_folds
     from ..pack import read_pack
     from . import train
 
@@ -36,6 +43,10 @@ def run(options: Any) -> None:
         if not (options.output / "checkpoint.pt").exists():
             say(f"fold {fold} of {folds}")
             train.run(options)
+    trained = recipe_of_folds([runs / f"fold{fold}" for fold in range(folds)])
+    if trained != (asked := train.recipe_of(options, pack)):
+        changes = [f"{name} {value}" for name, value in vars(trained).items() if value != getattr(asked, name)]
+        warn(f"the folds in {runs} were trained before, with {', '.join(changes)}: the table is of that recipe")
     rows = [row for fold in range(folds) for row in fold_dice(runs / f"fold{fold}", pack, fold)]
     summary = summarise(rows, [structure.name for structure in pack.structures])
     write_folds(rows, summary, runs)

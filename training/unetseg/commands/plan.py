@@ -1,6 +1,6 @@
 """Read a data set and write a plan: spacing, HU window, network, batch and steps, each with the reason for it.
 
-Edit the plan and pass it back: `unetseg prepare DATASET PACK --plan PLAN`, then `unetseg train PACK --plan PLAN`.
+Edit the plan and pass it back: `unetseg prepare DATASET PACK --plan PLAN`; then `unetseg train PACK` executes it.
 
   unetseg plan Dataset001_Abdomen plan.yaml --gpu-gb 16
 """
@@ -12,23 +12,33 @@ from typing import Any
 
 
 def add_options(parser: Any) -> None:
+    from jsonargparse.typing import NonNegativeFloat
+
     parser.add_argument("dataset", type=Path, help="folder of the data set")
     parser.add_argument("output", type=Path, help="YAML file to write")
-    parser.add_argument("--gpu_gb", type=float, default=0.0, help="memory of the GPU to train on (default: a CPU)")
+    parser.add_argument(
+        "--gpu-gb",
+        type=NonNegativeFloat,
+        metavar="GB",
+        help="plan for a GPU of this memory, 0 for a CPU (default: this machine's)",
+    )
 
 
 def run(options: Any) -> None:
-    from ..console import say
+    from dataclasses import replace
+
+    from ..console import say, warn
     from ..datasets import read_dataset
     from ..fingerprint import check_spacings, dataset_facts, fingerprint
-    from ..plan import make_plan, write_plan
+    from ..plan import gpu_memory_gb, make_plan, write_plan
 
     dataset = read_dataset(options.dataset)
     say(dataset.describe())
-    facts = dataset_facts(dataset)
+    training = tuple(case for case in dataset.cases if case.name not in dataset.locked_test)
+    facts = dataset_facts(replace(dataset, cases=training))
     for warning in check_spacings({part.name: part.spacing_mm for part in facts}):
-        say(f"warning: {warning}")
-    plan = make_plan(fingerprint(facts), options.gpu_gb)
+        warn(warning)
+    plan = make_plan(fingerprint(facts), gpu_memory_gb() if options.gpu_gb is None else options.gpu_gb)
     write_plan(plan, options.output, dataset.name)
     for name, reason in plan.reasons.items():
         value = getattr(plan, name) if hasattr(plan, name) else getattr(plan.recipe, name)

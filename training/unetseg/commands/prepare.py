@@ -8,10 +8,10 @@ and labels. Patients are split here, once, so that nobody trains on a test patie
   unetseg prepare Dataset001_Abdomen packs/abdomen --test 3 --plan plan.yaml --folds 5
   unetseg prepare Dataset001_Abdomen packs/abdomen --test 3 --spacing 1.5 --size 192,256
 
-What --spacing and --window leave open is planned from the data; PACK/plan.yaml says what was chosen and why, and
-`unetseg train PACK --plan PACK/plan.yaml` executes it, edited or not.
+What --spacing, --window and --size leave open is planned from the training cases to fit them; PACK/plan.yaml says what was
+chosen and why, and `unetseg train PACK` executes it, edited or not.
 
-Where PACK is there already, its sources are compared with DATASET instead, and nothing is written.
+Where PACK is there already, DATASET and the options are compared with it instead, and nothing is written.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ SMALLEST_SIZE = 16
 
 
 def add_options(parser: Any) -> None:
+    from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat
+
     parser.add_argument("dataset", type=Path, help="folder of the data set")
-    parser.add_argument("pack", type=Path, help="folder to write; it must not hold a pack yet")
-    parser.add_argument("--spacing", type=float, metavar="MM", help="pixel size in the slice (default: planned)")
+    parser.add_argument("pack", type=Path, help="folder to write")
+    parser.add_argument(
+        "--spacing", type=PositiveFloat, metavar="MM", help="pixel size in the slice (default: planned)"
+    )
     parser.add_argument(
         "--window", default="", metavar="LOW,HIGH", help="HU range that the network sees (default: planned)"
     )
@@ -36,47 +40,63 @@ def add_options(parser: Any) -> None:
         help="cut or pad slices to this about the body (default: whole slices)",
     )
     parser.add_argument("--plan", type=Path, metavar="YAML", help="plan.yaml that unetseg plan or prepare wrote")
-    parser.add_argument("--folds", type=int, default=0, help="deal the training patients into this many folds")
+    parser.add_argument(
+        "--gpu-gb",
+        type=NonNegativeFloat,
+        metavar="GB",
+        help="plan for a GPU of this memory, 0 for a CPU (default: this machine's)",
+    )
+    parser.add_argument(
+        "--folds", type=NonNegativeInt, default=0, metavar="N", help="deal the training patients into N folds"
+    )
     parser.add_argument("--test", default="0", metavar="N|NAMES", help="test patients: how many, or their names")
     parser.add_argument("--validation", default="0", metavar="N|NAMES", help="patients to follow while training")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw of patients")
+    parser.add_argument("--seed", type=NonNegativeInt, default=0, metavar="N", help="of the draw of patients")
 
 
 def run(options: Any) -> None:
     from ..console import progress, say
     from ..datasets import read_dataset
     from ..pack import read_pack
-    from ..plan import read_plan
-    from ..prepare import prepare
-    from ..sources import check_sources
+    from ..plan import gpu_memory_gb, read_plan
+    from ..prepare import prepare, splits_of
+    from ..sources import check_choices, check_sources
 
     window_hu = _window_hu(options.window) if options.window else None
     slice_size = _slice_size(options.size) if options.size else None
+    test, validation = _patients(options.test), _patients(options.validation)
     plan = read_plan(options.plan) if options.plan else None
     dataset = read_dataset(options.dataset)
     if (options.pack / "pack.json").exists():
-        check_sources(read_pack(options.pack), dataset)
-        say(f"{options.pack} was prepared from these very files; nothing to do")
+        pack = read_pack(options.pack)
+        check_sources(pack, dataset)
+        drawn = test or validation or options.folds
+        splits = splits_of(dataset, test, validation, options.seed, options.folds) if drawn else None
+        check_choices(pack, options.pack, plan, options.spacing, window_hu, slice_size, splits)
+        say(f"{options.pack} was prepared in this way from these very files; nothing to do")
         return
     say(dataset.describe())
+    gpu_gb = gpu_memory_gb() if options.gpu_gb is None else options.gpu_gb
     with progress("preparing", "cases") as show:
         pack = prepare(
             dataset,
             options.pack,
             options.spacing,
             window_hu,
-            _patients(options.test),
-            _patients(options.validation),
+            test,
+            validation,
             options.seed,
             show,
             plan,
             options.folds,
             slice_size,
+            gpu_gb,
         )
     slices, rows, columns = pack.images.shape
-    say(f"{options.pack}: {slices} slices of {columns} x {rows} pixels of {pack.preprocessing.spacing_mm:g} mm")
+    say(f"{options.pack}: {slices} slices of {rows} x {columns} pixels of {pack.preprocessing.spacing_mm:g} mm")
     for split, names in pack.splits.items():
         say(f"  {split:<10}  {len(names):>3}  {', '.join(names)}")
+    say(f"{options.pack / 'plan.yaml'} says how it will be trained: unetseg train {options.pack} --output RUN")
 
 
 def _window_hu(text: str) -> tuple[float, float]:

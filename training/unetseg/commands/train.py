@@ -1,11 +1,12 @@
 """Train a 2D U-Net on a pack; RUN/checkpoint.pt is what Slicer and `unetseg segment` open.
 
-The same command goes on where a run stopped. Options can come from a YAML file, and what is given on the command line
-wins over it; --print_config prints one to start from.
+The recipe is that of PACK/plan.yaml, edited or not, or of another plan; what is given as an option or in a configuration
+file wins over it (--print_config prints one to start from). The same command goes on where a run stopped.
 
-  unetseg train packs/abdomen --output runs/first --steps 4000
+  unetseg train packs/abdomen --output runs/first
+  unetseg train packs/abdomen --output runs/first --steps 4000 --patch 128,176
   unetseg train packs/abdomen --output runs/first --config recipe.yaml --learning-rate 0.001
-  unetseg train packs/abdomen --output runs/first --plan packs/abdomen/plan.yaml
+  unetseg train packs/abdomen --output runs/first --plan mine.yaml
   unetseg train packs/abdomen --output runs/fold2 --fold 2                 (a pack prepared with --folds)
   unetseg train packs/abdomen --output runs/first --devices 4              (or: torchrun --nproc-per-node 4 -m unetseg.cli ...)
 
@@ -21,10 +22,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..pack import Pack
     from ..recipe import Recipe
+    from ..team import Team
     from ..train import Progress
 
 
+SPLITS = ("train_split", "validation_split")
+
+
 def add_options(parser: Any) -> None:
+    parser.add_argument(
+        "--fold", type=int, metavar="N", help="validate on this fold of the pack and train on the others"
+    )
+    add_training_options(parser)
+
+
+def add_training_options(parser: Any, without: tuple[str, ...] = ()) -> None:
+    """What a run of any kind can be told, but for the choices of the recipe that are named in `without`."""
+    from jsonargparse.typing import PositiveInt
+
     from ..recipe import Recipe
 
     parser.add_argument("pack", type=Path, help="folder that unetseg prepare wrote")
@@ -35,22 +50,46 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--nodes", type=int, default=1, help="machines that share each batch")
     parser.add_argument("--strategy", default="ddp", help="how they do so, in Lightning Fabric's words")
     parser.add_argument(
-        "--plan", type=Path, metavar="YAML", help="plan whose recipe is executed; options here win over it"
-    )
-    parser.add_argument(
-        "--fold", type=int, metavar="N", help="validate on this fold of the pack and train on the others"
+        "--plan", type=Path, metavar="YAML", help="plan whose recipe is executed (default: PACK/plan.yaml)"
     )
     parser.add_argument(
         "--start-from", type=Path, metavar="CHECKPOINT", help="begin with these weights instead of random ones"
     )
     parser.add_argument("--title", default="", help="what the checkpoint is called (default: the data set's name)")
-    parser.add_argument("--validate_every", type=int, default=500, help="steps between looks at the validation cases")
-    parser.add_argument("--save_every", type=int, default=500, help="steps between states to resume from")
-    parser.add_class_arguments(Recipe, None)
+    parser.add_argument(
+        "--validate-every",
+        type=PositiveInt,
+        default=500,
+        metavar="STEPS",
+        help="steps between looks at the validation cases",
+    )
+    parser.add_argument(
+        "--save-every", type=PositiveInt, default=500, metavar="STEPS", help="steps between states to resume from"
+    )
+    parser.add_class_arguments(Recipe, None, skip=set(without))
+
+
+def defaults(options: Any) -> dict[str, Any]:
+    """The plan's recipe, which stands in for every option of it that is not given."""
+    from dataclasses import asdict
+
+    from ..plan import read_plan
+
+    path = _plan_path(options)
+    recipe = asdict(read_plan(path).recipe) if path else {}
+    changes = recipe.pop("augmentation", {})
+    known = {name: value for name, value in recipe.items() if name in options}
+    return known | {f"augmentation.{name}": value for name, value in changes.items()}
+
+
+def _plan_path(options: Any) -> Path | None:
+    own = options.pack / "plan.yaml"
+    return options.plan or (own if own.exists() else None)
 
 
 def run(options: Any) -> None:
-    from UNetSegmenterLib.engine.checkpoint import load_checkpoint, read_card
+    from UNetSegmenterLib.engine.checkpoint import load_checkpoint
+    from UNetSegmenterLib.engine.errors import InputError
 
     from ..console import progress, say, warn
     from ..guard import Stopped
@@ -60,8 +99,12 @@ def run(options: Any) -> None:
     from ..train import train
 
     pack = read_pack(options.pack)
-    recipe = _recipe(options, pack)
+    recipe = recipe_of(options, pack)
     start_from = load_checkpoint(options.start_from) if options.start_from else None
+    if (processes := options.devices * options.nodes) > recipe.batch_size:
+        raise InputError(
+            f"A batch of {recipe.batch_size} slices can't be shared by {processes} processes; take a larger --batch-size."
+        )
     team = make_team(options.device, options.devices, options.nodes, options.strategy)
     if not team.leads:
         train(
@@ -74,7 +117,7 @@ def run(options: Any) -> None:
             start_from=start_from,
         )
         return
-    say(f"{pack.name}: {len(pack.of_split(recipe.train_split))} cases to train on, {recipe.steps} steps")
+    say(f"{pack.name}: {recipe_in_words(recipe)}, on {len(pack.of_split(recipe.train_split))} cases, {_where(team)}")
     try:
         with output_folder(options.output) as folder, progress("training", "steps") as show:
             checkpoint = train(
@@ -92,12 +135,11 @@ def run(options: Any) -> None:
     except Stopped as stop:
         warn(f"stopped by {stop.name} after step {stop.step}; all is saved, and the same command goes on from there")
         raise
-    _print_validation(read_card(checkpoint).validation)
-    say(f"{checkpoint}: open it in Slicer, or run: unetseg segment SCAN --checkpoint {checkpoint} --output DIR")
+    _tell(checkpoint)
 
 
-def _recipe(options: Any, pack: Pack) -> Recipe:
-    """The options' recipe; where they keep the default, that of the plan; and the splits of the fold, if one is asked for."""
+def recipe_of(options: Any, pack: Pack) -> Recipe:
+    """The options' recipe, with the splits of the fold if one is asked for."""
     from dataclasses import fields, replace
 
     from ..augmentation import Augmentation
@@ -105,17 +147,30 @@ def _recipe(options: Any, pack: Pack) -> Recipe:
     from ..recipe import Recipe
     from ..splits import fold_splits
 
-    values = {field.name: options[field.name] for field in fields(Recipe)}
+    values = {field.name: options[field.name] for field in fields(Recipe) if field.name in options}
     recipe = Recipe(**values | {"augmentation": Augmentation(**vars(values["augmentation"]))})
-    if options.plan:
-        plan = read_plan(options.plan)
-        check_plan(plan, pack, options.plan)
-        given = {name: value for name, value in vars(recipe).items() if value != getattr(Recipe(), name)}
-        recipe = replace(plan.recipe, **given)
+    if path := _plan_path(options):
+        check_plan(read_plan(path), pack, path)
     if options.fold is not None:
         train_split, validation_split = fold_splits(pack.splits, options.fold)
         recipe = replace(recipe, train_split=train_split, validation_split=validation_split)
     return recipe
+
+
+def recipe_in_words(recipe: Recipe) -> str:
+    """What a person looks at first."""
+    size = " x ".join(map(str, recipe.patch))
+    return (
+        f"{recipe.steps} steps of {recipe.batch_size} slices of {size} pixels, {recipe.input_slices} as input, width "
+        f"{recipe.base_width}, depth {recipe.depth}, loss {recipe.loss}"
+    )
+
+
+def _where(team: Team) -> str:
+    import torch
+
+    name = torch.cuda.get_device_name(team.device) if team.device.type == "cuda" else team.device.type
+    return name + (f" x {team.size}" if team.size > 1 else "")
 
 
 def _words(now: Progress) -> str:
@@ -123,12 +178,22 @@ def _words(now: Progress) -> str:
     return f"loss {now.loss:.3f}{dice}, {now.slices_per_second:.0f} slices/s"
 
 
-def _print_validation(validation: dict[str, Any]) -> None:
-    from ..console import table
+def _tell(checkpoint: Path) -> None:
+    """What came of it: a table, a picture and what to do next."""
+    from importlib.util import find_spec
 
+    from UNetSegmenterLib.engine.checkpoint import read_card
+
+    from ..console import say, table
+    from ..run_plot import plot_run
+
+    card = read_card(checkpoint)
     rows = [
         (name, f"{part['dice'].get('mean', float('nan')):.3f}", str(part["dice"]["n"]))
-        for name, part in validation.items()
+        for name, part in card.validation.items()
     ]
     if rows:
         table(("structure", "Dice", "cases"), rows, "validation cases, whole volumes")
+    if find_spec("matplotlib"):
+        say(f"{plot_run(checkpoint.parent, card.structures)}: loss and Dice over the steps")
+    say(f"{checkpoint}: open it in Slicer, or run: unetseg segment SCAN --checkpoint {checkpoint} --output DIR")
