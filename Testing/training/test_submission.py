@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def test_lsf_script_has_the_documented_options():
         '#BSUB -Q "75"',
         "#BSUB -o /home/me/runs/cv/logs/%J_%I.log",
         "MEMBER=$((${LSB_JOBINDEX:-1} - 1))",
-        'exec unetseg train packs/abdomen --steps 4000 --output runs/cv/fold"$MEMBER" --fold "$MEMBER"',
+        'exec unetseg train packs/abdomen --steps 4000 --device cuda --output runs/cv/fold"$MEMBER" --fold "$MEMBER"',
     ):
         assert line in lines
     assert "-gpu" not in job_script(dataclasses.replace(JOB, gpus=0), "lsf")
@@ -58,8 +59,8 @@ def test_slurm_script_has_the_documented_options():
         assert line in lines
     command = training_command("packs/abdomen", "runs/cv", gpus=4, nodes=2)
     several = job_script(dataclasses.replace(JOB, command=command, gpus=4, nodes=2, members=0), "slurm")
-    assert "srun torchrun --nnodes=2 --nproc-per-node=4" in several
-    assert "--devices 4 --nodes 2" in several
+    assert "torchrun --nnodes=2 --nproc-per-node=4" in several
+    assert "--device cuda --devices 4 --nodes 2" in several
 
 
 @pytest.mark.parametrize("scheduler", ["lsf", "slurm", "ssh"])
@@ -75,7 +76,7 @@ def test_scripts_are_whole_and_a_shell_reads_them(scheduler):
 
 
 def test_evaluation_is_an_array_of_shards_and_a_job_that_waits_for_it():
-    part = "unetseg evaluate 'my heart.pt' MMWHS --split test --shard \"$((MEMBER + 1))/3\""
+    part = "unetseg evaluate 'my heart.pt' MMWHS --split test --device cuda --shard \"$((MEMBER + 1))/3\""
     slurm, lsf = job_script(ARRAY, "slurm"), job_script(ARRAY, "lsf")
     for script in (slurm, lsf):
         assert f'{part} --output evaluated/shards/"$((MEMBER + 1))"' in script
@@ -176,8 +177,15 @@ def test_dry_run_prints_and_writes_nothing(pack_folder, tmp_path, capsys):
     assert "#BSUB -q gpua100" in printed
     assert "would run: sh -c" in printed
     assert not output.exists()
+    assert f". {sys.prefix}/bin/activate" in printed, "the job's environment is this one"
+    assert "--device cuda" in printed, "a job that asks for a GPU takes no CPU"
     assert main([*arguments, "--folds", "3"]) == 2
     assert "prepare the pack with --folds" in capsys.readouterr().err
+    assert main([*arguments, "--train", '--title "half']) == 2
+    assert "No closing quotation" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main([*arguments, "--train", "--stepz 3"])
+    assert "did you mean --steps?" in capsys.readouterr().err, "now, not when the queue has come to it"
 
 
 def test_dry_run_of_an_evaluation(hearts, tmp_path, capsys):
@@ -187,7 +195,7 @@ def test_dry_run_of_an_evaluation(hearts, tmp_path, capsys):
     arguments = ["submit", str(checkpoint), "--dataset", str(hearts), "--output", str(tmp_path / "out"), "--dry-run"]
     assert main([*arguments, "--scheduler", "slurm", "--shards", "2", "--evaluate", "--split test"]) == 0
     printed = capsys.readouterr().out
-    assert "--split test --shard" in printed
+    assert "--split test --device cuda --shard" in printed
     assert "afterok" in printed
     assert not (tmp_path / "out").exists()
     assert main([*arguments, "--scheduler", "slurm", "--shards", "9"]) == 2
@@ -211,14 +219,35 @@ def test_slurm_script_passes_the_warning_on_and_asks_to_be_queued_again(tmp_path
     process = subprocess.Popen(
         ["bash", "-c", job_script(job, "slurm")], env=environment, stdout=subprocess.PIPE, encoding="utf-8"
     )
-    for _ in range(200):
-        if (tmp_path / "started").exists():
-            break
-        time.sleep(0.05)
+    until_started(tmp_path)
     process.send_signal(signal.SIGUSR1)
     assert "queued again" in process.communicate(timeout=20)[0]
     assert process.returncode == 75
     assert (tmp_path / "requeued").read_text() == f"requeue {named}\n"
+
+
+@pytest.mark.parametrize("warned", [True, False])
+def test_slurm_script_queues_again_what_failed_after_a_warning_and_nothing_else(tmp_path, warned):
+    """torchrun says 1 for whatever its processes said; a training that fails by itself would only fail again."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    write_tool(tools / "scontrol", 'echo "$@" > requeued')
+    write_tool(tools / "unetseg", "trap 'exit 1' USR1; echo training > started; sleep 0.5 & wait; exit 1")
+    job = dataclasses.replace(JOB, folder=str(tmp_path), setup="unset NOBODY; echo $NOBODY")
+    environment = {"PATH": f"{tools}:{os.defpath}", "SLURM_JOB_ID": "17"}
+    process = subprocess.Popen(["bash", "-c", job_script(job, "slurm")], env=environment)
+    until_started(tmp_path)
+    if warned:
+        process.send_signal(signal.SIGUSR1)
+    assert process.wait(timeout=20) == 1
+    assert (tmp_path / "requeued").exists() == warned
+
+
+def until_started(folder: Path) -> None:
+    for _ in range(200):
+        if (folder / "started").exists():
+            return
+        time.sleep(0.05)
 
 
 def write_tool(path: Path, body: str) -> None:

@@ -13,7 +13,7 @@
 #BSUB -wa 'USR1'
 #BSUB -Q "75"
 #BSUB -o @LOGS@/%J_%I.log
-set -eu
+set -e
 cd @FOLDER@
 @SETUP@
 MEMBER=$((${LSB_JOBINDEX:-1} - 1))

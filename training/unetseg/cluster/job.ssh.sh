@@ -1,6 +1,6 @@
 #!/bin/sh
 # Written by `unetseg submit --scheduler ssh`: runs without a scheduler, one member after another, and can be started again.
-set -eu
+set -e
 cd @FOLDER@
 @SETUP@
 for MEMBER in @MEMBERS@; do

@@ -43,7 +43,7 @@ class Job:
     cores: int = 4
     memory_gb: int = 16
     hours: float = 24.0
-    setup: str = ". .venv/bin/activate"
+    setup: str = ""
     host: str = ""
 
     @property
@@ -72,26 +72,36 @@ class Job:
 def training_command(
     pack: str, run: str, options: Sequence[str] = (), folds: int = 0, gpus: int = 1, nodes: int = 1
 ) -> str:
-    """The command line of a training, or of the fold $MEMBER of a cross-validation."""
-    train = ["train", pack, *options]
+    """The command line of a training, or of the fold $MEMBER of a cross-validation.
+
+    A job that asks for GPUs names the device, so that it fails at once where the GPU can't be used, and never takes the CPU.
+    """
+    train = ["train", pack, *options, *_device(options, gpus)]
     if gpus > 1 or nodes > 1:
         train += ["--devices", str(max(1, gpus))]
     start = "unetseg"
     if nodes > 1:
         train += ["--nodes", str(nodes)]
+        # torchrun itself would die of the warning before its processes have saved, so it is told to ignore it.
         start = (
-            f"srun torchrun --nnodes={nodes} --nproc-per-node={max(1, gpus)} --rdzv-backend=c10d "
+            'srun sh -c \'trap "" USR1; exec "$@"\' - '
+            f"torchrun --nnodes={nodes} --nproc-per-node={max(1, gpus)} --rdzv-backend=c10d "
             '--rdzv-endpoint="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1):29500" -m unetseg.cli'
         )
     fold = '/fold"$MEMBER" --fold "$MEMBER"' if folds else ""
     return f"{start} {shlex.join(train)} --output {shlex.quote(run)}{fold}"
 
 
+def _device(options: Sequence[str], gpus: int) -> list[str]:
+    given = any(option.partition("=")[0] == "--device" for option in options)
+    return ["--device", "cuda"] if gpus and not given else []
+
+
 def evaluation_commands(
-    checkpoint: str, dataset: str, output: str, options: Sequence[str], shards: int
+    checkpoint: str, dataset: str, output: str, options: Sequence[str], shards: int, gpus: int = 1
 ) -> tuple[str, str]:
     """The command line of the shard $MEMBER of an evaluation, and that which sums the shards up."""
-    evaluate = shlex.join(["evaluate", checkpoint, dataset, *options])
+    evaluate = shlex.join(["evaluate", checkpoint, dataset, *options, *_device(options, gpus)])
     places = [f"{output}/shards/{number}" for number in range(1, shards + 1)]
     part = f'--shard "$((MEMBER + 1))/{shards}" --output {shlex.quote(output)}/shards/"$((MEMBER + 1))"'
     merge = shlex.join(["evaluate", "--merge", *places, "--output", output])

@@ -29,16 +29,24 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--gpus", type=int, default=1, help="GPUs a node; 0 works on the CPU")
     parser.add_argument("--nodes", type=int, default=1, help="machines (training with SLURM)")
     parser.add_argument("--cores", type=int, default=4, help="CPU cores a node")
-    parser.add_argument("--memory_gb", type=int, default=16, help="memory a node")
+    parser.add_argument("--memory-gb", type=int, default=16, help="memory a node")
     parser.add_argument("--hours", type=float, default=24.0, help="wall time")
     parser.add_argument("--folds", type=int, default=0, help="a job array over this many folds of the pack")
     parser.add_argument("--dataset", type=Path, help="evaluate the checkpoint on this data set")
     parser.add_argument("--shards", type=int, default=4, help="members of the array of an evaluation")
     parser.add_argument("--name", default="", help="what the job is called (default: the output folder)")
     parser.add_argument("--host", default="", metavar="USER@HOST", help="submit there, after copying code and data")
-    parser.add_argument("--folder", default="", help="folder of the project on the host (default: this folder)")
     parser.add_argument(
-        "--setup", default=". .venv/bin/activate", help="shell line that makes the command unetseg known"
+        "--folder",
+        default="",
+        help="where code and data lie (default: on a host unetsegmenter in your home, else here)",
+    )
+    parser.add_argument(
+        "--setup",
+        default="",
+        metavar="LINE",
+        help="shell line that makes the command unetseg known (default: activates .venv on a host, else the environment of "
+        "this command)",
     )
     parser.add_argument(
         "--train", default="", metavar="OPTIONS", help='options of unetseg train, such as "--steps 4000"'
@@ -46,7 +54,7 @@ def add_options(parser: Any) -> None:
     parser.add_argument(
         "--evaluate", default="", metavar="OPTIONS", help='options of unetseg evaluate, such as "--split test"'
     )
-    parser.add_argument("--dry_run", action="store_true", help="print, and do nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print, and do nothing")
 
 
 def run(options: Any) -> None:
@@ -75,8 +83,6 @@ def run(options: Any) -> None:
 
 
 def _training(options: Any) -> Job:
-    import shlex
-
     from ..cluster.submission import training_command
     from ..pack import read_pack
     from ..splits import fold_splits
@@ -85,14 +91,12 @@ def _training(options: Any) -> Job:
     for fold in range(options.folds):
         fold_splits(pack.splits, fold)
     source, output = options.source.as_posix(), options.output.as_posix()
-    given = shlex.split(options.train)
+    given = _given("train", options.train, [source, "--output", output])
     command = training_command(source, output, given, options.folds, options.gpus, options.nodes)
     return _job(options, command, (source,), options.folds)
 
 
 def _evaluation(options: Any) -> Job:
-    import shlex
-
     from UNetSegmenterLib.engine.checkpoint import read_card
     from UNetSegmenterLib.engine.errors import InputError
 
@@ -108,9 +112,37 @@ def _evaluation(options: Any) -> Job:
     if not 1 <= options.shards <= cases:
         raise InputError(f"{options.shards} shards can't be made of {cases} cases; ask for 1 to {cases}.")
     source, dataset, output = (place.as_posix() for place in (options.source, options.dataset, options.output))
-    given = shlex.split(options.evaluate)
-    command, merge = evaluation_commands(source, dataset, output, given, options.shards)
+    given = _given("evaluate", options.evaluate, [source, dataset, "--output", output])
+    command, merge = evaluation_commands(source, dataset, output, given, options.shards, options.gpus)
     return _job(options, command, (source, dataset), options.shards, merge)
+
+
+def _given(command: str, text: str, needed: list[str]) -> list[str]:
+    """Options for the command of the job, looked at now rather than when the queue has come to it."""
+    import importlib
+    import shlex
+
+    from UNetSegmenterLib.engine.errors import InputError
+
+    from ..cli import as_registered, parser_of
+
+    try:
+        given = shlex.split(text)
+    except ValueError as error:
+        raise InputError(f"--{command} is {text!r} ({error}); options as in a shell are expected.") from error
+    parser = parser_of(command, importlib.import_module(f"unetseg.commands.{command}"))
+    parser.parse_args(as_registered([*needed, *given], parser))
+    return given
+
+
+def _setup(host: str) -> str:
+    import shlex
+    import sys
+
+    script = Path(sys.prefix) / "bin" / "activate"
+    if host:
+        return ". .venv/bin/activate"
+    return f". {shlex.quote(str(script))}" if script.is_file() else ""
 
 
 def _job(options: Any, command: str, inputs: tuple[str, ...], members: int, after: str = "") -> Job:
@@ -130,7 +162,7 @@ def _job(options: Any, command: str, inputs: tuple[str, ...], members: int, afte
         options.cores,
         options.memory_gb,
         options.hours,
-        options.setup,
+        options.setup or _setup(options.host),
         options.host,
     )
 
