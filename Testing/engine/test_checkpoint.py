@@ -134,6 +134,33 @@ def test_card_that_contradicts_itself(saved, change, words):
     assert words in refusal(rewritten(saved, card=json.dumps(card)))
 
 
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("spacing_mm", 1e-6),
+        ("spacing_mm", float("inf")),
+        ("spacing_mm", float("nan")),
+        ("window_hu", [-1e9, 1e9]),
+        ("size_multiple", 2**40),
+        ("slice_distance_mm", 1e300),
+    ],
+)
+def test_card_with_numbers_that_ask_for_terabytes(saved, entry, value):
+    card = json.loads(small_card().to_json())
+    card["preprocessing"][entry] = value
+    assert entry in refusal(rewritten(saved, card=json.dumps(card)))
+
+
+def test_card_with_a_label_value_that_no_file_holds(saved):
+    card = json.loads(small_card().to_json())
+    card["structures"][0]["values"] = [70_000]
+    assert "values" in refusal(rewritten(saved, card=json.dumps(card)))
+
+
+def test_card_of_brackets(saved):
+    assert "no JSON" in refusal(rewritten(saved, card="[" * 200_000))
+
+
 def test_weights_that_diverged(saved):
     weights = torch.load(saved, weights_only=True)["weights"]
     weights["exit.weight"].fill_(float("nan"))

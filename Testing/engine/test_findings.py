@@ -112,6 +112,11 @@ def test_statistics_are_json_and_survive_it(statistics, unseen):
     assert check(*unseen, again) == check(*unseen, statistics)
 
 
+def test_statistics_of_another_version_are_refused(statistics, unseen):
+    with pytest.raises(InputError, match=r"version 7.*reads version 1"):
+        check(*unseen, statistics | {"version": 7})
+
+
 def test_missing_structure_fails_and_points_to_its_place(statistics, unseen):
     segmentation, volume = unseen
     where = np.argwhere(segmentation.labels == 2).mean(axis=0)

@@ -94,6 +94,25 @@ def test_batches_do_not_matter(checkpoint, predictor):
     assert (single.predict(scan()).segmentation.labels == whole).mean() > 0.9999
 
 
+@pytest.mark.parametrize(
+    ("shape", "spacing", "words"),
+    [((3, 0, 20), (3.0, 1.0, 1.0), "nothing to segment"), ((3, 24, 20), (3.0, 1000.0, 900.0), "24 m wide")],
+)
+def test_what_no_scanner_makes_is_refused(predictor, shape, spacing, words):
+    """A spacing in micrometres asked for 572 GiB and said that other programs should be closed."""
+    with pytest.raises(InputError, match=words):
+        predictor.predict(Volume(np.zeros(shape, np.int16), Geometry(shape, spacing)))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 40, 36), (5, 3, 200), (2, 1, 7)])
+@pytest.mark.parametrize("dtype", ["<i2", ">i2", "f4", "u1", "u2", "i4", "f8"])
+def test_any_size_and_type_comes_back_in_its_grid(predictor, shape, dtype):
+    array = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
+    array.setflags(write=False)
+    segmentation = predictor.predict(Volume(array, Geometry(shape, (3.0, 1.1, 1.3)))).segmentation
+    assert (segmentation.labels.shape, segmentation.labels.dtype) == (shape, np.uint8)
+
+
 def test_confidence_along_the_outline(checkpoint, predictor):
     """The definition written out in plain code: pixel by pixel, neighbours in a slice, the mean of both sides."""
     volume, card = scan((5, 24, 20)), checkpoint.card

@@ -53,7 +53,7 @@ class Card:
         """Card of a JSON text; raises InputError if it breaks the schema or contradicts itself."""
         try:
             plain = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise InputError(
                 f"The card is no JSON text ({error}); the file was not written by this software."
             ) from error

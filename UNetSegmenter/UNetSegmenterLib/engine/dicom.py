@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,17 @@ import numpy as np
 from .errors import InputError
 from .volume import Geometry, Note
 
-_POSITION, _ORIENTATION = "0020|0032", "0020|0037"
+_POSITION, _ORIENTATION, _PIXEL_SPACING = "0020|0032", "0020|0037", "0028|0030"
+_SIDEWAYS_MM = 0.5
+"""Slices whose corners leave the line through the first one by more are no box: the gantry was tilted."""
 
 
 def read_dicom_folder(folder: Path) -> tuple[np.ndarray, Geometry, list[Note]]:
     """HU array, geometry and notes of the one series in a folder.
 
     Raises InputError for a folder without DICOM, with several series, with a missing slice or with slices that differ in size or
-    direction. Slices that lie unevenly (over 1 % of their distance) raise it too, because one spacing can't describe them.
+    direction. Slices that lie unevenly (over 1 % of their distance) or shift sideways (a tilted gantry) raise it too, because one
+    spacing and direction can't describe them.
     """
     import SimpleITK as sitk
 
@@ -46,48 +50,69 @@ def read_dicom_folder(folder: Path) -> tuple[np.ndarray, Geometry, list[Note]]:
 
 def _in_order(folder: Path, names: tuple[str, ...]) -> tuple[list[str], float]:
     """File names along the slice normal, and the distance between slices in mm."""
-    places = []
-    for name in names:
-        orientation, position = _place(folder, name)
-        places.append((orientation, position, name))
-    first = places[0][0]
-    if any(np.abs(orientation - first).max() > 1e-3 for orientation, _, _ in places):
+    places = [_place(folder, name) for name in names]
+    first = places[0]
+    if any(np.abs(place.orientation - first.orientation).max() > 1e-3 for place in places):
         raise InputError(
             f"{folder} has slices of different directions, a localiser perhaps; keep the axial series alone."
         )
-    normal = np.cross(first[:3], first[3:])
-    along = sorted((float(position @ normal), name) for _, position, name in places)
-    if len(along) == 1:
+    if any(np.abs(place.pixel_mm - first.pixel_mm).max() > 1e-3 for place in places):
+        raise InputError(f"{folder} has slices of different pixel sizes (two scans?); keep the series of one of them.")
+    normal = np.cross(first.orientation[:3], first.orientation[3:])
+    places.sort(key=lambda place: (float(place.position @ normal), place.name))
+    along = np.array([place.position @ normal for place in places])
+    if len(places) == 1:
         raise InputError(f"{folder} holds one DICOM slice; a whole scan is expected.")
-    gaps = np.diff([place for place, _ in along])
+    _check_even(folder, np.diff(along))
+    sideways = np.array([place.position - at * normal for place, at in zip(places, along, strict=True)])
+    if (shift_mm := float(np.linalg.norm(sideways - sideways[0], axis=1).max())) > _SIDEWAYS_MM:
+        raise InputError(
+            f"{folder} has slices that shift sideways, {shift_mm:.1f} mm in all (a tilted gantry): they make no box; load "
+            "them in 3D Slicer, which straightens them, and save that volume."
+        )
+    return [place.name for place in places], float(np.diff(along).mean())
+
+
+def _check_even(folder: Path, gaps: np.ndarray) -> None:
+    """Raise InputError if distances between slices (mm, in order) tell of missing, double or uneven ones."""
     usual = float(np.median(gaps))
     if usual < 1e-3:
         raise InputError(f"{folder} has several slices at one place (time points or two scans); keep one of them.")
     if missing := [i for i, gap in enumerate(gaps) if gap > 1.5 * usual]:
         raise InputError(
             f"{folder} lacks {round(sum(gaps[i] / usual - 1 for i in missing))} slice(s): after slice {missing[0] + 1} of "
-            f"{len(along)} the next one lies {gaps[missing[0]]:.2f} mm on instead of {usual:.2f} mm; copy the series again."
+            f"{len(gaps) + 1} the next one lies {gaps[missing[0]]:.2f} mm on instead of {usual:.2f} mm; copy the series again."
         )
     if np.abs(gaps - usual).max() > max(0.01 * usual, 0.01):
         raise InputError(
             f"{folder} has uneven slices ({gaps.min():.2f} to {gaps.max():.2f} mm apart); resample the scan to one spacing first."
         )
-    return [name for _, name in along], float(gaps.mean())
 
 
-def _place(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Direction cosines (6,) and position (3,) of a slice, LPS in mm."""
+@dataclass(frozen=True)
+class _Place:
+    """Where a slice lies: direction cosines (6,), position (3,) LPS in mm, and the size of its pixels (2,) in mm."""
+
+    name: str
+    orientation: np.ndarray
+    position: np.ndarray
+    pixel_mm: np.ndarray
+
+
+def _place(folder: Path, name: str) -> _Place:
+    """Place of a slice by its header; raises InputError where it has none."""
     import SimpleITK as sitk
 
     reader = sitk.ImageFileReader()
     reader.SetFileName(name)
     try:
         reader.ReadImageInformation()
-        values = [
-            np.array([float(part) for part in reader.GetMetaData(key).split("\\")]) for key in (_ORIENTATION, _POSITION)
-        ]
+        orientation, position, pixel_mm = (
+            np.array([float(part) for part in reader.GetMetaData(key).split("\\")])
+            for key in (_ORIENTATION, _POSITION, _PIXEL_SPACING)
+        )
     except (RuntimeError, ValueError) as error:
         raise InputError(
             f"{Path(name).name} in {folder} says no position in the patient; export the series again."
         ) from error
-    return values[0], values[1]
+    return _Place(name, orientation, position, pixel_mm)

@@ -26,9 +26,10 @@ from .segmentation import Segmentation
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
     from .network import DoubleConvolution, UNet
-    from .volume import Volume
+    from .volume import Geometry, Volume
 
 CPU_BATCH, GPU_BATCH = 4, 32  # slices a forward pass; on CPU more gains nothing and costs memory
+WIDEST_MM = 5_000  # a slice wider than that is a spacing in other units, and would ask for terabytes
 MOST_WORKERS = 8  # batches side by side on a CPU: each holds feature maps of its own
 
 Progress = Callable[[int, int], None]
@@ -92,7 +93,9 @@ class Predictor:
         progress(done, total) is called after each batch of slices; cancelled() is asked before each, and a cancel keeps
         what is finished.
         labels: zeros, uint8, of the volume's shape, to write into (a memory-mapped file outlives this process).
+        Raises InputError for a volume without voxels, or of a spacing that no scanner has.
         """
+        _check_size(volume.geometry)
         started = time.perf_counter()
         card = self.checkpoint.card
         if labels is None:
@@ -192,6 +195,21 @@ def upsampled_labels(logits: Tensor, size: tuple[int, ...]) -> Tensor:
         logits = logits.float().contiguous(memory_format=torch.channels_last)
         logits = functional.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
     return logits.argmax(dim=1).to(torch.uint8)
+
+
+def _check_size(geometry: Geometry) -> None:
+    if 0 in geometry.shape:
+        raise InputError(f"The scan has {geometry.shape} voxels, so there is nothing to segment; load it again.")
+    _, *in_plane_mm = geometry.axial_spacing_mm
+    width_mm = max(
+        n * mm
+        for n, mm in zip(geometry.to_axial(np.empty(geometry.shape, np.bool_)).shape[1:], in_plane_mm, strict=True)
+    )
+    if not 0 < width_mm <= WIDEST_MM:
+        raise InputError(
+            f"The scan's slices are {width_mm / 1000:,.0f} m wide by its spacing of {in_plane_mm[0]:g} x {in_plane_mm[1]:g} mm; "
+            "check that the file keeps its spacing, in mm."
+        )
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from . import relations, tissue
 from .anatomy import Anatomy, Place
 from .finding import FAIL, PASS, SEVERITIES, WARN, Finding, number
 from .quantity import FEW_CASES, Limits, Quantity, Rule, excess, expected_text, limits, measured_text
-from .reference import Facts, position
+from .reference import VERSION, Facts, position
 from .rules import CHECKS, RULES
 from .shape import FACES
 from .size import AXES
@@ -32,6 +33,11 @@ class Judge:
         self.anatomy = anatomy
         self.case = case
         self.statistics = statistics or {}
+        if self.statistics and self.statistics.get("version") != VERSION:
+            raise InputError(
+                f"The checkpoint's statistics of training labels are of version {self.statistics.get('version')}, this "
+                f"software reads version {VERSION}; update UNetSegmenter, or check without a checkpoint."
+            )
         self.learnt: dict[str, dict[str, Any]] = self.statistics.get("structures", {})
         self.nominal = bool(self.statistics.get("nominal_spacing"))
         offsets = {(first, second): np.array(mm) for first, second, mm in self.statistics.get("offsets", [])}
