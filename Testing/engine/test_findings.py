@@ -389,9 +389,9 @@ def test_confidence_at_the_boundary(statistics, unseen):
     segmentation, volume = unseen
     sure = dict.fromkeys(range(1, 6), 0.95)
     assert not alarms(check(replace(segmentation, confidence=sure), volume, statistics), "confidence")
-    found = check(replace(segmentation, confidence=sure | {2: 0.5}), volume, statistics)
+    found = check(replace(segmentation, confidence=sure | {2: 0.65}), volume, statistics)
     (finding,) = alarms(found, "confidence")
-    assert (finding.structure, finding.severity, finding.value) == ("spleen", WARN, 50)
+    assert (finding.structure, finding.severity, finding.value) == ("spleen", WARN, 65)
     assert label_at(segmentation, finding) == 2
     assert not [f for f in check(segmentation, volume, statistics) if f.check == "confidence"], "no network drew it"
 

@@ -64,7 +64,7 @@ def test_counts_are_expected_in_whole_numbers():
 
 def test_ranges_in_words():
     assert expected_text(RULES["specks"], limits(RULES["specks"], None)) == "at most 0.2 ml"
-    assert expected_text(RULES["confidence"], limits(RULES["confidence"], None)) == "at least 60 %"
+    assert expected_text(RULES["confidence"], limits(RULES["confidence"], None)) == "at least 70 %"
     assert [number(v) for v in (0, 0.01234, 1.234, 12.34, 1234.5)] == ["0", "0.0123", "1.23", "12.3", "1,234"]
 
 

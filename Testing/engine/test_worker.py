@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,10 +38,10 @@ def checkpoint(tmp_path_factory):
 class Conversation:
     """A worker and its two pipes."""
 
-    def __init__(self, *arguments, code=None):
+    def __init__(self, *arguments, code=None, before=()):
         command = [sys.executable, "-m", "UNetSegmenterLib.engine.worker", *arguments]
         if code is not None:
-            command = [sys.executable, "-c", code, *arguments]
+            command = [*before, sys.executable, "-c", code, *arguments]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PACKAGE_ROOT)}
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
@@ -129,6 +130,61 @@ def engine_segmentation(checkpoint, array, geometry):
     from UNetSegmenterLib.engine.volume import Volume
 
     return Predictor(load_checkpoint(checkpoint), "cpu").predict(Volume(array, geometry)).segmentation
+
+
+def test_garbage_is_answered_and_does_no_harm():
+    lines = (b"\xff\xfe{", b"[" * 100_000, b'"hello"', b"17", b'{"do": []}', b'{"do": "cancel", "request": [1]}',
+             b'{"id": {"a": 1}, "do": "hello"}', b'{"id": 3, "do": "segment"}')  # fmt: skip
+    with Conversation() as worker:
+        for line in lines:
+            worker.process.stdin.write(line + b"\n")
+            worker.process.stdin.flush()
+            assert worker.hear()["type"] == "error", line
+        assert worker.ask(id=9, do="hello")["type"] == "result"
+
+
+def can_mount():
+    """Whether a process may have a small disk of its own, as root or where user namespaces are allowed."""
+    command = ["unshare", "-rm", "mount", "-t", "tmpfs", "-o", "size=64k", "none", "/tmp"]
+    return (
+        shutil.which("unshare") is not None
+        and subprocess.run(command, check=False, capture_output=True).returncode == 0
+    )
+
+
+@pytest.mark.skipif(not can_mount(), reason="no disk of its own can be mounted here")
+def test_a_full_disk_is_one_sentence(checkpoint, tmp_path):
+    """The labels file is sparse: on a disk that fills up, writing into its map ends a process by a signal."""
+    _, _, files = scan_files(tmp_path)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    files["labels"] = str(disk / "labels.raw")
+    code = (
+        "import os, subprocess\n"
+        "from UNetSegmenterLib.engine import worker\n"
+        f"disk = {str(disk)!r}\n"
+        "subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', disk], check=True)\n"
+        "with open(disk + '/labels.raw', 'wb') as file:\n"
+        "    file.truncate(24 * 64 * 64)\n"
+        "worker.main([])\n"
+    )
+    with Conversation(code=code, before=("unshare", "-rm")) as worker:
+        answer = worker.ask(id=1, do="segment", checkpoint=checkpoint, device="cpu", **files)
+        assert (answer["type"], answer["kind"]) == ("error", "input")
+        assert "disk has no room for the result (No space left on device); free 0.1 MB there" in answer["message"]
+        assert worker.ask(id=2, do="hello")["type"] == "result"
+
+
+def test_two_requests_at_once_are_answered_one_after_the_other(checkpoint, tmp_path):
+    _, _, files = scan_files(tmp_path)
+    with Conversation() as worker:
+        for number in (1, 2):
+            worker.say(id=number, do="segment", checkpoint=checkpoint, device="cpu", **files)
+        answers = []
+        while len([one for one in answers if one["type"] == "result"]) < 2:
+            answers.append(worker.hear())
+    assert [one["id"] for one in answers] == sorted(one["id"] for one in answers)
+    assert all(one["complete"] for one in answers if one["type"] == "result")
 
 
 def test_cancel_ends_within_a_batch_and_keeps_finished_slices(checkpoint, tmp_path):

@@ -126,8 +126,8 @@ class Worker:
     def _receive(self, line: bytes) -> None:
         try:
             request = json.loads(line)
-            request["do"]
-        except (ValueError, TypeError, KeyError):
+            hash((request["do"], request.get("id"), request.get("request")))
+        except (ValueError, TypeError, KeyError, RecursionError):
             self.replies.send(None, "error", kind="internal", message=f"This line is no request: {line[:80]!r}.")
             return
         if request["do"] == "cancel":
@@ -210,6 +210,7 @@ class Worker:
         predictor, warm = self._predictor_for(request)
         geometry = geometry_from_json(request["geometry"])
         image = np.memmap(request["image"]["path"], dtype=request["image"]["dtype"], mode="r", shape=geometry.shape)
+        reserve(Path(request["labels"]))
         labels = np.memmap(request["labels"], dtype=np.uint8, mode="r+", shape=geometry.shape)
         prediction = predictor.predict(
             Volume(image, geometry, request.get("name", "")),
@@ -312,6 +313,23 @@ class Worker:
             self._predictor = (key, Predictor(checkpoint, device=request.get("device", "auto")))
         assert self._predictor is not None
         return self._predictor[1], warm
+
+
+def reserve(path: Path) -> None:
+    """Make sure that the disk has room for all of a file whose zeros it has not stored yet; raises InputError if not.
+
+    Writing into a memory-mapped file on a full disk would end the process by a signal, without a word.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, max(1, size))
+        except OSError as error:
+            raise InputError(
+                f"{path.parent} has no room for the result ({error.strerror}); free {size / 1e6:.1f} MB there."
+            ) from error
 
 
 def file_key(path: str) -> tuple[Any, ...]:

@@ -180,7 +180,7 @@ RULES: dict[str, Rule] = {
         "%",
         floor=0.03,
         sides="low",
-        absolute=(0.6, 0.4),
+        absolute=(0.7, 0.6),
         scale=100,
     ),
 }
