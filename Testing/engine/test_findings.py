@@ -234,6 +234,23 @@ def test_odd_tissue_is_shown_where_it_lies(statistics, unseen):
     assert hu[tuple(place)] == 900
 
 
+def test_a_label_that_runs_on_into_other_tissue_is_shown_there(statistics, unseen):
+    """A long tail below the liver lies in something darker, as when bowel is drawn as liver; the liver itself is right."""
+    segmentation, volume = unseen
+    lowest, *middle = (
+        np.argwhere(segmentation.labels == 1).min(axis=0)[0],
+        *np.argwhere(segmentation.labels == 1).mean(axis=0)[1:],
+    )
+    y, x = (int(v) for v in middle)
+    tail = (slice(0, lowest + 1), slice(y - 2, y + 3), slice(x - 2, x + 3))
+    longer = with_labels(segmentation, lambda labels: labels[tail].fill(1))
+    hu = volume.array.copy()
+    hu[tail] = 60
+    (finding,) = alarms(check(longer, replace(volume, array=hu), statistics), "tissue", "liver")
+    assert "from its lower to its upper end" in finding.sentence
+    assert finding.place_ras[2] / 3 <= lowest
+
+
 def test_a_wrong_neighbour_is_shown_where_they_touch(statistics, unseen):
     segmentation, volume = unseen
     kidney = np.argwhere(segmentation.labels == 3).mean(axis=0).round().astype(int)

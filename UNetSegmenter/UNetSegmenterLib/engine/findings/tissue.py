@@ -60,8 +60,11 @@ def drift(anatomy: Anatomy) -> list[Quantity]:
 
 
 def _oddest_layer(values: np.ndarray, layer: np.ndarray, layers: int) -> int:
-    """The layer whose sum of deviations from the mean of all values is largest: where HU are those of something else."""
-    deviations = np.bincount(layer, weights=values - values.mean(), minlength=layers)
+    """The layer whose sum of deviations from the median is largest: where HU are those of something else.
+
+    The median is the organ's own as long as it holds most of the label; a mean would blame the organ too.
+    """
+    deviations = np.bincount(layer, weights=values - np.median(values), minlength=layers)
     return int(np.argmax(np.abs(deviations)))
 
 
