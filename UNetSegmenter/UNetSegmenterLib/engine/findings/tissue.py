@@ -60,12 +60,12 @@ def drift(anatomy: Anatomy) -> list[Quantity]:
 
 
 def _oddest_layer(values: np.ndarray, layer: np.ndarray, layers: int) -> int:
-    """The layer whose sum of deviations from the median is largest: where HU are those of something else.
+    """The layer that adds most to the variance between layers, about the median: where HU are those of something else.
 
     The median is the organ's own as long as it holds most of the label; a mean would blame the organ too.
     """
-    deviations = np.bincount(layer, weights=values - np.median(values), minlength=layers)
-    return int(np.argmax(np.abs(deviations)))
+    sums = np.bincount(layer, weights=values - np.median(values), minlength=layers)
+    return int(np.argmax(sums**2 / np.maximum(np.bincount(layer, minlength=layers), 1)))
 
 
 def _co_deviation(first: np.ndarray, second: np.ndarray) -> int:
