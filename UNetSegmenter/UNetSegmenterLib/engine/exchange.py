@@ -5,6 +5,7 @@ Large arrays are written piece by piece, so that the side that must not stand st
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .comparison import Comparison, Row, SliceCurve
+from .errors import InputError
 from .measures import Measures
 from .segmentation import Segmentation
 from .structures import Structure
@@ -65,6 +67,23 @@ def array_steps(array: np.ndarray, path: Path, dtype: np.dtype | str) -> Steps:
             file.write(np.ascontiguousarray(array[start : start + count], dtype=kind).data)
             yield
     return {"path": str(path), "dtype": kind.str}
+
+
+def reserve(path: Path) -> None:
+    """Make sure that the disk has room for all of a file whose zeros it has not stored yet; raises InputError if not.
+
+    Writing into a memory-mapped file on a full disk would end the process by a signal, without a word.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, max(1, size))
+        except OSError as error:
+            raise InputError(
+                f"{path.parent} has no room for the result ({error.strerror}); free {size / 1e6:.1f} MB there."
+            ) from error
 
 
 def segmentation_steps(segmentation: Segmentation, folder: Path, stem: str) -> Steps:

@@ -56,6 +56,7 @@ from .exchange import (
     comparison_to_json,
     geometry_from_json,
     geometry_to_json,  # noqa: F401  the asking side takes it from here
+    reserve,
     segmentation_from_json,
 )
 from .memory import keep_freed_memory
@@ -313,23 +314,6 @@ class Worker:
             self._predictor = (key, Predictor(checkpoint, device=request.get("device", "auto")))
         assert self._predictor is not None
         return self._predictor[1], warm
-
-
-def reserve(path: Path) -> None:
-    """Make sure that the disk has room for all of a file whose zeros it has not stored yet; raises InputError if not.
-
-    Writing into a memory-mapped file on a full disk would end the process by a signal, without a word.
-    """
-    if not hasattr(os, "posix_fallocate"):
-        return
-    size = path.stat().st_size
-    with path.open("r+b") as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, max(1, size))
-        except OSError as error:
-            raise InputError(
-                f"{path.parent} has no room for the result ({error.strerror}); free {size / 1e6:.1f} MB there."
-            ) from error
 
 
 def file_key(path: str) -> tuple[Any, ...]:
