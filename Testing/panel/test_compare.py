@@ -219,6 +219,55 @@ def test_a_node_that_goes_takes_the_table_along(widget, pair):
     assert widget.ui.predictionSelector.currentNode() is pair[0]
 
 
+def by_the_selector(widget, node):
+    """Slicer's selector, faster than the panel, goes on to the neighbour in its list."""
+    widget.ui.referenceSelector.setCurrentNode(widget.ui.predictionSelector.currentNode())
+
+
+def by_its_observers(widget, node):
+    """What the node's own segmentation tells, before the panel hears of the removal."""
+    node.GetSegmentation().InvokeEvent(slicer.vtkSegmentation.SegmentRemoved)
+
+
+def by_both(widget, node):
+    by_its_observers(widget, node)
+    by_the_selector(widget, node)
+
+
+@pytest.mark.parametrize("faster", [by_the_selector, by_its_observers, by_both])
+@pytest.mark.parametrize("after", [by_the_selector, by_its_observers, None])
+def test_the_note_of_a_removed_node_stays_in_any_order_of_signals(widget, pair, faster, after):
+    compared(widget)
+    node = pair[1]
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def early(scene, event, going):
+        faster(widget, node)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def late(scene, event, going):
+        if after is not None:
+            after(widget, node)
+
+    event = slicer.vtkMRMLScene.NodeAboutToBeRemovedEvent
+    tags = [slicer.mrmlScene.AddObserver(event, early, 10.0), slicer.mrmlScene.AddObserver(event, late, -1.0)]
+    slicer.mrmlScene.RemoveNode(node)
+    for tag in tags:
+        slicer.mrmlScene.RemoveObserver(tag)
+    settle()
+    assert '"Ground truth" was removed' in words(widget) and not widget.ui.compareTable.visible
+
+
+def test_another_choice_is_no_removal(widget, pair):
+    compared(widget)
+    other = add("Other truth", organs())
+    choose(widget, pair[0], other)
+    settle()
+    slicer.mrmlScene.RemoveNode(pair[1])
+    settle()
+    assert not widget.panel.compare.notes
+
+
 def test_no_neighbour_is_chosen_for_a_node_that_goes(widget, pair):
     ui = widget.ui
     add("Another", organs())

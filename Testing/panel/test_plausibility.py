@@ -158,6 +158,7 @@ def test_changes_crashes_and_removed_nodes(widget, broken):
     slicer.mrmlScene.RemoveNode(broken)
     settle()
     assert not widget.ui.findingsList.visible and not widget.ui.checkButton.enabled
+    assert '"Prediction" was removed' in widget.panel.plausibility.notes[0].text
 
 
 def test_scripting_finds_what_the_panel_finds(widget, broken):

@@ -18,6 +18,7 @@ from ..engine.statistics import metrics_table, write_metrics_csv
 from ..engine.volume import Geometry, Note
 from ..scene.by_hand import matched_by_hand
 from ..scene.judging import comparison_in_world, look_at, side_steps
+from .going_nodes import GoingNodes
 from .hand_matching import HandMatching
 from .judging_task import JudgingTask
 from .metrics_table import MetricsTable, mean_text
@@ -53,6 +54,7 @@ class CompareSection(VTKObservationMixin):
         self._reading_notes: tuple[str, ...] = ()
         self._geometry: Geometry | None = None  # the grid that was compared on
         self._notes = NoteList(ui.compareNotesFrame)
+        self._going = GoingNodes()
         self._task = JudgingTask(ui, worker, "compare", self._notes, self.compare, self._show)
         self._table = MetricsTable(ui.compareTable, self.go_to)
         ui.compareCollapsibleButton.collapsed = True
@@ -80,6 +82,7 @@ class CompareSection(VTKObservationMixin):
             return
         if prediction is not None and self.prediction_node is None:
             self._ui.compareCollapsibleButton.collapsed = False
+        self._note_pair()
         self.stop()
         self.removeObservers()
         self.prediction_node, self.reference_node = prediction, reference
@@ -88,12 +91,13 @@ class CompareSection(VTKObservationMixin):
         self._clear()
 
     def is_about(self, node: Any) -> bool:
-        """Whether a node is being compared, or has been in the table that is shown."""
-        return node in (self.prediction_node, self.reference_node) and (self.is_busy or self.comparison is not None)
+        """Whether a node is being compared or is in the table, or was until this turn of the event loop."""
+        self._note_pair()
+        return node in self._going
 
     def say_removed(self, node: Any) -> None:
         """Say why the table has gone: a node that it was about is removed."""
-        self._notes.show([Note("warning", f'"{node.GetName()}" was removed from the scene, and the table with it.')])
+        self._going.say(self._notes, f'"{node.GetName()}" was removed from the scene, and the table with it.')
 
     def update(self) -> None:
         """Enable or disable Compare, and say why in its tooltip."""
@@ -207,7 +211,13 @@ class CompareSection(VTKObservationMixin):
         else:
             self.addObserver(node, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent, self._on_changed)
 
+    def _note_pair(self) -> None:
+        """Remember for this turn of the event loop what is compared, because a node may be going: see GoingNodes."""
+        if self.is_busy or self.comparison is not None:
+            self._going.add(self.prediction_node, self.reference_node)
+
     def _on_changed(self, caller: Any = None, event: Any = None) -> None:
+        self._note_pair()
         if self.is_busy:
             self.stop()
             self._notes.show([Note("warning", CHANGED)])

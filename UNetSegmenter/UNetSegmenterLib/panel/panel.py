@@ -178,17 +178,22 @@ class Panel:
         self.worker.close()
 
     def on_node_going(self, node: Any) -> None:
-        """Somebody removes a node: it is chosen no longer. Left alone, Slicer's selectors would choose its neighbour."""
+        """A node is removed: it is chosen no longer. Left alone, Slicer's selectors would choose its neighbour.
+
+        What was shown of it goes with it, and each section says so, also where the selector or the node's own observers
+        were faster than this.
+        """
         parameters = self._parameters
-        chosen = [name for name in NODES if getattr(parameters, name, None) is node]
-        if not chosen:
+        if parameters is None:
             return
-        was_compared = self.compare.is_about(node)
-        with slicer.util.NodeModify(parameters):
-            for name in chosen:
-                setattr(parameters, name, None)
-        if was_compared:
-            self.compare.say_removed(node)
+        about = [section for section in (self.compare, self.plausibility) if section and section.is_about(node)]
+        chosen = [name for name in NODES if getattr(parameters, name) is node]
+        if chosen:
+            with slicer.util.NodeModify(parameters):
+                for name in chosen:
+                    setattr(parameters, name, None)
+        for section in about:
+            section.say_removed(node)
 
     def _ask(self, question: str) -> bool:
         return self.ask(question)

@@ -18,6 +18,7 @@ from ..engine.volume import Note
 from ..scene.judging import findings_in_world, look_at, refuse_empty
 from ..scene.nodes import volume_from_node
 from ..scene.reading import segmentation_from_node
+from .going_nodes import GoingNodes
 from .judging_task import JudgingTask
 from .notes import NoteList
 from .process import WorkerProcess
@@ -62,6 +63,7 @@ class PlausibilitySection(VTKObservationMixin):
         self.shared: set[tuple[str, str]] = set()
         self.listed: list[Finding] = []
         self._notes = NoteList(ui.checkNotesFrame)
+        self._going = GoingNodes()
         self._fit = qt.QTimer()
         self._fit.setSingleShot(True)
         self._fit.setInterval(0)
@@ -90,11 +92,21 @@ class PlausibilitySection(VTKObservationMixin):
             return
         if chosen.prediction is not None and before.prediction is None:
             self._ui.plausibilityCollapsibleButton.collapsed = False
+        self._note_nodes()
         self.stop()
         self.removeObservers()
         for node in chosen.nodes:
             self._watch(node)
         self._clear()
+
+    def is_about(self, node: Any) -> bool:
+        """Whether a node is being checked or was for the list, or was until this turn of the event loop."""
+        self._note_nodes()
+        return node in self._going
+
+    def say_removed(self, node: Any) -> None:
+        """Say why the list has gone: a node that it was about is removed."""
+        self._going.say(self._notes, f'"{node.GetName()}" was removed from the scene, and the findings with it.')
 
     def update(self) -> None:
         """Enable or disable Check, and say why in its tooltip."""
@@ -207,7 +219,13 @@ class PlausibilitySection(VTKObservationMixin):
         for event in events:
             self.addObserver(node, event, self._on_changed)
 
+    def _note_nodes(self) -> None:
+        """Remember for this turn of the event loop what is checked, because a node may be going: see GoingNodes."""
+        if self.is_busy or self.findings is not None:
+            self._going.add(*self.chosen.nodes)
+
     def _on_changed(self, caller: Any = None, event: Any = None) -> None:
+        self._note_nodes()
         if self.is_busy or self.findings is not None:
             self.stop()
             self._clear()
