@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from UNetSegmenterLib.engine.checkpoint import read_card
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.files import write_text, write_whole
 from UNetSegmenterLib.engine.statistics import CI_METHOD, aggregate
-from UNetSegmenterLib.engine.volume import write_whole
 
 from .pack import Pack
 from .plan import from_mapping
@@ -94,7 +94,7 @@ def write_folds(rows: Sequence[FoldRow], summary: dict[str, Any], folder: Path) 
 
     write_whole(folder / "metrics.csv", table)
     text = json.dumps(_without_nan(summary), indent=1)
-    write_whole(folder / "summary.json", lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_text(folder / "summary.json", text)
 
 
 def _without_nan(value: Any) -> Any:

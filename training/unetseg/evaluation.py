@@ -19,12 +19,13 @@ from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.comparison import Comparison, compare
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.exchange import comparison_from_json, comparison_to_json, finding_from_json
+from UNetSegmenterLib.engine.files import write_text
 from UNetSegmenterLib.engine.findings import check
 from UNetSegmenterLib.engine.prediction import Prediction, Predictor
 from UNetSegmenterLib.engine.report import ONE_OF_MANY_BYTES, CaseMaterial, ViewerData, slice_pictures, viewer_data
 from UNetSegmenterLib.engine.segmentation import Segmentation, read_segmentation, write_seg_nrrd
 from UNetSegmenterLib.engine.structures import Structure
-from UNetSegmenterLib.engine.volume import Volume, write_whole
+from UNetSegmenterLib.engine.volume import Volume
 
 from .datasets import Case
 from .pack import sha256
@@ -174,7 +175,7 @@ def write_result(result: CaseResult, path: Path) -> None:
     for row in plain["comparison"]["rows"]:
         row["measures"] = row["measures"] and {name: _spelt(value) for name, value in row["measures"].items()}
     text = json.dumps(plain, allow_nan=False)
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_text(path, text)
 
 
 def read_result(path: Path) -> CaseResult:

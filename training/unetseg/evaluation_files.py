@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.files import write_text
 from UNetSegmenterLib.engine.report import CaseMaterial, Paired
-from UNetSegmenterLib.engine.volume import write_whole
 
 from .evaluation import CASES, CaseResult, read_result
 from .paired import Pairing, compare_dice
@@ -59,7 +59,7 @@ class Other:
 def write_manifest(manifest: Manifest, folder: Path) -> None:
     """Write evaluation.json."""
     text = json.dumps(asdict(manifest), indent=1)
-    write_whole(folder / MANIFEST, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_text(folder / MANIFEST, text)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.files import locked
 
 TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: what schedulers requeue on (LSF: bsub -Q "75")
 WARNINGS = ("SIGUSR1", "SIGUSR2")  # what a scheduler sends before the wall time ends (LSF by itself: SIGUSR2)
@@ -77,38 +75,6 @@ def stopped_at_once() -> Iterator[None]:
 
 @contextmanager
 def only_run(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process; raises InputError, naming the holder, if another run has it.
-
-    The system lets go of the lock when the process ends, however it ends, so a killed run leaves nothing in the way.
-    """
-    path = folder / "run.lock"
-    folder.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
-        if not _lock(file.fileno()):
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise InputError(
-                f"{folder} is being written by {holder}; wait for it, stop it, or choose another --output."
-            )
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+    """Hold `folder` for this process; raises InputError, naming the holder, if another run has it."""
+    with locked(folder / "run.lock", wait_seconds=0):
         yield
-
-
-def _lock(file: int) -> bool:
-    """Whether the open file could be locked for this process alone."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        lock: Callable[..., object] = msvcrt.locking  # type: ignore[attr-defined]
-        what: tuple[int, ...] = (msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    else:
-        lock, what = fcntl.flock, (fcntl.LOCK_EX | fcntl.LOCK_NB,)
-    try:
-        lock(file, *what)
-    except OSError:
-        return False
-    return True

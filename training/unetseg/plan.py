@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.volume import write_whole
+from UNetSegmenterLib.engine.files import write_text
 
 from .pack import Pack
 from .recipe import Recipe
@@ -136,7 +136,7 @@ def write_plan(plan: Plan, path: Path | str, title: str = "") -> None:
         lines.append(f"{name}:")
         lines += _yaml_lines(values, plan.reasons, "  ")
     text = "\n".join(lines) + "\n"
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_text(path, text)
 
 
 def check_plan(plan: Plan, pack: Pack, path: Path | str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.files import write_folder
 from UNetSegmenterLib.engine.findings.anatomy import Anatomy
 from UNetSegmenterLib.engine.findings.reference import Facts, facts, statistics_of
 from UNetSegmenterLib.engine.preprocessing import Preprocessing, network_labels, network_slices
@@ -131,19 +131,11 @@ def _test(dataset: DataSet, test: int | list[str]) -> int | Sequence[str]:
 
 
 def _write(pack: Pack, plan: Plan, folder: Path) -> None:
-    partial = folder.with_name(f".partial-{folder.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    def write(partial: Path) -> None:
         write_pack(pack, partial)
         write_plan(plan, partial / "plan.yaml", pack.name)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial.replace(folder)
-    except OSError as error:
-        raise InputError(
-            f"{folder} could not be written ({error.strerror}); check the folder's rights and free space."
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+
+    write_folder(folder, write)
 
 
 def _read_slices(

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import json
 import logging
-import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -19,8 +18,8 @@ from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.card import Card, NetworkShape
 from UNetSegmenterLib.engine.checkpoint import Checkpoint
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.files import write_text, write_whole
 from UNetSegmenterLib.engine.preprocessing import Preprocessing
-from UNetSegmenterLib.engine.volume import write_whole
 
 from .pack import Pack
 from .recipe import Recipe
@@ -102,8 +101,6 @@ class RunState:
         def write(partial: Path) -> None:
             with partial.open("wb") as file:
                 _save(content, file)
-                file.flush()
-                os.fsync(file.fileno())
             if self.path.exists():
                 self.path.replace(self.previous)
 
@@ -165,7 +162,7 @@ class RunLog:
         head, *rows = self.path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
         kept = [row for row in rows if row.endswith("\n") and int(row.split(",", 1)[0]) <= step]
         if kept != rows:
-            write_whole(self.path, lambda partial: partial.write_text("".join([head, *kept]), encoding="utf-8"))
+            write_text(self.path, "".join([head, *kept]))
 
     def write(self, step: int, loss: float, learning_rate: float, dice: np.ndarray | None) -> None:
         """Append mean training loss, learning rate and the mean Dice of each structure over the validation cases.

@@ -15,11 +15,11 @@ from torch import Generator, Tensor, nn
 from UNetSegmenterLib.engine.card import NetworkShape
 from UNetSegmenterLib.engine.checkpoint import Checkpoint, save_checkpoint
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.files import write_text
 from UNetSegmenterLib.engine.memory import keep_freed_memory
 from UNetSegmenterLib.engine.network import UNet
 from UNetSegmenterLib.engine.precision import mixed_precision
 from UNetSegmenterLib.engine.prediction import choose_device
-from UNetSegmenterLib.engine.volume import write_whole
 
 from .augmentation import augment
 from .device_data import DeviceData
@@ -257,7 +257,7 @@ def check_losses(
     failed = step - len(recent) + 1 + wrong
     cases = data.batch_cases(recipe, step_generator(recipe, failed, data.images.device))
     text = json.dumps({"step": failed + 1, "loss": str(recent[wrong]), "slices_of_cases": cases}, indent=1)
-    write_whole(run / "failed_batch.json", lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_text(run / "failed_batch.json", text)
     what = f"The loss became {recent[wrong]}" if not math.isfinite(recent[wrong]) else "The weights became no numbers"
     raise InputError(
         f"{what} at step {failed + 1}, on slices of {', '.join(cases)} "

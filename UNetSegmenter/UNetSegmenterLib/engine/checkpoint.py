@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .card import Card
 from .errors import InputError
-from .volume import write_whole
+from .files import write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor

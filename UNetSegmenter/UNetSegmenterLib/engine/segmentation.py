@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InputError
+from .files import write_whole
 from .label_values import IMAGE_ENDINGS, MOST_STRUCTURES, as_labels, file_stem, to_indices, undeclared_structures
 from .matching import match_structures
 from .structures import Structure, Terminology, known_structure
-from .volume import Geometry, read_image, write_image, write_whole
+from .volume import Geometry, read_image, write_image
 
 __all__ = [
     "IMAGE_ENDINGS", "MOST_STRUCTURES", "Segmentation", "file_stem", "read_segmentation", "resample", "resample_labels",

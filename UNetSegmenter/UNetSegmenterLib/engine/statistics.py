@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .volume import write_whole
+from .files import write_text, write_whole
 
 if TYPE_CHECKING:
     from .comparison import Row
@@ -157,7 +157,7 @@ def write_summary(rows: Sequence[Row], path: Path | str, extra: dict | None = No
     """Write summary.json with the entries of `extra` after those of `summary`, and return what was written."""
     content = summary(rows) | (extra or {})
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_text(path, text)
     return content
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InputError
-from .volume import write_whole
+from .files import write_whole
 
 SCORES = {
     "plausible": "plausible",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import InputError
+from .files import write_whole
 from .nifti import is_whole, non_finite
 
 if TYPE_CHECKING:
@@ -311,29 +311,3 @@ def write_image(
     for key, value in (metadata or {}).items():
         image.SetMetaData(key, value)
     write_whole(path, lambda partial: sitk.WriteImage(image, str(partial), useCompression=True))
-
-
-def write_whole(path: Path | str, write: Callable[[Path], object]) -> None:
-    """Call `write(partial_path)` beside `path`, then rename into place, so that nobody meets half a file.
-
-    Raises InputError with the reason if the folder can't be written to or the disk is full.
-    """
-    path = Path(path)
-    partial = path.with_name(".partial-" + path.name)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"{path} could not be written ({_reason(error)}); check the folder's rights and free space."
-        ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__

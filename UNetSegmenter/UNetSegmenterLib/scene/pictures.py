@@ -12,7 +12,7 @@ import numpy as np
 import slicer
 import vtk
 
-from ..engine.errors import InputError
+from ..engine.files import write_whole
 from .comparison import ORIENTATIONS, PREDICTION_VIEW, REFERENCE_VIEW, ComparisonScene, slice_extent
 from .views import BACKGROUND, SUPERSAMPLING, SliceView, ThreeDView, averaged, check_rendering, grab, style
 
@@ -226,14 +226,7 @@ def _blank(height: int, width: int) -> np.ndarray:
 
 def write_png(pixels: np.ndarray, path: Path | str) -> None:
     """Write an RGB picture `(height, width, 3)` uint8 as PNG. Raises InputError if it can't be written."""
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png_bytes(pixels))
-    except OSError as error:
-        raise InputError(
-            f"{path} could not be written ({error.strerror}); check the folder's rights and free space."
-        ) from error
+    write_whole(path, lambda partial: partial.write_bytes(png_bytes(pixels)))
 
 
 def png_bytes(pixels: np.ndarray) -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 import slicer
 
 from ..engine.errors import InputError
+from ..engine.files import sync, why_not_written
 from ..engine.segmentation import file_stem
 from .surfaces import DEFAULT_SMOOTHING, make_surfaces
 
@@ -97,9 +98,8 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
             partial = Path(folder) / path.name
             if not write(partial) or not partial.is_file():
                 raise OSError("Slicer's writer gave up")
+            sync(partial)
             partial.replace(path)
+            sync(path.parent)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(
-            f"{path} could not be written ({reason}); check the folder's rights and free space."
-        ) from error
+        raise InputError(f"{path} could not be written ({why_not_written(error, path.parent)}).") from error

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.volume import write_whole
+from UNetSegmenterLib.engine.files import write_text
 
 MERGE = "merge.sh"  # beside submit.sh
 SCHEDULERS = ("lsf", "slurm", "ssh")
@@ -194,7 +194,7 @@ def submit(job: Job, scheduler: str, script: Path, code: Path | None) -> str:
     if _has_merge_script(job, scheduler):
         texts[script.with_name(MERGE)] = job_script(job.following, scheduler)
     for path, text in texts.items():
-        write_whole(path, lambda partial, text=text: partial.write_text(text, encoding="utf-8"))  # type: ignore[misc]
+        write_text(path, text)
     said = ""
     for step in commands(job, scheduler, script, code):
         logging.getLogger(__name__).info("%s", shlex.join(step))

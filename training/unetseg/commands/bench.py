@@ -28,8 +28,8 @@ def run(options: Any) -> None:
     from dataclasses import asdict
 
     import torch
+    from UNetSegmenterLib.engine.files import write_text
     from UNetSegmenterLib.engine.memory import keep_freed_memory
-    from UNetSegmenterLib.engine.volume import write_whole
 
     from ..bench.prediction import standard_scan, time_command, try_precisions
     from ..console import say, table
@@ -73,4 +73,4 @@ def run(options: Any) -> None:
             "precisions": list(map(asdict, trials)),
         }
         text = json.dumps(figures, indent=2) + "\n"
-        write_whole(options.output, lambda partial: partial.write_text(text, encoding="utf-8"))
+        write_text(options.output, text)

@@ -62,7 +62,7 @@ def write_findings(findings: list[Finding], folder: Path) -> None:
     import csv
     import json
 
-    from UNetSegmenterLib.engine.volume import write_whole
+    from UNetSegmenterLib.engine.files import write_text, write_whole
 
     def write_csv(partial: Path) -> None:
         with partial.open("w", newline="", encoding="utf-8") as file:
@@ -76,4 +76,4 @@ def write_findings(findings: list[Finding], folder: Path) -> None:
 
     write_whole(folder / "findings.csv", write_csv)
     text = json.dumps([finding.to_json() for finding in findings], indent=1) + "\n"
-    write_whole(folder / "findings.json", lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_text(folder / "findings.json", text)

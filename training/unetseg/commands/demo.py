@@ -117,7 +117,7 @@ def _show(folder: Path, volume: Volume, prediction: Segmentation, predictor: Pre
     import json
 
     import numpy as np
-    from UNetSegmenterLib.engine.volume import write_whole
+    from UNetSegmenterLib.engine.files import write_text
 
     from ..console import table
     from ..results import provenance
@@ -132,7 +132,7 @@ def _show(folder: Path, volume: Volume, prediction: Segmentation, predictor: Pre
     volumes_ml = {part.name: float(voxels[part.index] * prediction.geometry.voxel_ml) for part in prediction.structures}
     table(("structure", "ml"), [(name, f"{ml:.0f}") for name, ml in volumes_ml.items()], volume.name)
     text = json.dumps({"cases": 1, "volumes_ml": volumes_ml, "provenance": facts}, indent=2) + "\n"
-    write_whole(folder / "summary.json", lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_text(folder / "summary.json", text)
     return ["summary.json", *_names(files, folder)]
 
 

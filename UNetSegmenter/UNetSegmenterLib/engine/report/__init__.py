@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 
 from ..comparison import Comparison
-from ..volume import write_whole
+from ..files import write_text
 from . import case_set, judgement, one_case, parts
 from .figures import unique_name, write_figures
 from .paired import Paired, paired_section
@@ -205,5 +205,5 @@ def _write_page(
     }
     template = (here / "page.html").read_text(encoding="utf-8")
     text = parts.fill(template, fields)
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_text(path, text)
     return path

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..comparison import Comparison
-from ..volume import write_whole
+from ..files import write_whole
 from .case_set import distributions
 from .svg import box_plot_svg, curve_svg, standalone
 
