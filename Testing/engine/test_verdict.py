@@ -2,6 +2,8 @@
 
 import csv
 import json
+import multiprocessing
+import os
 
 import pytest
 from UNetSegmenterLib.engine.case_report import CaseReport, write_case_report
@@ -27,6 +29,50 @@ def test_reviews_come_back_as_they_were(tmp_path):
     assert found == {case: verdict for case, verdict in verdicts.items() if verdict}
     assert found['case, "1"'].comment == AWKWARD and found["ü case"].words == "not judged"
     assert read_reviews(tmp_path / "nothing.csv") == {}
+
+
+def review(path, reviewer, cases):
+    for case in cases:
+        write_reviews(path, {case: make_verdict("plausible", f"by {reviewer}", reviewer)})
+
+
+def reviewed_by_four(path, cases_of):
+    context = multiprocessing.get_context("fork")
+    crew = [context.Process(target=review, args=(path, f"reviewer {n}", cases_of(n))) for n in range(4)]
+    for one in crew:
+        one.start()
+    for one in crew:
+        one.join()
+    assert [one.exitcode for one in crew] == [0] * 4
+    with path.open(encoding="utf-8", newline="") as file:
+        return {(row["case"], row["reviewer"], row["comment"]) for row in csv.DictReader(file)}
+
+
+def test_four_reviewers_on_one_table_lose_no_verdict(tmp_path):
+    found = reviewed_by_four(tmp_path / "reviews.csv", lambda n: [f"case {n}-{number}" for number in range(50)])
+    assert len(found) == 200
+    assert len(read_reviews(tmp_path / "reviews.csv")) == 200
+    assert os.listdir(tmp_path) == ["reviews.csv"]
+
+
+def test_four_reviewers_on_the_same_cases_lose_no_verdict(tmp_path):
+    found = reviewed_by_four(tmp_path / "reviews.csv", lambda n: [f"case {number}" for number in range(10)])
+    assert found == {(f"case {k}", f"reviewer {n}", f"by reviewer {n}") for k in range(10) for n in range(4)}
+
+
+def test_a_verdict_replaces_the_reviewers_own_alone_and_can_be_withdrawn(tmp_path):
+    path = tmp_path / "reviews.csv"
+    path.write_text("case,score,comment,reviewer,read by\na,plausible,fine,A,me\n", encoding="utf-8")
+    write_reviews(path, {"a": Verdict("implausible", "", "B", "2026-01-02T00:00:00Z")})
+    assert read_reviews(path)["a"].score == "implausible", "the later one"
+    write_reviews(path, {"a": Verdict("small faults", "", "A", "2026-01-03T00:00:00Z")})
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["reviewer"], row["score"], row["read by"]) for row in rows] == [
+        ("A", "small faults", "me"),
+        ("B", "implausible", ""),
+    ]
+    assert write_reviews(path, {"a": Verdict("", "", "A", "2026-01-04T00:00:00Z")})["a"].reviewer == "B"
 
 
 def test_a_spreadsheets_own_way_of_saving_is_read(tmp_path):

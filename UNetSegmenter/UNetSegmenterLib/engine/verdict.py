@@ -6,11 +6,11 @@ import csv
 import time
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .errors import InputError
-from .files import write_whole
+from .files import locked, write_whole
 
 SCORES = {
     "plausible": "plausible",
@@ -70,34 +70,72 @@ def _kept(character: str) -> str:
 
 
 def read_reviews(path: Path | str) -> dict[str, Verdict]:
-    """Verdicts by case of a reviews.csv, empty where there is none yet. Raises InputError for a file that is another."""
+    """The latest verdict on each case of a reviews.csv, empty where there is no such file yet.
+
+    Raises InputError for a file that is another.
+    """
+    _, rows = _read_table(Path(path))
+    return _latest(Path(path), rows)
+
+
+def write_reviews(path: Path | str, verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
+    """Put verdicts by case into reviews.csv, and return the latest verdict on each case that it holds then.
+
+    There is one row per case and reviewer: a verdict takes the place of the same reviewer's earlier one, or takes it out
+    where nothing is said any more. All other rows and columns stay as they are. The file is locked meanwhile, so that
+    several reviewers can work on one table. Raises InputError if it can't be read or written.
+    """
     path = Path(path)
+    with locked(path.with_name(f".{path.name}.lock")):
+        columns, rows = _read_table(path)
+        for case, verdict in verdicts.items():
+            _put(rows, {"case": case, **asdict(verdict)}, bool(verdict))
+        columns = [*columns, *(name for name in COLUMNS if name not in columns)]
+
+        def write(partial: Path) -> None:
+            with partial.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, columns, restval="")
+                writer.writeheader()
+                writer.writerows(rows)
+
+        if rows or path.exists():
+            write_whole(path, write)
+    return _latest(path, rows)
+
+
+def _put(rows: list[dict[str, str]], row: dict[str, str], is_said: bool) -> None:
+    """Put a row in the place of the same reviewer's on the same case, or at the end; take it out if nothing is said."""
+    for place, other in enumerate(rows):
+        if all((other.get(name) or "") == row[name] for name in ("case", "reviewer")):
+            rows[place : place + 1] = [other | row] if is_said else []
+            return
+    if is_said:
+        rows.append(row)
+
+
+def _latest(path: Path, rows: list[dict[str, str]]) -> dict[str, Verdict]:
+    found: dict[str, Verdict] = {}
+    for row in rows:
+        try:
+            verdict = Verdict(**{name: row.get(name) or "" for name in COLUMNS[1:]})
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        if row["case"] not in found or verdict.time >= found[row["case"]].time:
+            found[row["case"]] = verdict
+    return found
+
+
+def _read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Columns and rows of a reviews.csv, both empty where there is none; raises InputError for another file."""
     if not path.exists():
-        return {}
+        return [], []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), reader.fieldnames or ()
+            reader = csv.DictReader(file, restkey="", restval="")
+            rows, columns = list(reader), list(reader.fieldnames or ())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} can't be read as a table of reviews ({error}); move it away.") from error
     missing = [name for name in ("case", "score", "comment") if name not in columns]
     if missing:
         raise InputError(f"{path} is no table of reviews: it has no column {', '.join(missing)}; move it away.")
-    try:
-        return {row["case"]: Verdict(**{name: row.get(name) or "" for name in COLUMNS[1:]}) for row in rows}
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-
-
-def write_reviews(path: Path | str, verdicts: Mapping[str, Verdict]) -> None:
-    """Write a row a case, whole or not at all; cases about which nothing was said are left out.
-
-    Raises InputError if the file can't be written.
-    """
-    rows = [(case, *(getattr(one, name) for name in COLUMNS[1:])) for case, one in verdicts.items() if one]
-
-    def write(partial: Path) -> None:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([COLUMNS, *rows])
-
-    write_whole(path, write)
+    return columns, rows

@@ -15,7 +15,7 @@ import slicer
 from ..engine.errors import InputError
 from ..engine.review import REVIEWS, CaseList, ReviewCase
 from ..engine.review_exchange import cases_from_json, loaded
-from ..engine.verdict import Verdict, read_reviews, write_reviews
+from ..engine.verdict import Verdict, write_reviews
 from ..engine.volume import Note
 from ..scene.review import node_steps, remove_nodes
 from ..scene.verdict import set_verdict
@@ -173,10 +173,10 @@ class ReviewSection:
             self._worker.release_folder()
 
     def _save(self) -> None:
-        """Write what was said into the table, over what it holds by now; what cannot be written is tried again."""
+        """Put the verdicts into the table, which others may be filling too; what cannot be written is tried again."""
         self.verdicts |= self._unsaved
         try:
-            write_reviews(self.table_path, read_reviews(self.table_path) | self._unsaved)
+            self.verdicts |= write_reviews(self.table_path, self._unsaved) | self._unsaved
         except InputError as error:
             what_now = "Choose another folder for the results; until then the verdicts are kept here and with the segmentations."
             self._notes.show([Note("error", f"{error} {what_now}")])

@@ -97,7 +97,7 @@ class VerdictEditor(VTKObservationMixin):
             return
         self._verdict = made if made else Verdict()
         set_verdict(node, self._verdict)
-        self._on_verdict(node, self._verdict)
+        self._on_verdict(node, made)  # with the reviewer also where nothing is said any more
 
     def _on_node(self, caller: Any = None, event: Any = None) -> None:
         if not self._typing.active and verdict_of(self._node) != self._verdict:
