@@ -1,0 +1,183 @@
+"""Slicer's `.seg.nrrd`: what a segmentation node holds, names, colours, terminology and reference geometry included."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InputError
+from .files import write_whole
+from .label_grid import Segmentation, paint
+from .label_values import MOST_STRUCTURES, as_labels, file_stem
+from .structures import Structure, Terminology, known_structure
+from .volume import Geometry, write_image
+
+SOURCE_VALUES_TAG = "UNetSegmenter.SourceValues"
+CONFIDENCE_TAG = "UNetSegmenter.Confidence"
+_UNSPECIFIED = "85756007"  # SNOMED CT "Tissue": what Slicer writes for a segment whose terminology nobody chose
+
+
+def slicer_header(path: Path) -> dict[str, str] | None:
+    """Header entries of a file written by Slicer's segmentation node, None for any other file."""
+    if not path.name.lower().endswith((".nrrd", ".nhdr")) or not path.is_file():
+        return None
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return None  # read_image says what is wrong with it
+    header = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+    slicers = any(re.fullmatch(r"Segment\d+_ID|Segmentation_\w+", key) for key in header)
+    return header if slicers or path.name.lower().endswith(".seg.nrrd") else None
+
+
+def read_slicer(path: Path, header: Mapping[str, str]) -> Segmentation:
+    import SimpleITK as sitk
+
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} is damaged: its header reads but its voxels do not; save it again in Slicer."
+        ) from error
+    if image.GetDimension() != 3:
+        raise InputError(f"{path} has {image.GetDimension()} dimensions; a segmentation of one 3D scan is expected.")
+    array = sitk.GetArrayFromImage(image)
+    layers = np.moveaxis(array, -1, 0) if array.ndim == 4 else array[None]
+    count = sum(re.fullmatch(r"Segment\d+_ID", key) is not None for key in header)
+    if count > MOST_STRUCTURES:
+        raise InputError(f"{path} holds {count} segments; at most {MOST_STRUCTURES} are expected.")
+    structures, sources, confidence = [], [], {}
+    for index in range(1, count + 1):
+        entry = {key.split("_", 1)[1]: value for key, value in header.items() if key.startswith(f"Segment{index - 1}_")}
+        layer, value = _source(entry, len(layers), path)
+        tags = dict(tag.split(":", 1) for tag in entry.get("Tags", "").split("|") if ":" in tag)
+        structures.append(_structure(entry, tags, index, value))
+        sources.append((layer, value))
+        if (sure := confidence_from_tag(tags.get(CONFIDENCE_TAG, ""))) is not None:
+            confidence[index] = sure
+    labels, overlaps = _paint_layers(as_labels(layers, path), sources)
+    attributes = {key: value for key, value in header.items() if not re.match(r"(Segment\d*(ation)?|ITK|NRRD)_", key)}
+    geometry = Geometry.from_sitk(image)
+    return Segmentation(labels, geometry, tuple(structures), file_stem(path), attributes, overlaps, confidence)
+
+
+def _source(entry: Mapping[str, str], layers: int, path: Path) -> tuple[int, int]:
+    """Layer and label value of a segment."""
+    try:
+        layer, value = int(entry.get("Layer", 0)), int(entry.get("LabelValue", 1))
+    except ValueError:
+        layer = value = -1
+    if not 0 <= layer < layers or value < 0:
+        raise InputError(
+            f"{path}: segment {entry.get('Name')} is said to have the value {entry.get('LabelValue')} in layer "
+            f"{entry.get('Layer')}, but the file has {layers} layer(s) of whole numbers; save it again in Slicer."
+        )
+    return layer, value
+
+
+def confidence_from_tag(text: str) -> float | None:
+    """What the segment tag `CONFIDENCE_TAG` holds, or None where that is no number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 <= value <= 1 else None
+
+
+def _paint_layers(layers: np.ndarray, sources: Sequence[tuple[int, int]]) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """Labels from Slicer's layers, where segment n is all of `sources[n - 1]` = (layer, label value)."""
+    if len(layers) > 1:
+        return paint(layers.shape[1:], [layers[layer] == value for layer, value in sources])
+    table = np.zeros(int(layers.max(initial=0)) + 1, dtype=np.uint8)
+    for index, (_, value) in enumerate(sources, start=1):
+        if 0 <= value < len(table):
+            table[value] = index
+    return table[layers[0]], {}
+
+
+def _structure(entry: Mapping[str, str], tags: Mapping[str, str], index: int, value: int) -> Structure:
+    name = entry.get("Name") or entry.get("ID") or f"label {value}"
+    try:
+        color = tuple(round(255 * float(part)) for part in entry["Color"].split())
+    except (KeyError, ValueError):
+        color = known_structure(name, index, (value,)).color
+    stored = tags.get(SOURCE_VALUES_TAG, "")
+    values = tuple(int(part) for part in stored.split(",")) if re.fullmatch(r"\d+(,\d+)*", stored) else (value,)
+    terminology = Terminology.from_entry(tags.get("TerminologyEntry", ""))
+    if terminology is not None and terminology.type.value == _UNSPECIFIED:
+        terminology = None
+    return Structure(name, index, values, color, terminology)  # type: ignore[arg-type]
+
+
+def write_seg_nrrd(segmentation: Segmentation, path: Path | str) -> None:
+    """Write a file that Slicer opens as a segmentation, with names, colours, terminology and reference geometry.
+
+    Structures that overlap are written in layers of their own. Raises InputError if the file can't be written.
+    """
+    import SimpleITK as sitk
+
+    layers, places = _layers(segmentation)
+    metadata = dict(segmentation.attributes)
+    metadata |= {
+        "Segmentation_MasterRepresentation": "Binary labelmap",
+        "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
+        "Segmentation_ReferenceImageExtentOffset": "0 0 0",
+        "Segmentation_ConversionParameters": _reference_geometry(segmentation.geometry),
+    }
+    extent = " ".join(f"0 {size - 1}" for size in segmentation.geometry.shape[::-1])
+    for number, structure in enumerate(segmentation.structures):
+        layer, value = places[structure.index]
+        tags = f"{SOURCE_VALUES_TAG}:{','.join(map(str, structure.values))}|"
+        if structure.terminology is not None:
+            tags += f"TerminologyEntry:{structure.terminology.entry()}|"
+        if structure.index in segmentation.confidence:
+            tags += f"{CONFIDENCE_TAG}:{segmentation.confidence[structure.index]:.4f}|"
+        fields = {
+            "ID": f"Segment_{structure.index}",
+            "Name": structure.name,
+            "NameAutoGenerated": "0",
+            "Color": " ".join(f"{channel / 255:.6g}" for channel in structure.color),
+            "ColorAutoGenerated": "0",
+            "Extent": extent,
+            "LabelValue": str(value),
+            "Layer": str(layer),
+            "Tags": tags,
+        }
+        metadata |= {f"Segment{number}_{key}": text for key, text in fields.items()}
+    if len(layers) == 1:
+        write_image(layers[0], segmentation.geometry, path, metadata)
+        return
+    image = sitk.GetImageFromArray(np.ascontiguousarray(np.stack(layers, axis=-1)), isVector=True)
+    segmentation.geometry.stamp(image)
+    for key, text in metadata.items():
+        image.SetMetaData(key, text)
+    write_whole(path, lambda partial: sitk.WriteImage(image, str(partial), useCompression=True))
+
+
+def _layers(segmentation: Segmentation) -> tuple[list[np.ndarray], dict[int, tuple[int, int]]]:
+    """Label arrays without overlap, and (layer, value) of each structure index."""
+    places = {structure.index: (0, structure.index) for structure in segmentation.structures}
+    if not segmentation.overlaps:
+        return [segmentation.labels], places
+    layers = [
+        np.where(np.isin(segmentation.labels, list(segmentation.overlaps)), 0, segmentation.labels).astype(np.uint8)
+    ]
+    for index in sorted(segmentation.overlaps):
+        places[index] = (len(layers), 1)
+        layers.append(segmentation.mask(index).astype(np.uint8))
+    return layers, places
+
+
+def _reference_geometry(geometry: Geometry) -> str:
+    """Slicer's conversion parameter for the grid, as it serialises it: image to world in RAS, then the extent."""
+    ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ geometry.affine_lps()
+    extent = [bound for size in geometry.shape[::-1] for bound in (0, size - 1)]
+    text = "".join(f"{value:.17g};" for value in ras.flatten()) + "".join(f"{bound};" for bound in extent)
+    return f"Reference image geometry|{text}|Image geometry description string.&"
