@@ -116,6 +116,7 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
+        self._isNewScene = True
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -153,6 +154,7 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.views.leave()
 
     def onSceneStartClose(self, caller=None, event=None):
+        self._isNewScene = True
         self.setParameterNode(None)
         self.panel.on_scene_closing()
 
@@ -162,7 +164,9 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneEndImport(self, caller=None, event=None):
         self.panel.views.tidy()
-        self.onSceneEndClose()
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+            self.panel.fill_model(self._parameterNode)
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAboutToBeRemoved(self, caller, event, node):
@@ -176,12 +180,18 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameterNode.inputVolume = scan_on_screen(slicer.app.applicationLogic())
 
     def initializeParameterNode(self):
-        """Follow the scene's parameter node; an empty scan becomes the one on screen."""
+        """Follow the scene's parameter node; an empty scan becomes the one on screen, a new scene takes the choices of before.
+
+        Only once the panel is shown: reading a model starts a process, and a module that nobody opened starts none.
+        """
         from UNetSegmenterLib.scene.scan import first_scan, scan_on_screen
 
         parameters = self.logic.getParameterNode()
         if not parameters.inputVolume:
             parameters.inputVolume = scan_on_screen(slicer.app.applicationLogic()) or first_scan(slicer.mrmlScene)
+        if self._isNewScene and self.parent.isEntered:
+            self._isNewScene = False
+            self.panel.fill(parameters)
         self.setParameterNode(parameters)
 
     def setParameterNode(self, parameters):

@@ -10,6 +10,7 @@ from PySide6 import QtCore, QtGui, QtWidgets
 from .pythonqt import PythonQtLike, QComboBox, QLineEdit, QUiLoader
 
 HEADER_PIXELS = 24
+BELOW_HEADER_PIXELS = 10  # of a collapsed section, as CTK has it
 
 
 class ctkCollapsibleButton(PythonQtLike, QtWidgets.QAbstractButton):
@@ -21,7 +22,7 @@ class ctkCollapsibleButton(PythonQtLike, QtWidgets.QAbstractButton):
         super().__init__(parent)
         self._collapsed = False
         QtWidgets.QWidget.setContentsMargins(self, 0, HEADER_PIXELS, 0, 0)
-        self.setSizePolicy(QtWidgets.QSizePolicy.Preferred, QtWidgets.QSizePolicy.Preferred)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Minimum, QtWidgets.QSizePolicy.Preferred)  # what it wants is its least
 
     def _get_collapsed(self):
         return self._collapsed
@@ -33,7 +34,7 @@ class ctkCollapsibleButton(PythonQtLike, QtWidgets.QAbstractButton):
         for child in QtCore.QObject.children(self):
             if isinstance(child, QtWidgets.QWidget):
                 child.setVisible(not collapsed)
-        self.setMaximumHeight(HEADER_PIXELS if collapsed else 16777215)
+        self.setMaximumHeight(HEADER_PIXELS + BELOW_HEADER_PIXELS if collapsed else 16777215)
         self.updateGeometry()
         self.contentsCollapsed.emit(collapsed)
 
@@ -42,10 +43,21 @@ class ctkCollapsibleButton(PythonQtLike, QtWidgets.QAbstractButton):
     def setCollapsed(self, collapsed):
         self._set_collapsed(bool(collapsed))
 
+    def _hint(self, inner):
+        header = QtCore.QSize(100, HEADER_PIXELS + BELOW_HEADER_PIXELS)
+        return header if self._collapsed or inner is None else inner.expandedTo(header)
+
     def sizeHint(self):
         layout = QtWidgets.QWidget.layout(self)
-        inner = layout.sizeHint() if layout and not self._collapsed else QtCore.QSize(100, 0)
-        return QtCore.QSize(inner.width(), inner.height() + (0 if layout and not self._collapsed else HEADER_PIXELS))
+        return self._hint(layout.totalSizeHint() if layout else None)
+
+    def minimumSizeHint(self):
+        layout = QtWidgets.QWidget.layout(self)
+        return self._hint(layout.totalMinimumSize() if layout else None)
+
+    def keyPressEvent(self, event):
+        if event.key() == QtCore.Qt.Key_Space:
+            self._set_collapsed(not self._collapsed)
 
     def mouseReleaseEvent(self, event):
         if event.position().y() <= HEADER_PIXELS:
@@ -67,13 +79,17 @@ class ctkCollapsibleButton(PythonQtLike, QtWidgets.QAbstractButton):
         )
         painter.setBrush(palette.color(QtGui.QPalette.ButtonText))
         painter.drawPolygon(QtGui.QPolygon([QtCore.QPoint(x, y) for x, y in points]))
+        if QtWidgets.QWidget.hasFocus(self):
+            painter.setBrush(QtCore.Qt.NoBrush)
+            painter.setPen(palette.color(QtGui.QPalette.Highlight))
+            painter.drawRect(header.adjusted(0, 0, -1, -1))
 
 
 class ctkPathLineEdit(PythonQtLike, QtWidgets.QWidget):
     """A path with a browse button; the file dialog is not drawn.
 
-    As CTK's, it keeps silent about an empty text and about names that its filters do not take (`currentPathChanged`), and
-    its line is made anew, without a combo box around it, where no history is shown.
+    As CTK's, it keeps silent about an empty text and about names that its filters do not take (`currentPathChanged`), its
+    line is made anew, without a combo box around it, where no history is shown, and it wants to be as wide as its path.
     """
 
     currentPathChanged = QtCore.Signal(str)
@@ -89,6 +105,16 @@ class ctkPathLineEdit(PythonQtLike, QtWidgets.QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._browse)
         self._make_line(True)
+
+    def sizeHint(self):
+        hint, text = super().sizeHint(), self._get_path() or "x" * 7
+        width = (
+            QtWidgets.QWidget.fontMetrics(self).horizontalAdvance(text)
+            + QtWidgets.QWidget.sizeHint(self._browse).width()
+        )
+        return QtCore.QSize(width + 20, hint.height())
+
+    minimumSizeHint = sizeHint
 
     def _make_line(self, with_history):
         text, old = self._get_path(), self._combo or self._line

@@ -26,7 +26,7 @@ WRAPPED = (
     "QTextBrowser", "QTextEdit", "QTimer", "QToolButton", "QTreeView", "QWidget",
 )
 AS_THEY_ARE = (
-    "QAbstractItemView", "QBrush", "QColor", "QDesktopServices", "QEvent", "QFile", "QFont", "QFormLayout",
+    "QAbstractItemView", "QBrush", "QColor", "QDesktopServices", "QEvent", "QFile", "QFont", "QFontMetrics", "QFormLayout",
     "QGridLayout", "QGuiApplication", "QHBoxLayout", "QHeaderView", "QIcon", "QImage", "QItemSelectionModel",
     "QKeySequence", "QMimeData", "QModelIndex", "QPainter", "QPalette", "QPen", "QPixmap", "QPoint",
     "QProcessEnvironment", "QRect", "QSettings", "QSize", "QSizePolicy", "QSortFilterProxyModel",

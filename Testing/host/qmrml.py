@@ -49,6 +49,13 @@ class qMRMLPlotWidget(PythonQtLike, QtWidgets.QWidget):
         return self._view
 
 
+class _AsWideAsItsNames(QtWidgets.QComboBox):
+    """CTK's combo box: its longest item is its least width."""
+
+    def minimumSizeHint(self):
+        return self.sizeHint()
+
+
 class qMRMLNodeComboBox(PythonQtLike, QtWidgets.QWidget):
     """Nodes of the scene by class, in the order of the scene.
 
@@ -66,9 +73,9 @@ class qMRMLNodeComboBox(PythonQtLike, QtWidgets.QWidget):
         self._flags = {"noneEnabled": False, "showHidden": False, "showChildNodeTypes": True}
         layout = QtWidgets.QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        self._combo = QtWidgets.QComboBox(self)
+        self._combo = _AsWideAsItsNames(self)
+        self._combo.setSizeAdjustPolicy(QtWidgets.QComboBox.AdjustToContents)
         self._combo.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed)
-        self._combo.setMinimumContentsLength(8)
         layout.addWidget(self._combo)
         self._combo.currentIndexChanged.connect(self._on_index)
 

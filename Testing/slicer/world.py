@@ -39,12 +39,23 @@ class World:
         return self.widget.ui
 
     def empty(self):
-        """An empty scene with the panel open and nobody who answers questions by chance."""
+        """An empty scene with the panel open, no choice of an earlier story, and nobody who answers questions by chance."""
+        self.let_choose_a_model(False)
+        qt.QSettings().remove("UNetSegmenter/Last")
         slicer.mrmlScene.Clear(0)
         slicer.util.selectModule("UNetSegmenter")
         panel = self.panel
+        panel.model.choose("")
+        slicer.mrmlScene.Clear(0)
         panel.ask = self._unexpected
         self.settle()
+
+    @staticmethod
+    def let_choose_a_model(itself=True):
+        """Whether the panel may choose a model by itself in an empty scene, as it does when it is used."""
+        from UNetSegmenterLib.panel import model_section, panel
+
+        panel.model_at_hand = model_section.model_at_hand if itself else lambda: ""
 
     def close(self):
         self.panel.worker.close()
@@ -81,6 +92,11 @@ class World:
         self.settle()
         shown = None if slicer.app.applicationVersion.endswith("(stand-in)") else slicer.util.mainWindow()
         (shown or self.widget.parent).grab().save(str(self.output / f"{name}.png"))
+
+    def wanted_width(self):
+        """The width that the panel asks Slicer for, in pixels."""
+        hints = (self.widget.parent.sizeHint, self.widget.parent.minimumSizeHint)
+        return max((hint() if callable(hint) else hint).width() for hint in hints)
 
     @staticmethod
     def need(module_name):

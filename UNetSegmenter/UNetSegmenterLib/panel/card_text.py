@@ -8,6 +8,8 @@ from typing import Any
 
 from ..engine.card import Card
 
+MOST_SWATCHES = 12  # of the folded card
+
 
 def card_html(card: Card, sha256: str, size_bytes: int) -> str:
     """Title, what is segmented (swatch, name, validation Dice with n), what it was trained on, what it wants to be fed."""
@@ -21,11 +23,25 @@ def card_html(card: Card, sha256: str, size_bytes: int) -> str:
     return heading + gap + _structures(card) + gap + table
 
 
+def structures_html(card: Card) -> str:
+    """One line: the colours of the structures, how many they are and how well they did on validation."""
+    ordered = sorted(card.structures, key=lambda structure: structure.index)
+    swatches = "".join(_swatch(structure.color) for structure in ordered[:MOST_SWATCHES])
+    count = f"{len(ordered)} structure{'s' * (len(ordered) != 1)}"
+    dice = [entry["dice"]["mean"] for structure in ordered if (entry := _dice_entry(card, structure.name))]
+    mean = f", mean validation Dice {sum(dice) / len(dice):.2f}" if dice else ""
+    return f"{swatches} {count}{mean}"
+
+
+def reads_text(card: Card) -> str:
+    """One line: what the network is fed with."""
+    return f"Reads {dict(_input(card))['Reads']}"
+
+
 def _structures(card: Card) -> str:
     rows = []
     for structure in sorted(card.structures, key=lambda structure: structure.index):
-        red, green, blue = structure.color
-        swatch = f'<span style="color:#{red:02x}{green:02x}{blue:02x}">&#9632;</span>'
+        swatch = _swatch(structure.color)
         dice = dice_text(card.validation.get(structure.name))
         rows.append(
             f'<tr><td>{swatch} {escape(structure.name)}</td><td style="padding-left:14px">{escape(dice)}</td></tr>'
@@ -34,6 +50,17 @@ def _structures(card: Card) -> str:
         "" if not card.validation else "<tr><td></td><td style='padding-left:14px'><i>validation Dice</i></td></tr>"
     )
     return f"<table cellspacing='0' cellpadding='1'>{heading}{''.join(rows)}</table>"
+
+
+def _swatch(color: tuple[int, int, int]) -> str:
+    red, green, blue = color
+    return f'<span style="color:#{red:02x}{green:02x}{blue:02x}">&#9632;</span>'
+
+
+def _dice_entry(card: Card, name: str) -> Any:
+    """One structure's validation entry where it holds a mean Dice, else None."""
+    entry = card.validation.get(name)
+    return entry if dice_text(entry) else None
 
 
 def dice_text(validation: Any) -> str:

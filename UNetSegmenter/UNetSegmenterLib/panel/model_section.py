@@ -15,7 +15,7 @@ from ..engine.card import Card
 from ..engine.checkpoint import shipped_checkpoints
 from ..engine.errors import InputError
 from ..engine.volume import Note
-from .card_text import card_html
+from .card_frame import EMPTY, CardFrame
 from .notes import NoteList
 from .path_edit import on_every_text
 from .process import Failure, WorkerProcess
@@ -23,7 +23,6 @@ from .process import Failure, WorkerProcess
 RECENT_KEY = "UNetSegmenter/RecentCheckpoints"
 RECENT_COUNT = 8
 TYPING_MS = 300
-EMPTY = "Drop a checkpoint (.pt) here, or choose one above."
 
 
 def recent_checkpoints() -> list[str]:
@@ -33,6 +32,14 @@ def recent_checkpoints() -> list[str]:
     except (TypeError, ValueError):
         return []
     return [path for path in paths if isinstance(path, str)][:RECENT_COUNT]
+
+
+def model_at_hand() -> str:
+    """The checkpoint to begin with: the one that was used last, else the only one that ships; empty if there are more."""
+    recent, shipped = recent_checkpoints(), shipped_checkpoints()
+    if recent:
+        return recent[0]
+    return str(shipped[0]) if len(shipped) == 1 else ""
 
 
 def remember_checkpoint(path: str) -> None:
@@ -46,32 +53,6 @@ def as_path(text: str) -> str:
     text = text.strip().strip('"')
     path = qt.QUrl(text).toLocalFile() if text.startswith("file:") else text
     return os.path.abspath(path) if path else ""  # the worker has another working directory
-
-
-class CardFrame(qt.QFrame):
-    """Shows the card and takes a dropped file."""
-
-    def __init__(self, on_drop: Callable[[str], None]) -> None:
-        qt.QFrame.__init__(self)
-        self._on_drop = on_drop
-        self.setAcceptDrops(True)
-        self.setFrameShape(qt.QFrame.StyledPanel)
-        self.label = qt.QLabel(EMPTY)
-        self.label.setWordWrap(True)
-        self.label.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
-        layout = qt.QVBoxLayout()
-        layout.addWidget(self.label)
-        self.setLayout(layout)
-
-    def dragEnterEvent(self, event: Any) -> None:
-        if event.mimeData().hasUrls():
-            event.acceptProposedAction()
-
-    def dropEvent(self, event: Any) -> None:
-        urls = event.mimeData().urls()
-        if urls:
-            event.acceptProposedAction()
-            self._on_drop(urls[0].toLocalFile())
 
 
 class ModelSection:
@@ -90,8 +71,8 @@ class ModelSection:
         self.can_read = True
         self._request: int | None = None
         self._notes = NoteList(ui.checkpointNotesFrame)
-        self._frame = CardFrame(self.choose)
-        ui.cardPlaceFrame.layout().addWidget(self._frame)
+        self.card_frame = CardFrame(self.choose)
+        ui.cardPlaceFrame.layout().addWidget(self.card_frame)
         self._set_up_path_edit()
         self._typing = qt.QTimer()
         self._typing.setSingleShot(True)
@@ -101,8 +82,13 @@ class ModelSection:
         ui.knownCheckpointsComboBox.connect("activated(int)", self._on_known)
 
     @property
+    def is_pending(self) -> bool:
+        """Whether the chosen checkpoint is still to be read: a card or a refusal will follow."""
+        return self.can_read and bool(self.path) and self.card is None and not self.refusal
+
+    @property
     def card_label(self) -> Any:
-        return self._frame.label
+        return self.card_frame.label
 
     def choose(self, path: str) -> None:
         """Choose a checkpoint as if it had been browsed to."""
@@ -115,7 +101,7 @@ class ModelSection:
         self._forget_card()
         if self.path and self.can_read:
             self.is_reading = True
-            self._frame.label.setText("Reading the checkpoint...")
+            self.card_frame.say("Reading the checkpoint...")
             self._request = self._worker.request("describe", self._on_card, self._on_refused, checkpoint=self.path)
         self._on_change()
 
@@ -167,7 +153,7 @@ class ModelSection:
     def _forget_card(self) -> None:
         self.card, self.sha256, self.refusal, self.is_reading = None, "", "", False
         self._notes.show([])
-        self._frame.label.setText(EMPTY)
+        self.card_frame.say(EMPTY)
 
     def _drop_request(self) -> None:
         if self._request is not None:
@@ -182,8 +168,7 @@ class ModelSection:
             self._on_refused(Failure("input", str(error)))
             return
         self.sha256, self.devices = answer["sha256"], answer["devices"]
-        self._frame.label.setText(card_html(self.card, self.sha256, answer["size_bytes"]))
-        self._frame.label.setToolTip(f"SHA-256 {self.sha256}")
+        self.card_frame.show_card(self.card, self.sha256, answer["size_bytes"])
         remember_checkpoint(self.path)
         self._list_known()
         self._on_change()
@@ -191,6 +176,6 @@ class ModelSection:
     def _on_refused(self, failure: Failure) -> None:
         self._request, self.is_reading = None, False
         self.refusal = failure.message
-        self._frame.label.setText(EMPTY)
+        self.card_frame.say(EMPTY)
         self._notes.show([Note("error", failure.message)])
         self._on_change()

@@ -9,6 +9,7 @@ import qt
 import slicer
 
 from ..engine.volume import Note
+from .widths import breakable, keep_narrow
 
 ICON_PIXELS = 16
 ICONS = {
@@ -47,14 +48,21 @@ class NoteList:
                 standard = getattr(qt.QStyle, ICONS[note.severity])
                 icon.setPixmap(slicer.app.style().standardIcon(standard).pixmap(ICON_PIXELS, ICON_PIXELS))
                 icon.setToolTip(note.severity)
-                text.setText(note.text[:1].upper() + note.text[1:])
+                sentence = note.text[:1].upper() + note.text[1:]
+                shown = breakable(sentence)
+                text.setText(shown)
+                # What is copied must not hold the invisible spaces of a text that had to be broken.
+                selectable = qt.Qt.TextSelectableByMouse if shown == sentence else qt.Qt.NoTextInteraction
+                text.setTextInteractionFlags(selectable)
+                text.setToolTip("" if shown == sentence else sentence)
+                text.setAccessibleName(f"{note.severity}: {sentence}")
         self._frame.setVisible(bool(self.notes))
 
     def _add_row(self) -> None:
         icon, text = qt.QLabel(), qt.QLabel()
         text.setWordWrap(True)
         text.setTextFormat(qt.Qt.PlainText)
-        text.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
+        keep_narrow(text)
         row = len(self._rows)
         self._grid.addWidget(icon, row, 0, qt.Qt.AlignTop)
         self._grid.addWidget(text, row, 1)

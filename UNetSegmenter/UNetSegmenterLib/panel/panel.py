@@ -12,10 +12,11 @@ from ..engine.volume import Note
 from .compare_section import CompareSection
 from .dependencies import Installer, torch_is_installed
 from .error_views import ErrorViews
-from .model_section import ModelSection
+from .model_section import ModelSection, model_at_hand
 from .notes import NoteList
 from .plausibility_section import Checked, PlausibilitySection
 from .process import WorkerProcess
+from .remembered import Memory, recall
 from .report_section import ReportSection
 from .review_desk import PanelDesk
 from .review_section import ReviewSection
@@ -23,6 +24,7 @@ from .scan_section import ScanSection
 from .segment_section import SegmentSection
 from .segmenter import Choices, Result, SegmentationJob
 from .side_by_side import SideBySideViews
+from .widths import keep_all_narrow
 
 NODES = ("inputVolume", "outputSegmentation", "comparedPrediction", "groundTruth")
 TORCH_MISSING = "PyTorch, which runs the network, is not installed in this Slicer yet."
@@ -54,6 +56,7 @@ class Panel:
     ) -> None:
         self.ui, self.worker, self.ask = ui, worker, ask
         self._parameters: Any = None
+        self._memory = Memory()
         self._installer = Installer(self._ask, self._on_install_line, self._on_install_end)
         self._dependency_notes = NoteList(ui.dependencyNotesFrame)
         self.segment: SegmentSection | None = None
@@ -65,6 +68,7 @@ class Panel:
         self.model = ModelSection(ui, worker, self._on_path, self._on_model)
         self.scan = ScanSection(ui, self.update)
         self.segment = SegmentSection(ui, self._start_job, self._ask, self._choices, self.blocker, open_editor)
+        self.segment.waits = lambda: self.model.is_pending
         self.compare = CompareSection(ui, worker, self._worker_is_busy, self._case, self.update)
         self.errors = ErrorViews(ui)
         self.compare.slices.on_choice.append(self.errors.follow)
@@ -74,7 +78,18 @@ class Panel:
         self.review = ReviewSection(ui, worker, PanelDesk(self))
         ui.installButton.connect("clicked(bool)", self._on_install)
         ui.installLog.setVisible(False)
+        keep_all_narrow(ui)
         self.look_for_torch()
+
+    def fill(self, parameters: Any) -> None:
+        """Give the parameters of a new scene the choices of before: the model that is chosen or at hand, the options."""
+        recall(parameters)
+        self.fill_model(parameters)
+
+    def fill_model(self, parameters: Any) -> None:
+        """Give parameters that name no model the one that is chosen or at hand."""
+        if not parameters.checkpointPath:
+            parameters.checkpointPath = self.model.path or model_at_hand()
 
     def set_parameters(self, parameters: Any) -> None:
         """Take another scene's choices, or None while there is no scene."""
@@ -93,6 +108,8 @@ class Panel:
         if self.compare is not None:
             nodes = (parameters.comparedPrediction, parameters.groundTruth) if parameters is not None else (None, None)
             self.compare.set_nodes(*nodes)
+        if parameters is not None:
+            self._memory.keep(parameters)
         if self.errors is not None and parameters is not None:
             self.errors.set_scale(parameters.distanceScale)
         if self.review is not None and parameters is not None:
@@ -108,10 +125,8 @@ class Panel:
             return TORCH_MISSING
         if not model.path:
             return "Choose a checkpoint first: it holds the trained network."
-        if model.is_reading:
-            return "The checkpoint is still being read."
-        if model.card is None:
-            return model.refusal or "The checkpoint is still being read."
+        if model.refusal:
+            return model.refusal
         if self.scan.node is None:
             return "Load a CT scan and choose it as the volume."
         return self.scan.error
@@ -251,6 +266,8 @@ class Panel:
         if self.segment is None:
             return
         self.scan.set_card(self.model.card)
+        if self.segment.is_waiting:
+            self.scan.check()  # at once: what the card makes of the scan decides whether the run follows
         names = ", ".join(device["name"] for device in self.model.devices)
         tip = 'Where the network runs; "auto" takes the fastest.'
         self.ui.deviceComboBox.setToolTip(f"{tip} Found here: {names}." if names else tip)

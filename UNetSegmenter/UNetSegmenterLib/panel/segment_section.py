@@ -34,11 +34,14 @@ class SegmentSection:
         self._job: SegmentationJob | None = None
         self.result: Result | None = None
         self._volume_node: Any = None
+        self._waiting: tuple[Any, Choices] | None = None
+        self.waits: Callable[[], bool] = lambda: False  # whether the model is still to be read
         self._details = ""
         self.machine = StateMachine(self._on_state)
         ui.applyButton.connect("clicked(bool)", self._on_button)
         ui.detailsButton.connect("toggled(bool)", self._on_details)
         ui.editButton.connect("clicked(bool)", self._on_edit)
+        ui.advancedCollapsibleButton.collapsed = True
         self._on_state(State.IDLE)
 
     @property
@@ -46,11 +49,18 @@ class SegmentSection:
         return self.machine.state
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether Apply was pressed and the run begins when the model has been read."""
+        return self._waiting is not None
+
+    @property
     def notes(self) -> tuple[Note, ...]:
         return self._notes.notes
 
     def update(self) -> None:
-        """Enable or disable Apply, and say why in its tooltip."""
+        """Enable or disable Apply, and say why in its tooltip; begin the run that waited for the model."""
+        if self.is_waiting and not self.waits():
+            self._begin()
         button = self._ui.applyButton
         if self.state is State.CANCELLING:
             button.setEnabled(False)
@@ -78,7 +88,16 @@ class SegmentSection:
                 )
                 return
         self.result, self._volume_node = None, volume_node
+        self._waiting = volume_node, choices
         self.machine.to(State.STARTING)
+
+    def _begin(self) -> None:
+        (volume_node, choices), self._waiting = self._waiting, None
+        reason = self._blocker()
+        if reason:
+            self._show_failure(Failure("input", reason))
+            return
+        self._ui.progressLabel.setText("Handing the scan to the network...")
         try:
             self._job = self._start_job(volume_node, choices, self._on_progress, self._on_end)
         except InputError as error:
@@ -88,10 +107,16 @@ class SegmentSection:
         if self._job is not None and self.state in (State.STARTING, State.RUNNING):
             self.machine.to(State.CANCELLING)
             self._job.cancel()
+        elif self.is_waiting:
+            self._waiting = None
+            self.machine.to(State.CANCELLING)
+            self._notes.show([])
+            self.machine.to(State.CANCELLED)
+            self._notes.show([Note("info", "cancelled before the first slice; nothing was changed.")])
 
     def abandon(self) -> None:
         """The scene is closing, or the panel: stop and forget."""
-        job, self._job = self._job, None
+        job, self._job, self._waiting = self._job, None, None
         if job is not None:
             job.abandon()
         self.result = self._volume_node = None
@@ -133,7 +158,7 @@ class SegmentSection:
         ui.progressLabel.setVisible(state.is_busy)
         if state is State.STARTING:
             ui.progressBar.setRange(0, 0)
-            ui.progressLabel.setText("Handing the scan to the network...")
+            ui.progressLabel.setText("Reading the checkpoint...")
             self._details = ""
         if state is State.CANCELLING:
             ui.progressLabel.setText("Cancelling...")

@@ -1,0 +1,44 @@
+"""What the panel remembers beyond the scene, in Slicer's settings: how it was used last."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import qt
+
+PREFIX = "UNetSegmenter/Last/"
+NAMES = (
+    "device",
+    "showIn3D",
+    "keepPartial",
+    "distanceScale",
+    "viewsLayout",
+    "outlines",
+    "opacity",
+    "sliceCurve",
+)
+
+
+def recall(parameters: Any) -> None:
+    """Give the parameters of a new scene the choices that were made last; what can't be chosen any more is left out."""
+    settings = qt.QSettings()
+    for name in NAMES:
+        text, kind = settings.value(PREFIX + name), type(getattr(parameters, name))
+        if text is not None:
+            with suppress(ValueError, TypeError):
+                setattr(parameters, name, str(text) == "True" if kind is bool else kind(text))
+
+
+class Memory:
+    """Keeps the parameters in the settings as they change; one write for each change."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, str] = {}
+
+    def keep(self, parameters: Any) -> None:
+        now = {name: str(getattr(parameters, name)) for name in NAMES}
+        for name, text in now.items():
+            if self._kept and self._kept[name] != text:
+                qt.QSettings().setValue(PREFIX + name, text)
+        self._kept = now
