@@ -197,7 +197,7 @@ def test_truncated_file_is_refused(tmp_path, ending):
     whole = path.read_bytes()
     for share in (0.3, 0.66, 0.99):
         path.write_bytes(whole[: int(len(whole) * share)])
-        with pytest.raises(InputError, match="cut off or damaged"):
+        with pytest.raises(InputError, match="cut off"):
             read_volume(path)
 
 

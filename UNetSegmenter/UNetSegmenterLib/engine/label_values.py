@@ -12,13 +12,14 @@ from .errors import InputError
 from .structures import Structure, canonical_name, known_names, known_structure
 
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+_RARE_ENDINGS = (".hdr.gz", ".img.gz", ".hdr", ".img", ".dcm")  # read where a file is named, not looked for in folders
 MOST_STRUCTURES = 255
 
 
 def file_stem(path: Path | str) -> str:
     """File name without folder and image ending ("case1.seg.nrrd" -> "case1")."""
     name = Path(path).name
-    for ending in (".seg.nrrd", *IMAGE_ENDINGS):
+    for ending in (".seg.nrrd", *IMAGE_ENDINGS, *_RARE_ENDINGS):
         if name.lower().endswith(ending):
             return name[: -len(ending)]
     return name

@@ -10,10 +10,11 @@ import numpy as np
 
 from .errors import InputError
 from .files import write_whole
+from .io.image_file import read_image_file, read_image_header
 from .label_grid import Segmentation, paint
 from .label_values import MOST_STRUCTURES, as_labels, file_stem
 from .structures import Structure, Terminology, known_structure
-from .volume import Geometry, write_image
+from .volume import Geometry, log_notes, write_image
 
 SOURCE_VALUES_TAG = "UNetSegmenter.SourceValues"
 CONFIDENCE_TAG = "UNetSegmenter.Confidence"
@@ -24,32 +25,18 @@ def slicer_header(path: Path) -> dict[str, str] | None:
     """Header entries of a file written by Slicer's segmentation node, None for any other file."""
     if not path.name.lower().endswith((".nrrd", ".nhdr")) or not path.is_file():
         return None
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
-    except RuntimeError:
+        header = read_image_header(path).fields
+    except InputError:
         return None  # read_image says what is wrong with it
-    header = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
     slicers = any(re.fullmatch(r"Segment\d+_ID|Segmentation_\w+", key) for key in header)
     return header if slicers or path.name.lower().endswith(".seg.nrrd") else None
 
 
-def read_slicer(path: Path, header: Mapping[str, str]) -> Segmentation:
-    import SimpleITK as sitk
-
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise InputError(
-            f"{path} is damaged: its header reads but its voxels do not; save it again in Slicer."
-        ) from error
-    if image.GetDimension() != 3:
-        raise InputError(f"{path} has {image.GetDimension()} dimensions; a segmentation of one 3D scan is expected.")
-    array = sitk.GetArrayFromImage(image)
-    layers = np.moveaxis(array, -1, 0) if array.ndim == 4 else array[None]
+def read_slicer(path: Path, header: Mapping[str, str], resample: bool = False) -> Segmentation:
+    image = read_image_file(path, resample, labels=True)
+    log_notes(path, image.notes)
+    layers = np.moveaxis(image.array, -1, 0) if image.array.ndim == 4 else image.array[None]
     count = sum(re.fullmatch(r"Segment\d+_ID", key) is not None for key in header)
     if count > MOST_STRUCTURES:
         raise InputError(f"{path} holds {count} segments; at most {MOST_STRUCTURES} are expected.")
@@ -64,8 +51,7 @@ def read_slicer(path: Path, header: Mapping[str, str]) -> Segmentation:
             confidence[index] = sure
     labels, overlaps = _paint_layers(as_labels(layers, path), sources)
     attributes = {key: value for key, value in header.items() if not re.match(r"(Segment\d*(ation)?|ITK|NRRD)_", key)}
-    geometry = Geometry.from_sitk(image)
-    return Segmentation(labels, geometry, tuple(structures), file_stem(path), attributes, overlaps, confidence)
+    return Segmentation(labels, image.geometry, tuple(structures), file_stem(path), attributes, overlaps, confidence)
 
 
 def _source(entry: Mapping[str, str], layers: int, path: Path) -> tuple[int, int]:

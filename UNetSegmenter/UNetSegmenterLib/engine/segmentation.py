@@ -31,6 +31,7 @@ def read_segmentation(
     structures: Sequence[Structure] | None = None,
     only_declared: bool = False,
     named_ones: bool = False,
+    resample: bool = False,
 ) -> Segmentation:
     """Read a `.seg.nrrd`, a label map, or a folder with one binary file a structure.
 
@@ -38,15 +39,16 @@ def read_segmentation(
     or the structure that the file is named after if it holds one value. Slicer's files and folders bring names: a
     declared structure that is found there by terminology or name gets its declared index, name and values, others get
     the indices after those, or are refused with `only_declared`. With `named_ones` so does a label map of ones whose file
-    is named after a declared structure: "liver.nii.gz" is the liver, whatever value 1 is declared to mean. Raises
-    InputError for what is none of these, and for label values that `structures` doesn't declare.
+    is named after a declared structure: "liver.nii.gz" is the liver, whatever value 1 is declared to mean. `resample` brings
+    sheared voxels, which are refused otherwise, onto the straight grid that `read_volume` makes of a scan of their grid.
+    Raises InputError for what is none of these, and for label values that `structures` doesn't declare.
     """
     path = Path(path)
     header = None if path.is_dir() else slicer_header(path)
     if path.is_dir() or header is not None:
-        named = _read_folder(path) if header is None else read_slicer(path, header)
+        named = _read_folder(path, resample) if header is None else read_slicer(path, header, resample)
         return named if structures is None else _as_declared(named, structures, path if only_declared else None)
-    array, geometry = read_image(path)
+    array, geometry = read_image(path, resample, labels=True)
     labels = as_labels(array, path)
     values, counts = np.unique(labels, return_counts=True)
     found = {int(value): int(count) for value, count in zip(values, counts, strict=True) if value}
@@ -91,7 +93,7 @@ def _as_declared(segmentation: Segmentation, declared: Sequence[Structure], stri
     )
 
 
-def _read_folder(folder: Path) -> Segmentation:
+def _read_folder(folder: Path, resample: bool) -> Segmentation:
     files = sorted(file for file in folder.iterdir() if file.name.lower().endswith(IMAGE_ENDINGS))
     if not files:
         raise InputError(
@@ -101,7 +103,7 @@ def _read_folder(folder: Path) -> Segmentation:
         raise InputError(f"{folder} holds {len(files)} images; at most {MOST_STRUCTURES} structures are expected.")
     geometry, structures, masks = None, [], []
     for index, file in enumerate(files, start=1):
-        array, own = read_image(file)
+        array, own = read_image(file, resample, labels=True)
         if geometry is not None and not own.is_close(geometry):
             raise InputError(
                 f"{file} has another grid ({_grid(own)}) than {files[0].name} ({_grid(geometry)}); all files of a "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from .errors import InputError
 from .files import write_whole
-from .nifti import is_whole, non_finite
+from .label_values import file_stem
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -53,8 +54,8 @@ class Geometry:
 
     @property
     def voxel_ml(self) -> float:
-        """Volume of one voxel in millilitres."""
-        return float(np.prod(self.spacing_mm)) / 1000.0
+        """Volume of one voxel in millilitres, by the determinant: sheared voxels are smaller than their edges say."""
+        return float(np.prod(self.spacing_mm) * abs(np.linalg.det(self.direction))) / 1000.0
 
     def affine_lps(self) -> np.ndarray:
         """4x4 matrix from the voxel index (column, row, slice, 1) to LPS in mm."""
@@ -102,6 +103,18 @@ class Geometry:
         nearest = [min(1.0, abs(float(cosines[i, axis]))) for i, axis in enumerate(axes)]
         return float(np.degrees(np.arccos(min(nearest))))
 
+    def shear_mm(self) -> float:
+        """How far the volume's edges leave a right angle at most, at the end of the shorter edge of each two."""
+        axes = np.asarray(self.direction).T
+        extent = np.asarray(self.shape[::-1]) * np.asarray(self.spacing_mm[::-1])
+        return max(abs(float(axes[i] @ axes[j])) * min(extent[i], extent[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+
+    def tilt_degrees(self) -> float:
+        """Largest angle by which two axes leave the right angle."""
+        axes = np.asarray(self.direction).T
+        cosines = [abs(float(axes[i] @ axes[j])) for i, j in ((0, 1), (0, 2), (1, 2))]
+        return float(np.degrees(np.arcsin(min(1.0, max(cosines)))))
+
     def is_close(self, other: Geometry, tolerance_mm: float = 1e-2) -> bool:
         """Whether every voxel of both grids lies at the same place within `tolerance_mm`."""
         if self.shape != other.shape:
@@ -111,6 +124,9 @@ class Geometry:
         gap = corners @ (self.affine_lps() - other.affine_lps()).T
         return bool(np.abs(gap[:, :3]).max() <= tolerance_mm)
 
+
+SHEAR_MM = 0.5
+"""An edge of a volume that leaves the right angle by more (`Geometry.shear_mm`) is no rounding: its voxels are no boxes."""
 
 _PERMUTATIONS: tuple[tuple[int, int, int], ...] = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
@@ -139,89 +155,56 @@ class Volume:
             )
 
 
-def read_image(path: Path | str) -> tuple[np.ndarray, Geometry]:
-    """Array and geometry of a 3D scalar image file (NIfTI, NRRD, MetaImage, ...), values as they are stored.
+def read_image(path: Path | str, resample: bool = False, labels: bool = False) -> tuple[np.ndarray, Geometry]:
+    """Array and geometry of a 3D scalar image file (NIfTI, NRRD, MetaImage), values as they are stored.
 
-    Raises InputError if the file is missing, is no image, or is not one scalar value a voxel in three dimensions.
+    What its header contradicts itself in is logged. Sheared voxels are brought onto a straight grid with `resample`, by the
+    nearest voxel where they are `labels`. Raises InputError if the file is missing, damaged, sheared without `resample`, or
+    not one scalar value a voxel in three dimensions.
     """
-    import SimpleITK as sitk
+    from .io.image_file import read_scalar_file
 
-    reader = _open_image(Path(path))
-    size = _three_dimensions(path, reader)
-    if reader.GetDimension() > 3:
-        reader.SetExtractSize([*size, *[0] * (reader.GetDimension() - 3)])
-    damaged = f"{path} is cut off or damaged: its header reads but not all of its voxels; copy or export it again."
-    nifti = Path(path).name.lower().endswith((".nii", ".nii.gz"))
-    if nifti and not is_whole(Path(path)):
-        raise InputError(damaged)
-    try:
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise InputError(damaged) from error
-    array = sitk.GetArrayFromImage(image)
-    if nifti and array.dtype.kind == "f":
-        array.reshape(-1)[non_finite(Path(path))] = np.nan
-    return array, Geometry.from_sitk(image)
+    image = read_scalar_file(path, resample, labels)
+    log_notes(path, image.notes)
+    return image.array, image.geometry
 
 
-def read_geometry(path: Path | str) -> Geometry:
+def log_notes(path: Path | str, notes: Iterable[Note]) -> None:
+    """Log what the reader of a file warns of, where no face shows the notes themselves."""
+    for note in notes:
+        if note.severity != "info":
+            logging.getLogger(__name__).warning("%s: %s", path, note.text)
+
+
+def read_geometry(path: Path | str, resample: bool = False) -> Geometry:
     """Geometry of a 3D image file from its header alone; raises InputError as `read_image` does."""
-    reader = _open_image(Path(path))
-    columns, rows, slices = _three_dimensions(path, reader)
-    n = reader.GetDimension()
-    x, y, z = reader.GetSpacing()[:3]
-    direction = np.asarray(reader.GetDirection()).reshape(n, n)[:3, :3]
-    return Geometry(
-        (slices, rows, columns),
-        (z, y, x),
-        tuple(reader.GetOrigin()[:3]),
-        tuple(tuple(float(value) for value in row) for row in direction),  # type: ignore[arg-type]
-    )
+    from .io.image_file import read_image_header
+    from .io.straighten import check_straight, straight_geometry
+
+    header = read_image_header(path)
+    if resample:
+        return straight_geometry(header.geometry)
+    check_straight(Path(path), header.geometry, header.notes)
+    return header.geometry
 
 
-def _open_image(path: Path) -> sitk.ImageFileReader:
-    import SimpleITK as sitk
+def read_volume(path: Path | str, resample: bool = False) -> Volume:
+    """Read a CT volume from an image file or from DICOM, a folder or one multi-frame file.
 
-    if not path.exists():
-        raise InputError(f"{path} does not exist; choose an image file or a DICOM folder.")
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise InputError(
-            f"{path} is not an image that can be read (NIfTI, NRRD, MetaImage or DICOM expected)."
-        ) from error
-    return reader
-
-
-def _three_dimensions(path: Path | str, reader: sitk.ImageFileReader) -> list[int]:
-    size = list(reader.GetSize())
-    while len(size) > 3 and size[-1] == 1:
-        size.pop()
-    if len(size) != 3 or reader.GetNumberOfComponents() != 1:
-        found = " x ".join(map(str, reader.GetSize())) + f" with {reader.GetNumberOfComponents()} value(s) a voxel"
-        raise InputError(
-            f"{path} is {found}; a single 3D scan with one value a voxel is expected, so extract one first."
-        )
-    return size
-
-
-def read_volume(path: Path | str) -> Volume:
-    """Read a CT volume from an image file or a DICOM folder.
-
-    HU come back as int16 where that is exact, else as float32. Raises InputError for anything that is not one 3D scan.
+    HU come back as int16 where that is exact, else as float32. `resample` brings sheared or uneven slices onto a straight,
+    even grid, which are refused otherwise. Raises InputError for anything that is not one 3D scan.
     """
-    path = Path(path)
-    if path.is_dir():
-        from .dicom import read_dicom_folder
+    from .io.image_file import is_dicom, read_scalar_file
 
-        array, geometry, notes = read_dicom_folder(path)
+    path = Path(path)
+    if path.is_dir() or (path.is_file() and is_dicom(path)):
+        from .io.dicom import read_dicom
+
+        image = read_dicom(path, resample)
     else:
-        array, geometry = read_image(path)
-        notes = []
-    name = path.name.split(".nii")[0] if ".nii" in path.name else path.stem if path.is_file() else path.name
-    volume = Volume(as_hu(array), geometry, name, tuple(notes))
+        image = read_scalar_file(path, resample)
+    name = path.name if path.is_dir() else file_stem(path)
+    volume = Volume(as_hu(image.array), image.geometry, name, image.notes)
     for note in check_volume(volume):
         if note.severity == "error":
             raise InputError(f"{path}: {note.text}")
@@ -279,6 +262,8 @@ def _check_hu(lowest: float, highest: float) -> Iterable[Note]:
 
 
 def _check_grid(geometry: Geometry) -> Iterable[Note]:
+    if geometry.shear_mm() > SHEAR_MM:
+        yield Note("error", sheared_text(geometry))
     between, *in_plane = geometry.axial_spacing_mm
     slices = geometry.to_axial(np.empty(geometry.shape, dtype=np.bool_)).shape[0]
     if slices < 10:
@@ -293,6 +278,15 @@ def _check_grid(geometry: Geometry) -> Iterable[Note]:
         )
     if (angle := geometry.obliqueness_degrees()) > 1:
         yield Note("info", f"oblique by {angle:.0f} degrees: slices are taken as acquired.")
+
+
+def sheared_text(geometry: Geometry) -> str:
+    """What is wrong with sheared voxels, and what to do."""
+    return (
+        f"the voxels are sheared, as of a tilted gantry: the axes leave the right angle by {geometry.tilt_degrees():.3g} "
+        f"degrees ({geometry.shear_mm():.3g} mm over the volume), so that sizes and distances in mm would be wrong; resample "
+        "it to a straight grid, by --resample on the command line or in 3D Slicer."
+    )
 
 
 def write_volume(volume: Volume, path: Path | str) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import InputError
-from .volume import Geometry, Note
+from ..errors import InputError
+from ..volume import Geometry, Note
+from .image_header import StoredImage
 
 _POSITION, _ORIENTATION, _PIXEL_SPACING = "0020|0032", "0020|0037", "0028|0030"
 _SIDEWAYS_MM = 0.5
@@ -116,3 +117,9 @@ def _place(folder: Path, name: str) -> _Place:
             f"{Path(name).name} in {folder} says no position in the patient; export the series again."
         ) from error
     return _Place(name, orientation, position, pixel_mm)
+
+
+def read_dicom(path: Path, resample: bool = False) -> StoredImage:
+    """Image of the one series in a folder; raises InputError as `read_dicom_folder` does."""
+    array, geometry, notes = read_dicom_folder(path)
+    return StoredImage(array, geometry, tuple(notes))

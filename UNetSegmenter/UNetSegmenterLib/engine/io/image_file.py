@@ -1,0 +1,112 @@
+"""An image file of any format that is read, told by its first bytes rather than by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import InputError
+from .image_header import ImageHeader, StoredImage, read_voxels
+from .metaimage import is_metaimage, read_metaimage_header
+from .nifti import is_nifti, read_nifti_header
+from .nrrd import MAGIC as NRRD_MAGIC
+from .nrrd import read_nrrd_header
+from .straighten import check_straight, straight
+from .streams import GZIP, RAW, Stream, is_gzip
+
+_HEAD = 1024
+_EXPECTED = "NIfTI, NRRD, MetaImage or DICOM is expected"
+_KNOWN_OTHERS = (
+    (b"PK\x03\x04", "a zip archive"), (b"<", "a web page or XML, it seems"), (b"{", "JSON"), (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"), (b"II*\0", "a TIFF picture"), (b"MM\0*", "a TIFF picture"),
+    (b"# vtk", "a VTK file"), (b"%PDF", "a PDF page"), (b"\xfd7zXZ", "packed by xz"), (b"BZh", "packed by bzip2"),
+    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself"), (b"\x89HDF", "HDF5"),
+)  # fmt: skip
+
+
+def read_image_header(path: Path | str) -> ImageHeader:
+    """Header of a NIfTI, NRRD or MetaImage file; raises InputError for anything else, saying what it seems to be."""
+    path = Path(path)
+    head = _head(path)
+    if path.suffix.lower() == ".img" or path.name.lower().endswith(".img.gz"):
+        path, head = _header_of_pair(path, head)
+    if head[128:132] == b"DICM":
+        raise InputError(f"{path} is DICOM, which is read as a scan but not as labels; save it as NIfTI or NRRD first.")
+    if is_nifti(head):
+        return read_nifti_header(path)
+    if head.startswith(NRRD_MAGIC) and not is_gzip(path):
+        return read_nrrd_header(path)
+    if is_metaimage(head) and not is_gzip(path):
+        return read_metaimage_header(path)
+    raise InputError(f"{path} is not an image that can be read: it is {_what(path, head)}; {_EXPECTED}.")
+
+
+def read_image_file(path: Path | str, resample: bool = False, labels: bool = False) -> StoredImage:
+    """A 3D image, its values as they are stored, read to its last byte.
+
+    Sheared voxels raise InputError unless `resample` asks for a straight grid: linear in between, or the nearest voxel if
+    the values are `labels`. Raises InputError also for a file that is missing, damaged or no 3D image.
+    """
+    path = Path(path)
+    header = read_image_header(path)
+    if not resample:
+        check_straight(path, header.geometry, header.notes)
+    try:
+        image = read_voxels(header)
+    except MemoryError as error:
+        raise InputError(
+            f"{path} does not fit into this machine's memory; read it on a larger one, or crop it."
+        ) from error
+    return straight(image, labels) if resample else image
+
+
+def read_scalar_file(path: Path | str, resample: bool = False, labels: bool = False) -> StoredImage:
+    """`read_image_file` for one value per voxel; raises InputError if there are several."""
+    image = read_image_file(path, resample, labels)
+    if image.array.ndim != 3:
+        raise InputError(
+            f"{path} has {image.array.shape[3]} values a voxel; a single 3D scan with one value a voxel is expected, so "
+            "extract one first."
+        )
+    return image
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM files do."""
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _head(path: Path) -> bytes:
+    if not path.exists():
+        raise InputError(f"{path} does not exist; choose an image file or a DICOM folder.")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; choose an image file.")
+    try:
+        packed = is_gzip(path)
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror}).") from error
+    with Stream(path, GZIP if packed else RAW) as stream:
+        return stream.read(_HEAD)
+
+
+def _header_of_pair(path: Path, head: bytes) -> tuple[Path, bytes]:
+    """The .hdr beside an .img; an .img that is a whole image itself is left as it is."""
+    if is_nifti(head):
+        return path, head
+    stem = path.name.lower().split(".img")[0]
+    for other in sorted(path.parent.iterdir()):
+        if other.name.lower() in (f"{stem}.hdr", f"{stem}.hdr.gz"):
+            return other, _head(other)
+    raise InputError(f"{path} holds voxels without their header; copy the .hdr of the pair beside it.")
+
+
+def _what(path: Path, head: bytes) -> str:
+    if not head:
+        return "empty"
+    if head[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c"):
+        return "Analyze 7.5, which does not say where left and right are (convert it to NIfTI)"
+    if is_gzip(path) and (head.startswith(NRRD_MAGIC) or is_metaimage(head)):
+        return "packed by gzip as a whole (unpack it)"
+    if not any(head):
+        return "nothing but zeros"
+    return next((what for start, what in _KNOWN_OTHERS if head.lstrip().startswith(start)), "none of the known formats")

@@ -1,0 +1,170 @@
+"""What an image file says before its voxels are read, and the voxels that must fit it to the last byte."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..volume import Geometry, Note
+from .streams import MOST_PER_PACKED_BYTE, RAW, Stream
+
+TEXT, HEX = "text", "hex"
+
+
+@dataclass(frozen=True)
+class DataPlace:
+    """Where voxels lie: in `files`, one after another, each from byte `start` on.
+
+    `packing` is one of streams, `coding` RAW, TEXT or HEX; `skip` unpacked bytes come before the first voxel, -1 stands for
+    all but the voxels themselves.
+    """
+
+    files: tuple[Path, ...]
+    packing: str = RAW
+    start: int = 0
+    skip: int = 0
+    coding: str = RAW
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """Size, type and place of an image's voxels.
+
+    `stored_shape` is that of the file, slowest axis first; `component_axis` is the axis in it along which the values of one
+    voxel lie, None if each has one. `scale` is slope and intercept. `fields` are the file's own keys and values.
+    """
+
+    path: Path
+    stored_shape: tuple[int, ...]
+    component_axis: int | None
+    dtype: np.dtype
+    geometry: Geometry
+    data: DataPlace
+    notes: tuple[Note, ...] = ()
+    fields: dict[str, str] = field(default_factory=dict)
+    scale: tuple[float, float] = (1.0, 0.0)
+
+    @property
+    def components(self) -> int:
+        """Values per voxel."""
+        return 1 if self.component_axis is None else self.stored_shape[self.component_axis]
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """An image as its file holds it: `array` (slices, rows, columns), with a last axis if a voxel has several values."""
+
+    array: np.ndarray
+    geometry: Geometry
+    notes: tuple[Note, ...] = ()
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+def read_voxels(header: ImageHeader) -> StoredImage:
+    """The image of a header; raises InputError unless the file holds just the voxels that it announces."""
+    array = _decoded(header) if header.data.coding != RAW else None
+    extra = 0
+    if array is None:
+        _refuse_impossible(header)
+        array = np.empty(header.stored_shape, header.dtype)
+        extra = _fill(header, array.reshape(-1).view(np.uint8).data)
+    notes = header.notes
+    if extra:
+        text = f"the file holds {extra:,} bytes after the last voxel that its header announces; they were not read."
+        notes += (Note("warning", text),)
+    if header.component_axis is not None:
+        array = np.moveaxis(array, header.component_axis, -1)
+        array = array[..., 0] if array.shape[-1] == 1 else array
+    several = array.shape[-1:] if header.components > 1 else ()
+    array = array.reshape(*header.geometry.shape, *several)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return StoredImage(scaled(array, *header.scale), header.geometry, notes, header.fields)
+
+
+def scaled(array: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    """array * slope + intercept: whole numbers stay whole, others become float32 (float64 from float64)."""
+    if (slope, intercept) == (1.0, 0.0):
+        return array
+    if array.dtype.kind in "iu" and slope.is_integer() and intercept.is_integer():
+        ends = [int(end) * int(slope) + int(intercept) for end in (array.min(initial=0), array.max(initial=0))]
+        for kind in (np.int16, np.int32):
+            if np.iinfo(kind).min <= min(ends) and max(ends) <= np.iinfo(kind).max:
+                wide = array.astype(np.promote_types(array.dtype, np.int32), copy=False)
+                return (wide * int(slope) + int(intercept)).astype(kind)
+    result = np.empty(array.shape, np.float64 if array.dtype.itemsize == 8 else np.float32)
+    for part, into in zip(array, result, strict=True):
+        into[...] = part.astype(np.float64) * slope + intercept
+    return result
+
+
+def _expected_bytes(header: ImageHeader) -> int:
+    return math.prod(header.stored_shape) * header.dtype.itemsize
+
+
+def _refuse_impossible(header: ImageHeader) -> None:
+    """Refuse missing files, and sizes that no file of this length could fill, before memory is asked for."""
+    for file in header.data.files:
+        if not file.is_file():
+            raise InputError(
+                f"{header.path} names the data file {file}, which is not there; copy it beside the header."
+            )
+    there = sum(file.stat().st_size for file in header.data.files)
+    expected = _expected_bytes(header)
+    if expected > there * (1 if header.data.packing == RAW else MOST_PER_PACKED_BYTE):
+        raise _cut_off(header, max(0, there - header.data.start - max(0, header.data.skip)))
+
+
+def _cut_off(header: ImageHeader, found: int, what: str = "bytes of voxels") -> InputError:
+    size = " x ".join(map(str, header.stored_shape[::-1]))
+    packed = "" if header.data.packing == RAW else f" ({header.data.packing})"
+    return InputError(
+        f"{header.path} is cut off or damaged: it holds {found:,} {what}{packed}, and {_expected_bytes(header):,} are "
+        f"expected for {size} of {header.dtype.name}; copy or export it again."
+    )
+
+
+def _fill(header: ImageHeader, view: memoryview) -> int:
+    """Read all voxels into `view`; returns how many bytes the files hold besides them."""
+    place, done, extra = header.data, 0, 0
+    share, uneven = divmod(len(view), len(place.files))
+    if uneven:
+        raise InputError(
+            f"{header.path} divides its voxels over {len(place.files)} files, which does not come out even."
+        )
+    for file in place.files:
+        skip = file.stat().st_size - share if place.skip < 0 else place.skip
+        with Stream(file, place.packing, place.start) as stream:
+            stream.skip(skip)
+            found = stream.fill(view[done : done + share])
+            extra += stream.rest()
+        if found < share:
+            raise _cut_off(header, done + found)
+        done += share
+    return extra
+
+
+def _decoded(header: ImageHeader) -> np.ndarray:
+    """Voxels that are written as text: numbers with blanks between, or the digits of their bytes."""
+    place = header.data
+    if len(place.files) != 1 or not place.files[0].is_file():
+        raise InputError(f"{header.path} names data files of text that are not there; save it again as raw or gzip.")
+    content = place.files[0].read_bytes()[place.start :]
+    try:
+        if place.coding == HEX:
+            values = np.frombuffer(bytes.fromhex(content.decode("ascii")), header.dtype)
+        else:
+            kind = np.float64 if header.dtype.kind == "f" else np.int64
+            values = np.array(content.split(), dtype=kind)
+            if values.astype(header.dtype).astype(kind).tobytes() != values.tobytes() and header.dtype.kind != "f":
+                raise ValueError(f"a value is no {header.dtype.name}")
+            values = values.astype(header.dtype)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{header.path} is damaged: its voxels are no numbers ({error}); export it again.") from error
+    if values.size != math.prod(header.stored_shape):
+        raise _cut_off(header, values.nbytes)
+    return values.reshape(header.stored_shape)

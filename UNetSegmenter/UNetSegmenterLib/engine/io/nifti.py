@@ -1,0 +1,246 @@
+"""NIfTI-1 and NIfTI-2, one file or a pair of .hdr and .img, packed or not, of either byte order.
+
+Standard: https://nifti.nimh.nih.gov/nifti-1/documentation/nifti1fields and the header file nifti2.h.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..volume import Note
+from .image_header import DataPlace, ImageHeader
+from .placement import SAME_PLACE_MM, SAME_SIZE, apart_mm, check_spacing, geometry_of, no_orientation_note
+from .streams import GZIP, RAW, Stream, is_gzip
+
+_TYPES = {
+    2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
+}  # fmt: skip
+_OTHER_TYPES = {
+    0: "of unknown type", 1: "single bits", 32: "complex", 128: "RGB colours", 1536: "128-bit floats", 1792: "complex",
+    2048: "complex", 2304: "RGBA colours",
+}  # fmt: skip
+_UNITS_MM = {1: ("metres", 1000.0), 3: ("micrometres", 0.001)}
+_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """The fields of a header that are used, as they stand there; dim and pixdim have eight entries."""
+
+    order: str
+    magic: bytes
+    dim: tuple[int, ...]
+    datatype: int
+    pixdim: tuple[float, ...]
+    offset: float
+    scale: tuple[float, float]
+    codes: tuple[int, int]
+    quatern: tuple[float, ...]
+    srow: tuple[float, ...]
+    units: int
+
+
+def is_nifti(head: bytes) -> bool:
+    """Whether the first bytes (unpacked) are a NIfTI header, in either byte order."""
+    return head[344:347] in (b"n+1", b"ni1") or head[4:7] in (b"n+2", b"ni2")
+
+
+def read_nifti_header(path: Path) -> ImageHeader:
+    """Header of a NIfTI file; the sform places the voxels if its code is above 0, else the qform.
+
+    nibabel, FSL and what builds on them do so too. Raises InputError for what is no scan of one value per voxel, and for
+    a header that does not say how large voxels are. What contradicts itself is told in the notes.
+    """
+    packing = GZIP if is_gzip(path) else RAW
+    with Stream(path, packing) as stream:
+        raw = _parse(path, stream.read(540))
+    notes = _packing_note(path, packing)
+    shape, component_axis = _shape(path, raw)
+    size = shape[::-1][:3]
+    if raw.datatype not in _TYPES:
+        kind = _OTHER_TYPES.get(raw.datatype, f"of the unknown type {raw.datatype}")
+        raise InputError(
+            f"{path} holds voxels that are {kind}; one number per voxel is expected, such as HU or labels."
+        )
+    affine, spacing, placed = _place(path, raw, size)
+    units, factor = _UNITS_MM.get(raw.units & 7, ("", 1.0))
+    if units:
+        affine[:3] *= factor
+        spacing = [value * factor for value in spacing]
+        notes.append(Note("warning", f"the header gives lengths in {units}; they were converted to mm."))
+    geometry = geometry_of(path, size, _RAS_TO_LPS @ affine, spacing)
+    single = raw.magic[1:2] == b"+"
+    least = (352 if raw.magic.endswith(b"1") else 544) if single else 0
+    if not np.isfinite(raw.offset) or raw.offset < 0:
+        raise InputError(f"{path} is damaged: its voxels begin at byte {raw.offset:g}; copy or export it again.")
+    files, packing = ((path,), packing) if single else _detached(path)
+    return ImageHeader(
+        path,
+        shape,
+        component_axis,
+        np.dtype(_TYPES[raw.datatype]).newbyteorder(raw.order),  # type: ignore[arg-type]
+        geometry,
+        DataPlace(files, packing, skip=max(int(raw.offset), least)),
+        (*notes, *placed),
+        scale=_scale(path, raw),
+    )
+
+
+def _packing_note(path: Path, packing: str) -> list[Note]:
+    called_packed = path.suffix.lower() == ".gz"
+    if called_packed == (packing == GZIP) or path.suffix.lower() in (".hdr", ".img"):
+        return []
+    text = "is called .gz but is not packed" if called_packed else "is packed by gzip but not called .gz"
+    return [Note("info", f"the file {text}; it was read all the same, other programs may not.")]
+
+
+def _parse(path: Path, head: bytes) -> _Raw:
+    try:
+        order = "<" if struct.unpack_from("<i", head)[0] in (348, 540) else ">"
+        first = struct.unpack_from(order + "i", head)[0] == 348
+        if first:
+            quatern, srow = struct.unpack_from(order + "6f", head, 256), struct.unpack_from(order + "12f", head, 280)
+            return _Raw(
+                order,
+                head[344:347],
+                struct.unpack_from(order + "8h", head, 40),
+                struct.unpack_from(order + "h", head, 70)[0],
+                struct.unpack_from(order + "8f", head, 76),
+                struct.unpack_from(order + "f", head, 108)[0],
+                struct.unpack_from(order + "2f", head, 112),
+                struct.unpack_from(order + "2h", head, 252),
+                quatern,
+                srow,
+                head[123],
+            )
+        return _Raw(
+            order,
+            head[4:7],
+            struct.unpack_from(order + "8q", head, 16),
+            struct.unpack_from(order + "h", head, 12)[0],
+            struct.unpack_from(order + "8d", head, 104),
+            float(struct.unpack_from(order + "q", head, 168)[0]),
+            struct.unpack_from(order + "2d", head, 176),
+            struct.unpack_from(order + "2i", head, 344),
+            struct.unpack_from(order + "6d", head, 352),
+            struct.unpack_from(order + "12d", head, 400),
+            struct.unpack_from(order + "i", head, 500)[0],
+        )
+    except (struct.error, IndexError) as error:
+        raise InputError(f"{path} is cut off within its header; copy or export it again.") from error
+
+
+def _shape(path: Path, raw: _Raw) -> tuple[tuple[int, ...], int | None]:
+    """Stored shape, slowest axis first, and the axis of components, if there is one; time points of one are dropped."""
+    count = raw.dim[0]
+    dim = raw.dim[1 : 1 + max(0, min(7, count))]
+    if not 1 <= count <= 7 or any(size < 1 for size in dim):
+        raise InputError(f"{path} is damaged: its header gives the sizes {dim or count}; copy or export it again.")
+    size = list(dim)
+    while len(size) > 3 and size[-1] == 1:
+        size.pop()
+    if len(size) == 5 and size[3] == 1:
+        return (size[4], *size[2::-1]), 0
+    if len(size) != 3:
+        what = f"{size[3]} time points" if len(size) > 3 else f"{len(size)} dimensions"
+        raise InputError(
+            f"{path} is {' x '.join(map(str, size))} ({what}); a single 3D scan with one value a voxel is expected, so "
+            "extract one first."
+        )
+    return tuple(size[::-1]), None
+
+
+def _scale(path: Path, raw: _Raw) -> tuple[float, float]:
+    """Slope and intercept; a slope of 0 or NaN means that there is none, as the standard and nibabel have it."""
+    slope, intercept = raw.scale
+    if slope == 0 or not np.isfinite(slope):
+        return 1.0, 0.0
+    if not np.isfinite(intercept):
+        raise InputError(
+            f"{path} has the slope {slope:g} but the intercept {intercept}; correct scl_inter in its header."
+        )
+    return float(slope), float(intercept)
+
+
+def _place(path: Path, raw: _Raw, size: tuple[int, ...]) -> tuple[np.ndarray, list[float], list[Note]]:
+    """Affine to RAS, what pixdim says, and what is to be told."""
+    qcode, scode = raw.codes
+    pixdim = [float(value) for value in raw.pixdim[1:4]]
+    sizes = all(np.isfinite(value) and value > 0 for value in pixdim)
+    sform = np.vstack([np.reshape(raw.srow, (3, 4)), [0, 0, 0, 1]]).astype(float)
+    qform = _qform(raw) if qcode > 0 and sizes else None
+    if scode > 0 and _spans(sform):
+        return sform, pixdim, _sform_notes(sform, qform, pixdim, size)
+    check_spacing(path, pixdim, "voxel size")
+    notes = []
+    if scode > 0:
+        if qform is None:
+            raise InputError(f"{path} has an sform that spans no volume, and no qform; export it again.")
+        notes.append(Note("warning", "the sform spans no volume (all zeros or NaN); the qform was taken."))
+    if qform is not None:
+        return qform, pixdim, notes
+    if qcode > 0:
+        raise InputError(f"{path} has a qform that is no rotation (NaN or a quaternion above 1); export it again.")
+    flipped = np.diag([-pixdim[0], pixdim[1], pixdim[2], 1.0])
+    flipped[:3, 3] = -flipped[:3, :3] @ (np.asarray(size) - 1) / 2
+    return flipped, pixdim, [no_orientation_note("front", " (qform and sform have the code 0), as nibabel does")]
+
+
+def _sform_notes(sform: np.ndarray, qform: np.ndarray | None, pixdim: list[float], size: tuple[int, ...]) -> list[Note]:
+    notes = []
+    if qform is not None and (apart := apart_mm(size, sform, qform)) > SAME_PLACE_MM:
+        notes.append(
+            Note(
+                "warning",
+                f"qform and sform place voxels up to {apart:.3g} mm apart; the sform was taken, as nibabel and FSL do "
+                "(a program that takes the qform shows the result elsewhere).",
+            )
+        )
+    lengths = np.linalg.norm(sform[:3, :3], axis=0)
+    if not np.allclose(pixdim, lengths, rtol=10 * SAME_SIZE, atol=0):
+        theirs, ours = (" x ".join(f"{value:.4g}" for value in part) for part in (pixdim, lengths))
+        notes.append(Note("warning", f"pixdim gives voxels of {theirs} mm, the sform {ours} mm; the sform was taken."))
+    return notes
+
+
+def _spans(affine: np.ndarray) -> bool:
+    return bool(np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 0)
+
+
+def _qform(raw: _Raw) -> np.ndarray | None:
+    """4x4 affine to RAS of the quaternion (nifti1.h, method 2), None if it is none."""
+    b, c, d, *origin = (float(value) for value in raw.quatern)
+    square = b * b + c * c + d * d
+    if not np.isfinite([b, c, d, *origin]).all() or square > 1 + 1e-5:
+        return None
+    a = np.sqrt(max(0.0, 1 - square))
+    if square > 1:
+        b, c, d = (value / np.sqrt(square) for value in (b, c, d))
+    rotation = np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+        ]
+    )
+    affine = np.eye(4)
+    hand = -1.0 if raw.pixdim[0] < 0 else 1.0
+    affine[:3, :3] = rotation * (np.asarray(raw.pixdim[1:4], float) * [1, 1, hand])
+    affine[:3, 3] = origin
+    return affine
+
+
+def _detached(path: Path) -> tuple[tuple[Path, ...], str]:
+    """The voxels' file of a pair, and how it is packed."""
+    stem = path.name[: -len(path.suffix)]
+    if path.suffix.lower() == ".gz":
+        stem = Path(stem).stem
+    for other in sorted(path.parent.iterdir()):
+        if other.name.lower() in (f"{stem}.img".lower(), f"{stem}.img.gz".lower()) and other.stem.startswith(stem):
+            return (other,), GZIP if is_gzip(other) else RAW
+    raise InputError(f"{path} is the header of a pair, and {stem}.img is not there; copy it beside the header.")

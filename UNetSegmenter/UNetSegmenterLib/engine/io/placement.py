@@ -1,0 +1,77 @@
+"""One rule for all formats: when a header's sizes and directions make a grid, and what is told or refused if they don't."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..volume import Geometry, Note
+
+SAME_PLACE_MM = 0.1
+"""Two entries of one header that place every voxel this near each other agree: their numbers are rounded."""
+
+SAME_SIZE = 1e-4
+"""Relative difference of two spacings that is rounding: a float32 has seven digits."""
+
+NO_ORIENTATION = (
+    "the file does not say how the patient lies; columns are taken to run to the left, rows to the {rows} and slices to "
+    "the head{as_others}: compare left and right with a scan you know."
+)
+
+
+def geometry_of(
+    path: Path, size: Sequence[int], affine: np.ndarray, spacing_mm: Sequence[float] | None = None
+) -> Geometry:
+    """Geometry of `size` (columns, rows, slices) voxels; raises InputError where the affine spans no volume.
+
+    affine: 4x4 from voxel index (column, row, slice) to LPS in mm. spacing_mm: what the file itself calls the spacing
+    (column, row, slice), kept to the last digit where it is the length of the affine's columns but for rounding.
+    """
+    if not np.isfinite(affine).all():
+        raise InputError(f"{path} places its voxels by numbers that are NaN or infinite; export it again.")
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if not (lengths > 0).all() or abs(np.linalg.det(affine[:3, :3] / np.where(lengths > 0, lengths, 1))) < 1e-3:
+        rows = "; ".join(" ".join(f"{value:.4g}" for value in row) for row in affine[:3, :3])
+        raise InputError(
+            f"{path} has directions that span no volume ({rows}: two are parallel or one has no length); export it again."
+        )
+    direction = affine[:3, :3] / lengths
+    if spacing_mm is not None and np.allclose(spacing_mm, lengths, rtol=SAME_SIZE, atol=0):
+        lengths = np.asarray(spacing_mm, float)
+    x, y, z = (float(value) for value in lengths)
+    origin = tuple(float(value) + 0.0 for value in affine[:3, 3])
+    rows_of = tuple(tuple(float(value) + 0.0 for value in row) for row in direction)
+    return Geometry(tuple(size[::-1]), (z, y, x), origin, rows_of)  # type: ignore[arg-type]
+
+
+def check_spacing(path: Path, spacing: Sequence[float], what: str) -> None:
+    """Raise InputError for a spacing that is no size: 0, negative, NaN or infinite."""
+    if not all(np.isfinite(value) and value > 0 for value in spacing):
+        found = " x ".join(f"{value:g}" for value in spacing)
+        raise InputError(
+            f"{path} has the {what} {found}; three lengths above 0 are expected, because everything in mm and ml rests on "
+            "them: export it again with its voxel size."
+        )
+
+
+def no_spacing(path: Path, what: str) -> InputError:
+    """The error for a file that does not say how large its voxels are."""
+    return InputError(
+        f"{path} does not say how large its voxels are ({what} is missing); everything in mm and ml rests on it: export it "
+        "again with its voxel size."
+    )
+
+
+def apart_mm(size: Sequence[int], one: np.ndarray, other: np.ndarray) -> float:
+    """How far two 4x4 affines place the same voxel apart at most, over the corners of `size` (columns, rows, slices)."""
+    corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], float)
+    corners[:, :3] *= np.asarray(size[:3]) - 1
+    return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
+
+
+def no_orientation_note(rows: str = "back", as_others: str = "") -> Note:
+    """The warning that a patient's position is a guess."""
+    return Note("warning", NO_ORIENTATION.format(rows=rows, as_others=as_others))

@@ -1,0 +1,77 @@
+"""Sheared voxels, such as a tilted gantry leaves: refused by default, resampled to a straight grid on request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..volume import SHEAR_MM, Geometry, Note, sheared_text
+from .image_header import StoredImage
+
+
+def check_straight(path: Path, geometry: Geometry, notes: Iterable[Note] = ()) -> None:
+    """Raise InputError for voxels that are no boxes; what the header contradicts itself in is said with it."""
+    if geometry.shear_mm() > SHEAR_MM:
+        also = "".join(f" Also: {note.text}" for note in notes if "sform" in note.text)
+        raise InputError(f"{path}: {sheared_text(geometry)}{also}")
+
+
+def straight_geometry(geometry: Geometry) -> Geometry:
+    """The straight grid that covers a sheared one: rows and columns keep their plane, slices follow its normal.
+
+    The distance of slices is that along the normal; the grid is as large as needed. A straight grid is returned as it is.
+    """
+    if geometry.shear_mm() <= SHEAR_MM:
+        return geometry
+    affine = geometry.affine_lps()
+    columns = affine[:3, 0] / np.linalg.norm(affine[:3, 0])
+    rows = affine[:3, 1] - (affine[:3, 1] @ columns) * columns
+    rows /= np.linalg.norm(rows)
+    normal = np.cross(columns, rows)
+    normal *= np.sign(normal @ affine[:3, 2])
+    axes = np.stack([columns, rows, normal], axis=1)
+    spacing = np.abs(np.diag(axes.T @ affine[:3, :3]))
+    corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], float)
+    corners[:, :3] *= np.asarray(geometry.shape[::-1]) - 1
+    along = (corners @ affine.T)[:, :3] @ axes
+    low, high = along.min(axis=0), along.max(axis=0)
+    size = [int(np.ceil(value - 1e-3)) + 1 for value in (high - low) / spacing]
+    x, y, z = (float(value) for value in spacing)
+    return Geometry(
+        (size[2], size[1], size[0]),
+        (z, y, x),
+        tuple(float(value) for value in axes @ low),  # type: ignore[arg-type]
+        tuple(tuple(float(value) for value in row) for row in axes),  # type: ignore[arg-type]
+    )
+
+
+def straight(image: StoredImage, labels: bool) -> StoredImage:
+    """The image on `straight_geometry` if its voxels are sheared, else as it is.
+
+    Outside the volume is its lowest value, which is air in a CT, and 0 in labels.
+    """
+    if image.geometry.shear_mm() <= SHEAR_MM:
+        return image
+    import SimpleITK as sitk
+
+    target = straight_geometry(image.geometry)
+    stored = sitk.GetImageFromArray(np.ascontiguousarray(image.array), isVector=image.array.ndim == 4)
+    image.geometry.stamp(stored)
+    grid = sitk.ResampleImageFilter()
+    grid.SetSize([int(size) for size in target.shape[::-1]])
+    z, y, x = target.spacing_mm
+    grid.SetOutputSpacing((x, y, z))
+    grid.SetOutputOrigin(target.origin_lps)
+    grid.SetOutputDirection([value for row in target.direction for value in row])
+    grid.SetInterpolator(sitk.sitkNearestNeighbor if labels else sitk.sitkLinear)
+    grid.SetDefaultPixelValue(0.0 if labels else float(image.array.min()))
+    array = sitk.GetArrayFromImage(grid.Execute(stored))
+    text = (
+        f"the voxels were sheared by {image.geometry.tilt_degrees():.3g} degrees and were resampled to a straight grid of "
+        f"{' x '.join(map(str, target.shape[::-1]))}, {'nearest neighbour' if labels else 'linearly'}."
+    )
+    return replace(image, array=array, geometry=target, notes=(*image.notes, Note("warning", text)))
