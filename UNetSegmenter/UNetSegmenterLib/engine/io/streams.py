@@ -104,7 +104,7 @@ class Stream:
             while not unpacker.eof:
                 if not packed:
                     raise InputError(
-                        f"{self._path} is cut off: its {self._packing} data end too early; copy or export it again."
+                        f"{self._path} is cut off or damaged: its {self._packing} data end too early; copy or export it again."
                     )
                 try:
                     yield unpacker.decompress(packed)
