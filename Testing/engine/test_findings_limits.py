@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from UNetSegmenterLib.engine.findings.finding import FAIL, PASS, WARN, Finding, alarm_score, number, worst
 from UNetSegmenterLib.engine.findings.quantity import Rule, expected_text, limits, summary
 from UNetSegmenterLib.engine.findings.relations import Constellation
@@ -34,6 +36,35 @@ def test_few_cases_widen_the_limits_and_take_failures_away():
     ]
     assert widths == sorted(widths, reverse=True)
     assert limits(rule, summary([100.0, 120.0], rule)).fail == (-math.inf, math.inf)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5])
+def test_limits_of_few_cases_use_the_t_quantile_of_their_own_degrees_of_freedom(n):
+    rule = Rule("volume", "volume")
+    values = [100.0 + 7 * i for i in range(n)]
+    bounds = limits(rule, summary(values, rule))
+    reach = stats.t.ppf(1 - 1e-3 / 2, n - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / n)
+    assert bounds.warn == pytest.approx((np.mean(values) - reach, np.mean(values) + reach), rel=1e-4)
+    assert math.isfinite(bounds.fail[0]) == (n >= 5)
+
+
+@pytest.mark.parametrize("key", sorted(RULES))
+def test_one_case_gives_rules_of_thumb_that_hold_it_or_no_limit(key):
+    rule, thumb = RULES[key], limits(RULES[key], None)
+    bounds = limits(rule, summary([0.9], rule))
+    assert bounds.severity(0.9) == PASS
+    if thumb is None:
+        assert bounds.warn == bounds.fail == (-math.inf, math.inf)
+        assert expected_text(rule, bounds, "lower|higher") == "any value"
+    else:
+        assert bounds.warn == (min(thumb.warn[0], 0.9), max(thumb.warn[1], 0.9)) and bounds.cases == 0
+
+
+def test_limits_too_wide_to_mean_anything_are_not_printed_as_numbers():
+    volume, order = RULES["volume"], RULES["position"]
+    assert expected_text(volume, limits(volume, summary([900.0, 1100.0], volume))) == "any value"
+    assert expected_text(volume, limits(volume, summary([900.0, 1100.0, 1000.0] * 4, volume))).endswith(" ml")
+    assert "inf" not in expected_text(order, limits(order, summary([1.0, 3.0], order)), "lower|higher")
 
 
 def test_share_of_normal_values_outside_the_limits_is_the_tail():

@@ -344,7 +344,7 @@ def test_charts_say_n_and_keep_long_names_out_of_the_plot(tmp_path):
     ("cases", "words"), [(4, "with 4 cases no p below 0.125 is possible"), (30, "interval first.<")]
 )
 def test_paired_differences_say_what_their_number_allows(cases, words):
-    shared = {"n": cases, "difference": -0.0123, "better": 1, "worse": 2, "p": 1e-5}
+    shared = {"n": cases, "difference": -0.0123, "better": 1, "worse": 2, "p": 1e-5, "infinite": 0}
 
     def row(name, low, p_holm):
         return SimpleNamespace(**shared, structure=name, ci95=(low, 0.2), p_holm=p_holm)
@@ -353,6 +353,48 @@ def test_paired_differences_say_what_their_number_allows(cases, words):
     assert words in page and "−0.012" in page and ">-" not in page and "&lt; 0.001" in page
     assert page.count(f"n = {cases}</text>") == 2 and "Difference of Dice</text>" in page
     assert '<td data-v="">–</td>' in page and "nan" not in page
+
+
+def test_paired_cases_with_an_infinite_distance_are_counted_apart():
+    row = {"n": 1, "difference": 2.0, "better": 1, "worse": 2, "p": 0.5, "p_holm": 0.5, "infinite": 2}
+    page = paired_section(
+        Paired("this", "other", "HD95", [SimpleNamespace(**row, structure="a", ci95=(math.nan,) * 2)])
+    )
+    assert "and 2 with ∞" in page and "one case: no interval" in page
+    assert "with 3 cases no p below 0.25" in page  # the test ranks all three
+
+
+def tiles(page):
+    """Figure and remark of each tile by its name, as the page's text has them."""
+    found = re.findall(
+        r'<dt>(.*?)</dt><dd class="figure">(.*?)</dd><dd class="under">(.*?)</dd>', page.read_text(encoding="utf-8")
+    )
+    return {name: (figure, under) for name, figure, under in found}
+
+
+def test_each_mean_on_the_first_page_stands_with_its_own_interval_or_none(tmp_path):
+    few = [case(name, leave_out=left, extra=extra) for name, left, extra in (
+        ("a", (), (4, 5)), ("b", (4, 5), (4, 5)), ("c", (4, 5), (4, 5)), ("d", (4, 5), (4, 5)))]  # fmt: skip
+    shown = tiles(write_report(tmp_path / "r.html", "t", few))
+    figure, under = shown["Mean Dice over cases"]
+    low, high, n = re.fullmatch(r"95 % CI ([\d.]+) to ([\d.]+), n = (\d) cases", under).groups()
+    assert float(low) <= float(figure) <= float(high) and n == "4"
+    by_case = [np.mean([row.measures.dice for row in one.rows if row.measures]) for one in few]
+    assert float(figure) == pytest.approx(np.mean(by_case), abs=6e-4)
+    figure, under = shown["Mean Dice over structures"]
+    assert "CI" not in under and "no interval" in under
+    means = [np.mean([row.measures.dice for one in few for row in one.rows if row.structure == s.name and row.measures])
+             for s in ABDOMEN8[:5]]  # fmt: skip
+    assert float(figure) == pytest.approx(np.mean(means), abs=6e-4)
+    assert abs(np.mean(means) - np.mean(by_case)) > 0.1  # else the test could not tell them apart
+
+
+def test_one_case_is_said_to_have_no_interval(tmp_path):
+    alone = tiles(write_report(tmp_path / "one.html", "t", case("a")))
+    assert "one case: no interval" in alone["Mean Dice over structures"][1]
+    nothing = case("b", leave_out=(1, 2, 3, 4, 5), extra=(1, 2, 3, 4, 5))
+    two = tiles(write_report(tmp_path / "two.html", "t", [case("a"), nothing]))  # of which one counts
+    assert two["Mean Dice over cases"][1] == "one case: no interval"
 
 
 HOSTILE = (

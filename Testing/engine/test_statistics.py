@@ -95,6 +95,17 @@ def test_summary_has_the_design_s_form():
     json.dumps(result, allow_nan=False)
 
 
+def test_the_two_means_over_everything_differ_and_only_that_over_cases_has_an_interval():
+    result = summary(rows())
+    by_case = [1, 1 / 3, 0]
+    assert result["mean_dice_over_cases"]["ci95"] == pytest.approx(
+        [0, min(1, np.mean(by_case) + 4.30265 * np.std(by_case, ddof=1) / math.sqrt(3))], abs=1e-5
+    )
+    assert result["mean_dice_over_cases"]["n"] == 3 and result["mean_dice"] != result["mean_dice_over_cases"]["mean"]
+    assert set(result["definitions"]) >= {"mean_dice", "mean_dice_over_cases"}
+    assert summary(rows()[:1])["mean_dice_over_cases"]["ci95"] is None
+
+
 def test_nothing_to_sum_up():
     assert summary([])["mean_dice"] is None
     assert summary([Row("a", "liver", "absent")])["mean_dice"] is None

@@ -20,6 +20,7 @@ from unetseg.datasets import read_dataset
 from unetseg.evaluation import Evaluation, evaluator, read_result, write_result
 from unetseg.evaluation_files import Manifest, merge, parse_shard, sum_up
 from unetseg.evaluation_run import evaluate_cases
+from unetseg.paired import OVER_ALL
 from unetseg.processes import Died, in_processes
 from UNetSegmenterLib.engine.checkpoint import load_checkpoint, save_checkpoint
 from UNetSegmenterLib.engine.errors import InputError
@@ -298,7 +299,7 @@ def test_against_another_checkpoint_case_by_case(checkpoint, dataset, tmp_path, 
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["against"]["checkpoint SHA-256"] == load_checkpoint(other).sha256
     rows = {row["structure"]: row for row in summary["against"]["dice"]}
-    assert list(rows) == ["mean over structures", "liver", "spleen"]
+    assert list(rows) == [OVER_ALL, "liver", "spleen"]
     tables = [list(csv.DictReader((tmp_path / part / "metrics.csv").open())) for part in ("out", "out/against")]
     for name in ("liver", "spleen"):
         ours, theirs = ([float(row["dice"]) for row in table if row["structure"] == name] for table in tables)
@@ -306,7 +307,7 @@ def test_against_another_checkpoint_case_by_case(checkpoint, dataset, tmp_path, 
         assert rows[name]["difference"] == pytest.approx(sum(differences) / CASES, abs=1e-5)
         assert rows[name]["better"] == sum(value > 0 for value in differences)
         assert rows[name]["p_holm"] >= rows[name]["p"] >= 2 / 2**CASES
-    assert rows["mean over structures"]["p_holm"] is None
+    assert rows[OVER_ALL]["p_holm"] is None
     report = (tmp_path / "out" / "report.html").read_text()
     assert "Against Small abdomen (other.pt)" in report
     assert 'href="against/report.html"' in report

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 from unetseg.cli import main
 from unetseg.paired import compare_paired, holm, read_measure, wilcoxon_p
+from unetseg.results import print_pairs
 from UNetSegmenterLib.engine.errors import InputError
 
 
@@ -46,6 +47,29 @@ def test_pairs_are_of_the_same_case():
         compare_paired(first, {("d", "liver"): 1.0})
 
 
+def test_n_counts_the_pairs_of_the_interval_and_the_test_keeps_those_with_infinite_distances():
+    values = {"old": (9, 8, 7, "inf", "inf", 4), "new": (3, 9, 5, 4, "inf", "inf")}
+    first, second = ({(str(i), "liver"): float(mm) for i, mm in enumerate(side)} for side in values.values())
+    (row,) = compare_paired(first, second, less_is_better=True)
+    finite = [3 - 9, 9 - 8, 5 - 7]
+    assert (row.n, row.infinite) == (3, 3)
+    assert row.difference == pytest.approx(np.mean(finite))
+    assert row.ci95 == pytest.approx(stats.t.interval(0.95, 2, np.mean(finite), stats.sem(finite)))
+    assert (row.better, row.worse) == (
+        3,
+        2,
+    )  # the one that found what the other missed is better; both missed is a draw
+    assert row.p == wilcoxon_p([*finite, -np.inf, 0, np.inf])
+
+
+def test_one_pair_has_no_interval(capsys):
+    rows = compare_paired({("a", "liver"): 0.8}, {("a", "liver"): 0.9})
+    assert rows[0].n == 1 and np.isnan(rows[0].ci95).all()
+    print_pairs(rows, "title")
+    printed = capsys.readouterr().out
+    assert "one case has no interval" in printed and "nan" not in printed
+
+
 def test_of_a_distance_less_is_better(tmp_path, capsys):
     for name, hd95 in (("old", (9, 8, "inf")), ("new", (3, 9, 4))):
         (tmp_path / name).mkdir()
@@ -56,7 +80,8 @@ def test_of_a_distance_less_is_better(tmp_path, capsys):
     assert (liver.better, liver.worse, liver.difference) == (2, 1, pytest.approx(-2.5))
     assert main(["against", str(tmp_path / "old"), str(tmp_path / "new"), "--measure", "hd95_mm"]) == 0
     printed = capsys.readouterr().out
-    assert re.search(r"liver +-2\.5000 .* 2 +1 +3 ", printed) and "nan" not in printed
+    assert re.search(r"liver +-2\.5000 .* 2 +1 +2 .* 1 *$", printed, re.MULTILINE)
+    assert "nan" not in printed and '"infinite" counts further cases' in printed
     assert main(["against", str(tmp_path / "old"), str(tmp_path / "new"), "--measure", "difference_ml"]) == 2
     assert "--measure is one of dice," in capsys.readouterr().err
 

@@ -14,7 +14,7 @@ import torch
 from UNetSegmenterLib.engine.checkpoint import read_card
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.files import write_text, write_whole
-from UNetSegmenterLib.engine.statistics import CI_METHOD, aggregate
+from UNetSegmenterLib.engine.statistics import CI_METHOD, SUMMARY_DEFINITIONS, Aggregate, aggregate
 
 from .pack import Pack
 from .plan import from_mapping
@@ -63,22 +63,37 @@ def fold_dice(run: Path, pack: Pack, fold: int) -> list[FoldRow]:
 
 
 def summarise(rows: Sequence[FoldRow], structures: Sequence[str]) -> dict[str, Any]:
-    """Mean, sd and 95 % interval of each structure over all cases, and how much the folds' means differ."""
+    """Mean, sd and 95 % interval of each structure over all cases and of the cases' own means, and each fold's mean over cases.
+
+    mean_dice and mean_dice_over_cases are what they are in the summary of an evaluation (`SUMMARY_DEFINITIONS`).
+    """
     parts: dict[str, dict[str, Any]] = {}
     for name in structures:
         result = aggregate([row.dice for row in rows if row.structure == name], (0.0, 1.0))
-        parts[name] = {"mean": result.mean, "sd": result.sd, "ci95": list(result.ci95), "n": result.n}
+        parts[name] = _interval(result)
     known = [part["mean"] for part in parts.values() if part["n"]]
     return {
         "cases": len({row.case for row in rows}),
         "mean_dice": sum(known) / len(known) if known else math.nan,
+        "mean_dice_over_cases": _interval(over_cases(rows)),
         "mean_dice_of_folds": [
-            aggregate([row.dice for row in rows if row.fold == fold]).mean
-            for fold in sorted({row.fold for row in rows})
+            over_cases([row for row in rows if row.fold == fold]).mean for fold in sorted({row.fold for row in rows})
         ],
         "ci95_method": CI_METHOD,
+        "definitions": SUMMARY_DEFINITIONS,
         "structures": parts,
     }
+
+
+def over_cases(rows: Sequence[FoldRow]) -> Aggregate:
+    """Mean over cases of each case's mean over its structures."""
+    cases = dict.fromkeys(row.case for row in rows)
+    return aggregate((aggregate(row.dice for row in rows if row.case == case).mean for case in cases), (0.0, 1.0))
+
+
+def _interval(result: Aggregate) -> dict[str, Any]:
+    ci95 = None if math.isnan(result.ci95[0]) else list(result.ci95)
+    return {"mean": result.mean, "sd": result.sd, "ci95": ci95, "n": result.n}
 
 
 def write_folds(rows: Sequence[FoldRow], summary: dict[str, Any], folder: Path) -> None:

@@ -12,7 +12,7 @@ from UNetSegmenterLib.engine.comparison import Comparison
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.statistics import MEASURES, aggregate
 
-OVER_ALL = "mean over structures"
+OVER_ALL = "each case's mean over structures"
 PAIRED_MEASURES = tuple(name for name in MEASURES if name != "difference_ml")  # of which more, or less, is better
 LARGEST_EXACT = 50  # pairs up to which the distribution of the rank sum is counted out
 
@@ -21,8 +21,10 @@ LARGEST_EXACT = 50  # pairs up to which the distribution of the rank sum is coun
 class Pairing:
     """One structure: `difference` is the mean of second less first over n cases, with its 95 % interval.
 
-    p is that of Wilcoxon's signed-rank test, p_holm after Holm's correction over the structures; better and worse count
-    the cases in which the second one is nearer to the reference: more of an overlap, less of a distance.
+    infinite: further cases in which a distance is infinite on one side or both; no mean can hold them. better and worse
+    count, of the n and the infinite ones, the cases in which the second one is nearer to the reference: more of an overlap,
+    less of a distance. p is that of Wilcoxon's signed-rank test over the same cases, in which a missed structure is the
+    largest difference; p_holm after Holm's correction over the structures.
     """
 
     structure: str
@@ -33,6 +35,7 @@ class Pairing:
     worse: int
     p: float
     p_holm: float = math.nan
+    infinite: int = 0
 
 
 def read_measure(folder: Path, measure: str = "dice") -> dict[tuple[str, str], float]:
@@ -59,7 +62,8 @@ def compare_paired(
 ) -> list[Pairing]:
     """A row a structure over the cases that both have; raises InputError if they share none.
 
-    Infinite distances can't be averaged; pairs with one are left out of the mean but not of the test.
+    Infinite distances can't be averaged: pairs with one are left out of the mean, its interval and n, and are counted apart;
+    the test ranks them.
     """
     common = [key for key in first if key in second]
     if not common:
@@ -70,17 +74,18 @@ def compare_paired(
     for structure in dict.fromkeys(name for _, name in common):
         pairs = [(first[key], second[key]) for key in common if key[1] == structure]
         differences = [b - a if a != b else 0.0 for a, b in pairs]
-        known = aggregate([value for value in differences if math.isfinite(value)])
+        known = aggregate([b - a for a, b in pairs if math.isfinite(a) and math.isfinite(b)])
         better, worse = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
         if less_is_better:
             better, worse = worse, better
-        rows.append(Pairing(structure, len(pairs), known.mean, known.ci95, better, worse, wilcoxon_p(differences)))
+        p, infinite = wilcoxon_p(differences), len(pairs) - known.n
+        rows.append(Pairing(structure, known.n, known.mean, known.ci95, better, worse, p, infinite=infinite))
     corrected = holm([row.p for row in rows])
     return [replace(row, p_holm=p) for row, p in zip(rows, corrected, strict=True)]
 
 
 def compare_dice(other: Sequence[Comparison], this: Sequence[Comparison]) -> list[Pairing]:
-    """Dice of `this` less that of `other`, a row a structure, and first one over the mean of the structures both have.
+    """Dice of `this` less that of `other`, a row a structure; the first row takes each case's mean over what both measured.
 
     The first row is one question of its own, so that Holm's correction leaves it alone (p_holm is NaN). Raises InputError if
     the two share no case and structure.

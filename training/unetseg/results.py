@@ -24,19 +24,25 @@ def print_results(comparisons: Sequence[Comparison], summary: Mapping[str, Any],
     for name, entry in summary["structures"].items():
         dice, hd95, nsd = entry["dice"], entry["hd95_mm"], entry["nsd"]
         missed = f"{entry['missed']} of {entry['ok'] + entry['missed']}"
-        rows.append((name, _mean(dice, 3), _mean(hd95, 1), _mean(nsd, 3), str(dice["n"]), missed))
+        rows.append((name, _mean(dice, 3), _mean(hd95, 1, dice["n"]), _mean(nsd, 3), str(dice["n"]), missed))
     table(("structure", "Dice", "HD95 mm", "NSD", "n", "missed"), rows, f"{title} (mean ± standard deviation)")
     measured = sum(entry["dice"]["n"] > 0 for entry in summary["structures"].values())
     _print_mean(summary["mean_dice"], measured, note)
+    over = summary["mean_dice_over_cases"]
+    if over["n"]:
+        interval = "{:.3f} to {:.3f}".format(*over["ci95"]) if over["ci95"] else "none: one case"
+        say(f"mean Dice over {over['n']} cases: {over['mean']:.3f} (95 % confidence interval {interval})")
     if len(comparisons) > len(summary["worst_cases"]):
         worst = ", ".join(f"{one['case']} ({one['mean_dice']:.3f})" for one in summary["worst_cases"])
         say(f"cases with the lowest mean Dice: {worst}")
 
 
 def print_pairs(rows: Sequence[Pairing], title: str) -> None:
-    """Paired differences, a row a structure."""
+    """Paired differences, a row a structure; `cases` is what difference and interval are over."""
+    infinite = any(row.infinite for row in rows)
+    headers = ("structure", "difference", "95 % interval", "better", "worse", "cases", "p", "p (Holm)")
     table(
-        ("structure", "difference", "95 % interval", "better", "worse", "cases", "p", "p (Holm)"),
+        (*headers, "infinite") if infinite else headers,
         [
             (
                 row.structure,
@@ -47,11 +53,16 @@ def print_pairs(rows: Sequence[Pairing], title: str) -> None:
                 str(row.n),
                 f"{row.p:.3f}",
                 "-" if math.isnan(row.p_holm) else f"{row.p_holm:.3f}",
+                *([str(row.infinite)] if infinite else []),
             )
             for row in rows
         ],
         title,
     )
+    if any(row.n == 1 for row in rows):
+        say("one case has no interval")
+    if infinite:
+        say('"infinite" counts further cases with an infinite distance: in better, worse and p, but in no difference')
 
 
 def print_case(comparison: Comparison, title: str, note: str = "") -> None:
@@ -66,6 +77,8 @@ def print_case(comparison: Comparison, title: str, note: str = "") -> None:
         say(f"  {text}")
     dice = [row.measures.dice for row in measured if row.measures]
     _print_mean(sum(dice) / len(dice) if dice else None, len(dice), note)
+    if dice:
+        say("one case: no interval over cases")
 
 
 def _cells(row: Row, note: str) -> list[str]:
@@ -92,8 +105,10 @@ def _print_mean(value: float | None, structures: int, note: str) -> None:
         )
 
 
-def _mean(entry: Mapping[str, Any], digits: int) -> str:
+def _mean(entry: Mapping[str, Any], digits: int, cases: int | None = None) -> str:
+    """Mean and standard deviation; with n, where that is not the number of `cases` in the row."""
     if entry["mean"] is None:
         return "-"
     spread = "" if entry["sd"] is None else f" ± {entry['sd']:.{digits}f}"
-    return f"{entry['mean']:.{digits}f}{spread}"
+    fewer = f" (n = {entry['n']})" if cases not in (None, entry["n"]) else ""
+    return f"{entry['mean']:.{digits}f}{spread}{fewer}"

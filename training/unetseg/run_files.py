@@ -50,8 +50,8 @@ class RunState:
 
     @property
     def mean_dice(self) -> float | None:
-        """Mean over cases and structures of the last validation."""
-        return None if self.dice is None else float(np.nanmean(self.dice))
+        """Mean over structures of their means over the cases of the last validation, as metrics.csv has it."""
+        return None if self.dice is None else _mean(_mean_of_cases(self.dice))
 
     def resume(self) -> int:
         """Step to go on from: 0 in a new folder. Raises InputError if the folder holds a run of another recipe or pack."""

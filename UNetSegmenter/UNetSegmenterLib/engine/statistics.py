@@ -29,6 +29,13 @@ COLUMNS = (
 VERDICT_COLUMNS = ("verdict", "comment", "reviewer")
 WORST = 3  # cases that a summary names
 CI_METHOD = "95 % confidence interval of the mean from Student's t distribution"
+SUMMARY_DEFINITIONS = {
+    "mean_dice": "mean over structures of each structure's mean over its cases; it has no interval",
+    "mean_dice_over_cases": "mean over cases of each case's mean over its structures, with the interval of that mean",
+    "structures": "means over the cases in which the structure was measured; n counts the values of a mean and its interval",
+    "counted": "a missed or spurious structure counts with Dice, IoU and NSD 0; its infinite distances are in no mean, but in "
+    "the median; a structure that neither side has, or only one side knows, is in no mean",
+}
 
 
 @dataclass(frozen=True)
@@ -93,10 +100,9 @@ def _student_t_cdf(t: float, degrees: int) -> float:
 def summary(rows: Sequence[Row]) -> dict:
     """What summary.json holds: per structure and measure mean, sd, ci95, median, n and missed, JSON-ready.
 
-    `mean_dice` is the mean over structures of their mean Dice. A missed structure counts with Dice 0; its infinite
-    distances are left out of the means and stand in `missed`. A structure that is absent on both sides or has no
-    counterpart is counted apart. The cases with the lowest Dice are named, over all structures and for each. NaN and
-    infinity are null.
+    `mean_dice` is the mean over structures of their mean Dice, `mean_dice_over_cases` that over cases; only the second has an
+    interval, because cases are what was drawn. `SUMMARY_DEFINITIONS` says what counts. The cases with the lowest Dice are
+    named, over all structures and for each. NaN and infinity are null.
     """
     names = list(dict.fromkeys(row.structure for row in rows))
     structures = {name: _structure_summary([row for row in rows if row.structure == name]) for name in names}
@@ -113,6 +119,7 @@ def summary(rows: Sequence[Row]) -> dict:
         **{status: sum(row.status == status for row in rows) for status in STATUSES[1:]},
         "nsd_tolerance_mm": tolerances[0] if len(tolerances) == 1 else tolerances,
         "ci95_method": CI_METHOD,
+        "definitions": SUMMARY_DEFINITIONS,
         "worst_cases": [{"case": case, "mean_dice": _number(mean)} for mean, case in ranked[:WORST]],
         "structures": structures,
     }

@@ -55,13 +55,21 @@ def run(options: Any) -> None:
         [
             (
                 name,
-                f"{part['mean']:.3f}",
-                f"{part['sd']:.3f}",
-                f"{part['ci95'][0]:.3f}-{part['ci95'][1]:.3f}",
+                f"{part['mean']:.3f}" if part["n"] else "-",
+                f"{part['sd']:.3f}" if part["n"] > 1 else "-",
+                _interval(part),
                 str(part["n"]),
             )
             for name, part in summary["structures"].items()
         ],
         f"{folds} folds, each patient validated once at the network's grid",
     )
-    say(f"mean Dice {summary['mean_dice']:.3f}; {runs / 'summary.json'} and metrics.csv hold all of it")
+    over = summary["mean_dice_over_cases"]
+    say(f"mean Dice over {over['n']} cases: {over['mean']:.3f} (95 % confidence interval {_interval(over)})")
+    say(
+        f"mean Dice over structures: {summary['mean_dice']:.3f}; {runs / 'summary.json'} and metrics.csv hold all of it"
+    )
+
+
+def _interval(part: dict[str, Any]) -> str:
+    return "none" if part["ci95"] is None else "{:.3f} to {:.3f}".format(*part["ci95"])

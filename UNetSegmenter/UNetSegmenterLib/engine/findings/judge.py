@@ -116,7 +116,7 @@ class Judge:
         other = self.shown.get(quantity.other, quantity.other)
         says = rule.says.format(value=measured_text(rule, quantity), detail=quantity.detail, other=other)
         expected = expected_text(rule, bounds, quantity.detail)
-        source = f"{bounds.cases} training cases" if bounds.cases else "rule of thumb"
+        source = f"{bounds.cases} training case{'s' * (bounds.cases > 1)}" if bounds.cases else "rule of thumb"
         nominal = ", nominal spacing" if rule.sized and self.nominal else ""
         name = self.shown[quantity.structure]
         text = f"{titled(name)}: {says}; expected {expected} ({source}{nominal})."

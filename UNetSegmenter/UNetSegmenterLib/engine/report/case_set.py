@@ -26,14 +26,14 @@ def set_sentence(comparisons: Sequence[Comparison]) -> str:
     weakest = min(means, key=lambda name: means[name])
     there = sum(row.status in ("ok", "missed") for row in rows)
     over = f"{count(result['cases'], 'case')} and {count(len(means), 'structure')}"
-    text = f"Over {over} the mean Dice is {result['mean_dice']:.2f}. "
+    text = f"The mean Dice over cases is {result['mean_dice_over_cases']['mean']:.2f} ({over}). "
     text += f"Missed: {result['missed']} of {there}. " if there else ""
     text += f"Predicted although the reference has none: {result['spurious']}. " if result["spurious"] else ""
-    return escape(f"{text}The weakest structure is the {weakest} (mean Dice {means[weakest]:.2f}).")
+    return escape(f"{text}The weakest structure is the {weakest} (mean Dice over its cases {means[weakest]:.2f}).")
 
 
 def set_tiles(comparisons: Sequence[Comparison], material: Mapping[str, CaseMaterial]) -> str:
-    """Mean Dice with its interval, cases, missed, surface agreement, plausibility."""
+    """Mean Dice over cases with its interval, that over structures, cases, missed, surface agreement, plausibility."""
     rows = [row for comparison in comparisons for row in comparison.rows]
     result = summary(rows)
     if result["mean_dice"] is None:
@@ -41,14 +41,20 @@ def set_tiles(comparisons: Sequence[Comparison], material: Mapping[str, CaseMate
     over = result["mean_dice_over_cases"]
     there = sum(row.status in ("ok", "missed") for row in rows)
     interval = (
-        f"95 % CI over cases {over['ci95'][0]:.3f} to {over['ci95'][1]:.3f}"
+        f"95 % CI {over['ci95'][0]:.3f} to {over['ci95'][1]:.3f}, n = {over['n']} cases"
         if over["ci95"]
         else "one case: no interval"
     )
+    measured = sum(entry["dice"]["n"] > 0 for entry in result["structures"].values())
     nsd = [entry["nsd"]["mean"] for entry in result["structures"].values() if entry["nsd"]["n"]]
     tiles = [
-        tile("Mean Dice over structures", f"{result['mean_dice']:.3f}", interval),
-        tile("Cases", str(result["cases"]), count(len(nsd), "structure")),
+        tile("Mean Dice over cases", f"{over['mean']:.3f}", interval),
+        tile(
+            "Mean Dice over structures",
+            f"{result['mean_dice']:.3f}",
+            f"mean of {measured} structures’ means; no interval",
+        ),
+        tile("Cases", str(result["cases"]), count(measured, "structure")),
         tile(
             "Missed structures",
             f"{result['missed']} <small>of {there}</small>",
@@ -56,9 +62,9 @@ def set_tiles(comparisons: Sequence[Comparison], material: Mapping[str, CaseMate
             result["missed"] > 0,
         ),
         tile(
-            f"Mean NSD at {rows[0].tolerance_mm:g} mm",
+            f"Mean NSD over structures, at {rows[0].tolerance_mm:g} mm",
             f"{sum(nsd) / len(nsd):.3f}",
-            f"over {count(len(nsd), 'structure')}",
+            f"mean of {len(nsd)} structures’ means; no interval",
         ),
         set_tile(material),
     ]
@@ -115,7 +121,8 @@ def summary_table(comparisons: Sequence[Comparison], reference_note: str) -> str
         cells += "".join(f'<td data-v="{number}">{number}</td>' for number in (entry["dice"]["n"], entry["missed"]))
         for key in keys:
             one = entry[key]
-            cells += f'<td data-v="{"" if one["mean"] is None else one["mean"]}">{_with_interval(key, one)}</td>'
+            shown = _with_interval(key, one, entry["dice"]["n"])
+            cells += f'<td data-v="{"" if one["mean"] is None else one["mean"]}">{shown}</td>'
             if key != "difference_ml":
                 missing = math.inf if entry["dice"]["n"] else math.nan
                 cells += _median(key, missing if one["median"] is None else one["median"])
@@ -124,7 +131,8 @@ def summary_table(comparisons: Sequence[Comparison], reference_note: str) -> str
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Table of structures over all cases"><table>'
         f"<caption><span>{note}Mean ± standard deviation over cases, below it the {result['ci95_method']}. Missed "
-        "structures count with Dice and NSD 0; distances are over the cases found.</span></caption>"
+        "structures count with Dice and NSD 0; distances are over the cases found, whose number stands below where it is "
+        "another. One case has no interval.</span></caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -134,7 +142,8 @@ def _median(key: str, value: float) -> str:
     return f'<td data-v="{sort}">{BY_KEY[key].shown(value)}</td>'
 
 
-def _with_interval(key: str, one: Mapping) -> str:
+def _with_interval(key: str, one: Mapping, cases: int) -> str:
+    """Mean, standard deviation and interval; and over how many cases, where that is not the number in the row's column n."""
     if one["mean"] is None:
         return "–"
     shown = BY_KEY[key].shown
@@ -144,6 +153,10 @@ def _with_interval(key: str, one: Mapping) -> str:
         text += f" ± {one['sd']:.{digits}f}"
     if one["ci95"] is not None:
         text += f'<span class="interval">{shown(one["ci95"][0])} to {shown(one["ci95"][1])}</span>'
+    elif one["n"] == 1:
+        text += '<span class="interval">one case</span>'
+    if one["n"] != cases:
+        text += f'<span class="interval">n = {one["n"]}</span>'
     return text
 
 
@@ -186,9 +199,11 @@ def case_table(
         return ""
     names = list(dict.fromkeys(row.structure for c in comparisons for row in counted(c)))
     head = sort_head("Case", "", "Name of the case", "ascending", "")
-    head += sort_head("Mean Dice", "", BY_KEY["dice"].text, "ascending", "")
+    head += sort_head(
+        "Mean Dice", "over structures", f"{BY_KEY['dice'].text} Mean over the structures of the case.", "ascending", ""
+    )
     head += sort_head("Missed", "", "Structures that only the reference has", "descending", "")
-    head += sort_head("HD95", "mean, mm", BY_KEY["hd95_mm"].text, "descending", "")
+    head += sort_head("HD95", "mean, mm", f"{BY_KEY['hd95_mm'].text} Mean over the structures found.", "descending", "")
     judged = any(one.findings for one in material.values())
     if judged:
         text = "Plausibility of the prediction alone: failures and warnings"

@@ -46,13 +46,17 @@ def case_tiles(comparison: Comparison, findings: Sequence[Finding]) -> str:
         return ""
     nsd = sum(row.measures.nsd for row in rows if row.measures) / len(rows)
     tiles = [
-        tile("Mean Dice", f"{mean_dice(rows):.3f}", f"over {count(len(rows), 'structure')}"),
+        tile(
+            "Mean Dice over structures",
+            f"{mean_dice(rows):.3f}",
+            f"{count(len(rows), 'structure')}; one case: no interval",
+        ),
         tile("Missed structures", f"{missed} <small>of {there}</small>", "counted with Dice 0", alarm=missed > 0),
-        tile(f"Mean NSD at {tolerance:g} mm", f"{nsd:.3f}", f"over {count(len(rows), 'structure')}"),
+        tile(f"Mean NSD over structures, at {tolerance:g} mm", f"{nsd:.3f}", count(len(rows), "structure")),
     ]
     if found:
         hd95 = sum(measures.hd95_mm for measures in found) / len(found)
-        tiles.append(tile("Mean HD95", f"{hd95:.1f} <small>mm</small>", f"over the {len(found)} found"))
+        tiles.append(tile("Mean HD95 over structures", f"{hd95:.1f} <small>mm</small>", f"over the {len(found)} found"))
     return f'<dl class="tiles">{"".join([*tiles, case_tile(findings)])}</dl>'
 
 

@@ -15,7 +15,10 @@ _ROW, _RIGHT = 30, 40
 
 
 class Pairing(Protocol):
-    """One structure over n cases: the mean of this checkpoint's value less the other's, and how sure that is."""
+    """One structure over n cases: the mean of this checkpoint's value less the other's, with its interval.
+
+    `infinite` further cases have an infinite distance: they are in better, worse and p, but in no mean.
+    """
 
     @property
     def structure(self) -> str: ...
@@ -33,6 +36,8 @@ class Pairing(Protocol):
     def p(self) -> float: ...
     @property
     def p_holm(self) -> float: ...
+    @property
+    def infinite(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ def _table(paired: Paired) -> str:
         ("Difference", f"Mean over cases of {paired.measure}: this checkpoint less the other"),
         ("Better", "Cases in which this checkpoint has more"),
         ("Worse", "Cases in which it has less"),
-        ("Cases", "Cases that both were evaluated on"),
+        ("Cases", "Cases over which difference and interval are; with an infinite distance in one more, it says so"),
         ("p", "Wilcoxon's signed-rank test, two-sided"),
         ("p (Holm)", "The same after Holm's correction for testing several structures"),
     ):
@@ -118,13 +123,16 @@ def _table(paired: Paired) -> str:
     body = ""
     for row in paired.rows:
         low, high = row.ci95
-        interval = "" if math.isnan(low) else f'<span class="interval">{_signed(low)} to {_signed(high)}</span>'
+        none = '<span class="interval">one case: no interval</span>' if row.n == 1 else ""
+        interval = none if math.isnan(low) else f'<span class="interval">{_signed(low)} to {_signed(high)}</span>'
         difference = "–" if math.isnan(row.difference) else f"{_signed(row.difference)}{interval}"
-        cells = "".join(f'<td data-v="{number}">{number}</td>' for number in (row.better, row.worse, row.n))
+        cells = "".join(f'<td data-v="{number}">{number}</td>' for number in (row.better, row.worse))
+        more = f'<span class="interval">and {row.infinite} with ∞</span>' if row.infinite else ""
+        cells += f'<td data-v="{row.n}">{row.n}{more}</td>'
         cells += _p_cell(row.p) + _p_cell(row.p_holm)
         name = f'<th scope="row">{escape(row.structure)}</th>'
         body += f'<tr>{name}<td data-v="{row.difference}">{difference}</td>{cells}</tr>'
-    cases = max((row.n for row in paired.rows), default=0)
+    cases = max((row.n + row.infinite for row in paired.rows), default=0)
     smallest = f": with {count(cases, 'case')} no p below {2 / 2**cases:.3g} is possible" if 0 < cases < 10 else ""
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Table of paired differences"><table>'
