@@ -167,6 +167,34 @@ def test_weights_that_diverged(saved):
     assert "not finite" in refusal(rewritten(saved, weights=weights))
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(7e4, "7e\\+04, more than float16"), (float("inf"), "what is no finite"), (float("nan"), "what is no finite")],
+)
+@pytest.mark.parametrize("name", ["exit.weight", "entry.1.running_var"])
+def test_weights_that_no_checkpoint_can_hold_are_refused_at_saving(tmp_path, saved, name, value, words):
+    before = saved.read_bytes()
+    weights = small_weights(small_card())
+    weights[name].view(-1)[0] = value
+    with pytest.raises(InputError, match=f'was not written: "{name}" holds {words}'):
+        save_checkpoint(saved, small_card(), weights)
+    assert saved.read_bytes() == before
+
+
+def test_large_weights_are_kept_in_single_precision(saved):
+    weights = small_weights(small_card())
+    weights["exit.weight"].view(-1)[0] = 7e4
+    save_checkpoint(saved, small_card(), weights, half=False)
+    assert load_checkpoint(saved).network().exit.weight.view(-1)[0] == 7e4
+
+
+def test_the_largest_float16_is_kept(saved):
+    weights = small_weights(small_card())
+    weights["exit.weight"].view(-1)[0] = -65504.0
+    save_checkpoint(saved, small_card(), weights)
+    assert load_checkpoint(saved).network().exit.weight.view(-1)[0] == -65504
+
+
 def test_failed_save_leaves_no_half_file(tmp_path):
     blocker = tmp_path / "folder"
     blocker.write_text("a file where a folder is wanted")

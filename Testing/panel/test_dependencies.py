@@ -60,7 +60,7 @@ def test_after_installing_it_goes_on_where_the_person_was(widget, panel, checkpo
     ends = []
 
     def install(requirements, blocking, logCallback, completedCallback, **options):
-        assert requirements == ["torch>=2.4"] and not blocking
+        assert requirements == ["torch>=2.10"] and not blocking
         logCallback("Collecting torch")
         ends.append(completedCallback)
 
@@ -129,10 +129,10 @@ def test_the_pytorch_extension_comes_first_and_old_slicers_have_pip(panel, monke
     )
     monkeypatch.setitem(sys.modules, "PyTorchUtils", utils)
     installer.install()
-    assert used == [("pip", ["torch>=2.4"]), ("packaging", ["torch>=2.4"]), ("extension", False)]
+    assert used == [("pip", ["torch>=2.10"]), ("packaging", ["torch>=2.10"]), ("extension", False)]
 
 
 def test_requirements_are_read_without_comments(tmp_path):
     path = tmp_path / "requirements.txt"
-    path.write_text("# why\ntorch>=2.4  # the network\n\n")
-    assert dependencies.requirements(path) == ["torch>=2.4"]
+    path.write_text("# why\ntorch>=2.10  # the network\n\n")
+    assert dependencies.requirements(path) == ["torch>=2.10"]

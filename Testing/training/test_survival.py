@@ -20,7 +20,7 @@ from unetseg.device_data import DeviceData
 from unetseg.guard import TRY_AGAIN, Stopped, only_run
 from unetseg.pack import read_pack
 from unetseg.recipe import Recipe
-from unetseg.run_files import differences
+from unetseg.run_files import RunState, differences, read_state
 from unetseg.train import train
 from UNetSegmenterLib.engine.checkpoint import load_checkpoint
 from UNetSegmenterLib.engine.errors import InputError
@@ -176,6 +176,41 @@ def test_damaged_state_falls_back_to_the_one_before(pack, small_recipe, straight
         (run / name).write_bytes(b"no state")
     with pytest.raises(InputError, match="no good state before it"):
         train(pack, run, small_recipe, "cpu")
+
+
+class Bomb:
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.trace),)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_state_is_not_run(pack, small_recipe, straight_run, tmp_path, caplog, zipped):
+    run = Path(shutil.copytree(straight_run, tmp_path / "hostile"))
+    state = torch.load(run / "state.pt", weights_only=True) | {"dice": Bomb(tmp_path / "ran")}
+    for name in ("state.pt", "state.previous.pt"):
+        torch.save(state, run / name, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(InputError, match="no good state"):
+        train(pack, run, small_recipe, "cpu")
+    assert "could run code" in caplog.text
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_checkpoint_is_no_state(straight_run):
+    with pytest.raises(InputError, match="no state of a training"):
+        read_state(straight_run / "checkpoint.pt")
+
+
+def test_a_run_of_bfloat16_goes_on_where_gradients_are_scaled(pack, small_recipe, tmp_path):
+    """A job that is queued again may get an older GPU, which computes in float16; the saved scaler holds nothing then."""
+    network = torch.nn.Linear(1, 1)
+    begun = {"network": network, "scaler": torch.amp.GradScaler("cpu", enabled=False)}
+    RunState(tmp_path, small_recipe, pack, begun).save(3, 0.1)
+    later = {"network": torch.nn.Linear(1, 1), "scaler": torch.amp.GradScaler("cpu", enabled=True)}
+    assert RunState(tmp_path, small_recipe, pack, later).resume() == 3
+    assert torch.equal(later["network"].weight, network.weight)
 
 
 def test_loss_that_is_no_number_names_the_cases_of_its_batch(pack, small_recipe, tmp_path):

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from UNetSegmenterLib.engine.checkpoint import read_card
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.files import write_text, write_whole
@@ -19,6 +18,7 @@ from UNetSegmenterLib.engine.statistics import CI_METHOD, SUMMARY_DEFINITIONS, A
 from .pack import Pack
 from .plan import from_mapping
 from .recipe import Recipe
+from .run_files import read_state
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def fold_dice(run: Path, pack: Pack, fold: int) -> list[FoldRow]:
     """Rows of a finished fold's validation cases; raises InputError if the run is not finished."""
     if not (run / "checkpoint.pt").exists():
         raise InputError(f"{run} is not finished; run the same command again, and it goes on there.")
-    dice = torch.load(run / "state.pt", map_location="cpu", weights_only=True)["dice"]
+    dice = read_state(run / "state.pt")["dice"]
     cases = pack.of_split(f"fold{fold}")
     if dice is None or dice.shape != (len(cases), len(pack.structures)):
         raise InputError(f"{run} did not validate on fold {fold} of this pack; choose another --output.")

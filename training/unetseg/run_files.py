@@ -9,7 +9,6 @@ import logging
 import time
 from dataclasses import asdict
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -20,6 +19,7 @@ from UNetSegmenterLib.engine.checkpoint import Checkpoint
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.files import write_text, write_whole
 from UNetSegmenterLib.engine.preprocessing import Preprocessing
+from UNetSegmenterLib.engine.tensor_file import read_tensor_file
 
 from .pack import Pack
 from .recipe import Recipe
@@ -67,7 +67,8 @@ class RunState:
                 "or give the recipe and pack it began with."
             )
         for name, part in self.parts.items():
-            part.load_state_dict(content["parts"][name])
+            if content["parts"][name]:  # that of a gradient scaler is empty where the run began in bfloat16
+                part.load_state_dict(content["parts"][name])
         self.dice = None if content["dice"] is None else content["dice"].numpy()
         self.minutes = self._minutes_before = content["minutes"]
         return content["step"]
@@ -77,12 +78,9 @@ class RunState:
         there = [path for path in (self.path, self.previous) if path.exists()]
         for path in there:
             try:
-                content = torch.load(path, map_location="cpu", weights_only=True)
-                if {"identity", "step", "dice", "minutes", "parts"} <= content.keys():
-                    return content
-            except (OSError, RuntimeError, EOFError, ValueError, AttributeError, UnpicklingError):
-                pass
-            logging.warning("%s is damaged and was passed over", path)
+                return read_state(path)
+            except InputError as error:
+                logging.warning("%s; it was passed over", str(error).partition(";")[0])
         if there:
             raise InputError(f"{there[0]} is damaged and there is no good state before it; choose another --output.")
         return None
@@ -105,6 +103,14 @@ class RunState:
                 self.path.replace(self.previous)
 
         write_whole(self.path, write)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What RunState.save wrote; raises InputError for any other file. As with a checkpoint, nothing in it is run."""
+    content = read_tensor_file(path)
+    if not isinstance(content, dict) or not {"identity", "step", "dice", "minutes", "parts"} <= content.keys():
+        raise InputError(f"{path} holds no state of a training run; choose another --output.")
+    return content
 
 
 def _save(content: dict[str, Any], file: BinaryIO) -> None:

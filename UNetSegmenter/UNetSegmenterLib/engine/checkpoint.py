@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
-import warnings
-import zipfile
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .card import Card
 from .errors import InputError
 from .files import write_whole
+from .tensor_file import read_tensor_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,16 +38,32 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path | str, card: Card, weights: dict[str, Tensor], half: bool = True) -> None:
-    """Write a checkpoint; with `half` (the default) floating point weights are stored as float16."""
+    """Write a checkpoint; with `half` (the default) floating point weights are stored as float16.
+
+    Raises InputError, and writes nothing, if weights are not finite or larger than float16 can hold.
+    """
     import torch
 
     card.check()
-    stored = {
-        name: (tensor.half() if half and tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
-        for name, tensor in weights.items()
-    }
+    stored = {name: _stored(path, name, tensor.detach().cpu(), half) for name, tensor in weights.items()}
     content = {"format": FORMAT, "card": card.to_json(), "weights": stored}
     write_whole(path, lambda partial: torch.save(content, partial))
+
+
+def _stored(path: Path | str, name: str, tensor: Tensor, half: bool) -> Tensor:
+    import torch
+
+    stored = (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous().clone()
+    if stored.is_floating_point() and not torch.isfinite(stored).all():
+        largest = tensor.abs().max().item()  # not a number if one of them is not
+        held = (
+            f"{largest:.3g}, more than float16 holds (65,504)" if math.isfinite(largest) else "what is no finite number"
+        )
+        raise InputError(
+            f'{path} was not written: "{name}" holds {held}, as where a training diverges; train again with a lower '
+            "learning rate."
+        )
+    return stored
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:
@@ -58,7 +73,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     without a card, or whose card contradicts its weights.
     """
     path = Path(path)
-    content = _read(path)
+    content = _checked_content(path, read_tensor_file(path))
     try:
         card = Card.from_json(content["card"])
     except InputError as error:
@@ -79,43 +94,16 @@ def shipped_checkpoints() -> list[Path]:
     return sorted(path for folder in folders for path in folder.glob("*.pt"))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    import torch
-
-    if not path.is_file():
-        raise InputError(f"{path} is no file; choose a checkpoint (.pt) that training wrote.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if not zipfile.is_zipfile(path):
-                raise InputError(
-                    f"{path} is no checkpoint or is cut off; copy it again or choose a file that training wrote."
-                )
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(
-            f"{path} could not be read ({error.strerror}); check the drive and the file's rights."
-        ) from error
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path} holds more than tensors and text, which could run code on opening, so it was refused; "
-            "choose a checkpoint that training wrote."
-        ) from error
-    except (RuntimeError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is damaged or no PyTorch file; copy it again from where it was trained.") from error
-    return _checked_content(path, content)
-
-
 def _checked_content(path: Path, content: Any) -> dict[str, Any]:
     if not isinstance(content, dict) or "weights" not in content or "format" not in content:
         raise InputError(
             f"{path} is a PyTorch file but not one of UNetSegmenter's: format, card and weights are expected in it."
         )
-    if content["format"] != FORMAT:
+    found = content["format"]
+    if type(found) is not int or found != FORMAT:
+        found = str(found)[:20] if type(found) in (int, str) else type(found).__name__
         raise InputError(
-            f"{path} has checkpoint format {content['format']}, this version reads format {FORMAT}; update UNetSegmenter."
+            f"{path} has checkpoint format {found}, this version reads format {FORMAT}; update UNetSegmenter."
         )
     if not isinstance(content.get("card"), str):
         raise InputError(f"{path} has no card, so nobody knows what its weights segment; train or export it again.")

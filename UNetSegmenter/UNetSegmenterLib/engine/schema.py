@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -17,7 +18,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 def violation(value: Any, schema: dict[str, Any], place: str = "card") -> str | None:
     """First way in which `value` breaks `schema`, in words, or None.
 
-    Known keywords: type, enum, required, properties, additionalProperties, items, min/maxItems, minLength, minimum, maximum,
+    Known keywords: type, enum, required, properties, additionalProperties, items, min/maxItems, min/maxLength, minimum, maximum,
     exclusiveMinimum.
     """
     kinds = schema.get("type", list(_TYPES))
@@ -48,9 +49,10 @@ def _object_violation(value: dict[str, Any], schema: dict[str, Any], place: str)
 
 def _sized_violation(value: list[Any] | str, schema: dict[str, Any], place: str) -> str | None:
     least = schema.get("minItems", schema.get("minLength", 0))
-    most = schema.get("maxItems", len(value))
+    most = schema.get("maxItems", schema.get("maxLength", math.inf))
     if not least <= len(value) <= most:
-        return f"{place} has {len(value)} entries, expected {least}{'' if most == least else ' or more'}"
+        expected = f"{least} or more" if most == math.inf else f"{least}" if least == most else f"{least} to {most}"
+        return f"{place} has {len(value)} {'characters' if isinstance(value, str) else 'entries'}, expected {expected}"
     if isinstance(value, str):
         return None
     found = (violation(item, schema.get("items", {}), f"{place}[{i}]") for i, item in enumerate(value))
