@@ -131,6 +131,23 @@ def test_every_process_augments_with_numbers_of_its_own():
     assert len({tuple(drawn.tolist()) for drawn in numbers}) == 3
 
 
+@pytest.mark.parametrize("own", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("other", [torch.bfloat16, torch.float16])
+def test_all_processes_compute_in_float16_if_one_does(monkeypatch, own, other):
+    """An A100 beside a V100: gradients that are averaged must all be scaled, or none."""
+
+    class Two:
+        global_rank, world_size = 0, 2
+
+        def all_reduce(self, wish, reduce_op):
+            return wish + float(other == torch.float16)
+
+    monkeypatch.setattr("unetseg.team.mixed_precision", lambda device: own)
+    expected = torch.bfloat16 if own == other == torch.bfloat16 else torch.float16
+    assert Team(torch.device("cpu"), Two()).precision() is expected
+    assert Team(torch.device("cpu")).precision() is own
+
+
 def test_devices_that_are_not_there_are_refused():
     with pytest.raises(InputError, match="at least 1"):
         make_team("cpu", devices=0)

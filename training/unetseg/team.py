@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Generator, Tensor, nn
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.precision import mixed_precision
 from UNetSegmenterLib.engine.prediction import choose_device
 
 Item = TypeVar("Item")
@@ -34,6 +35,11 @@ class Team:
     def leads(self) -> bool:
         """Whether this is the process that writes files and talks."""
         return self.rank == 0
+
+    def precision(self) -> torch.dtype:
+        """The precision of all processes: float16 in each where one GPU has no bfloat16, as its gradients are scaled."""
+        dtype = mixed_precision(self.device)
+        return torch.float16 if self.agree(dtype == torch.float16, due=True) else dtype
 
     def wrap(self, network: nn.Module) -> nn.Module:
         """The network as it is called in training, so that its gradients are those of all processes."""

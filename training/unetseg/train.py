@@ -18,7 +18,6 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.files import write_text
 from UNetSegmenterLib.engine.memory import keep_freed_memory
 from UNetSegmenterLib.engine.network import UNet
-from UNetSegmenterLib.engine.precision import mixed_precision
 from UNetSegmenterLib.engine.prediction import choose_device
 
 from .augmentation import augment
@@ -94,7 +93,7 @@ def _train(
 ) -> Path:
     keep_freed_memory()
     where = team.device
-    dtype = mixed_precision(where)
+    dtype = team.precision()
     preprocessing = replace(pack.preprocessing, input_slices=recipe.input_slices, size_multiple=2**recipe.depth)
     data = DeviceData(pack, pack.of_split(recipe.train_split), preprocessing, where)
     network, average = networks(recipe, pack, where, start_from)

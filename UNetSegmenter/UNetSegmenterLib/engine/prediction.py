@@ -6,7 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,10 @@ MOST_WORKERS = 8  # batches side by side on a CPU: each holds feature maps of it
 
 Progress = Callable[[int, int], None]
 Cancelled = Callable[[], bool]
+
+
+class _BeyondFloat16Error(Exception):
+    """Logits are infinite or no numbers: float16, which older GPUs compute in, ends at 65,504."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,12 @@ class Predictor:
         self.checkpoint = checkpoint
         self.device = choose_device(device)
         self.batch_size = batch_size or (CPU_BATCH if self.device.type == "cpu" else GPU_BATCH)
-        network = fold_batch_norm(checkpoint.network()).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.dtype = dtype or mixed_precision(self.device)
-        self.network = network.to(self.dtype)
+        self._prepare(dtype or mixed_precision(self.device))
+
+    def _prepare(self, dtype: torch.dtype) -> None:
+        network = fold_batch_norm(self.checkpoint.network()).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.dtype = dtype
+        self.network = network.to(dtype)
 
     @property
     def device_name(self) -> str:
@@ -131,6 +138,8 @@ class Predictor:
             centres = torch.arange(begin, end, device=self.device)
             stacked = stack_slices(grid, centres, offsets, preprocessing.window_hu)
             logits = network_logits(self.network, stacked, preprocessing.size_multiple, self.dtype).float()
+            if self.dtype == torch.float16 and not torch.isfinite(logits).all():
+                raise _BeyondFloat16Error
             return upsampled_labels(logits, labels.shape[1:]).cpu().numpy(), outline_sums(logits)
 
         done = begun = 0
@@ -144,8 +153,9 @@ class Predictor:
                     begun = end
                 try:
                     part, sure = running.popleft().result()
-                except torch.OutOfMemoryError:
-                    self._halve_batch()
+                except (torch.OutOfMemoryError, _BeyondFloat16Error) as error:
+                    wait(running)
+                    self._retreat(error)
                     running.clear()
                     begun = done
                     continue
@@ -172,7 +182,12 @@ class Predictor:
             with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 yield pool, workers
 
-    def _halve_batch(self) -> None:
+    def _retreat(self, error: Exception) -> None:
+        """Take what the batch that failed needs: float32, or half as many slices; raises InputError if there are none."""
+        if isinstance(error, _BeyondFloat16Error):
+            self._prepare(torch.float32)
+            logging.warning("Numbers beyond float16 on %s: going on in float32", self.device)
+            return
         if self.batch_size == 1:
             raise InputError(f"One slice does not fit into the memory of {self.device_name}; choose the device cpu.")
         self.batch_size //= 2

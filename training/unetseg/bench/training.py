@@ -119,7 +119,7 @@ def measure(
 ) -> Result:
     """Train on the batches; time the steps from `WARM_UP` to `TIMED_STEPS`, and validate every few steps after them."""
     team = Team(choose_device(device))
-    dtype = mixed_precision(team.device)
+    dtype = team.precision()
     torch.manual_seed(recipe.seed)
     network, average = (_network(pack, recipe, team.device) for _ in range(2))
     average.load_state_dict(network.state_dict())
