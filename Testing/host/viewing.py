@@ -6,7 +6,7 @@ import numpy as np
 import slicer
 import vtk
 from PySide6 import QtCore, QtGui
-from UNetSegmenterLib.scene.comparison import frame
+from UNetSegmenterLib.scene.framing import frame
 from UNetSegmenterLib.scene.layout import ONE_ROW, ONLY_3D, PLOT_VIEWS, plot_view_id, slice_views
 from UNetSegmenterLib.scene.nodes import volume_geometry
 from UNetSegmenterLib.scene.views import SliceView, ThreeDView, averaged, check_rendering, grab

@@ -15,6 +15,7 @@ from vtk.util import numpy_support
 
 from ..engine.segmentation import Segmentation
 from ..engine.volume import Volume
+from .framing import FROM_THE_FRONT, frame
 from .headless import HeadlessScene
 from .nodes import segmentation_to_node, volume_to_node
 from .surfaces import CLOSED_SURFACE
@@ -22,7 +23,6 @@ from .surfaces import CLOSED_SURFACE
 ABDOMEN_WINDOW_HU = (-160.0, 240.0)
 ORIENTATIONS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 PREDICTION_VIEW, REFERENCE_VIEW = "1", "2"
-_FROM_THE_FRONT = (0.28, -1.0, -0.22)
 _FROM_THE_BACK = (0.28, 1.0, -0.22)
 
 
@@ -217,32 +217,10 @@ def _place_cameras(made: ComparisonScene) -> None:
     back = made.reference_node is None  # without a reference the second view shows the back
     points = _surface_points(made)
     for name, direction in (
-        (PREDICTION_VIEW, _FROM_THE_FRONT),
-        (REFERENCE_VIEW, _FROM_THE_BACK if back else _FROM_THE_FRONT),
+        (PREDICTION_VIEW, FROM_THE_FRONT),
+        (REFERENCE_VIEW, _FROM_THE_BACK if back else FROM_THE_FRONT),
     ):
         frame(camera_of(made.headless.scene, name), points, direction)
-
-
-def frame(
-    camera: slicer.vtkMRMLCameraNode, points: np.ndarray, direction: tuple[float, float, float], aspect: float = 1.15
-) -> None:
-    """Put an upright camera that looks along `direction` as near as shows all `points` (n, 3), in RAS.
-
-    `aspect` is the width of the view over its height.
-    """
-    ahead = np.asarray(direction) / np.linalg.norm(direction)
-    right = np.cross(ahead, (0.0, 0.0, 1.0))
-    right /= np.linalg.norm(right)
-    up = np.cross(right, ahead)
-    turned = points @ np.stack([right, up, ahead], axis=1)
-    middle = (turned.min(axis=0) + turned.max(axis=0)) / 2
-    turned -= middle
-    tangent = np.tan(np.radians(camera.GetViewAngle() / 2)) * 0.94  # some air at the edges
-    reach = np.maximum(np.abs(turned[:, 0]) / aspect, np.abs(turned[:, 1])) / tangent - turned[:, 2]
-    center = middle @ np.stack([right, up, ahead])
-    camera.SetFocalPoint(*center)
-    camera.SetPosition(*(center - ahead * float(reach.max())))
-    camera.SetViewUp(0, 0, 1)
 
 
 def _surface_points(made: ComparisonScene) -> np.ndarray:

@@ -13,6 +13,8 @@ from ..engine.comparison import Comparison, Row
 from ..engine.errors import InputError
 from ..engine.segmentation import Segmentation
 from ..engine.volume import Geometry
+from .framing import look_towards
+from .nodes import nodes_of_class
 from .reading import segmentation_from_node
 
 if TYPE_CHECKING:
@@ -98,12 +100,7 @@ def findings_in_world(findings: list[Finding], node: Any) -> list[Finding]:
 
 def look_at(scene: slicer.vtkMRMLScene, place: Place) -> None:
     """Centre every slice view on a place, and turn every 3D view's attention to it without turning the view."""
-    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")):
-        scene.GetNthNodeByClass(number, "vtkMRMLSliceNode").JumpSliceByCentering(*place)
-    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLCameraNode")):
-        camera = scene.GetNthNodeByClass(number, "vtkMRMLCameraNode")
-        step = [to - now for to, now in zip(place, camera.GetFocalPoint(), strict=True)]
-        modifying = camera.StartModify()
-        camera.SetPosition(*(now + by for now, by in zip(camera.GetPosition(), step, strict=True)))
-        camera.SetFocalPoint(*place)
-        camera.EndModify(modifying)
+    for node in nodes_of_class(scene, "vtkMRMLSliceNode"):
+        node.JumpSliceByCentering(*place)
+    for camera in nodes_of_class(scene, "vtkMRMLCameraNode"):
+        look_towards(camera, place)

@@ -14,6 +14,7 @@ LAYOUT_ID = 7355  # the first of our ids; Slicer's own are below 1000
 VIEW_GROUP = 7355  # views follow each other within it, not the application's own
 TWO_ROWS, ONE_ROW, ONLY_3D = VARIANTS = ("Two rows", "One row", "3D only")
 ORIENTATIONS = {"Ax": "Axial", "Co": "Coronal", "Sa": "Sagittal"}
+LETTERS = {"Ax": "A", "Co": "C", "Sa": "S", "3D": "3"}  # after P or G: as much as the bar of a narrow view has room for
 COLORS = {"Ax": "#F34A33", "Co": "#6EB04B", "Sa": "#EDD54C"}
 ROWS = {"Pred": "Prediction", "Ref": "Ground truth"}
 PLOT_VIEWS = {"Dice": "UNetSegmenterDice", "Area": "UNetSegmenterArea"}
@@ -44,7 +45,8 @@ def layout_xml(variant: str = TWO_ROWS, with_plots: bool = False) -> str:
 
 
 def _horizontal(items: str) -> str:
-    return f'<layout type="horizontal" split="true">{items}</layout>'
+    """Columns of one width: a split would share it by the widths of the views' bars, where a 3D view's is the shortest."""
+    return f'<layout type="horizontal">{items}</layout>'
 
 
 def _slices_xml(row: str) -> str:
@@ -54,7 +56,7 @@ def _slices_xml(row: str) -> str:
             row + name,
             {
                 "orientation": orientation,
-                "viewlabel": f"{row[0]} {name}",
+                "viewlabel": _label(row, name),
                 "viewcolor": COLORS[name],
                 "viewgroup": VIEW_GROUP,
             },
@@ -64,7 +66,11 @@ def _slices_xml(row: str) -> str:
 
 
 def _threed_xml(row: str) -> str:
-    return _view_xml("vtkMRMLViewNode", f"{row}3D", {"viewlabel": f"{row[0]} 3D", "viewgroup": VIEW_GROUP})
+    return _view_xml("vtkMRMLViewNode", f"{row}3D", {"viewlabel": _label(row, "3D"), "viewgroup": VIEW_GROUP})
+
+
+def _label(row: str, name: str) -> str:
+    return ROWS[row][0] + LETTERS[name]
 
 
 def _plot_xml(title: str) -> str:

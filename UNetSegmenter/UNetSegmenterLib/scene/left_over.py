@@ -13,6 +13,7 @@ from typing import Any
 import slicer
 
 from .nodes import ATTRIBUTE_PREFIX
+from .window import put_windows_right
 
 ATTRIBUTE = ATTRIBUTE_PREFIX + "BeforeSideBySide"
 _HIDDEN = ATTRIBUTE_PREFIX + "HiddenIn{}D"
@@ -36,13 +37,14 @@ def write_down(display: Any, names: Sequence[str] = (), of_segments: Sequence[st
 
 
 def put_right(scene: slicer.vtkMRMLScene) -> bool:
-    """Undo what was changed since then; returns whether there was anything."""
+    """Undo what was changed since then; returns whether there was any display of a segmentation."""
     changed = [display for display in _displays(scene) if display.GetAttribute(ATTRIBUTE)]
     for display in changed:
         modifying = display.StartModify()
         _undo(display, json.loads(display.GetAttribute(ATTRIBUTE)))
         display.RemoveAttribute(ATTRIBUTE)
         display.EndModify(modifying)
+    put_windows_right(scene)
     return bool(changed)
 
 

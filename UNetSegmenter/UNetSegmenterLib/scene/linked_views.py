@@ -8,28 +8,29 @@ from typing import Any
 import numpy as np
 import slicer
 
-from .comparison import frame
+from .fitting import SliceFits, axes_of, corners_of_node
+from .framing import ASPECT, box_of, cameras_by_view, corners_of, frame_again, is_turned, reset_clipping, show_box
 from .layout import ONE_ROW, ONLY_3D, ORIENTATIONS, ROWS, TWO_ROWS, slice_views
-
-_FROM_THE_FRONT = (0.28, -1.0, -0.22)
-_ACROSS = {"Ax": (0, 1), "Co": (0, 2), "Sa": (1, 2)}  # world axes along the sides of a slice view
-_ASPECT = 1.15  # of a 3D view whose size is not known yet
-_CORNERS = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+from .positions import bring_into_slices, go_to_plane_of
+from .views_before import application_slices
 
 
 class LinkedViews:
     """Both rows of views, the lower of which is kept where the upper one is: that one is in every variant.
 
-    The application gives views their sizes a moment after a layout is chosen, and keeps only the height of what they
-    show: `settle`, called then, fits in what has to be in view.
+    The application gives views their sizes a moment after a layout is chosen and whenever a window or panel changes:
+    `settle`, called then, fits in what has to be in view, until the user zooms or turns a view.
     """
 
     def __init__(self, scene: slicer.vtkMRMLScene, application_logic: slicer.vtkMRMLApplicationLogic) -> None:
         self._scene, self._logic = scene, application_logic
         self._filled: set[str] = set()
         self._variant, self._is_settled = TWO_ROWS, False
-        self._box: np.ndarray | None = None  # low and high corner (RAS) of what the 3D views show
-        self._fields: dict[str, tuple[float, float]] = {}  # mm that the slice views have to show, by orientation
+        self._corners: np.ndarray | None = None  # (n, 3) RAS, of what the slice views have to show
+        self._fits = SliceFits()
+        self._box: np.ndarray | None = None  # low and high corner (RAS) of what the 3D views have to show
+        self._planes: list[tuple[Any, np.ndarray]] = []  # slice nodes and where they go
+        self._zoomed: dict[str, tuple[float, float]] = {}  # mm that views with the user's zoom go on to show
         self._aspect: float | None = None  # of the 3D views for which the cameras were placed
 
     def show(self, variant: str, volume_node: Any) -> None:
@@ -40,35 +41,62 @@ class LinkedViews:
         self._align()
 
     def go_to(self, nodes: Sequence[Any], volume_node: Any) -> None:
-        """Centre all views on these nodes, as wide as the scan in slices (without one, as the nodes), all of them in 3D."""
-        scan = _box([volume_node]) if volume_node is not None else None
-        box = _box(nodes)
-        self._box, wide = box if box is not None else scan, scan if scan is not None else box
-        if self._box is None or wide is None:
+        """Show these segmentation nodes: the whole scan in slices (without one, the nodes), all of them in 3D.
+
+        The slices are those that the application's own views show, or go through the middle of the largest structure
+        where those show nothing of it.
+        """
+        scan = corners_of_node(volume_node) if volume_node is not None else None
+        box = box_of(nodes)
+        if box is None and scan is not None:
+            box = np.stack([scan.min(axis=0), scan.max(axis=0)])
+        if box is None:
             return
-        middle, sides = self._box.mean(axis=0), np.maximum(wide[1] - wide[0], 1.0)
-        for row in ROWS:
-            for _, node in self._slice_nodes(row):
-                node.JumpSliceByCentering(*middle)
-        self._fields = {name: (sides[across], sides[up]) for name, (across, up) in _ACROSS.items()}
-        self._fit_slices()
-        self._frame(_ASPECT)
+        self._corners, self._box = scan if scan is not None else corners_of(box), box
+        slices = dict(self._slice_nodes("Pred"))
+        for node in slices.values():
+            node.JumpSliceByOffsetting(*box.mean(axis=0))
+            go_to_plane_of(node, self._others(volume_node))
+            self._fits.fit(node, self._corners)
+        bring_into_slices(slices.values(), nodes)
+        self._planes = [(node, axes_of(node)[3]) for node in slices.values()]
+        self._align()
+        for camera in self._cameras().values():
+            show_box(camera, box, self._aspect or ASPECT)
 
     def keep(self) -> None:
         """Have what the slices show now in view in the next variant too; to be called before the layout changes."""
-        if self._is_settled and self._variant != ONLY_3D:
+        if self._is_settled and self._variant != ONLY_3D and self._corners is not None:
             for name, node in self._slice_nodes("Pred"):
-                self._fields[name] = node.GetFieldOfView()[:2]
+                if not self._fits.is_fitted(node, self._corners):
+                    self._zoomed[name] = node.GetFieldOfView()[:2]
 
-    def settle(self, aspect: float = _ASPECT) -> None:
-        """Fit in what has to be in view; `aspect` is the width of a 3D view over its height."""
-        if self._variant != ONLY_3D:
-            self._fit_slices()
-        if self._aspect is None:
-            self._frame(aspect)
-        else:  # narrow views cut off what is at the sides
-            self._step_back(min(self._aspect, 1.0) / min(aspect, 1.0))
+    def settle(self, aspect: float = ASPECT) -> None:
+        """Fit in what has to be in view; `aspect` is the width of a 3D view over its height.
+
+        The sliders of new slice views have written their first offsets by the first time, over those of `go_to`.
+        """
+        planes, self._planes = self._planes, []
+        for node, position in planes:
+            node.JumpSliceByOffsetting(*position)
+        if self._variant != ONLY_3D and self._corners is not None:
+            for name, node in self._slice_nodes("Pred"):
+                if name in self._zoomed:
+                    _zoom(node, *self._zoomed.pop(name))
+                else:
+                    self._fits.follow(node, self._corners)
+        for camera in self._cameras().values():
+            if not is_turned(camera):
+                frame_again(camera, aspect)
+            elif self._aspect is not None:  # narrow views cut off what is at the sides
+                _step_back(camera, min(self._aspect, 1.0) / min(aspect, 1.0))
+        self._align()
         self._aspect, self._is_settled = aspect, True
+
+    def reset_clipping(self) -> None:
+        """Surfaces have come: they are drawn however far from the camera they lie."""
+        for camera in self._cameras().values():
+            reset_clipping(camera, corners_of(self._box) if self._box is not None else None)
 
     def _fill_row(self, row: str, volume_node: Any) -> None:
         for name in slice_views(row):
@@ -87,26 +115,6 @@ class LinkedViews:
             view.SetBoxVisible(False)
             view.SetAxisLabelsVisible(False)
 
-    def _fit_slices(self) -> None:
-        for name, node in self._slice_nodes("Pred"):
-            columns, rows, _ = node.GetDimensions()
-            if name in self._fields and columns > 0 and rows > 0:
-                width, height = self._fields[name]
-                mm_a_pixel = max(width / columns, height / rows)
-                node.SetFieldOfView(columns * mm_a_pixel, rows * mm_a_pixel, node.GetFieldOfView()[2])
-        self._align()
-
-    def _frame(self, aspect: float) -> None:
-        if self._box is not None:
-            low, high = self._box
-            for camera in self._cameras().values():
-                frame(camera, low + _CORNERS * (high - low), _FROM_THE_FRONT, aspect)
-
-    def _step_back(self, factor: float) -> None:
-        for camera in self._cameras().values():
-            focus = np.array(camera.GetFocalPoint())
-            camera.SetPosition(*(focus + factor * (np.array(camera.GetPosition()) - focus)))
-
     def _align(self) -> None:
         """Bring the lower row to where the upper one is."""
         if self._variant == ONE_ROW:
@@ -123,6 +131,19 @@ class LinkedViews:
             theirs.SetFocalPoint(ours.GetFocalPoint())
             theirs.SetViewUp(ours.GetViewUp())
             theirs.SetParallelScale(ours.GetParallelScale())
+        self.reset_clipping()
+
+    def _others(self, volume_node: Any) -> list[Any]:
+        """The application's slice views that show a slice of the scan."""
+        return [
+            node
+            for node in application_slices(self._scene)
+            if volume_node is not None and self._background(node) == volume_node.GetID() and _is_in(node, self._corners)
+        ]
+
+    def _background(self, slice_node: Any) -> str | None:
+        logic = self._slice_logic(slice_node.GetLayoutName())
+        return logic.GetSliceCompositeNode().GetBackgroundVolumeID() if logic is not None else None
 
     def _slice_nodes(self, row: str) -> Iterator[tuple[str, Any]]:
         """Orientation ("Ax") and node of the slice views of a row, as far as there are any."""
@@ -141,29 +162,36 @@ class LinkedViews:
 
     def _cameras(self) -> dict[str, Any]:
         """The cameras of the rows."""
-        rows = {f"{row}3D": row for row in ROWS}
-        count = self._scene.GetNumberOfNodesByClass("vtkMRMLCameraNode")
-        every = (self._scene.GetNthNodeByClass(number, "vtkMRMLCameraNode") for number in range(count))
-        return {rows[camera.GetLayoutName()]: camera for camera in every if camera.GetLayoutName() in rows}
+        found = cameras_by_view(self._scene)
+        return {row: found[f"{row}3D"] for row in ROWS if f"{row}3D" in found}
 
 
-def _box(nodes: Sequence[Any]) -> np.ndarray | None:
-    """Low and high corner (RAS) of what nodes hold; None where none of them holds anything."""
-    bounds = np.zeros((len(nodes), 6))
-    for one, node in zip(bounds, nodes, strict=True):
-        node.GetRASBounds(one)
-    bounds = bounds[bounds[:, 0] < bounds[:, 1]]
-    return np.stack([bounds[:, ::2].min(axis=0), bounds[:, 1::2].max(axis=0)]) if len(bounds) else None
+def _is_in(slice_node: Any, corners: np.ndarray) -> bool:
+    *_, normal, origin = axes_of(slice_node)
+    heights = (corners - origin) @ normal
+    return bool(heights.min() < 0.0 < heights.max())
+
+
+def _zoom(node: Any, width_mm: float, height_mm: float) -> None:
+    columns, rows, _ = node.GetDimensions()
+    if columns > 0 and rows > 0:
+        mm_per_pixel = max(width_mm / columns, height_mm / rows)
+        node.SetFieldOfView(columns * mm_per_pixel, rows * mm_per_pixel, node.GetFieldOfView()[2])
+
+
+def _step_back(camera: Any, factor: float) -> None:
+    focus = np.array(camera.GetFocalPoint())
+    camera.SetPosition(*(focus + factor * (np.array(camera.GetPosition()) - focus)))
 
 
 def _align_slices(ours: Any, theirs: Any) -> None:
-    """Give a slice view another one's plane, middle and scale (mm a pixel); it keeps its own size."""
+    """Give a slice view another one's plane, middle and scale (mm per pixel); it keeps its own size."""
     modifying = theirs.StartModify()
     theirs.GetSliceToRAS().DeepCopy(ours.GetSliceToRAS())
     theirs.UpdateMatrices()
     height, depth = ours.GetDimensions()[1], ours.GetFieldOfView()[2]
-    mm_a_pixel = ours.GetFieldOfView()[1] / height if height else 1.0
+    mm_per_pixel = ours.GetFieldOfView()[1] / height if height else 1.0
     columns, rows, _ = theirs.GetDimensions()
-    theirs.SetFieldOfView(columns * mm_a_pixel, rows * mm_a_pixel, depth)
+    theirs.SetFieldOfView(columns * mm_per_pixel, rows * mm_per_pixel, depth)
     theirs.SetXYZOrigin(ours.GetXYZOrigin())
     theirs.EndModify(modifying)

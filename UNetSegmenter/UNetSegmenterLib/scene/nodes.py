@@ -10,6 +10,7 @@ A node's geometry is the one under its parent transform; results are put under t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import slicer
@@ -26,6 +27,11 @@ _SCALARS = {np.dtype(np.uint8): vtk.VTK_UNSIGNED_CHAR, np.dtype(np.int16): vtk.V
 
 
 # --- geometry ----------------------------------------------------------------------------------------------------------
+
+
+def nodes_of_class(scene: slicer.vtkMRMLScene, name: str) -> list[Any]:
+    """All nodes of a class, in the order of the scene."""
+    return [scene.GetNthNodeByClass(number, name) for number in range(scene.GetNumberOfNodesByClass(name))]
 
 
 def volume_geometry(node: slicer.vtkMRMLVolumeNode) -> Geometry:

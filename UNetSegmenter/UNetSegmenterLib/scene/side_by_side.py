@@ -19,7 +19,10 @@ from .label_map import segmentation_of_label_map
 from .layout import ONE_ROW, ROWS, TWO_ROWS, view_ids
 from .left_over import put_right, set_views, write_down
 from .linked_views import LinkedViews
+from .nodes import nodes_of_class
 from .reading import structures_of
+from .views_before import ViewsBefore
+from .window import show_window, show_window_of_before
 
 _WHITENED = 0.6  # share of white in the ground truth's lines where they lie on the prediction's areas
 _GHOST = 0.3  # opacity of the ground truth's surfaces around the prediction's
@@ -45,6 +48,7 @@ class SideBySide:
         self._scene = scene
         self.views = LinkedViews(scene, application_logic)
         self._made: list[Any] = []
+        self._before: ViewsBefore | None = None
         self._variant, self._drawing, self._chosen = TWO_ROWS, Drawing(), ""
         self.structures: tuple[ShownStructure, ...] = ()
 
@@ -54,6 +58,7 @@ class SideBySide:
         Raises InputError for a label map that cannot be read as one; nothing is changed then.
         """
         self._volume, self._prediction = volume_node, prediction_node
+        self._before = ViewsBefore(self._scene)
         self._reference = reference_node
         if not reference_node.IsA("vtkMRMLSegmentationNode"):
             self._reference = segmentation_of_label_map(reference_node)
@@ -76,9 +81,11 @@ class SideBySide:
         self.match()
 
     def leave(self) -> None:
-        """Put back what `enter` changed of the nodes, as far as they are still there."""
+        """Put back what was changed of nodes and of the application's views, as far as they are still there."""
         put_right(self._scene)
         remove(self._made)
+        if self._before is not None:
+            self._before.restore()
         self._made, self._drawn, self.structures = [], [], ()
 
     def match(self) -> None:
@@ -98,6 +105,14 @@ class SideBySide:
         """Draw both with lines or areas, as see-through as is wanted."""
         self._drawing = drawing
         self._draw()
+
+    def show_in(self, window_hu: tuple[float, float] | None) -> None:
+        """Show the scan between two HU; None shows it in the window of before."""
+        display = self._volume.GetScalarVolumeDisplayNode() if self._volume is not None else None
+        if display is not None and window_hu is not None:
+            show_window(display, window_hu)
+        elif display is not None:
+            show_window_of_before(display)
 
     def choose(self, name: str) -> None:
         """Show one structure, all others faint; an empty name shows all alike."""
@@ -135,10 +150,10 @@ class SideBySide:
         others = [
             node.GetID()
             for kind in ("vtkMRMLSliceNode", "vtkMRMLViewNode")
-            for node in _nodes(self._scene, kind)
+            for node in nodes_of_class(self._scene, kind)
             if node.GetID() not in ours
         ]
-        for display in _nodes(self._scene, "vtkMRMLSegmentationDisplayNode"):
+        for display in nodes_of_class(self._scene, "vtkMRMLSegmentationDisplayNode"):
             if display not in own and not display.GetNumberOfViewNodeIDs():
                 write_down(display)
                 set_views(display, others or ["nowhere"])
@@ -176,7 +191,3 @@ def _structures(found: Matching, prediction_node: Any, reference_node: Any) -> t
     shown += [ShownStructure(s.name, "", theirs.GetNthSegmentID(s.index - 1)) for s in found.only_reference]
     shown += [ShownStructure(s.name, ours.GetNthSegmentID(s.index - 1), "") for s in found.only_prediction]
     return tuple(shown)
-
-
-def _nodes(scene: slicer.vtkMRMLScene, kind: str) -> list[Any]:
-    return [scene.GetNthNodeByClass(number, kind) for number in range(scene.GetNumberOfNodesByClass(kind))]
