@@ -52,7 +52,7 @@ def check_spacing(path: Path, spacing: Sequence[float], what: str) -> None:
     if not all(np.isfinite(value) and value > 0 for value in spacing):
         found = " x ".join(f"{value:g}" for value in spacing)
         raise InputError(
-            f"{path} has the {what} {found}; three lengths above 0 are expected, because everything in mm and ml rests on "
+            f"{path} has the {what} {found}; lengths above 0 are expected, because everything in mm and ml rests on "
             "them: export it again with its voxel size."
         )
 

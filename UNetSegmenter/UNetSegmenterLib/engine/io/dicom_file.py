@@ -1,0 +1,199 @@
+"""One DICOM file: the few elements that place and scale its pixels, and where the pixels lie (DICOM PS3.5 and PS3.10)."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+
+TRANSFER_SYNTAX, SOP_CLASS, MODALITY, SERIES_DESCRIPTION = 0x00020010, 0x00080016, 0x00080060, 0x0008103E
+SERIES_UID, POSITION, ORIENTATION = 0x0020000E, 0x00200032, 0x00200037
+THICKNESS, BETWEEN = 0x00180050, 0x00180088
+SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS = 0x00280002, 0x00280004, 0x00280008, 0x00280010, 0x00280011
+PIXEL_SPACING, ALLOCATED, STORED, HIGH_BIT, SIGNED = 0x00280030, 0x00280100, 0x00280101, 0x00280102, 0x00280103
+INTERCEPT, SLOPE, MODALITY_LUT = 0x00281052, 0x00281053, 0x00283000
+SHARED_GROUPS, FRAME_GROUPS = 0x52009229, 0x52009230
+FRAME_PARTS = (0x00209113, 0x00209116, 0x00289110, 0x00289145)
+"""Plane position, plane orientation, pixel measures and pixel value transformation of a frame (PS3.3, C.7.6.16)."""
+
+_SEQUENCES = {SHARED_GROUPS, FRAME_GROUPS, MODALITY_LUT, *FRAME_PARTS}
+_NUMBERS = {SAMPLES, ROWS, COLUMNS, ALLOCATED, STORED, HIGH_BIT, SIGNED}
+_TEXTS = {
+    TRANSFER_SYNTAX, SOP_CLASS, MODALITY, SERIES_DESCRIPTION, SERIES_UID, POSITION, ORIENTATION, PHOTOMETRIC, FRAMES,
+    PIXEL_SPACING, INTERCEPT, SLOPE, THICKNESS, BETWEEN,
+}  # fmt: skip
+_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_UNDEFINED = 0xFFFFFFFF
+_LONG_VR = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+_IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
+_UNPACKED = (_IMPLICIT, "1.2.840.10008.1.2.1", _BIG_ENDIAN, _DEFLATED)
+
+
+@dataclass(frozen=True)
+class DicomFile:
+    """Elements of a file by tag, and its pixels: `pixel_tag` 0 if it has none.
+
+    `fragments` are the parts of packed pixels, the offset table first; `pixels` those of unpacked ones, else empty.
+    `announced` is how many bytes of pixels the element says it has.
+    """
+
+    path: Path
+    elements: dict[int, Any]
+    order: str
+    pixel_tag: int = 0
+    pixels: bytes | memoryview = b""
+    announced: int = 0
+    fragments: tuple[bytes, ...] = field(default=())
+
+    @property
+    def transfer_syntax(self) -> str:
+        """UID of how the pixels are packed."""
+        return self.elements.get(TRANSFER_SYNTAX, _IMPLICIT)
+
+    @property
+    def packed(self) -> bool:
+        """Whether the pixels are packed (JPEG, RLE and the like)."""
+        return self.transfer_syntax not in _UNPACKED
+
+    def number(self, tag: int, default: int = 0) -> int:
+        """A whole number, `default` where there is none."""
+        try:
+            return int(self.elements.get(tag, default))
+        except ValueError as error:
+            raise InputError(f"{self.path} is damaged: element {tag:08x} is no number; export it again.") from error
+
+
+def read_dicom_file(path: Path, pixels: bool = False) -> DicomFile | None:
+    """The elements of a file, with its pixels if asked for; None for a file that isn't DICOM.
+
+    Raises InputError where it begins as DICOM but is cut off.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.seek(0, 2) < 132:
+                return None
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                return _parse(path, content, pixels)
+    except (struct.error, IndexError, zlib.error) as error:
+        raise InputError(f"{path} is cut off or damaged within its header; copy or export it again.") from error
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror}).") from error
+
+
+def _parse(path: Path, content: Any, pixels: bool) -> DicomFile | None:
+    elements: dict[int, Any] = {}
+    start = 132
+    if content[128:132] == b"DICM":
+        meta = _Reader(path, content, "<", True)
+        start = meta.elements(132, len(content), elements, only_meta=True)
+    elif struct.unpack_from("<H", content)[0] == 8 and struct.unpack_from("<H", content, 2)[0] < 0x20:
+        start = 0  # as before the standard had a preamble
+        elements[TRANSFER_SYNTAX] = _IMPLICIT if content[4:6].isalpha() is False else _UNPACKED[1]
+    else:
+        return None
+    syntax = elements.get(TRANSFER_SYNTAX, _IMPLICIT)
+    if syntax == _DEFLATED:
+        content = zlib.decompressobj(-15).decompress(content[start:])
+        start = 0
+    order = ">" if syntax == _BIG_ENDIAN else "<"
+    reader = _Reader(path, content, order, syntax != _IMPLICIT)
+    reader.elements(start, len(content), elements)
+    return reader.finished(elements, pixels)
+
+
+class _Reader:
+    """Walks through the elements of one content, keeping those that are used."""
+
+    def __init__(self, path: Path, content: Any, order: str, explicit: bool):
+        self._path, self._content, self._order, self._explicit = path, content, order, explicit
+        self._pixels: tuple[int, int, int] | None = None
+
+    def elements(self, at: int, end: int, into: dict[int, Any], only_meta: bool = False) -> int:
+        """Read elements until `end`, the end of an item or the pixels; returns where they ended."""
+        while at + 8 <= end:
+            group, element = struct.unpack_from(self._order + "HH", self._content, at)
+            tag = group << 16 | element
+            if only_meta and group != 2:
+                return at
+            if tag in (_ITEM_END, _SEQUENCE_END):
+                return at + 8
+            vr, length, at = self._length(at)
+            if tag in _PIXELS and into is not None:
+                self._pixels = (tag, at, length)
+                return end
+            if length == _UNDEFINED or tag in _SEQUENCES:
+                at = self._sequence(at, length, into, tag, vr)
+                continue
+            if at + length > end:
+                raise InputError(f"{self._path} is cut off within its header; copy or export it again.")
+            if tag in _TEXTS:
+                into[tag] = bytes(self._content[at : at + length]).decode("latin-1").strip(" \0")
+            elif tag in _NUMBERS and length >= 2:
+                into[tag] = struct.unpack_from(self._order + "H", self._content, at)[0]
+            at += length
+        return at
+
+    def _length(self, at: int) -> tuple[bytes, int, int]:
+        """Value representation and length of the element at `at`, and where its value begins."""
+        if not self._explicit:
+            return b"", struct.unpack_from(self._order + "I", self._content, at + 4)[0], at + 8
+        vr = bytes(self._content[at + 4 : at + 6])
+        if vr in _LONG_VR:
+            return vr, struct.unpack_from(self._order + "I", self._content, at + 8)[0], at + 12
+        return vr, struct.unpack_from(self._order + "H", self._content, at + 6)[0], at + 8
+
+    def _sequence(self, at: int, length: int, into: dict[int, Any], tag: int, vr: bytes) -> int:
+        end = len(self._content) if length == _UNDEFINED else at + length
+        if end > len(self._content):
+            raise InputError(f"{self._path} is cut off within its header; copy or export it again.")
+        reader = _Reader(self._path, self._content, "<", False) if vr == b"UN" else self
+        items: list[dict[int, Any]] = []
+        while at + 8 <= end:
+            group, element, size = struct.unpack_from(self._order + "HHI", self._content, at)
+            at += 8
+            if group << 16 | element == _SEQUENCE_END:
+                break
+            item: dict[int, Any] = {}
+            at = reader.elements(at, len(self._content) if size == _UNDEFINED else at + size, item)
+            items.append(item)
+        if tag in _SEQUENCES:
+            into[tag] = items
+        return at
+
+    def finished(self, elements: dict[int, Any], pixels: bool) -> DicomFile:
+        """The file with what was found of its pixels; raises InputError where they are cut off."""
+        if self._pixels is None:
+            return DicomFile(self._path, elements, self._order)
+        tag, at, length = self._pixels
+        if length == _UNDEFINED:
+            fragments = self._fragments(at) if pixels else ()
+            return DicomFile(self._path, elements, self._order, tag, fragments=fragments)
+        if at + length > len(self._content):
+            raise InputError(
+                f"{self._path} is cut off: {len(self._content) - at:,} of {length:,} bytes of its pixels are there; copy or "
+                "export it again."
+            )
+        found = bytes(self._content[at : at + length]) if pixels else b""
+        return DicomFile(self._path, elements, self._order, tag, found, length)
+
+    def _fragments(self, at: int) -> tuple[bytes, ...]:
+        fragments: list[bytes] = []
+        while True:
+            if at + 8 > len(self._content):
+                raise InputError(f"{self._path} is cut off within its packed pixels; copy or export it again.")
+            group, element, size = struct.unpack_from("<HHI", self._content, at)
+            at += 8
+            if group << 16 | element == _SEQUENCE_END:
+                return tuple(fragments)
+            if group << 16 | element != _ITEM or at + size > len(self._content):
+                raise InputError(
+                    f"{self._path} is cut off or damaged within its packed pixels; copy or export it again."
+                )
+            fragments.append(bytes(self._content[at : at + size]))
+            at += size
