@@ -12,10 +12,12 @@ import slicer
 from host.pressing import picture, press, settle, turn
 from host.scans import add_scan
 from PySide6 import QtCore, QtTest
-from UNetSegmenterLib.engine.findings import reference_statistics
+from UNetSegmenterLib.engine.findings import Finding, reference_statistics
+from UNetSegmenterLib.engine.findings.page import findings_page
 from UNetSegmenterLib.engine.segmentation import Segmentation
 from UNetSegmenterLib.engine.structures import known_structure
 from UNetSegmenterLib.engine.volume import Geometry, Volume
+from UNetSegmenterLib.panel.findings_list import ACCESSIBLE_TEXT
 from UNetSegmenterLib.scene.nodes import segmentation_to_node
 
 SHAPE, SPACING_MM, ORIGIN = (24, 96, 96), (3.0, 1.5, 1.5), (-90.0, -70.0, 20.0)
@@ -45,10 +47,10 @@ def add(name, array):
 
 
 def statistics():
-    """Of four bodies that are alike, as a checkpoint's card holds them."""
+    """Of twelve bodies that are alike, as a checkpoint's card holds them."""
     geometry = Geometry(SHAPE, SPACING_MM, ORIGIN)
     cases = []
-    for seed in range(4):
+    for seed in range(12):
         hu = np.random.default_rng(seed).normal(60, 10, SHAPE).astype(np.int16)
         cases.append((Segmentation(labels(), geometry, PAIR), Volume(hu, geometry)))
     return reference_statistics(cases)
@@ -60,8 +62,14 @@ def checked(widget):
     return " | ".join(note.text for note in widget.panel.plausibility.notes)
 
 
-def sentences(widget):
+def lines(widget):
     return [widget.ui.findingsList.item(number).text() for number in range(widget.ui.findingsList.count)]
+
+
+def sentences(widget):
+    """The findings that are shown, each with the structure's name as a screen reader has it."""
+    shown = (widget.ui.findingsList.item(number) for number in range(widget.ui.findingsList.count))
+    return [item.data(ACCESSIBLE_TEXT) for item in shown if item.flags() & QtCore.Qt.ItemIsSelectable]
 
 
 @pytest.fixture
@@ -90,9 +98,10 @@ def test_the_section_waits_for_a_prediction(widget):
 def test_a_finding_leads_to_its_place(widget, broken):
     red = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
     text = checked(widget)
-    assert "Rules of thumb" in text and "worth a look" in text
-    listed = sentences(widget)
-    speck = next(number for number, sentence in enumerate(listed) if "Spleen" in sentence and SPECK in sentence)
+    assert "Rules of thumb" in text and "of 2 structures look plausible" in text
+    assert any(line.startswith("Spleen: ") and "worth a look" in line for line in lines(widget))
+    speck = next(number for number, line in enumerate(lines(widget)) if SPECK in line)
+    assert "Spleen" in widget.ui.findingsList.item(speck).data(ACCESSIBLE_TEXT)
     item = widget.ui.findingsList.item(speck)
     assert "measured" in item.toolTip() and "expected" in item.toolTip() and not item.icon().isNull()
     widget.ui.findingsList.scrollToItem(item)
@@ -110,10 +119,48 @@ def test_passed_checks_are_shown_on_request(widget, broken):
     few = sentences(widget)
     press(widget.ui.showPassedCheckBox)
     every = sentences(widget)
-    assert len(every) > len(few) > 0 and every[: len(few)] == few, "the gravest come first"
-    assert len(every) == len(widget.panel.plausibility.findings)
+    assert len(every) > len(few) > 0 and every[: len(few)] == few, "the most severe come first"
+    passed = [finding.sentence for finding in widget.panel.plausibility.findings if finding.severity == "pass"]
+    assert every[len(few) :] == passed
     press(widget.ui.showPassedCheckBox)
     assert sentences(widget) == few
+
+
+def test_three_lines_of_a_structure_stand_before_a_fold(widget, broken):
+    checked(widget)
+    section = widget.panel.plausibility
+    many = [Finding(f"check {n}", "liver", "warn", 1.0, "", (0.0, 0.0, 0.0), f"Liver: says {n}.") for n in range(5)]
+    section.findings = many
+    section.page = findings_page(many)
+    section._list()
+    settle()
+    assert lines(widget) == ["Liver: 5 worth a look", "Says 0.", "Says 1.", "Says 2.", "2 more on the liver..."]
+    click_line(widget, 4)
+    assert lines(widget)[1:] == [f"Says {number}." for number in range(5)] + ["Show less"]
+    click_line(widget, 6)
+    assert len(lines(widget)) == 5
+
+
+def click_line(widget, number):
+    view = widget.ui.findingsList
+    view.scrollToItem(view.item(number))
+    place = view.visualItemRect(view.item(number)).center()
+    QtTest.QTest.mouseClick(view.viewport(), QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, place)
+    settle()
+
+
+def test_components_too_small_to_matter_are_one_line(widget):
+    add_scan("CT", np.random.default_rng(9).normal(60, 10, SHAPE).astype(np.int16), SPACING_MM, origin_lps=ORIGIN)
+    widget.initializeParameterNode()
+    made = labels()
+    made[0, 2:6, 2:10] = 1  # 0.2 ml of liver and of spleen far from both
+    made[23, 85:89, 85:93] = 2
+    widget.ui.predictionSelector.setCurrentNode(add("Prediction", made))
+    settle()
+    checked(widget)
+    small = [line for line in lines(widget) if line.startswith("Small components")]
+    assert len(small) == 1 and "liver (" in small[0] and "spleen (" in small[0]
+    assert not any(SPECK in line for line in lines(widget))
 
 
 def test_the_ground_truth_tells_which_findings_it_shares(widget, broken):
@@ -136,8 +183,8 @@ def test_the_statistics_of_the_checkpoint_count(widget, broken):
     panel.update()
     slicer.util.arrayFromVolume(widget.ui.inputSelector.currentNode())[:] = -500
     text = checked(widget)
-    assert "Rules of thumb" not in text and ("not plausible" in text or "worth a look" in text)
-    assert any("4 training cases" in sentence for sentence in sentences(widget)), sentences(widget)
+    assert "Rules of thumb" not in text and "2 of 2 structures" not in text
+    assert any("12 training cases" in sentence for sentence in sentences(widget)), sentences(widget)
     panel.model.card = None
 
 

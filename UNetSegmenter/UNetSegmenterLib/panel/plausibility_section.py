@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import qt
 import slicer
 from slicer.util import VTKObservationMixin
 
@@ -18,6 +17,7 @@ from ..engine.volume import Note
 from ..scene.judging import findings_in_world, look_at, refuse_empty
 from ..scene.nodes import volume_from_node
 from ..scene.reading import segmentation_from_node
+from .findings_list import FindingsList
 from .going_nodes import GoingNodes
 from .judging_task import JudgingTask
 from .notes import NoteList
@@ -26,11 +26,8 @@ from .run import stored_dtype
 
 if TYPE_CHECKING:
     from ..engine.findings import Finding
+    from ..engine.findings.page import FindingsPage
 
-ICONS = {"fail": "SP_MessageBoxCritical", "warn": "SP_MessageBoxWarning", "pass": "SP_DialogApplyButton"}
-SEVERITY_WORDS = {"fail": "not plausible", "warn": "worth a look", "pass": "as expected"}
-GRAVEST_FIRST = ("fail", "warn", "pass")
-MOST_LINES, ICON_PIXELS, EDGE_PIXELS = 7, 16, 6
 CHANGED = "The segmentation or the scan was changed since it was checked; press Check again."
 BY_RULES = (
     "No statistics of training labels: the chosen checkpoint holds none, or none is chosen. Rules of thumb are used, and "
@@ -61,19 +58,12 @@ class PlausibilitySection(VTKObservationMixin):
         self.chosen = Checked()
         self.findings: list[Finding] | None = None
         self.shared: set[tuple[str, str]] = set()
-        self.listed: list[Finding] = []
+        self.page: FindingsPage | None = None
         self._notes = NoteList(ui.checkNotesFrame)
         self._going = GoingNodes()
-        self._fit = qt.QTimer()
-        self._fit.setSingleShot(True)
-        self._fit.setInterval(0)
-        self._fit.timeout.connect(self._fit_list)
         self._task = JudgingTask(ui, worker, "check", self._notes, self.check, self._show)
         ui.plausibilityCollapsibleButton.collapsed = True
-        ui.findingsList.setWordWrap(True)
-        ui.findingsList.setIconSize(qt.QSize(ICON_PIXELS, ICON_PIXELS))
-        ui.findingsList.itemClicked.connect(self._on_item)
-        ui.findingsList.itemActivated.connect(self._on_item)
+        self._findings_list = FindingsList(ui.findingsList, self.go_to, _tip)
         ui.showPassedCheckBox.connect("toggled(bool)", lambda checked: self._list())
         self._show()
 
@@ -149,7 +139,7 @@ class PlausibilitySection(VTKObservationMixin):
 
     def close(self) -> None:
         self.choose(Checked())
-        self._fit.stop()
+        self._findings_list.close()
 
     def go_to(self, finding: Finding) -> None:
         """Centre all views on the place that a finding speaks of."""
@@ -157,20 +147,23 @@ class PlausibilitySection(VTKObservationMixin):
             look_at(slicer.mrmlScene, finding.place_ras)
 
     def _on_result(self, answer: dict[str, Any]) -> None:
+        from ..engine.findings.page import (
+            findings_page,
+        )  # here: a panel that is only opened does not wait for the checks
+
         found = [[finding_from_json(one) for one in findings] for findings in answer["findings"]]
         grid = self.chosen.volume if self.chosen.volume is not None else self.chosen.prediction
         self.findings = findings_in_world(found[0], grid)
         theirs = {_key(finding) for finding in found[1] if finding.severity != "pass"} if len(found) > 1 else set()
         self.shared = {_key(finding) for finding in found[0] if finding.severity != "pass"} & theirs
+        self.page = findings_page(self.findings)
         self._list()
         self._notes.show(self._words(len(theirs) if len(found) > 1 else None))
         self._show()
 
     def _words(self, theirs: int | None) -> list[Note]:
-        counts = {severity: sum(one.severity == severity for one in self.findings) for severity in GRAVEST_FIRST}
-        text = ", ".join(f"{count} {SEVERITY_WORDS[severity]}" for severity, count in counts.items() if count)
-        severity = "error" if counts["fail"] else "warning" if counts["warn"] else "pass"
-        notes = [Note(severity, f"{len(self.findings)} checks: {text}.")]
+        severity = {"fail": "error", "warn": "warning", "pass": "pass"}[self.page.severity]
+        notes = [Note(severity, f"{self.page.headline} {len(self.findings)} checks were made.")]
         if theirs is not None:
             notes.append(
                 Note(
@@ -184,29 +177,9 @@ class PlausibilitySection(VTKObservationMixin):
         return notes
 
     def _list(self) -> None:
-        ui, show_all = self._ui, self._ui.showPassedCheckBox.checked
-        found = sorted(self.findings or (), key=lambda finding: GRAVEST_FIRST.index(finding.severity))
-        self.listed = [finding for finding in found if show_all or finding.severity != "pass"]
-        ui.findingsList.clear()
-        for number, finding in enumerate(self.listed):
-            same = _key(finding) in self.shared
-            ui.findingsList.addItem(finding.sentence + (" The ground truth has it too." if same else ""))
-            item = ui.findingsList.item(number)
-            standard = getattr(qt.QStyle, ICONS[finding.severity])
-            item.setIcon(slicer.app.style().standardIcon(standard))
-            item.setToolTip(_tip(finding))
-        ui.findingsList.setVisible(bool(self.listed))
-        self._fit.start()
-
-    def _fit_list(self) -> None:
-        """Make the list as tall as its first lines, whose width is known once it is shown."""
-        shown = self._ui.findingsList
-        first = (shown.item(number) for number in range(min(len(self.listed), MOST_LINES)))
-        height = sum(shown.visualItemRect(item).height() for item in first)
-        shown.setFixedHeight(max(height, ICON_PIXELS) + EDGE_PIXELS)
-
-    def _on_item(self, item: Any) -> None:
-        self.go_to(self.listed[self._ui.findingsList.row(item)])
+        self._findings_list.show(
+            self.page, lambda finding: _key(finding) in self.shared, self._ui.showPassedCheckBox.checked
+        )
 
     def _watch(self, node: Any) -> None:
         events = [slicer.vtkMRMLTransformableNode.TransformModifiedEvent]
@@ -232,7 +205,7 @@ class PlausibilitySection(VTKObservationMixin):
             self._notes.show([Note("warning", CHANGED)])
 
     def _clear(self) -> None:
-        self.findings, self.shared = None, set()
+        self.findings, self.page, self.shared = None, None, set()
         self._list()
         self._notes.show([])
         self._show()
@@ -241,7 +214,7 @@ class PlausibilitySection(VTKObservationMixin):
         ui = self._ui
         self._task.show()
         ui.showPassedCheckBox.setVisible(self.findings is not None)
-        ui.findingsList.setVisible(bool(self.listed))
+        ui.findingsList.setVisible(bool(self._findings_list.lines))
         self.update()
 
 
@@ -250,7 +223,9 @@ def _key(finding: Finding) -> tuple[str, str]:
 
 
 def _tip(finding: Finding) -> str:
-    parts = [f"{finding.check}: {SEVERITY_WORDS[finding.severity]}"]
+    from ..engine.findings.page import WORDS
+
+    parts = [f"{finding.check}: {WORDS[finding.severity]}"]
     if finding.value_text:
         parts.append(f"measured {finding.value_text}")
     if finding.expected:
