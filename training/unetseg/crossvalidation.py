@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from UNetSegmenterLib.engine.checkpoint import read_card
+from UNetSegmenterLib.engine.csv_text import csv_text
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.files import write_text, write_whole
 from UNetSegmenterLib.engine.statistics import CI_METHOD, SUMMARY_DEFINITIONS, Aggregate, aggregate
@@ -105,7 +106,7 @@ def write_folds(rows: Sequence[FoldRow], summary: dict[str, Any], folder: Path) 
             writer.writerow(("fold", "case", "structure", "dice"))
             for row in rows:
                 dice = "" if math.isnan(row.dice) else f"{row.dice:.6f}"
-                writer.writerow((row.fold, row.case, row.structure, dice))
+                writer.writerow((row.fold, csv_text(row.case), csv_text(row.structure), dice))
 
     write_whole(folder / "metrics.csv", table)
     text = json.dumps(_without_nan(summary), indent=1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from UNetSegmenterLib.engine.comparison import Comparison
+from UNetSegmenterLib.engine.csv_text import read_csv_rows
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.statistics import MEASURES, aggregate
 
@@ -45,7 +45,7 @@ def read_measure(folder: Path, measure: str = "dice") -> dict[tuple[str, str], f
     path = folder / "metrics.csv"
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+            rows = read_csv_rows(file)
         return {(row["case"], row["structure"]): float(row[measure]) for row in rows if row[measure]}
     except OSError as error:
         raise InputError(

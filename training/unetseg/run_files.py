@@ -16,6 +16,7 @@ import torch
 from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.card import Card, NetworkShape
 from UNetSegmenterLib.engine.checkpoint import Checkpoint
+from UNetSegmenterLib.engine.csv_text import csv_text
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.files import write_text, write_whole
 from UNetSegmenterLib.engine.preprocessing import Preprocessing
@@ -177,7 +178,7 @@ class RunLog:
         """
         by_structure = [float("nan")] * len(self.structures) if dice is None else _mean_of_cases(dice)
         row = {"step": step, "loss": loss, "learning_rate": learning_rate, "dice_mean": float(_mean(by_structure))}
-        row |= {f"dice_{name}": value for name, value in zip(self.structures, by_structure, strict=True)}
+        row |= {csv_text(f"dice_{name}"): value for name, value in zip(self.structures, by_structure, strict=True)}
         new = not self.path.exists()
         try:
             with self.path.open("a", newline="", encoding="utf-8") as file:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from UNetSegmenterLib.engine.csv_text import read_csv_rows
 from UNetSegmenterLib.engine.structures import Structure
 
 from .plotting import new_figure, plot_colors, save_figure
@@ -17,7 +17,7 @@ def plot_run(run: Path, structures: Sequence[Structure]) -> Path:
     The loss is the mean since the row before. Raises InputError where matplotlib is not installed.
     """
     with (run / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+        rows = read_csv_rows(file)
     steps = [int(row["step"]) for row in rows]
     colors = plot_colors(structures)
     figure = new_figure(12, 4)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .csv_text import csv_text
 from .files import write_text, write_whole
 
 if TYPE_CHECKING:
@@ -182,18 +183,20 @@ def write_metrics_csv(rows: Sequence[Row], path: Path | str, verdicts: Mapping[s
 
 
 def metrics_table(rows: Iterable[Row], verdicts: Mapping[str, Verdict] | None = None) -> list[list[str | int]]:
-    """The cells of metrics.csv, header first."""
+    """The cells of metrics.csv, header first; none of the texts is a formula to a spreadsheet."""
     table: list[list[str | int]] = [[*COLUMNS, *(VERDICT_COLUMNS if verdicts else ())]]
     for row in rows:
         said = (verdicts or {}).get(row.case)
-        verdict = (said.score, said.comment, said.reviewer) if said else ("",) * len(VERDICT_COLUMNS)
+        verdict = (
+            tuple(map(csv_text, (said.score, said.comment, said.reviewer))) if said else ("",) * len(VERDICT_COLUMNS)
+        )
         table.append([*(_cell(row, column) for column in COLUMNS), *(verdict if verdicts else ())])
     return table
 
 
 def _cell(row: Row, column: str) -> str | int:
     if column in ("case", "structure", "status", "note"):
-        return getattr(row, column)
+        return csv_text(getattr(row, column))
     if row.measures is None:
         return ""
     value = row.tolerance_mm if column == "nsd_tolerance_mm" else getattr(row.measures, column)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .csv_text import csv_text, from_csv_text
 from .errors import InputError
 from .files import locked, write_whole
 
@@ -96,7 +97,7 @@ def write_reviews(path: Path | str, verdicts: Mapping[str, Verdict]) -> dict[str
             with partial.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.DictWriter(file, columns, restval="")
                 writer.writeheader()
-                writer.writerows(rows)
+                writer.writerows(_converted(row, csv_text) for row in rows)
 
         if rows or path.exists():
             write_whole(path, write)
@@ -132,10 +133,16 @@ def _read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restkey="", restval="")
-            rows, columns = list(reader), list(reader.fieldnames or ())
+            rows = [_converted(row, from_csv_text) for row in reader]
+            columns = list(reader.fieldnames or ())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} can't be read as a table of reviews ({error}); move it away.") from error
     missing = [name for name in ("case", "score", "comment") if name not in columns]
     if missing:
         raise InputError(f"{path} is no table of reviews: it has no column {', '.join(missing)}; move it away.")
     return columns, rows
+
+
+def _converted(row: dict[str, str], convert: Callable[[str], str]) -> dict[str, str]:
+    """A row with the cells that this program writes converted; those of other columns stay as they are."""
+    return {name: convert(cell) if name in COLUMNS else cell for name, cell in row.items()}

@@ -62,6 +62,7 @@ def write_findings(findings: list[Finding], folder: Path) -> None:
     import csv
     import json
 
+    from UNetSegmenterLib.engine.csv_text import csv_cell
     from UNetSegmenterLib.engine.files import write_text, write_whole
 
     def write_csv(partial: Path) -> None:
@@ -69,10 +70,10 @@ def write_findings(findings: list[Finding], folder: Path) -> None:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             for finding in findings:
-                cells = finding.to_json()
-                place = cells["place_ras"]
-                cells["place_ras"] = "" if place is None else " ".join(f"{mm:.1f}" for mm in place)
-                writer.writerow(["" if cells[column] is None else cells[column] for column in COLUMNS])
+                cells = {name: "" if cell is None else csv_cell(cell) for name, cell in finding.to_json().items()}
+                if cells["place_ras"]:
+                    cells["place_ras"] = " ".join(f"{mm:.1f}" for mm in cells["place_ras"])
+                writer.writerow([cells[column] for column in COLUMNS])
 
     write_whole(folder / "findings.csv", write_csv)
     text = json.dumps([finding.to_json() for finding in findings], indent=1) + "\n"

@@ -73,14 +73,13 @@ def run(options: Any) -> None:
 
 def test_results(folder: Path, tested: Card, released: Card) -> dict[str, Any]:
     """Dice per structure with n, and on whom; raises InputError if a tested patient was seen in training."""
-    import csv
-
+    from UNetSegmenterLib.engine.csv_text import read_csv_rows
     from UNetSegmenterLib.engine.errors import InputError
 
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
-            cases = sorted({row["case"] for row in csv.DictReader(file)})
+            cases = sorted({row["case"] for row in read_csv_rows(file)})
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"{folder} holds no results of unetseg evaluate ({error}); evaluate the checkpoint first."
