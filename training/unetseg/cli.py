@@ -3,40 +3,113 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import logging
 import re
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, NoReturn, get_origin
 
 from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.errors import InputError
 
 from .commands import COMMANDS
+from .streams import accept_any_console, silence
 
 DONE, OTHER, BAD_INPUT = 0, 1, 2
+INTERRUPTED, PIPE_ENDED, TERMINATED = 130, 141, 143  # 128 + the signal's number, as a shell has it
 NUMBERS = re.compile(r"-?[\d.]+(,-?[\d.]+)+")
+EXTRA_OF = {  # the optional dependencies of pyproject.toml, by the name under which they are imported
+    "monai": "training",
+    "lightning_fabric": "training",
+    "yaml": "training",
+    "tensorboard": "training",
+    "matplotlib": "training",
+    "slicer": "scene",
+    "vtk": "scene",
+}
+ADVICE = {
+    errno.ENOENT: "check the path",
+    errno.EACCES: "check its rights",
+    errno.EPERM: "check its rights",
+    errno.ENOSPC: "free some space",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 2 bad usage or bad input, 1 anything else.
+    """Run one command and return its exit status.
 
-    For 2 there is one line on stderr and no traceback. An unexpected error keeps its traceback, and Python exits with 1.
+    0 done; 2 bad usage or bad input; 1 done in part, or anything else; 130 and 143 stopped by Ctrl-C and SIGTERM; 141 the
+    reader of the output has ended. Whatever is not 0 has one clear line on stderr. Only an error that nobody foresaw keeps
+    its traceback, and Python exits with 1.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    accept_any_console()
+    with _terminable():
+        status = _guarded(arguments)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        status = status or _of_os_error(error)
+    return status
+
+
+def _guarded(arguments: list[str]) -> int:
+    """The command's status; all that is foreseen to go wrong is one line on stderr."""
     try:
         return _run(arguments)
     except InputError as error:
         return _complain(str(error))
-    except OSError as error:
-        if error.strerror is None or isinstance(error, BrokenPipeError):
+    except ModuleNotFoundError as error:
+        extra = EXTRA_OF.get((error.name or "").partition(".")[0])
+        if extra is None:
             raise
-        place = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{place}{error.strerror}; check the path, its rights and the free space.")
+        return _complain(f'{error.name} is not installed; it comes with: pip install "unetsegmenter[{extra}]"')
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        return _of_os_error(error)
+    except _Terminated:
+        return _complain("stopped by SIGTERM; no half-written file is left", status=TERMINATED)
     except KeyboardInterrupt:
-        sys.stderr.write("unetseg: stopped\n")
-        return OTHER
+        return _complain("stopped by Ctrl-C; no half-written file is left", status=INTERRUPTED)
+
+
+def _of_os_error(error: OSError) -> int:
+    if error.filename is None:
+        silence(sys.stdout)  # else Python tries once more at its end
+    if isinstance(error, BrokenPipeError):
+        return _complain("stopped: whatever read the output has ended (a pipe into head, perhaps)", status=PIPE_ENDED)
+    place = f"{error.filename}: " if error.filename else ""
+    advice = f"; {ADVICE[error.errno]}" if error.errno in ADVICE else ""
+    return _complain(f"{place}{error.strerror}{advice}.")
+
+
+class _Terminated(BaseException):
+    """SIGTERM came; raised where the work is, so that what is half done is taken back."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Take back what is half done on SIGTERM as on Ctrl-C."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(arguments: list[str]) -> int:
@@ -59,8 +132,7 @@ def _run(arguments: list[str]) -> int:
     if hasattr(command, "defaults"):  # those that lie in a file which the options name; what is given wins over them
         parser.set_defaults(command.defaults(options))
         options = parser.parse_args(arguments)
-    command.run(options)
-    return DONE
+    return command.run(options) or DONE
 
 
 def overview() -> str:
@@ -162,10 +234,14 @@ def _bracketed(argument: str, parser: Any) -> str:
     return f"{option}=[{value}]" if get_origin(kind) is tuple and NUMBERS.fullmatch(value) else argument
 
 
-def _complain(text: str, command: str = "") -> int:
+def _complain(text: str, command: str = "", status: int = BAD_INPUT) -> int:
     name = f"unetseg {command}".strip()
-    sys.stderr.write(f"{name}: error: {' '.join(text.split())}\n")
-    return BAD_INPUT
+    try:
+        sys.stderr.write(f"{name}: error: {' '.join(text.split())}\n")
+        sys.stderr.flush()
+    except OSError:
+        silence(sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,9 +25,15 @@ class Show(Protocol):
     def __call__(self, done: int, total: int, words: str = "") -> None: ...
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the command say so; rich would end the process without a word."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def _console() -> Console:
     """Standard output as it is now; a log gets lines of one width, whatever started the command."""
-    return Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False)
+    return _Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False)
 
 
 def say(text: str = "") -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.files import why_not_written
 
 
 @contextmanager
@@ -25,9 +26,10 @@ def output_folder(folder: Path | str) -> Iterator[Path]:
             trial.flush()
     except OSError as error:
         _remove_empty(made)
-        raise InputError(
-            f"{folder} can't be written to ({error.strerror}); choose another --output or check its rights and free space."
-        ) from error
+        raise InputError(f"{folder} can't be written to ({why_not_written(error, folder)}).") from error
+    except BaseException:  # Ctrl-C
+        _remove_empty(made)
+        raise
     try:
         yield folder
     except BaseException:

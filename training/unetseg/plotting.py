@@ -22,13 +22,20 @@ CONTRAST_HU = (200, 500)  # blood with contrast agent, as in CT angiography
 LOWEST_HU, HIGHEST_HU = -1024.0, 1500.0
 
 
-def new_figure(width: float, height: float) -> Any:
-    """A matplotlib figure of that many inches; raises InputError where matplotlib is not installed."""
+def check_plotting() -> None:
+    """Raise InputError where matplotlib is not installed: before the work, if a plot is asked for."""
     try:
         import matplotlib
     except ImportError as error:
-        raise InputError("--plot needs matplotlib; install it with: pip install matplotlib") from error
+        raise InputError(
+            'A plot needs matplotlib, which is not installed; it comes with: pip install "unetsegmenter[training]"'
+        ) from error
     matplotlib.use("Agg")
+
+
+def new_figure(width: float, height: float) -> Any:
+    """A matplotlib figure of that many inches; raises InputError where matplotlib is not installed."""
+    check_plotting()
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")

@@ -19,8 +19,8 @@ def plot_run(run: Path, structures: Sequence[Structure]) -> Path:
     with (run / "metrics.csv").open(encoding="utf-8", newline="") as file:
         rows = read_csv_rows(file)
     steps = [int(row["step"]) for row in rows]
-    colors = plot_colors(structures)
     figure = new_figure(12, 4)
+    colors = plot_colors(structures)
     loss, dice = figure.subplots(1, 2)
     loss.plot(steps, [float(row["loss"]) for row in rows], "o-", color="#3b5b7a", markersize=3)
     loss.set(xlabel="step", ylabel="training loss", ylim=(0, None))

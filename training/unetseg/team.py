@@ -109,7 +109,9 @@ def make_team(device: str = "auto", devices: int = 1, nodes: int = 1, strategy: 
     try:
         from lightning_fabric import Fabric
     except ImportError as error:
-        raise InputError("Several devices need Lightning Fabric: pip install lightning-fabric") from error
+        raise InputError(
+            'Several devices need Lightning Fabric, which is not installed; it comes with: pip install "unetsegmenter[training]"'
+        ) from error
     try:
         fabric = Fabric(accelerator=chosen.type, devices=devices, num_nodes=nodes, strategy=strategy)
     except (ValueError, TypeError) as error:

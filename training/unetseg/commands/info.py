@@ -44,6 +44,10 @@ def run(options: Any) -> None:
 
     from ..datasets import holds_images, read_dataset
 
+    if options.plot:
+        from ..plotting import check_plotting
+
+        check_plotting()
     if not (options.scan.is_dir() and holds_images(options.scan)):
         _say_scan(options.scan, options.label, options.plot)
         return

@@ -16,6 +16,7 @@ the same command goes on from there.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,9 +181,8 @@ def _words(now: Progress) -> str:
 
 def _tell(checkpoint: Path) -> None:
     """What came of it: a table, a picture and what to do next."""
-    from importlib.util import find_spec
-
     from UNetSegmenterLib.engine.checkpoint import read_card
+    from UNetSegmenterLib.engine.errors import InputError
 
     from ..console import say, table
     from ..run_plot import plot_run
@@ -194,6 +194,6 @@ def _tell(checkpoint: Path) -> None:
     ]
     if rows:
         table(("structure", "Dice", "cases"), rows, "validation cases, whole volumes")
-    if find_spec("matplotlib"):
+    with suppress(InputError):  # matplotlib is not installed
         say(f"{plot_run(checkpoint.parent, card.structures)}: loss and Dice over the steps")
     say(f"{checkpoint}: open it in Slicer, or run: unetseg segment SCAN --checkpoint {checkpoint} --output DIR")
