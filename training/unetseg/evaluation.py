@@ -138,8 +138,8 @@ def _evaluate(
     case: Case, predictor: Predictor, evaluation: Evaluation, progress: Callable[[int, int], None] | None
 ) -> tuple[CaseResult, Segmentation]:
     inputs = inputs_of(case, evaluation)
-    volume = read_scan(case.image)
-    reference = read_segmentation(case.label, evaluation.structures)
+    volume = read_scan(case.image, case.resample)
+    reference = read_segmentation(case.label, evaluation.structures, resample=case.resample)
     predicted: Prediction = predictor.predict(volume, progress)
     prediction = predicted.segmentation
     comparison = compare(prediction, reference, case.name)

@@ -63,8 +63,8 @@ class Refused:
 
 def read_case(case: Case, structures: tuple[Structure, ...]) -> tuple[Volume, Segmentation]:
     """Scan and labels of a case; raises InputError if they don't share one grid."""
-    volume = read_volume(case.image)
-    segmentation = read_segmentation(case.label, structures, only_declared=True)
+    volume = read_volume(case.image, case.resample)
+    segmentation = read_segmentation(case.label, structures, only_declared=True, resample=case.resample)
     check_same_grid(volume, segmentation, case.label)
     return volume, segmentation
 

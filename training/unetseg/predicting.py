@@ -25,9 +25,9 @@ def open_predictor(checkpoint: Path | None, device: str) -> Predictor:
     return Predictor(load_checkpoint(checkpoint), device)
 
 
-def read_scan(path: Path) -> Volume:
+def read_scan(path: Path, resample: bool = False) -> Volume:
     """A scan; what its checks warn of is said on stderr."""
-    volume = read_volume(path)
+    volume = read_volume(path, resample)
     for note in check_volume(volume):
         if note.severity != "info":
             warn(f"{volume.name}: {note.text}")

@@ -74,7 +74,9 @@ def prepare(
     if (folder / "pack.json").exists():
         raise InputError(f"{folder} already holds a pack; choose another folder or remove it first.")
     splits = splits_of(dataset, test, validation, seed, folds)
-    warnings = check_spacings({case.name: read_geometry(case.image).axial_spacing_mm for case in dataset.cases})
+    warnings = check_spacings(
+        {case.name: read_geometry(case.image, case.resample).axial_spacing_mm for case in dataset.cases}
+    )
     if plan is None:
         training = replace(dataset, cases=tuple(case for case in dataset.cases if case.name in splits["train"]))
         plan = make_plan(fingerprint(dataset_facts(training)), gpu_gb, spacing_mm, window_hu, slice_size)

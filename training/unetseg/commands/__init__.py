@@ -21,3 +21,5 @@ COMMANDS = {
     "demo": "the whole story on a sample scan: segment, compare, pictures, report, Slicer scene",
     "bench": "measure speed, memory and agreement of precisions on this machine",
 }
+
+RESAMPLE_HELP = "bring tilted or uneven slices onto a straight, even grid instead of refusing them (docs/datasets.md)"

@@ -20,10 +20,13 @@ COLUMNS = ("severity", "check", "structure", "value", "unit", "expected", "place
 
 
 def add_options(parser: Any) -> None:
+    from . import RESAMPLE_HELP
+
     parser.add_argument("segmentation", type=Path, help=".seg.nrrd, label map, or folder with one file a structure")
     parser.add_argument("--scan", type=Path, help="the CT, for what HU and fields of view say")
     parser.add_argument("--checkpoint", type=Path, help="checkpoint whose training labels are the yardstick")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
 
 
 def run(options: Any) -> None:
@@ -37,13 +40,15 @@ def run(options: Any) -> None:
     from ..predicting import on_grid_of, read_scan
 
     card = read_card(options.checkpoint) if options.checkpoint else None
-    segmentation = read_segmentation(options.segmentation, card.structures if card else None, named_ones=True)
+    segmentation = read_segmentation(
+        options.segmentation, card.structures if card else None, named_ones=True, resample=options.resample
+    )
     if not segmentation.structures:
         raise InputError(
             f"{options.segmentation} holds no labelled voxel and names no structure, so there is nothing to check; choose "
             "the segmentation, or say with --checkpoint which structures it should hold."
         )
-    volume = read_scan(options.scan) if options.scan else None
+    volume = read_scan(options.scan, options.resample) if options.scan else None
     if volume is not None:
         segmentation = on_grid_of(volume, segmentation)
     findings = check(segmentation, volume, (card.statistics or None) if card else None)

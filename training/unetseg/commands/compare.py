@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: Any) -> None:
+    from . import RESAMPLE_HELP
+
     parser.add_argument("prediction", type=Path, help="segmentation to judge")
     parser.add_argument("reference", type=Path, help="segmentation to judge it by")
     parser.add_argument("--scan", type=Path, help="the CT, for pictures, the report's viewer and a Slicer scene")
@@ -37,6 +39,7 @@ def add_options(parser: Any) -> None:
         "--pair", nargs="+", default=[], metavar="A=B", help="structure A of the prediction is B of the reference"
     )
     parser.add_argument("--tolerance", type=float, default=2.0, metavar="MM", help="of the normalised surface distance")
+    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
 
 
 def run(options: Any) -> None:
@@ -54,9 +57,9 @@ def run(options: Any) -> None:
 
     structures = _structures(options.labels)
     statistics = read_card(options.checkpoint).statistics or None if options.checkpoint else None
-    prediction = read_segmentation(options.prediction, structures)
-    reference = read_segmentation(options.reference, structures)
-    volume = read_scan(options.scan) if options.scan else None
+    prediction = read_segmentation(options.prediction, structures, resample=options.resample)
+    reference = read_segmentation(options.reference, structures, resample=options.resample)
+    volume = read_scan(options.scan, options.resample) if options.scan else None
     findings = check(on_grid_of(volume, prediction) if volume else prediction, volume, statistics)
     case = file_stem(options.reference)
     with output_folder(options.output) as folder:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: Any) -> None:
+    from . import RESAMPLE_HELP
+
     parser.add_argument("checkpoint", type=Path, nargs="?", help="trained checkpoint (.pt)")
     parser.add_argument("dataset", type=Path, nargs="?", help="folder of the data set, as for unetseg prepare")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
@@ -49,6 +51,7 @@ def add_options(parser: Any) -> None:
     )
     parser.add_argument("--shard", metavar="I/N", help="only every N-th case, from the I-th on: one of N machines")
     parser.add_argument("--merge", type=Path, nargs="+", metavar="DIR", help="sum up the shards in these folders")
+    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
 
 
 def run(options: Any) -> None:
@@ -77,7 +80,7 @@ def _evaluate(options: Any) -> None:
     from UNetSegmenterLib.engine.memory import keep_freed_memory
 
     from ..console import say
-    from ..datasets import read_dataset
+    from ..datasets import read_dataset, resampled
     from ..evaluation_files import OTHER, Other, sum_up
     from ..evaluation_run import end_if_failed
     from ..output import output_folder
@@ -87,6 +90,7 @@ def _evaluate(options: Any) -> None:
     predictor = open_predictor(options.checkpoint, options.device)
     against = open_predictor(options.against, options.device) if options.against else None
     dataset = read_dataset(options.dataset)
+    dataset = resampled(dataset) if options.resample else dataset
     cases = chosen_cases(dataset, predictor.checkpoint.card, options.split, options.cases, options.pack)
     with output_folder(options.output) as folder:
         manifest, results, failed = _one_checkpoint(predictor, dataset, cases, folder, options)

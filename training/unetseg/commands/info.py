@@ -27,6 +27,8 @@ FEW_CASES = 20  # read in one process: starting others takes longer
 
 
 def add_options(parser: Any) -> None:
+    from . import RESAMPLE_HELP
+
     parser.add_argument(
         "scan", type=Path, help="NIfTI, NRRD or MetaImage file, a folder with one DICOM series, or a data set"
     )
@@ -37,37 +39,40 @@ def add_options(parser: Any) -> None:
     parser.add_argument(
         "--workers", type=int, default=0, help="processes that read a data set (default: one a core if it is large)"
     )
+    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
 
 
 def run(options: Any) -> None:
     from UNetSegmenterLib.engine.errors import InputError
 
-    from ..datasets import holds_images, read_dataset
+    from ..datasets import holds_images, read_dataset, resampled
 
     if options.plot:
         from ..plotting import check_plotting
 
         check_plotting()
     if not (options.scan.is_dir() and holds_images(options.scan)):
-        _say_scan(options.scan, options.label, options.plot)
+        _say_scan(options.scan, options.label, options.plot, options.resample)
         return
     if options.label:
         raise InputError(f"{options.scan} is a data set, which has labels of its own; leave --label out.")
-    _say_dataset(read_dataset(options.scan), options.plot, options.workers)
+    dataset = read_dataset(options.scan)
+    _say_dataset(resampled(dataset) if options.resample else dataset, options.plot, options.workers)
 
 
 # --- one scan ------------------------------------------------------------------------------------------------------------
 
 
-def _say_scan(scan: Path, label: Path | None, plot: Path | None) -> None:
+def _say_scan(scan: Path, label: Path | None, plot: Path | None, resample: bool) -> None:
+    from UNetSegmenterLib.engine.io.image_file import is_dicom
     from UNetSegmenterLib.engine.volume import check_volume, read_volume
 
     from ..console import say, table, warn
     from ..slice_jumps import jump_text, slice_jumps
 
-    volume = read_volume(scan)
-    segmentation = _segmentation(volume, label) if label else None
-    _say_facts(describe(volume, scan.is_dir()))
+    volume = read_volume(scan, resample)
+    segmentation = _segmentation(volume, label, resample) if label else None
+    _say_facts(describe(volume, scan.is_dir() or is_dicom(scan)))
     for note in check_volume(volume):
         if note.severity == "info":
             say(f"{'note':<14}  {note.text}")
@@ -93,7 +98,7 @@ def _say_facts(facts: dict[str, str]) -> None:
 
 
 def describe(volume: Volume, dicom: bool) -> dict[str, str]:
-    """What `info` prints, as name and text; a volume read from DICOM was refused already if its slices are uneven."""
+    """What `info` prints, as name and text; uneven slices were refused already, or resampled."""
     import numpy as np
 
     geometry = volume.geometry
@@ -102,7 +107,8 @@ def describe(volume: Volume, dicom: bool) -> dict[str, str]:
     across = [n * mm for n, mm in zip((columns, rows, slices), (column_mm, row_mm, between), strict=True)]
     percentiles = np.percentile(volume.array, PERCENTILES)
     angle = geometry.obliqueness_degrees()
-    even = "places of all slices" if dicom else "file, which holds one distance"
+    resampled = any("resampled" in note.text for note in volume.notes)
+    even = "--resample" if resampled else "places of all slices" if dicom else "file, which holds one distance"
     stored = " x ".join(map(str, geometry.shape[::-1]))
     return {
         "scan": volume.name,
@@ -117,13 +123,13 @@ def describe(volume: Volume, dicom: bool) -> dict[str, str]:
     }
 
 
-def _segmentation(volume: Volume, label: Path) -> Segmentation:
+def _segmentation(volume: Volume, label: Path, resample: bool) -> Segmentation:
     from UNetSegmenterLib.engine.segmentation import read_segmentation
 
     from ..datasets import declared_structures
     from ..fingerprint import check_same_grid
 
-    segmentation = read_segmentation(label, declared_structures(label))
+    segmentation = read_segmentation(label, declared_structures(label), resample=resample)
     check_same_grid(volume, segmentation, label)
     return segmentation
 

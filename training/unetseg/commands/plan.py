@@ -14,6 +14,8 @@ from typing import Any
 def add_options(parser: Any) -> None:
     from jsonargparse.typing import NonNegativeFloat
 
+    from . import RESAMPLE_HELP
+
     parser.add_argument("dataset", type=Path, help="folder of the data set")
     parser.add_argument("output", type=Path, help="YAML file to write")
     parser.add_argument(
@@ -22,17 +24,19 @@ def add_options(parser: Any) -> None:
         metavar="GB",
         help="plan for a GPU of this memory, 0 for a CPU (default: this machine's)",
     )
+    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
 
 
 def run(options: Any) -> None:
     from dataclasses import replace
 
     from ..console import say, warn
-    from ..datasets import read_dataset
+    from ..datasets import read_dataset, resampled
     from ..fingerprint import check_spacings, dataset_facts, fingerprint
     from ..plan import gpu_memory_gb, make_plan, write_plan
 
     dataset = read_dataset(options.dataset)
+    dataset = resampled(dataset) if options.resample else dataset
     say(dataset.describe())
     training = tuple(case for case in dataset.cases if case.name not in dataset.locked_test)
     facts = dataset_facts(replace(dataset, cases=training))

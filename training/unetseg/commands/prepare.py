@@ -25,6 +25,8 @@ SMALLEST_SIZE = 16
 def add_options(parser: Any) -> None:
     from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat
 
+    from . import RESAMPLE_HELP
+
     parser.add_argument("dataset", type=Path, help="folder of the data set")
     parser.add_argument("pack", type=Path, help="folder to write")
     parser.add_argument(
@@ -52,11 +54,12 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--test", default="0", metavar="N|NAMES", help="test patients: how many, or their names")
     parser.add_argument("--validation", default="0", metavar="N|NAMES", help="patients to follow while training")
     parser.add_argument("--seed", type=NonNegativeInt, default=0, metavar="N", help="of the draw of patients")
+    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
 
 
 def run(options: Any) -> None:
     from ..console import progress, say
-    from ..datasets import read_dataset
+    from ..datasets import read_dataset, resampled
     from ..pack import read_pack
     from ..plan import gpu_memory_gb, read_plan
     from ..prepare import prepare, splits_of
@@ -67,6 +70,7 @@ def run(options: Any) -> None:
     test, validation = _patients(options.test), _patients(options.validation)
     plan = read_plan(options.plan) if options.plan else None
     dataset = read_dataset(options.dataset)
+    dataset = resampled(dataset) if options.resample else dataset
     if (options.pack / "pack.json").exists():
         pack = read_pack(options.pack)
         check_sources(pack, dataset)

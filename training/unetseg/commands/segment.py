@@ -13,11 +13,14 @@ from typing import Any
 
 
 def add_options(parser: Any) -> None:
+    from . import RESAMPLE_HELP
+
     parser.add_argument("scans", nargs="+", type=Path, help="image files, or folders with one DICOM series each")
     parser.add_argument("--checkpoint", type=Path, help="trained checkpoint (default: the one that is shipped)")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--nifti", action="store_true", help="also NAME.nii.gz with the label values of the data set")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
 
 
 def run(options: Any) -> None:
@@ -35,7 +38,7 @@ def run(options: Any) -> None:
     say(f"{predictor.checkpoint.card.title} on {predictor.device_name}")
     with output_folder(options.output) as folder:
         for scan, name in zip(options.scans, names, strict=True):
-            prediction = predict(predictor, read_scan(scan))
+            prediction = predict(predictor, read_scan(scan, options.resample))
             write_seg_nrrd(prediction.segmentation, folder / f"{name}.seg.nrrd")
             written = f"{folder / name}.seg.nrrd"
             if options.nifti:

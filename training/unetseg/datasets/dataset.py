@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
@@ -14,13 +14,15 @@ from UNetSegmenterLib.engine.structures import Structure
 class Case:
     """One scan with its label map; `name` is what tables and splits call it.
 
-    `patient` says whose scan it is where a layout knows; scans of one patient never go into different splits.
+    `patient` says whose scan it is where a layout knows; scans of one patient never go into different splits. `resample`
+    asks for sheared voxels to be brought onto a straight grid as they are read, instead of refusing them.
     """
 
     name: str
     image: Path
     label: Path
     patient: str = ""
+    resample: bool = False
 
     @property
     def person(self) -> str:
@@ -53,6 +55,11 @@ class DataSet:
         values = "; ".join(f"{part.name} {'+'.join(map(str, part.values))}" for part in self.structures)
         head = f"{self.name}: {self.layout} layout, {len(self.cases)} cases{of_patients}{test}"
         return "\n".join([head, f"structures (label values): {values}", *(f"note: {note}" for note in self.notes)])
+
+
+def resampled(dataset: DataSet) -> DataSet:
+    """The data set whose sheared scans and labels are brought onto a straight grid as they are read."""
+    return replace(dataset, cases=tuple(replace(case, resample=True) for case in dataset.cases))
 
 
 def check_cases(folder: Path, cases: Iterable[Case]) -> tuple[Case, ...]:
