@@ -184,7 +184,7 @@ def test_nnunet_undeclared_value_is_named_when_read(nnunet):
         ({"labels": {"background": 0, "all": [205, 420]}}, "regions of several values (all)"),
         ({"labels": {"background": 0, "one": 205, "ignore": 8}}, '"ignore"'),
         ({"labels": {"one": 205, "two": 205}}, 'to both "one" and "two"'),
-        ({"labels": {"one": "205"}}, "whole numbers are expected"),
+        ({"labels": {"one": "205.5"}}, "whole numbers are expected"),
         ({"labels": {"background": 0}}, "names no structure"),
         ({"channel_names": {"0": "CT", "1": "PET"}}, "2 channels (CT, PET)"),
         ({"file_ending": ".nrrd"}, "holds no imagesTr/*_0000.nrrd"),
@@ -279,3 +279,90 @@ def test_unknown_layouts(tmp_path, nnunet, phantoms):
     assert "it is empty" in refused(tmp_path / "empty")
     shutil.copy(phantoms[0][0], tmp_path / "empty" / "scan.nii.gz")
     assert "1 image file (scan.nii.gz) that nothing describes" in refused(tmp_path / "empty")
+
+
+# --- dataset.json as it is found -----------------------------------------------------------------------------------------
+
+
+def rewritten(folder: Path, change) -> list[str]:
+    """Notes of a data set whose dataset.json was changed; its structures and cases stay those it had."""
+    before = read_dataset(folder)
+    path = folder / "dataset.json"
+    description = json.loads(path.read_text())
+    change(description)
+    path.write_text(json.dumps(description))
+    after = read_dataset(folder)
+    assert [part.values for part in after.structures] == [part.values for part in before.structures]
+    assert [part.name for part in after.structures] == [part.name for part in before.structures]
+    assert [case.label for case in after.cases] == [case.label for case in before.cases]
+    return list(after.notes)
+
+
+def swap(description):
+    description["labels"] = {str(value): name for name, value in description["labels"].items()}
+
+
+def as_text(description):
+    description["labels"] = {name: str(value) for name, value in description["labels"].items()}
+
+
+def without_dot(description):
+    description["file_ending"] = "nii.gz"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [(swap, "instead of"), (as_text, "are text"), (without_dot, "lacks its dot")]
+)
+def test_what_nnunet_writes_otherwise_is_read_and_noted(nnunet, change, words):
+    notes = rewritten(nnunet, change)
+    assert [words in note for note in notes].count(True) == 1, notes
+
+
+def test_nnunet_v1_is_read_by_its_list(nnunet):
+    """The list names NAME, the file is NAME_0000."""
+
+    def version_1(description):
+        cases = [file.name for file in sorted((nnunet / "labelsTr").iterdir())]
+        description["modality"] = description.pop("channel_names")
+        del description["file_ending"]
+        swap(description)
+        description["training"] = [{"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"} for name in cases]
+
+    names = [case.name for case in read_dataset(nnunet).cases]
+    notes = rewritten(nnunet, version_1)
+    dataset = read_dataset(nnunet)
+    assert dataset.layout == "nnU-Net v1 raw"
+    assert [case.name for case in dataset.cases] == names
+    assert all(case.image.name.endswith("_0000.nii.gz") for case in dataset.cases)
+    assert any("nnU-Net v1" in note for note in notes)
+
+
+def test_backslashes_of_windows_are_read(decathlon):
+    def backslashes(description):
+        for pair in description["training"]:
+            for role in ("image", "label"):
+                pair[role] = pair[role].replace("/", "\\")
+
+    rewritten(decathlon, backslashes)
+
+
+def test_decathlon_labels_the_other_way_round_are_read_and_noted(decathlon):
+    def other_way(description):
+        description["labels"] = {name: int(value) for value, name in description["labels"].items()}
+
+    assert any("instead of" in note for note in rewritten(decathlon, other_way))
+
+
+def test_two_values_of_one_name_are_refused(decathlon):
+    path = decathlon / "dataset.json"
+    description = json.loads(path.read_text())
+    description["labels"]["421"] = "left atrium"
+    path.write_text(json.dumps(description))
+    assert "two values" in refused(decathlon)
+
+
+@pytest.mark.parametrize("labels", [{"0": "1", "1": "2"}, {"liver": "one"}, {"liver": 1.5}, {"liver": None}])
+def test_labels_that_mean_nothing_are_refused(nnunet, labels):
+    path = nnunet / "dataset.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"labels": labels}))
+    assert "dataset.json" in refused(nnunet)

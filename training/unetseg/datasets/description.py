@@ -44,6 +44,48 @@ def refuse_unknown(content: dict[str, Any], known: Iterable[str], path: Path) ->
             raise InputError(f'{path} has an entry "{key}" that nobody reads; {hint}')
 
 
+def values_by_name(labels: dict[str, Any], path: Path, by_value: bool) -> tuple[dict[str, Any], list[str]]:
+    """Label values by structure name, background left out, and notes on what was understood although it is written otherwise.
+
+    labels: "labels" of dataset.json, which gives names by value with `by_value` (Decathlon, nnU-Net v1), else values by name
+    (nnU-Net v2); the other way round and numbers as text ("1") are understood too. Raises InputError for what is neither.
+    """
+    notes = []
+    numbers = all(_is_number(key) for key in labels) and not any(_is_number(value) for value in labels.values())
+    if numbers != by_value:
+        ways = ('"value": "name"', '"name": value')
+        notes.append(
+            f"labels of {path.name} are written {ways[not numbers]} instead of {ways[not by_value]}; they were read so"
+        )
+    found: dict[str, Any] = {}
+    text = False
+    for key, given in labels.items():
+        name, value = (given, key) if numbers else (key, given)
+        if not isinstance(name, str) or _is_number(name):
+            raise InputError(
+                f'{path} has labels that are not "value": "name" ({key}: {json.dumps(given)}); correct them.'
+            )
+        if _is_number(value):
+            text |= isinstance(value, str) and not numbers
+            value = int(value)
+        if value == 0:
+            continue
+        if name in found:
+            raise InputError(
+                f'{path} gives two values the name "{name}"; give its voxels one value, or rename one of them.'
+            )
+        found[name] = value
+    if text:
+        notes.append(f'values of labels in {path.name} are text ("1" instead of 1); they were read as numbers')
+    return found, notes
+
+
+def _is_number(value: Any) -> bool:
+    return (isinstance(value, str) and value.strip().isdigit()) or (
+        isinstance(value, int) and not isinstance(value, bool)
+    )
+
+
 def make_structures(values_of: dict[str, Any], path: Path) -> tuple[Structure, ...]:
     """Structures in the order of their first value.
 

@@ -9,7 +9,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.structures import Structure
 
 from .dataset import Case, DataSet, check_cases, some
-from .description import entry, make_structures
+from .description import entry, make_structures, values_by_name
 
 LAYOUT = "nnU-Net v2 raw"
 
@@ -22,13 +22,22 @@ def read_nnunet(folder: Path, description: dict[str, Any]) -> DataSet:
     """
     path = folder / "dataset.json"
     ending = entry(description, "file_ending", path, str, 'the ending of the image files, such as ".nii.gz"')
-    structures = _structures(entry(description, "labels", path, dict, "an object of names and values"), path)
-    channels = description.get("channel_names", {"0": "CT"})
+    ending_notes = []
+    if ending and not ending.startswith("."):
+        ending_notes = [f'file_ending "{ending}" lacks its dot; ".{ending}" was read']
+        ending = f".{ending}"
+    labels, label_notes = values_by_name(
+        entry(description, "labels", path, dict, "an object of names and values"), path, by_value=False
+    )
+    structures = _structures(labels, path)
+    channels = description.get("channel_names", description.get("modality", {"0": "CT"}))
     if len(channels) != 1:
         raise InputError(
             f"{path} names {len(channels)} channels ({some(map(str, channels.values()))}); one, CT, is read."
         )
-    notes = [] if next(iter(channels.values())).upper() == "CT" else [f"the channel is called {channels}, not CT"]
+    notes = [*ending_notes, *label_notes]
+    if next(iter(channels.values())).upper() != "CT":
+        notes.append(f"the channel is called {channels}, not CT")
     training = _pairs(folder, "imagesTr", "labelsTr", ending)
     if not training:
         raise InputError(
@@ -62,7 +71,7 @@ def _structures(labels: dict[str, Any], path: Path) -> tuple[Structure, ...]:
         )
     if "ignore" in labels:
         raise InputError(f'{path} has an "ignore" label; fill those voxels in, because every voxel counts here.')
-    return make_structures({name: value for name, value in labels.items() if value != 0}, path)
+    return make_structures(labels, path)
 
 
 def _pairs(folder: Path, images: str, labels: str, ending: str) -> list[Case]:
