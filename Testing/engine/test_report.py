@@ -8,11 +8,13 @@ import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
 import zlib
+from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from unetseg.paired import compare_paired
 from UNetSegmenterLib.engine.comparison import compare
 from UNetSegmenterLib.engine.definitions import BY_KEY, DEFINITIONS, goodness
 from UNetSegmenterLib.engine.errors import InputError
@@ -479,3 +481,64 @@ def test_colours_go_from_worst_to_best():
         assert (goodness(perfect, key), goodness(missed, key)) == (1.0, 0.0), key
     assert goodness(perfect, "components") == 1.0 and goodness(missed, "components") == 0.5
     assert goodness(missed, "precision") is None and goodness(perfect, "prediction_ml") is None
+
+
+class Markup(HTMLParser):
+    """The tags of a page with the names of their attributes, and the scripts' texts."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.scripts, self._in_script = [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, *sorted(name for name, _ in attrs)))
+        self._in_script = tag == "script"
+
+    def handle_endtag(self, tag):
+        self._in_script = False
+
+    def handle_data(self, data):
+        if self._in_script:
+            self.scripts.append(data)
+
+
+def markup_of(folder, name, monkeypatch):
+    """The markup of all pages of a test set in which every text that somebody can choose is `name` (and a number)."""
+    monkeypatch.setattr("UNetSegmenterLib.engine.report.viewer.LIBRARY", Path(__file__))
+    structures = [Structure(f"{name}{i}", i, (i,), (200, 10 * i, 9), None) for i in range(1, 4)]
+    comparisons = [case(f"{name}{i}", structures=structures) for i in range(2)]
+    sides = [Segmentation(np.zeros(GRID.shape, np.uint8), GRID, tuple(structures)) for _ in range(2)]
+    viewer = viewer_data(comparisons[0], Volume(np.zeros(GRID.shape, np.int16), GRID, name), *sides)
+    found = [finding("fail", f"{name}1"), SimpleNamespace(severity=name, structure=name, sentence=name, place_ras=None)]
+    material = CaseMaterial([(name, png())], found, Verdict("implausible", name, name), viewer, [name])
+    paired = Paired(
+        name,
+        name,
+        name,
+        [compare_paired({("a", name): 0.5, ("b", name): 0.7}, {("a", name): 0.4, ("b", name): 0.8})[0]],
+    )
+    write_reports(
+        folder, name, comparisons, {one.case: material for one in comparisons}, {name: name}, reference_note=name,
+        notes=[name], paired=paired,
+    )  # fmt: skip
+    pages = [folder / "report.html", *sorted((folder / "cases").iterdir())]
+    return [Markup(page.read_text(encoding="utf-8")) for page in pages]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<script>window.pwned=1</script>", "</script><script>alert(1)</script>", "<!--<script>", "]]>x", "\"onload='alert(1)'",
+        "' onfocus=alert(1) x='", "{{script}}", "{{library}}", "</textarea></style></title>", "&lt;b&gt;",
+        "<img src=x onerror=x>", "javascript:alert(1)", "a\u2028\u2029b",
+    ],
+)  # fmt: skip
+def test_no_text_becomes_markup_or_script(tmp_path, name, monkeypatch):
+    plain = markup_of(tmp_path / "plain", "plain", monkeypatch)
+    hostile = markup_of(tmp_path / "hostile", name, monkeypatch)
+    for one, other in zip(plain, hostile, strict=True):
+        assert one.tags == other.tags
+        assert len(one.scripts) == len(other.scripts)
+        for script, changed in zip(one.scripts, other.scripts, strict=True):
+            assert script == changed or json.loads(changed)["names"][1] == f"{name}1"
