@@ -145,7 +145,7 @@ def test_host_gets_code_pack_and_script_before_the_job(tmp_path, monkeypatch):
     steps = commands(job, "slurm", Path("runs/cv/submit.sh"), Path("/code"))
     assert [step[0] for step in steps] == ["ssh", "rsync", "rsync", "rsync", "ssh"]
     assert steps[1][-2:] == ["/code/", "me@server:unet/"]
-    assert steps[2][-2:] == ["packs/abdomen/", "me@server:unet/packs/abdomen/"]
+    assert steps[2][-2:] == ["./packs/abdomen/", "me@server:unet/packs/abdomen/"]
     assert steps[4][-1].endswith("sbatch unet/runs/cv/submit.sh")
 
 

@@ -12,9 +12,9 @@
 #BSUB -wt '5'
 #BSUB -wa 'USR1'
 #BSUB -Q "75"
-#BSUB -o @LOGS@/%J_%I.log
+#BSUB -o @LOG@
 set -e
-cd @FOLDER@
+cd -- @FOLDER@
 @SETUP@
 MEMBER=$((${LSB_JOBINDEX:-1} - 1))
 # exec: the signal and the exit status are the command's own, with no shell between it and LSF.

@@ -14,8 +14,8 @@
 #SBATCH --signal=B:USR1@300
 #SBATCH --requeue
 #SBATCH --open-mode=append
-#SBATCH --output=@LOGS@/@SLURM_LOG@.log
-cd @FOLDER@ || exit 1
+#SBATCH --output=@LOG@
+cd -- @FOLDER@ || exit 1
 @SETUP@
 MEMBER=${SLURM_ARRAY_TASK_ID:-0}
 # One task a node starts its processes itself; Lightning would take SLURM's count of tasks for theirs.

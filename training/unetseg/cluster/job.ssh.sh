@@ -1,7 +1,7 @@
 #!/bin/sh
 # Written by `unetseg submit --scheduler ssh`: runs without a scheduler, one member after another, and can be started again.
 set -e
-cd @FOLDER@
+cd -- @FOLDER@
 @SETUP@
 for MEMBER in @MEMBERS@; do
     @COMMAND@

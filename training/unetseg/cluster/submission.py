@@ -17,6 +17,9 @@ MERGE = "merge.sh"  # beside submit.sh
 SCHEDULERS = ("lsf", "slurm", "ssh")
 NOT_COPIED = (".git", ".venv", "__pycache__", "*.egg-info", "build", "demo-output", "packs", "runs")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9._-]*")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_./@+,:-]*")
+_NOT_IN_LOGS = {"lsf": "\"'\\$`%", "slurm": "\\", "ssh": ""}  # what the scheduler's own lines can't carry
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Job:
     output: where results, scripts and logs go. folder: where code and data lie on the machine that works. command: a line of
     shell in which $MEMBER is the member of the array, from 0. inputs: files and folders that it reads. members: 0 for one
     job, else the size of the array. after: a command that runs when all members have succeeded, "" for none. host: login
-    node or server, "" for this machine. setup: shell lines that make the command `unetseg` known (a virtual environment,
+    node or server, "" for this machine. setup: a shell line that makes the command `unetseg` known (a virtual environment,
     modules). memory_gb and cores are those of a node.
     """
 
@@ -52,9 +55,16 @@ class Job:
         return replace(self, name=f"{self.name}-merge", command=self.after, members=0, after="", nodes=1)
 
     def check(self, scheduler: str) -> None:
-        """Raise InputError for what no scheduler would take."""
+        """Raise InputError for what no scheduler would take, and for what a shell or a scheduler would take for its own."""
         if scheduler not in SCHEDULERS:
             raise InputError(f'"{scheduler}" is no scheduler that is known; {", ".join(SCHEDULERS)} are.')
+        texts = (self.output, self.folder, self.command, *self.inputs, self.after, self.setup)
+        if broken := next((text for text in texts if any(ord(character) < 32 for character in text)), None):
+            raise InputError(
+                f"{broken[:60]!r} has a line end or another control character; a job takes options of one line."
+            )
+        if self.host and not _HOST.fullmatch(self.host):
+            raise InputError(f'The host "{self.host}" can\'t be used; NAME, or USER@NAME, as ssh knows it is expected.')
         for what, word in (("name", self.name), ("queue", self.queue)):
             if not _WORD.fullmatch(word):
                 raise InputError(f'The {what} "{word}" can\'t be used; letters, digits, dots, - and _ are expected.')
@@ -112,7 +122,6 @@ def job_script(job: Job, scheduler: str) -> str:
     """The template of `scheduler` filled in for the job; raises InputError if the job can't be."""
     job.check(scheduler)
     minutes = max(1, round(job.hours * 60))
-    logs = f"{job.output}/logs"
     values = {
         "NAME": job.name,
         "QUEUE": job.queue,
@@ -125,10 +134,9 @@ def job_script(job: Job, scheduler: str) -> str:
         "SLURM_TIME": f"{minutes // 1440}-{minutes % 1440 // 60:02d}:{minutes % 60:02d}:00",
         "LSF_ARRAY": f"[1-{job.members}]" if job.members else "",
         "SLURM_ARRAY": f"#SBATCH --array=0-{job.members - 1}" if job.members else "",
-        "SLURM_LOG": "%A_%a" if job.members else "%j",
         "SLURM_GPUS": f"#SBATCH --gres=gpu:{job.gpus}" if job.gpus else "",
         "MEMBERS": " ".join(map(str, range(max(1, job.members)))),
-        "LOGS": str(PurePosixPath(job.folder) / logs),
+        "LOG": _log(job, scheduler),
         "FOLDER": shlex.quote(job.folder),
         "SETUP": job.setup,
         "COMMAND": job.command,
@@ -137,30 +145,70 @@ def job_script(job: Job, scheduler: str) -> str:
     text = (Path(__file__).parent / f"job.{scheduler}.sh").read_text(encoding="utf-8")
     if not job.gpus:
         text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#BSUB -gpu"))
-    for key, value in values.items():
-        text = text.replace(f"@{key}@", value)
+    text = re.sub(rf"@({'|'.join(values)})@", lambda match: values[match[1]], text)
     return re.sub(r"\n{2,}", "\n", text)
+
+
+def _log(job: Job, scheduler: str) -> str:
+    """The file of a job's output as the scheduler's line has it: no shell reads that line, each has rules of its own.
+
+    sbatch (src/sbatch/opt.c): quotes group, a backslash keeps what follows, %% is a percent sign in a name, and a name with
+    a backslash has no numbers put in. bsub documents quotes alone. Raises InputError for what can't be written there.
+    """
+    folder = below(job.folder, f"{job.output}/logs")
+    if wrong := sorted(set(folder) & set(_NOT_IN_LOGS[scheduler])):
+        raise InputError(
+            f"The folder {folder} has {' '.join(wrong)} in its name, which {scheduler} can't write a log into; choose another "
+            "--output or --folder."
+        )
+    if scheduler == "lsf":
+        path = f"{folder}/%J_%I.log"
+    else:
+        path = folder.replace("%", "%%") + ("/%A_%a.log" if job.members else "/%j.log")
+    if _PLAIN_PATH.fullmatch(path.replace("%", "")):
+        return path
+    return '"' + path.replace('"', '\\"') + '"'
+
+
+def below(folder: str, place: str) -> str:
+    """A path in a folder, never one that a command would take for an option."""
+    path = str(PurePosixPath(folder) / place)
+    return f"./{path}" if path.startswith("-") else path
 
 
 def commands(job: Job, scheduler: str, script: Path, code: Path | None) -> list[list[str]]:
     """What is run here, in order: copies of code and data if there is a host, then the hand-over of the scripts."""
-    target = str(PurePosixPath(job.folder) / job.output)
+    target = below(job.folder, job.output)
     hand_over = _hand_over(shlex.quote(target), scheduler, bool(job.after))
     if not job.host:
         return [["sh", "-c", hand_over]]
-    places = {place: PurePosixPath(job.folder) / place for place in job.inputs}
-    folders = [target, *(str(at if Path(place).is_dir() else at.parent) for place, at in places.items())]
-    steps = [["ssh", job.host, f"mkdir -p {shlex.join(folders)}"]]
+    places = {place: below(job.folder, place) for place in job.inputs}
+    folders = [target, *(at if Path(place).is_dir() else str(Path(at).parent) for place, at in places.items())]
+    steps = [_on_host(job, f"mkdir -p -- {shlex.join(folders)}")]
     if code is not None:
         excluded = [f"--exclude={name}" for name in NOT_COPIED]
-        steps.append(["rsync", "-az", *excluded, f"{code}/", f"{job.host}:{job.folder}/"])
+        steps.append(_copy(job, f"{code}/", f"{below(job.folder, '.')}/", *excluded))
     for place, at in places.items():
         end = "/" if Path(place).is_dir() else ""
-        steps.append(["rsync", "-az", "--partial", f"{place}{end}", f"{job.host}:{at}{end}"])
+        steps.append(_copy(job, f"{place}{end}", f"{at}{end}", "--partial"))
     for name in (script.name, MERGE)[: 2 if _has_merge_script(job, scheduler) else 1]:
-        steps.append(["rsync", "-az", str(script.with_name(name)), f"{job.host}:{target}/{name}"])
-    steps.append(["ssh", job.host, hand_over])
+        steps.append(_copy(job, str(script.with_name(name)), f"{target}/{name}"))
+    steps.append(_on_host(job, hand_over))
     return steps
+
+
+def _on_host(job: Job, line: str) -> list[str]:
+    return ["ssh", "--", job.host, line]
+
+
+def _copy(job: Job, here: str, there: str, *options: str) -> list[str]:
+    """rsync of one file or folder; a name with a colon is a file of this machine, and no name is an option.
+
+    -s hands the path over as it is. It is left out where the path needs no care, since Apple's rsync does not know it.
+    """
+    here = here if here.startswith("/") else f"./{here}"
+    protected = [] if _PLAIN_PATH.fullmatch(there) else ["-s"]
+    return ["rsync", "-az", *protected, *options, "--", here, f"{job.host}:{there}"]
 
 
 def _has_merge_script(job: Job, scheduler: str) -> bool:
@@ -169,9 +217,9 @@ def _has_merge_script(job: Job, scheduler: str) -> bool:
 
 def _hand_over(target: str, scheduler: str, merges: bool) -> str:
     """The shell line that hands over submit.sh, and merge.sh to run when that has succeeded as a whole."""
-    logs = f"mkdir -p {target}/logs"
+    logs = f"mkdir -p -- {target}/logs"
     if scheduler == "ssh":
-        return f"cd {target} && nohup sh submit.sh > job.log 2>&1 < /dev/null & echo started"
+        return f"nohup sh {target}/submit.sh > {target}/job.log 2>&1 < /dev/null & echo started"
     if scheduler == "slurm":
         if not merges:
             return f"{logs} && sbatch {target}/submit.sh"

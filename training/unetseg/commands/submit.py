@@ -90,7 +90,7 @@ def _training(options: Any) -> Job:
     pack = read_pack(options.source)
     for fold in range(options.folds):
         fold_splits(pack.splits, fold)
-    source, output = options.source.as_posix(), options.output.as_posix()
+    source, output = _place(options.source), _place(options.output)
     given = _given("train", options.train, [source, "--output", output])
     command = training_command(source, output, given, options.folds, options.gpus, options.nodes)
     return _job(options, command, (source,), options.folds)
@@ -111,7 +111,7 @@ def _evaluation(options: Any) -> Job:
     cases = len(read_dataset(options.dataset).cases)
     if not 1 <= options.shards <= cases:
         raise InputError(f"{options.shards} shards can't be made of {cases} cases; ask for 1 to {cases}.")
-    source, dataset, output = (place.as_posix() for place in (options.source, options.dataset, options.output))
+    source, dataset, output = map(_place, (options.source, options.dataset, options.output))
     given = _given("evaluate", options.evaluate, [source, dataset, "--output", output])
     command, merge = evaluation_commands(source, dataset, output, given, options.shards, options.gpus)
     return _job(options, command, (source, dataset), options.shards, merge)
@@ -135,6 +135,24 @@ def _given(command: str, text: str, needed: list[str]) -> list[str]:
     return given
 
 
+def _place(path: Path) -> str:
+    """A path that no command takes for an option."""
+    return f"./{path.as_posix()}" if path.as_posix().startswith("-") else path.as_posix()
+
+
+def _job_name(output: Path) -> str:
+    """The output folder's name, of what every scheduler takes in a name."""
+    import re
+
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", output.name).strip("-._") or "unetseg"
+
+
+def _folder(options: Any) -> str:
+    if not options.folder:
+        return "unetsegmenter" if options.host else str(Path.cwd())
+    return options.folder.removeprefix("~/") if options.host else options.folder  # ssh begins in the home folder
+
+
 def _setup(host: str) -> str:
     import shlex
     import sys
@@ -149,9 +167,9 @@ def _job(options: Any, command: str, inputs: tuple[str, ...], members: int, afte
     from ..cluster.submission import Job
 
     return Job(
-        options.name or options.output.name,
-        options.output.as_posix(),
-        options.folder or ("unetsegmenter" if options.host else str(Path.cwd())),
+        options.name or _job_name(options.output),
+        _place(options.output),
+        _folder(options),
         command,
         inputs,
         members,
