@@ -248,9 +248,19 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         return UNetSegmenterParameterNode(super().getParameterNode())
 
     def startSegment(
-        self, volumeNode, checkpointPath, segmentationNode=None, device="auto", onProgress=None, onEnd=None, **options
+        self,
+        volumeNode,
+        checkpointPath,
+        segmentationNode=None,
+        device="auto",
+        onProgress=None,
+        onEnd=None,
+        onStage=None,
+        **options,
     ):
         """Begin to segment and return the job at once; `job.cancel()` ends it.
+
+        One scan is segmented at a time: a job that is started meanwhile, here or in the panel, waits for its turn.
 
         :param volumeNode: the CT scan (vtkMRMLScalarVolumeNode).
         :param checkpointPath: the checkpoint file (.pt).
@@ -258,14 +268,16 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :param device: "auto", "cpu", "cuda" or "mps".
         :param onProgress: called with a Progress (done, total, seconds) once a batch.
         :param onEnd: called once with a Result (node, outcome, notes).
+        :param onStage: called with a text that says what the job waits for.
         :param options: `surfaces` and `keep_partial`, both True.
         :raises InputError: (a ValueError) if there is no scan to segment.
         """
-        from UNetSegmenterLib.panel.segmenter import Choices, SegmentationJob
+        from UNetSegmenterLib.panel.segmenter import Choices, JobCallbacks, SegmentationJob
 
         choices = Choices(os.path.abspath(checkpointPath), device, segmentationNode, **options)
-        nothing = lambda *args: None  # noqa: E731
-        job = SegmentationJob(self.worker, volumeNode, choices, onProgress or nothing, onEnd or nothing)
+        wanted = {"on_progress": onProgress, "on_end": onEnd, "on_stage": onStage}
+        callbacks = JobCallbacks(**{name: function for name, function in wanted.items() if function is not None})
+        job = SegmentationJob(self.worker, volumeNode, choices, callbacks)
         job.start()
         return job
 
@@ -273,7 +285,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         """Segment a scan and wait for the segmentation node; Slicer stays alive meanwhile.
 
         Parameters as in `startSegment`. :raises InputError: (a ValueError) with the reason, for a checkpoint or scan that
-        cannot be used. :raises RuntimeError: if the worker dies.
+        cannot be used. :raises RuntimeError: if the worker dies, or whatever else goes wrong.
         """
         from UNetSegmenterLib.engine.errors import InputError
 

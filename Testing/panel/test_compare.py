@@ -298,7 +298,7 @@ def test_cancel_a_crash_and_a_scene_that_closes(widget, pair):
     compared(widget)
     assert widget.ui.compareTable.visible
     press(widget.ui.compareButton)
-    turn(lambda: panel.compare._task._task._request is not None, 60)
+    turn(lambda: panel.compare._task._task.request is not None, 60)
     os.kill(panel.worker._worker_pid, signal.SIGKILL)
     turn(lambda: not panel.compare.is_busy, 30)
     assert "ended unexpectedly; press Compare" in words(widget)

@@ -155,7 +155,7 @@ def test_cancel_a_crash_and_a_scene_that_closes(widget, pair, tmp_path):
     press(ui.reportButton)
     assert "cancelled" in words(widget) and not panel.compare.is_busy and not (tmp_path / "never").exists()
     press(ui.reportButton)
-    turn(lambda: panel.report._task is not None and panel.report._task._request is not None, 120)
+    turn(lambda: panel.report._task is not None and panel.report._task.request is not None, 120)
     os.kill(panel.worker._worker_pid, signal.SIGKILL)
     turn(lambda: not panel.report.is_busy, 60)
     assert "ended unexpectedly; press Report" in words(widget) or "written" in words(widget)

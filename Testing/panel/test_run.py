@@ -249,8 +249,15 @@ def test_the_result_goes_to_the_segment_editor(widget, ready, scan):
     assert opened == [(segmentations()[0], scan)]
 
 
-def test_a_full_disk_is_said_in_one_sentence(widget, ready, scan):
-    (ready.worker.folder / "image.raw").symlink_to("/dev/full")
+def test_a_full_disk_is_said_in_one_sentence(widget, ready, scan, monkeypatch):
+    make_folder = ready.worker.make_folder
+
+    def on_a_full_disk(name):
+        folder = make_folder(name)
+        (folder / "image.raw").symlink_to("/dev/full")
+        return folder
+
+    monkeypatch.setattr(ready.worker, "make_folder", on_a_full_disk)
     press(widget.ui.applyButton)
     assert finished(ready) is State.CRASHED
     assert "No space left on device" in words(ready) and "free some space" in words(ready)

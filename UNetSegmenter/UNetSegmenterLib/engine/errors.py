@@ -1,4 +1,10 @@
-"""The one exception that every face (panel, command line) catches."""
+"""The one exception that every face (panel, command line) catches, and what the others mean to the user."""
+
+from __future__ import annotations
+
+import errno
+
+TORCH_MISSING = "PyTorch, which runs the network, is not installed; install it with the button in the panel."
 
 
 class InputError(ValueError):
@@ -6,3 +12,21 @@ class InputError(ValueError):
 
     The message is one sentence that names the thing, what was found, what was expected and what to do.
     """
+
+
+def explain(error: Exception, subject: str = "The network") -> tuple[str, str]:
+    """Kind and one sentence for an exception; `subject` is what was stopped by it."""
+    if isinstance(error, InputError):
+        return "input", str(error)
+    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        return "missing", TORCH_MISSING
+    if isinstance(error, MemoryError):
+        return "internal", "The computer's memory is full; close other programs or choose a smaller scan."
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f" on the disk of {error.filename}" if isinstance(error.filename, str) else ""
+        return "input", f"{subject} stopped ({error.strerror}); free some space{where} and start it again."
+    text = str(error).strip().splitlines()
+    return (
+        "internal",
+        f"{subject} stopped with an error ({type(error).__name__}: {text[0] if text else 'no message'}).",
+    )

@@ -5,7 +5,10 @@ Large arrays are written piece by piece, so that the side that must not stand st
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import zlib
 from collections.abc import Generator
 from dataclasses import asdict
 from pathlib import Path
@@ -59,14 +62,35 @@ def geometry_from_json(plain: dict[str, Any]) -> Geometry:
 
 
 def array_steps(array: np.ndarray, path: Path, dtype: np.dtype | str) -> Steps:
-    """Write a volume `(slices, rows, columns)` as a raw C-ordered file, one piece a step; returns {"path", "dtype"}."""
+    """Write a volume `(slices, rows, columns)` as a raw C-ordered file, one piece a step; returns {"path", "dtype", "crc32"}."""
     kind = np.dtype(dtype)
     count = max(1, PIECE_BYTES // max(1, array[0].nbytes if len(array) else 1))
-    with path.open("wb") as file:
-        for start in range(0, len(array), count):
-            file.write(np.ascontiguousarray(array[start : start + count], dtype=kind).data)
-            yield
-    return {"path": str(path), "dtype": kind.str}
+    sum_so_far = 0
+    try:
+        with path.open("wb") as file:
+            for start in range(0, len(array), count):
+                piece = np.ascontiguousarray(array[start : start + count], dtype=kind)
+                sum_so_far = zlib.crc32(piece.data, sum_so_far)
+                file.write(piece.data)
+                yield
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say which
+        raise
+    return {"path": str(path), "dtype": kind.str, "crc32": sum_so_far}
+
+
+def checksum(array: np.ndarray) -> int:
+    """CRC-32 of the C-ordered voxels of `(slices, rows, columns)`."""
+    total = 0
+    for one_slice in array:
+        total = zlib.crc32(np.ascontiguousarray(one_slice).data, total)
+    return total
+
+
+def scan_identity(geometry: Geometry, dtype: np.dtype | str, crc32: int) -> str:
+    """Which scan an answer is of: 64 hexadecimal digits of its grid, the type of its voxels and their checksum."""
+    plain = json.dumps([geometry_to_json(geometry), np.dtype(dtype).str, crc32], sort_keys=True)
+    return hashlib.sha256(plain.encode("ascii")).hexdigest()
 
 
 def reserve(path: Path) -> None:

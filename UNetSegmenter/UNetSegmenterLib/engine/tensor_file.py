@@ -77,6 +77,8 @@ def read_tensor_file(path: Path) -> Any:
     """
     if not path.is_file():
         raise InputError(f"{path} is no file; choose a checkpoint (.pt) that training wrote.")
+    import torch  # noqa: F401  what a broken installation says is not about this file
+
     try:
         with path.open("rb") as file:
             _check_head(path, file.read(512))

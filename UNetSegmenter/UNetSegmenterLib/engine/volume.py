@@ -133,10 +133,11 @@ _PERMUTATIONS: tuple[tuple[int, int, int], ...] = ((0, 1, 2), (0, 2, 1), (1, 0, 
 
 @dataclass(frozen=True)
 class Note:
-    """One line that the checks of an input say: `severity` is "info", "warning" or "error"."""
+    """One line that the checks of an input say: `severity` is "info", "warning" or "error"; `details` for the curious."""
 
     severity: str
     text: str
+    details: str = ""
 
 
 @dataclass(frozen=True)

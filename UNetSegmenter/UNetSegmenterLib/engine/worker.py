@@ -9,7 +9,8 @@ on stdout. Every request carries an `id` and a `do`; every answer repeats the `i
     {"id": 4, "do": "segment", "checkpoint": path, "device": "auto", "name": "CT",
      "image": {"path", "dtype"}, "geometry": {...}, "labels": path}
         -> progress: done, total (once a batch) ... -> result: complete, slices_done, slices, seconds, device,
-           warm, confidence (mean largest probability along the outline, by structure index)
+           warm, confidence (mean largest probability along the outline, by structure index), scan (the identity of what
+           was segmented, see exchange.scan_identity), labels_crc32 (of the labels file)
     {"id": 5, "do": "compare", "case": "CT", "prediction": {...}, "reference": {...}, "by_hand": {...}}
          (segmentations: see exchange.py; by_hand, which may be left out, as engine/matching.py has it)
         -> progress: done, total (once a structure) ... -> result: rows, notes, complete
@@ -51,12 +52,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from .. import __version__
-from .errors import InputError
+from .errors import TORCH_MISSING, InputError, explain  # noqa: F401  asked for here too
 from .exchange import (
+    checksum,
     comparison_to_json,
     geometry_from_json,
     geometry_to_json,  # noqa: F401  the asking side takes it from here
     reserve,
+    scan_identity,
     segmentation_from_json,
 )
 from .memory import keep_freed_memory
@@ -68,8 +71,6 @@ if TYPE_CHECKING:
 
 IDLE_MINUTES = 10.0
 WATCH_SECONDS = 1.0
-TORCH_MISSING = "PyTorch, which runs the network, is not installed; install it with the button in the panel."
-
 
 SUBJECTS = {
     "compare": "The comparison", "check": "The check", "report": "The report", "cases": "Reading the folder",
@@ -228,6 +229,8 @@ class Worker:
             "device": prediction.device,
             "confidence": {str(index): value for index, value in prediction.segmentation.confidence.items()},
             "warm": warm,
+            "scan": scan_identity(geometry, image.dtype, checksum(image)),
+            "labels_crc32": checksum(labels),
         }
 
     def compare(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -326,21 +329,6 @@ def file_key(path: str) -> tuple[Any, ...]:
             f"{path} cannot be read ({reason.lower()}); choose a checkpoint file that is there."
         ) from error
     return (path, status.st_mtime_ns, status.st_size)
-
-
-def explain(error: Exception, subject: str = "The network") -> tuple[str, str]:
-    """Kind and one sentence for an exception; `subject` is what was stopped by it."""
-    if isinstance(error, InputError):
-        return "input", str(error)
-    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
-        return "missing", TORCH_MISSING
-    if isinstance(error, MemoryError):
-        return "internal", "The computer's memory is full; close other programs or choose a smaller scan."
-    text = str(error).strip().splitlines()
-    return (
-        "internal",
-        f"{subject} stopped with an error ({type(error).__name__}: {text[0] if text else 'no message'}).",
-    )
 
 
 def available_devices() -> list[dict[str, str]]:

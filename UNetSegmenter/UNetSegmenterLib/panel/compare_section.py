@@ -55,7 +55,7 @@ class CompareSection(VTKObservationMixin):
         self._geometry: Geometry | None = None  # the grid that was compared on
         self._notes = NoteList(ui.compareNotesFrame)
         self._going = GoingNodes()
-        self._task = JudgingTask(ui, worker, "compare", self._notes, self.compare, self._show)
+        self._task = JudgingTask(ui, worker, "compare", self._notes, self.compare, self._show, self._clear)
         self._table = MetricsTable(ui.compareTable, self.go_to)
         ui.compareCollapsibleButton.collapsed = True
         self.slices = WorstSlices(ui)
@@ -67,6 +67,11 @@ class CompareSection(VTKObservationMixin):
     @property
     def is_busy(self) -> bool:
         return self._task.is_busy
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the worker is at a scan, so that nothing can be compared yet."""
+        return bool(self._blocker())
 
     @property
     def notes(self) -> tuple[Note, ...]:

@@ -11,6 +11,8 @@ from .plausibility_section import PlausibilitySection
 def judge_steps(compare: CompareSection, plausibility: PlausibilitySection) -> Generator[None, None, None]:
     """Fill both sections, one request after the other; each says itself what went wrong. To be turned by a Sequence."""
     try:
+        while compare.is_blocked:
+            yield  # somebody's scan is being segmented
         if compare.comparison is None and not compare.is_busy and not compare.reason():
             compare.compare()
         while compare.is_busy:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ..engine.volume import Note
+from ..engine.worker import SUBJECTS
+from .failure import Failure, call_safely, failure_note
 from .notes import NoteList
-from .process import Failure, WorkerProcess
+from .process import WorkerProcess
 from .task import Prepare, WorkerTask
 
 
 class JudgingTask:
     """The request `do` ("compare") of a section, with the widgets `<do>Button` and `<do>ProgressBar` of its panel.
 
-    The button calls `begin` or cancels what goes on. `on_change` is called when a request has begun or ended; what
-    went wrong is said in `notes`.
+    The button calls `begin` or cancels what goes on. `on_change` is called when a request has begun or ended. What went wrong is
+    said in `notes`, after `clear` has taken away what may be there of a result.
     """
 
     def __init__(
@@ -27,12 +29,13 @@ class JudgingTask:
         notes: NoteList,
         begin: Callable[[], None],
         on_change: Callable[[], None],
+        clear: Callable[[], None],
     ) -> None:
+        self._clear = clear
         self._worker, self._do, self._notes, self._begin, self._on_change = worker, do, notes, begin, on_change
         self._verb = do.capitalize()
         self._button, self._bar = getattr(ui, f"{do}Button"), getattr(ui, f"{do}ProgressBar")
         self._task: WorkerTask | None = None
-        self._ended: WorkerTask | None = None  # kept: its timer must not be deleted while it fires
         self._button.connect("clicked(bool)", self._on_button)
 
     @property
@@ -43,28 +46,26 @@ class JudgingTask:
         """Ask the worker; `on_result` gets its answer."""
 
         def succeed(answer: dict[str, Any]) -> None:
-            self._end()
+            self._task = None
             on_result(answer)
 
-        self._task = WorkerTask(self._worker, self._do, prepare, succeed, self._fail, self._progress)
+        subject = SUBJECTS.get(self._do, "The work")
+        self._task = WorkerTask(self._worker, self._do, prepare, succeed, self._fail, self._progress, subject)
         self._bar.setRange(0, 0)
         self._task.start()
         self._on_change()
 
     def stop(self) -> None:
         """Leave a request that is going on."""
-        if self.is_busy:
-            self._end()
-            self._ended.stop()
+        task, self._task = self._task, None
+        if task is not None:
+            task.stop()
             self._on_change()
 
     def show(self) -> None:
         """Button and bar as they are now."""
         self._button.setText("Cancel" if self.is_busy else self._verb)
         self._bar.setVisible(self.is_busy)
-
-    def _end(self) -> None:
-        self._ended, self._task = self._task, None
 
     def _on_button(self, checked: bool = False) -> None:
         if self.is_busy:
@@ -78,11 +79,11 @@ class JudgingTask:
         self._bar.setValue(done)
 
     def _fail(self, failure: Failure) -> None:
-        self._end()
-        message = failure.message
+        self._task = None
+        note = failure_note(failure)
         if failure.kind == "crash":
             message = f"The process that {self._do}s ended unexpectedly; press {self._verb} to start it again."
-        if failure.kind != "input":
-            logging.error("UNetSegmenter: %s\n%s", failure.message, failure.details)
-        self._notes.show([Note("error", message)])
+            note = replace(note, text=message)
+        call_safely(self._clear)
+        self._notes.show([note])
         self._on_change()

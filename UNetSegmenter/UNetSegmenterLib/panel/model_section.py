@@ -13,12 +13,11 @@ import qt
 
 from ..engine.card import Card
 from ..engine.checkpoint import shipped_checkpoints
-from ..engine.errors import InputError
-from ..engine.volume import Note
 from .card_frame import EMPTY, CardFrame
+from .failure import Failure, failure_note
 from .notes import NoteList
 from .path_edit import on_every_text
-from .process import Failure, WorkerProcess
+from .process import WorkerProcess
 
 RECENT_KEY = "UNetSegmenter/RecentCheckpoints"
 RECENT_COUNT = 8
@@ -162,11 +161,7 @@ class ModelSection:
 
     def _on_card(self, answer: dict[str, Any]) -> None:
         self._request, self.is_reading = None, False
-        try:
-            self.card = Card.from_json(json.dumps(answer["card"]))
-        except InputError as error:
-            self._on_refused(Failure("input", str(error)))
-            return
+        self.card = Card.from_json(json.dumps(answer["card"]))
         self.sha256, self.devices = answer["sha256"], answer["devices"]
         self.card_frame.show_card(self.card, self.sha256, answer["size_bytes"])
         remember_checkpoint(self.path)
@@ -175,7 +170,10 @@ class ModelSection:
 
     def _on_refused(self, failure: Failure) -> None:
         self._request, self.is_reading = None, False
-        self.refusal = failure.message
+        if failure.kind == "closed":
+            self._typing.start()  # nothing is wrong with the file: it is read again when the dust has settled
+            return
+        self.card, self.refusal = None, failure.message
         self.card_frame.say(EMPTY)
-        self._notes.show([Note("error", failure.message)])
+        self._notes.show([failure_note(failure)])
         self._on_change()

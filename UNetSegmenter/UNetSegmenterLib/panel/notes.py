@@ -54,7 +54,7 @@ class NoteList:
                 # What is copied must not hold the invisible spaces of a text that had to be broken.
                 selectable = qt.Qt.TextSelectableByMouse if shown == sentence else qt.Qt.NoTextInteraction
                 text.setTextInteractionFlags(selectable)
-                text.setToolTip("" if shown == sentence else sentence)
+                text.setToolTip(note.details or ("" if shown == sentence else sentence))
                 text.setAccessibleName(f"{note.severity}: {sentence}")
         self._frame.setVisible(bool(self.notes))
 

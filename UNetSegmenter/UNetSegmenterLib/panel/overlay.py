@@ -6,14 +6,16 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import qt
 import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from ..engine.errors import InputError
 from ..engine.matching import Pair
 from ..scene.in_place import InPlaceOf, remove, whole
+from .failure import Failure, call_safely, failure_note, failure_of
+from .steps import Driver
+
+SUBJECT = "What was to be drawn"
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,12 @@ class Overlay(VTKObservationMixin):
         self._parts: list[Any] = []  # what goes with it when somebody else deletes it
         self._place: InPlaceOf | None = None
         self._following = False
-        self._steps: Generator[str | None, None, Made] | None = None
-        self._timer = qt.QTimer()
-        self._timer.setInterval(0)
-        self._timer.timeout.connect(self._step)
+        self._driver: Driver | None = None
         button.connect("toggled(bool)", self._on_button)
 
     @property
     def is_making(self) -> bool:
-        return self._steps is not None
+        return self._driver is not None
 
     def set(self, compared: Compared | None) -> None:
         """What was compared last; None takes away what is shown until there is another comparison."""
@@ -94,33 +93,27 @@ class Overlay(VTKObservationMixin):
 
     def _start(self) -> None:
         self._clear()
-        self._steps = self._make(self._compared)
-        self._timer.start()
+        self._driver = Driver(self._made_steps(), self._show, self._fail, self._say_step, subject=SUBJECT)
+        self._driver.start()
 
-    def _step(self) -> None:
-        try:
-            words = next(self._steps)
-        except StopIteration as end:
-            self._end()
-            self._show(end.value)
-        except InputError as error:
-            self._end()
-            self._button.setChecked(False)
-            self._say(str(error))
-        except BaseException:
-            self._end()
-            self._button.setChecked(False)
-            raise
-        else:
-            if words:
-                self._say(words)
+    def _made_steps(self) -> Generator[str | None, None, Made]:
+        return (yield from self._make(self._compared))
 
-    def _end(self) -> None:
-        self._timer.stop()
-        self._steps = None
+    def _say_step(self, words: str | None) -> None:
+        if words:
+            self._say(words)
+
+    def _fail(self, failure: Failure) -> None:
+        """Nothing is drawn, and the button is up again."""
+        note = failure_note(failure)
+        call_safely(self._clear)
+        self._driver = None
+        if self._button.checked:
+            self._button.setChecked(False)
+        self._say(note.text)
 
     def _show(self, made: Made) -> None:
-        self.made = made
+        self._driver, self.made = None, made
         compared, node = self._compared, made.nodes[0]
         displays = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
         self._parts = whole(made.nodes)
@@ -132,9 +125,9 @@ class Overlay(VTKObservationMixin):
         self._say(made.text)
 
     def _clear(self) -> None:
-        if self.is_making:
-            self._steps.close()
-            self._end()
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            driver.stop()
         self.removeObservers()
         place, self._place = self._place, None
         made, self.made = self.made, None
@@ -157,6 +150,8 @@ class Overlay(VTKObservationMixin):
                 if self._place.follow():
                     self.on_other_views()
                     self._parts = whole(self.made.nodes)
+            except Exception as error:
+                self._fail(failure_of(error, SUBJECT))
             finally:
                 self._following = False
 

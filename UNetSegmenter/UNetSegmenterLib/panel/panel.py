@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import slicer
@@ -12,6 +13,7 @@ from ..engine.volume import Note
 from .compare_section import CompareSection
 from .dependencies import Installer, torch_is_installed
 from .error_views import ErrorViews
+from .failure import failure_note, failure_of
 from .model_section import ModelSection, model_at_hand
 from .notes import NoteList
 from .plausibility_section import Checked, PlausibilitySection
@@ -22,7 +24,7 @@ from .review_desk import PanelDesk
 from .review_section import ReviewSection
 from .scan_section import ScanSection
 from .segment_section import SegmentSection
-from .segmenter import Choices, Result, SegmentationJob
+from .segmenter import Choices, JobCallbacks, Result, SegmentationJob
 from .side_by_side import SideBySideViews
 from .widths import keep_all_narrow
 
@@ -79,6 +81,7 @@ class Panel:
         ui.installButton.connect("clicked(bool)", self._on_install)
         ui.installLog.setVisible(False)
         keep_all_narrow(ui)
+        worker.turns.on_change = self.update  # scripts segment too
         self.look_for_torch()
 
     def fill(self, parameters: Any) -> None:
@@ -213,20 +216,23 @@ class Panel:
     def _ask(self, question: str) -> bool:
         return self.ask(question)
 
-    def _start_job(self, volume_node: Any, choices: Choices, on_progress: Any, on_end: Any) -> SegmentationJob:
+    def _start_job(self, volume_node: Any, choices: Choices, callbacks: JobCallbacks) -> SegmentationJob:
         def end(result: Result) -> None:
-            on_end(result)
-            if result.node is not None and self._parameters is not None:
-                self._parameters.comparedPrediction = result.node
-            self.update()
+            callbacks.on_end(result)
+            try:
+                if result.node is not None and self._parameters is not None:
+                    self._parameters.comparedPrediction = result.node
+                self.update()
+            except Exception as error:
+                callbacks.on_note(failure_note(failure_of(error, "Showing the result in the other sections")))
 
-        job = SegmentationJob(self.worker, volume_node, choices, on_progress, end)
+        job = SegmentationJob(self.worker, volume_node, choices, replace(callbacks, on_end=end))
         job.start()
         return job
 
     def _worker_is_busy(self) -> str:
-        busy = self.segment is not None and self.segment.state.is_busy
-        return "A scan is being segmented; wait until it is done." if busy else ""
+        names = self.worker.turns.names
+        return f'"{names[0]}" is being segmented; wait until it is done.' if names else ""
 
     def _checked(self) -> Checked:
         parameters = self._parameters

@@ -61,7 +61,7 @@ class PlausibilitySection(VTKObservationMixin):
         self.page: FindingsPage | None = None
         self._notes = NoteList(ui.checkNotesFrame)
         self._going = GoingNodes()
-        self._task = JudgingTask(ui, worker, "check", self._notes, self.check, self._show)
+        self._task = JudgingTask(ui, worker, "check", self._notes, self.check, self._show, self._clear)
         ui.plausibilityCollapsibleButton.collapsed = True
         self._findings_list = FindingsList(ui.findingsList, self.go_to, _tip)
         ui.showPassedCheckBox.connect("toggled(bool)", lambda checked: self._list())

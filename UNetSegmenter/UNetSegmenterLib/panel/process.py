@@ -22,21 +22,17 @@ from typing import Any
 
 import qt
 
+from .failure import Failure, call_safely, failure_of
+from .turns import Turns
+
 LAST_LINES = 60
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a request has no result: `kind` is "input", "missing", "internal" or "crash"; `details` the last lines of output."""
-
-    kind: str
-    message: str
-    details: str = ""
+CLOSED = "The network's process was closed before it had answered."
 
 
 @dataclass
 class _Pending:
+    message: dict[str, Any]
     on_result: Callable[[dict[str, Any]], None]
     on_failure: Callable[[Failure], None]
     on_progress: Callable[[int, int], None] | None
@@ -48,7 +44,11 @@ def worker_program() -> str:
 
 
 class WorkerProcess:
-    """Starts, feeds and ends the worker; every answer arrives through the callbacks given with the request."""
+    """Starts, feeds and ends the worker; every answer arrives through the callbacks given with the request.
+
+    The worker answers one request after the other. If it ends unexpectedly, the request that it was at fails; those that waited
+    are sent to the next one. `turns` is the queue of those who segment.
+    """
 
     def __init__(self, program: str | None = None, idle_minutes: float | None = None) -> None:
         self._program = program
@@ -64,8 +64,9 @@ class WorkerProcess:
         self._folder: Path | None = None
         self._is_dying = False
         self._generation = 0
-        self._holds = 0
-        self.last_run: Any = None
+        self._hello = 0
+        self._job_folders: set[Path] = set()
+        self.turns = Turns()
 
     @property
     def is_running(self) -> bool:
@@ -83,13 +84,18 @@ class WorkerProcess:
             self._folder = Path(tempfile.mkdtemp(prefix="unetsegmenter-"))
         return self._folder
 
-    def hold_folder(self) -> Path:
-        """The private folder, kept until `release_folder` even if the worker goes and comes in between."""
-        self._holds += 1
-        return self.folder
+    def make_folder(self, name: str) -> Path:
+        """A new folder of one job's own, there until `remove_folder` even if the worker goes and comes in between."""
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+        self._job_folders.add(folder)
+        return folder
 
-    def release_folder(self) -> None:
-        self._holds -= 1
+    def remove_folder(self, folder: Path | None) -> None:
+        """Remove a job's folder and what is in it; safe to call twice, and with None."""
+        if folder is None:
+            return
+        self._job_folders.discard(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         if self._process is None:
             self._clean_up()
 
@@ -107,8 +113,9 @@ class WorkerProcess:
         if self._process is None:
             self._start()
         self._next_id += 1
-        self._pending[self._next_id] = _Pending(on_result, on_failure, on_progress)
-        self._send({"id": self._next_id, "do": do, **fields})
+        message = {"id": self._next_id, "do": do, **fields}
+        self._pending[self._next_id] = _Pending(message, on_result, on_failure, on_progress)
+        self._send(message)
         return self._next_id
 
     def cancel(self, request_id: int) -> None:
@@ -120,8 +127,21 @@ class WorkerProcess:
         """Drop the callbacks of a request whose answer nobody wants any more."""
         self._pending.pop(request_id, None)
 
+    def abort(self, request_id: int) -> None:
+        """End a request at once, with a failure: the worker is killed if it is at this one, the others go on with the next."""
+        if request_id == self._present():
+            self.kill()
+        elif (pending := self._pending.pop(request_id, None)) is not None:
+            call_safely(
+                pending.on_failure, Failure("crash", "The request was ended before the worker had begun with it.")
+            )
+
+    def _present(self) -> int | None:
+        """The request that the worker is at: it answers them in their order."""
+        return next((number for number in self._pending if number != self._hello), None)
+
     def kill(self) -> None:
-        """End the worker at once; pending requests fail with a crash."""
+        """End the worker at once; the request that it is at fails with a crash."""
         if self._worker_pid is not None:  # in Slicer the started program is a launcher, the worker its child
             with contextlib.suppress(OSError):
                 os.kill(self._worker_pid, getattr(signal, "SIGKILL", signal.SIGTERM))
@@ -130,8 +150,8 @@ class WorkerProcess:
             self._process.kill()
 
     def close(self) -> None:
-        """End the worker and remove its folder; nobody is called back. Safe to call twice."""
-        self._pending.clear()
+        """End the worker and remove its folder; requests that it has not answered fail. Safe to call twice."""
+        pending, self._pending = list(self._pending.values()), {}
         process, self._process = self._process, None
         if process is not None:
             self._gone_process = process
@@ -141,7 +161,11 @@ class WorkerProcess:
                 self.kill()
                 self._process = None
                 process.waitForFinished(500)
+        self._worker_pid = None
         self._clean_up()
+        self.turns.close()
+        for one in pending:
+            call_safely(one.on_failure, Failure("closed", CLOSED))
 
     def _start(self) -> None:
         self._buffer = self._error_buffer = b""
@@ -167,9 +191,12 @@ class WorkerProcess:
             arguments += ["--idle-minutes", str(self._idle_minutes)]
         self._process = process
         process.start(self._program or worker_program(), arguments)
+        waiting = list(self._pending.values())  # those that the worker before did not come to
         self._next_id += 1
-        self._pending[self._next_id] = _Pending(self._on_hello, lambda failure: None, None)
-        self._send({"id": self._next_id, "do": "hello"})
+        hello = {"id": self._next_id, "do": "hello"}
+        self._hello, self._pending[self._next_id] = self._next_id, _Pending(hello, self._on_hello, _ignore, None)
+        for message in (hello, *(pending.message for pending in waiting)):
+            self._send(message)
 
     def _on_hello(self, answer: dict[str, Any]) -> None:
         self._worker_pid = answer["pid"]
@@ -196,6 +223,14 @@ class WorkerProcess:
             return
         if pending is None:
             return
+        try:
+            self._hand_on(kind, answer, pending)
+        except Exception as error:  # of the one who asked: nobody else's answer may be lost with it
+            self.cancel(answer["id"])
+            self.forget(answer["id"])
+            call_safely(pending.on_failure, failure_of(error, "Showing the answer"))
+
+    def _hand_on(self, kind: str, answer: dict[str, Any], pending: _Pending) -> None:
         if kind == "progress":
             if pending.on_progress is not None:
                 pending.on_progress(answer["done"], answer["total"])
@@ -205,7 +240,7 @@ class WorkerProcess:
             pending.on_result(answer)
         else:
             details = "\n".join(filter(None, [self.last_lines, answer.get("details", "")]))
-            pending.on_failure(Failure(answer["kind"], answer["message"], details))
+            call_safely(pending.on_failure, Failure(answer["kind"], answer["message"], details))
 
     def _on_error_output(self) -> None:
         if self._process is None:
@@ -217,7 +252,8 @@ class WorkerProcess:
         if self._process is not None and int(error) == 0:  # FailedToStart: no "finished" follows
             program = self._program or worker_program()
             self._gone(
-                f"Python ({program}) could not be started, so the network cannot run; check the installation of Slicer."
+                f"Python ({program}) could not be started, so the network cannot run; check the installation of Slicer.",
+                for_all=True,
             )
 
     def _on_finished(self, exit_code: int, exit_status: int) -> None:
@@ -227,22 +263,32 @@ class WorkerProcess:
         self._on_error_output()
         self._gone(f"The network's process ended unexpectedly (exit code {exit_code}); press Apply to start it again.")
 
-    def _gone(self, message: str) -> None:
+    def _gone(self, message: str, for_all: bool = False) -> None:
+        """The process has ended: the request that it was at fails, or all do; the next process takes over the others."""
         if self._error_buffer:
             self._lines.append(self._error_buffer.decode("utf-8", "replace"))
-        pending, self._pending = list(self._pending.values()), {}
+        for_all = for_all or (self._worker_pid is None and not self._is_dying)  # it did not even say hello
+        self._pending.pop(self._hello, None)
+        failed = list(self._pending)[: None if for_all else 1]
+        lost = [self._pending.pop(number) for number in failed]
         self._gone_process, self._process, self._worker_pid = self._process, None, None
-        for one in pending:
-            one.on_failure(Failure("crash", message, self.last_lines))
+        for one in lost:
+            call_safely(one.on_failure, Failure("crash", message, self.last_lines))
+        if self._process is None and self._pending:
+            self._start()
         if self._process is None:
             self._clean_up()
 
     def _clean_up(self) -> None:
-        if self._holds:
+        if self._job_folders:
             return
         folder, self._folder = self._folder, None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ignore(failure: Failure) -> None:
+    """Nobody waits for a hello."""
 
 
 def _environment() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,18 @@ from ..engine.verdict import Verdict
 from ..engine.volume import Note
 from ..scene.case_report import comparison_on_scan, facts_of, image_steps
 from .compare_section import CompareSection
+from .failure import Failure, FailureError, failure_note
 from .judge_steps import judge_steps
 from .notes import NoteList
 from .plausibility_section import PlausibilitySection
-from .process import Failure, WorkerProcess
+from .process import WorkerProcess
 from .sequence import Sequence
 from .task import WorkerTask
 from .verdict_editor import VerdictEditor
 from .view_pictures import picture_steps
 
 FOLDER_KEY = "UNetSegmenter/ReportFolder"
+ENDED = "The process that writes the report ended unexpectedly; press Report... to start it again."
 TIP = "Compares and checks what is chosen if that is still to be done, and writes report.html, metrics.csv and summary.json."
 
 
@@ -58,9 +61,9 @@ class ReportSection:
         self.path: Path | None = None
         self._node: Any = None
         self._notes = NoteList(ui.reportNotesFrame)
-        self._sequence = Sequence(self._on_end)
+        self._sequence = Sequence(self._on_end, "The report")
         self._written: Path | None = None
-        self._task: WorkerTask | None = None  # kept after its end: its timer must not be deleted while it fires
+        self._task: WorkerTask | None = None
         ui.reportCollapsibleButton.collapsed = True
         ui.reportButton.connect("clicked(bool)", self._on_button)
         ui.openReportButton.connect("clicked(bool)", lambda checked: self.open_in_browser(str(self.path)))
@@ -130,24 +133,27 @@ class ReportSection:
         def succeed(answer: dict[str, Any]) -> None:
             self._written = Path(answer["path"])
 
-        task = WorkerTask(self._worker, "report", prepare, succeed, failures.append, self._on_progress)
-        self._task = task
+        self._task = task = WorkerTask(
+            self._worker, "report", prepare, succeed, failures.append, self._on_progress, "The report"
+        )
         task.start()
         try:
             while self._written is None and not failures:
                 yield
         finally:
             task.stop()
+            self._task = None
         if failures:
-            self._notes.show([Note("error", _words(failures[0]))])
+            raise FailureError(failures[0])
 
     def _on_progress(self, done: int, total: int) -> None:
         self._ui.reportProgressBar.setRange(0, total)
         self._ui.reportProgressBar.setValue(done)
 
-    def _on_end(self, regret: str) -> None:
-        if regret:
-            self._notes.show([Note("error", regret)])
+    def _on_end(self, failure: Failure | None) -> None:
+        if failure is not None:
+            note = failure_note(failure)
+            self._notes.show([replace(note, text=ENDED) if failure.kind == "crash" else note])
         elif self._written is not None:
             self.path = self._written
             without = (
@@ -183,9 +189,3 @@ class ReportSection:
         ui.openReportButton.setVisible(not self.is_busy and self.path is not None)
         ui.openReportButton.setToolTip(str(self.path or ""))
         self.update()
-
-
-def _words(failure: Failure) -> str:
-    if failure.kind == "crash":
-        return "The process that writes the report ended unexpectedly; press Report... to start it again."
-    return failure.message

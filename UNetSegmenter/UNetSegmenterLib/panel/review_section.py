@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from ..engine.verdict import Verdict, write_reviews
 from ..engine.volume import Note
 from ..scene.review import node_steps, remove_nodes
 from ..scene.verdict import set_verdict
+from .failure import Failure, failure_note
 from .model_section import as_path
 from .notes import NoteList
 from .path_edit import on_every_text
@@ -58,7 +57,7 @@ class ReviewSection:
         self._node_ids: list[str] = []
         self._prediction_id = ""
         self._notes = NoteList(ui.reviewNotesFrame)
-        self._sequence = Sequence(self._on_end)
+        self._sequence = Sequence(self._on_end, "The review")
         self._typing = qt.QTimer()
         self._typing.setSingleShot(True)
         self._typing.setInterval(TYPING_MS)
@@ -160,17 +159,16 @@ class ReviewSection:
         yield from self._desk.judge()
 
     def _load_steps(self, case: ReviewCase) -> Generator[None, None, tuple[Any, Any, Any]]:
-        folder = tempfile.mkdtemp(prefix="case-", dir=self._worker.hold_folder())
+        folder = self._worker.make_folder("case")
         paths = {side: path and str(path) for side, path in vars(case).items() if side != "name"}
         structures = self.list.structures and [structure.to_json() for structure in self.list.structures]
         try:
-            answer = yield from answer_steps(self._worker, "load", into=folder, structures=structures, **paths)
+            answer = yield from answer_steps(self._worker, "load", into=str(folder), structures=structures, **paths)
             made_by = {"Checkpoint": self.list.checkpoint, "CheckpointSHA256": self.list.sha256}
             facts = {key: value for key, value in made_by.items() if value}
             return (yield from node_steps(slicer.mrmlScene, case.name, *loaded(answer), facts, self._node_ids))
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            self._worker.release_folder()
+            self._worker.remove_folder(folder)
 
     def _save(self) -> None:
         """Put the verdicts into the table, which others may be filling too; what cannot be written is tried again."""
@@ -202,9 +200,9 @@ class ReviewSection:
         open_ones = (number for number, name in enumerate(names) if not self.verdicts.get(name))
         return next(open_ones, names.index(self._last) if self._last in names else 0)
 
-    def _on_end(self, regret: str) -> None:
-        if regret:
-            self._notes.show([*self.notes, Note("error", regret)])
+    def _on_end(self, failure: Failure | None) -> None:
+        if failure is not None:
+            self._notes.show([*self.notes, failure_note(failure)])
         self._show()
 
     def _show(self) -> None:

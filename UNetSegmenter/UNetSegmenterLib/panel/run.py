@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import qt
 
+from ..engine.exchange import Steps, array_steps, checksum, geometry_to_json, scan_identity
 from ..engine.volume import Geometry
-from ..engine.worker import geometry_to_json
-from .process import Failure, WorkerProcess
+from .failure import Failure
+from .process import WorkerProcess
+from .steps import Ticker
+from .task import WorkerTask
 
-PIECE_BYTES = 8 << 20  # a few ms to write, so the panel stays alive while a scan is handed over
 CANCEL_SECONDS = 0.5  # a worker that has not obeyed by then is killed; what it finished lies in the labels file
+SUBJECT = "The segmentation"
+OF_ANOTHER_SCAN = (
+    "The network's answer is of another scan than the one it was given, so it is not shown; press Apply to segment it "
+    "again."
+)
+WITHOUT_LABELS = (
+    "The network ended, but its labels are missing or damaged, so there is no result; press Apply to segment it again."
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,10 @@ def duration(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: `labels` uint8 (slices, rows, columns) and how many slices of them are real, or `failure`."""
+    """How a run ended: `labels` uint8 (slices, rows, columns) and how many slices of them are real, or `failure`.
+
+    A result that has been shown holds no labels any more: they are in its node.
+    """
 
     labels: np.ndarray | None
     slices_done: int
@@ -70,7 +82,7 @@ class Outcome:
 
     @property
     def complete(self) -> bool:
-        return self.labels is not None and self.slices_done == self.slices
+        return self.failure is None and 0 < self.slices == self.slices_done
 
 
 @dataclass
@@ -82,10 +94,11 @@ class RunCallbacks:
 
 
 class SegmentationRun:
-    """Segments one array with one checkpoint in the worker.
+    """Segments one array with one checkpoint in the worker, in a folder of its own.
 
     array: (slices, rows, columns) HU, read piece by piece during the first moments of the run and not needed after;
-    geometry: its place; checkpoint: path, and `sha256` of the file that the person was shown.
+    geometry: its place; checkpoint: path of the file. `on_end` is called once with an Outcome, whatever happens, unless the run
+    is abandoned; nothing is held after it.
     """
 
     def __init__(
@@ -99,86 +112,53 @@ class SegmentationRun:
         callbacks: RunCallbacks | None = None,
     ) -> None:
         self._worker, self._array, self._geometry = worker, array, geometry
-        self._checkpoint, self._device, self._name = checkpoint, device, name
+        self._fields = {"checkpoint": checkpoint, "device": device, "name": name}
         self._callbacks = callbacks or RunCallbacks()
-        self._dtype = stored_dtype(array)
-        folder = worker.hold_folder()
-        self._image, self._labels = folder / "image.raw", folder / "labels.raw"
-        self._file: Any = None
-        self._next_slice = 0
-        self._request: int | None = None
-        self._cancelled = self._ended = False
+        self._labels: Path | None = None
+        self._scan = ""
+        self._cancelled = self._answered = self._ended = False
         self._done, self._total = 0, 0
         self._first_progress: tuple[float, int] | None = None
-        self._timer = qt.QTimer()
-        self._timer.setInterval(0)
-        self._timer.timeout.connect(self._hand_over_piece)
-        self._deadline = qt.QTimer()
-        self._deadline.setSingleShot(True)
-        self._deadline.timeout.connect(self._on_deadline)
+        self._deadline: Ticker | None = None
+        self._task = WorkerTask(
+            worker, "segment", self._prepare, self._on_result, self._on_failure, self._on_progress, SUBJECT
+        )
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self._worker.last_run = self  # kept: its timers must not be deleted while they fire
-        try:
-            with self._labels.open("wb") as file:
-                file.truncate(int(np.prod(self._geometry.shape)))
-            self._file = self._image.open("wb")
-        except OSError as error:
-            self._fail_to_hand_over(error)
-            return
-        self._timer.start()
+        self._task.start()
 
     def cancel(self) -> None:
         """End within a second; `on_end` follows with what is finished."""
         if self._ended or self._cancelled:
             return
         self._cancelled = True
-        if self._request is None:
+        if self._task.request is None:
+            self._task.stop()
             self._end(Outcome(None, 0, 0, cancelled=True))
             return
-        self._worker.cancel(self._request)
-        self._deadline.start(int(1000 * CANCEL_SECONDS))
+        self._worker.cancel(self._task.request)
+        self._deadline = Ticker(self._on_deadline, int(1000 * CANCEL_SECONDS), once=True)
+        self._deadline.start()
 
     def abandon(self) -> None:
         """End at once and tell nobody: the scene is gone."""
         self._callbacks = RunCallbacks()
-        request = self._request
-        self.cancel()
-        if request is not None and not self._ended:
-            self._worker.forget(request)
-            self._worker.kill()
-            self._end(Outcome(None, 0, 0, cancelled=True))
+        request = self._task.request
+        if not self._ended and request is not None:
+            self._worker.abort(request)
+        self._task.stop()
+        self._end(Outcome(None, 0, 0, cancelled=True))
 
-    def _hand_over_piece(self) -> None:
-        count = max(1, PIECE_BYTES // max(1, self._array[0].nbytes))
-        piece = self._array[self._next_slice : self._next_slice + count]
-        try:
-            self._file.write(np.ascontiguousarray(piece, dtype=self._dtype).data)
-            if self._next_slice + count >= self._array.shape[0]:
-                self._file.close()
-        except OSError as error:
-            self._fail_to_hand_over(error)
-            return
-        self._next_slice += count
-        if self._next_slice >= self._array.shape[0]:
-            self._timer.stop()
-            self._array = np.empty((0, 0, 0))  # let go of the scan
-            self._ask()
-
-    def _ask(self) -> None:
-        self._request = self._worker.request(
-            "segment",
-            self._on_result,
-            self._on_failure,
-            self._on_progress,
-            checkpoint=self._checkpoint,
-            device=self._device,
-            name=self._name,
-            image={"path": str(self._image), "dtype": self._dtype.str},
-            geometry=geometry_to_json(self._geometry),
-            labels=str(self._labels),
-        )
+    def _prepare(self, folder: Path) -> Steps:
+        self._labels = folder / "labels.raw"
+        with self._labels.open("wb") as file:
+            file.truncate(int(np.prod(self._geometry.shape)))
+        array, self._array = self._array, None
+        image = yield from array_steps(array, folder / "image.raw", stored_dtype(array))
+        self._scan = scan_identity(self._geometry, image["dtype"], image["crc32"])
+        geometry = geometry_to_json(self._geometry)
+        return {**self._fields, "image": image, "geometry": geometry, "labels": str(self._labels)}
 
     def _on_progress(self, done: int, total: int) -> None:
         now = time.monotonic()
@@ -190,14 +170,21 @@ class SegmentationRun:
         self._callbacks.on_progress(Progress(done, total, seconds))
 
     def _on_result(self, answer: dict[str, Any]) -> None:
-        if answer["slices_done"] == 0 and not answer["complete"]:
-            self._end(Outcome(None, 0, self._total, cancelled=True))
+        self._answered = True
+        done, slices = answer["slices_done"], answer.get("slices", self._total)
+        if done == 0 and not answer["complete"]:
+            self._end(Outcome(None, 0, slices, cancelled=True))
+            return
+        labels = self._read_labels()
+        failure = self._refusal(answer, labels)
+        if failure is not None:
+            self._end(Outcome(None, 0, slices, failure=failure))
             return
         self._end(
             Outcome(
-                self._read_labels(),
-                answer["slices_done"],
-                answer["slices"],
+                labels,
+                done,
+                slices,
                 answer["seconds"],
                 answer["device"],
                 cancelled=self._cancelled and not answer["complete"],
@@ -205,42 +192,42 @@ class SegmentationRun:
             )
         )
 
+    def _refusal(self, answer: dict[str, Any], labels: np.ndarray | None) -> Failure | None:
+        """Why an answer is not that of this scan."""
+        if answer.get("scan") != self._scan:
+            return Failure("internal", OF_ANOTHER_SCAN)
+        if labels is None or checksum(labels) != answer.get("labels_crc32"):
+            return Failure("internal", WITHOUT_LABELS)
+        return None
+
     def _on_failure(self, failure: Failure) -> None:
-        labels = self._read_labels() if self._done else None
-        if self._cancelled and failure.kind == "crash":
-            self._end(Outcome(labels, self._done, self._total, cancelled=True))
-        else:
-            self._end(Outcome(labels, self._done, self._total, cancelled=self._cancelled, failure=failure))
+        kept = self._done > 0 and not self._answered
+        labels = self._read_labels() if kept else None
+        found: Failure | None = failure
+        if self._cancelled and failure.kind == "crash":  # killed because it was cancelled: that is no failure
+            found = Failure("internal", WITHOUT_LABELS) if kept and labels is None else None
+        done = self._done if labels is not None else 0
+        self._end(Outcome(labels, done, self._total, cancelled=self._cancelled, failure=found))
 
     def _on_deadline(self) -> None:
-        if not self._ended:
-            self._worker.kill()
-
-    def _fail_to_hand_over(self, error: OSError) -> None:
-        reason = error.strerror or str(error)
-        message = f"The scan could not be handed to the network ({reason}); free some space in {self._image.parent}."
-        self._end(Outcome(None, 0, 0, failure=Failure("input", message)))
+        if not self._ended and self._task.request is not None:
+            self._worker.abort(self._task.request)
 
     def _read_labels(self) -> np.ndarray | None:
         try:
             return np.fromfile(self._labels, dtype=np.uint8).reshape(self._geometry.shape)
-        except (OSError, ValueError):
+        except (OSError, ValueError, MemoryError):
             return None
 
     def _end(self, outcome: Outcome) -> None:
         if self._ended:
             return
         self._ended = True
-        self._timer.stop()
-        self._deadline.stop()
-        if self._file is not None:
-            with contextlib.suppress(OSError):  # what is still to be written is not wanted any more
-                self._file.close()
-        for path in (self._image, self._labels):
-            with contextlib.suppress(OSError):
-                path.unlink()
-        self._worker.release_folder()
-        self._callbacks.on_end(outcome)
+        if self._deadline is not None:
+            self._deadline.end()
+        self._array = None
+        callbacks, self._callbacks = self._callbacks, RunCallbacks()
+        callbacks.on_end(outcome)
 
 
 def stored_dtype(array: np.ndarray) -> np.dtype:

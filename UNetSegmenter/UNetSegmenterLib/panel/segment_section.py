@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..engine.errors import InputError
 from ..engine.volume import Note
+from .failure import Failure, call_safely, failure_note, failure_of
 from .notes import NoteList
-from .process import Failure
 from .run import Progress
-from .segmenter import Choices, Result, SegmentationJob, is_own_result
+from .segmenter import Choices, JobCallbacks, Result, SegmentationJob, is_own_result
 from .states import State, StateMachine
 
-StartJob = Callable[[Any, Choices, Callable[[Progress], None], Callable[[Result], None]], SegmentationJob]
+StartJob = Callable[[Any, Choices, JobCallbacks], SegmentationJob]
 
 
 class SegmentSection:
@@ -99,9 +98,10 @@ class SegmentSection:
             return
         self._ui.progressLabel.setText("Handing the scan to the network...")
         try:
-            self._job = self._start_job(volume_node, choices, self._on_progress, self._on_end)
-        except InputError as error:
-            self._show_failure(Failure("input", str(error)))
+            callbacks = JobCallbacks(self._on_progress, self._on_end, self._on_stage, self._on_note)
+            self._job = self._start_job(volume_node, choices, callbacks)
+        except Exception as error:
+            self._show_failure(failure_of(error, "The segmentation"))
 
     def cancel(self) -> None:
         if self._job is not None and self.state in (State.STARTING, State.RUNNING):
@@ -133,7 +133,20 @@ class SegmentSection:
         self._ui.progressBar.setValue(progress.done)
         self._ui.progressLabel.setText(progress.text())
 
+    def _on_stage(self, text: str) -> None:
+        if self.state is State.STARTING:
+            self._ui.progressLabel.setText(text)
+
+    def _on_note(self, note: Note) -> None:
+        self._notes.show([*self.notes, note])
+
     def _on_end(self, result: Result) -> None:
+        try:
+            self._show_result(result)
+        except Exception as error:
+            self._show_failure(failure_of(error, "Showing the result"))
+
+    def _show_result(self, result: Result) -> None:
         self._job, self.result = None, result
         self._details = result.failure.details if result.failure else ""
         self._notes.show(result.notes)
@@ -147,9 +160,10 @@ class SegmentSection:
             self.machine.to(State.DONE)
 
     def _show_failure(self, failure: Failure) -> None:
-        self._details = failure.details
-        self._notes.show([Note("error", failure.message)])
-        self.machine.to(State.CRASHED)
+        self._job, self._details = None, failure.details
+        call_safely(self._notes.show, [failure_note(failure)])
+        if self.state.is_busy:
+            self.machine.to(State.CRASHED)
 
     def _on_state(self, state: State) -> None:
         ui = self._ui

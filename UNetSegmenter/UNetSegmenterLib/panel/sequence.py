@@ -5,61 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-import qt
-
-from ..engine.errors import InputError
-from .process import Failure, WorkerProcess
+from .failure import Failure, FailureError
+from .process import WorkerProcess
+from .steps import Driver, Work
 
 TURN_MS = 10
 
 
 class Sequence:
-    """Runs one generator at a time; `on_end(regret)` is called when it is through, with one sentence if it failed."""
+    """Runs one generator at a time; `on_end(failure)` is called when it is through, with None if nothing went wrong.
 
-    def __init__(self, on_end: Callable[[str], None]) -> None:
-        self._on_end = on_end
-        self._steps: Generator[None, None, Any] | None = None
-        self._timer = qt.QTimer()
-        self._timer.setInterval(TURN_MS)
-        self._timer.timeout.connect(self._step)
+    `subject` ("The report") is what an exception of any kind has stopped.
+    """
+
+    def __init__(self, on_end: Callable[[Failure | None], None], subject: str = "The work") -> None:
+        self._on_end, self._subject = on_end, subject
+        self._driver: Driver | None = None
 
     @property
     def is_running(self) -> bool:
-        return self._steps is not None
+        return self._driver is not None
 
-    def start(self, steps: Generator[None, None, Any]) -> None:
+    def start(self, steps: Work) -> None:
         """Begin; what was running is stopped."""
         self.stop()
-        self._steps = steps
-        self._timer.start()
+        self._driver = Driver(
+            steps, lambda value: self._end(None), self._end, interval_ms=TURN_MS, subject=self._subject
+        )
+        self._driver.start()
 
     def stop(self) -> None:
         """End at once and tell nobody; the generator's `finally` is run."""
-        steps, self._steps = self._steps, None
-        self._timer.stop()
-        if steps is not None:
-            steps.close()
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            driver.stop()
 
-    def _step(self) -> None:
-        steps = self._steps
-        if steps is None:
-            return
-        regret = ""
-        try:
-            next(steps)
-            return
-        except StopIteration:
-            pass
-        except InputError as error:
-            regret = str(error)
-        if self._steps is steps:
-            self._steps = None
-            self._timer.stop()
-            self._on_end(regret)
+    def _end(self, failure: Failure | None) -> None:
+        self._driver = None
+        self._on_end(failure)
 
 
 def answer_steps(worker: WorkerProcess, do: str, **fields: Any) -> Generator[None, None, dict[str, Any]]:
-    """Ask the worker and wait for its answer, step by step. Raises InputError with the reason if there is none."""
+    """Ask the worker and wait for its answer, step by step. Raises FailureError with the reason if there is none."""
     answers: list[dict[str, Any]] = []
     failures: list[Failure] = []
     request = worker.request(do, answers.append, failures.append, **fields)
@@ -70,5 +57,5 @@ def answer_steps(worker: WorkerProcess, do: str, **fields: Any) -> Generator[Non
         worker.cancel(request)
         worker.forget(request)
     if failures:
-        raise InputError(failures[0].message)
+        raise FailureError(failures[0])
     return answers[0]

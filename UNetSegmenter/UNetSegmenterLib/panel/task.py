@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import qt
-
-from ..engine.errors import InputError
-from .process import Failure, WorkerProcess
+from .failure import Failure, call_safely, failure_of
+from .process import WorkerProcess
+from .steps import Driver
 
 Prepare = Callable[[Path], Generator[None, None, dict[str, Any]]]
 
@@ -19,8 +17,9 @@ Prepare = Callable[[Path], Generator[None, None, dict[str, Any]]]
 class WorkerTask:
     """Prepares and sends one request; exactly one of `on_result` and `on_failure` is called later, unless it is stopped.
 
-    `prepare(folder)` writes files below a folder that lives as long as the task, yields after every small step, and
-    returns the fields of the request. An InputError or OSError of it is a failure.
+    `prepare(folder)` writes files below a folder of this task's own, yields after every small step, and returns the fields of
+    the request. The folder lives until `on_result` or `on_failure` has returned; nothing is held after that. Whatever
+    `prepare` or `on_result` raises is a failure of `subject`.
     """
 
     def __init__(
@@ -31,59 +30,62 @@ class WorkerTask:
         on_result: Callable[[dict[str, Any]], None],
         on_failure: Callable[[Failure], None],
         on_progress: Callable[[int, int], None],
+        subject: str = "The work",
     ) -> None:
-        self._worker, self._do = worker, do
+        self._worker, self._do, self._subject = worker, do, subject
         self._on_result, self._on_failure, self._on_progress = on_result, on_failure, on_progress
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{do}-", dir=worker.hold_folder()))
-        self._steps = prepare(self._folder)
-        self._request: int | None = None
+        self._folder: Path | None = None
         self._ended = False
-        self._timer = qt.QTimer()
-        self._timer.setInterval(0)
-        self._timer.timeout.connect(self._step)
+        self.request: int | None = None
+        self._driver = Driver(self._steps(prepare), self._ask, self._fail, subject=subject)
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self._timer.start()
+        self._driver.start()
 
     def stop(self) -> None:
         """End at once and tell nobody; the worker leaves the request as soon as it looks up."""
-        if not self._ended and self._request is not None:
-            self._worker.cancel(self._request)
-            self._worker.forget(self._request)
-        self._end()
+        if not self._ended and self.request is not None:
+            self._worker.cancel(self.request)
+            self._worker.forget(self.request)
+        with self._ending():
+            pass
 
-    def _step(self) -> None:
-        try:
-            next(self._steps)
-        except StopIteration as end:
-            self._timer.stop()
-            self._ask(end.value)
-        except InputError as error:
-            self._fail(Failure("input", str(error)))
-        except OSError as error:
-            reason = error.strerror or str(error)
-            self._fail(
-                Failure("input", f"The data could not be handed over ({reason}); free some space and try again.")
-            )
+    def _steps(self, prepare: Prepare) -> Generator[None, None, dict[str, Any]]:
+        self._folder = self._worker.make_folder(self._do)
+        return (yield from prepare(self._folder))
 
     def _ask(self, fields: dict[str, Any]) -> None:
-        self._request = self._worker.request(self._do, self._succeed, self._fail, self._on_progress, **fields)
+        if not self._ended:
+            self.request = self._worker.request(self._do, self._succeed, self._fail, self._on_progress, **fields)
 
     def _succeed(self, answer: dict[str, Any]) -> None:
-        if self._end():
-            self._on_result(answer)
+        on_result, on_failure = self._on_result, self._on_failure
+        with self._ending() as first:
+            if first:
+                try:
+                    on_result(answer)
+                except Exception as error:
+                    call_safely(on_failure, failure_of(error, self._subject))
 
     def _fail(self, failure: Failure) -> None:
-        if self._end():
-            self._on_failure(failure)
+        on_failure = self._on_failure
+        with self._ending() as first:
+            if first:
+                call_safely(on_failure, failure)
 
-    def _end(self) -> bool:
-        if self._ended:
-            return False
-        self._ended = True
-        self._timer.stop()
-        self._steps.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._worker.release_folder()
-        return True
+    @contextmanager
+    def _ending(self) -> Iterator[bool]:
+        """Let go of everything, of the folder last; False if this has ended before."""
+        first, self._ended = not self._ended, True
+        self._on_result = self._on_failure = self._on_progress = _ignore
+        self._driver.stop()
+        try:
+            yield first
+        finally:
+            folder, self._folder = self._folder, None
+            self._worker.remove_folder(folder)
+
+
+def _ignore(*arguments: Any) -> None:
+    """Nobody listens any more."""

@@ -16,7 +16,7 @@ from ..engine.errors import InputError
 from ..engine.matching import Pair, match_structures, still_there
 from .by_hand import matched_by_hand
 from .judging import refuse_empty
-from .nodes import place_beside
+from .nodes import place_beside, removed_on_error
 from .reading import segmentation_from_node, structures_of
 from .signed_distance import points_between, signed_distance_steps, surface_of
 
@@ -127,13 +127,18 @@ def _shaded(surface: vtk.vtkPolyData, distances: np.ndarray) -> vtk.vtkPolyData:
 
 def _shown(prediction_node: Any, surfaces: vtk.vtkPolyData, ranges: dict, scale_mm: float) -> Painted:
     scene = prediction_node.GetScene()
-    node = scene.AddNewNodeByClass("vtkMRMLModelNode")
+    node, table = scene.AddNewNodeByClass("vtkMRMLModelNode"), _color_table(scene)
+    with removed_on_error(node, table):
+        _paint(node, table, prediction_node, surfaces, scale_mm)
+    return Painted(node, table, ranges)
+
+
+def _paint(node: Any, table: Any, prediction_node: Any, surfaces: vtk.vtkPolyData, scale_mm: float) -> None:
     node.SetName(f"{prediction_node.GetName()} distances")
     node.SetAndObservePolyData(surfaces)
     node.SetNodeReferenceID(ROLE, prediction_node.GetID())
     node.SetAndObserveTransformNodeID(prediction_node.GetTransformNodeID())
     node.CreateDefaultDisplayNodes()
-    table = _color_table(scene)
     display = node.GetDisplayNode()
     modifying = display.StartModify()
     display.SetVisibility2D(False)
@@ -145,7 +150,6 @@ def _shown(prediction_node: Any, surfaces: vtk.vtkPolyData, ranges: dict, scale_
     display.EndModify(modifying)
     _add_legend(node)
     place_beside(node, prediction_node)
-    return Painted(node, table, ranges)
 
 
 def _color_table(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode:

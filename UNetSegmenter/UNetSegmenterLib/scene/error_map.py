@@ -11,7 +11,7 @@ from ..engine.error_map import AGREEMENT, error_map_steps, pairs_of
 from ..engine.matching import Pair, match_structures, still_there
 from .by_hand import matched_by_hand
 from .judging import side_steps
-from .nodes import place_beside, segmentation_to_node
+from .nodes import place_beside, removed_on_error, segmentation_to_node
 
 ROLE = "UNetSegmenter.errorsOf"  # node reference from an error map to its prediction; saved with the scene
 ERROR_OPACITY, AGREEMENT_OPACITY = 0.9, 0.35
@@ -34,25 +34,26 @@ def error_map_node_steps(
         by_hand = still_there(by_hand, prediction.structures, reference.structures)
         pairs = match_structures(prediction.structures, reference.structures, by_hand).pairs
     made = yield from error_map_steps(prediction, reference, pairs_of(pairs, structure))
-    node = segmentation_to_node(
-        made, prediction_node.GetScene(), node=_node_for(prediction_node), name=f"{prediction_node.GetName()} errors",
-        surfaces=False,
-    )  # fmt: skip
-    node.SetNodeReferenceID(ROLE, prediction_node.GetID())
-    node.SetAndObserveTransformNodeID(reference_node.GetTransformNodeID())
-    place_beside(node, prediction_node)
-    _draw(node)
+    scene, name = prediction_node.GetScene(), f"{prediction_node.GetName()} errors"
+    before = _node_of(prediction_node)
+    node = segmentation_to_node(made, scene, node=before, name=name, surfaces=False)
+    with removed_on_error(node):
+        node.SetName(name)
+        node.SetNodeReferenceID(ROLE, prediction_node.GetID())
+        node.SetAndObserveTransformNodeID(reference_node.GetTransformNodeID())
+        place_beside(node, prediction_node)
+        _draw(node)
     return node
 
 
-def _node_for(prediction_node: Any) -> slicer.vtkMRMLSegmentationNode:
-    """The error map that this prediction has, else a new node."""
+def _node_of(prediction_node: Any) -> slicer.vtkMRMLSegmentationNode | None:
+    """The error map that this prediction has."""
     scene = prediction_node.GetScene()
     for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
         node = scene.GetNthNodeByClass(number, "vtkMRMLSegmentationNode")
         if node.GetNodeReferenceID(ROLE) == prediction_node.GetID():
             return node
-    return scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    return None
 
 
 def _draw(node: slicer.vtkMRMLSegmentationNode) -> None:

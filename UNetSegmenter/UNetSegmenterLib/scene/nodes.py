@@ -9,7 +9,8 @@ A node's geometry is the one under its parent transform; results are put under t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -97,14 +98,14 @@ def volume_from_node(node: slicer.vtkMRMLVolumeNode) -> Volume:
 
 def volume_to_node(volume: Volume, scene: slicer.vtkMRMLScene, name: str | None = None) -> slicer.vtkMRMLVolumeNode:
     """Add a scalar volume node with a copy of the array, a display node and grey colours."""
+    image = vtk.vtkImageData()
+    image.SetDimensions(volume.array.shape[::-1])
+    image.GetPointData().SetScalars(_scalars(volume.array))
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name or volume.name or "CT")
     spacing, origin, directions = ras_placement(volume.geometry)
     node.SetSpacing(spacing)
     node.SetOrigin(origin)
     node.SetIJKToRASDirections(directions)
-    image = vtk.vtkImageData()
-    image.SetDimensions(volume.array.shape[::-1])
-    image.GetPointData().SetScalars(_scalars(volume.array))
     node.SetAndObserveImageData(image)
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
@@ -146,18 +147,59 @@ def segmentation_to_node(
     and parent transform and stands beside it in the subject hierarchy. `node` is filled anew if given, else a node is
     added. `provenance` and the segmentation's own attributes become node attributes `UNetSegmenter.<key>`; those of an
     earlier result are removed. `surfaces` makes 3D surfaces and shows them, smoothed by `smoothing` (0..1, Slicer's
-    smoothing factor).
+    smoothing factor). If anything goes wrong, no node is added, and what `node` held is still there.
     """
-    if node is None:
+    segments = _segments_of(segmentation)  # before anything is changed: this is where memory runs out
+    is_new = node is None
+    if is_new:
         node = scene.AddNewNodeByClass(
             "vtkMRMLSegmentationNode", scene.GenerateUniqueName(name or segmentation.name or "Segmentation")
         )
-    elif name:
-        node.SetName(name)
+    with removed_on_error(*([node] if is_new else [])):
+        if name and not is_new:
+            node.SetName(name)
+        _show_segments(node, segments, segmentation, volume_node, provenance)
+        if surfaces:
+            make_surfaces(node, smoothing)
+    return node
+
+
+@contextmanager
+def removed_on_error(*nodes: slicer.vtkMRMLNode) -> Iterator[None]:
+    """What is done to nodes that were added a moment ago: if it goes wrong, they leave the scene again."""
+    try:
+        yield
+    except BaseException:
+        for node in nodes:
+            remove_node(node)
+        raise
+
+
+def remove_node(node: slicer.vtkMRMLNode) -> None:
+    """Remove a node, and the display and storage nodes that it has."""
+    scene, own = node.GetScene(), []
+    if scene is None:
+        return
+    if node.IsA("vtkMRMLDisplayableNode"):
+        own = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
+        own += [node.GetNthStorageNode(number) for number in range(node.GetNumberOfStorageNodes())]
+    scene.RemoveNode(node)
+    for one in own:
+        if one is not None and scene.IsNodePresent(one):
+            scene.RemoveNode(one)
+
+
+def _show_segments(
+    node: slicer.vtkMRMLSegmentationNode,
+    segments: Sequence[tuple[str, slicer.vtkSegment]],
+    segmentation: Segmentation,
+    volume_node: slicer.vtkMRMLVolumeNode | None,
+    provenance: Mapping[str, str] | None,
+) -> None:
     node.CreateDefaultDisplayNodes()
     modifying = node.StartModify()
     try:
-        _fill(node.GetSegmentation(), segmentation)
+        _fill(node.GetSegmentation(), segments)
         _set_reference(node, segmentation.geometry, volume_node)
         _set_attributes(node, {**segmentation.attributes, **(provenance or {})})
         if volume_node is not None:
@@ -167,9 +209,6 @@ def segmentation_to_node(
         node.EndModify(modifying)
     if volume_node is not None:
         place_beside(node, volume_node)
-    if surfaces:
-        make_surfaces(node, smoothing)
-    return node
 
 
 def place_beside(node: slicer.vtkMRMLNode, neighbour: slicer.vtkMRMLNode) -> None:
@@ -185,9 +224,16 @@ def place_beside(node: slicer.vtkMRMLNode, neighbour: slicer.vtkMRMLNode) -> Non
     hierarchy.SetItemParent(item, folder)
 
 
-def _fill(segments: slicer.vtkSegmentation, segmentation: Segmentation) -> None:
-    segments.RemoveAllSegments()
-    segments.SetSourceRepresentationName(BINARY_LABELMAP)
+def _fill(segmentation: slicer.vtkSegmentation, segments: Sequence[tuple[str, slicer.vtkSegment]]) -> None:
+    segmentation.RemoveAllSegments()
+    segmentation.SetSourceRepresentationName(BINARY_LABELMAP)
+    for wanted, segment in segments:
+        segmentation.AddSegment(segment, segmentation.GenerateUniqueSegmentID(wanted))
+
+
+def _segments_of(segmentation: Segmentation) -> list[tuple[str, slicer.vtkSegment]]:
+    """Segments with the ids that they want, not yet in any node."""
+    made = []
     separate = segmentation.overlaps
     labels = (
         np.where(np.isin(segmentation.labels, list(separate)), 0, segmentation.labels)
@@ -212,7 +258,8 @@ def _fill(segments: slicer.vtkSegmentation, segmentation: Segmentation) -> None:
         if own:
             image = labelmap_image(segmentation.mask(structure.index).astype(np.uint8), segmentation.geometry)
         segment.AddRepresentation(BINARY_LABELMAP, image)
-        segments.AddSegment(segment, segments.GenerateUniqueSegmentID(f"Segment_{structure.index}"))
+        made.append((f"Segment_{structure.index}", segment))
+    return made
 
 
 def labelmap_image(labels: np.ndarray, geometry: Geometry) -> slicer.vtkOrientedImageData:

@@ -9,7 +9,7 @@ import slicer
 
 from ..engine.segmentation import Segmentation
 from ..engine.volume import Volume
-from .nodes import segmentation_to_node, volume_to_node
+from .nodes import remove_node, segmentation_to_node, volume_to_node
 
 CaseNodes = tuple[Any, Any, Any]
 
@@ -48,11 +48,5 @@ def remove_nodes(scene: slicer.vtkMRMLScene, ids: Iterable[str]) -> None:
     """Remove nodes, and the display and storage nodes that only they use."""
     for node_id in ids:
         node = scene.GetNodeByID(node_id)
-        if node is None:
-            continue
-        own = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
-        own += [node.GetNthStorageNode(number) for number in range(node.GetNumberOfStorageNodes())]
-        scene.RemoveNode(node)
-        for one in own:
-            if one is not None and scene.IsNodePresent(one):
-                scene.RemoveNode(one)
+        if node is not None:
+            remove_node(node)
