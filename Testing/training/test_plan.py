@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import SimpleITK as sitk
+from unetseg.cli import main
 from unetseg.datasets import read_dataset
 from unetseg.fingerprint import check_spacings
 from unetseg.pack import read_pack
@@ -162,6 +163,25 @@ def test_test_patients_have_no_say_in_the_plan(mmwhs):
     prepare(dataset, mmwhs.parent / "after", test=["ct_train_1003"])
     before, after = (read_plan(mmwhs.parent / name / "plan.yaml") for name in ("before", "after"))
     assert before == after
+
+
+def test_plan_and_prepare_read_the_same_training_cases(mmwhs, capsys, caplog):
+    path = str(mmwhs / "ct_train_1003_image.nii.gz")
+    sitk.WriteImage(sitk.Clamp(sitk.ReadImage(path) + 700, sitk.sitkInt16, -1024, 3000), path)
+    plans = {name: mmwhs.parent / f"{name}.yaml" for name in ("apart", "all")}
+    held_out = ("--test=ct_train_1003", "--validation=1", "--seed=4")
+    for name, options in (("apart", held_out), ("all", ())):
+        assert main(["plan", str(mmwhs), str(plans[name]), "--gpu-gb=0", *options]) == 0
+    pack = prepare(read_dataset(mmwhs), mmwhs.parent / "pack", test=["ct_train_1003"], validation=1, seed=4)
+    assert read_plan(mmwhs.parent / "pack" / "plan.yaml") == read_plan(plans["apart"]) != read_plan(plans["all"])
+    assert list(read_plan(plans["apart"]).made_from) == pack.splits["train"]
+    assert "plan was made" not in caplog.text
+    arguments = [str(mmwhs), str(mmwhs.parent / "second"), f"--plan={plans['all']}", *held_out]
+    assert main(["prepare", *arguments]) == 0
+    (warning,) = [
+        text for text in read_pack(mmwhs.parent / "second").fingerprint["warnings"] if "plan was made" in text
+    ]
+    assert "ct_train_1003" in warning
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,8 @@ def test_card_says_what_was_measured_and_on_whom(trained):
         dice = {row["structure"]: float(row["dice"]) for row in csv.DictReader(file)}
     assert card.validation["liver"]["dice"]["mean"] == pytest.approx(dice["liver"], abs=1e-4)
     summary = json.loads((trained / "evaluated" / "summary.json").read_text())
-    assert card.validation["all"]["dice"] == {"mean": summary["mean_dice"], "n": 1}
+    over = summary["mean_dice_over_cases"]
+    assert card.validation["all"]["dice"] == {"mean": over["mean"], "sd": None, "ci95": None, "n": 1, "over": "cases"}
 
 
 def test_statistics_are_renewed_and_all_else_stays(trained):

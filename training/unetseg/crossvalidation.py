@@ -14,22 +14,27 @@ from UNetSegmenterLib.engine.checkpoint import read_card
 from UNetSegmenterLib.engine.csv_text import csv_text
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.files import write_text, write_whole
-from UNetSegmenterLib.engine.statistics import CI_METHOD, SUMMARY_DEFINITIONS, Aggregate, aggregate
+from UNetSegmenterLib.engine.statistics import CI_METHOD, SEEN_COLUMN, SUMMARY_DEFINITIONS, Aggregate, aggregate
 
 from .pack import Pack
 from .plan import from_mapping
 from .recipe import Recipe
 from .run_files import read_state
+from .seen import overlap, packed, seen_cases
 
 
 @dataclass(frozen=True)
 class FoldRow:
-    """Dice of one structure in one case, at the network's grid; NaN where neither side has it."""
+    """Dice of one structure in one case, at the network's grid; NaN where neither side has it.
+
+    seen: how the case is known to be one that an ancestor of the fold's checkpoint was trained on; empty if it is none.
+    """
 
     fold: int
     case: str
     structure: str
     dice: float
+    seen: str = ""
 
 
 def recipe_of_folds(runs: Sequence[Path]) -> Recipe:
@@ -56,8 +61,9 @@ def fold_dice(run: Path, pack: Pack, fold: int) -> list[FoldRow]:
     cases = pack.of_split(f"fold{fold}")
     if dice is None or dice.shape != (len(cases), len(pack.structures)):
         raise InputError(f"{run} did not validate on fold {fold} of this pack; choose another --output.")
+    seen = overlap(seen_cases(read_card(run / "checkpoint.pt")), [packed(case, pack.name) for case in cases])
     return [
-        FoldRow(fold, case.name, structure.name, float(value))
+        FoldRow(fold, case.name, structure.name, float(value), seen.get(case.name, ""))
         for case, line in zip(cases, dice, strict=True)
         for structure, value in zip(pack.structures, line, strict=True)
     ]
@@ -66,8 +72,13 @@ def fold_dice(run: Path, pack: Pack, fold: int) -> list[FoldRow]:
 def summarise(rows: Sequence[FoldRow], structures: Sequence[str]) -> dict[str, Any]:
     """Mean, sd and 95 % interval of each structure over all cases and of the cases' own means, and each fold's mean over cases.
 
-    mean_dice and mean_dice_over_cases are what they are in the summary of an evaluation (`SUMMARY_DEFINITIONS`).
+    mean_dice and mean_dice_over_cases are what they are in the summary of an evaluation (`SUMMARY_DEFINITIONS`). Cases that an
+    ancestor was trained on are counted apart, unless there are no others.
     """
+    apart = {row.case: row.seen for row in rows if row.seen}
+    if apart and any(not row.seen for row in rows):
+        said = {"trained_on": {"names": apart, "in_the_numbers_above": False}}
+        return summarise([row for row in rows if not row.seen], structures) | said
     parts: dict[str, dict[str, Any]] = {}
     for name in structures:
         result = aggregate([row.dice for row in rows if row.structure == name], (0.0, 1.0))
@@ -83,7 +94,7 @@ def summarise(rows: Sequence[FoldRow], structures: Sequence[str]) -> dict[str, A
         "ci95_method": CI_METHOD,
         "definitions": SUMMARY_DEFINITIONS,
         "structures": parts,
-    }
+    } | ({"trained_on": {"names": apart, "in_the_numbers_above": True}} if apart else {})
 
 
 def over_cases(rows: Sequence[FoldRow]) -> Aggregate:
@@ -103,10 +114,11 @@ def write_folds(rows: Sequence[FoldRow], summary: dict[str, Any], folder: Path) 
     def table(partial: Path) -> None:
         with partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("fold", "case", "structure", "dice"))
+            writer.writerow(("fold", "case", "structure", "dice", SEEN_COLUMN))
             for row in rows:
                 dice = "" if math.isnan(row.dice) else f"{row.dice:.6f}"
-                writer.writerow((row.fold, csv_text(row.case), csv_text(row.structure), dice))
+                seen = "yes" if row.seen else "no"
+                writer.writerow((row.fold, csv_text(row.case), csv_text(row.structure), dice, seen))
 
     write_whole(folder / "metrics.csv", table)
     text = json.dumps(_without_nan(summary), indent=1)

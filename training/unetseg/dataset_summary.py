@@ -90,7 +90,7 @@ def differences(found: Sequence[CaseFacts | Refused]) -> Iterator[str]:
     yield from _absent(known)
     by_pixels: dict[str, list[str]] = {}
     for facts in known:
-        by_pixels.setdefault(facts.pixels_sha256, []).append(facts.name)
+        by_pixels.setdefault(facts.voxels_sha256, []).append(facts.name)
     for names in by_pixels.values():
         if len(names) > 1:
             yield f"the very same voxels under several names: {', '.join(names)}."

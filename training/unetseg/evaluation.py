@@ -31,6 +31,7 @@ from .datasets import Case
 from .pack import sha256
 from .predicting import read_scan
 from .scene_files import dice_captions, write_scene_files
+from .seen import CaseIdentity, voxels_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +46,7 @@ class Evaluation:
 
     checkpoint_sha256 is that of the file when the evaluation began. dtype: the precision that was chosen once for all
     processes. structures: what the label values of the data set mean. predictions, pictures: what is made besides the
-    measures.
+    measures. data_set: its name.
     """
 
     checkpoint: Path
@@ -56,6 +57,7 @@ class Evaluation:
     dtype: torch.dtype | None = None
     predictions: bool = False
     pictures: bool = False
+    data_set: str = ""
 
     def result_path(self, case: str) -> Path:
         """Where the result of a case lies."""
@@ -68,12 +70,16 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class CaseResult:
-    """What is known of a case once it is evaluated; `inputs` says from what, so that a stale result is not taken over."""
+    """What is known of a case once it is evaluated; `inputs` says from what, so that a stale result is not taken over.
+
+    identity: what the case is recognised by where a checkpoint was trained on it.
+    """
 
     comparison: Comparison
     material: CaseMaterial
     device: str
     inputs: dict[str, Any]
+    identity: CaseIdentity
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,9 @@ def _evaluate(
     findings = check(prediction, volume, predictor.checkpoint.card.statistics or None)
     pictures = _pictures(volume, prediction, reference, comparison, evaluation)
     viewer = viewer_data(comparison, volume, prediction, reference, ONE_OF_MANY_BYTES) if evaluation.pictures else None
-    return CaseResult(comparison, CaseMaterial(pictures, findings, viewer=viewer), predicted.device, inputs), prediction
+    identity = CaseIdentity(case.name, evaluation.data_set, case.patient, voxels_sha256(volume))
+    material = CaseMaterial(pictures, findings, viewer=viewer)
+    return CaseResult(comparison, material, predicted.device, inputs, identity), prediction
 
 
 def _pictures(
@@ -166,6 +174,7 @@ def write_result(result: CaseResult, path: Path) -> None:
     viewer = result.material.viewer
     plain: dict[str, Any] = {
         "inputs": result.inputs,
+        "identity": asdict(result.identity),
         "device": result.device,
         "comparison": comparison_to_json(result.comparison),
         "findings": [finding.to_json() for finding in result.material.findings],  # type: ignore[attr-defined]
@@ -188,7 +197,7 @@ def read_result(path: Path) -> CaseResult:
             row["measures"] = row["measures"] and {name: _number(value) for name, value in row["measures"].items()}
         comparison = comparison_from_json(plain["comparison"])
         material = CaseMaterial(pictures, findings, viewer=plain["viewer"] and _viewer(plain["viewer"]))
-        return CaseResult(comparison, material, plain["device"], plain["inputs"])
+        return CaseResult(comparison, material, plain["device"], plain["inputs"], CaseIdentity(**plain["identity"]))
     except OSError as error:
         raise InputError(f"{path} can't be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from UNetSegmenterLib.engine.files import write_text
 from UNetSegmenterLib.engine.report import CaseMaterial, Paired
 
 from .evaluation import CASES, CaseResult, read_result
+from .evaluation_seen import SeenBefore, seen_before
 from .paired import Pairing, compare_dice
 from .results import provenance, write_results
+from .seen import SeenCase
 
 MANIFEST = "evaluation.json"
 OTHER = "against"  # below the folder of an evaluation: that of the checkpoint it is compared with
@@ -25,7 +27,8 @@ OTHER = "against"  # below the folder of an evaluation: that of the checkpoint i
 class Manifest:
     """What was asked for: a checkpoint over cases of a data set, all of them or the shard `shard` of `shards`.
 
-    cases: all cases, in the order of the tables. seen: those on which the checkpoint was trained.
+    cases: all cases, in the order of the tables. seen_cases: what the checkpoint and its ancestors have seen, of whatever
+    data set; which of `cases` are among them is known once their images are read.
     """
 
     title: str
@@ -33,7 +36,7 @@ class Manifest:
     checkpoint_sha256: str
     data_set: str
     cases: tuple[str, ...]
-    seen: tuple[str, ...] = ()
+    seen_cases: tuple[SeenCase, ...] = ()
     shard: int = 1
     shards: int = 1
 
@@ -41,6 +44,10 @@ class Manifest:
     def own_cases(self) -> tuple[str, ...]:
         """The cases of this shard: every n-th, so that long and short scans spread evenly."""
         return self.cases[self.shard - 1 :: self.shards]
+
+    def seen(self, results: Iterable[CaseResult]) -> SeenBefore:
+        """Which of the evaluated cases the checkpoint or an ancestor has seen."""
+        return seen_before(self.seen_cases, [one.identity for one in results])
 
     @property
     def whole(self) -> Manifest:
@@ -67,7 +74,8 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
-        return Manifest(**plain | {name: tuple(plain[name]) for name in ("cases", "seen")})
+        seen = tuple(SeenCase(**one) for one in plain["seen_cases"])
+        return Manifest(**plain | {"cases": tuple(plain["cases"]), "seen_cases": seen})
     except OSError as error:
         raise InputError(
             f"{path} can't be read ({error.strerror}); a folder that unetseg evaluate wrote is expected."
@@ -98,41 +106,72 @@ def sum_up(
     """
     ordered = [results[name] for name in manifest.own_cases if name in results]
     part = "" if manifest.shards == 1 else f" (shard {manifest.shard} of {manifest.shards})"
+    seen = manifest.seen(ordered)
     facts = {"checkpoint": manifest.checkpoint, "checkpoint SHA-256": manifest.checkpoint_sha256}
     facts |= provenance(None, "; ".join(dict.fromkeys(one.device for one in ordered)), data_set=manifest.data_set)
-    seen = [name for name in manifest.own_cases if name in manifest.seen]
-    facts["cases seen in training"] = ", ".join(seen) or "none"
-    notes = [seen_note(seen, len(manifest.own_cases))] if seen else []
+    facts["cases seen in training"] = seen.words
+    notes = seen.notes
     notes += [f"{name} could not be evaluated and is in no number: {reason}" for name, reason in failed.items()]
     extra: dict[str, Any] = {"not_evaluated": dict(failed)} if failed else {}
+    extra["images"] = {one.identity.name: asdict(one.identity) for one in ordered}
     paired = None
     if other is not None and ordered:
-        rows = compare_dice([one.comparison for one in other.results.values()], [one.comparison for one in ordered])
+        rows, said = paired_rows(manifest, results, other)
         paired = Paired(manifest.checkpoint, other.manifest.checkpoint, "Dice", rows, f"{OTHER}/report.html")
         extra["against"] = {
             "checkpoint": other.manifest.checkpoint,
             "checkpoint SHA-256": other.manifest.checkpoint_sha256,
             "dice": [_json_ready(row) for row in rows],
         }
-        if other.manifest.seen:
-            seen = [name for name in other.manifest.own_cases if name in other.manifest.seen]
-            notes.append(f"{other.manifest.checkpoint}: {seen_note(seen, len(other.manifest.own_cases))}")
+        notes += said
     return write_results(
         folder,
         manifest.title + part,
         [one.comparison for one in ordered],
         facts,
-        {one.comparison.case: _with_warning(one, manifest) for one in ordered},
+        {one.comparison.case: _with_warning(one, seen) for one in ordered},
         extra=extra,
         notes=notes,
         paired=paired,
+        trained_on=seen.trained,
     )
 
 
-def _with_warning(result: CaseResult, manifest: Manifest) -> CaseMaterial:
-    if result.comparison.case not in manifest.seen or len(manifest.own_cases) == 1:
+def paired_rows(manifest: Manifest, results: Mapping[str, CaseResult], other: Other) -> tuple[list[Pairing], list[str]]:
+    """Paired differences over the cases that neither checkpoint was trained on (over all where no other is left), and what
+    must stand beside them.
+    """
+    seen = [manifest.seen(results.values()).trained, other.manifest.seen(other.results.values()).trained]
+    left_out = {name for part in seen for name in part}
+    sides = [
+        [side[name].comparison for name in manifest.own_cases if name in side and name not in left_out]
+        or [side[name].comparison for name in manifest.own_cases if name in side]
+        for side in (other.results, results)
+    ]
+    notes = []
+    if seen[1]:
+        notes.append(f"{other.manifest.checkpoint}: {seen_note(seen[1], len(other.results))}")
+    if left_out:
+        kept = len(sides[1])
+        notes.append(
+            f"The two checkpoints are compared on the {kept} cases that neither was trained on."
+            if left_out.isdisjoint(one.case for one in sides[1])
+            else "The two checkpoints are compared on cases that one of them was trained on; there is no other."
+        )
+    measured = [{(row.case, row.structure) for one in side for row in one.rows if row.measures} for side in sides]
+    if alone := len(measured[0] ^ measured[1]):
+        notes.append(
+            f"{alone} structures of a case were measured for one checkpoint only (the other rightly found nothing, or has no "
+            "such structure) and are no pair."
+        )
+    return compare_dice(*sides), notes
+
+
+def _with_warning(result: CaseResult, seen: SeenBefore) -> CaseMaterial:
+    if result.comparison.case not in seen.trained or seen.cases == 1:
         return result.material
-    warning = "This case was trained on, so its figures say nothing about new patients."
+    how = seen.trained[result.comparison.case]
+    warning = f"This case was trained on ({how}), so its figures say nothing about new patients."
     return replace(result.material, warnings=(warning,))
 
 
@@ -142,8 +181,8 @@ def _json_ready(row: Pairing) -> dict[str, Any]:
     return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in plain.items()}
 
 
-def seen_note(seen: Sequence[str], cases: int) -> str:
-    """What must stand beside figures over cases of which some were trained on."""
+def seen_note(seen: Collection[str], cases: int) -> str:
+    """What must be known of figures over cases of which some were trained on."""
     return f"{len(seen)} of {cases} cases were trained on, so their figures say nothing about new patients."
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from UNetSegmenterLib.engine.structures import Structure
 from UNetSegmenterLib.engine.volume import Geometry, Volume, check_volume, read_volume
 
 from .datasets import Case, DataSet
+from .seen import voxels_sha256
 from .slice_jumps import jump_text, slice_jumps
 from .splits import Splits
 
@@ -43,7 +43,7 @@ class CaseFacts:
     range_hu: tuple[float, float]
     percentiles_hu: tuple[float, ...]
     structure_ml: dict[str, float]
-    pixels_sha256: str
+    voxels_sha256: str
     warnings: tuple[str, ...]
     hu_sample: np.ndarray
     index_sample: np.ndarray
@@ -101,7 +101,7 @@ def case_facts(name: str, volume: Volume, segmentation: Segmentation) -> CaseFac
         (float(volume.array.min()), float(volume.array.max())),
         tuple(np.percentile(inside, [0.5, 50, 99.5]).tolist()) if inside.size else (),
         {part.name: round(float(counts[part.index] * volume.geometry.voxel_ml), 3) for part in segmentation.structures},
-        hashlib.sha256(np.ascontiguousarray(volume.array).data).hexdigest(),
+        voxels_sha256(volume),
         (*warnings, *(jump_text(after) for after in slice_jumps(volume))),
         np.asarray(inside[::HU_EVERY], dtype=np.float32),
         indices[::HU_EVERY],

@@ -21,7 +21,9 @@ class PackedCase:
     """Where a case lies in the pack.
 
     slices `start` to `stop` of the arrays; its own pixels are `rows` x `columns` from pixel (`top`, `left`), the rest is
-    air. spacing_mm is (slice, row, column) as the source has it; sha256 are of the image and label files.
+    air. spacing_mm is (slice, row, column) as the source has it; image_sha256 and label_sha256 are of the files,
+    voxels_sha256 of what the image shows, however it is stored (`seen.voxels_sha256`). patient is empty where the data set
+    does not say whose scan it is. Packs of earlier versions have neither of the two.
     """
 
     name: str
@@ -34,6 +36,8 @@ class PackedCase:
     spacing_mm: tuple[float, float, float]
     image_sha256: str
     label_sha256: str
+    patient: str = ""
+    voxels_sha256: str = ""
 
     def region(self, array: Any) -> Any:
         """This case's own pixels of a pack array (slices, rows, columns)."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from UNetSegmenterLib.engine.comparison import Comparison
 from UNetSegmenterLib.engine.csv_text import read_csv_rows
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.statistics import MEASURES, aggregate
+from UNetSegmenterLib.engine.statistics import MEASURES, SEEN_COLUMN, aggregate
 
 OVER_ALL = "each case's mean over structures"
 PAIRED_MEASURES = tuple(name for name in MEASURES if name != "difference_ml")  # of which more, or less, is better
@@ -40,13 +40,29 @@ class Pairing:
 
 def read_measure(folder: Path, measure: str = "dice") -> dict[tuple[str, str], float]:
     """(case, structure) to a measure, from the metrics.csv of an evaluation; what was not measured is left out."""
+    return _read_column(folder, measure)[0]
+
+
+def read_unseen(folders: Sequence[Path], measure: str = "dice") -> tuple[list[dict[tuple[str, str], float]], list[str]]:
+    """`read_measure` of each folder without the cases that the checkpoint of one of them was trained on, and their names.
+
+    Where that would leave no case, all are kept.
+    """
+    read = [_read_column(folder, measure) for folder in folders]
+    seen = {case for _, trained in read for case in trained}
+    unseen = [{key: value for key, value in values.items() if key[0] not in seen} for values, _ in read]
+    return (unseen if all(unseen) else [values for values, _ in read]), sorted(seen)
+
+
+def _read_column(folder: Path, measure: str) -> tuple[dict[tuple[str, str], float], set[str]]:
     if measure not in PAIRED_MEASURES:
         raise InputError(f'"{measure}" can\'t be compared; --measure is one of {", ".join(PAIRED_MEASURES)}.')
     path = folder / "metrics.csv"
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = read_csv_rows(file)
-        return {(row["case"], row["structure"]): float(row[measure]) for row in rows if row[measure]}
+        values = {(row["case"], row["structure"]): float(row[measure]) for row in rows if row[measure]}
+        return values, {row["case"] for row in rows if row.get(SEEN_COLUMN) == "yes"}
     except OSError as error:
         raise InputError(
             f"{path} can't be read ({error.strerror}); give the folder that unetseg evaluate wrote."

@@ -26,7 +26,7 @@ class Plan:
     """spacing_mm, window_hu, slice_distance_mm and slice_size are what `prepare` executes, the recipe what `train` does.
 
     slice_size: rows and columns that slices are cut or padded to about the body; (0, 0) takes them whole. reasons: one
-    sentence for each choice that the data decided.
+    sentence for each choice that the data decided. made_from: names of the cases that were read for it, where that is known.
     """
 
     spacing_mm: float
@@ -35,6 +35,7 @@ class Plan:
     recipe: Recipe
     reasons: dict[str, str] = field(default_factory=dict)
     slice_size: tuple[int, int] = (0, 0)
+    made_from: tuple[str, ...] = ()
 
     def chosen(
         self,
@@ -81,6 +82,7 @@ def make_plan(
         round(distance, 3),
         Recipe(),
         reasons,
+        made_from=tuple(part["name"] for part in fingerprint.get("by_case", ())),
     ).chosen(spacing_mm, window_hu, slice_size)
     scale = pixel / plan.spacing_mm
     size = plan.slice_size if all(plan.slice_size) else (rows * scale, columns * scale)
@@ -135,6 +137,9 @@ def write_plan(plan: Plan, path: Path | str, title: str = "") -> None:
     for name, values in parts:
         lines.append(f"{name}:")
         lines += _yaml_lines(values, plan.reasons, "  ")
+    if plan.made_from:
+        lines += ["made_from:  # the cases that were read; test cases should not be among them"]
+        lines += [f"  - {_scalar(name)}" for name in plan.made_from]
     text = "\n".join(lines) + "\n"
     write_text(path, text)
 
@@ -183,7 +188,7 @@ def read_plan(path: Path | str) -> Plan:
         raise InputError(f"{path} can't be read as YAML ({' '.join(str(error).split())}).") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} is no plan; preprocessing and recipe are expected in it.")
-    _refuse_unknown(content, ("preprocessing", "recipe"), str(path))
+    _refuse_unknown(content, ("preprocessing", "recipe", "made_from"), str(path))
     if missing := [name for name in ("preprocessing", "recipe") if not isinstance(content.get(name), dict)]:
         raise InputError(f'{path} has no "{missing[0]}" with values; unetseg plan writes one to start from.')
     choices = content["preprocessing"]
@@ -192,7 +197,11 @@ def read_plan(path: Path | str) -> Plan:
         raise InputError(f"{path}, preprocessing has no {missing[0]}; unetseg plan writes one to start from.")
     hints = get_type_hints(Plan)
     values = {name: _converted(choices[name], hints[name], f"{path}, {name}") for name in choices}
-    return Plan(**values, recipe=from_mapping(Recipe, content["recipe"], f"{path}, recipe"))
+    made_from = content.get("made_from") or ()
+    if not isinstance(made_from, list | tuple):
+        raise InputError(f"{path}, made_from is {made_from!r}; a list of names of cases is expected.")
+    recipe = from_mapping(Recipe, content["recipe"], f"{path}, recipe")
+    return Plan(**values, recipe=recipe, made_from=tuple(map(str, made_from)))
 
 
 def from_mapping(cls: type, values: Mapping[str, Any], where: str) -> Any:

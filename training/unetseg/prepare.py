@@ -11,11 +11,12 @@ import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.files import write_folder
 from UNetSegmenterLib.engine.findings.anatomy import Anatomy
-from UNetSegmenterLib.engine.findings.reference import Facts, facts, statistics_of
+from UNetSegmenterLib.engine.findings.reference import Facts, facts, facts_to_json, statistics_of
 from UNetSegmenterLib.engine.preprocessing import Preprocessing, network_labels, network_slices
 from UNetSegmenterLib.engine.volume import read_geometry
 
 from .datasets import Case, DataSet
+from .datasets.dataset import some
 from .fingerprint import (
     CaseFacts,
     case_facts,
@@ -80,6 +81,7 @@ def prepare(
     if plan is None:
         training = replace(dataset, cases=tuple(case for case in dataset.cases if case.name in splits["train"]))
         plan = make_plan(fingerprint(dataset_facts(training)), gpu_gb, spacing_mm, window_hu, slice_size)
+    warnings += _plan_warning(plan, splits)
     plan = plan.chosen(spacing_mm, window_hu, slice_size)
     preprocessing = Preprocessing(plan.spacing_mm, plan.window_hu, slice_distance_mm=plan.slice_distance_mm)
     size = plan.slice_size
@@ -89,7 +91,7 @@ def prepare(
         if progress:
             progress(done, len(dataset.cases))
     known = [part.facts for part in slices]
-    warnings += refuse_leaks(splits, {part.name: part.pixels_sha256 for part in known})
+    warnings += refuse_leaks(splits, {part.name: part.voxels_sha256 for part in known})
     warnings += check_presence(splits, known)
     warnings += [f"{part.case.name}: {part.cut_off}" for part in slices if part.cut_off]
     pack = _assemble(dataset, slices, preprocessing, splits, size)
@@ -98,9 +100,23 @@ def prepare(
         logging.getLogger(__name__).warning("%s: %s", dataset.name, warning)
     statistics = statistics_of([part.looks for part in slices if part.looks is not None])
     made = {"warnings": warnings, "plan": plan.to_json(), "label_statistics": statistics}
+    if folds:  # a fold's card must not hold statistics of the patients that it is validated on
+        made["label_facts"] = {part.case.name: facts_to_json(part.looks) for part in slices if part.looks is not None}
     pack = replace(pack, fingerprint={**fingerprint(known), **made})
     _write(pack, plan, folder)
     return pack
+
+
+def _plan_warning(plan: Plan, splits: Splits) -> list[str]:
+    """What speaks against a plan that was made from cases which are held out now."""
+    names = set(plan.made_from)
+    held_out = [name for split in ("test", "validation") for name in splits[split] if name in names]
+    if not held_out:
+        return []
+    return [
+        f"the plan was made from test or validation cases too ({some(held_out)}), so they have a say in window and spacing; "
+        "plan with the same --test, --validation and --seed, or leave --plan out"
+    ]
 
 
 def _patch_warning(plan: Plan, pack: Pack) -> list[str]:
@@ -186,6 +202,8 @@ def _assemble(
             part.facts.spacing_mm,
             sha256(part.case.image),
             sha256(part.case.label),
+            part.case.patient,
+            part.facts.voxels_sha256,
         )
         case.region(images)[:] = part.hu
         case.region(labels)[:] = part.labels

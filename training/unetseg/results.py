@@ -8,6 +8,7 @@ from typing import Any
 
 from UNetSegmenterLib.engine.comparison import Comparison, Row
 from UNetSegmenterLib.engine.results import provenance, write_results
+from UNetSegmenterLib.engine.statistics import counted_cases
 
 from .console import say, table
 from .paired import Pairing
@@ -17,9 +18,14 @@ __all__ = ["print_case", "print_pairs", "print_results", "provenance", "write_re
 
 def print_results(comparisons: Sequence[Comparison], summary: Mapping[str, Any], title: str, note: str = "") -> None:
     """One table for all structures: values of one case, or mean ± standard deviation over several."""
+    seen = summary.get("trained_on")
+    apart = [] if seen is None or seen["in_the_numbers_above"] else seen["names"]
+    comparisons = counted_cases(comparisons, apart)
     if len(comparisons) == 1:
         print_case(comparisons[0], title, note)
+        _print_seen(seen if apart else None)
         return
+    title = f"{len(comparisons)} cases of {title}"
     rows = []
     for name, entry in summary["structures"].items():
         dice, hd95, nsd = entry["dice"], entry["hd95_mm"], entry["nsd"]
@@ -35,6 +41,15 @@ def print_results(comparisons: Sequence[Comparison], summary: Mapping[str, Any],
     if len(comparisons) > len(summary["worst_cases"]):
         worst = ", ".join(f"{one['case']} ({one['mean_dice']:.3f})" for one in summary["worst_cases"])
         say(f"cases with the lowest mean Dice: {worst}")
+    _print_seen(seen if apart else None)
+
+
+def _print_seen(seen: Mapping[str, Any] | None) -> None:
+    """The cases that were trained on, which are in no number above."""
+    if seen is not None:
+        over = seen["mean_dice_over_cases"]
+        mean = f": mean Dice over cases {over['mean']:.3f}, in no number above" if over["n"] else ""
+        say(f"trained on ({len(seen['names'])}): {', '.join(seen['names'])}{mean}")
 
 
 def print_pairs(rows: Sequence[Pairing], title: str) -> None:

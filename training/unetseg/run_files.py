@@ -19,17 +19,21 @@ from UNetSegmenterLib.engine.checkpoint import Checkpoint
 from UNetSegmenterLib.engine.csv_text import csv_text
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.files import write_text, write_whole
+from UNetSegmenterLib.engine.findings.reference import facts_from_json, statistics_of
 from UNetSegmenterLib.engine.preprocessing import Preprocessing
 from UNetSegmenterLib.engine.tensor_file import read_tensor_file
 
 from .pack import Pack
 from .recipe import Recipe
+from .seen import VALIDATED, as_seen, joined, older, overlap, packed, seen_cases, to_json
+from .validation import validation_cases
 
 
 class RunState:
     """Weights, optimiser and position of a run, written whole or not at all; the state before the last one is kept.
 
-    dice: (cases, structures) of the last validation, or None; `parts` are objects with state_dict and load_state_dict.
+    dice: (cases, structures) of the last validation, or None; `parts` are objects with state_dict and load_state_dict;
+    seen_before: what the checkpoint that the run began with, and its ancestors, had seen.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class RunState:
             "arrays_sha256": pack.arrays_sha256,
             "started_from": None if start_from is None else started_from(start_from),
         }
+        self.seen_before = () if start_from is None else older(seen_cases(start_from.card))
         self.dice: np.ndarray | None = None
         self.minutes = self._minutes_before = 0.0
 
@@ -127,7 +132,9 @@ def started_from(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "title": checkpoint.card.title,
         "sha256": checkpoint.sha256,
+        "data_set": training.get("data_set", ""),
         "cases": training.get("cases", []),
+        "preprocessing": asdict(checkpoint.card.preprocessing),
         "steps": training.get("recipe", {}).get("steps"),
     }
 
@@ -200,18 +207,12 @@ class RunLog:
 def training_card(
     pack: Pack, recipe: Recipe, preprocessing: Preprocessing, title: str, device: str, state: RunState
 ) -> Card:
-    """Card of a finished run."""
+    """Card of a finished run; its validation figures are over the cases that no ancestor was trained on."""
     cases = pack.of_split(recipe.train_split)
-    validation = {}
-    if state.dice is not None:
-        for structure, values in zip(pack.structures, state.dice.T, strict=True):
-            known = values[np.isfinite(values)]
-            spread = (
-                {"mean": float(known.mean()), "sd": float(known.std(ddof=1)) if len(known) > 1 else None}
-                if len(known)
-                else {}
-            )
-            validation[structure.name] = {"dice": spread | {"n": len(known)}}
+    validated = () if state.dice is None else validation_cases(pack, recipe)
+    known = overlap(state.seen_before, [packed(case, pack.name) for case in validated])
+    seen = [as_seen(packed(case, pack.name)) for case in cases]
+    seen += [as_seen(packed(case, pack.name), VALIDATED) for case in validated]
     return Card(
         title or f"{pack.name}, 2D U-Net",
         NetworkShape(recipe.input_slices, len(pack.structures) + 1, recipe.base_width, recipe.depth),
@@ -226,16 +227,46 @@ def training_card(
             "slices": sum(case.stop - case.start for case in cases),
             "recipe": asdict(recipe),
             "started_from": state.identity["started_from"],
+            "seen_cases": to_json(joined(*seen, *state.seen_before)),
             "plan": pack.fingerprint.get("plan", {}),
             "pack_sha256": hashlib.sha256(json.dumps(state.identity["cases"]).encode()).hexdigest(),
             "device": device,
             "minutes": round(state.minutes, 1),
             "software": f"unetsegmenter {__version__}, torch {torch.__version__}",
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        },
-        validation=validation,
-        statistics=pack.fingerprint.get("label_statistics", {}),
+        }
+        | ({"validated_though_trained_on": known} if known else {}),
+        validation=_validation(pack, state.dice, [case.name not in known for case in validated]),
+        statistics=label_statistics(pack, {case.name for case in cases}),
     )
+
+
+def label_statistics(pack: Pack, trained: set[str]) -> dict[str, Any]:
+    """Statistics of the labels of the pack's training cases, without those that a run leaves out to be validated on.
+
+    Empty, so that rules of thumb hold, where they would be of other cases: a pack of an earlier version with folds.
+    """
+    training = pack.splits["train"]
+    if trained.issuperset(training):
+        return pack.fingerprint.get("label_statistics", {})
+    by_case = pack.fingerprint.get("label_facts", {})
+    return statistics_of([facts_from_json(by_case[name]) for name in training if name in trained]) if by_case else {}
+
+
+def _validation(pack: Pack, dice: np.ndarray | None, counted: list[bool]) -> dict[str, Any]:
+    """Mean, standard deviation and n of each structure's Dice over the validation cases that count."""
+    if dice is None or not any(counted):
+        return {}
+    validation = {}
+    for structure, values in zip(pack.structures, dice[np.array(counted)].T, strict=True):
+        known = values[np.isfinite(values)]
+        spread = (
+            {"mean": float(known.mean()), "sd": float(known.std(ddof=1)) if len(known) > 1 else None}
+            if len(known)
+            else {}
+        )
+        validation[structure.name] = {"dice": spread | {"n": len(known)}}
+    return validation
 
 
 def _mean(values: Any) -> float:

@@ -74,17 +74,17 @@ def fold_splits(splits: Splits, fold: int) -> tuple[str, str]:
     return "+".join(name for name in folds if name != f"fold{fold}"), f"fold{fold}"
 
 
-def refuse_leaks(splits: Splits, pixels_sha256: Mapping[str, str]) -> list[str]:
+def refuse_leaks(splits: Splits, voxels_sha256: Mapping[str, str]) -> list[str]:
     """Raise InputError if two splits share an image; say which images lie twice within one.
 
-    pixels_sha256: case name to the hash of its voxels, so that a scan is known under another name or in another file.
+    voxels_sha256: case name to the hash of its voxels, so that a scan is known under another name or in another file.
     """
     notes = []
     for part in ({name: of for name, of in splits.items() if not name.startswith("fold")}, _folds(splits)):
         seen: dict[str, tuple[str, str]] = {}
         for split, names in part.items():
             for name in names:
-                other, where = seen.setdefault(pixels_sha256[name], (name, split))
+                other, where = seen.setdefault(voxels_sha256[name], (name, split))
                 if other == name:
                     continue
                 if where != split:

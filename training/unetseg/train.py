@@ -185,7 +185,7 @@ def fitting_weights(start_from: Checkpoint, recipe: Recipe, pack: Pack) -> dict[
     if start_from.card.network != wanted or names[0] != names[1]:
         raise InputError(
             f"{start_from.path} has {start_from.card.network} for {', '.join(names[0])}, this run {wanted} for "
-            f"{', '.join(names[1])}; start from a checkpoint of the same network and structures."
+            f"{', '.join(names[1])}; start from a checkpoint of the same network and structures, in the same order."
         )
     return start_from.weights
 

@@ -13,7 +13,7 @@ from .. import __version__
 from .comparison import Comparison
 from .report import CaseMaterial, Paired, write_figures, write_reports
 from .report.slice_pictures import TITLES
-from .statistics import write_metrics_csv, write_summary
+from .statistics import counted_cases, summary, write_metrics_csv, write_summary
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
@@ -29,29 +29,38 @@ def write_results(
     extra: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
     paired: Paired | None = None,
+    trained_on: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Write metrics.csv, summary.json, figures/ and report.html, and return what summary.json holds.
 
-    `reference_note` says who made the reference: it stands beside every number, in all three files. `extra` goes into
-    summary.json, `notes` and `paired` (another checkpoint on the same cases) into the report. Raises InputError if a file
-    can't be written.
+    `trained_on` names the cases that the checkpoint has seen in training, and how that is known: they are counted apart, in
+    no number over cases, unless there are no others. `reference_note` says who made the reference: it stands beside every
+    number, in all three files. `extra` goes into summary.json, `notes` and `paired` (another checkpoint on the same cases)
+    into the report. Raises InputError if a file can't be written.
     """
     if reference_note:
         comparisons = [_with_note(comparison, reference_note) for comparison in comparisons]
     rows = [row for comparison in comparisons for row in comparison.rows]
     verdicts = {case: own.verdict for case, own in (material or {}).items() if own.verdict}
-    write_metrics_csv(rows, folder / "metrics.csv", verdicts)
+    apart = trained_on or {}
+    counted = counted_cases(comparisons, apart)
+    write_metrics_csv(rows, folder / "metrics.csv", verdicts, apart)
     more: dict[str, Any] = {"reference": reference_note} if reference_note else {}
     more |= {"notes": {c.case: list(c.notes) for c in comparisons if c.notes}, "provenance": dict(provenance)}
     if verdicts:
         more["verdicts"] = {case: asdict(verdict) for case, verdict in verdicts.items()}
-    summary = write_summary(rows, folder / "summary.json", more | dict(extra or {}))
+    if apart:
+        said = {"names": dict(apart), "in_the_numbers_above": len(counted) == len(comparisons)}
+        more["trained_on"] = said | summary([row for row in rows if row.case in apart])
+    rows = [row for comparison in counted for row in comparison.rows]
+    written = write_summary(rows, folder / "summary.json", more | dict(extra or {}))
     own = (material or {}).get(comparisons[0].case, CaseMaterial()) if len(comparisons) == 1 else CaseMaterial()
-    write_figures(folder / "figures", comparisons, [one for one in own.pictures if one[0].startswith(TITLES)])
+    write_figures(folder / "figures", counted, [one for one in own.pictures if one[0].startswith(TITLES)])
     write_reports(
-        folder, title, comparisons, material, provenance, reference_note=reference_note, notes=notes, paired=paired
-    )
-    return summary
+        folder, title, comparisons, material, provenance, reference_note=reference_note, notes=notes, paired=paired,
+        trained_on=apart,
+    )  # fmt: skip
+    return written
 
 
 def _with_note(comparison: Comparison, note: str) -> Comparison:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from .csv_text import csv_text
 from .files import write_text, write_whole
 
 if TYPE_CHECKING:
-    from .comparison import Row
+    from .comparison import Comparison, Row
     from .verdict import Verdict
 
 MEASURES = ("dice", "iou", "precision", "recall", "nsd", "hd95_mm", "hd_mm", "assd_mm", "difference_ml")
@@ -27,6 +27,7 @@ COLUMNS = (
     "case", "structure", "status", "dice", "iou", "precision", "recall", "hd95_mm", "hd_mm", "assd_mm", "nsd",
     "nsd_tolerance_mm", "prediction_ml", "reference_ml", "difference_ml", "components", "reference_components", "note",
 )  # fmt: skip
+SEEN_COLUMN = "trained_on"
 VERDICT_COLUMNS = ("verdict", "comment", "reviewer")
 WORST = 3  # cases that a summary names
 CI_METHOD = "95 % confidence interval of the mean from Student's t distribution"
@@ -169,28 +170,42 @@ def write_summary(rows: Sequence[Row], path: Path | str, extra: dict | None = No
     return content
 
 
-def write_metrics_csv(rows: Sequence[Row], path: Path | str, verdicts: Mapping[str, Verdict] | None = None) -> None:
+def write_metrics_csv(
+    rows: Sequence[Row],
+    path: Path | str,
+    verdicts: Mapping[str, Verdict] | None = None,
+    trained_on: Collection[str] = (),
+) -> None:
     """Write metrics.csv, one row a case and structure; infinite distances as "inf", what wasn't measured empty.
 
-    With `verdicts` by case, each row ends with the verdict on its case.
+    With `verdicts` by case, each row ends with the verdict on its case; with cases in `trained_on`, with "yes" or "no".
     """
 
     def write(partial: Path) -> None:
         with partial.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(metrics_table(rows, verdicts))
+            csv.writer(file).writerows(metrics_table(rows, verdicts, trained_on))
 
     write_whole(path, write)
 
 
-def metrics_table(rows: Iterable[Row], verdicts: Mapping[str, Verdict] | None = None) -> list[list[str | int]]:
+def counted_cases(comparisons: Sequence[Comparison], trained_on: Collection[str]) -> list[Comparison]:
+    """The cases that figures are over: those that were not trained on, or all where there is no other."""
+    return [one for one in comparisons if one.case not in trained_on] or list(comparisons)
+
+
+def metrics_table(
+    rows: Iterable[Row], verdicts: Mapping[str, Verdict] | None = None, trained_on: Collection[str] = ()
+) -> list[list[str | int]]:
     """The cells of metrics.csv, header first; none of the texts is a formula to a spreadsheet."""
-    table: list[list[str | int]] = [[*COLUMNS, *(VERDICT_COLUMNS if verdicts else ())]]
+    more = (*(VERDICT_COLUMNS if verdicts else ()), *((SEEN_COLUMN,) if trained_on else ()))
+    table: list[list[str | int]] = [[*COLUMNS, *more]]
     for row in rows:
         said = (verdicts or {}).get(row.case)
         verdict = (
             tuple(map(csv_text, (said.score, said.comment, said.reviewer))) if said else ("",) * len(VERDICT_COLUMNS)
         )
-        table.append([*(_cell(row, column) for column in COLUMNS), *(verdict if verdicts else ())])
+        seen = ("yes" if row.case in trained_on else "no",) if trained_on else ()
+        table.append([*(_cell(row, column) for column in COLUMNS), *(verdict if verdicts else ()), *seen])
     return table
 
 

@@ -81,6 +81,9 @@ def _training(card: Card) -> list[tuple[str, str]]:
     data = " ".join(filter(None, [str(training.get("data_set") or ""), f"({count} scans)" if count else ""]))
     if data:
         facts.append(("Trained on", data))
+    parent = training.get("started_from")
+    if isinstance(parent, dict) and parent.get("title"):
+        facts.append(("Begun from", _parent(parent, training.get("seen_cases"))))
     overall = card.validation.get("all")
     if isinstance(overall, dict) and overall.get("cases"):
         tested = ", ".join(map(str, overall["cases"]))
@@ -90,6 +93,12 @@ def _training(card: Card) -> list[tuple[str, str]]:
     if card.data_licence:
         facts.append(("Data licence", card.data_licence))
     return facts
+
+
+def _parent(parent: dict[str, Any], seen: Any) -> str:
+    """The checkpoint whose weights training began with, and how many more scans its ancestors had been trained on."""
+    more = [one for one in seen or () if one.get("generation", 0) > 0 and one.get("role") == "trained"]
+    return f"{parent['title']}{f', trained on {len(more)} other scans' if more else ''}"
 
 
 def _input(card: Card) -> list[tuple[str, str]]:

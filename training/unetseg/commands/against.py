@@ -25,11 +25,15 @@ def add_options(parser: Any) -> None:
 
 
 def run(options: Any) -> None:
-    from ..console import say
-    from ..paired import compare_paired, read_measure
+    from ..console import say, warn
+    from ..paired import compare_paired, read_unseen
     from ..results import print_pairs
 
-    first, second = (read_measure(folder, options.measure) for folder in (options.first, options.second))
+    (first, second), seen = read_unseen((options.first, options.second), options.measure)
+    if seen:
+        kept = any(case in seen for case, _ in first)
+        done = "are compared all the same, as there is no other" if kept else "are left out"
+        warn(f"cases that one of the two was trained on {done}: {', '.join(seen)}")
     rows = compare_paired(first, second, less_is_better=options.measure.endswith("_mm"))
     print_pairs(rows, f"{options.measure}: {options.second} less {options.first}, paired by case")
     alone = len(set(first) ^ set(second))

@@ -31,6 +31,7 @@ def run(options: Any) -> None:
     from ..console import say, table, warn
     from ..crossvalidation import fold_dice, recipe_of_folds, summarise, write_folds
     from ..pack import read_pack
+    from ..seen import overlap_text
     from . import train
 
     pack = read_pack(options.pack)
@@ -64,6 +65,11 @@ def run(options: Any) -> None:
         ],
         f"{folds} folds, each patient validated once at the network's grid",
     )
+    if seen := summary.get("trained_on"):
+        apart = (
+            "they are in the table, as there is no other" if seen["in_the_numbers_above"] else "they are in no number"
+        )
+        warn(f"an ancestor of the folds' checkpoints was trained on {overlap_text(seen['names'])}: {apart}")
     over = summary["mean_dice_over_cases"]
     say(f"mean Dice over {over['n']} cases: {over['mean']:.3f} (95 % confidence interval {_interval(over)})")
     say(

@@ -115,8 +115,9 @@ def _one_checkpoint(
     """Evaluate one checkpoint into `folder`; raises InputError if no case could be used."""
     from ..console import say, warn
     from ..evaluation import Evaluation
-    from ..evaluation_files import Manifest, parse_shard, seen_note
+    from ..evaluation_files import Manifest, parse_shard
     from ..evaluation_run import end_if_failed, evaluate_cases
+    from ..seen import seen_cases
 
     checkpoint, card = predictor.checkpoint, predictor.checkpoint.card
     manifest = Manifest(
@@ -125,18 +126,18 @@ def _one_checkpoint(
         checkpoint.sha256,
         dataset.name,
         tuple(case.name for case in cases),
-        tuple(case.name for case in cases if case.name in card.training.get("cases", ())),
+        seen_cases(card),
         *(parse_shard(options.shard) if options.shard else ()),
     )
     cases = tuple(case for case in cases if case.name in manifest.own_cases)
-    if seen := [case.name for case in cases if case.name in manifest.seen]:
-        warn(f"{_file(checkpoint.path)}: {seen_note(seen, len(cases))}")
     say(f"{card.title} on {predictor.device_name}: {len(cases)} cases of {dataset.name}")
     work = Evaluation(
         checkpoint.path, checkpoint.sha256, folder, dataset.structures, options.device, predictor.dtype,
-        options.predictions, options.pictures,
+        options.predictions, options.pictures, dataset.name,
     )  # fmt: skip
     results, failed = evaluate_cases(work, manifest, cases, predictor, options.workers)
+    for note in manifest.seen(results.values()).notes:
+        warn(f"{_file(checkpoint.path)}: {note}")
     if not results:
         end_if_failed(failed, len(cases), "")
     return manifest, results, failed
@@ -152,13 +153,13 @@ def _file(checkpoint: Path) -> str:
 
 
 def _print(manifest: Manifest, results: dict[str, CaseResult], summary: dict[str, Any], other: Other | None) -> None:
-    from ..paired import compare_dice
+    from ..evaluation_files import paired_rows
     from ..results import print_pairs, print_results
 
     comparisons = [results[name].comparison for name in manifest.own_cases if name in results]
-    print_results(comparisons, summary, f"{len(comparisons)} cases of {manifest.data_set}")
+    print_results(comparisons, summary, manifest.data_set)
     if other is not None and comparisons:
-        rows = compare_dice([one.comparison for one in other.results.values()], comparisons)
+        rows, _ = paired_rows(manifest, results, other)
         print_pairs(rows, f"Dice: {manifest.checkpoint} less {other.manifest.checkpoint}, paired by case")
 
 
@@ -166,12 +167,12 @@ def _merge(folders: list[Path], output: Path) -> None:
     from UNetSegmenterLib.engine.errors import InputError
 
     from ..console import say, warn
-    from ..evaluation_files import OTHER, Other, merge, seen_note, sum_up
+    from ..evaluation_files import OTHER, Other, merge, sum_up
     from ..output import output_folder
 
     manifest, results, missing = merge(folders)
-    if manifest.seen:
-        warn(seen_note(manifest.seen, len(manifest.cases)))
+    for note in manifest.seen(results.values()).notes:
+        warn(note)
     other = None
     with output_folder(output) as folder:
         if any((part / OTHER).is_dir() for part in folders):

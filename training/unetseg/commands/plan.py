@@ -1,8 +1,9 @@
 """Read a data set and write a plan: spacing, HU window, network, batch and steps, each with the reason for it.
 
-Edit the plan and pass it back: `unetseg prepare DATASET PACK --plan PLAN`; then `unetseg train PACK` executes it.
+Edit the plan and pass it back: `unetseg prepare DATASET PACK --plan PLAN`; then `unetseg train PACK` executes it. Training cases
+alone are read: give --test, --validation and --seed as you will give them to `unetseg prepare`.
 
-  unetseg plan Dataset001_Abdomen plan.yaml --gpu-gb 16
+  unetseg plan Dataset001_Abdomen plan.yaml --gpu-gb 16 --test 3 --validation 2
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ def add_options(parser: Any) -> None:
     from jsonargparse.typing import NonNegativeFloat
 
     from . import RESAMPLE_HELP
+    from .prepare import add_split_options
 
     parser.add_argument("dataset", type=Path, help="folder of the data set")
     parser.add_argument("output", type=Path, help="YAML file to write")
@@ -25,6 +27,7 @@ def add_options(parser: Any) -> None:
         help="plan for a GPU of this memory, 0 for a CPU (default: this machine's)",
     )
     parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+    add_split_options(parser)
 
 
 def run(options: Any) -> None:
@@ -34,11 +37,19 @@ def run(options: Any) -> None:
     from ..datasets import read_dataset, resampled
     from ..fingerprint import check_spacings, dataset_facts, fingerprint
     from ..plan import gpu_memory_gb, make_plan, write_plan
+    from ..prepare import splits_of
+    from .prepare import patients_of
 
     dataset = read_dataset(options.dataset)
     dataset = resampled(dataset) if options.resample else dataset
     say(dataset.describe())
-    training = tuple(case for case in dataset.cases if case.name not in dataset.locked_test)
+    splits = splits_of(dataset, patients_of(options.test), patients_of(options.validation), options.seed)
+    training = tuple(case for case in dataset.cases if case.name in splits["train"])
+    held_out = len(dataset.cases) - len(training)
+    say(
+        f"planned from {len(training)} training cases"
+        + (f"; {held_out} are held out" if held_out else ", which are all")
+    )
     facts = dataset_facts(replace(dataset, cases=training))
     for warning in check_spacings({part.name: part.spacing_mm for part in facts}):
         warn(warning)

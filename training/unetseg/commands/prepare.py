@@ -51,10 +51,17 @@ def add_options(parser: Any) -> None:
     parser.add_argument(
         "--folds", type=NonNegativeInt, default=0, metavar="N", help="deal the training patients into N folds"
     )
+    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+    add_split_options(parser)
+
+
+def add_split_options(parser: Any) -> None:
+    """Who is held out, as `plan` and `prepare` are told it."""
+    from jsonargparse.typing import NonNegativeInt
+
     parser.add_argument("--test", default="0", metavar="N|NAMES", help="test patients: how many, or their names")
     parser.add_argument("--validation", default="0", metavar="N|NAMES", help="patients to follow while training")
     parser.add_argument("--seed", type=NonNegativeInt, default=0, metavar="N", help="of the draw of patients")
-    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
 
 
 def run(options: Any) -> None:
@@ -67,7 +74,7 @@ def run(options: Any) -> None:
 
     window_hu = _window_hu(options.window) if options.window else None
     slice_size = _slice_size(options.size) if options.size else None
-    test, validation = _patients(options.test), _patients(options.validation)
+    test, validation = patients_of(options.test), patients_of(options.validation)
     plan = read_plan(options.plan) if options.plan else None
     dataset = read_dataset(options.dataset)
     dataset = resampled(dataset) if options.resample else dataset
@@ -124,5 +131,6 @@ def _slice_size(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def _patients(text: str) -> int | list[str]:
+def patients_of(text: str) -> int | list[str]:
+    """How many patients an option asks for, or their names."""
     return int(text) if text.isdigit() else [name for name in text.split(",") if name]

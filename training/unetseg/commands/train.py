@@ -93,9 +93,11 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.errors import InputError
 
     from ..console import progress, say, warn
+    from ..datasets.dataset import some
     from ..guard import Stopped
     from ..output import output_folder
     from ..pack import read_pack
+    from ..parent import tested_but_trained_on, warnings_of_parent
     from ..team import make_team
     from ..train import train
 
@@ -118,6 +120,13 @@ def run(options: Any) -> None:
             start_from=start_from,
         )
         return
+    if start_from is not None:
+        for warning in warnings_of_parent(start_from, pack, recipe):
+            warn(warning)
+    if tested := tested_but_trained_on(pack, recipe):
+        warn(
+            f"test cases are trained on ({some(tested)}): nothing that is evaluated on them says anything of new patients"
+        )
     say(f"{pack.name}: {recipe_in_words(recipe)}, on {len(pack.of_split(recipe.train_split))} cases, {_where(team)}")
     try:
         with output_folder(options.output) as folder, progress("training", "steps") as show:

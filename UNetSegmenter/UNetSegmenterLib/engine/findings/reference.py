@@ -29,6 +29,34 @@ class Facts:
     histograms: dict[str, np.ndarray] = field(default_factory=dict)
 
 
+def facts_to_json(case: Facts) -> dict[str, Any]:
+    """What statistics ask of a case, JSON-ready; places and details, which only findings show, are left out."""
+    return {
+        "structures": list(case.structures),
+        "quantities": [[one.key, one.structure, one.value, one.other] for one in case.quantities],
+        "centroids_mm": {name: place.tolist() for name, place in case.centroids_mm.items()},
+        "histograms": {
+            name: [[int(place), int(counts[place])] for place in np.flatnonzero(counts)]
+            for name, counts in case.histograms.items()
+        },
+    }
+
+
+def facts_from_json(plain: dict[str, Any]) -> Facts:
+    """The facts that `facts_to_json` wrote."""
+    histograms = {}
+    for name, filled in plain["histograms"].items():
+        histograms[name] = np.zeros(tissue.HU_BINS, dtype=np.int64)
+        for place, number in filled:
+            histograms[name][place] = number
+    return Facts(
+        tuple(plain["structures"]),
+        [Quantity(key, structure, value, other=other) for key, structure, value, other in plain["quantities"]],
+        {name: np.array(place) for name, place in plain["centroids_mm"].items()},
+        histograms,
+    )
+
+
 MEASURES = (
     shape.pieces,
     shape.specks,

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from types import MappingProxyType
 
 from ..comparison import Comparison
 from ..files import write_text
+from ..statistics import counted_cases
 from . import case_set, judgement, one_case, parts
 from .figures import unique_name, write_figures
 from .paired import Paired, paired_section
@@ -67,11 +69,13 @@ def write_reports(
     reference_note: str = "",
     notes: Sequence[str] = (),
     paired: Paired | None = None,
+    trained_on: Mapping[str, str] | None = None,
 ) -> Path:
     """Write `report.html` over all cases and a page a case under `cases/`; returns the path of `report.html`.
 
     A single comparison gives one page. `material` holds pictures and findings by case; the first picture of the worst,
-    median and best case is shown on the index. `notes` warn beside the numbers of `report.html`; `paired` compares
+    median and best case is shown on the index, and cases in `trained_on` (with how they were recognised) stand in a table of
+    their own, below numbers that they are not in. `notes` warn beside the numbers of `report.html`; `paired` compares
     with another checkpoint there. Raises InputError if a file can't be written.
     """
     folder, material = Path(folder), material or {}
@@ -85,7 +89,7 @@ def write_reports(
         _write_page(path, name, [one], sections, provenance, reference_note, "" if alone else "../report.html")
     if alone:
         return folder / "report.html"
-    sections = _set_sections(comparisons, (), material, reference_note, pages, notes)
+    sections = _set_sections(comparisons, (), material, reference_note, pages, notes, trained_on or {})
     if paired:
         sections.insert(1, _paired(paired))
     return _write_page(folder / "report.html", title, comparisons, sections, provenance, reference_note)
@@ -140,14 +144,19 @@ def _set_sections(
     reference_note: str,
     pages: Mapping[str, str],
     notes: Sequence[str] = (),
+    trained_on: Mapping[str, str] = MappingProxyType({}),
 ) -> Sections:
+    every, comparisons = comparisons, counted_cases(comparisons, trained_on)
+    names = {one.case for one in comparisons}
+    seen = [one for one in every if one.case not in names]
+    counted = {case: own for case, own in material.items() if case in names}
     said = list(dict.fromkeys(f"{c.case}: {note}" for c in comparisons for note in c.notes))
     if len(said) > 12:
         said = [*said[:12], f"and {len(said) - 12} more notes on the case pages"]
     note = f" <b>{escape(reference_note)}</b>" if reference_note else ""
     head = parts.sentence(
-        judgement.set_takeaway(comparisons, material, pages), case_set.set_sentence(comparisons)
-    ) + case_set.set_tiles(comparisons, material)
+        judgement.set_takeaway(comparisons, counted, pages), case_set.set_sentence(comparisons)
+    ) + case_set.set_tiles(comparisons, counted)
     head += parts.warnings(notes) + parts.notes(said)
     return [
         ("summary", "Summary", head, ""),
@@ -158,7 +167,11 @@ def _set_sections(
             "Box: middle half of the cases; thick line: median; whiskers: to 1.5 interquartile ranges; every point is a case."
             + note,
         ),
-        ("cases", "Cases", case_set.case_table(comparisons, pages, material, reference_note), ""),
+        ("cases", "Cases", case_set.case_table(comparisons, pages, counted, reference_note), ""),
+        (
+            "trained-on", "Cases that were trained on", case_set.seen_table(seen, pages, material, reference_note, trained_on),
+            "In no number above: what a network knows already tells nothing of new patients.",
+        ),
         ("pictures", "Pictures", parts.pictures(pictures), ""),
     ]  # fmt: skip
 

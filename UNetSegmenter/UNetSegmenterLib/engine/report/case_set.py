@@ -188,6 +188,22 @@ def box_plots(comparisons: Sequence[Comparison]) -> str:
     return f'<fieldset class="choice js-only"><legend>Measure</legend>{choices}</fieldset><div class="charts">{charts}</div>'
 
 
+def seen_table(
+    comparisons: Sequence[Comparison],
+    pages: Mapping[str, str],
+    material: Mapping[str, CaseMaterial],
+    reference_note: str,
+    trained_on: Mapping[str, str],
+) -> str:
+    """The cases that were trained on: how each was recognised, their mean Dice, and a row a case; nothing without any."""
+    if not comparisons:
+        return ""
+    over = summary([row for comparison in comparisons for row in comparison.rows])["mean_dice_over_cases"]
+    mean = f"<p>Mean Dice over these {count(over['n'], 'case')}: {over['mean']:.3f}</p>" if over["n"] else ""
+    listed = "".join(f"<li>{case_link(one.case, pages)}: {escape(trained_on[one.case])}</li>" for one in comparisons)
+    return f'{mean}<ul class="notes">{listed}</ul>{case_table(comparisons, pages, material, reference_note)}'
+
+
 def case_table(
     comparisons: Sequence[Comparison],
     pages: Mapping[str, str],
