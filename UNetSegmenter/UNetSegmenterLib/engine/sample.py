@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 VERSION = "2.18.0"
 FOLDER = "tests/reference_files/"
 ADDRESS = f"https://raw.githubusercontent.com/wasserth/TotalSegmentator/v{VERSION}/{FOLDER}"
-SCAN, REFERENCE = "example_ct.nii.gz", "example_seg_fast_force_split.nii.gz"
+SCAN, REFERENCE, LICENCE = "example_ct.nii.gz", "example_seg_fast_force_split.nii.gz", "LICENSE"
+ARCHIVE_SHA256 = "5d4223ef93973bc36d710869d11e7742ead2c154c72f7f9edcaaadd5b6c4bd03"
+"""Of the source distribution totalsegmentator-2.18.0.tar.gz, in which the files lie too."""
 SHA256 = {
     SCAN: "dbd3ae6d614d1d7ef3a46925c30c70038ed52da6b37fdd6afdc7b9b71387e3e1",
     REFERENCE: "e8097758e56e73099075b6caaebce23ef11bc6fad66a4ec3753b9406846558c7",
+    LICENCE: "c71d239df91726fc519c6eb72d318ec65820627232b2f796219e87dcf35d0ab4",
 }
 
 
