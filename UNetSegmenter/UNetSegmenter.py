@@ -147,6 +147,7 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self):
         self.initializeParameterNode()
+        self.panel.came_back()
         self.panel.look_for_torch()
 
     def exit(self):

@@ -125,7 +125,8 @@ def test_the_card_is_three_lines_until_it_is_unfolded(panel):
 
 
 def test_only_words_too_long_for_the_panel_are_broken():
-    assert breakable("a usual sentence with /a/path.pt") == "a usual sentence with /a/path.pt"
+    usual = "a usual sentence with /a/path/that-has/places_to_break/in_it_every_now_and_then.pt"
+    assert breakable(usual) == usual
     broken = breakable(f"see {LONG}")
     assert broken.replace("\u200b", "") == f"see {LONG}"
     assert max(map(len, broken.replace("\u200b", " ").split())) == LONGEST_WORD

@@ -21,8 +21,10 @@ on stdout. Every request carries an `id` and a `do`; every answer repeats the `i
         -> result: cases, structures, notes, checkpoint, sha256, reviews
     {"id": 9, "do": "load", "image": path, "reference": path or null, "prediction": path or null,
      "structures": [...] or null, "into": folder} -> result: scan, reference, prediction (raw files in that folder)
-    {"id": 10, "do": "cancel", "request": 4}   the request ends within its batch or structure and answers with its result
-    {"id": 11, "do": "quit"}
+    {"id": 10, "do": "save_case", "folder": path, "name": "liver_01", "image": {"path", "dtype"}, "labels": {...},
+     "origin": {...}, "replace": false}   (a training case; labels on the image's grid) -> result: image, labels, cases, notes
+    {"id": 11, "do": "cancel", "request": 4}   the request ends within its batch or structure and answers with its result
+    {"id": 12, "do": "quit"}
 
 An answer of type "error" has `kind` ("input": what the person gave, "missing": a package, "internal": anything else),
 `message`, one sentence, and `details`, a traceback where it was nobody's input. Arrays travel as raw C-ordered files in a
@@ -74,7 +76,7 @@ WATCH_SECONDS = 1.0
 
 SUBJECTS = {
     "compare": "The comparison", "check": "The check", "report": "The report", "cases": "Reading the folder",
-    "load": "Reading the case",
+    "load": "Reading the case", "save_case": "Saving the training case",
 }  # fmt: skip
 
 
@@ -164,6 +166,7 @@ class Worker:
         answers = {
             "hello": self.hello, "describe": self.describe, "warm_up": self.warm_up, "segment": self.segment,
             "compare": self.compare, "check": self.check, "report": self.report, "cases": self.cases, "load": self.load,
+            "save_case": self.save_case,
         }  # fmt: skip
         try:
             if request["do"] not in answers:
@@ -297,6 +300,20 @@ class Worker:
         if request.get("id") in self._cancelled:
             raise CancelledError
         return load_to_files(request)
+
+    def save_case(self, request: dict[str, Any]) -> dict[str, Any]:
+        """A scan and its labels as files of a data set folder."""
+        from .training_case import write_training_case
+
+        if request.get("id") in self._cancelled:
+            raise CancelledError
+        segmentation, image = segmentation_from_json(request["labels"]), request["image"]
+        array = np.memmap(image["path"], dtype=image["dtype"], mode="r", shape=segmentation.geometry.shape)
+        volume = Volume(array, segmentation.geometry, request["name"])
+        origin, replace = request["origin"], request["replace"]
+        saved = write_training_case(request["folder"], request["name"], volume, segmentation, origin, replace)
+        paths = {"image": str(saved.image), "labels": str(saved.labels)}
+        return {**paths, "cases": saved.cases, "notes": list(saved.notes), "complete": True}
 
     def _load(self, path: str) -> Checkpoint:
         from .checkpoint import load_checkpoint

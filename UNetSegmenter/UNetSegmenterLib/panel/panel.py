@@ -11,6 +11,7 @@ import slicer
 from ..engine.verdict import Verdict
 from ..engine.volume import Note
 from .compare_section import CompareSection
+from .correct_section import CorrectSection, Surroundings
 from .dependencies import Installer, torch_is_installed
 from .error_views import ErrorViews
 from .failure import failure_note, failure_of
@@ -65,17 +66,22 @@ class Panel:
         self.compare: CompareSection | None = None
         self.errors: ErrorViews | None = None
         self.plausibility: PlausibilitySection | None = None
+        self.correct: CorrectSection | None = None
         self.report: ReportSection | None = None
         self.review: ReviewSection | None = None
         self.model = ModelSection(ui, worker, self._on_path, self._on_model)
         self.scan = ScanSection(ui, self.update)
-        self.segment = SegmentSection(ui, self._start_job, self._ask, self._choices, self.blocker, open_editor)
+        self.segment = SegmentSection(ui, self._start_job, self._ask, self._choices, self.blocker, self._correct)
         self.segment.waits = lambda: self.model.is_pending
         self.compare = CompareSection(ui, worker, self._worker_is_busy, self._case, self.update)
         self.errors = ErrorViews(ui)
         self.compare.slices.on_choice.append(self.errors.follow)
         self.views = SideBySideViews(ui, self.compare.slices, self.compare.say)
         self.plausibility = PlausibilitySection(ui, worker, self._worker_is_busy)
+        around = Surroundings(
+            self._worker_is_busy, self._ask, self._leave_views, open_editor, self._reviewer, self._choose_prediction
+        )
+        self.correct = CorrectSection(ui, worker, around)
         self.report = ReportSection(ui, worker, self.compare, self.plausibility, self._ask, self._on_verdict)
         self.review = ReviewSection(ui, worker, PanelDesk(self))
         ui.installButton.connect("clicked(bool)", self._on_install)
@@ -146,6 +152,8 @@ class Panel:
             checked = self._checked()
             self.plausibility.choose(checked)
             self.plausibility.update()
+            if self.correct is not None:
+                self.correct.choose(checked.prediction, checked.volume)
             self.views.choose(checked.volume, checked.prediction, checked.reference)
             if self.report is not None:
                 self.report.choose(checked.prediction)
@@ -164,12 +172,19 @@ class Panel:
         self.model.can_read = found
         self.update()
 
+    def came_back(self) -> None:
+        """The module is shown again, perhaps after a visit to the Segment Editor."""
+        if self.correct is not None and self._parameters is not None:
+            self.correct.came_back()
+
     def close(self) -> None:
         """End everything that would outlive the panel."""
         if self.segment is not None:
             self.segment.abandon()
         self.views.leave()
         self.errors.leave()
+        if self.correct is not None:
+            self.correct.close()
         if self.report is not None:
             self.report.close()
         if self.review is not None:
@@ -189,10 +204,12 @@ class Panel:
         self.errors.leave()
         if self.segment is not None:
             self.segment.abandon()
+        if self.correct is not None:
+            self.correct.close()
         self.set_parameters(None)
         ui = self.ui
-        for section in (ui.compareCollapsibleButton, ui.plausibilityCollapsibleButton, ui.reportCollapsibleButton):
-            section.collapsed = True
+        for name in ("compare", "plausibility", "correct", "report"):
+            getattr(ui, f"{name}CollapsibleButton").collapsed = True
         self.worker.close()
 
     def on_node_going(self, node: Any) -> None:
@@ -215,6 +232,20 @@ class Panel:
 
     def _ask(self, question: str) -> bool:
         return self.ask(question)
+
+    def _correct(self, prediction: Any, volume: Any) -> None:
+        self.correct.correct(prediction, volume)
+
+    def _leave_views(self) -> None:
+        self.views.leave()
+        self.errors.leave()
+
+    def _reviewer(self) -> str:
+        return self.ui.reviewerLineEdit.text
+
+    def _choose_prediction(self, node: Any) -> None:
+        if self._parameters is not None:
+            self._parameters.comparedPrediction = node
 
     def _start_job(self, volume_node: Any, choices: Choices, callbacks: JobCallbacks) -> SegmentationJob:
         def end(result: Result) -> None:

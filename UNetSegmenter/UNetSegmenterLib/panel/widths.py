@@ -7,6 +7,7 @@ longest name and a path edit its whole path.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import qt
@@ -47,5 +48,7 @@ def breakable(text: str) -> str:
 
 
 def _broken(word: str) -> str:
-    pieces = (word[start : start + LONGEST_WORD] for start in range(0, len(word), LONGEST_WORD))
-    return ZERO_WIDTH_SPACE.join(pieces)
+    """Qt breaks a line after a slash or a hyphen by itself; what is longer than the panel between two of them is cut up."""
+    runs = re.split(r"(?<=[/\\-])", word)
+    pieces = ([run[start : start + LONGEST_WORD] for start in range(0, len(run), LONGEST_WORD)] for run in runs)
+    return "".join(ZERO_WIDTH_SPACE.join(one) for one in pieces)
