@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from unetseg.console import progress, say, table, warn
 from UNetSegmenterLib.engine.checkpoint import save_checkpoint
 from UNetSegmenterLib.engine.volume import Geometry, Volume, write_volume
 
@@ -165,3 +166,37 @@ def test_stopped_in_the_middle(number, status, words, checkpoint, tmp_path):
     assert (started.returncode, said.count("\n")) == (status, 1), said
     assert words in said
     assert not (tmp_path / "out").exists(), "nothing was finished"
+
+
+HOSTILE = [
+    "[/bold]",
+    "[bold]x",
+    "\x1b]0;title\x07",
+    "\x1b[2J\x1b[H",
+    "\x9b31m",
+    "a\x08\x08b",
+    "[link=file:///x]y[/link]",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_is_neither_markup_nor_a_command_to_the_terminal(name, capsys):
+    say(name)
+    warn(name)
+    table([name, name], [[name, name]], name)
+    with progress(name, "slices") as show:
+        show(1, 1, name)
+    shown = capsys.readouterr()
+    assert not {code for text in shown for code in text if ord(code) < 32 or 127 <= ord(code) < 160} - {"\n"}
+    letters = "".join(letter for letter in name if letter.isprintable())
+    assert shown.out.count(letters) >= 5 if letters == name else "\ufffd" in shown.out
+    assert "warning" in shown.err
+
+
+def test_a_refusal_names_a_file_without_what_a_terminal_obeys(tmp_path):
+    done = unetseg(
+        "segment", tmp_path / "a\x1b]0;b\x07.nii.gz", "--checkpoint", "none.pt", "--output", tmp_path / "out"
+    )
+    assert done.returncode == 2
+    assert "\x1b" not in done.stderr + done.stdout
+    assert "\x07" not in done.stderr + done.stdout

@@ -19,7 +19,7 @@ from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.errors import InputError
 
 from .commands import COMMANDS
-from .streams import accept_any_console, silence
+from .streams import accept_any_console, plain, silence
 
 DONE, OTHER, BAD_INPUT = 0, 1, 2
 INTERRUPTED, PIPE_ENDED, TERMINATED = 130, 141, 143  # 128 + the signal's number, as a shell has it
@@ -237,7 +237,7 @@ def _bracketed(argument: str, parser: Any) -> str:
 def _complain(text: str, command: str = "", status: int = BAD_INPUT) -> int:
     name = f"unetseg {command}".strip()
     try:
-        sys.stderr.write(f"{name}: error: {' '.join(text.split())}\n")
+        sys.stderr.write(f"{name}: error: {' '.join(plain(text).split())}\n")
         sys.stderr.flush()
     except OSError:
         silence(sys.stderr)

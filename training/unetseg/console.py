@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from .streams import plain
+
 LOG_WIDTH = 120
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -38,21 +40,27 @@ def _console() -> Console:
 
 def say(text: str = "") -> None:
     """One line on standard output, never wrapped."""
-    _console().print(escape(text), soft_wrap=True)
+    _console().print(_shown(text), soft_wrap=True)
+
+
+def _shown(text: str) -> str:
+    return escape(plain(text))
 
 
 def warn(text: str) -> None:
     """One line on standard error that something needs a look; the command goes on."""
-    sys.stderr.write(f"unetseg: warning: {' '.join(text.split())}\n")
+    sys.stderr.write(f"unetseg: warning: {' '.join(plain(text).split())}\n")
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
     """A table on standard output; the first column is text, the others are numbers."""
-    grid = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    grid = Table(
+        title=_shown(title) or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for number, header in enumerate(headers):
-        grid.add_column(header, justify="left" if number == 0 else "right")
+        grid.add_column(_shown(header), justify="left" if number == 0 else "right")
     for row in rows:
-        grid.add_row(*map(escape, row))
+        grid.add_row(*map(_shown, row))
     _console().print(grid)
 
 
@@ -90,10 +98,10 @@ def _bar(what: str, unit: str) -> Iterator[Show]:
         TextColumn("{task.fields[words]}"),
     )
     with Progress(*columns, console=_console()) as bar:
-        task = bar.add_task(escape(what), total=None, words="")
+        task = bar.add_task(_shown(what), total=None, words="")
 
         def show(done: int, total: int, words: str = "") -> None:
-            bar.update(task, completed=done, total=total, words=escape(words))
+            bar.update(task, completed=done, total=total, words=_shown(words))
 
         yield show
 

@@ -7,6 +7,9 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
+_COMMANDS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n\r"}
+"""What a terminal takes for a command: colours, but also its title, its clipboard, and what it seems to have said before."""
+
 
 def accept_any_console() -> None:
     """Make standard output and error take any text: "?" stands for what the console's encoding doesn't have.
@@ -41,3 +44,8 @@ def _open_standard_descriptors() -> None:
 
 def _nowhere() -> TextIO:
     return open(os.devnull, "w", encoding="utf-8")
+
+
+def plain(text: str) -> str:
+    """The text without what a terminal would obey: names and titles come from other people's files."""
+    return text.translate(_COMMANDS)
