@@ -17,6 +17,7 @@ from UNetSegmenterLib.engine.volume import (
     read_geometry,
     read_image,
     read_volume,
+    write_image,
     write_volume,
 )
 
@@ -228,3 +229,20 @@ def test_failed_write_leaves_nothing_behind(tmp_path):
     with pytest.raises(InputError, match="could not be written"):
         write_volume(Volume(array, Geometry(array.shape, (1.0, 1.0, 1.0))), target / "scan.nrrd")
     assert [path.name for path in tmp_path.iterdir()] == ["file-not-folder"]
+
+
+@pytest.mark.parametrize("name", ["a.img.nii.gz", "b.hdr.nii.gz", "hdr.img.nii", "c.img.nrrd", "D.NII.GZ", "e.hdr.mha"])
+def test_a_file_is_written_under_the_name_it_was_given(tmp_path, name):
+    """ITK writes y.hdr.gz where y.img.nii.gz was asked for."""
+    array = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    write_image(array, Geometry(array.shape, (3.0, 2.0, 1.0)), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    np.testing.assert_array_equal(read_image(tmp_path / name)[0], array)
+
+
+@pytest.mark.parametrize("name", ["a.hdr", "a.img", "a.mhd", "a.nhdr", "a.txt", "a"])
+def test_a_name_of_two_files_or_of_none_that_is_known_is_refused(tmp_path, name):
+    array = np.zeros((2, 2, 2), np.int16)
+    with pytest.raises(InputError, match=r"name it \.nii\.gz"):
+        write_image(array, Geometry(array.shape, (1.0, 1.0, 1.0)), tmp_path / name)
+    assert not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,6 +125,8 @@ class Geometry:
         gap = corners @ (self.affine_lps() - other.affine_lps()).T
         return bool(np.abs(gap[:, :3]).max() <= tolerance_mm)
 
+
+_WRITTEN = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 SHEAR_MM = 0.5
 """An edge of a volume that leaves the right angle by more (`Geometry.shear_mm`) is no rounding: its voxels are no boxes."""
@@ -298,11 +301,30 @@ def write_volume(volume: Volume, path: Path | str) -> None:
 def write_image(
     array: np.ndarray, geometry: Geometry, path: Path | str, metadata: dict[str, str] | None = None
 ) -> None:
-    """Write an array `(slices, rows, columns)` whole or not at all (a neighbour file is renamed into place)."""
+    """Write an array `(slices, rows, columns)` whole or not at all (a neighbour file is renamed into place).
+
+    Raises InputError if it can't be written, also for endings that stand for two files or for none that is known.
+    """
     import SimpleITK as sitk
 
+    path = Path(path)
+    ending = next((ending for ending in _WRITTEN if path.name.lower().endswith(ending)), None)
+    if ending is None:
+        raise InputError(
+            f"{path} ends as no image that is written; name it {', '.join(_WRITTEN[:-1])} or {_WRITTEN[-1]}."
+        )
     image = sitk.GetImageFromArray(np.ascontiguousarray(array))
     geometry.stamp(image)
     for key, value in (metadata or {}).items():
         image.SetMetaData(key, value)
-    write_whole(path, lambda partial: sitk.WriteImage(image, str(partial), useCompression=True))
+
+    def write(partial: Path) -> None:
+        # ITK takes .hdr and .img for endings wherever they stand in a name, and writes another file than it was told to.
+        plain = partial.with_name(f".partial-{secrets.token_hex(4)}{ending}")
+        try:
+            sitk.WriteImage(image, str(plain), useCompression=True)
+            plain.replace(partial)
+        finally:
+            plain.unlink(missing_ok=True)
+
+    write_whole(path, write)
