@@ -106,15 +106,11 @@ def read_pack(folder: Path | str) -> Pack:
         )
     try:
         content = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
-        for name, expected in content["arrays_sha256"].items():
-            if sha256(folder / name) != expected:
-                raise InputError(
-                    f"{folder / name} is not the array that pack.json was written with; prepare or copy it again."
-                )
+        images, labels = _arrays(folder, content["arrays_sha256"])
         preprocessing = content["preprocessing"] | {"window_hu": tuple(content["preprocessing"]["window_hu"])}
-        return Pack(
-            np.load(folder / "images.npy", mmap_mode="r"),
-            np.load(folder / "labels.npy", mmap_mode="r"),
+        pack = Pack(
+            images,
+            labels,
             content["name"],
             Preprocessing(**preprocessing),
             tuple(Structure.from_json(part) for part in content["structures"]),
@@ -125,8 +121,52 @@ def read_pack(folder: Path | str) -> Pack:
             content["citation"],
             content["arrays_sha256"],
         )
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise InputError(f"{folder} is a damaged pack ({error}); write it again with: unetseg prepare") from error
+        _check_cases(pack, folder)
+        return pack
+    except InputError:
+        raise
+    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+        what = f"pack.json lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"{folder} is a damaged pack ({what}); write it again with: unetseg prepare") from error
+
+
+def _arrays(folder: Path, hashes: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels, memory-mapped; raises InputError unless both are what pack.json was written with."""
+    arrays = []
+    for name, kind in (("images.npy", np.int16), ("labels.npy", np.uint8)):
+        path = folder / name
+        if sha256(path) != hashes[name]:
+            raise InputError(f"{path} is not the array that pack.json was written with; prepare or copy it again.")
+        array = np.load(path, mmap_mode="r")
+        if array.ndim != 3 or array.dtype != kind:
+            raise InputError(
+                f"{path} holds {array.ndim} dimensions of {array.dtype}; three of {np.dtype(kind)} are expected: prepare the "
+                "data set again."
+            )
+        arrays.append(array)
+    if arrays[0].shape != arrays[1].shape:
+        raise InputError(
+            f"{folder} holds images of {arrays[0].shape} and labels of {arrays[1].shape}; both must be alike: prepare the data "
+            "set again."
+        )
+    return arrays[0], arrays[1]
+
+
+def _check_cases(pack: Pack, folder: Path) -> None:
+    """Raise InputError for a case that lies outside the arrays, and for a split that names a case that isn't there."""
+    slices, rows, columns = pack.images.shape
+    for case in pack.cases:
+        inside = 0 <= case.start < case.stop <= slices and min(case.top, case.left) >= 0
+        if not inside or case.top + case.rows > rows or case.left + case.columns > columns:
+            raise InputError(
+                f"{folder} has the case {case.name} at slices {case.start} to {case.stop}, {case.rows} x {case.columns} pixels, "
+                f"outside its arrays of {slices} x {rows} x {columns}; prepare the data set again."
+            )
+    names = {case.name for case in pack.cases}
+    if strangers := sorted({name for members in pack.splits.values() for name in members} - names):
+        raise InputError(
+            f"{folder} has splits that name {strangers[0]}, which it does not hold; prepare the data set again."
+        )
 
 
 def sha256(path: Path) -> str:

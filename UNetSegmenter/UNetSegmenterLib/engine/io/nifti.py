@@ -203,7 +203,7 @@ def _sform_notes(sform: np.ndarray, qform: np.ndarray | None, pixdim: list[float
         )
     lengths = np.linalg.norm(sform[:3, :3], axis=0)
     if not np.allclose(pixdim, lengths, rtol=10 * SAME_SIZE, atol=0):
-        theirs, ours = (" x ".join(f"{value:.4g}" for value in part) for part in (pixdim, lengths))
+        theirs, ours = (" x ".join(f"{value:.6g}" for value in part) for part in (pixdim, lengths))
         notes.append(Note("warning", f"pixdim gives voxels of {theirs} mm, the sform {ours} mm; the sform was taken."))
     return notes
 
