@@ -3,7 +3,7 @@
 import pytest
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.matching import match_structures, pair_by_hand, still_there
-from UNetSegmenterLib.engine.structures import ABDOMEN8, HEART, Structure, known_structure
+from UNetSegmenterLib.engine.structures import ABDOMEN8, Structure, known_structure
 
 
 def plain(name, index, value=None):
@@ -39,12 +39,25 @@ def test_names_whatever_their_spelling():
     ]
 
 
-def test_values_last_and_said_so():
-    matching = match_structures(HEART, [plain("label 420", 1, 420), plain("label 9", 2, 9)])
-    assert names(matching) == [("left atrium", "label 420", "label value")]
-    assert "by label value only" in matching.pairs[0].note
-    assert [structure.name for structure in matching.only_reference] == ["label 9"]
-    assert len(matching.only_prediction) == 6
+def test_values_pair_only_what_has_no_name_on_either_side():
+    ours = [plain("label 420", 1, 420), plain("Segment_9", 2, 9), plain("layer 3", 3, 7)]
+    matching = match_structures(ours, [plain("label 420", 1, 420), plain("label 9", 2, 9), plain("label 3", 3, 3)])
+    assert names(matching) == [("label 420", "label 420", "label value"), ("Segment_9", "label 9", "label value")]
+    assert all("by label value only" in pair.note for pair in matching.pairs)
+
+
+@pytest.mark.parametrize("nameless", ["label 1", "Segment_1", "Segment 1 1", "1", "mask", "class-1", "Label_Layer_0"])
+def test_a_number_is_never_paired_with_a_name(nameless):
+    """A liver drawn as Segment_1 is not the aorta because that has the value 1; nor is a tumour."""
+    for name in ("aorta", "my femur", "tumour"):
+        assert not match_structures([plain(name, 1, 1)], [plain(nameless, 1, 1)]).pairs
+        assert not match_structures([plain(nameless, 1, 1)], [plain(name, 1, 1)]).pairs
+    assert not match_structures([plain("tumour", 1, 1)], [plain("aorta", 1, 1)]).pairs
+
+
+def test_a_value_that_is_there_twice_pairs_nothing():
+    twice = [plain("Segment_1", 1, 1), plain("Segment_2", 2, 1)]
+    assert not match_structures(twice, [plain("label 1", 1, 1)]).pairs
 
 
 def test_two_known_structures_are_never_paired_by_value():

@@ -1,12 +1,19 @@
 """The engine's `.seg.nrrd` in Slicer's own segmentation node, and Slicer's in the engine."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from UNetSegmenterLib.engine.exchange import finished
 from UNetSegmenterLib.engine.segmentation import Segmentation, read_segmentation, write_seg_nrrd
 from UNetSegmenterLib.engine.structures import HEART
 from UNetSegmenterLib.engine.volume import Geometry
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
+
+from UNetSegmenterLib.scene.judging import side_steps
+from UNetSegmenterLib.scene.nodes import segmentation_to_node
+from UNetSegmenterLib.scene.reading import segmentation_from_node
 
 OBLIQUE = ((0.0, -0.6, 0.8), (-1.0, 0.0, 0.0), (0.0, -0.8, -0.6))
 GRID = Geometry((9, 10, 11), (2.5, 0.8, 0.7), (10.0, -20.0, 30.0), OBLIQUE)
@@ -77,6 +84,45 @@ def test_the_engine_reads_what_slicer_writes(scene, tmp_path):
     assert after.geometry.is_close(before.geometry, 1e-3)
     for structure in HEART:
         assert np.array_equal(after.mask(structure.index), before.mask(structure.index)), structure.name
+
+
+@pytest.mark.parametrize("crop", [False, True])
+@pytest.mark.parametrize("drawn", [True, False])
+def test_a_node_saved_by_slicer_comes_back_on_its_grid(scene, tmp_path, crop, drawn):
+    """Cropped or not, drawn or empty; Slicer itself ends when it opens an empty box of one voxel."""
+    before = heart(overlap=False)
+    before = replace(before, labels=before.labels * np.uint8(drawn))
+    node = segmentation_to_node(before, scene, surfaces=False)
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(tmp_path / "a.seg.nrrd"))
+    storage.SetCropToMinimumExtent(crop)
+    assert storage.WriteData(node)
+    after = read_segmentation(tmp_path / "a.seg.nrrd")
+    assert np.array_equal(after.labels, before.labels) and after.geometry.is_close(GRID, 1e-6)
+    assert after.structures == before.structures
+    again = segmentation_from_node(load(scene, tmp_path / "a.seg.nrrd"))
+    assert np.array_equal(again.labels, before.labels)
+
+
+def test_empty_segments_without_a_grid_are_empty_on_the_other_sides(scene):
+    before = heart(overlap=False)
+    drawn = segmentation_to_node(before, scene, surfaces=False)
+    empty = segmentation_to_node(replace(before, labels=np.zeros_like(before.labels)), scene, surfaces=False)
+    empty.GetSegmentation().SetConversionParameter("Reference image geometry", "")
+    for pair in ((drawn, empty), (empty, drawn)):
+        sides = finished(side_steps(*pair))
+        assert all(side.geometry.is_close(GRID, 1e-6) for side in sides[:2])
+        assert sorted(bool(side.labels.any()) for side in sides[:2]) == [False, True]
+
+
+def test_voxels_of_a_grid_a_hair_apart_are_copied(scene):
+    before = heart(overlap=False)
+    node = segmentation_to_node(before, scene, surfaces=False)
+    angle = 1e-4
+    turn = np.array([[1, -angle, 0], [angle, 1, 0], [0, 0, 1]]) @ np.array(OBLIQUE)
+    other = replace(GRID, direction=tuple(tuple(map(float, row)) for row in turn), origin_lps=(10.02, -20.0, 30.0))
+    assert GRID.is_close(other)
+    assert np.array_equal(segmentation_from_node(node, other).labels, before.labels)
 
 
 def _tag(segment, name):

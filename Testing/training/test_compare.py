@@ -1,5 +1,7 @@
 """`unetseg compare` and the plausibility in its report: whose yardstick, and which scan."""
 
+import csv
+
 import numpy as np
 import pytest
 from unetseg.cli import main
@@ -7,9 +9,10 @@ from UNetSegmenterLib.engine.checkpoint import save_checkpoint
 from UNetSegmenterLib.engine.findings import reference_statistics
 from UNetSegmenterLib.engine.segmentation import Segmentation, write_seg_nrrd
 from UNetSegmenterLib.engine.structures import known_structure
-from UNetSegmenterLib.engine.volume import Geometry, Volume, write_volume
+from UNetSegmenterLib.engine.volume import Geometry, Volume, write_image, write_volume
 
 from ..engine.checkpoints import small_card, small_weights
+from ..engine.slicer_files import cropped
 from .command import tree
 from .datasets import blobs
 
@@ -59,3 +62,92 @@ def test_a_scan_on_another_grid_serves_and_one_elsewhere_leaves_nothing(pair, ca
     before = tree(pair)
     assert compared(pair, "--scan", pair / "away.nii.gz", "--output", pair / "other")[0] == 2
     assert "lie apart" in capsys.readouterr().err and tree(pair) == before
+
+
+def written(folder, name, labels, structures=STRUCTURES):
+    geometry = Geometry(labels.shape, (3.0, 2.0, 2.0))
+    write_seg_nrrd(Segmentation(labels, geometry, structures, name), folder / f"{name}.seg.nrrd")
+    return geometry
+
+
+def table_of(folder, output="out"):
+    with (folder / output / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        return {row["structure"]: row for row in csv.DictReader(file)}
+
+
+AORTA_FIRST = (known_structure("aorta", 1, 1), known_structure("liver", 2, 2))
+
+
+def ones_of_the_liver(folder, name):
+    """A prediction whose value 1 is the aorta, and the liver alone as ones."""
+    _, labels = blobs(0)
+    swapped = np.array([0, 2, 1], np.uint8)[labels]
+    geometry = written(folder, "prediction", swapped, AORTA_FIRST)
+    write_image((labels == 1).astype(np.uint8), geometry, folder / name)
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--labels", "prediction.seg.nrrd"), ("--reference-labels", "prediction.seg.nrrd")]
+)
+def test_a_file_of_ones_is_what_its_name_says(tmp_path, capsys, options, monkeypatch):
+    ones_of_the_liver(tmp_path, "liver.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", "prediction.seg.nrrd", "liver.nii.gz", "--output", "out", *options]) == 0
+    rows = table_of(tmp_path)
+    assert rows["liver"]["dice"] == "1" and rows["liver"]["matched"] == "terminology"
+    assert rows["aorta"]["status"] == "unmatched"
+    assert "matched by" in capsys.readouterr().out
+
+
+def test_ones_without_a_name_are_proposed_with_what_to_type(tmp_path, capsys, monkeypatch):
+    ones_of_the_liver(tmp_path, "my seg.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    command = ["compare", "prediction.seg.nrrd", "my seg.nii.gz", "--output", "out"]
+    assert main(command) == 0
+    said = capsys.readouterr().err
+    assert "--pair 'liver=label 1'" in said
+    assert all(row["status"] == "unmatched" for row in table_of(tmp_path).values())
+    assert "overlaps “label 1” of the reference" in table_of(tmp_path)["liver"]["note"]
+    assert "overlaps" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert main([*command, "--pair", "liver=label 1", "--pair", "aorta=", "--output", "again"]) == 0
+    row = table_of(tmp_path, "again")["label 1"]
+    assert row["dice"] == "1" and row["matched"] == "by hand"
+    assert "--pair" not in capsys.readouterr().err
+
+
+def test_labels_say_whose_values_they_mean(tmp_path, capsys, monkeypatch):
+    """Two label maps of two schemes, each with its own meaning; one option for both would guess."""
+    _, labels = blobs(0)
+    geometry = written(tmp_path, "ours", labels)
+    written(
+        tmp_path, "theirs", labels, tuple(reversed([known_structure("liver", 2, 7), known_structure("spleen", 1, 9)]))
+    )
+    write_image(labels, geometry, tmp_path / "a.nii.gz")
+    write_image(np.array([0, 9, 7], np.uint8)[labels], geometry, tmp_path / "b.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", "a.nii.gz", "b.nii.gz", "--labels", "ours.seg.nrrd", "--output", "out"]) == 2
+    assert "both are label maps" in capsys.readouterr().err
+    assert main(["compare", "ours.seg.nrrd", "theirs.seg.nrrd", "--labels", "ours.seg.nrrd", "--output", "out"]) == 2
+    assert "none is a label map" in capsys.readouterr().err
+    sides = ["--prediction-labels", "ours.seg.nrrd", "--reference-labels", "theirs.seg.nrrd"]
+    assert main(["compare", "a.nii.gz", "b.nii.gz", *sides, "--output", "out"]) == 0
+    rows = table_of(tmp_path)
+    assert set(rows) == {"liver", "spleen"} and rows["liver"]["dice"] == "0", "b calls the spleen's values liver"
+
+
+def test_notes_of_a_reference_stand_in_the_comparison(pair, capsys):
+    _, labels = blobs(0)
+    cropped(pair / "reference.seg.nrrd", labels, Geometry(labels.shape, (3.0, 2.0, 2.0)), {0: ("liver", 1, 0)})
+    assert compared(pair)[0] == 0
+    assert "belongs to no segment" in (pair / "out" / "summary.json").read_text(encoding="utf-8")
+    assert "belongs to no segment" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("tolerance", ["-1", "-0.001", "nan", "inf", "-inf"])
+def test_a_tolerance_that_is_no_length_is_refused_before_anything_is_read(tmp_path, capsys, tolerance):
+    command = ["compare", "a.seg.nrrd", "b.seg.nrrd", "--output", f"{tmp_path}/out", f"--tolerance={tolerance}"]
+    try:
+        status = main(command)
+    except SystemExit as end:  # not a number for the parser either
+        status = end.code
+    assert status == 2 and "tolerance" in capsys.readouterr().err.lower() and not (tmp_path / "out").exists()

@@ -366,3 +366,30 @@ def test_labels_that_mean_nothing_are_refused(nnunet, labels):
     path = nnunet / "dataset.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"labels": labels}))
     assert "dataset.json" in refused(nnunet)
+
+
+@pytest.mark.parametrize("other", ["left_atrium", "LA", "Left Heart Atrium"])
+def test_one_structure_under_two_spellings_is_refused(nnunet, other):
+    labels = {"background": 0, **VALUES, other: 7}
+    edit_json(nnunet / "dataset.json", labels=labels)
+    assert f'"left atrium" and "{other}", which is one structure' in refused(nnunet)
+
+
+def test_unknown_names_in_two_spellings_too(pairs):
+    write_json(pairs / "structures.json", structures={**VALUES, "My_Femur": 1, "my femur": 2})
+    assert '"My_Femur" and "my femur"' in refused(pairs)
+
+
+@pytest.mark.parametrize("name", ["left atrium", "Aorta"])
+def test_an_entry_that_is_there_twice_is_not_dropped(nnunet, name):
+    text = (nnunet / "dataset.json").read_text(encoding="utf-8")
+    (nnunet / "dataset.json").write_text(text.replace('"labels": {', f'"labels": {{"{name}": 7, "{name}": 8, ', 1))
+    assert f'two entries "{name}"' in refused(nnunet)
+
+
+def test_decathlon_refuses_two_spellings_and_one_name_for_two_values(decathlon):
+    values = {"0": "background", **{str(value): name for name, value in VALUES.items()}}
+    edit_json(decathlon / "dataset.json", labels={**values, "7": "left atrium"})
+    assert 'the name "left atrium"' in refused(decathlon)
+    edit_json(decathlon / "dataset.json", labels={**values, "7": "LA"})
+    assert "which is one structure (left atrium)" in refused(decathlon)

@@ -145,7 +145,7 @@ def _evaluate(
 ) -> tuple[CaseResult, Segmentation]:
     inputs = inputs_of(case, evaluation)
     volume = read_scan(case.image, case.resample)
-    reference = read_segmentation(case.label, evaluation.structures, resample=case.resample)
+    reference = read_segmentation(case.label, evaluation.structures, resample=case.resample).placed_on(volume.geometry)
     predicted: Prediction = predictor.predict(volume, progress)
     prediction = predicted.segmentation
     comparison = compare(prediction, reference, case.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ from typing import Any
 
 import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.grids import grid_difference, same_grid_note
 from UNetSegmenterLib.engine.segmentation import Segmentation, read_segmentation
 from UNetSegmenterLib.engine.structures import Structure
-from UNetSegmenterLib.engine.volume import Geometry, Volume, check_volume, read_volume
+from UNetSegmenterLib.engine.volume import Volume, check_volume, read_volume
 
 from .datasets import Case, DataSet
 from .seen import voxels_sha256
@@ -65,25 +67,22 @@ def read_case(case: Case, structures: tuple[Structure, ...]) -> tuple[Volume, Se
     """Scan and labels of a case; raises InputError if they don't share one grid."""
     volume = read_volume(case.image, case.resample)
     segmentation = read_segmentation(case.label, structures, only_declared=True, resample=case.resample)
-    check_same_grid(volume, segmentation, case.label)
-    return volume, segmentation
+    return volume, check_same_grid(volume, segmentation, case.label)
 
 
-def check_same_grid(volume: Volume, segmentation: Segmentation, label: Path) -> None:
-    """Raise InputError unless image and label lie voxel on voxel."""
+def check_same_grid(volume: Volume, segmentation: Segmentation, label: Path) -> Segmentation:
+    """The labels, if they lie voxel on voxel of the image; raises InputError if not, logs where only just.
+
+    A file with nothing drawn in it and no grid of its own is empty on the image's.
+    """
+    segmentation = segmentation.placed_on(volume.geometry)
+    difference = grid_difference(segmentation.geometry, volume.geometry)
     if not volume.geometry.is_close(segmentation.geometry):
-        mine, images = segmentation.geometry, volume.geometry
-        raise InputError(
-            f"{label} has a grid of {_grid(mine)}, its image {_grid(images)}; image and label must share one grid."
-        )
-
-
-def _grid(geometry: Geometry) -> str:
-    size = " x ".join(map(str, geometry.shape[::-1]))
-    spacing, origin = (
-        " x ".join(f"{mm:.4g}" for mm in part) for part in (geometry.spacing_mm[::-1], geometry.origin_lps)
-    )
-    return f"{size} voxels of {spacing} mm ({geometry.orientation()}) from {origin.replace(' x ', ' ')} mm"
+        raise InputError(f"{label} has another grid than its image: {difference}; image and label must share one grid.")
+    notes = (*segmentation.notes, same_grid_note(segmentation.geometry, volume.geometry, f"{label.name} and its image"))
+    for note in filter(None, notes):
+        logging.getLogger(__name__).warning("%s: %s", label, note)
+    return segmentation
 
 
 def case_facts(name: str, volume: Volume, segmentation: Segmentation) -> CaseFacts:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from UNetSegmenterLib.engine.checkpoint import load_checkpoint, shipped_checkpoints
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.grids import same_grid_note
 from UNetSegmenterLib.engine.prediction import Prediction, Predictor
 from UNetSegmenterLib.engine.segmentation import Segmentation, file_stem, resample
 from UNetSegmenterLib.engine.volume import Volume, check_volume, read_volume
@@ -36,7 +37,10 @@ def read_scan(path: Path, resample: bool = False) -> Volume:
 
 def on_grid_of(volume: Volume, segmentation: Segmentation) -> Segmentation:
     """The segmentation on the scan's grid; raises InputError where all of it lies outside."""
+    segmentation = segmentation.placed_on(volume.geometry)
     if segmentation.geometry.is_close(volume.geometry):
+        if note := same_grid_note(segmentation.geometry, volume.geometry, f"{segmentation.name} and its scan"):
+            warn(note)
         return segmentation
     placed = resample(segmentation, volume.geometry)
     if segmentation.labels.any() and not placed.labels.any():

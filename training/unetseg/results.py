@@ -83,7 +83,7 @@ def print_pairs(rows: Sequence[Pairing], title: str) -> None:
 def print_case(comparison: Comparison, title: str, note: str = "") -> None:
     """The measures of one case, a row a structure in the order of the reference."""
     measured = [row for row in comparison.rows if row.measures is not None]
-    headers = ["structure", "Dice", "HD95 mm", "NSD", "prediction ml", "reference ml", "status"]
+    headers = ["structure", "Dice", "HD95 mm", "NSD", "prediction ml", "reference ml", "status", "matched by"]
     table([*headers, "against"] if note else headers, [_cells(row, note) for row in measured], title)
     for row in comparison.rows:
         if row.measures is None:
@@ -108,6 +108,7 @@ def _cells(row: Row, note: str) -> list[str]:
         f"{m.prediction_ml:.0f}",
         f"{m.reference_ml:.0f}",
         row.status,
+        row.matched.removeprefix("by "),
     ]
     return [*cells, note] if note else cells
 

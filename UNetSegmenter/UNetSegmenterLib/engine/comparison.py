@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from .errors import InputError
+from .grids import grid_difference, same_grid_note
 from .matching import Matching, Pair, match_structures
-from .measures import DEFAULT_TOLERANCE_MM, Box, Measures, measure_with_place, union_box
+from .measures import DEFAULT_TOLERANCE_MM, Box, Measures, check_tolerance, measure_with_place, union_box
+from .overlap import Proposal, question_pairs
 from .segmentation import Segmentation, resample, resample_labels
 from .statistics import summary, write_metrics_csv, write_summary
-from .structures import Structure
+from .structures import Structure, refuse_two_spellings
 from .volume import Geometry
 
 __all__ = [
-    "Comparison", "Matching", "Pair", "Row", "SliceCurve", "compare", "match_structures", "summary",
+    "Comparison", "Matching", "Pair", "Proposal", "Row", "SliceCurve", "compare", "match_structures", "summary",
     "write_metrics_csv", "write_summary",
 ]  # fmt: skip
 
@@ -78,7 +80,8 @@ class Row:
 class Comparison:
     """All rows of one case, and in `notes` what has to be said beside the numbers.
 
-    `complete` is False if the comparison was cancelled; the rows are those that were done.
+    `complete` is False if the comparison was cancelled; the rows are those that were done. `proposals` are structures that
+    were not paired, because no name says so, but lie on each other.
     """
 
     case: str
@@ -88,6 +91,7 @@ class Comparison:
     prediction_name: str = ""
     reference_name: str = ""
     complete: bool = True
+    proposals: tuple[Proposal, ...] = ()
 
 
 def compare(
@@ -102,12 +106,19 @@ def compare(
     """Measure every structure of both, in 3D and in the reference's grid.
 
     A prediction on another grid is brought onto it with nearest neighbour, which a note says. `progress(done, total)`
-    is called after each structure and `cancelled()` asked before each. Raises InputError if the two grids don't meet.
+    is called after each structure and `cancelled()` asked before each. Raises InputError if the two grids don't meet, if
+    one side holds an organ twice, and for a tolerance that is no length.
     """
-    notes: list[str] = []
+    check_tolerance(tolerance_mm)
+    for side, segmentation in (("The prediction", prediction), ("The reference", reference)):
+        refuse_two_spellings((structure.name for structure in segmentation.structures), side)
+    notes = [
+        f"{side}: {note}"
+        for side, segmentation in (("Prediction", prediction), ("Reference", reference))
+        for note in segmentation.notes
+    ]
     matching = match_structures(prediction.structures, reference.structures, by_hand)
-    if not prediction.geometry.is_close(reference.geometry):
-        prediction = onto_reference(prediction, reference.geometry, notes)
+    prediction, reference = _on_one_grid(prediction, reference, notes)
     notes += _notes(prediction, reference, matching)
     ours, theirs = (_boxes(segmentation) for segmentation in (prediction, reference))
     rows: list[Row] = []
@@ -119,12 +130,31 @@ def compare(
         if progress is not None:
             progress(len(rows), len(matching.pairs))
     complete = len(rows) == len(matching.pairs)
+    measured = {pair: row.measures.dice for pair, row in zip(matching.pairs, rows, strict=False) if row.measures}
+    left_alone = [name for name, other in (by_hand or {}).items() if other is None]
+    proposals: tuple[Proposal, ...] = ()
+    if complete:
+        proposals, doubts = question_pairs(prediction, reference, matching, measured, left_alone)
+        notes += [*(proposal.text for proposal in proposals), *doubts]
     for side, structures, segmentation in (
         ("reference", matching.only_reference, reference),
         ("prediction", matching.only_prediction, prediction),
     ):
-        rows += [_unmatched(structure, segmentation, side, case, tolerance_mm) for structure in structures]
-    return Comparison(case, tuple(rows), tuple(notes), matching, prediction.name, reference.name, complete)
+        rows += [_unmatched(one, segmentation, side, case, tolerance_mm, proposals) for one in structures]
+    return Comparison(case, tuple(rows), tuple(notes), matching, prediction.name, reference.name, complete, proposals)
+
+
+def _on_one_grid(
+    prediction: Segmentation, reference: Segmentation, notes: list[str]
+) -> tuple[Segmentation, Segmentation]:
+    """Both on the reference's grid; an empty side that says nothing of its grid takes the other's."""
+    reference = reference.placed_on(prediction.geometry)
+    prediction = prediction.placed_on(reference.geometry)
+    if not prediction.geometry.is_close(reference.geometry):
+        return onto_reference(prediction, reference.geometry, notes), reference
+    if note := same_grid_note(prediction.geometry, reference.geometry, "prediction and reference"):
+        notes.append(note)
+    return prediction, reference
 
 
 def _compare_pair(
@@ -146,9 +176,22 @@ def _compare_pair(
     return Row(case, theirs.name, status, measures, **shared, **sides, curve=curve, largest_error_ras=ras)  # type: ignore[arg-type]
 
 
-def _unmatched(structure: Structure, segmentation: Segmentation, side: str, case: str, tolerance_mm: float) -> Row:
+def _unmatched(
+    structure: Structure,
+    segmentation: Segmentation,
+    side: str,
+    case: str,
+    tolerance_mm: float,
+    proposals: Sequence[Proposal],
+) -> Row:
     volume_ml = np.count_nonzero(segmentation.mask(structure.index)) * segmentation.geometry.voxel_ml
     note = f"only in the {side} ({volume_ml:.1f} ml), so not compared"
+    other = "prediction" if side == "reference" else "reference"
+    if proposal := next((one for one in proposals if getattr(one, side) == structure.name), None):
+        note = (
+            f"no counterpart by name ({volume_ml:.1f} ml), so not compared; overlaps “{getattr(proposal, other)}” of the "
+            f"{other} by Dice {proposal.dice:.2f}: compare as one structure?"
+        )
     sides = {side: structure}
     return Row(case, structure.name, "unmatched", None, note, structure.color, tolerance_mm, **sides)  # type: ignore[arg-type]
 
@@ -240,7 +283,7 @@ def onto_reference(prediction: Segmentation, target: Geometry, notes: list[str])
             "check that both belong to the same scan and that no transform is missing."
         )
     notes.append(
-        f"The prediction has another grid ({_size(source)}) than the reference ({_size(target)}): its labels were "
+        f"The prediction has another grid than the reference ({grid_difference(source, target)}): its labels were "
         "resampled onto the reference's grid with nearest neighbour."
     )
     outside_ml = np.count_nonzero(prediction.labels[~inside]) * source.voxel_ml

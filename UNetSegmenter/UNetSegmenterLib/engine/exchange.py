@@ -19,6 +19,7 @@ import numpy as np
 from .comparison import Comparison, Row, SliceCurve
 from .errors import InputError
 from .measures import Measures
+from .overlap import Proposal
 from .segmentation import Segmentation
 from .structures import Structure
 from .volume import Geometry
@@ -126,6 +127,7 @@ def segmentation_steps(segmentation: Segmentation, folder: Path, stem: str) -> S
         "structures": [structure.to_json() for structure in segmentation.structures],
         "overlaps": overlaps,
         "confidence": {str(index): value for index, value in segmentation.confidence.items()},
+        "notes": list(segmentation.notes),
     }
 
 
@@ -139,6 +141,7 @@ def segmentation_from_json(plain: dict[str, Any]) -> Segmentation:
         plain["name"],
         overlaps={int(index): np.fromfile(path, dtype="<i8") for index, path in plain["overlaps"].items()},
         confidence={int(index): value for index, value in plain.get("confidence", {}).items()},
+        notes=tuple(plain.get("notes", ())),
     )
 
 
@@ -151,6 +154,7 @@ def comparison_to_json(comparison: Comparison) -> dict[str, Any]:
         "prediction_name": comparison.prediction_name,
         "reference_name": comparison.reference_name,
         "complete": comparison.complete,
+        "proposals": [asdict(proposal) for proposal in comparison.proposals],
     }
 
 
@@ -163,6 +167,7 @@ def comparison_from_json(plain: dict[str, Any]) -> Comparison:
         prediction_name=plain["prediction_name"],
         reference_name=plain["reference_name"],
         complete=plain["complete"],
+        proposals=tuple(Proposal(**proposal) for proposal in plain["proposals"]),
     )
 
 

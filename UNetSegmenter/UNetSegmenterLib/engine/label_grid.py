@@ -18,7 +18,9 @@ class Segmentation:
 
     Where structures overlap, `labels` shows the later one; `overlaps` keeps, by structure index, the flat voxel indices
     that lie under another one. `mask` gives the whole structure. `confidence` is how sure the network was along each
-    outline when it drew it (mean largest probability, 0 to 1, by structure index), as far as a network did.
+    outline when it drew it (mean largest probability, 0 to 1, by structure index), as far as a network did. `notes` say
+    what a user should know of how the file was read. `grid_is_known` is False for an empty file whose one voxel says
+    nothing of a grid: `placed_on` gives it the grid of whatever it meets.
     """
 
     labels: np.ndarray
@@ -28,6 +30,8 @@ class Segmentation:
     attributes: dict[str, str] = field(default_factory=dict)
     overlaps: Mapping[int, np.ndarray] = field(default_factory=dict)
     confidence: Mapping[int, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    grid_is_known: bool = True
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.geometry.shape:
@@ -39,6 +43,12 @@ class Segmentation:
         if index in self.overlaps:
             mask.reshape(-1)[self.overlaps[index]] = True
         return mask
+
+    def placed_on(self, grid: Geometry) -> Segmentation:
+        """The segmentation itself, or the same emptiness on `grid` if its own grid means nothing."""
+        if self.grid_is_known:
+            return self
+        return replace(self, labels=np.zeros(grid.shape, dtype=np.uint8), geometry=grid, grid_is_known=True)
 
     def overlap_ml(self) -> float:
         """Volume that more than one structure claims, in ml."""

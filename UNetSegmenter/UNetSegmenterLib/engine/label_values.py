@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from .structures import Structure, canonical_name, known_names, known_structure
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 _RARE_ENDINGS = (".hdr.gz", ".img.gz", ".hdr", ".img", ".dcm")  # read where a file is named, not looked for in folders
 MOST_STRUCTURES = 255
+ROUNDED = 1e-3
+"""A label that lies this close to a whole number is meant to be it: a scale factor or a float took the rest."""
 
 
 def file_stem(path: Path | str) -> str:
@@ -25,48 +28,72 @@ def file_stem(path: Path | str) -> str:
     return name
 
 
-def as_labels(array: np.ndarray, path: Path) -> np.ndarray:
-    """The array as whole numbers, or InputError if it is a scan rather than a label map."""
-    lowest, highest = float(array.min(initial=0)), float(array.max(initial=0))
-    if not (np.isfinite(lowest) and lowest >= 0 and highest <= 65535):
+def as_labels(array: np.ndarray, what: Path | str) -> np.ndarray:
+    """The array as whole numbers from 0 to 65535, rounded where it is off by at most `ROUNDED`.
+
+    Raises InputError, with the true number, for a scan or for fractions; `what` names the array there.
+    """
+    lowest, highest = array.min(initial=0), array.max(initial=0)
+    if not (np.isfinite(lowest) and lowest >= -ROUNDED and highest <= 65535 + ROUNDED):
         raise InputError(
-            f"{path} is not a label map: its values run from {lowest:g} to {highest:g}, where whole numbers from 0 to "
-            "65535 are expected; choose the segmentation, not the scan."
+            f"{what} is not a label map: its values run from {_true(lowest)} to {_true(highest)}, where whole numbers from "
+            "0 to 65535 are expected; choose the segmentation, not the scan."
         )
     if array.dtype.kind in "ui":
         return array if array.dtype.itemsize <= 2 and array.dtype.kind == "u" else array.astype(np.uint16)
     whole = array.astype(np.uint16)
-    if not np.array_equal(whole, array):
+    if np.array_equal(whole, array):
+        return whole
+    rounded = np.rint(array)
+    off = np.abs(array - rounded) > ROUNDED
+    if off.any():
         raise InputError(
-            f"{path} is not a label map: it holds fractions such as {array[whole != array].flat[0]:g}; if it was "
-            "resampled, do so with nearest neighbour."
+            f"{what} is not a label map: it holds fractions such as {_true(array[off].flat[0])}; if it was resampled, do so "
+            "with nearest neighbour."
         )
-    return whole
+    return rounded.astype(np.uint16)
 
 
-def undeclared_structures(path: Path, found: Mapping[int, int]) -> list[Structure]:
-    """A structure for each value found, where nobody says what the values mean.
+def _true(value: Any) -> str:
+    """A number with all digits that tell it from its neighbours, whole ones without a point."""
+    return np.format_float_positional(value + 0, trim="-") if value.dtype.kind == "f" else str(value)
 
-    A single value is the structure that the file is named after, if there is one. Raises InputError above 255 values.
+
+def undeclared_structures(what: Path | str, found: Mapping[int, int], stem: str) -> list[Structure]:
+    """A structure for each value found, where nobody says what the values mean; `what` names the array in errors.
+
+    A single value is the structure that `stem`, the name of the file, speaks of, if there is one. Raises InputError above
+    255 values.
     """
     if len(found) > MOST_STRUCTURES:
         raise InputError(
-            f"{path} is not a label map: it holds {len(found)} different values, at most {MOST_STRUCTURES} are "
+            f"{what} is not a label map: it holds {len(found)} different values, at most {MOST_STRUCTURES} are "
             "expected; choose the segmentation, not the scan."
         )
-    if len(found) == 1 and (name := _name_in(file_stem(path))):
+    if len(found) == 1 and (name := _name_in(stem)):
         return [known_structure(name, 1, tuple(found))]
     return [known_structure(f"label {value}", index, (value,)) for index, value in enumerate(sorted(found), start=1)]
 
 
+_PARTS_OF = {
+    "tumor", "tumors", "tumour", "tumours", "lesion", "lesions", "cancer", "cyst", "cysts", "metastasis", "metastases",
+    "nodule", "nodules", "mass", "vessel", "vessels", "wall", "edema", "hematoma", "stone", "stones",
+}  # fmt: skip
+"""Words that make another thing of the organ beside them: "liver_tumor" is not the liver."""
+
+
 def _name_in(stem: str) -> str | None:
-    """The one known structure a file name speaks of ("chaos_liver" -> "liver"), None if there is none or several."""
+    """The one known structure a file name speaks of ("chaos_liver" -> "liver"), None if there is none or several.
+
+    Something in or of that structure keeps the word that says so ("liver_tumor" -> "liver tumor").
+    """
     words = re.split(r"[\W_]+", stem)
     for length in range(len(words), 0, -1):
         parts = [" ".join(words[start : start + length]) for start in range(len(words) - length + 1)]
         names = {canonical_name(part) for part in parts if len(part) > 3} & set(known_names())
         if names:
-            return names.pop() if len(names) == 1 else None
+            part_of = [word.lower() for word in words if word.lower() in _PARTS_OF]
+            return " ".join([names.pop(), *part_of]) if len(names) == 1 else None
     return None
 
 

@@ -1,4 +1,4 @@
-"""Which structure of a prediction is which structure of the reference."""
+"""Which structure of a prediction is which structure of the reference, by what is known of them without their voxels."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .errors import InputError
-from .structures import Structure, canonical_name, known_names
+from .structures import Structure, canonical_name, has_name, known_names, number_in_name
+
+BY_HAND, BY_TERMINOLOGY, BY_NAME, BY_VALUE = "by hand", "terminology", "name", "label value"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two structures that are compared; `how` is "by hand", "terminology", "name" or "label value"."""
+    """Two structures that are compared; `how` says what that rests on: `BY_HAND`, `BY_TERMINOLOGY`, `BY_NAME` or `BY_VALUE`."""
 
     prediction: Structure
     reference: Structure
@@ -21,12 +23,12 @@ class Pair:
     @property
     def note(self) -> str:
         """What a reader should know about this pair; empty where names or codes agree."""
-        if self.how == "label value":
+        if self.how == BY_VALUE:
             return (
                 f"matched by label value only: “{self.prediction.name}” in the prediction, "
                 f"“{self.reference.name}” in the reference"
             )
-        if self.how == "by hand" and canonical_name(self.prediction.name) != canonical_name(self.reference.name):
+        if self.how == BY_HAND and canonical_name(self.prediction.name) != canonical_name(self.reference.name):
             return f"matched by hand: “{self.prediction.name}” in the prediction"
         return ""
 
@@ -48,8 +50,9 @@ def match_structures(
     """Pair structures by hand, then by terminology, then by canonical name, then by label value.
 
     `by_hand` maps names in the prediction to names in the reference, or to None to leave one unmatched. What is
-    ambiguous in one step (two segments with the same code) is left to the next. Two structures that are both known by
-    name and differ are never paired by value. Raises InputError if `by_hand` names a structure that isn't there.
+    ambiguous in one step (two segments with the same code) is left to the next. Label values are a guess: they pair only
+    what has no telling name on either side ("label 3" of two maps). Raises InputError if `by_hand` names a structure that
+    isn't there.
     """
     open_prediction, open_reference = list(prediction), list(reference)
     pairs: list[Pair] = []
@@ -66,14 +69,10 @@ def match_structures(
             open_prediction.remove(ours)
             left_alone.append(ours)
         else:
-            take(ours, _named(open_reference, other, "reference"), "by hand")
-    for how, key in (("terminology", _concept), ("name", _name)):
+            take(ours, _named(open_reference, other, "reference"), BY_HAND)
+    for how, key in ((BY_TERMINOLOGY, _concept), (BY_NAME, _name), (BY_VALUE, _value)):
         for ours, theirs in _unique_matches(open_prediction, open_reference, key):
             take(ours, theirs, how)
-    for ours in list(open_prediction):
-        same = [theirs for theirs in open_reference if set(ours.values) & set(theirs.values)]
-        if len(same) == 1 and not (_is_known(ours) and _is_known(same[0])):
-            take(ours, same[0], "label value")
     order = {id(structure): position for position, structure in enumerate(reference)}
     pairs.sort(key=lambda pair: order[id(pair.reference)])
     unmatched = {id(structure) for structure in (*open_prediction, *left_alone)}
@@ -117,8 +116,16 @@ def _concept(structure: Structure) -> Hashable:
 
 
 def _name(structure: Structure) -> Hashable:
-    name = canonical_name(structure.name)
-    return None if name.isdigit() else name  # "label 3" and "Segment_3" are numbers, not names
+    return canonical_name(structure.name) if number_in_name(structure.name) is None else None
+
+
+def _value(structure: Structure) -> Hashable:
+    return None if has_name(structure) or not structure.values else structure.values[0]
+
+
+def are_different(one: Structure, other: Structure) -> bool:
+    """Whether both are known, by code or by name, so that what does not match is not the same."""
+    return _is_known(one) and _is_known(other)
 
 
 def _is_known(structure: Structure) -> bool:

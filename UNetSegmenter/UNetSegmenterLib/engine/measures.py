@@ -8,13 +8,24 @@ element counts with its area, so that fine and coarse grids, flat and steep part
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from .errors import InputError
+
 DEFAULT_TOLERANCE_MM = 2.0
+
+
+def check_tolerance(tolerance_mm: float) -> float:
+    """The tolerance of the normalised surface distance, in mm; raises InputError if it is no length."""
+    if not (math.isfinite(tolerance_mm) and tolerance_mm >= 0):
+        raise InputError(f"A tolerance of {tolerance_mm:g} mm is no length; give 0 or more millimetres, such as 2.")
+    return tolerance_mm
+
 
 Box = tuple[slice, slice, slice]
 

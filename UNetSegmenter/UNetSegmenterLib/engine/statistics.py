@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,7 @@ STATUSES = ("ok", "missed", "spurious", "absent", "unmatched")
 COLUMNS = (
     "case", "structure", "status", "dice", "iou", "precision", "recall", "hd95_mm", "hd_mm", "assd_mm", "nsd",
     "nsd_tolerance_mm", "prediction_ml", "reference_ml", "difference_ml", "components", "reference_components", "note",
+    "matched",
 )  # fmt: skip
 SEEN_COLUMN = "trained_on"
 VERDICT_COLUMNS = ("verdict", "comment", "reviewer")
@@ -142,6 +144,7 @@ def _structure_summary(rows: Sequence[Row]) -> dict:
         entry[name] = _aggregate_json(aggregate((getattr(m, name) for m in counted), bounds)) | {"missed": missed}
     for status in STATUSES:
         entry[status] = sum(row.status == status for row in rows)
+    entry["matched"] = dict(Counter(row.matched for row in rows if row.matched))
     worst = sorted((row.measures.dice, row.case) for row in rows if row.measures is not None)
     entry["worst_cases"] = [{"case": case, "dice": _number(dice)} for dice, case in worst[:WORST]]
     return entry
@@ -210,7 +213,7 @@ def metrics_table(
 
 
 def _cell(row: Row, column: str) -> str | int:
-    if column in ("case", "structure", "status", "note"):
+    if column in ("case", "structure", "status", "note", "matched"):
         return csv_text(getattr(row, column))
     if row.measures is None:
         return ""

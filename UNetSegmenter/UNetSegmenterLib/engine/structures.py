@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import colorsys
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .errors import InputError
@@ -245,6 +245,11 @@ _SYNONYMS: dict[str, str] = {
 _SIDES = {"left": "left", "lt": "left", "l": "left", "right": "right", "rt": "right", "r": "right"}
 _FILLERS = {"label", "labels", "mask", "seg", "segmentation", "segment", "gt", "manual", "prediction", "pred", "the"}
 
+_NUMBERED = {
+    "layer", "class", "value", "region", "roi", "object", "structure", "channel", "component", "unnamed", "untitled", "segmento",
+}  # fmt: skip
+"""Words that are no name for a structure, alone or with a number."""
+
 
 def canonical_name(name: str) -> str:
     """The name under which a structure is compared: "kidney_left", "Kidney (L)" and "LKid" all give "left kidney".
@@ -267,6 +272,42 @@ def canonical_name(name: str) -> str:
     if plain.endswith("s") and plain[:-1] in _KNOWN:
         return plain[:-1]
     return plain
+
+
+def number_in_name(name: str) -> int | None:
+    """The number of a structure that has no telling name ("Segment_3", "label 3", "3"), 0 if it has none; else None.
+
+    Such a number says where a segment stood in a list or which value a voxel had, not what it is.
+    """
+    words = re.findall(r"[^\W\d_]+|\d+", canonical_name(name))
+    if any(not word.isdigit() and word not in _FILLERS | _NUMBERED for word in words):
+        return None
+    return next((int(word) for word in reversed(words) if word.isdigit()), 0)
+
+
+def has_name(structure: Structure) -> bool:
+    """Whether name or terminology tell what a structure is."""
+    return structure.terminology is not None or number_in_name(structure.name) is None
+
+
+def two_spellings(names: Iterable[str]) -> tuple[str, str] | None:
+    """The first two of some names that mean one structure ("Liver" and "liver"), None if each means its own."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if (key := canonical_name(name)) in seen:
+            return seen[key], name
+        seen[key] = name
+    return None
+
+
+def refuse_two_spellings(names: Iterable[str], what: object) -> None:
+    """Raise InputError if two of the names mean the same organ; lesions and the like may well share a name."""
+    found = two_spellings(name for name in names if canonical_name(name) in _KNOWN)
+    if found:
+        both = f"“{found[0]}” and “{found[1]}”" if found[0] != found[1] else f"“{found[0]}” twice"
+        raise InputError(
+            f"{what} holds {both}, which is one structure ({canonical_name(found[0])}): merge them, or rename one of them."
+        )
 
 
 def distinct_color(index: int) -> tuple[int, int, int]:

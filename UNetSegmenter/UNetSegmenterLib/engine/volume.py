@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -116,15 +117,28 @@ class Geometry:
         cosines = [abs(float(axes[i] @ axes[j])) for i, j in ((0, 1), (0, 2), (1, 2))]
         return float(np.degrees(np.arcsin(min(1.0, max(cosines)))))
 
-    def is_close(self, other: Geometry, tolerance_mm: float = 1e-2) -> bool:
-        """Whether every voxel of both grids lies at the same place within `tolerance_mm`."""
+    def shift_mm(self, other: Geometry) -> float:
+        """How far a voxel of one grid lies at most from the same voxel of the other; infinite if their shapes differ."""
         if self.shape != other.shape:
-            return False
+            return math.inf
         corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=float)
         corners[:, :3] *= np.asarray(self.shape[::-1]) - 1
         gap = corners @ (self.affine_lps() - other.affine_lps()).T
-        return bool(np.abs(gap[:, :3]).max() <= tolerance_mm)
+        return float(np.linalg.norm(gap[:, :3], axis=1).max())
 
+    def is_close(self, other: Geometry, tolerance_mm: float | None = None) -> bool:
+        """Whether both are one grid: every voxel of both lies at the same place within `tolerance_mm`.
+
+        Without one, by the rule for all pairs of grids: within `SAME_GRID_MM`, and within a quarter of a voxel, so that the
+        nearest neighbour of each voxel is the same voxel of the other grid.
+        """
+        if tolerance_mm is None:
+            tolerance_mm = min(SAME_GRID_MM, *(SAME_GRID_VOXELS * mm for mm in (*self.spacing_mm, *other.spacing_mm)))
+        return self.shift_mm(other) <= tolerance_mm
+
+
+SAME_GRID_MM, SAME_GRID_VOXELS = 0.15, 0.25
+"""Grids that lie closer than both are one: a direction rounded to 1e-4 rad moves the end of a whole body by 0.12 mm."""
 
 _WRITTEN = (".nii.gz", ".nii", ".nrrd", ".mha")
 
@@ -202,8 +216,10 @@ def read_volume(path: Path | str, resample: bool = False) -> Volume:
 
     path = Path(path)
     if path.is_dir() or (path.is_file() and is_dicom(path)):
+        from .dicom_objects import refuse_dicom_object
         from .io.dicom import read_dicom
 
+        refuse_dicom_object(path)
         image = read_dicom(path, resample)
     else:
         image = read_scalar_file(path, resample)

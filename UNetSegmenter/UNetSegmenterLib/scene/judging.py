@@ -15,7 +15,7 @@ from ..engine.segmentation import Segmentation
 from ..engine.volume import Geometry
 from .framing import look_towards
 from .nodes import nodes_of_class
-from .reading import segmentation_from_node
+from .reading import has_grid, segmentation_from_node
 
 if TYPE_CHECKING:
     from ..engine.findings import Finding
@@ -28,14 +28,18 @@ def side_steps(prediction_node: Any, reference_node: Any) -> Generator[None, Non
     """Read prediction and reference, one a step: both, and notes on what was done, as the generator's return value.
 
     Both are in the coordinates of the reference node, each on its own grid where that is possible: the engine brings
-    the prediction onto the reference's grid and says so. Under different parent transforms it is done here. Raises
+    the prediction onto the reference's grid and says so. Under different parent transforms it is done here. Empty segments
+    without a reference geometry are empty on the other side's grid. Raises
     InputError as `segmentation_from_node` does.
     """
     for node in (prediction_node, reference_node):
         refuse_empty(node)
-    reference = segmentation_from_node(reference_node)
-    yield
     ours, theirs = (node.GetParentTransformNode() for node in (prediction_node, reference_node))
+    elsewhere = None if has_grid(reference_node) else (segmentation_from_node(prediction_node).geometry, ours)
+    reference = segmentation_from_node(reference_node, elsewhere)
+    yield
+    if not has_grid(prediction_node):
+        return segmentation_from_node(prediction_node, (reference.geometry, theirs)), reference, ()
     if ours is theirs:
         return segmentation_from_node(prediction_node), reference, ()
     prediction = segmentation_from_node(prediction_node, (reference.geometry, theirs))

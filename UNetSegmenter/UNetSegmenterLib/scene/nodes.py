@@ -271,6 +271,11 @@ def labelmap_image(labels: np.ndarray, geometry: Geometry) -> slicer.vtkOriented
     image.SetOrigin(origin)
     image.SetDirections(directions)
     (k0, k1), (j0, j1), (i0, i1) = box
+    if not labels[k0:k1, j0:j1, i0:i1].any():
+        # As an empty segment of Slicer's own: the file of one voxel that a box of one makes ends Slicer when it is opened.
+        image.SetExtent(0, -1, 0, -1, 0, -1)
+        image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+        return image
     image.SetExtent(i0, i1 - 1, j0, j1 - 1, k0, k1 - 1)
     image.GetPointData().SetScalars(_scalars(np.ascontiguousarray(labels[k0:k1, j0:j1, i0:i1])))
     return image

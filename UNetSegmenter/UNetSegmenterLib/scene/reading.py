@@ -10,9 +10,10 @@ import vtk
 from vtk.util import numpy_support
 
 from ..engine.errors import InputError
+from ..engine.label_values import as_labels, undeclared_structures
 from ..engine.segmentation import CONFIDENCE_TAG, MOST_STRUCTURES, SOURCE_VALUES_TAG, Segmentation, confidence_from_tag
 from ..engine.structures import Structure, Terminology, known_structure
-from ..engine.volume import Geometry
+from ..engine.volume import SAME_GRID_MM, SAME_GRID_VOXELS, Geometry
 from .nodes import (
     attributes,
     image_geometry,
@@ -23,7 +24,7 @@ from .nodes import (
 from .surfaces import BINARY_LABELMAP
 
 _UNSPECIFIED = "85756007"  # SNOMED CT "Tissue": what Slicer writes for a segment whose terminology nobody chose
-_SNAP_VOXELS = 1e-3  # two grids whose voxel centres agree within this are one grid
+_REFERENCE_GEOMETRY = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
 
 Placed = tuple[Geometry, slicer.vtkMRMLTransformNode | None]  # a grid and the transform it is under
 Reference = slicer.vtkMRMLVolumeNode | Geometry | Placed | None
@@ -72,6 +73,17 @@ def _confidence(node: slicer.vtkMRMLNode) -> dict[int, float]:
     tags = (_tag(segments.GetNthSegment(number), CONFIDENCE_TAG) for number in range(segments.GetNumberOfSegments()))
     said = ((index, confidence_from_tag(tag)) for index, tag in enumerate(tags, start=1))
     return {index: value for index, value in said if value is not None}
+
+
+def has_grid(node: slicer.vtkMRMLNode) -> bool:
+    """Whether a node says what grid it is on; empty segments without a reference geometry say nothing."""
+    if not node.IsA("vtkMRMLSegmentationNode"):
+        return True
+    segments = node.GetSegmentation()
+    if not segments.ContainsRepresentation(BINARY_LABELMAP) or segments.GetConversionParameter(_REFERENCE_GEOMETRY):
+        return True
+    layers = range(segments.GetNumberOfLayers(BINARY_LABELMAP))
+    return any(segments.GetLayerDataObject(number, BINARY_LABELMAP).GetNumberOfPoints() for number in layers)
 
 
 def structures_of(node: slicer.vtkMRMLSegmentationNode) -> tuple[Structure, ...]:
@@ -129,9 +141,7 @@ def _with_label_maps(node: slicer.vtkMRMLSegmentationNode, reference: Reference)
     copy.DeepCopy(node.GetSegmentation())
     if reference is not None:
         grid = _target(node, reference, None)[0]
-        copy.SetConversionParameter(
-            slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName(), reference_text(grid)
-        )
+        copy.SetConversionParameter(_REFERENCE_GEOMETRY, reference_text(grid))
     if not copy.CreateRepresentation(BINARY_LABELMAP):
         raise InputError(
             f'"{node.GetName()}" holds no label map and none could be made of it; convert it in the Segmentations module.'
@@ -143,7 +153,7 @@ def _from_label_map(
     node: slicer.vtkMRMLScalarVolumeNode, structures: Sequence[Structure] | None
 ) -> tuple[Sequence[Structure], list[_Layer]]:
     geometry = volume_geometry(node)
-    array = _whole_numbers(voxels(node.GetImageData(), node.GetName()), node.GetName())
+    array = as_labels(voxels(node.GetImageData(), node.GetName()), f'"{node.GetName()}"')
     counts = _counts(array)
     found = {int(value): int(counts[value]) for value in np.flatnonzero(counts) if value}
     if structures is None:
@@ -158,37 +168,23 @@ def _from_label_map(
     return structures, [(_indexed(array, values), geometry)]
 
 
-def _whole_numbers(array: np.ndarray, name: str) -> np.ndarray:
-    """The array as uint16, or InputError if it is a scan rather than a label map."""
-    lowest, highest = float(array.min()), float(array.max())
-    if not (lowest >= 0 and highest <= 65535):
-        raise InputError(
-            f'"{name}" is not a label map: its values run from {lowest:g} to {highest:g} where whole numbers from 0 to '
-            "65535 are expected; choose the segmentation, not the scan."
-        )
-    whole = array.astype(np.uint16)
-    if array.dtype.kind == "f" and not np.array_equal(whole, array):
-        raise InputError(
-            f'"{name}" is not a label map: it holds fractions; if it was resampled, use nearest neighbour.'
-        )
-    return whole
-
-
 def _undeclared(node: slicer.vtkMRMLScalarVolumeNode, found: Mapping[int, int]) -> list[Structure]:
-    """Structures by the node's own colour table; tables that come with Slicer name values by chance, so they don't count."""
-    if len(found) > MOST_STRUCTURES:
-        raise InputError(
-            f'"{node.GetName()}" is not a label map: it holds {len(found)} different values, at most {MOST_STRUCTURES} '
-            "are expected; choose the segmentation, not the scan."
-        )
+    """Structures by the node's own colour table; tables that come with Slicer name values by chance, so they don't count.
+
+    Without such a table, a node of one value is the structure that it is named after, as a file of one value is.
+    """
+    structures = undeclared_structures(f'"{node.GetName()}"', found, node.GetName())
     display = node.GetDisplayNode()
     table = display.GetColorNode() if display else None
-    named = table is not None and table.GetSingletonTag() is None
-    structures = []
-    for index, value in enumerate(sorted(found), start=1):
-        name = table.GetColorName(value) if named and value < table.GetNumberOfColors() else ""
-        structures.append(known_structure(name or f"label {value}", index, (value,)))
-    return structures
+    if table is None or table.GetSingletonTag() is not None:
+        return structures
+    names = (
+        table.GetColorName(one.values[0]) if one.values[0] < table.GetNumberOfColors() else "" for one in structures
+    )
+    return [
+        known_structure(name, one.index, one.values) if name else one
+        for one, name in zip(structures, names, strict=True)
+    ]
 
 
 def _indexed(array: np.ndarray, values: Mapping[int, int]) -> np.ndarray:
@@ -241,9 +237,7 @@ def _target(
     if reference is not None:
         return volume_geometry(reference), reference.GetParentTransformNode()
     if node.IsA("vtkMRMLSegmentationNode"):
-        text = node.GetSegmentation().GetConversionParameter(
-            slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
-        )
+        text = node.GetSegmentation().GetConversionParameter(_REFERENCE_GEOMETRY)
         image = slicer.vtkOrientedImageData()
         if text and slicer.vtkSegmentationConverter.DeserializeImageGeometry(text, image, False):
             return image_geometry(image), node.GetParentTransformNode()
@@ -273,7 +267,8 @@ def _on_grid(
         if to_source is not None:
             matrix = matrix @ np.array([[to_source.GetMatrix().GetElement(r, c) for c in range(4)] for r in range(4)])
         matrix = matrix @ _affine_ras(grid)
-        copied = _copied(labels, grid.shape, matrix)
+        snap = min(SAME_GRID_VOXELS, SAME_GRID_MM / min(geometry.spacing_mm))  # as Geometry.is_close has it
+        copied = _copied(labels, grid.shape, matrix, snap)
         if copied is not None:
             return copied
         linear = vtk.vtkTransform()
@@ -290,16 +285,18 @@ def _affine_ras(geometry: Geometry) -> np.ndarray:
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ geometry.affine_lps()
 
 
-def _copied(labels: np.ndarray, shape: tuple[int, int, int], matrix: np.ndarray) -> np.ndarray | None:
+def _copied(
+    labels: np.ndarray, shape: tuple[int, int, int], matrix: np.ndarray, snap_voxels: float
+) -> np.ndarray | None:
     """Labels on a grid that shares the voxel centres (shifted, cropped, flipped or with axes swapped), else None.
 
-    `matrix` maps voxel indices (column, row, slice) of the wanted grid to those of `labels`.
+    `matrix` maps voxel indices (column, row, slice) of the wanted grid to those of `labels`; they may lie `snap_voxels` apart.
     """
     whole = np.rint(matrix)
     reach = np.abs(matrix - whole)[:3] @ np.array([*shape[::-1], 1.0])
     turn = whole[:3, :3]
     if (
-        reach.max() > _SNAP_VOXELS
+        reach.max() > snap_voxels
         or not (np.abs(turn).sum(axis=0) == 1).all()
         or not (np.abs(turn).sum(axis=1) == 1).all()
     ):

@@ -35,7 +35,7 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.findings import PASS, SEVERITIES, check
     from UNetSegmenterLib.engine.segmentation import read_segmentation
 
-    from ..console import say
+    from ..console import say, warn
     from ..output import output_folder
     from ..predicting import on_grid_of, read_scan
 
@@ -48,6 +48,8 @@ def run(options: Any) -> None:
             f"{options.segmentation} holds no labelled voxel and names no structure, so there is nothing to check; choose "
             "the segmentation, or say with --checkpoint which structures it should hold."
         )
+    for note in segmentation.notes:
+        warn(note)
     volume = read_scan(options.scan, options.resample) if options.scan else None
     if volume is not None:
         segmentation = on_grid_of(volume, segmentation)

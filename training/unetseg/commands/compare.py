@@ -1,10 +1,15 @@
 """Compare a segmentation with a reference: Dice, surface distances in mm, volumes, slice by slice.
 
 Each of the two is a .seg.nrrd of Slicer, a label map, or a folder with one binary file a structure. Structures are paired
-by terminology, then by name, then by label value; --pair does it by hand.
+by terminology, then by name; label values pair only what has no name on either side. What lies on each other without a
+name that says so ("Segment_1", "label 1") is not compared but proposed, with the --pair to type. A file of one value is the
+structure that it is named after (liver.nii.gz).
 
-  unetseg compare results/case1.seg.nrrd labels/case1.nii.gz --labels results/case1.seg.nrrd --output compared
-  unetseg compare a.seg.nrrd b.seg.nrrd --scan case1.nii.gz --output compared --pair "Segment_1=liver"
+  unetseg compare results/case1.seg.nrrd case1_liver.seg.nrrd --scan case1.nii.gz --output compared
+  unetseg compare results/case1.seg.nrrd drawn.seg.nrrd --output compared --pair "liver=Segment_1"
+  unetseg compare results/case1.seg.nrrd labelsTr/case1.nii.gz --reference-labels abdomen8.pt --output compared
+
+In the last one the values of labelsTr/case1.nii.gz mean what they meant in the data set that the checkpoint was trained on.
 
 DIR gets metrics.csv, summary.json and report.html, in which the prediction's plausibility is judged too, as unetseg check
 does. With --scan also pictures, a viewer in the report, and a Slicer scene.
@@ -12,10 +17,12 @@ does. With --scan also pictures, a viewer in the report, and a Slicer scene.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from UNetSegmenterLib.engine.comparison import Comparison
     from UNetSegmenterLib.engine.structures import Structure
 
 
@@ -26,17 +33,29 @@ def add_options(parser: Any) -> None:
     parser.add_argument("reference", type=Path, help="segmentation to judge it by")
     parser.add_argument("--scan", type=Path, help="the CT, for pictures, the report's viewer and a Slicer scene")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    for side in ("prediction", "reference"):
+        parser.add_argument(
+            f"--{side}-labels",
+            type=Path,
+            metavar="FILE",
+            help=f"checkpoint or .seg.nrrd that says what the {side}'s label values mean",
+        )
     parser.add_argument(
         "--labels",
         type=Path,
         metavar="FILE",
-        help="checkpoint or .seg.nrrd that says what label values mean",
+        help="the same for the one of the two that is a label map; refused if both are",
     )
     parser.add_argument(
         "--checkpoint", type=Path, help="checkpoint whose training labels are the yardstick of plausibility"
     )
     parser.add_argument(
-        "--pair", nargs="+", default=[], metavar="A=B", help="structure A of the prediction is B of the reference"
+        "--pair",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="A=B",
+        help="structure A of the prediction is B of the reference; A= leaves A out",
     )
     parser.add_argument("--tolerance", type=float, default=2.0, metavar="MM", help="of the normalised surface distance")
     parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
@@ -46,6 +65,7 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.checkpoint import read_card
     from UNetSegmenterLib.engine.comparison import compare
     from UNetSegmenterLib.engine.findings import check
+    from UNetSegmenterLib.engine.measures import check_tolerance
     from UNetSegmenterLib.engine.report import CaseMaterial, slice_pictures, viewer_data
     from UNetSegmenterLib.engine.segmentation import file_stem, read_segmentation
 
@@ -55,10 +75,14 @@ def run(options: Any) -> None:
     from ..results import print_results, provenance, write_results
     from ..scene_files import SceneFiles, dice_captions, write_scene_files
 
-    structures = _structures(options.labels)
     statistics = read_card(options.checkpoint).statistics or None if options.checkpoint else None
-    prediction = read_segmentation(options.prediction, structures, resample=options.resample)
-    reference = read_segmentation(options.reference, structures, resample=options.resample)
+    check_tolerance(options.tolerance)
+    prediction, reference = (
+        read_segmentation(path, _structures(labels), named_ones=True, resample=options.resample)
+        for path, labels in zip((options.prediction, options.reference), _declared(options), strict=True)
+    )
+    prediction = prediction.placed_on(reference.geometry)
+    reference = reference.placed_on(prediction.geometry)
     volume = read_scan(options.scan, options.resample) if options.scan else None
     findings = check(on_grid_of(volume, prediction) if volume else prediction, volume, statistics)
     case = file_stem(options.reference)
@@ -86,7 +110,40 @@ def run(options: Any) -> None:
         material = {case: CaseMaterial((*files.pictures, *pictures), findings, viewer=viewer)}
         summary = write_results(folder, f"Comparison: {case}", [comparison], facts, material)
     print_results([comparison], summary, case)
+    _propose(comparison)
     say(f"{folder}: metrics.csv, summary.json, report.html" + (", pictures, scene.mrb" if files.pictures else ""))
+
+
+def _declared(options: Any) -> tuple[Path | None, Path | None]:
+    """Which file says what the label values of prediction and reference mean."""
+    from UNetSegmenterLib.engine.errors import InputError
+    from UNetSegmenterLib.engine.segmentation import is_label_map
+
+    own = [options.prediction_labels, options.reference_labels]
+    if options.labels is None:
+        return own[0], own[1]
+    maps = [is_label_map(path) for path in (options.prediction, options.reference)]
+    if sum(maps) != 1:
+        found = (
+            "both are label maps" if all(maps) else "none is a label map; segments and files have names of their own"
+        )
+        raise InputError(
+            f"--labels {options.labels} says what the values of a label map mean, but of {options.prediction} and "
+            f"{options.reference} {found}: use --prediction-labels or --reference-labels, or neither."
+        )
+    return (options.labels, own[1]) if maps[0] else (own[0], options.labels)
+
+
+def _propose(comparison: Comparison) -> None:
+    """Warn of what lies on each other but has no name that says so, with what to type."""
+    from ..console import warn
+
+    if comparison.proposals:
+        pairs = " ".join(shlex.quote(f"{one.prediction}={one.reference}") for one in comparison.proposals)
+        warn(
+            f"{len(comparison.proposals)} pair(s) of structures lie on each other but have no name that says so; if they are "
+            f"the same, compare again with --pair {pairs}"
+        )
 
 
 def _structures(labels: Path | None) -> tuple[Structure, ...] | None:

@@ -73,7 +73,7 @@ def _material(options: Any, predictor: Predictor) -> tuple[Volume, Segmentation 
     reference = None
     if options.reference is not None:
         labelled = predictor.checkpoint.card.structures
-        reference = read_segmentation(options.reference, labelled)
+        reference = read_segmentation(options.reference, labelled, named_ones=True)
     return read_scan(options.scan), reference, f"reference {options.reference.name}" if options.reference else ""
 
 

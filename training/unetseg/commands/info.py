@@ -130,8 +130,7 @@ def _segmentation(volume: Volume, label: Path, resample: bool) -> Segmentation:
     from ..fingerprint import check_same_grid
 
     segmentation = read_segmentation(label, declared_structures(label), resample=resample)
-    check_same_grid(volume, segmentation, label)
-    return segmentation
+    return check_same_grid(volume, segmentation, label)
 
 
 def structure_rows(volume: Volume, segmentation: Segmentation) -> list[list[str]]:

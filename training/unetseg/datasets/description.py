@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.structures import Structure, known_structure
+from UNetSegmenterLib.engine.structures import Structure, canonical_name, known_structure, two_spellings
 
 
 def read_description(path: Path) -> dict[str, Any]:
     """The JSON object in `path`; raises InputError if it can't be read or is something else."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object(path))
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(f"{path} can't be read as JSON ({error}); correct it there.") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}; a JSON object with names and values is expected.")
     return content
+
+
+def _object(path: Path) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+    """What makes an object of its entries, of which JSON would silently drop all but the last of one name."""
+
+    def made(entries: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in entries]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise InputError(f'{path} has two entries "{twice}" beside each other; take one out or rename it.')
+        return dict(entries)
+
+    return made
 
 
 def entry(content: dict[str, Any], key: str, path: Path, kind: type, what: str) -> Any:
@@ -90,7 +104,7 @@ def make_structures(values_of: dict[str, Any], path: Path) -> tuple[Structure, .
     """Structures in the order of their first value.
 
     values_of: name to one whole number from 1 to 65535 or a list of them; raises InputError for anything else, and for a
-    value that is used twice.
+    value or a structure that is there twice.
     """
     owner: dict[int, str] = {}
     cleaned: dict[str, tuple[int, ...]] = {}
@@ -108,6 +122,11 @@ def make_structures(values_of: dict[str, Any], path: Path) -> tuple[Structure, .
                 )
             owner[value] = name
         cleaned[name] = tuple(values)
+    if twice := two_spellings(cleaned):
+        raise InputError(
+            f'{path} has "{twice[0]}" and "{twice[1]}", which is one structure ({canonical_name(twice[0])}) under two names: '
+            "give its voxels one name and one value, or rename one of them."
+        )
     if not cleaned:
         raise InputError(f"{path} names no structure besides the background; add at least one.")
     order = sorted(cleaned, key=lambda name: cleaned[name][0])

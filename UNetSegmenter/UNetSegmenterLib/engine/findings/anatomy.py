@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
+from ..grids import grid_difference
 from ..segmentation import Segmentation
 from ..structures import Structure, canonical_name
 from ..volume import Geometry, Volume
@@ -305,8 +306,8 @@ def _keys(structures: tuple[Structure, ...]) -> dict[int, str]:
 def _check_grids(segmentation: Segmentation, volume: Volume | None) -> None:
     if volume is not None and not volume.geometry.is_close(segmentation.geometry):
         raise InputError(
-            f"{segmentation.name or 'The segmentation'} has a grid of {segmentation.geometry.shape} and the scan one of "
-            f"{volume.geometry.shape} or another place in the patient; resample the segmentation onto the scan first."
+            f"{segmentation.name or 'The segmentation'} has another grid than the scan: "
+            f"{grid_difference(segmentation.geometry, volume.geometry)}; resample the segmentation onto the scan first."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..dicom_objects import refuse_dicom_object
 from ..errors import InputError
 from .image_header import ImageHeader, StoredImage, read_voxels
 from .metaimage import is_metaimage, read_metaimage_header
@@ -30,6 +31,7 @@ def read_image_header(path: Path | str) -> ImageHeader:
     if path.suffix.lower() == ".img" or path.name.lower().endswith(".img.gz"):
         path, head = _header_of_pair(path, head)
     if head[128:132] == b"DICM":
+        refuse_dicom_object(path)
         raise InputError(f"{path} is DICOM, which is read as a scan but not as labels; save it as NIfTI or NRRD first.")
     if is_nifti(head):
         return read_nifti_header(path)
