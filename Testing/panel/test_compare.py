@@ -16,6 +16,7 @@ from host.pressing import Stalls, picture, press, settle, turn
 from PySide6 import QtCore, QtGui, QtTest
 from UNetSegmenterLib.engine.definitions import DEFINITIONS
 from UNetSegmenterLib.engine.structures import ABDOMEN8
+from UNetSegmenterLib.scene.by_hand import matched_by_hand
 
 DICE = 1
 SPLEEN = next(structure.index for structure in ABDOMEN8 if structure.name == "spleen")
@@ -196,9 +197,31 @@ def test_a_label_map_can_be_the_ground_truth(widget):
     choose(widget, prediction, node)
     assert widget.ui.referenceSelector.currentNode() is node
     compared(widget)
-    assert "Mean of 8" in widget.ui.compareMeanLabel.text
+    assert set(cells(widget, DICE)) == {"–"} and len(widget.panel.compare.comparison.proposals) == 8
+    assert "these overlap" in widget.ui.proposalLabel.text and "and 4 more" in widget.ui.proposalLabel.text
+    picture(widget.parent, "proposals")
+    press(widget.ui.proposalButton)
+    turn(lambda: not widget.panel.compare.is_busy, 120)
+    assert "Mean of 8" in widget.ui.compareMeanLabel.text and not widget.ui.proposalFrame.visible
     assert set(cells(widget, DICE)) == {"1.000"}
-    assert "matched by label value" in widget.panel.compare.comparison.rows[0].note
+    assert {row.matched for row in widget.panel.compare.comparison.rows} == {"by hand"}
+    press(widget.ui.matchResetButton)
+    turn(lambda: not widget.panel.compare.is_busy, 120)
+    assert widget.ui.proposalFrame.visible and not matched_by_hand(prediction, node)
+
+
+def test_a_label_map_named_after_its_organ_is_that_organ(widget):
+    prediction = add("Prediction", organs())
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "chaos_liver")
+    node.SetSpacing(SPACING_MM[::-1])
+    node.SetOrigin(70.0, 60.0, 10.0)
+    node.SetIJKToRASDirections(-1, 0, 0, 0, -1, 0, 0, 0, 1)
+    liver = next(one.index for one in ABDOMEN8 if one.name == "liver")
+    slicer.util.updateVolumeFromArray(node, (organs() == liver).astype(np.int16))
+    choose(widget, prediction, node)
+    compared(widget)
+    row = widget.panel.compare.comparison.rows[0]
+    assert (row.structure, row.matched, row.measures.dice) == ("liver", "terminology", 1.0)
 
 
 @pytest.mark.parametrize("empty", ["Prediction", "Ground truth"])

@@ -188,7 +188,7 @@ class CompareSection(VTKObservationMixin):
         self.comparison = comparison_in_world(made, self.reference_node)
         self.slices.set_rows(made.rows, self._geometry, self.reference_node)
         self._table.show(self.comparison.rows)
-        self._hand.set_rows(self.prediction_node, self.reference_node, self.comparison.rows)
+        self._hand.set_comparison(self.prediction_node, self.reference_node, self.comparison)
         self._notes.show(self._words())
         self._show()
         self._on_change()
@@ -197,7 +197,9 @@ class CompareSection(VTKObservationMixin):
         if self.comparison is None:
             return []
         rows = self.comparison.rows
-        notes = [Note("info", text) for text in (*self._reading_notes, *self.comparison.notes)]
+        asked = {proposal.text for proposal in self.comparison.proposals}  # stands below the table, with its button
+        said = (*self._reading_notes, *self.comparison.notes)
+        notes = [Note("info", text) for text in said if text not in asked]
         for status, what in (("missed", "missed by the prediction"), ("spurious", "in the prediction alone")):
             names = [row.structure for row in rows if row.status == status]
             if names:
@@ -236,7 +238,7 @@ class CompareSection(VTKObservationMixin):
         self.slices.set_rows((), None, None)
         self._reading_notes = ()
         self._table.show(())
-        self._hand.set_rows(None, None, ())
+        self._hand.set_comparison(None, None, None)
         self._notes.show([])
         self._show()
         if had:

@@ -1,34 +1,38 @@
-"""Below the table: what a structure was matched with, and the choice of another counterpart."""
+"""Below the table: what overlap proposes to match, what a structure was matched with, and the choice of another counterpart."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..engine.comparison import Row
+from ..engine.comparison import Comparison, Proposal, Row
 from ..engine.matching import pair_by_hand
 from ..scene.by_hand import matched_by_hand, remember_by_hand
 
 NOTHING = "(nothing)"
+MOST_PROPOSALS = 4  # more are counted
 
 
 class HandMatching:
-    """Follows the row that was clicked; `on_change` is called when the two nodes have to be compared again."""
+    """Asks about proposed pairs and follows the row that was clicked; `on_change` compares the two nodes again."""
 
     def __init__(self, ui: Any, on_change: Callable[[], None]) -> None:
         self._ui, self._on_change = ui, on_change
         self._prediction_node: Any = None
         self._reference_node: Any = None
         self._rows: tuple[Row, ...] = ()
+        self._proposals: tuple[Proposal, ...] = ()
         self._row: Row | None = None
         ui.matchComboBox.connect("activated(int)", self._on_choice)
         ui.matchResetButton.connect("clicked(bool)", self._on_reset)
+        ui.proposalButton.connect("clicked(bool)", self._on_accept)
         self._show()
 
-    def set_rows(self, prediction_node: Any, reference_node: Any, rows: Sequence[Row]) -> None:
+    def set_comparison(self, prediction_node: Any, reference_node: Any, comparison: Comparison | None) -> None:
         """The table of these two nodes; no row of it is chosen yet."""
         self._prediction_node, self._reference_node = prediction_node, reference_node
-        self._rows, self._row = tuple(rows), None
+        self._rows, self._proposals = (comparison.rows, comparison.proposals) if comparison else ((), ())
+        self._row = None
         self._show()
 
     def choose(self, row: Row) -> None:
@@ -50,6 +54,13 @@ class HandMatching:
             remember_by_hand(self._prediction_node, self._reference_node, pair_by_hand(self.by_hand, *wish))
             self._on_change()
 
+    def _on_accept(self, checked: bool = False) -> None:
+        by_hand = self.by_hand
+        for proposal in self._proposals:
+            by_hand = pair_by_hand(by_hand, proposal.prediction, proposal.reference)
+        remember_by_hand(self._prediction_node, self._reference_node, by_hand)
+        self._on_change()
+
     def _on_reset(self, checked: bool = False) -> None:
         remember_by_hand(self._prediction_node, self._reference_node, {})
         self._on_change()
@@ -62,7 +73,12 @@ class HandMatching:
     def _show(self) -> None:
         ui, by_hand = self._ui, self.by_hand
         lonely = any(row.status == "unmatched" for row in self._rows)
-        ui.matchFrame.setVisible(bool(self._row or by_hand or lonely))
+        ui.matchFrame.setVisible(bool(self._row or by_hand or lonely or self._proposals))
+        ui.proposalFrame.setVisible(bool(self._proposals))
+        ui.proposalLabel.setText(_question(self._proposals))
+        ui.proposalButton.setText(
+            "Compare as one" if len(self._proposals) == 1 else f"Compare all {len(self._proposals)} so"
+        )
         ui.matchLabel.setText(self._text(by_hand))
         ui.matchComboBox.setVisible(self._row is not None)
         ui.matchResetButton.setVisible(bool(by_hand))
@@ -88,3 +104,15 @@ class HandMatching:
             pairs = (f"{ours} is {theirs or 'nothing'}" for ours, theirs in by_hand.items())
             return f"Matched by hand: {', '.join(pairs)}."
         return "Click on an unmatched structure to choose its counterpart."
+
+
+def _question(proposals: Sequence[Proposal]) -> str:
+    """What is asked about structures that lie on each other without a name that says so."""
+    if not proposals:
+        return ""
+    if len(proposals) == 1:
+        return proposals[0].text
+    lines = [f"“{one.prediction}” and “{one.reference}”: Dice {one.dice:.2f}" for one in proposals[:MOST_PROPOSALS]]
+    if (more := len(proposals) - MOST_PROPOSALS) > 0:
+        lines.append(f"and {more} more")
+    return "\n".join(["No name says so, but these overlap. Compare each as one structure?", *lines])

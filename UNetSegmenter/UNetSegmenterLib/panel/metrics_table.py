@@ -11,6 +11,7 @@ import qt
 
 from ..engine.comparison import Row
 from ..engine.definitions import BY_KEY, DEFINITIONS, goodness
+from ..engine.matching import BY_HAND, BY_VALUE
 from ..engine.statistics import aggregate
 
 SORT_ROLE = qt.Qt.UserRole
@@ -81,9 +82,11 @@ class MetricsTable:
         self._model.setHeaderData(column, qt.Qt.Horizontal, tip, qt.Qt.ToolTipRole)
 
     def _fill(self, number: int, row: Row) -> None:
-        remarks = [row.status] * (row.status != "ok") + ["matched by hand"] * (row.matched == "by hand")
+        guessed = {BY_HAND: "matched by hand", BY_VALUE: "matched by label value"}.get(row.matched)
+        remarks = [row.status] * (row.status != "ok") + [guessed] * (guessed is not None)
         name = f"{row.structure} ({', '.join(remarks)})" if remarks else row.structure
-        words = ". ".join(filter(None, [STATUS.get(row.status, ""), row.note]))
+        rests_on = f"matched by {row.matched.removeprefix('by ')}" if row.matched and not row.note else ""
+        words = ". ".join(filter(None, [STATUS.get(row.status, ""), row.note, rests_on]))
         self._put(number, 0, name, row.structure.lower(), words[:1].upper() + words[1:])
         self._model.setData(self._model.index(number, 0), qt.QColor(*row.color), qt.Qt.DecorationRole)
         for column, definition in enumerate(COLUMNS, start=1):
