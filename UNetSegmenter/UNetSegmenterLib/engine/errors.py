@@ -21,7 +21,10 @@ def explain(error: Exception, subject: str = "The network") -> tuple[str, str]:
     if isinstance(error, ModuleNotFoundError) and error.name == "torch":
         return "missing", TORCH_MISSING
     if isinstance(error, MemoryError):
-        return "internal", "The computer's memory is full; close other programs or choose a smaller scan."
+        return (
+            "internal",
+            f"{subject} stopped: the computer's memory is full. Close other programs or choose a smaller scan.",
+        )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f" on the disk of {error.filename}" if isinstance(error.filename, str) else ""
         return "input", f"{subject} stopped ({error.strerror}); free some space{where} and start it again."
