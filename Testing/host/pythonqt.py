@@ -11,11 +11,11 @@ from __future__ import annotations
 import enum
 import inspect
 import types
-import weakref
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar
 
+import shiboken6
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 # fmt: off
@@ -107,7 +107,24 @@ class Signal:
         self._signal.emit(*values)
 
 
-_SLOTS: weakref.WeakKeyDictionary[Any, dict[str, list]] = weakref.WeakKeyDictionary()
+_SLOTS: dict[int, dict[str, list]] = {}
+"""By object, what is connected to its signals: held, with all that it holds, until it is disconnected or the QObject deleted.
+
+In PythonQt the receiver of the signals is C++: Python's garbage collector sees no way from an object over its timer back to
+itself, and lets both live. Here the way leads over this module, with the same result.
+"""
+
+
+def _slots_of(sender: Any) -> dict[str, list]:
+    key = shiboken6.getCppPointer(sender)[0]
+    if key not in _SLOTS:
+        _SLOTS[key] = {}
+        object.__getattribute__(sender, "destroyed").connect(partial(_forget, key))
+    return _SLOTS[key]
+
+
+def _forget(key: int, *arguments: Any) -> None:
+    _SLOTS.pop(key, None)
 
 
 class PythonQtLike:
@@ -125,7 +142,7 @@ class PythonQtLike:
             return as_pythonqt(QtCore.QObject.property(self, name))
         value = super().__getattribute__(name)
         if isinstance(value, QtCore.SignalInstance):
-            return Signal(value, _SLOTS.setdefault(self, {}).setdefault(name, []), signal_arguments(cls, name))
+            return Signal(value, _slots_of(self).setdefault(name, []), signal_arguments(cls, name))
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
