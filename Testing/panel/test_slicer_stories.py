@@ -33,6 +33,7 @@ def test_the_stories_use_nothing_but_what_slicer_ships():
         "vtk",
         "world",
         "stories",
+        "job_stories",
         "SampleData",
         "UNetSegmenter",
         "UNetSegmenterLib",

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 
+import job_stories
 import qt
 import slicer
 import vtk
@@ -715,6 +716,7 @@ STORIES = (
     a_verdict_and_a_report,
     a_test_set_is_reviewed_case_by_case,
     layouts_structures_and_the_slice_curve,
+    *job_stories.STORIES,
     sample_data_is_registered,
     reload_takes_the_lib_along,
 )
