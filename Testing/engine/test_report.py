@@ -391,6 +391,20 @@ def test_each_mean_on_the_first_page_stands_with_its_own_interval_or_none(tmp_pa
     assert abs(np.mean(means) - np.mean(by_case)) > 0.1  # else the test could not tell them apart
 
 
+def test_cases_that_were_trained_on_are_in_no_tile_but_in_a_table_of_their_own(tmp_path):
+    two = [case("seen"), case("new", shift=3)]
+    page = write_reports(tmp_path, "t", two, trained_on={"seen": "the same <voxels>"})
+    dice = np.mean([row.measures.dice for row in two[1].rows if row.measures])
+    assert float(tiles(page)["Mean Dice over cases"][0]) == pytest.approx(dice, abs=6e-4)
+    assert tiles(page)["Cases"][0] == "1"
+    own = page.read_text(encoding="utf-8").split('<section id="trained-on"')[1].split("</section>")[0]
+    assert "the same &lt;voxels&gt;" in own and "seen.html" in own and "new.html" not in own
+    every = write_reports(tmp_path / "all", "t", two, trained_on=dict.fromkeys(("seen", "new"), "the same voxels"))
+    text = every.read_text(encoding="utf-8")
+    assert "trained on every one of these cases" in text and tiles(every)["Cases"][0] == "2"
+    assert '<section id="trained-on"' not in text
+
+
 def test_one_case_is_said_to_have_no_interval(tmp_path):
     alone = tiles(write_report(tmp_path / "one.html", "t", case("a")))
     assert "one case: no interval" in alone["Mean Dice over structures"][1]

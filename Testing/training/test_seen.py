@@ -18,6 +18,7 @@ from unetseg.seen import CaseIdentity, SeenCase, joined, lacks_hashes, overlap, 
 from UNetSegmenterLib.engine.checkpoint import load_checkpoint, read_card, save_checkpoint, shipped_checkpoints
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.volume import Geometry, Volume, read_volume, write_image, write_volume
+from UNetSegmenterLib.panel.card_text import card_html
 
 from .datasets import blobs
 
@@ -122,6 +123,12 @@ def test_packs_and_cards_hold_hashes_and_the_cases_of_all_ancestors(family):
     seen = seen_cases(read_card(family["child"]))
     assert {one.name: one.generation for one in seen} == {"b0": 0, "b1": 0, "a0": 1, "a1": 1, "a2": 1, "a3": 1}
     assert {one.data_set for one in seen} == {"Blobs", "Elsewhere"} and all(one.voxels_sha256 for one in seen)
+
+
+def test_the_panel_s_card_says_with_whose_weights_training_began(family):
+    child, parent = (card_html(read_card(family[name]), "0" * 64, 1) for name in ("child", "parent"))
+    assert "Begun from</td><td>Blobs, 2D U-Net, trained on 4 other scans<" in child
+    assert "Begun from" not in parent
 
 
 def test_train_warns_of_its_parent_s_cases_and_of_another_input(family, tmp_path, capsys):

@@ -337,7 +337,7 @@ def test_a_run_can_start_from_a_checkpoint(pack, tmp_path):
     assert went_on.card.training["started_from"]["sha256"] == first.sha256
     assert went_on.card.training["started_from"]["cases"] == ["case0", "case1"]
     wider = Recipe(steps=1, **small | {"base_width": 8})
-    with pytest.raises(InputError, match="same network and structures"):
+    with pytest.raises(InputError, match="base width 4, not 8; start from a checkpoint of the same"):
         train(pack, tmp_path / "wider", wider, device="cpu", start_from=first)
 
 

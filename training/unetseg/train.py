@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -182,10 +182,16 @@ def fitting_weights(start_from: Checkpoint, recipe: Recipe, pack: Pack) -> dict[
     """Weights to begin with; raises InputError if the checkpoint has another network or other structures."""
     wanted = NetworkShape(recipe.input_slices, len(pack.structures) + 1, recipe.base_width, recipe.depth)
     names = [[structure.name for structure in part.structures] for part in (start_from.card, pack)]
-    if start_from.card.network != wanted or names[0] != names[1]:
+    before, now = asdict(start_from.card.network), asdict(wanted)
+    found = [
+        f"{name.replace('_', ' ')} {before[name]}, not {value}" for name, value in now.items() if before[name] != value
+    ]
+    if names[0] != names[1]:
+        found.append(f"the structures {', '.join(names[0])}, not {', '.join(names[1])}")
+    if found:
         raise InputError(
-            f"{start_from.path} has {start_from.card.network} for {', '.join(names[0])}, this run {wanted} for "
-            f"{', '.join(names[1])}; start from a checkpoint of the same network and structures, in the same order."
+            f"{start_from.path} has {'; '.join(found)}; start from a checkpoint of the same network and structures, in the "
+            "same order, or give this run its options."
         )
     return start_from.weights
 

@@ -98,7 +98,8 @@ def _training(card: Card) -> list[tuple[str, str]]:
 def _parent(parent: dict[str, Any], seen: Any) -> str:
     """The checkpoint whose weights training began with, and how many more scans its ancestors had been trained on."""
     more = [one for one in seen or () if one.get("generation", 0) > 0 and one.get("role") == "trained"]
-    return f"{parent['title']}{f', trained on {len(more)} other scans' if more else ''}"
+    others = f", trained on {len(more)} other scan{'s' * (len(more) > 1)}" if more else ""
+    return f"{parent['title']}{others}"
 
 
 def _input(card: Card) -> list[tuple[str, str]]:

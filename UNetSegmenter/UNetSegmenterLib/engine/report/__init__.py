@@ -154,9 +154,12 @@ def _set_sections(
     if len(said) > 12:
         said = [*said[:12], f"and {len(said) - 12} more notes on the case pages"]
     note = f" <b>{escape(reference_note)}</b>" if reference_note else ""
-    head = parts.sentence(
-        judgement.set_takeaway(comparisons, counted, pages), case_set.set_sentence(comparisons)
-    ) + case_set.set_tiles(comparisons, counted)
+    takeaway = judgement.set_takeaway(comparisons, counted, pages)
+    if trained_on and not seen:
+        takeaway = (
+            f"The network was trained on every one of these cases: nothing here tells of new patients. {takeaway}"
+        )
+    head = parts.sentence(takeaway, case_set.set_sentence(comparisons)) + case_set.set_tiles(comparisons, counted)
     head += parts.warnings(notes) + parts.notes(said)
     return [
         ("summary", "Summary", head, ""),

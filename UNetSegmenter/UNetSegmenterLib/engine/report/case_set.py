@@ -199,7 +199,7 @@ def seen_table(
     if not comparisons:
         return ""
     over = summary([row for comparison in comparisons for row in comparison.rows])["mean_dice_over_cases"]
-    mean = f"<p>Mean Dice over these {count(over['n'], 'case')}: {over['mean']:.3f}</p>" if over["n"] else ""
+    mean = f"<p>Mean Dice over {count(over['n'], 'case')}: {over['mean']:.3f}</p>" if over["n"] else ""
     listed = "".join(f"<li>{case_link(one.case, pages)}: {escape(trained_on[one.case])}</li>" for one in comparisons)
     return f'{mean}<ul class="notes">{listed}</ul>{case_table(comparisons, pages, material, reference_note)}'
 
