@@ -5,9 +5,11 @@ import logging
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from UNetSegmenterLib.engine.comparison import compare
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.segmentation import read_segmentation, write_labelmap
-from UNetSegmenterLib.engine.volume import Geometry, check_volume, read_geometry, read_image, read_volume
+from UNetSegmenterLib.engine.segmentation import Segmentation, read_segmentation, write_labelmap
+from UNetSegmenterLib.engine.structures import known_structure
+from UNetSegmenterLib.engine.volume import Geometry, Volume, check_volume, read_geometry, read_image, read_volume
 
 from .images import LPS, body, write_metaimage, write_nifti, write_nrrd
 
@@ -161,9 +163,10 @@ def test_a_sheared_volume_is_measured_by_its_determinant_and_refused_by_the_chec
     direction = ((1.0, 0.0, 0.0), (0.0, 1.0, np.sin(tilt)), (0.0, 0.0, np.cos(tilt)))
     geometry = Geometry(HU.shape, (5 / np.cos(tilt), 3, 3), direction=direction)
     assert geometry.voxel_ml == pytest.approx(0.045)
-    from UNetSegmenterLib.engine.volume import Volume
-
     assert check_volume(Volume(HU, geometry))[0].severity == "error"
+    labels = Segmentation(LABELS, geometry, (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,))))
+    with pytest.raises(InputError, match="sheared"):
+        compare(labels, labels)
 
 
 # --- NRRD and MetaImage --------------------------------------------------------------------------------------------------
@@ -239,6 +242,11 @@ def test_the_spaces_of_nrrd_are_told_apart(tmp_path, space, signs):
         ({"Offset": "0 nan 0"}, "NaN"),
         ({"ElementType": "MET_FOO"}, "MET_FOO"),
         ({"DimSize": "48 48"}, "2 dimensions"),
+        ({"DimSize": "48 48 nan"}, "whole numbers"),
+        ({"DimSize": "48 48 0"}, "the size 48 48 0"),
+        ({"NDims": "inf"}, "whole numbers"),
+        ({"ElementNumberOfChannels": "1.5"}, "whole numbers"),
+        ({"HeaderSize": "a"}, "numbers are expected"),
         ({"ElementNumberOfChannels": "3"}, "cut off"),
     ],
 )

@@ -210,6 +210,45 @@ def test_data_files_beside_a_header_are_checked(tmp_path):
             read_image(tmp_path / name)
 
 
+def test_what_comes_before_the_voxels_is_left_out(tmp_path):
+    hu = noise((4, 6, 5))
+    before = b"a line\nand another\n"
+    for skip in ("byte skip: -1", f"byte skip: {len(before)}", "line skip: 2"):
+        path = write_nrrd(tmp_path / "a.nrrd", hu, *GZIPPED[:2], "encoding: raw", skip, voxels=before + hu.tobytes())
+        np.testing.assert_array_equal(read_image(path)[0], hu)
+    for size in (-1, len(before)):
+        path = write_metaimage(tmp_path / "a.mha", hu, before + hu.tobytes(), HeaderSize=str(size))
+        np.testing.assert_array_equal(read_image(path)[0], hu)
+
+
+def test_voxels_as_text_are_counted(tmp_path):
+    hu = noise((4, 6, 5))
+    text = " ".join(map(str, hu.ravel())).encode()
+    whole = write_nrrd(tmp_path / "a.nrrd", hu, *GZIPPED[:2], "encoding: ascii", voxels=text)
+    np.testing.assert_array_equal(read_image(whole)[0], hu)
+    np.testing.assert_array_equal(read_image(write_metaimage(tmp_path / "a.mha", hu, text, BinaryData="False"))[0], hu)
+    digits = write_nrrd(tmp_path / "b.nrrd", hu, *GZIPPED[:2], "encoding: hex", voxels=hu.tobytes().hex().encode())
+    np.testing.assert_array_equal(read_image(digits)[0], hu)
+    for broken, words in ((text[:-40], "cut off"), (text + b" 70000", "int16"), (text + b" x", "no numbers")):
+        with pytest.raises(InputError, match=words):
+            read_image(write_nrrd(tmp_path / "a.nrrd", hu, *GZIPPED[:2], "encoding: ascii", voxels=broken))
+
+
+@pytest.mark.parametrize(
+    ("array", "fields", "words"),
+    [
+        (noise((3, 4, 5)), ("dimension: 4",), "4 dimensions"),
+        (noise((2, 3, 4, 5)), ("kinds: domain domain domain list", "spacings: 3 3 5 nan"), "2 values a voxel"),
+        (noise((3, 4, 5, 3)), ("kinds: RGB-color domain domain domain", "spacings: nan 3 3 5"), "3 values a voxel"),
+        (noise()[0], ("spacings: 3 3",), "2 axes in space"),
+        (noise(), (*GZIPPED[:2], "encoding: zrl"), "encoding zrl"),
+    ],
+)
+def test_an_nrrd_of_another_kind_is_called_what_it_is(tmp_path, array, fields, words):
+    with pytest.raises(InputError, match=words):
+        read_volume(write_nrrd(tmp_path / "a.nrrd", array, "encoding: raw", *fields))
+
+
 # --- every type ----------------------------------------------------------------------------------------------------------
 
 

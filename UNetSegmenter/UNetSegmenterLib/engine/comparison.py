@@ -15,7 +15,7 @@ from .overlap import Proposal, question_pairs
 from .segmentation import Segmentation, resample, resample_labels
 from .statistics import summary, write_metrics_csv, write_summary
 from .structures import Structure, refuse_two_spellings
-from .volume import Geometry
+from .volume import SHEAR_MM, Geometry, sheared_text
 
 __all__ = [
     "Comparison", "Matching", "Pair", "Proposal", "Row", "SliceCurve", "compare", "match_structures", "summary",
@@ -106,12 +106,14 @@ def compare(
     """Measure every structure of both, in 3D and in the reference's grid.
 
     A prediction on another grid is brought onto it with nearest neighbour, which a note says. `progress(done, total)`
-    is called after each structure and `cancelled()` asked before each. Raises InputError if the two grids don't meet, if
-    one side holds an organ twice, and for a tolerance that is no length.
+    is called after each structure and `cancelled()` asked before each. Raises InputError if the two grids don't meet or are
+    sheared (distances in mm would be wrong), if one side holds an organ twice, and for a tolerance that is no length.
     """
     check_tolerance(tolerance_mm)
     for side, segmentation in (("The prediction", prediction), ("The reference", reference)):
         refuse_two_spellings((structure.name for structure in segmentation.structures), side)
+        if segmentation.geometry.shear_mm() > SHEAR_MM:
+            raise InputError(f"{side}: {sheared_text(segmentation.geometry)}")
     notes = [
         f"{side}: {note}"
         for side, segmentation in (("Prediction", prediction), ("Reference", reference))

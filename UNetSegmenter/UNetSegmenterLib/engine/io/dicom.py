@@ -203,7 +203,7 @@ def _slice(file: DicomFile, frame: int, frames: int, elements: dict) -> _Slice:
 
 
 def _numbers(where: str, elements: dict, tag: int, count: int, what: str) -> np.ndarray:
-    text = elements.get(tag, "")
+    text = " ".join(elements.get(tag, "").split())
     if not text:
         raise InputError(f"{where} has no {what}; export the series again.")
     try:

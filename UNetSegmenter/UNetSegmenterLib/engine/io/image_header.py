@@ -137,7 +137,7 @@ def _fill(header: ImageHeader, view: memoryview) -> int:
             f"{header.path} divides its voxels over {len(place.files)} files, which does not come out even."
         )
     for file in place.files:
-        skip = file.stat().st_size - share if place.skip < 0 else place.skip
+        skip = file.stat().st_size - place.start - share if place.skip < 0 else place.skip
         with Stream(file, place.packing, place.start) as stream:
             stream.skip(skip)
             found = stream.fill(view[done : done + share])

@@ -38,12 +38,12 @@ def read_metaimage_header(path: Path) -> ImageHeader:
         raise InputError(f"{path} is cut off within its header ({_LAST} is missing); copy or export it again.")
     lines = content[: last.end()].decode("latin-1").splitlines()
     fields = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
-    sizes = [int(value) for value in _numbers(path, fields, "DimSize")]
+    sizes = _integers(path, fields, "DimSize")
     if not sizes or min(sizes) < 1:
         raise InputError(f"{path} is damaged: its header gives the size {fields.get('DimSize')}; export it again.")
     while len(sizes) > 3 and sizes[-1] == 1:
         sizes.pop()
-    components = int((_numbers(path, fields, "ElementNumberOfChannels") or [1])[0])
+    components = (_integers(path, fields, "ElementNumberOfChannels") or [1])[0]
     if len(sizes) != 3:
         found = " x ".join(map(str, sizes))
         raise InputError(
@@ -85,6 +85,13 @@ def _numbers(path: Path, fields: dict[str, str], *names: str) -> list[float]:
         ) from error
 
 
+def _integers(path: Path, fields: dict[str, str], name: str) -> list[int]:
+    values = _numbers(path, fields, name)
+    if not all(value.is_integer() for value in values):
+        raise InputError(f'{path} has "{name} = {fields[name]}" where whole numbers are expected; export it again.')
+    return [int(value) for value in values]
+
+
 def _affine(path: Path, fields: dict[str, str]) -> tuple[np.ndarray, list[float], list[Note]]:
     """4x4 affine to LPS in mm, the spacing (column, row, slice) as it stands there, and what is to be told."""
     spacing = _numbers(path, fields, "ElementSpacing", "ElementSize")[:3]
@@ -94,7 +101,7 @@ def _affine(path: Path, fields: dict[str, str]) -> tuple[np.ndarray, list[float]
     matrix = _numbers(path, fields, "TransformMatrix", "Rotation", "Orientation")
     origin = _numbers(path, fields, "Offset", "Position", "Origin")
     notes = []
-    dimensions = int((_numbers(path, fields, "NDims") or [3])[0])
+    dimensions = (_integers(path, fields, "NDims") or [3])[0]
     if not matrix:
         notes.append(no_orientation_note(as_others=", as in Slicer"))
     elif len(matrix) != dimensions**2:
@@ -130,7 +137,7 @@ def _data(
 ) -> DataPlace:
     target = fields[_LAST]
     coding = RAW if _true(fields, "BinaryData") or "BinaryData" not in fields else TEXT
-    skip = int((_numbers(path, fields, "HeaderSize") or [0])[0])
+    skip = (_integers(path, fields, "HeaderSize") or [0])[0]
     files: tuple[Path, ...] = (path,)
     start = 0
     if target.upper() == "LOCAL":

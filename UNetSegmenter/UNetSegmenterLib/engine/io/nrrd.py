@@ -48,8 +48,11 @@ def read_nrrd_header(path: Path) -> ImageHeader:
     if end is None and "data file" not in fields:
         raise InputError(f"{path} is cut off within its header; copy or export it again.")
     sizes = _numbers(path, fields, "sizes", int)
-    if not sizes or min(sizes) < 1:
-        raise InputError(f"{path} is damaged: its header gives the sizes {fields.get('sizes')}; export it again.")
+    if not sizes or min(sizes) < 1 or _numbers(path, fields, "dimension", int) != [len(sizes)]:
+        raise InputError(
+            f"{path} is damaged: its header gives the sizes {fields.get('sizes')} for {fields.get('dimension')} dimensions; "
+            "export it again."
+        )
     sizes, vectors, component = _axes(path, fields, sizes)
     spatial = [size for axis, size in enumerate(sizes) if axis != component]
     affine, notes = _affine(path, fields, vectors, component)

@@ -17,6 +17,7 @@ def check_straight(path: Path, geometry: Geometry, notes: Iterable[Note] = ()) -
     """Raise InputError for voxels that are no boxes; what the header contradicts itself in is said with it."""
     if geometry.shear_mm() > SHEAR_MM:
         also = "".join(f" Also: {note.text}" for note in notes if "sform" in note.text)
+        also += " If the qform is the right one, copy it into the sform." if "qform and sform" in also else ""
         raise InputError(f"{path}: {sheared_text(geometry)}{also}")
 
 
