@@ -357,8 +357,24 @@ def the_result_goes_to_the_segment_editor(world):
     world.press(world.ui.editButton)
     world.settle(0.5)
     editor = slicer.util.getModuleWidget("SegmentEditor").editor
-    assert editor.segmentationNode() is result and editor.sourceVolumeNode() is scan
+    copy = editor.segmentationNode()
+    assert copy is not result and "corrected" in copy.GetName() and editor.sourceVolumeNode() is scan
     world.picture("8-segment-editor") if slicer.util.mainWindow() else None
+    segment_id = copy.GetSegmentation().GetNthSegmentID(0)
+    array = slicer.util.arrayFromSegmentBinaryLabelmap(copy, segment_id, scan).copy()
+    array[:2, :5, :5] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(array, copy, segment_id, scan)
+    slicer.util.selectModule("UNetSegmenter")
+    world.settle()
+    assert world.ui.predictionSelector.currentNode() is copy and copy.GetAttribute("UNetSegmenter.CorrectedTime")
+    assert result.GetSegmentation().GetNumberOfSegments() == copy.GetSegmentation().GetNumberOfSegments()
+    folder = world.folder / "Dataset001"
+    world.ui.trainingFolderPathLineEdit.setCurrentPath(str(folder))
+    world.ui.caseNameLineEdit.setText("story")
+    world.settle()
+    world.press(world.ui.saveCaseButton)
+    world.turn(lambda: not world.panel.correct.is_busy, 60)
+    assert (folder / "imagesTr" / "story_0000.nii.gz").exists() and (folder / "labelsTr" / "story.nii.gz").exists()
 
 
 def the_views_show_the_result(world):

@@ -20,7 +20,7 @@ ICONS = {
     "pass": "SP_DialogApplyButton",
 }
 BEFORE_FOLD = 3  # findings of one structure that are shown before the others are folded
-MOST_LINES, ICON_PIXELS, EDGE_PIXELS = 10, 16, 6
+MOST_LINES, ICON_PIXELS, EDGE_PIXELS = 12, 16, 6
 ACCESSIBLE_TEXT = 11  # Qt::AccessibleTextRole
 IN_TRUTH_TOO = " The ground truth has it too."
 

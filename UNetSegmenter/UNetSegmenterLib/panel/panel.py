@@ -15,6 +15,7 @@ from .correct_section import CorrectSection, Surroundings
 from .dependencies import Installer, torch_is_installed
 from .error_views import ErrorViews
 from .failure import failure_note, failure_of
+from .keyboard import Keyboard
 from .model_section import ModelSection, model_at_hand
 from .notes import NoteList
 from .plausibility_section import Checked, PlausibilitySection
@@ -87,6 +88,7 @@ class Panel:
         ui.installButton.connect("clicked(bool)", self._on_install)
         ui.installLog.setVisible(False)
         keep_all_narrow(ui)
+        self.keyboard = Keyboard(ui, self.model.card_frame.more)
         worker.turns.on_change = self.update  # scripts segment too
         self.look_for_torch()
 
