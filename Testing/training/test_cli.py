@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from unetseg.commands import COMMANDS
+from unetseg.output import MANIFEST
 from UNetSegmenterLib.engine.checkpoint import load_checkpoint, save_checkpoint
 from UNetSegmenterLib.engine.segmentation import read_segmentation, write_seg_nrrd
 from UNetSegmenterLib.engine.volume import Geometry, Volume, read_image, read_volume, write_image, write_volume
@@ -88,7 +89,7 @@ def test_segment_writes_in_the_scans_own_grid(scan, checkpoint, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "slices/s" in done.stdout
     names = ("patient 7.seg.nrrd", "patient 7.nii.gz", "other.seg.nrrd", "other.nii.gz")
-    assert tree(tmp_path / "out") == set(names)
+    assert tree(tmp_path / "out") == {*names, MANIFEST}
     volume = read_volume(scan)
     written = read_segmentation(tmp_path / "out" / "patient 7.seg.nrrd")
     assert written.geometry.is_close(volume.geometry, 1e-4)
@@ -169,6 +170,7 @@ def test_compare_a_segmentation_with_itself(dataset, tmp_path):
         "summary.json",
         "report.html",
         "figures",
+        MANIFEST,
         *(name.replace(" ", "-") for name in charts),
     } == tree(tmp_path / "out")
 

@@ -60,7 +60,7 @@ def test_usage(place, scan):
     refused(unetseg("segmnt"), "did you mean segment?")
     refused(unetseg("segment"), "scans, output")
     refused(unetseg("info", scan, "--polt", place / "a.png"), "--polt")
-    refused(unetseg("segment", scan, scan, "--output", place / "out"), 'called "scan"')
+    refused(unetseg("segment", scan, scan, "--output", place / "out"), "given 2 times")
     nothing = unetseg()
     assert nothing.returncode == 2
     assert "usage: unetseg COMMAND" in nothing.stderr

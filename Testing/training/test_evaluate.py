@@ -214,7 +214,9 @@ def test_goes_on_where_it_stopped_and_believes_no_stale_result(checkpoint, datas
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
-@pytest.mark.parametrize(("name", "status", "words"), [("SIGINT", 1, "stopped"), ("SIGUSR1", 75, "goes on from there")])
+@pytest.mark.parametrize(
+    ("name", "status", "words"), [("SIGINT", 130, "stopped"), ("SIGUSR1", 75, "goes on from there")]
+)
 def test_signal_ends_every_process_and_keeps_what_is_finished(name, status, words, checkpoint, tmp_path):
     data = write_dataset(tmp_path / "blobs", 2)
     hu, labels = blobs(0, (24, 96, 96))

@@ -42,6 +42,7 @@ def release(folder, run, *options):
             str(folder / "data"),
             f"--evaluated={folder / 'evaluated'}",
             f"--output={folder / 'released.pt'}",
+            "--overwrite",
             *options,
         ]
     )

@@ -132,7 +132,12 @@ def _run(arguments: list[str]) -> int:
     if hasattr(command, "defaults"):  # those that lie in a file which the options name; what is given wins over them
         parser.set_defaults(command.defaults(options))
         options = parser.parse_args(arguments)
-    return command.run(options) or DONE
+    if (outputs := command.outputs(options) if hasattr(command, "outputs") else None) is None:
+        return command.run(options) or DONE
+    from .output import claimed
+
+    with claimed(outputs, name, options.overwrite):
+        return command.run(options) or DONE
 
 
 def overview() -> str:
@@ -157,12 +162,23 @@ def parser_of(name: str, command: Any) -> Any:
     """Parser of a command's options; all are spelt with hyphens but jsonargparse's own --print_config."""
     parser = _parser(name, command.__doc__ or COMMANDS[name])
     command.add_options(parser)
+    if hasattr(command, "outputs"):
+        add_overwrite(parser)
     for action in (action for action in parser._actions if action.dest != "print_config"):
         action.option_strings = [option.replace("_", "-") for option in action.option_strings]
     options = {option: action for action in parser._actions for option in action.option_strings}
     parser._option_string_actions.clear()  # in place: the parser's groups hold the very same object
     parser._option_string_actions.update(options)
     return parser
+
+
+def add_overwrite(parser: Any) -> None:
+    """The option --overwrite; a command gets it by itself where it has a function `outputs`."""
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="also replace files that this command did not write; never what it reads",
+    )
 
 
 def _parser(name: str, description: str) -> Any:

@@ -52,6 +52,11 @@ def warn(text: str) -> None:
     sys.stderr.write(f"unetseg: warning: {' '.join(plain(text).split())}\n")
 
 
+def complain(text: str, lines: Iterable[str]) -> None:
+    """On standard error what went wrong, and a line for each case of it."""
+    sys.stderr.write("\n".join([f"unetseg: error: {text}", *(f"  {' '.join(line.split())}" for line in lines), ""]))
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
     """A table on standard output; the first column is text, the others are numbers."""
     grid = Table(

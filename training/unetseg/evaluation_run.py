@@ -13,6 +13,7 @@ from .console import Show, progress, say, warn
 from .datasets import Case
 from .evaluation import CaseResult, Evaluation, Failed, evaluator, is_finished, read_result
 from .evaluation_files import MANIFEST, Manifest, write_manifest
+from .output import OutputFolder
 from .processes import Died, in_processes
 
 
@@ -22,18 +23,26 @@ def default_workers(device: torch.device) -> int:
 
 
 def evaluate_cases(
-    work: Evaluation, manifest: Manifest, cases: Sequence[Case], predictor: Predictor, workers: int = 0
+    work: Evaluation,
+    manifest: Manifest,
+    cases: Sequence[Case],
+    predictor: Predictor,
+    workers: int = 0,
+    output: OutputFolder | None = None,
 ) -> tuple[dict[str, CaseResult], dict[str, Failed]]:
     """All results by case, and why the other cases have none; what is finished in the folder is not done again.
 
-    workers: processes, 0 for as many as suit the machine. Raises InputError if no case can be evaluated, and then leaves
-    nothing in the folder.
+    workers: processes, 0 for as many as suit the machine. output: the folder of the command, if there is one: predictions
+    that will be written are claimed in it; those of finished cases may have been corrected by hand since, and stay. Raises
+    InputError if no case can be evaluated, and then leaves nothing in the folder.
     """
     if workers < 0:
         raise InputError(f"{workers} workers can't be; give 1 or more, or leave the number out.")
     waiting = [case for case in cases if not is_finished(case, work)]
     if kept := len(cases) - len(waiting):
         say(f"{kept} of {len(cases)} cases were evaluated before and are kept")
+    if work.predictions and output is not None:
+        output.claim(*(work.prediction_path(case.name).relative_to(output.path).as_posix() for case in waiting))
     for case in waiting:
         work.result_path(case.name).unlink(missing_ok=True)
     failed: dict[str, Failed] = {}

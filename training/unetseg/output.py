@@ -1,40 +1,261 @@
-"""Folders that a command writes to: checked before the work starts, taken back if it fails with nothing in them."""
+"""What a command writes: nothing of anyone else is replaced, and what it can't write is said before the work starts.
+
+A folder that a command writes into holds a manifest, .unetseg.json: which command, which files and their SHA-256. So a later
+run of the same command knows what it may replace, and what was put there or changed by hand since.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.files import why_not_written
+from UNetSegmenterLib.engine.files import locked, why_not_written, write_text
+
+MANIFEST, LOCK, RUN_LOCK = ".unetseg.json", ".unetseg.lock", ".unetseg.run.lock"
+RESULTS = ("metrics.csv", "summary.json", "report.html", "figures/*.svg", "figures/*.png")
+"""What every comparison leaves (`write_results`)."""
+
+FileId = tuple[int, int]
+
+
+def _check_file(path: Path, inputs: Iterable[Path], overwrite: bool) -> None:
+    """Raise InputError if `path` can't be an output: it is an input, or it is there and `overwrite` is not given."""
+    if not os.path.lexists(path):
+        return
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; the name of a file is expected there.")
+    if _id(path) in _ids(inputs):
+        raise InputError(_is_input(path))
+    if not overwrite:
+        raise InputError(f"{path} is there already; choose another name, or replace it with --overwrite.")
+
+
+@dataclass
+class OutputFolder:
+    """A folder that `command` writes into; see `claimed`."""
+
+    path: Path
+    command: str
+    inputs: frozenset[FileId]
+    overwrite: bool
+    marker: str = ""
+    _claimed: list[str] = field(default_factory=list)
+    _before: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def claim(self, *patterns: str) -> None:
+        """Say what will be written: names below the folder, or patterns of them.
+
+        Raises InputError if one of them is an input, or is there and was not written by this command.
+        """
+        with self._manifest() as manifest:
+            there = self._matching(patterns)
+            self._refuse_other_command(manifest)
+            for name in there:
+                self._refuse(name, manifest)
+            manifest["command"] = self.command
+            manifest["unfinished"] = sorted({*manifest["unfinished"], *patterns})
+        self._before |= {name: _state(self.path / name) for name in there}
+        self._claimed += patterns
+
+    def record(self) -> None:
+        """Note what was written so far; a file that is changed from now on was changed by someone else."""
+        with self._manifest() as manifest:
+            self._record(manifest)
+
+    def close(self) -> None:
+        """Note all that was written; where that is nothing, no manifest is left."""
+        with self._manifest() as manifest:
+            self._record(manifest)
+            manifest["unfinished"] = sorted(set(manifest["unfinished"]) - set(self._claimed))
+
+    def _record(self, manifest: dict[str, Any]) -> None:
+        for name in self._matching(self._claimed):
+            if self._before.get(name) != (now := _state(self.path / name)):
+                manifest["files"][name] = _sha256(self.path / name)
+                self._before[name] = now
+
+    def _matching(self, patterns: Iterable[str]) -> list[str]:
+        """Names of the files below the folder that fit one of the patterns; only "*" is special in these."""
+        found = set()
+        for pattern in patterns:
+            if "*" not in pattern:
+                found |= {pattern} if os.path.lexists(self.path / pattern) else set()
+                continue
+            folder = Path(pattern).parent
+            with suppress(FileNotFoundError, NotADirectoryError):
+                for entry in os.scandir(self.path / folder):
+                    if fnmatchcase(entry.name, Path(pattern).name) and not entry.is_dir():
+                        found.add((folder / entry.name).as_posix())
+        return sorted(found)
+
+    def _refuse_other_command(self, manifest: dict[str, Any]) -> None:
+        other = manifest["command"]
+        if other in ("", self.command):
+            return
+        if not (manifest["files"] or self._matching(manifest["unfinished"])):  # all of it was moved away since
+            manifest["unfinished"] = []
+            return
+        raise InputError(
+            f"{self.path} holds what unetseg {other} wrote; two commands don't share a folder, because one would replace the "
+            "other's report and tables: choose another --output."
+        )
+
+    def _refuse(self, name: str, manifest: dict[str, Any]) -> None:
+        path = self.path / name
+        if path.is_dir():
+            raise InputError(f"{path} is a folder where a file is to be written; choose another --output.")
+        if _id(path) in self.inputs:
+            raise InputError(_is_input(path))
+        if self.overwrite or any(_fits(name, pattern) for pattern in manifest["unfinished"]):
+            return
+        known = manifest["files"].get(name)
+        if known is None and not (self.marker and (self.path / self.marker).exists()):
+            raise InputError(
+                f"{path} was not written by unetseg {self.command}; choose another --output, move it away, or replace it "
+                "with --overwrite."
+            )
+        if known is not None and known != _sha256(path):
+            raise InputError(
+                f"{path} was changed since unetseg {self.command} wrote it; choose another --output, move it away, or "
+                "replace it with --overwrite."
+            )
+
+    @contextmanager
+    def _manifest(self) -> Iterator[dict[str, Any]]:
+        """The manifest, which no other process changes meanwhile; written if it was changed."""
+        path = self.path / MANIFEST
+        with locked(self.path / LOCK):
+            manifest = _read_manifest(path)
+            manifest["files"] = {name: sha for name, sha in manifest["files"].items() if (self.path / name).exists()}
+            before = json.dumps(manifest)
+            yield manifest
+            if not (manifest["files"] or manifest["unfinished"]):
+                path.unlink(missing_ok=True)
+            elif json.dumps(manifest) != before:
+                write_text(path, json.dumps(manifest, indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a command writes: the file `path`, or into the folder `path` what `writes` names (patterns with "*").
+
+    inputs: files that the command reads, and folders that it reads files of; none of them is ever replaced, by whatever
+    name or link. marker: a file by which an earlier run is known where the folder has no manifest.
+    """
+
+    path: Path
+    writes: tuple[str, ...] = ()
+    inputs: tuple[Path | None, ...] = ()
+    marker: str = ""
+
+
+@contextmanager
+def claimed(outputs: Outputs, command: str, overwrite: bool, alone: bool = True) -> Iterator[OutputFolder]:
+    """See that a command may write what it is going to, before anything else costs time; note afterwards what it wrote.
+
+    alone: no second run may write into the folder at once. Raises InputError with the reason.
+    """
+    inputs = [path for path in outputs.inputs if path is not None]
+    if not outputs.writes:
+        _check_file(outputs.path, inputs, overwrite)
+        yield OutputFolder(outputs.path.parent, command, frozenset(), overwrite)
+        return
+    with (
+        output_folder(outputs.path) as folder,
+        locked(folder / RUN_LOCK, wait_seconds=0) if alone else nullcontext(),
+    ):
+        output = OutputFolder(folder, command, _ids(inputs), overwrite, outputs.marker)
+        output.claim(*outputs.writes)
+        try:
+            yield output
+        except BaseException:
+            with suppress(InputError):  # what ended the work is what is said
+                output.close()
+            raise
+        output.close()
 
 
 @contextmanager
 def output_folder(folder: Path | str) -> Iterator[Path]:
     """Make `folder` (and parents) and see that files can be written there, before anything else costs time.
 
-    Raises InputError if not. Folders that this made are removed again if the work inside fails and left them empty.
+    Raises InputError if not. Folders that this made are removed again if the work inside leaves them empty.
     """
     folder = Path(folder)
     made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as trial:
-            trial.write(b"space for a page" * 256)
-            trial.flush()
-    except OSError as error:
-        _remove_empty(made)
-        raise InputError(f"{folder} can't be written to ({why_not_written(error, folder)}).") from error
-    except BaseException:  # Ctrl-C
-        _remove_empty(made)
-        raise
-    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as trial:
+                trial.write(b"space for a page" * 256)
+                trial.flush()
+        except OSError as error:
+            raise InputError(f"{folder} can't be written to ({why_not_written(error, folder)}).") from error
         yield folder
-    except BaseException:
+    finally:
         _remove_empty(made)
-        raise
+
+
+def written_here(folder: Path) -> tuple[str, ...]:
+    """Names below the folder of the files that a run of unetseg wrote there."""
+    return tuple(_read_manifest(folder / MANIFEST)["files"])
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest; an empty one where there is none that can be read."""
+    empty: dict[str, Any] = {"command": "", "files": {}, "unfinished": []}  # unfinished: what a run is writing, or was
+    with suppress(OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and all(isinstance(found.get(key), type(empty[key])) for key in empty):
+            return found
+    return empty
+
+
+def _is_input(path: Path) -> str:
+    return f"{path} is a file that is read here, and what is read is never replaced; choose another --output."
+
+
+def _ids(inputs: Iterable[Path]) -> frozenset[FileId]:
+    """What tells files apart whatever they are called; of a folder those in it that no run of unetseg wrote."""
+    found = set()
+    for path in inputs:
+        files = [path]
+        if path.is_dir():
+            ours = written_here(path)
+            files = [file for file in path.iterdir() if file.name not in ours]
+        found |= {number for file in files if (number := _id(file))}
+    return frozenset(found)
+
+
+def _id(path: Path) -> FileId | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return name == pattern or ("*" in pattern and fnmatchcase(name, pattern))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    found = path.lstat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _remove_empty(folders: list[Path]) -> None:

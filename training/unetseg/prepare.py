@@ -74,6 +74,8 @@ def prepare(
     """
     if (folder / "pack.json").exists():
         raise InputError(f"{folder} already holds a pack; choose another folder or remove it first.")
+    if folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
+        raise InputError(f"{folder} is there and is no pack; choose a folder that is new or empty.")
     splits = splits_of(dataset, test, validation, seed, folds)
     warnings = check_spacings(
         {case.name: read_geometry(case.image, case.resample).axial_spacing_mm for case in dataset.cases}

@@ -27,11 +27,15 @@ _NOT_SUPPORTED = (errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 """Some network folders know neither locks nor syncing; files are whole there too."""
 
 
+class WriteError(InputError):
+    """A file that can't be written, with the reason: the next one in that folder can't be written either."""
+
+
 def write_whole(path: Path | str, write: Callable[[Path], object]) -> None:
     """Call `write(partial_path)` beside `path`, bring that to the disk and rename it into place.
 
     Nobody meets half a file, and of two processes that write one file at once, one wins whole. The temporary name ends as
-    `path` does, because writers go by the ending. Raises InputError with the reason if the file can't be written.
+    `path` does, because writers go by the ending. Raises WriteError, an InputError, with the reason if the file can't be written.
     """
     path = Path(path)
     partial = path.with_name(f"{_PREFIX}{secrets.token_hex(4)}-{path.name[-_LONGEST:]}")
@@ -43,7 +47,7 @@ def write_whole(path: Path | str, write: Callable[[Path], object]) -> None:
         partial.replace(path)
         sync(path.parent)
     except (OSError, RuntimeError) as error:
-        raise InputError(f"{path} could not be written ({why_not_written(error, path.parent)}).") from error
+        raise WriteError(f"{path} could not be written ({why_not_written(error, path.parent)}).") from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -69,7 +73,7 @@ def write_folder(folder: Path | str, write: Callable[[Path], object]) -> None:
         partial.replace(folder)
         sync(folder.parent)
     except OSError as error:
-        raise InputError(f"{folder} could not be written ({why_not_written(error, folder.parent)}).") from error
+        raise WriteError(f"{folder} could not be written ({why_not_written(error, folder.parent)}).") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -158,7 +162,7 @@ def _try_lock(path: Path) -> int | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise InputError(f"{path} could not be written ({why_not_written(error, path.parent)}).") from error
+        raise WriteError(f"{path} could not be written ({why_not_written(error, path.parent)}).") from error
     if _lock(file):
         with suppress(OSError):
             if os.path.samestat(os.fstat(file), path.stat()):  # else the last holder has just removed this one

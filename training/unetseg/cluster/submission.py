@@ -236,11 +236,19 @@ def _hand_over(target: str, scheduler: str, merges: bool) -> str:
     )
 
 
-def submit(job: Job, scheduler: str, script: Path, code: Path | None) -> str:
-    """Write the scripts, run the commands and return what the last one said; raises InputError if one of them fails."""
+def submit(job: Job, scheduler: str, script: Path, code: Path | None, overwrite: bool = False) -> str:
+    """Write the scripts, run the commands and return what the last one said; raises InputError if one of them fails.
+
+    A script that is there and differs is replaced only with `overwrite`: it may have been edited.
+    """
     texts = {script: job_script(job, scheduler)}
     if _has_merge_script(job, scheduler):
         texts[script.with_name(MERGE)] = job_script(job.following, scheduler)
+    for path, text in texts.items():
+        if not overwrite and path.exists() and path.read_bytes() != text.encode():
+            raise InputError(
+                f"{path} is there and differs; submit it by hand, move it away, or replace it with --overwrite."
+            )
     for path, text in texts.items():
         write_text(path, text)
     said = ""

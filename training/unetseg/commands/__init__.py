@@ -1,7 +1,8 @@
 """The commands of `unetseg`: each is the file of its name, with `add_options(parser)` and `run(options)`.
 
-A new command is a file here and a line in `COMMANDS`. Files import what is heavy (torch, SimpleITK, slicer) inside `run`,
-so that `unetseg --help` answers at once.
+A new command is a file here and a line in `COMMANDS`. A function `outputs(options)` says what it writes and reads (output.py):
+before `run` the command line sees to it that nothing of anyone else is replaced. `run` may return an exit status. Files import
+what is heavy (torch, SimpleITK, slicer) inside `run`, so that `unetseg --help` answers at once.
 """
 
 COMMANDS = {

@@ -10,7 +10,10 @@ the CPU seconds.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..output import Outputs
 
 
 def add_options(parser: Any) -> None:
@@ -18,6 +21,12 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--checkpoint", type=Path, help="trained checkpoint (default: the one that is shipped)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
     parser.add_argument("--output", type=Path, metavar="FILE", help="also write the figures as JSON")
+
+
+def outputs(options: Any) -> Outputs | None:
+    from ..output import Outputs
+
+    return Outputs(options.output, inputs=(options.scan, options.checkpoint)) if options.output else None
 
 
 def run(options: Any) -> None:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.findings import Finding
 
+    from ..output import Outputs
+
 COLUMNS = ("severity", "check", "structure", "value", "unit", "expected", "place_ras", "sentence")
 
 
@@ -27,6 +29,13 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--checkpoint", type=Path, help="checkpoint whose training labels are the yardstick")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+
+
+def outputs(options: Any) -> Outputs:
+    from ..output import Outputs
+
+    inputs = (options.segmentation, options.scan, options.checkpoint)
+    return Outputs(options.output, ("findings.csv", "findings.json"), inputs)
 
 
 def run(options: Any) -> None:

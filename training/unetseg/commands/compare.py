@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from UNetSegmenterLib.engine.comparison import Comparison
     from UNetSegmenterLib.engine.structures import Structure
 
+    from ..output import Outputs
+
 
 def add_options(parser: Any) -> None:
     from . import RESAMPLE_HELP
@@ -59,6 +61,14 @@ def add_options(parser: Any) -> None:
     )
     parser.add_argument("--tolerance", type=float, default=2.0, metavar="MM", help="of the normalised surface distance")
     parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+
+
+def outputs(options: Any) -> Outputs:
+    from ..output import RESULTS, Outputs
+
+    writes = (*RESULTS, "pictures/*.png", "scene.mrb")
+    inputs = (options.prediction, options.reference, options.scan, options.labels, options.checkpoint)
+    return Outputs(options.output, writes, inputs)
 
 
 def run(options: Any) -> None:

@@ -9,7 +9,10 @@ standard deviation and 95 % confidence interval over all patients, each validate
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..output import Outputs
 
 
 def add_options(parser: Any) -> None:
@@ -23,6 +26,12 @@ def defaults(options: Any) -> dict[str, Any]:
     from . import train
 
     return train.defaults(options)
+
+
+def outputs(options: Any) -> Outputs:
+    from ..output import Outputs
+
+    return Outputs(options.output, ("metrics.csv", "summary.json"), (options.pack, options.plan, options.start_from))
 
 
 def run(options: Any) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from UNetSegmenterLib.engine.segmentation import Segmentation
     from UNetSegmenterLib.engine.volume import Volume
 
+    from ..output import Outputs
+
 
 def add_options(parser: Any) -> None:
     parser.add_argument(
@@ -29,6 +31,13 @@ def add_options(parser: Any) -> None:
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="where the sample is kept (default: the user's cache)"
     )
+
+
+def outputs(options: Any) -> Outputs:
+    from ..output import RESULTS, Outputs
+
+    writes = (*RESULTS, "pictures/*.png", "*.seg.nrrd", "*.mrb")
+    return Outputs(options.output, writes, (options.scan, options.reference, options.checkpoint))
 
 
 def run(options: Any) -> None:

@@ -13,6 +13,7 @@ figures over them say nothing about new patients.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from ..datasets import Case, DataSet
     from ..evaluation import CaseResult, Failed
     from ..evaluation_files import Manifest, Other
+    from ..output import OutputFolder, Outputs
 
 
 def add_options(parser: Any) -> None:
+    from ..cli import add_overwrite
     from . import RESAMPLE_HELP
 
     parser.add_argument("checkpoint", type=Path, nargs="?", help="trained checkpoint (.pt)")
@@ -49,6 +52,7 @@ def add_options(parser: Any) -> None:
     parser.add_argument(
         "--against", type=Path, metavar="OTHER", help="also evaluate this checkpoint, and compare the two case by case"
     )
+    add_overwrite(parser)
     parser.add_argument("--shard", metavar="I/N", help="only every N-th case, from the I-th on: one of N machines")
     parser.add_argument("--merge", type=Path, nargs="+", metavar="DIR", help="sum up the shards in these folders")
     parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
@@ -62,7 +66,7 @@ def run(options: Any) -> None:
     if options.merge:
         if options.checkpoint or options.dataset:
             raise InputError("--merge sums up what was evaluated; leave CHECKPOINT and DATASET out.")
-        _merge(options.merge, options.output)
+        _merge(options.merge, options.output, options.overwrite)
         return
     if not (options.checkpoint and options.dataset):
         raise InputError("CHECKPOINT and DATASET are needed, in this order; or the folders of shards with --merge.")
@@ -83,7 +87,7 @@ def _evaluate(options: Any) -> None:
     from ..datasets import read_dataset, resampled
     from ..evaluation_files import OTHER, Other, sum_up
     from ..evaluation_run import end_if_failed
-    from ..output import output_folder
+    from ..output import claimed
     from ..predicting import open_predictor
 
     keep_freed_memory()
@@ -92,12 +96,14 @@ def _evaluate(options: Any) -> None:
     dataset = read_dataset(options.dataset)
     dataset = resampled(dataset) if options.resample else dataset
     cases = chosen_cases(dataset, predictor.checkpoint.card, options.split, options.cases, options.pack)
-    with output_folder(options.output) as folder:
-        manifest, results, failed = _one_checkpoint(predictor, dataset, cases, folder, options)
+    read = [options.checkpoint, options.against, *(file for case in cases for file in (case.image, case.label))]
+    with claimed(_outputs(options.output, read), "evaluate", options.overwrite) as output:
+        folder = output.path
+        manifest, results, failed = _one_checkpoint(predictor, dataset, cases, folder, options, output)
         reasons = {name: one.reason for name, one in failed.items()}
         other = None
         if against is not None:
-            own = _one_checkpoint(against, dataset, cases, folder / OTHER, options)
+            own = _one_checkpoint(against, dataset, cases, folder / OTHER, options, output)
             other = Other(own[0], own[1])
             sum_up(folder / OTHER, *own[:2], {name: one.reason for name, one in own[2].items()})
             failed = failed | own[2]
@@ -109,8 +115,17 @@ def _evaluate(options: Any) -> None:
     )
 
 
+def _outputs(folder: Path, inputs: Sequence[Path | None]) -> Outputs:
+    from ..evaluation import CASES
+    from ..evaluation_files import MANIFEST, OTHER
+    from ..output import RESULTS, Outputs
+
+    own = (*RESULTS, MANIFEST, f"{CASES}/*.json", f"{CASES}/*.html")
+    return Outputs(folder, (*own, *(f"{OTHER}/{name}" for name in own)), tuple(inputs), marker=MANIFEST)
+
+
 def _one_checkpoint(
-    predictor: Predictor, dataset: DataSet, cases: tuple[Case, ...], folder: Path, options: Any
+    predictor: Predictor, dataset: DataSet, cases: tuple[Case, ...], folder: Path, options: Any, output: OutputFolder
 ) -> tuple[Manifest, dict[str, CaseResult], dict[str, Failed]]:
     """Evaluate one checkpoint into `folder`; raises InputError if no case could be used."""
     from ..console import say, warn
@@ -135,7 +150,7 @@ def _one_checkpoint(
         checkpoint.path, checkpoint.sha256, folder, dataset.structures, options.device, predictor.dtype,
         options.predictions, options.pictures, dataset.name,
     )  # fmt: skip
-    results, failed = evaluate_cases(work, manifest, cases, predictor, options.workers)
+    results, failed = evaluate_cases(work, manifest, cases, predictor, options.workers, output)
     for note in manifest.seen(results.values()).notes:
         warn(f"{_file(checkpoint.path)}: {note}")
     if not results:
@@ -163,18 +178,21 @@ def _print(manifest: Manifest, results: dict[str, CaseResult], summary: dict[str
         print_pairs(rows, f"Dice: {manifest.checkpoint} less {other.manifest.checkpoint}, paired by case")
 
 
-def _merge(folders: list[Path], output: Path) -> None:
+def _merge(folders: list[Path], output: Path, overwrite: bool) -> None:
     from UNetSegmenterLib.engine.errors import InputError
 
     from ..console import say, warn
+    from ..evaluation import CASES
     from ..evaluation_files import OTHER, Other, merge, sum_up
-    from ..output import output_folder
+    from ..output import claimed
 
     manifest, results, missing = merge(folders)
     for note in manifest.seen(results.values()).notes:
         warn(note)
     other = None
-    with output_folder(output) as folder:
+    read = [file for part in folders for file in (part, part / CASES)]
+    with claimed(_outputs(output, read), "evaluate", overwrite) as claim:
+        folder = claim.path
         if any((part / OTHER).is_dir() for part in folders):
             own = merge([part / OTHER for part in folders])
             other = Other(own[0], own[1])

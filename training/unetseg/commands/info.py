@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from UNetSegmenterLib.engine.volume import Volume
 
     from ..fingerprint import CaseFacts, Refused
+    from ..output import Outputs
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 STRUCTURES_A_TABLE = 8  # columns that a line has room for
@@ -40,6 +41,12 @@ def add_options(parser: Any) -> None:
         "--workers", type=int, default=0, help="processes that read a data set (default: one a core if it is large)"
     )
     parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+
+
+def outputs(options: Any) -> Outputs | None:
+    from ..output import Outputs
+
+    return Outputs(options.plot, inputs=(options.scan, options.label)) if options.plot else None
 
 
 def run(options: Any) -> None:

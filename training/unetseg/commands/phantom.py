@@ -9,7 +9,10 @@ A network that segments phantoms says nothing about patients.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..output import Outputs
 
 
 def add_options(parser: Any) -> None:
@@ -19,6 +22,12 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--size", type=int, default=128, metavar="PIXELS", help="rows and columns of a slice")
     parser.add_argument("--slices", type=int, default=80, help="slices of a scan")
     parser.add_argument("--axial", action="store_true", help="all stored as LPS; else orientations vary, as in MM-WHS")
+
+
+def outputs(options: Any) -> Outputs:
+    from ..output import Outputs
+
+    return Outputs(options.output, ("ct_train_*_image.nii.gz", "ct_train_*_label.nii.gz"))
 
 
 def run(options: Any) -> None:

@@ -9,7 +9,10 @@ alone are read: give --test, --validation and --seed as you will give them to `u
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..output import Outputs
 
 
 def add_options(parser: Any) -> None:
@@ -28,6 +31,12 @@ def add_options(parser: Any) -> None:
     )
     parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
     add_split_options(parser)
+
+
+def outputs(options: Any) -> Outputs:
+    from ..output import Outputs
+
+    return Outputs(options.output, inputs=(options.dataset,))
 
 
 def run(options: Any) -> None:

@@ -3,7 +3,7 @@
   unetseg release runs/all/checkpoint.pt Dataset001_Abdomen --evaluated evaluated --output abdomen.pt --title "Abdomen"
   unetseg release ... --measured-with runs/train/checkpoint.pt
 
-  unetseg release abdomen.pt Dataset001_Abdomen --output abdomen.pt       (the statistics anew, all else as it was)
+  unetseg release abdomen.pt Dataset001_Abdomen --output anew.pt          (the statistics anew, all else as it was)
 
 The results are those that unetseg evaluate left in a folder, over the cases that neither the checkpoint nor an ancestor was
 trained on; what else was evaluated is named. A checkpoint trained on every patient has nobody left to test
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from UNetSegmenterLib.engine.volume import Volume
 
     from ..datasets import DataSet
+    from ..output import Outputs
     from ..seen import CaseIdentity
 
 
@@ -48,6 +49,14 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--citation", help="source of the training data")
     parser.add_argument(
         "--nominal-spacing", action="store_true", help="the data set's spacing is not the true one: mm and ml only warn"
+    )
+
+
+def outputs(options: Any) -> Outputs:
+    from ..output import Outputs
+
+    return Outputs(
+        options.output, inputs=(options.checkpoint, options.measured_with, options.evaluated, options.dataset)
     )
 
 

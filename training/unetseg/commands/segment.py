@@ -2,58 +2,126 @@
 
   unetseg segment scan.nii.gz --output results
   unetseg segment a.nii.gz b.nrrd dicom_folder --checkpoint heart.pt --output results --nifti
+  unetseg segment Dataset001_Abdomen/imagesTs --output results --skip-existing
+  unetseg segment scans.txt --output results                                (a list with one path a line)
 
-NAME.seg.nrrd opens in 3D Slicer as a segmentation with names, colours and terminology, in the scan's own grid.
+NAME.seg.nrrd opens in 3D Slicer as a segmentation with names, colours and terminology, in the scan's own grid. NAME is the
+scan's file name; for images of nnU-Net without the channel (_0000), and for scans of one name with the folders that tell them
+apart. A scan that can't be segmented does not keep the others from it: it is named at the end, and the exit status is 1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from UNetSegmenterLib.engine.prediction import Predictor
+
+    from ..output import OutputFolder
+    from ..scans import Scan
 
 
 def add_options(parser: Any) -> None:
+    from ..cli import add_overwrite
     from . import RESAMPLE_HELP
 
-    parser.add_argument("scans", nargs="+", type=Path, help="image files, or folders with one DICOM series each")
+    parser.add_argument(
+        "scans",
+        nargs="+",
+        type=Path,
+        help="image files, folders with one DICOM series each, folders of either, or lists (.txt) with one path a line",
+    )
     parser.add_argument("--checkpoint", type=Path, help="trained checkpoint (default: the one that is shipped)")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--nifti", action="store_true", help="also NAME.nii.gz with the label values of the data set")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+    parser.add_argument("--skip-existing", action="store_true", help="leave out scans whose results are there already")
     parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+    add_overwrite(parser)
 
 
-def run(options: Any) -> None:
+def run(options: Any) -> int:
     from UNetSegmenterLib.engine.memory import keep_freed_memory
+
+    from ..console import say
+    from ..output import Outputs, claimed
+    from ..predicting import open_predictor
+    from ..scans import find_scans
+
+    keep_freed_memory()
+    scans = find_scans(options.scans)
+    todo = [scan for scan in scans if not (options.skip_existing and _is_there(scan, options))]
+    if kept := len(scans) - len(todo):
+        say(f"{kept} of {len(scans)} scans have results in {options.output} and are left out")
+    writes = tuple(name for scan in todo for name in _names(scan, options))
+    inputs = (*(scan.path for scan in scans), options.checkpoint)
+    if not todo:
+        return 0
+    with claimed(Outputs(options.output, writes, inputs), "segment", options.overwrite, alone=False) as output:
+        predictor = open_predictor(options.checkpoint, options.device)
+        say(f"{predictor.checkpoint.card.title} on {predictor.device_name}")
+        if len(scans) == 1:
+            _segment(todo[0], predictor, output, options)
+            return 0
+        return _segment_all(todo, predictor, output, options)
+
+
+def _segment_all(scans: Sequence[Scan], predictor: Predictor, output: OutputFolder, options: Any) -> int:
+    """Segment what can be segmented, name the rest with the reasons, and return the exit status."""
+    import traceback
+
+    from UNetSegmenterLib.engine.errors import InputError
+    from UNetSegmenterLib.engine.files import WriteError
+
+    from ..console import complain, warn
+
+    failed: dict[Path, str] = {}
+    for scan in scans:
+        try:
+            _segment(scan, predictor, output, options)
+        except WriteError:  # the others would fail as well
+            raise
+        except InputError as error:
+            failed[scan.path] = str(error)
+        except Exception as error:
+            traceback.print_exc()
+            failed[scan.path] = f"{type(error).__name__}: {error}"
+        if scan.path in failed:
+            warn(f"{scan.path} could not be segmented: {failed[scan.path]}")
+    if failed:
+        complain(
+            f"{len(failed)} of {len(scans)} scans could not be segmented:", [f"{k}: {v}" for k, v in failed.items()]
+        )
+    return 1 if failed else 0
+
+
+def _segment(scan: Scan, predictor: Predictor, output: OutputFolder, options: Any) -> None:
+    """Segment one scan and write its results, unless another run is at it or has just done it."""
+    from UNetSegmenterLib.engine.files import locked
     from UNetSegmenterLib.engine.segmentation import write_labelmap, write_seg_nrrd
 
     from ..console import say
-    from ..output import output_folder
-    from ..predicting import open_predictor, predict, read_scan, volume_name
+    from ..predicting import predict, read_scan
 
-    keep_freed_memory()
-    names = [volume_name(scan) for scan in options.scans]
-    _check_names(names)
-    predictor = open_predictor(options.checkpoint, options.device)
-    say(f"{predictor.checkpoint.card.title} on {predictor.device_name}")
-    with output_folder(options.output) as folder:
-        for scan, name in zip(options.scans, names, strict=True):
-            prediction = predict(predictor, read_scan(scan, options.resample))
-            write_seg_nrrd(prediction.segmentation, folder / f"{name}.seg.nrrd")
-            written = f"{folder / name}.seg.nrrd"
-            if options.nifti:
-                write_labelmap(prediction.segmentation, folder / f"{name}.nii.gz")
-                written += f" and {name}.nii.gz"
-            rate = prediction.slices / prediction.seconds
-            say(f"{written}: {prediction.slices} slices in {prediction.seconds:.1f} s, {rate:.1f} slices/s")
+    with locked(output.path / f".{scan.name.replace('/', '_')}.lock", wait_seconds=0):
+        if options.skip_existing and _is_there(scan, options):
+            return
+        prediction = predict(predictor, read_scan(scan.path, options.resample))
+        names = _names(scan, options)
+        for name, write in zip(names, (write_seg_nrrd, write_labelmap), strict=False):
+            write(prediction.segmentation, output.path / name)
+        output.record()
+    rate = prediction.slices / prediction.seconds
+    written = " and ".join([str(output.path / names[0]), *names[1:]])
+    say(f"{written}: {prediction.slices} slices in {prediction.seconds:.1f} s, {rate:.1f} slices/s")
 
 
-def _check_names(names: list[str]) -> None:
-    from UNetSegmenterLib.engine.errors import InputError
+def _names(scan: Scan, options: Any) -> list[str]:
+    """The files that a scan's results are written to, below the output folder."""
+    return [f"{scan.name}.seg.nrrd", *([f"{scan.name}.nii.gz"] if options.nifti else [])]
 
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(
-                f'{names.count(name)} scans are called "{name}", so one result would overwrite the other; '
-                "rename them or use one --output each."
-            )
+
+def _is_there(scan: Scan, options: Any) -> bool:
+    return all((options.output / name).exists() for name in _names(scan, options))

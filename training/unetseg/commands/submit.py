@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: Any) -> None:
+    from ..cli import add_overwrite
+
     parser.add_argument(
         "source", type=Path, help="pack to train on, or with --dataset a checkpoint; relative to the working folder"
     )
@@ -54,6 +56,7 @@ def add_options(parser: Any) -> None:
     parser.add_argument(
         "--evaluate", default="", metavar="OPTIONS", help='options of unetseg evaluate, such as "--split test"'
     )
+    add_overwrite(parser)
     parser.add_argument("--dry-run", action="store_true", help="print, and do nothing")
 
 
@@ -73,7 +76,7 @@ def run(options: Any) -> None:
     job = _evaluation(options) if options.dataset else _training(options)
     script, code = options.output / "submit.sh", _code() if options.host else None
     if not options.dry_run:
-        say(submit(job, options.scheduler, script, code))
+        say(submit(job, options.scheduler, script, code, options.overwrite))
         return
     say(job_script(job, options.scheduler))
     if job.after and options.scheduler != "ssh":

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..output import Outputs
     from ..pack import Pack
     from ..recipe import Recipe
     from ..team import Team
@@ -31,10 +32,13 @@ SPLITS = ("train_split", "validation_split")
 
 
 def add_options(parser: Any) -> None:
+    from ..cli import add_overwrite
+
     parser.add_argument(
         "--fold", type=int, metavar="N", help="validate on this fold of the pack and train on the others"
     )
     add_training_options(parser)
+    add_overwrite(parser)
 
 
 def add_training_options(parser: Any, without: tuple[str, ...] = ()) -> None:
@@ -88,6 +92,15 @@ def _plan_path(options: Any) -> Path | None:
     return options.plan or (own if own.exists() else None)
 
 
+def run_outputs(options: Any) -> Outputs:
+    """What a run writes; only the main process of several claims it."""
+    from ..output import Outputs
+
+    names = ("checkpoint.pt", "state.pt", "state.previous.pt", "metrics.csv", "curves.png", "failed_batch.json")
+    inputs = (options.pack, _plan_path(options), options.start_from)
+    return Outputs(options.output, names, inputs, marker="state.pt")
+
+
 def run(options: Any) -> None:
     from UNetSegmenterLib.engine.checkpoint import load_checkpoint
     from UNetSegmenterLib.engine.errors import InputError
@@ -95,7 +108,7 @@ def run(options: Any) -> None:
     from ..console import progress, say, warn
     from ..datasets.dataset import some
     from ..guard import Stopped
-    from ..output import output_folder
+    from ..output import claimed
     from ..pack import read_pack
     from ..parent import tested_but_trained_on, warnings_of_parent
     from ..team import make_team
@@ -129,23 +142,24 @@ def run(options: Any) -> None:
         )
     say(f"{pack.name}: {recipe_in_words(recipe)}, on {len(pack.of_split(recipe.train_split))} cases, {_where(team)}")
     try:
-        with output_folder(options.output) as folder, progress("training", "steps") as show:
-            checkpoint = train(
-                pack,
-                folder,
-                recipe,
-                options.device,
-                options.title,
-                options.validate_every,
-                options.save_every,
-                lambda now: show(now.step, now.steps, _words(now)),
-                team,
-                start_from,
-            )
+        with claimed(run_outputs(options), "train", options.overwrite):
+            with progress("training", "steps") as show:
+                checkpoint = train(
+                    pack,
+                    options.output,
+                    recipe,
+                    options.device,
+                    options.title,
+                    options.validate_every,
+                    options.save_every,
+                    lambda now: show(now.step, now.steps, _words(now)),
+                    team,
+                    start_from,
+                )
+            _tell(checkpoint)
     except Stopped as stop:
         warn(f"stopped by {stop.name} after step {stop.step}; all is saved, and the same command goes on from there")
         raise
-    _tell(checkpoint)
 
 
 def recipe_of(options: Any, pack: Pack) -> Recipe:
