@@ -24,7 +24,7 @@ def test_the_stories_pass_on_the_stand_in():
 
 
 def test_the_stories_use_nothing_but_what_slicer_ships():
-    allowed = {"__future__", "argparse", "importlib", "os", "sys", "tempfile", "time", "traceback", "pathlib"}
+    allowed = {"__future__", "argparse", "gc", "importlib", "os", "sys", "tempfile", "time", "traceback", "pathlib"}
     allowed |= {
         "numpy",
         "qt",
