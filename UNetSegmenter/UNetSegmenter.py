@@ -374,20 +374,25 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         )
         return findings_in_world(findings, volumeNode or segmentationNode)
 
-    def writeReport(self, predictionNode, referenceNode, volumeNode, folder, checkpointPath=None):
+    def writeReport(self, predictionNode, referenceNode, volumeNode, folder, checkpointPath=None, overwrite=False):
         """Compare, check and write report.html, metrics.csv and summary.json into a folder; waits.
 
         :param volumeNode: the scan, or None.
-        :param folder: made if it isn't there; a report in it is replaced.
+        :param folder: made if it isn't there.
+        :param overwrite: replace what an earlier report, or anybody else, has left there under the same names.
         :param checkpointPath: as in `check`.
         :returns: the path of report.html. The verdict that is kept with the prediction stands in it.
         :raises InputError: (a ValueError) for nodes that cannot be compared and folders that cannot be written to.
         """
-        from UNetSegmenterLib.engine.case_report import CaseReport, write_case_report
+        from UNetSegmenterLib.engine.case_report import CaseReport, outputs_in, write_case_report
+        from UNetSegmenterLib.engine.errors import InputError
         from UNetSegmenterLib.engine.exchange import finished
         from UNetSegmenterLib.scene.case_report import comparison_on_scan, facts_of, image_steps
         from UNetSegmenterLib.scene.verdict import verdict_of
 
+        there = outputs_in(folder)
+        if there and not overwrite:
+            raise InputError(f"{folder} holds {', '.join(there)} already; choose another folder, or overwrite=True.")
         comparison = self.compare(predictionNode, referenceNode, volumeNode)
         findings = self.check(predictionNode, volumeNode, checkpointPath)
         images = None

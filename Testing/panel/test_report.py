@@ -117,7 +117,7 @@ def test_one_press_compares_checks_and_writes_everything(widget, pair, tmp_path)
     questions = []
     widget.panel.ask = lambda question: bool(questions.append(question))
     before = (folder / "report.html").stat().st_mtime_ns
-    assert "left as it is" in reported(widget, folder) and "Replace it?" in questions[0]
+    assert "left as it is" in reported(widget, folder) and "Replace what is there" in questions[0]
     assert (folder / "report.html").stat().st_mtime_ns == before
     assert reported(widget, "") == words(widget), "changing one's mind changes nothing"
 

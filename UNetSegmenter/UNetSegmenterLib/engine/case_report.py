@@ -14,6 +14,9 @@ from .segmentation import Segmentation
 from .verdict import Verdict
 from .volume import Volume
 
+OUTPUTS = ("report.html", "metrics.csv", "summary.json", "figures")
+"""What a report of a case leaves in its folder."""
+
 
 @dataclass(frozen=True)
 class CaseImages:
@@ -60,3 +63,8 @@ def write_case_report(
     facts = {**(report.facts or {}), **provenance()}
     write_results(folder, title, [comparison], facts, {comparison.case: material})
     return folder / "report.html"
+
+
+def outputs_in(folder: Path | str) -> list[str]:
+    """Names of what a report would replace in a folder."""
+    return [name for name in OUTPUTS if (Path(folder) / name).exists()]

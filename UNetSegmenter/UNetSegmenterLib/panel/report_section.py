@@ -10,7 +10,7 @@ from typing import Any
 import qt
 import slicer
 
-from ..engine.case_report import CaseReport
+from ..engine.case_report import CaseReport, outputs_in
 from ..engine.report_exchange import report_steps
 from ..engine.verdict import Verdict
 from ..engine.volume import Note
@@ -176,8 +176,9 @@ class ReportSection:
         folder = self.ask_for_folder("Folder for the report", qt.QSettings().value(FOLDER_KEY) or "")
         if not folder:
             return
-        if (Path(folder) / "report.html").exists() and not self._ask(f"{folder} holds a report already. Replace it?"):
-            self._notes.show([Note("info", f"the report in {folder} was left as it is.")])
+        there = outputs_in(folder)
+        if there and not self._ask(f"{folder} holds {', '.join(there)} already. Replace what is there by the report?"):
+            self._notes.show([Note("info", f"what is in {folder} was left as it is.")])
             return
         qt.QSettings().setValue(FOLDER_KEY, folder)
         self.write(folder)

@@ -60,6 +60,9 @@ class PanelDesk(Desk):
             with self._at_once() as parameters:
                 parameters.reviewFolder, parameters.reviewResults, parameters.reviewCase = folder, results, case
 
+    def ask(self, question: str) -> bool:
+        return self._panel.ask(question)
+
     @contextmanager
     def _at_once(self) -> Iterator[Any]:
         """The parameters, whose changes the panel hears of when all are made."""

@@ -15,6 +15,7 @@ from ..engine.review import REVIEWS, CaseList, ReviewCase
 from ..engine.review_exchange import cases_from_json, loaded
 from ..engine.verdict import Verdict, write_reviews
 from ..engine.volume import Note
+from ..scene.changes import labels_time
 from ..scene.review import node_steps, remove_nodes
 from ..scene.verdict import set_verdict
 from .failure import Failure, failure_note
@@ -34,7 +35,7 @@ class Desk:
 
     choose(volume, prediction, reference): choose these nodes everywhere; segment(): steps that segment the chosen scan and
     return the node, or raise InputError with why not; judge(): steps that show, compare and check what is chosen; flush(): keep
-    what is being typed; remember(folder, results, case): put into the parameter node.
+    what is being typed; remember(folder, results, case): put into the parameter node; ask(question): yes or no.
     """
 
     choose: Callable[[Any, Any, Any], None]
@@ -42,6 +43,7 @@ class Desk:
     judge: Callable[[], Steps]
     flush: Callable[[], None]
     remember: Callable[[str, str, str], None]
+    ask: Callable[[str], bool]
 
 
 class ReviewSection:
@@ -56,6 +58,7 @@ class ReviewSection:
         self._folder = self._results = self._last = ""
         self._node_ids: list[str] = []
         self._prediction_id = ""
+        self._label_times: dict[str, int] = {}
         self._notes = NoteList(ui.reviewNotesFrame)
         self._sequence = Sequence(self._on_end, "The review")
         self._typing = qt.QTimer()
@@ -114,11 +117,19 @@ class ReviewSection:
 
     def open(self, number: int) -> None:
         """Put the case of this number on the desk."""
-        if not self.is_busy and 0 <= number < len(self.list.cases):
+        if not self.is_busy and 0 <= number < len(self.list.cases) and self._may_leave():
             self._desk.flush()
             self._notes.show([])
             self._sequence.start(self._open_steps(self.list.cases[number]))
             self._show()
+
+    def _may_leave(self) -> bool:
+        """Ask before a case goes in whose labels somebody has drawn since it was opened."""
+        there = {node_id: slicer.mrmlScene.GetNodeByID(node_id) for node_id in self._label_times}
+        drawn = [node.GetName() for one, node in there.items() if node and labels_time(node) != self._label_times[one]]
+        return not drawn or self._desk.ask(
+            f"“{', '.join(drawn)}” was changed by hand and goes with this case. Open another case without saving it?"
+        )
 
     def keep(self, node: Any, verdict: Verdict) -> None:
         """A person judged a node: if it is the prediction on the desk, its verdict goes into the table."""
@@ -131,7 +142,7 @@ class ReviewSection:
         """Leave what is going on and let go of the case on the desk: the scene is closing, or the panel."""
         self._typing.stop()
         self._sequence.stop()
-        self.case, self._node_ids, self._prediction_id = None, [], ""
+        self.case, self._node_ids, self._prediction_id, self._label_times = None, [], "", {}
         self._show()
 
     def _list_steps(self) -> Steps:
@@ -144,6 +155,7 @@ class ReviewSection:
     def _open_steps(self, case: ReviewCase) -> Steps:
         self._desk.choose(None, None, None)
         remove_nodes(slicer.mrmlScene, self._node_ids)
+        self._label_times = {}
         self.case, self._node_ids, self._prediction_id, self._last = case, [], "", case.name
         self._desk.remember(self._folder, self._results, case.name)
         scan, reference, prediction = yield from self._load_steps(case)
@@ -156,6 +168,8 @@ class ReviewSection:
             set_verdict(prediction, self.verdicts[case.name])
         self._prediction_id = prediction.GetID()
         self._desk.choose(scan, prediction, reference)
+        labels = [node for node in (prediction, reference) if node is not None]
+        self._label_times = {node.GetID(): labels_time(node) for node in labels}
         yield from self._desk.judge()
 
     def _load_steps(self, case: ReviewCase) -> Generator[None, None, tuple[Any, Any, Any]]:

@@ -9,7 +9,7 @@ from ..engine.volume import Note
 from .failure import Failure, call_safely, failure_note, failure_of
 from .notes import NoteList
 from .run import Progress
-from .segmenter import Choices, JobCallbacks, Result, SegmentationJob, is_own_result
+from .segmenter import Choices, JobCallbacks, Result, SegmentationJob, question_before
 from .states import State, StateMachine
 
 StartJob = Callable[[Any, Choices, JobCallbacks], SegmentationJob]
@@ -73,19 +73,15 @@ class SegmentSection:
             button.setToolTip(reason or "Segment the scan slice by slice with the chosen model.")
 
     def apply(self) -> None:
-        """Start a run with what is chosen; asks before a segmentation that is not a result of ours is replaced."""
+        """Start a run with what is chosen; asks before anybody's work is replaced."""
         volume_node, choices = self._choices()
         target = choices.segmentation_node
-        if target is not None and target.GetSegmentation().GetNumberOfSegments() and not is_own_result(target):
-            question = (
-                f'"{target.GetName()}" was not made by UNetSegmenter: it may be a ground truth or somebody\'s work. '
-                "Replace everything in it by the result?"
+        question = question_before(target) if target is not None else ""
+        if question and not self._ask(question):
+            self._notes.show(
+                [Note("info", f'"{target.GetName()}" was left as it is; choose "New segmentation" as the result.')]
             )
-            if not self._ask(question):
-                self._notes.show(
-                    [Note("info", f'"{target.GetName()}" was left as it is; choose "New segmentation" as the result.')]
-                )
-                return
+            return
         self.result, self._volume_node = None, volume_node
         self._waiting = volume_node, choices
         self.machine.to(State.STARTING)

@@ -19,8 +19,9 @@ from ..engine.errors import InputError
 from ..engine.segmentation import Segmentation
 from ..engine.volume import Note
 from ..scene import nodes
-from ..scene.changes import labels_time, remember_labels
+from ..scene.changes import labels_time, remember_labels, was_changed
 from ..scene.scan import empty_volume
+from ..scene.verdict import verdict_of
 from .failure import Failure, call_safely, failure_note, failure_of
 from .process import WorkerProcess
 from .run import Outcome, Progress, RunCallbacks, SegmentationRun
@@ -295,3 +296,18 @@ def absent_structures(labels: np.ndarray, card: Card) -> list[str]:
 def is_own_result(node: Any) -> bool:
     """Whether a segmentation node was made by this module and may be replaced without asking."""
     return bool(node.GetAttribute(nodes.ATTRIBUTE_PREFIX + "CheckpointSHA256"))
+
+
+def question_before(node: Any) -> str:
+    """What to ask before a segmentation node is filled with a result; empty if nobody's work is lost by it."""
+    if not node.GetSegmentation().GetNumberOfSegments():
+        return ""
+    if not is_own_result(node):
+        what = "was not made by UNetSegmenter: it may be a ground truth or somebody's work"
+    elif was_changed(node):
+        what = "was changed by hand since it was made"
+    elif verdict_of(node):
+        what = "has a reviewer's verdict, which goes with it"
+    else:
+        return ""
+    return f'"{node.GetName()}" {what}. Replace everything in it by the result?'
