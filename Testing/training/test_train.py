@@ -16,6 +16,7 @@ from unetseg.losses import make_loss
 from unetseg.pack import read_pack
 from unetseg.prepare import prepare, split_cases
 from unetseg.recipe import Recipe
+from unetseg.run_files import mean_over_structures
 from unetseg.schedules import SCHEDULES, schedule
 from unetseg.team import Team
 from unetseg.train import gradients, train, update_average
@@ -349,3 +350,8 @@ def test_run_card_tells_the_recipe(pack, tmp_path):
     assert card.statistics["cases"] == 2, "the training labels' statistics, for the plausibility checks"
     assert card.preprocessing.input_slices == 3
     assert json.loads(card.to_json())["structures"][1]["name"] == "spleen"
+
+
+def test_the_mean_over_structures_is_not_the_mean_of_all_values():
+    """One structure in both cases at .9, one in a single case at .1: .5, where all values together give .63."""
+    assert mean_over_structures(np.array([[0.9, 0.1], [0.9, np.nan]])) == pytest.approx(0.5)

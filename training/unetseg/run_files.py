@@ -57,7 +57,7 @@ class RunState:
     @property
     def mean_dice(self) -> float | None:
         """Mean over structures of their means over the cases of the last validation, as metrics.csv has it."""
-        return None if self.dice is None else _mean(_mean_of_cases(self.dice))
+        return None if self.dice is None else mean_over_structures(self.dice)
 
     def resume(self) -> int:
         """Step to go on from: 0 in a new folder. Raises InputError if the folder holds a run of another recipe or pack."""
@@ -267,6 +267,11 @@ def _validation(pack: Pack, dice: np.ndarray | None, counted: list[bool]) -> dic
         )
         validation[structure.name] = {"dice": spread | {"n": len(known)}}
     return validation
+
+
+def mean_over_structures(dice: np.ndarray) -> float:
+    """Mean over structures of each one's mean over cases; dice: (cases, structures), NaN where neither side has it."""
+    return _mean(_mean_of_cases(dice))
 
 
 def _mean(values: Any) -> float:

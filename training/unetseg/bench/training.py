@@ -34,6 +34,7 @@ from ..pack import Pack, read_pack
 from ..phantom import write_phantoms
 from ..prepare import prepare
 from ..recipe import Recipe
+from ..run_files import mean_over_structures
 from ..schedules import schedule
 from ..team import Team
 from ..train import gradients, make_optimiser, update_average
@@ -150,7 +151,7 @@ def measure(
             seconds, data_seconds, busy = clock.stop()
         if done == recipe.steps or (done >= timed and done % validate_every == 0):
             dice = validate(average, pack, recipe, preprocessing, team.device, dtype)
-            curve.append((done, float("nan") if dice is None else float(np.nanmean(dice))))
+            curve.append((done, float("nan") if dice is None else mean_over_structures(dice)))
     timed -= WARM_UP
     return Result(name, seconds / timed, data_seconds / timed, busy, tuple(curve))
 
