@@ -97,6 +97,7 @@ def test_a_file_of_ones_is_what_its_name_says(tmp_path, capsys, options, monkeyp
     assert rows["liver"]["dice"] == "1" and rows["liver"]["matched"] == "terminology"
     assert rows["aorta"]["status"] == "unmatched"
     assert "matched by" in capsys.readouterr().out
+    assert "Matched by terminology (1)." in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_ones_without_a_name_are_proposed_with_what_to_type(tmp_path, capsys, monkeypatch):
@@ -151,3 +152,25 @@ def test_a_tolerance_that_is_no_length_is_refused_before_anything_is_read(tmp_pa
     except SystemExit as end:  # not a number for the parser either
         status = end.code
     assert status == 2 and "tolerance" in capsys.readouterr().err.lower() and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "evaluate x y --workers=-1", "info x --workers=-1", "submit --gpus=-1 p", "submit --nodes=0 p", "submit --cores=0 p",
+        "submit --memory-gb=-4 p", "submit --folds=-1 p", "submit --shards=0 p", "phantom x --seed=-1",
+        "submit --hours=-1 --dry-run --scheduler slurm --output o p", "submit --hours=0 --dry-run --scheduler slurm --output o p",
+        "train p --output x --devices=0", "train p --output x --nodes=-1", "train p --output x --fold=-1",
+        "prepare s p --spacing=-1", "prepare s p --spacing=inf", "prepare s p --window=nan,5", "prepare s p --window=-5,inf",
+        "plan p --gpu-gb=-1",
+    ],
+)  # fmt: skip
+def test_numbers_that_can_not_be_meant_are_refused(tmp_path, capsys, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    try:
+        status = main(command.split())
+    except SystemExit as end:
+        status = end.code
+    said = capsys.readouterr().err
+    option = next(word for word in command.split() if "=" in word).split("=")[0].lstrip("-")
+    assert status == 2 and option in said and not list(tmp_path.iterdir())

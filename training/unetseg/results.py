@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from UNetSegmenterLib.engine.comparison import Comparison, Row
+from UNetSegmenterLib.engine.matching import BY_VALUE
 from UNetSegmenterLib.engine.results import provenance, write_results
 from UNetSegmenterLib.engine.statistics import counted_cases
 
@@ -34,6 +35,8 @@ def print_results(comparisons: Sequence[Comparison], summary: Mapping[str, Any],
     table(("structure", "Dice", "HD95 mm", "NSD", "n", "missed"), rows, f"{title} (mean ± standard deviation)")
     measured = sum(entry["dice"]["n"] > 0 for entry in summary["structures"].values())
     _print_mean(summary["mean_dice"], measured, note)
+    if by_value := [name for name, entry in summary["structures"].items() if BY_VALUE in entry["matched"]]:
+        say(f"matched by label value alone: {', '.join(by_value)}")
     over = summary["mean_dice_over_cases"]
     if over["n"]:
         interval = "{:.3f} to {:.3f}".format(*over["ci95"]) if over["ci95"] else "none: one case"
@@ -84,7 +87,8 @@ def print_case(comparison: Comparison, title: str, note: str = "") -> None:
     """The measures of one case, a row a structure in the order of the reference."""
     measured = [row for row in comparison.rows if row.measures is not None]
     headers = ["structure", "Dice", "HD95 mm", "NSD", "prediction ml", "reference ml", "status", "matched by"]
-    table([*headers, "against"] if note else headers, [_cells(row, note) for row in measured], title)
+    if measured:
+        table([*headers, "against"] if note else headers, [_cells(row, note) for row in measured], title)
     for row in comparison.rows:
         if row.measures is None:
             say(f"  {row.structure}: {row.note or row.status}")

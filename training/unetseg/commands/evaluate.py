@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: Any) -> None:
+    from jsonargparse.typing import NonNegativeInt
+
     from ..cli import add_overwrite
     from . import RESAMPLE_HELP
 
@@ -47,7 +49,10 @@ def add_options(parser: Any) -> None:
         help="also draw each case into its page, with a viewer (some seconds and MB each)",
     )
     parser.add_argument(
-        "--workers", type=int, default=0, help="processes over cases (default: 1 on a GPU, half the cores on a CPU)"
+        "--workers",
+        type=NonNegativeInt,
+        default=0,
+        help="processes over cases (default: 1 on a GPU, half the cores on a CPU)",
     )
     parser.add_argument(
         "--against", type=Path, metavar="OTHER", help="also evaluate this checkpoint, and compare the two case by case"

@@ -28,6 +28,8 @@ FEW_CASES = 20  # read in one process: starting others takes longer
 
 
 def add_options(parser: Any) -> None:
+    from jsonargparse.typing import NonNegativeInt
+
     from . import RESAMPLE_HELP
 
     parser.add_argument(
@@ -38,7 +40,10 @@ def add_options(parser: Any) -> None:
         "--plot", type=Path, metavar="PNG", help="also draw it: histograms, slices; of a data set, spreads"
     )
     parser.add_argument(
-        "--workers", type=int, default=0, help="processes that read a data set (default: one a core if it is large)"
+        "--workers",
+        type=NonNegativeInt,
+        default=0,
+        help="processes that read a data set (default: one a core if it is large)",
     )
     parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
 

@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: Any) -> None:
+    from jsonargparse.typing import NonNegativeInt
+
     parser.add_argument("output", type=Path, metavar="DIR", help="folder for the scans and labels")
     parser.add_argument("--count", type=int, default=12, help="how many hearts")
-    parser.add_argument("--seed", type=int, default=0, help="of the first heart; the next one takes the next")
+    parser.add_argument(
+        "--seed", type=NonNegativeInt, default=0, help="of the first heart; the next one takes the next"
+    )
     parser.add_argument("--size", type=int, default=128, metavar="PIXELS", help="rows and columns of a slice")
     parser.add_argument("--slices", type=int, default=80, help="slices of a scan")
     parser.add_argument("--axial", action="store_true", help="all stored as LPS; else orientations vary, as in MM-WHS")

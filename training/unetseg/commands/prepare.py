@@ -16,6 +16,7 @@ Where PACK is there already, DATASET and the options are compared with it instea
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ def add_split_options(parser: Any) -> None:
 
 
 def run(options: Any) -> None:
+    from UNetSegmenterLib.engine.errors import InputError
+
     from ..console import progress, say
     from ..datasets import read_dataset, resampled
     from ..pack import read_pack
@@ -72,6 +75,8 @@ def run(options: Any) -> None:
     from ..prepare import prepare, splits_of
     from ..sources import check_choices, check_sources
 
+    if options.spacing and not math.isfinite(options.spacing):
+        raise InputError("--spacing is infinite; a pixel size in mm is expected, such as 0.8.")
     window_hu = _window_hu(options.window) if options.window else None
     slice_size = _slice_size(options.size) if options.size else None
     test, validation = patients_of(options.test), patients_of(options.validation)
@@ -117,6 +122,8 @@ def _window_hu(text: str) -> tuple[float, float]:
         low, high = (float(part) for part in text.split(","))
     except ValueError as error:
         raise InputError(f'--window is "{text}"; two HU values are expected, such as -160,240.') from error
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise InputError(f'--window is "{text}"; two finite HU values are expected, such as -160,240.')
     return low, high
 
 

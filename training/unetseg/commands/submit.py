@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: Any) -> None:
+    from jsonargparse.typing import NonNegativeInt, PositiveInt
+
     from ..cli import add_overwrite
 
     parser.add_argument(
@@ -28,14 +30,14 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the results, relative too")
     parser.add_argument("--scheduler", required=True, help="lsf, slurm or ssh")
     parser.add_argument("--queue", default="gpu", help="queue (LSF) or partition (SLURM)")
-    parser.add_argument("--gpus", type=int, default=1, help="GPUs a node; 0 works on the CPU")
-    parser.add_argument("--nodes", type=int, default=1, help="machines (training with SLURM)")
-    parser.add_argument("--cores", type=int, default=4, help="CPU cores a node")
-    parser.add_argument("--memory-gb", type=int, default=16, help="memory a node")
+    parser.add_argument("--gpus", type=NonNegativeInt, default=1, help="GPUs a node; 0 works on the CPU")
+    parser.add_argument("--nodes", type=PositiveInt, default=1, help="machines (training with SLURM)")
+    parser.add_argument("--cores", type=PositiveInt, default=4, help="CPU cores a node")
+    parser.add_argument("--memory-gb", type=PositiveInt, default=16, help="memory a node")
     parser.add_argument("--hours", type=float, default=24.0, help="wall time")
-    parser.add_argument("--folds", type=int, default=0, help="a job array over this many folds of the pack")
+    parser.add_argument("--folds", type=NonNegativeInt, default=0, help="a job array over this many folds of the pack")
     parser.add_argument("--dataset", type=Path, help="evaluate the checkpoint on this data set")
-    parser.add_argument("--shards", type=int, default=4, help="members of the array of an evaluation")
+    parser.add_argument("--shards", type=PositiveInt, default=4, help="members of the array of an evaluation")
     parser.add_argument("--name", default="", help="what the job is called (default: the output folder)")
     parser.add_argument("--host", default="", metavar="USER@HOST", help="submit there, after copying code and data")
     parser.add_argument(
@@ -68,6 +70,8 @@ def run(options: Any) -> None:
     from ..cluster.submission import commands, job_script, submit
     from ..console import say
 
+    if not options.hours > 0:
+        raise InputError(f"--hours is {options.hours:g}; more than 0 hours of wall time are expected.")
     places = [place for place in (options.source, options.dataset, options.output) if place is not None]
     if options.host and any(place.is_absolute() for place in places):
         raise InputError(

@@ -32,10 +32,12 @@ SPLITS = ("train_split", "validation_split")
 
 
 def add_options(parser: Any) -> None:
+    from jsonargparse.typing import NonNegativeInt
+
     from ..cli import add_overwrite
 
     parser.add_argument(
-        "--fold", type=int, metavar="N", help="validate on this fold of the pack and train on the others"
+        "--fold", type=NonNegativeInt, metavar="N", help="validate on this fold of the pack and train on the others"
     )
     add_training_options(parser)
     add_overwrite(parser)
@@ -51,8 +53,10 @@ def add_training_options(parser: Any, without: tuple[str, ...] = ()) -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="RUN", help="folder of the run")
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
-    parser.add_argument("--devices", type=int, default=1, help="GPUs (or CPU processes) a node that share each batch")
-    parser.add_argument("--nodes", type=int, default=1, help="machines that share each batch")
+    parser.add_argument(
+        "--devices", type=PositiveInt, default=1, help="GPUs (or CPU processes) a node that share each batch"
+    )
+    parser.add_argument("--nodes", type=PositiveInt, default=1, help="machines that share each batch")
     parser.add_argument("--strategy", default="ddp", help="how they do so, in Lightning Fabric's words")
     parser.add_argument(
         "--plan", type=Path, metavar="YAML", help="plan whose recipe is executed (default: PACK/plan.yaml)"

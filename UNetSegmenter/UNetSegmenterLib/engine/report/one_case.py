@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
@@ -71,7 +72,7 @@ def structure_table(comparison: Comparison, reference_note: str, findings: Seque
         head += sort_head(definition.title, unit, text, first, "")
     body = "".join(_structure_row(row, reference_note, tally(findings, row)) for row in comparison.rows)
     caption = f"<b>{escape(reference_note)}</b> " if reference_note else ""
-    caption += "Measured in 3D in the reference’s grid."
+    caption += "Measured in 3D in the reference’s grid." + _rests_on(comparison)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="Table of all structures"><table>'
         f"<caption><span>{caption}</span></caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>{_mean_row(comparison)}</table></div>"
@@ -79,6 +80,12 @@ def structure_table(comparison: Comparison, reference_note: str, findings: Seque
         "<span>Dice, precision, recall, NSD from 0.5 to 1; IoU from 0.33 to 1; HD95 20 to 2 mm; HD 40 to 4 mm; ASSD 5 to "
         "0.5 mm; volume off by half or more to equal; pieces 6 too many to as many.</span></p>"
     )
+
+
+def _rests_on(comparison: Comparison) -> str:
+    """What the pairs of the table were matched by, and how many by each."""
+    by = Counter(row.matched.removeprefix("by ") for row in comparison.rows if row.matched)
+    return f" Matched by {', '.join(f'{how} ({n})' for how, n in by.items())}." if by else ""
 
 
 def _structure_row(row: Row, reference_note: str, found: Tally) -> str:
