@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -14,6 +15,9 @@ from unetseg.phantom import make_phantom, write_phantoms
 from unetseg.slice_jumps import slice_jumps
 from UNetSegmenterLib.engine.structures import HEART
 from UNetSegmenterLib.engine.volume import Geometry, Volume
+
+from .command import refused, unetseg
+from .datasets import write_dataset
 
 SHAPE = (20, 60, 60)
 
@@ -143,10 +147,10 @@ def test_what_a_label_file_means_comes_from_its_data_set(hearts, tmp_path):
     assert declared_structures(tmp_path / "alone.nii.gz") is None
 
 
-@pytest.mark.parametrize("command", ["info", "plan", "prepare"])
+@pytest.mark.parametrize("command", ["plan", "prepare"])
 def test_label_without_its_image_is_one_line_whatever_the_command(hearts, tmp_path, capsys, command):
     (hearts / "ct_train_1002_image.nii.gz").unlink()
-    assert main([command, str(hearts), *([str(tmp_path / "out")] if command != "info" else [])]) == 2
+    assert main([command, str(hearts), str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "ct_train_1002_label.nii.gz has no image ct_train_1002_image.nii.gz" in error
@@ -191,3 +195,58 @@ def test_missing_slices_show_as_a_jump(seed, tmp_path, capsys):
     image.SetSpacing(phantom.spacing_mm)
     sitk.WriteImage(image, str(tmp_path / "cut.nrrd"))
     assert "jump between axial slices 30 and 31" in said(capsys, tmp_path / "cut.nrrd").err
+
+
+def spoil_nnunet(folder):
+    write_dataset(folder, cases=5)
+    (folder / "labelsTr" / "case0.nii.gz").unlink()
+    (folder / "imagesTr" / "case1_0000.nii.gz").unlink()
+    (folder / "labelsTr" / "case2.nii.gz").write_text("no image")
+    shutil.copy(folder / "imagesTr" / "case3_0000.nii.gz", folder / "imagesTr" / "case3_0001.nii.gz")
+    return (
+        "case0_0000.nii.gz has no label",
+        "case1.nii.gz has no image",
+        "case2.nii.gz",
+        "case3_0001.nii.gz is a second",
+    )
+
+
+def spoil_pairs(folder):
+    made = write_dataset(folder / "made", cases=4)
+    for i in range(4):
+        (made / "imagesTr" / f"case{i}_0000.nii.gz").rename(folder / f"case{i}_image.nii.gz")
+        (made / "labelsTr" / f"case{i}.nii.gz").rename(folder / f"case{i}_label.nii.gz")
+    shutil.rmtree(made)
+    (folder / "structures.json").write_text('{"structures": {"liver": 1, "spleen": 2}}')
+    (folder / "case0_label.nii.gz").unlink()
+    (folder / "case1_image.nii.gz").unlink()
+    (folder / "case2_label.nii.gz").write_bytes((folder / "case2_label.nii.gz").read_bytes()[:60])
+    return ('(case "case0") has no label', '(case "case1") has no image', "case2_label.nii.gz")
+
+
+def spoil_decathlon(folder):
+    write_dataset(folder, cases=4)
+    pairs = [{"image": f"imagesTr/case{i}_0000.nii.gz", "label": f"labelsTr/case{i}.nii.gz"} for i in range(4)]
+    description = {"name": "D", "modality": {"0": "CT"}, "labels": {"0": "background", "1": "liver"}, "training": pairs}
+    (folder / "dataset.json").write_text(json.dumps(description))  # the spleen's value is declared by nobody
+    (folder / "labelsTr" / "case0.nii.gz").unlink()
+    return ("case0.nii.gz, which is not there", "case1.nii.gz holds label values that nobody declares")
+
+
+def spoil_mmwhs(folder):
+    write_phantoms(folder, 3, seed=1, shape=(8, 40, 40))
+    (folder / "ct_train_1001_label.nii.gz").unlink()
+    (folder / "ct_train_1002_image.nii.gz").unlink()
+    return ("ct_train_1001_image.nii.gz has no label", "ct_train_1002_label.nii.gz has no image")
+
+
+@pytest.mark.parametrize("spoil", [spoil_nnunet, spoil_pairs, spoil_decathlon, spoil_mmwhs])
+def test_a_data_set_is_looked_at_past_a_missing_pair_and_a_bad_label(spoil, tmp_path):
+    """All that is wrong at once, where prepare refuses the first of it."""
+    words = spoil(tmp_path)
+    done = unetseg("info", tmp_path)
+    assert done.returncode == 0, done.stderr
+    look = done.stdout.partition("Look at:")[2].splitlines()
+    for word in words:
+        assert any(word in line for line in look), (word, done.stdout)
+    refused(unetseg("prepare", tmp_path, tmp_path / "pack"))

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from UNetSegmenterLib.engine.files import write_whole
 
 from .phantom_anatomy import LABEL_VALUES, LEFT_ATRIUM, anatomy, rotation
 
@@ -79,6 +81,10 @@ def make_phantom(
     return _store(image, labels, spacing=spacing, corner=corner, tilt=tilt, variant=variant)
 
 
+def _write(image: sitk.Image, path: Path) -> None:
+    sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=1)
+
+
 def write_phantoms(
     folder: str | Path,
     count: int,
@@ -102,7 +108,7 @@ def write_phantoms(
         stem = f"{prefix}{first_number + case}"
         pair = (folder / f"{stem}_image.nii.gz", folder / f"{stem}_label.nii.gz")
         for image, path in zip(phantom.to_sitk(), pair, strict=True):
-            sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=1)
+            write_whole(path, partial(_write, image))
         paths.append(pair)
     return paths
 

@@ -68,7 +68,7 @@ def run(options: Any) -> None:
         return
     if options.label:
         raise InputError(f"{options.scan} is a data set, which has labels of its own; leave --label out.")
-    dataset = read_dataset(options.scan)
+    dataset = read_dataset(options.scan, collect_problems=True)
     _say_dataset(resampled(dataset) if options.resample else dataset, options.plot, options.workers)
 
 
@@ -177,7 +177,7 @@ def _say_dataset(dataset: Any, plot: Path | None, workers: int) -> None:
         table(HEADERS, map(row_of, known))
         _say_volumes(known)
         _say_facts(summary(known))
-    look = list(differences(found))
+    look = [*dataset.problems, *differences(found)]
     say()
     say("Look at:" if look else "No case differs from the others.")
     for sentence in look:

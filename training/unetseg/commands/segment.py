@@ -89,12 +89,15 @@ def _segment_all(scans: Sequence[Scan], predictor: Predictor, output: OutputFold
             traceback.print_exc()
             failed[scan.path] = f"{type(error).__name__}: {error}"
         if scan.path in failed:
-            warn(f"{scan.path} could not be segmented: {failed[scan.path]}")
+            warn(f"not segmented: {_named(scan.path, failed[scan.path])}")
     if failed:
-        complain(
-            f"{len(failed)} of {len(scans)} scans could not be segmented:", [f"{k}: {v}" for k, v in failed.items()]
-        )
+        lines = [_named(path, reason) for path, reason in failed.items()]
+        complain(f"{len(failed)} of {len(scans)} scans could not be segmented:", lines)
     return 1 if failed else 0
+
+
+def _named(path: Path, reason: str) -> str:
+    return reason if str(path) in reason else f"{path}: {reason}"
 
 
 def _segment(scan: Scan, predictor: Predictor, output: OutputFolder, options: Any) -> None:

@@ -35,7 +35,7 @@ class DataSet:
     """Cases and structures of a folder, and in which layout they were found.
 
     locked_test: names of the cases that the layout itself sets apart for testing; notes: what a person should know, such
-    as files that were left out.
+    as files that were left out; problems: what is wrong with single cases, which were left out, if that was to be collected.
     """
 
     name: str
@@ -46,6 +46,7 @@ class DataSet:
     citation: str = ""
     locked_test: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """What was found, in a few lines."""
@@ -62,14 +63,30 @@ def resampled(dataset: DataSet) -> DataSet:
     return replace(dataset, cases=tuple(replace(case, resample=True) for case in dataset.cases))
 
 
-def check_cases(folder: Path, cases: Iterable[Case]) -> tuple[Case, ...]:
-    """The cases in the order of their names; raises InputError for a name that two of them have."""
+class Problems:
+    """What is wrong with single cases: raised at once, or collected where the other cases are to be read all the same."""
+
+    def __init__(self, collect: bool = False) -> None:
+        self.collect = collect
+        self.found: list[str] = []
+
+    def add(self, *sentences: str) -> None:
+        """Raise InputError with the first of the sentences, and how many more there are, unless they are collected."""
+        if sentences and not self.collect:
+            more = f" ({len(sentences) - 1} more like it.)" if len(sentences) > 1 else ""
+            raise InputError(sentences[0] + more)
+        self.found += sentences
+
+
+def check_cases(folder: Path, cases: Iterable[Case], problems: Problems) -> tuple[Case, ...]:
+    """The cases in the order of their names; a name that two of them have is a problem, and the first one is kept."""
     by_name: dict[str, Case] = {}
     for case in cases:
         if other := by_name.get(case.name):
-            raise InputError(
+            problems.add(
                 f"{folder} holds the case {case.name} twice ({other.image} and {case.image}); rename or remove one."
             )
+            continue
         by_name[case.name] = case
     return tuple(by_name[name] for name in sorted(by_name))
 

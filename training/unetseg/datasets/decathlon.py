@@ -8,14 +8,14 @@ from typing import Any
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.segmentation import file_stem
 
-from .dataset import Case, DataSet, check_cases, some
+from .dataset import Case, DataSet, Problems, check_cases, some
 from .description import entry, make_structures, values_by_name
 
 LAYOUT = "Medical Segmentation Decathlon"
 V1_LAYOUT = "nnU-Net v1 raw"
 
 
-def read_decathlon(folder: Path, description: dict[str, Any]) -> DataSet:
+def read_decathlon(folder: Path, description: dict[str, Any], problems: Problems) -> DataSet:
     """Cases of the "training" list (Antonelli et al., Nature Communications 13, 2022).
 
     nnU-Net v1 has the same list, with files NAME_0000 for the NAME in
@@ -38,11 +38,16 @@ def read_decathlon(folder: Path, description: dict[str, Any]) -> DataSet:
         image, label = (folder / str(pair[role]).replace("\\", "/") for role in ("image", "label"))
         if not image.is_file() and (channel := _with_channel(image)).is_file():
             image, version_1 = channel, True
-        for role, file in (("image", image), ("label", label)):
-            if not file.is_file():
-                raise InputError(f"{path} lists the {role} {file}, which is not there; copy it or take the entry out.")
+        if missing := [(role, file) for role, file in (("image", image), ("label", label)) if not file.is_file()]:
+            problems.add(
+                *(
+                    f"{path} lists the {role} {file}, which is not there; copy it or take the entry out."
+                    for role, file in missing
+                )
+            )
+            continue
         cases.append(Case(_case_name(image, label), image, label))
-    if not cases:
+    if not cases and not problems.found:
         raise InputError(f"{path} lists no training pairs; fill the list in.")
     if version_1:
         notes.append("as in nnU-Net v1, the list names NAME and the files are called NAME_0000")
@@ -56,10 +61,11 @@ def read_decathlon(folder: Path, description: dict[str, Any]) -> DataSet:
         description.get("name", folder.name),
         V1_LAYOUT if version_1 else LAYOUT,
         structures,
-        check_cases(folder, cases),
+        check_cases(folder, cases, problems),
         description.get("licence", description.get("license", "")),
         description.get("reference", ""),
         notes=tuple(notes),
+        problems=tuple(problems.found),
     )
 
 

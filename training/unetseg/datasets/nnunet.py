@@ -8,13 +8,13 @@ from typing import Any
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.structures import Structure
 
-from .dataset import Case, DataSet, check_cases, some
+from .dataset import Case, DataSet, Problems, check_cases, some
 from .description import entry, make_structures, values_by_name
 
 LAYOUT = "nnU-Net v2 raw"
 
 
-def read_nnunet(folder: Path, description: dict[str, Any]) -> DataSet:
+def read_nnunet(folder: Path, description: dict[str, Any], problems: Problems) -> DataSet:
     """Cases of imagesTr, and as locked test those of imagesTs that have a label in labelsTs.
 
     Raises InputError for a second channel, regions of several values (a voxel has one structure here), images without a
@@ -38,14 +38,14 @@ def read_nnunet(folder: Path, description: dict[str, Any]) -> DataSet:
     notes = [*ending_notes, *label_notes]
     if next(iter(channels.values())).upper() != "CT":
         notes.append(f"the channel is called {channels}, not CT")
-    training = _pairs(folder, "imagesTr", "labelsTr", ending)
-    if not training:
+    training = _pairs(folder, "imagesTr", "labelsTr", ending, problems)
+    if not training and not problems.found:
         raise InputError(
             f"{folder} holds no imagesTr/*_0000{ending}; copy the images there or correct file_ending in dataset.json."
         )
     test = []
     if (folder / "labelsTs").is_dir():
-        test = _pairs(folder, "imagesTs", "labelsTs", ending)
+        test = _pairs(folder, "imagesTs", "labelsTs", ending, problems)
     elif images := _files(folder / "imagesTs", ending):
         notes.append(f"{len(images)} images of imagesTs have no labelsTs and were left out")
     if "numTraining" in description and description["numTraining"] != len(training):
@@ -54,11 +54,12 @@ def read_nnunet(folder: Path, description: dict[str, Any]) -> DataSet:
         description.get("name", folder.name),
         LAYOUT,
         structures,
-        check_cases(folder, [*training, *test]),
+        check_cases(folder, [*training, *test], problems),
         description.get("licence", description.get("license", "")),
         description.get("citation", description.get("reference", "")),
         tuple(case.name for case in test),
         tuple(notes),
+        problems=tuple(problems.found),
     )
 
 
@@ -74,29 +75,33 @@ def _structures(labels: dict[str, Any], path: Path) -> tuple[Structure, ...]:
     return make_structures(labels, path)
 
 
-def _pairs(folder: Path, images: str, labels: str, ending: str) -> list[Case]:
+def _pairs(folder: Path, images: str, labels: str, ending: str, problems: Problems) -> list[Case]:
     image_files, label_files = _files(folder / images, ending), _files(folder / labels, ending)
     names = {}
     for file in image_files:
         stem = file.name.removesuffix(ending)
         name, _, channel = stem.rpartition("_")
         if not name or not (channel.isdigit() and len(channel) == 4):
-            raise InputError(f"{file} lacks the channel that nnU-Net writes; {stem}_0000{ending} is expected.")
+            problems.add(f"{file} lacks the channel that nnU-Net writes; {stem}_0000{ending} is expected.")
+            continue
         if channel != "0000":
-            raise InputError(f"{file} is a second channel of {name}; one, CT, is read, so take it out.")
+            problems.add(f"{file} is a second channel of {name}; one, CT, is read, so take it out.")
+            continue
         names[name] = file
     labelled = {file.name.removesuffix(ending): file for file in label_files}
-    if alone := sorted(set(names) - set(labelled)):
-        raise InputError(
-            f"{names[alone[0]]} has no label {folder / labels / (alone[0] + ending)}"
-            f"{f' (and {len(alone) - 1} more)' if len(alone) > 1 else ''}; add the label or take the image out."
+    problems.add(
+        *(
+            f"{names[name]} has no label {folder / labels / (name + ending)}; add the label or take the image out."
+            for name in sorted(set(names) - set(labelled))
         )
-    if alone := sorted(set(labelled) - set(names)):
-        raise InputError(
-            f"{labelled[alone[0]]} has no image {folder / images / f'{alone[0]}_0000{ending}'}"
-            f"{f' (and {len(alone) - 1} more)' if len(alone) > 1 else ''}; add the image or take the label out."
+    )
+    problems.add(
+        *(
+            f"{labelled[name]} has no image {folder / images / f'{name}_0000{ending}'}; add the image or take the label out."
+            for name in sorted(set(labelled) - set(names))
         )
-    return [Case(name, names[name], labelled[name]) for name in sorted(names)]
+    )
+    return [Case(name, names[name], labelled[name]) for name in sorted(set(names) & set(labelled))]
 
 
 def _files(folder: Path, ending: str) -> list[Path]:

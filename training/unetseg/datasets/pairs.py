@@ -20,7 +20,7 @@ from pathlib import Path
 from UNetSegmenterLib.engine.case_files import by_name
 from UNetSegmenterLib.engine.errors import InputError
 
-from .dataset import Case, DataSet, check_cases
+from .dataset import Case, DataSet, Problems, check_cases
 from .description import entry, make_structures, read_description, refuse_unknown
 
 LAYOUT = "plain pairs"
@@ -28,7 +28,7 @@ DESCRIPTION = "structures.json"
 _KEYS = ("structures", "name", "licence", "citation", "image", "label", "patient")
 
 
-def read_pairs(folder: Path, files: list[Path]) -> DataSet:
+def read_pairs(folder: Path, files: list[Path], problems: Problems) -> DataSet:
     """Cases of a folder with structures.json.
 
     Raises InputError for an image without a label, a label without an image, and entries of structures.json that can't be
@@ -46,20 +46,22 @@ def read_pairs(folder: Path, files: list[Path]) -> DataSet:
     for name, role, file in roles:
         into = images if role == "image" else labels
         if name in into:
-            raise InputError(f"{into[name]} and {file} are both the {role} of {name}; rename or remove one.")
+            problems.add(f"{into[name]} and {file} are both the {role} of {name}; rename or remove one.")
+            continue
         into[name] = file
-    _refuse_lonely(images, labels)
-    if not images:
+    problems.add(*_lonely(images, labels))
+    if not images and not problems.found:
         raise InputError(f"{folder} holds no image files; NAME_image.nii.gz and NAME_label.nii.gz are expected.")
     patients = _patients(list(images), description.get("patient"), path)
-    cases = [Case(name, images[name], labels[name], patients.get(name, "")) for name in images]
+    cases = [Case(name, images[name], labels[name], patients.get(name, "")) for name in images if name in labels]
     return DataSet(
         description.get("name", folder.name),
         LAYOUT,
         structures,
-        check_cases(folder, cases),
+        check_cases(folder, cases, problems),
         description.get("licence", ""),
         description.get("citation", ""),
+        problems=tuple(problems.found),
     )
 
 
@@ -77,13 +79,13 @@ def _by_pattern(folder: Path, description: dict, files: list[Path]) -> Iterator[
                 yield match["case"], role, file
 
 
-def _refuse_lonely(images: dict[str, Path], labels: dict[str, Path]) -> None:
+def _lonely(images: dict[str, Path], labels: dict[str, Path]) -> Iterator[str]:
+    """A sentence for each image without a label, and each label without an image."""
     for mine, others, role, missing in ((images, labels, "image", "label"), (labels, images, "label", "image")):
-        if lonely := sorted(set(mine) - set(others)):
-            near = get_close_matches(lonely[0], sorted(set(others) - set(mine)), n=1, cutoff=0.8)
+        for name in sorted(set(mine) - set(others)):
+            near = get_close_matches(name, sorted(set(others) - set(mine)), n=1, cutoff=0.8)
             hint = f"{others[near[0]].name} looks like it: rename it" if near else f"add it or take the {role} out"
-            more = f" (and {len(lonely) - 1} more)" if len(lonely) > 1 else ""
-            raise InputError(f'{mine[lonely[0]]} (case "{lonely[0]}") has no {missing}{more}; {hint}.')
+            yield f'{mine[name]} (case "{name}") has no {missing}; {hint}.'
 
 
 def _patients(names: list[str], pattern: str | None, path: Path) -> dict[str, str]:

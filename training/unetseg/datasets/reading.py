@@ -10,7 +10,7 @@ from UNetSegmenterLib.engine.segmentation import IMAGE_ENDINGS
 from UNetSegmenterLib.engine.structures import HEART, Structure
 
 from . import decathlon, mmwhs, nnunet, pairs
-from .dataset import DataSet, some
+from .dataset import DataSet, Problems, some
 from .description import read_description
 
 LAYOUTS = (mmwhs.LAYOUT, nnunet.LAYOUT, decathlon.LAYOUT, pairs.LAYOUT)
@@ -20,22 +20,24 @@ _EXPECTED = (
 )
 
 
-def read_dataset(folder: Path | str) -> DataSet:
+def read_dataset(folder: Path | str, collect_problems: bool = False) -> DataSet:
     """Find out the layout of a data set folder and list its cases.
 
-    Raises InputError, naming what was found and expected, for a folder in no known layout or with incomplete cases.
+    Raises InputError, naming what was found and expected, for a folder in no known layout or with incomplete cases; with
+    `collect_problems` the incomplete ones are left out and named in the data set's `problems`.
     """
+    problems = Problems(collect_problems)
     folder = Path(folder)
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise InputError(f"{folder} {what}; a data set is a folder: {_EXPECTED}.")
     if (folder / "dataset.json").is_file():
-        return _of_description(folder)
+        return _of_description(folder, problems)
     files = sorted(_images(folder))
     if (folder / pairs.DESCRIPTION).is_file():
-        return pairs.read_pairs(folder, files)
+        return pairs.read_pairs(folder, files, problems)
     if mmwhs.is_mmwhs(file.name for file in files):
-        return mmwhs.read_mmwhs(folder, files)
+        return mmwhs.read_mmwhs(folder, files, problems)
     raise InputError(f"{folder} is in no known layout: {_found(folder, files)}; {_EXPECTED}.")
 
 
@@ -63,14 +65,14 @@ def _images(folder: Path) -> Iterator[Path]:
             yield file
 
 
-def _of_description(folder: Path) -> DataSet:
+def _of_description(folder: Path, problems: Problems) -> DataSet:
     """nnU-Net v2 gives `file_ending` and names with values, the Decathlon a `training` list and values with names."""
     description = read_description(folder / "dataset.json")
     labels = description.get("labels")
     by_value = isinstance(labels, dict) and labels and all(str(key).isdigit() for key in labels)
     if "file_ending" not in description and ("training" in description or by_value):
-        return decathlon.read_decathlon(folder, description)
-    return nnunet.read_nnunet(folder, description)
+        return decathlon.read_decathlon(folder, description, problems)
+    return nnunet.read_nnunet(folder, description, problems)
 
 
 def _found(folder: Path, files: list[Path]) -> str:
