@@ -20,6 +20,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.volume import Geometry, Volume, read_volume, write_image, write_volume
 from UNetSegmenterLib.panel.card_text import card_html
 
+from ..engine.checkpoints import small_card
 from .datasets import blobs
 
 SMALL = ("--steps=2", "--batch-size=2", "--patch=32,32", "--base-width=4", "--depth=2", "--device=cpu")
@@ -103,6 +104,14 @@ def test_how_a_case_is_recognised(case, words):
     found = overlap([SEEN], [case])
     assert list(found) == ([case.name] if words else [])
     assert words in found.get(case.name, "")
+
+
+def test_voxels_are_told_before_names_and_a_number_of_cases_names_nobody():
+    case = CaseIdentity("case1", "Abdomen", "", "bb")
+    assert overlap([SEEN, replace(SEEN, name="z", voxels_sha256="bb")], [case]) == {"case1": "the same voxels as z"}
+    assert seen_cases(small_card(training={"cases": 14, "started_from": "another"})) == ()
+    old = {"data_set": "A", "cases": ["a", "b"], "started_from": {"cases": ["b", "c"]}}
+    assert {one.name: one.generation for one in seen_cases(small_card(training=old))} == {"a": 0, "b": 0, "c": 1}
 
 
 def test_a_case_stands_once_as_trained_on_if_it_ever_was():
@@ -252,7 +261,7 @@ def test_release_counts_the_unseen_alone_and_refuses_where_there_are_none(family
     assert seen_cases(read_card(tmp_path / "released.pt")) == seen_cases(read_card(family["child"]))
     evaluate(family["child"], family["second"], tmp_path / "seen", "--cases=other")
     capsys.readouterr()
-    assert run(*release, "--evaluated", tmp_path / "seen") == 2
+    assert run(*release, "--evaluated", tmp_path / "seen", "--overwrite") == 2
     assert "other were trained on" in capsys.readouterr().err
 
 

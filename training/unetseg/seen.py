@@ -19,6 +19,7 @@ from .datasets.dataset import some
 from .pack import PackedCase
 
 TRAINED, VALIDATED = "trained", "validated"
+_SAME_VOXELS = "the same voxels"
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,17 @@ def seen_cases(card: Card) -> tuple[SeenCase, ...]:
     if "seen_cases" in training:
         known = {field.name for field in fields(SeenCase)}
         return tuple(SeenCase(**{k: v for k, v in one.items() if k in known}) for one in training["seen_cases"])
-    parent = training.get("started_from") or {}
     data_set = str(training.get("data_set", ""))
     return joined(
-        *(SeenCase(name, data_set) for name in training.get("cases", ())),
-        *(SeenCase(name, "", generation=1) for name in parent.get("cases", ())),
+        *(SeenCase(name, data_set) for name in _names(training)),
+        *(SeenCase(name, "", generation=1) for name in _names(training.get("started_from"))),
     )
+
+
+def _names(facts: Any) -> list[str]:
+    """Names of cases; none where a card of another origin has their number, or nothing."""
+    cases = facts.get("cases") if isinstance(facts, dict) else None
+    return [str(name) for name in cases] if isinstance(cases, list) else []
 
 
 def joined(*seen: SeenCase) -> tuple[SeenCase, ...]:
@@ -120,15 +126,16 @@ def overlap(seen: Sequence[SeenCase], cases: Iterable[CaseIdentity], role: str =
     of_role = [one for one in seen if one.role == role]
     found = {}
     for case in cases:
-        if how := next((how for one in of_role if (how := _recognised(one, case))), ""):
-            found[case.name] = how
+        ways = [how for one in of_role if (how := _recognised(one, case))]
+        if ways:
+            found[case.name] = next((how for how in ways if how.startswith(_SAME_VOXELS)), ways[0])
     return found
 
 
 def _recognised(seen: SeenCase, case: CaseIdentity) -> str:
     same_set = seen.data_set == case.data_set
     if case.voxels_sha256 and seen.voxels_sha256 == case.voxels_sha256:
-        return "the same voxels" + (f" as {seen.name}" if seen.name != case.name else "")
+        return _SAME_VOXELS + (f" as {seen.name}" if seen.name != case.name else "")
     if case.patient and same_set and seen.patient == case.patient:
         return f"the same patient as {seen.name} ({case.patient})"
     if seen.name != case.name:
