@@ -77,7 +77,7 @@ class HandMatching:
         ui.proposalFrame.setVisible(bool(self._proposals))
         ui.proposalLabel.setText(_question(self._proposals))
         ui.proposalButton.setText(
-            "Compare as one" if len(self._proposals) == 1 else f"Compare all {len(self._proposals)} so"
+            "Match these two" if len(self._proposals) == 1 else f"Match all {len(self._proposals)}"
         )
         ui.matchLabel.setText(self._text(by_hand))
         ui.matchComboBox.setVisible(self._row is not None)
