@@ -52,6 +52,7 @@ def take(widget, options) -> None:
     from host.viewing import GAP_PIXELS, window_picture
 
     panel, ui = widget.panel, widget.ui
+    turn(lambda: panel.model.card is not None)
     picture(widget.parent, "empty")
     scan = add_scan(widget, options)
     choose(panel, code_in_it(options.output))
@@ -71,6 +72,7 @@ def take(widget, options) -> None:
     os.kill(panel.worker._worker_pid, signal.SIGSEGV)
     turn(lambda: not panel.segment.state.is_busy)
     press(ui.detailsButton) if ui.detailsButton.visible else None
+    ui.detailsText.setPlainText(ui.detailsText.plainText.replace(sys.prefix, "<Slicer>"))
     picture(widget.parent, "crashed")
     ui.keepPartialCheckBox.setChecked(True)
     press(ui.applyButton)

@@ -90,6 +90,7 @@ def test_a_setting_that_can_not_be_chosen_is_left_out(widget, name, text):
 def apply_while_reading(widget, panel, path):
     panel.model.choose(str(path))
     assert panel.model.is_pending and widget.ui.applyButton.enabled
+    assert "Reading" in panel.model.card_label.text
     press(widget.ui.applyButton)
     assert panel.segment.is_waiting and widget.ui.applyButton.text == "Cancel"
 

@@ -22,6 +22,7 @@ from .process import WorkerProcess
 RECENT_KEY = "UNetSegmenter/RecentCheckpoints"
 RECENT_COUNT = 8
 TYPING_MS = 300
+READING = "Reading the checkpoint..."
 
 
 def recent_checkpoints() -> list[str]:
@@ -100,7 +101,7 @@ class ModelSection:
         self._forget_card()
         if self.path and self.can_read:
             self.is_reading = True
-            self.card_frame.say("Reading the checkpoint...")
+            self.card_frame.say(READING)
             self._request = self._worker.request("describe", self._on_card, self._on_refused, checkpoint=self.path)
         self._on_change()
 
@@ -145,6 +146,8 @@ class ModelSection:
         self.path = path
         self._show_known()
         self._forget_card()
+        if self.is_pending:
+            self.card_frame.say(READING)
         self._on_path(path)
         self._on_change()
         self._typing.start()
