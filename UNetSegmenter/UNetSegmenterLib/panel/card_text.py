@@ -29,8 +29,8 @@ def structures_html(card: Card) -> str:
     swatches = "".join(_swatch(structure.color) for structure in ordered[:MOST_SWATCHES])
     count = f"{len(ordered)} structure{'s' * (len(ordered) != 1)}"
     dice = [entry["dice"]["mean"] for structure in ordered if (entry := _dice_entry(card, structure.name))]
-    mean = f", mean validation Dice {sum(dice) / len(dice):.2f} over structures" if dice else ""
-    return f"{swatches} {count}{mean}"
+    mean = f"validation Dice {sum(dice) / len(dice):.2f} over " if dice else ""
+    return f"{swatches} {mean}{count}"
 
 
 def reads_text(card: Card) -> str:
