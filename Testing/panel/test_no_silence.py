@@ -190,7 +190,7 @@ def test_reporting(widget, compared, monkeypatch, tmp_path, error, place, in_a_s
     compared.report.write(tmp_path / "report")
     turn(lambda: not compared.report.is_busy, 60)
     if not raised:
-        assert "_on_progress" in place, "a report has no progress yet"
+        assert "_on_progress" in place, compared.report.notes
         return
     is_said(compared.report.notes)
     is_free(compared)

@@ -76,7 +76,7 @@ WATCH_SECONDS = 1.0
 
 SUBJECTS = {
     "compare": "The comparison", "check": "The check", "report": "The report", "cases": "Reading the folder",
-    "load": "Reading the case", "save_case": "Saving the training case",
+    "segment": "The segmentation", "load": "Reading the case", "save_case": "Saving the training case",
 }  # fmt: skip
 
 

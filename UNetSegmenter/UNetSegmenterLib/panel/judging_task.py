@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from ..engine.volume import Note
-from ..engine.worker import SUBJECTS
 from .failure import Failure, call_safely, failure_note
 from .notes import NoteList
 from .process import WorkerProcess
@@ -49,8 +48,7 @@ class JudgingTask:
             self._task = None
             on_result(answer)
 
-        subject = SUBJECTS.get(self._do, "The work")
-        self._task = WorkerTask(self._worker, self._do, prepare, succeed, self._fail, self._progress, subject)
+        self._task = WorkerTask(self._worker, self._do, prepare, succeed, self._fail, self._progress)
         self._bar.setRange(0, 0)
         self._task.start()
         self._on_change()

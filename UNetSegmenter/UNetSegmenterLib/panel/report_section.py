@@ -133,9 +133,7 @@ class ReportSection:
         def succeed(answer: dict[str, Any]) -> None:
             self._written = Path(answer["path"])
 
-        self._task = task = WorkerTask(
-            self._worker, "report", prepare, succeed, failures.append, self._on_progress, "The report"
-        )
+        self._task = task = WorkerTask(self._worker, "report", prepare, succeed, failures.append, self._on_progress)
         task.start()
         try:
             while self._written is None and not failures:

@@ -18,7 +18,6 @@ from .steps import Ticker
 from .task import WorkerTask
 
 CANCEL_SECONDS = 0.5  # a worker that has not obeyed by then is killed; what it finished lies in the labels file
-SUBJECT = "The segmentation"
 OF_ANOTHER_SCAN = (
     "The network's answer is of another scan than the one it was given, so it is not shown; press Apply to segment it "
     "again."
@@ -120,9 +119,7 @@ class SegmentationRun:
         self._done, self._total = 0, 0
         self._first_progress: tuple[float, int] | None = None
         self._deadline: Ticker | None = None
-        self._task = WorkerTask(
-            worker, "segment", self._prepare, self._on_result, self._on_failure, self._on_progress, SUBJECT
-        )
+        self._task = WorkerTask(worker, "segment", self._prepare, self._on_result, self._on_failure, self._on_progress)
 
     def start(self) -> None:
         """Begin; returns at once."""

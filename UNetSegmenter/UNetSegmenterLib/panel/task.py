@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..engine.worker import SUBJECTS
 from .failure import Failure, call_safely, failure_of
 from .process import WorkerProcess
 from .steps import Driver
@@ -19,7 +20,7 @@ class WorkerTask:
 
     `prepare(folder)` writes files below a folder of this task's own, yields after every small step, and returns the fields of
     the request. The folder lives until `on_result` or `on_failure` has returned; nothing is held after that. Whatever
-    `prepare` or `on_result` raises is a failure of `subject`.
+    `prepare` or `on_result` raises is a failure.
     """
 
     def __init__(
@@ -30,14 +31,13 @@ class WorkerTask:
         on_result: Callable[[dict[str, Any]], None],
         on_failure: Callable[[Failure], None],
         on_progress: Callable[[int, int], None],
-        subject: str = "The work",
     ) -> None:
-        self._worker, self._do, self._subject = worker, do, subject
+        self._worker, self._do, self._subject = worker, do, SUBJECTS.get(do, "The work")
         self._on_result, self._on_failure, self._on_progress = on_result, on_failure, on_progress
         self._folder: Path | None = None
         self._ended = False
         self.request: int | None = None
-        self._driver = Driver(self._steps(prepare), self._ask, self._fail, subject=subject)
+        self._driver = Driver(self._steps(prepare), self._ask, self._fail, subject=self._subject)
 
     def start(self) -> None:
         """Begin; returns at once."""
