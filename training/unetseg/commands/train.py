@@ -117,9 +117,11 @@ def run(options: Any) -> None:
     from ..parent import tested_but_trained_on, warnings_of_parent
     from ..team import make_team
     from ..train import train
+    from ..validation import validation_cases
 
     pack = read_pack(options.pack)
     recipe = recipe_of(options, pack)
+    validation_cases(pack, recipe)  # splits that can't be trained are refused before anything is said of them
     start_from = load_checkpoint(options.start_from) if options.start_from else None
     if (processes := options.devices * options.nodes) > recipe.batch_size:
         raise InputError(
