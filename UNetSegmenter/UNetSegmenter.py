@@ -83,7 +83,8 @@ class UNetSegmenterParameterNode:
     checkpointPath: the checkpoint file; inputVolume: the scan; outputSegmentation: the result to replace, None for a new
     one; device: where the network runs; showIn3D, keepPartial: the options of section Segment; comparedPrediction,
     groundTruth (a segmentation or a label map): what section Compare compares; distanceScale: where its distance colours
-    end, in mm; viewsLayout, outlines, opacity (percent, of areas in the slices), sliceCurve: how its layout shows them;
+    end, in mm; viewsLayout, outlines, softTissue (the scan in the model's window),
+    opacity (percent, of areas in the slices), sliceCurve: how its layout shows them;
     reviewFolder, reviewResults, reviewCase: the test set that is reviewed, where its predictions and verdicts are ("" for
     the same folder), and the case that was looked at last.
     """
@@ -99,6 +100,7 @@ class UNetSegmenterParameterNode:
     distanceScale: Annotated[int, WithinRange(1, 100)] = 10
     viewsLayout: Annotated[str, Choice(["Two rows", "One row", "3D only"])] = "Two rows"
     outlines: bool = False
+    softTissue: bool = True
     opacity: Annotated[int, WithinRange(0, 100)] = 50
     sliceCurve: bool = False
     reviewFolder: str = ""
@@ -149,10 +151,12 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
         self.panel.came_back()
         self.panel.look_for_torch()
+        self.panel.result_views.start()
 
     def exit(self):
         """The panel is left: a run goes on, the layout of before comes back."""
         self.panel.views.leave()
+        self.panel.result_views.stop()
 
     def onSceneStartClose(self, caller=None, event=None):
         self._isNewScene = True

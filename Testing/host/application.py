@@ -18,53 +18,9 @@ import vtk
 from PySide6 import QtCore, QtWidgets
 
 from . import pythonqt, qmrml
+from .layout import LayoutManager
 
 SLICER_ONLY_IN_UTIL = ("load", "arrayFrom", "updateVolume", "getNode", "addVolume", "pip_")
-
-
-class LayoutManager:
-    """Slicer's own layout logic, which makes the view nodes; of the views, plots are there to be clicked, not to be seen."""
-
-    def __init__(self, application_logic):
-        self._application_logic, self._logic, self._plots = application_logic, None, {}
-
-    @property
-    def layout(self):
-        return self._logic.GetLayoutNode().GetViewArrangement() if self._logic else 3
-
-    def setLayout(self, layout):
-        self.layoutLogic().GetLayoutNode().SetViewArrangement(layout)
-
-    def sliceViewNames(self):
-        return ()
-
-    def resetSliceViews(self):
-        pass
-
-    def layoutLogic(self):
-        if self._logic is None:
-            self._logic = slicer.vtkMRMLLayoutLogic()
-            self._logic.SetMRMLApplicationLogic(self._application_logic)
-            self._logic.SetMRMLScene(slicer.mrmlScene)
-            self._logic.GetLayoutNode().SetViewArrangement(3)
-        return self._logic
-
-    threeDViewCount = 0
-
-    @property
-    def plotViewCount(self):
-        return len(self._plot_widgets())
-
-    def plotWidget(self, number):
-        widgets = self._plot_widgets()
-        return widgets[number] if number < len(widgets) else None
-
-    def _plot_widgets(self):
-        """One for each plot view node there has been in this scene, whether the layout shows it or not, as in Slicer."""
-        count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotViewNode")
-        nodes = [slicer.mrmlScene.GetNthNodeByClass(number, "vtkMRMLPlotViewNode") for number in range(count)]
-        self._plots = {node: self._plots.get(node) or qmrml.qMRMLPlotWidget(node) for node in nodes}
-        return list(self._plots.values())
 
 
 class ModuleManager:
@@ -92,6 +48,7 @@ class Application:
         qt_application.aboutToQuit.connect(lambda: shutil.rmtree(self.temporaryPath, ignore_errors=True))
         self._window = pythonqt.QMainWindow()
         self._window.setObjectName("qSlicerMainWindow")
+        self._window.setCentralWidget(self._layout.viewport)
 
     def connect(self, signature, function):
         if signature == "aboutToQuit()":

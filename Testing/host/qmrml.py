@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import slicer
 import vtk
-from PySide6 import QtCore, QtWidgets
+from PySide6 import QtCore, QtGui, QtWidgets
 
 from .pythonqt import PythonQtLike, QUiLoader
 
@@ -40,7 +40,13 @@ class qMRMLPlotWidget(PythonQtLike, QtWidgets.QWidget):
 
     def __init__(self, node):
         super().__init__()
-        self._node, self._view = node, qMRMLPlotView(self)
+        self._node, self._view, self.image = node, qMRMLPlotView(self), None
+
+    def paintEvent(self, event):
+        if self.image is not None:
+            painter = QtGui.QPainter(self)
+            painter.drawImage(0, 0, self.image)
+            painter.end()
 
     def mrmlPlotViewNode(self):
         return self._node

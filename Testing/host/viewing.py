@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import slicer
 import vtk
-from PySide6 import QtCore, QtGui
+from PySide6 import QtCore, QtGui, QtWidgets
 from UNetSegmenterLib.scene.framing import frame
 from UNetSegmenterLib.scene.layout import ONE_ROW, ONLY_3D, PLOT_VIEWS, plot_view_id, slice_views
 from UNetSegmenterLib.scene.nodes import volume_geometry
@@ -22,6 +22,40 @@ def as_image(pixels: np.ndarray) -> QtGui.QImage:
     height, width, _ = pixels.shape
     pixels = np.ascontiguousarray(pixels)
     return QtGui.QImage(pixels.data, width, height, 3 * width, QtGui.QImage.Format_RGB888).copy()
+
+
+def slice_image(widget) -> QtGui.QImage:
+    """What a slice widget of the layout shows, as it stands: its plane, its zoom, its words."""
+    node, size = widget.mrmlSliceNode(), QtWidgets.QWidget.size(widget.view).toTuple()
+    view = SliceView(slicer.mrmlScene, slicer.app.applicationLogic(), node.GetLayoutName(), size)
+    view.logic.UpdatePipeline()
+    if view.logic.GetImageDataConnection() is not None:
+        view._mapper.SetInputConnection(view.logic.GetImageDataConnection())
+    background = slicer.mrmlScene.GetNodeByID(view.logic.GetSliceCompositeNode().GetBackgroundVolumeID() or "")
+    if background is not None:
+        view.add_text(f"B: {background.GetName()}", "bottom left", 10, bold=False)
+    image = _with_words(view, widget)
+    view.logic.ResizeSliceNode(*size)
+    return image
+
+
+def threed_image(widget) -> QtGui.QImage:
+    """What a 3D widget of the layout shows: from its camera, and no nearer or further than the camera's clipping range."""
+    name, size = widget.mrmlViewNode().GetLayoutName(), QtWidgets.QWidget.size(widget.view).toTuple()
+    return _with_words(ThreeDView(slicer.mrmlScene, slicer.app.applicationLogic(), name, size), widget)
+
+
+def _with_words(view, widget) -> QtGui.QImage:
+    props = widget.view.renderWindow().GetRenderers().GetItemAsObject(0).GetViewProps()
+    words = [props.GetItemAsObject(number) for number in range(props.GetNumberOfItems())]
+    for actor in words:
+        view.renderer.AddViewProp(actor)
+    view.window.Render()
+    image = as_image(averaged(grab(view.window)))
+    for actor in words:
+        view.renderer.RemoveViewProp(actor)
+    view.close()
+    return image
 
 
 def slice_picture(name, scan, axes, place, size, title="", orientation=None) -> QtGui.QImage:
@@ -62,10 +96,10 @@ def surface_picture(name, segmentation, size, title="") -> QtGui.QImage:
     return image
 
 
-def plot_picture(title, size) -> QtGui.QImage:
-    """The chart of a plot view node of the layout, with the settings that its nodes hold."""
+def plot_image(view_node, size) -> QtGui.QImage:
+    """The chart of a plot view node, with the settings that its nodes hold."""
     check_rendering()
-    node = slicer.mrmlScene.GetNodeByID(plot_view_id(title)).GetPlotChartNode()
+    node = view_node.GetPlotChartNode()
     view, chart = vtk.vtkContextView(), vtk.vtkChartXY()
     window = view.GetRenderWindow()
     window.SetOffScreenRendering(1)
@@ -125,7 +159,12 @@ def layout_pictures(variant, scan, reference, place, width=2000, height=1000, wi
             for row, title in rows.items()
         ]
     if with_plots:
-        pictures.append([plot_picture(title, (width // 2, height // 2)) for title in PLOT_VIEWS])
+        pictures.append(
+            [
+                plot_image(slicer.mrmlScene.GetNodeByID(plot_view_id(title)), (width // 2, height // 2))
+                for title in PLOT_VIEWS
+            ]
+        )
     return pictures
 
 

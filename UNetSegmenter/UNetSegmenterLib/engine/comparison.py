@@ -163,7 +163,7 @@ def _compare_pair(
     prediction: Segmentation, reference: Segmentation, pair: Pair, box: Box | None, case: str, tolerance_mm: float
 ) -> Row:
     geometry, theirs = reference.geometry, pair.reference
-    shared = {"note": pair.note, "color": theirs.color, "tolerance_mm": tolerance_mm, "matched": pair.how}
+    shared = {"note": pair.note, "color": pair.prediction.color, "tolerance_mm": tolerance_mm, "matched": pair.how}
     sides = {"prediction": pair.prediction, "reference": theirs}
     if box is None:
         return Row(case, theirs.name, "absent", **shared, **sides)  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ from .plausibility_section import Checked, PlausibilitySection
 from .process import WorkerProcess
 from .remembered import Memory, recall
 from .report_section import ReportSection
+from .result_views import ResultViews
 from .review_desk import PanelDesk
 from .review_section import ReviewSection
 from .scan_section import ScanSection
@@ -70,6 +71,7 @@ class Panel:
         self.correct: CorrectSection | None = None
         self.report: ReportSection | None = None
         self.review: ReviewSection | None = None
+        self.result_views = ResultViews()
         self.model = ModelSection(ui, worker, self._on_path, self._on_model)
         self.scan = ScanSection(ui, self.update)
         self.segment = SegmentSection(ui, self._start_job, self._ask, self._choices, self.blocker, self._correct)
@@ -77,7 +79,7 @@ class Panel:
         self.compare = CompareSection(ui, worker, self._worker_is_busy, self._case, self.update)
         self.errors = ErrorViews(ui)
         self.compare.slices.on_choice.append(self.errors.follow)
-        self.views = SideBySideViews(ui, self.compare.slices, self.compare.say)
+        self.views = SideBySideViews(ui, self.compare.slices, self.compare.say, self._window_hu)
         self.plausibility = PlausibilitySection(ui, worker, self._worker_is_busy)
         around = Surroundings(
             self._worker_is_busy, self._ask, self._leave_views, open_editor, self._reviewer, self._choose_prediction
@@ -116,6 +118,7 @@ class Panel:
         """The parameter node changed: follow it."""
         parameters = self._parameters
         self.scan.set_node(parameters.inputVolume if parameters is not None else None)
+        self.result_views.follow(self.scan.node)
         if self.compare is not None:
             nodes = (parameters.comparedPrediction, parameters.groundTruth) if parameters is not None else (None, None)
             self.compare.set_nodes(*nodes)
@@ -184,6 +187,7 @@ class Panel:
         if self.segment is not None:
             self.segment.abandon()
         self.views.leave()
+        self.result_views.stop()
         self.errors.leave()
         if self.correct is not None:
             self.correct.close()
@@ -256,12 +260,17 @@ class Panel:
                 if result.node is not None and self._parameters is not None:
                     self._parameters.comparedPrediction = result.node
                 self.update()
+                if result.node is not None:
+                    self.result_views.show(result.node, volume_node)
             except Exception as error:
                 callbacks.on_note(failure_note(failure_of(error, "Showing the result in the other sections")))
 
         job = SegmentationJob(self.worker, volume_node, choices, replace(callbacks, on_end=end))
         job.start()
         return job
+
+    def _window_hu(self) -> tuple[float, float] | None:
+        return self.model.card.preprocessing.window_hu if self.model.card is not None else None
 
     def _worker_is_busy(self) -> str:
         names = self.worker.turns.names

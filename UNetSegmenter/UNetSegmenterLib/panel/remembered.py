@@ -15,6 +15,7 @@ NAMES = (
     "distanceScale",
     "viewsLayout",
     "outlines",
+    "softTissue",
     "opacity",
     "sliceCurve",
 )

@@ -48,6 +48,10 @@ class PanelDesk(Desk):
         button = self._panel.ui.sideBySideButton
         if self._show_views and button.enabled and not self._panel.views.is_shown:
             button.setChecked(True)
+        if not self._panel.views.is_shown and self._panel.parameters is not None:
+            self._panel.result_views.show_case(
+                self._panel.parameters.comparedPrediction, self._panel.parameters.inputVolume
+            )
         self._was_judged = True
         yield
         yield from judge_steps(self._panel.compare, self._panel.plausibility)

@@ -17,15 +17,18 @@ from ..scene.layout import LAYOUT_IDS, VARIANTS, add_layouts, layout_id
 from ..scene.left_over import put_right, show_hidden
 from ..scene.side_by_side import SideBySide
 from ..scene.surfaces import CLOSED_SURFACE, surface_steps
+from ..scene.window import SOFT_TISSUE_HU
+from .named_views import NamedViews
 from .slice_curve import SliceCurveView
 from .structure_choice import NOT_SHOWN, StructureChoice
+from .view_widgets import ViewSizes, aspect_of
 from .worst_slices import WorstSlices
 
-SETTLE_MS = 50  # by then a layout has given its views their sizes
 SHOW = "Shows prediction and ground truth in slices and in 3D, all linked; press again to go back."
 TIPS = {
     "outlineCheckBox": "Lines instead of areas in the slices.",
     "opacitySlider": "How much of the scan the areas in the slices hide.",
+    "softTissueCheckBox": "The window that the model sees, in which organs can be told apart; off: the window of before.",
     "sliceCurveCheckBox": "Plots Dice and areas along the slices of the structure that is chosen; a click on a point goes there.",
 }
 
@@ -34,12 +37,18 @@ class SideBySideViews(VTKObservationMixin):
     """Follows a checkable button; leaves by itself when a node, the layout or the scene changes.
 
     `slices` is where the comparison keeps each structure's largest error and its slice curve; `say` shows the person why
-    nothing could be shown.
+    nothing could be shown. `window_hu` tells the window of the chosen model, None without one.
     """
 
-    def __init__(self, ui: Any, slices: WorstSlices, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        ui: Any,
+        slices: WorstSlices,
+        say: Callable[[str], None],
+        window_hu: Callable[[], tuple[float, float] | None] = lambda: None,
+    ) -> None:
         VTKObservationMixin.__init__(self)
-        self._ui, self._slices, self._say = ui, slices, say
+        self._ui, self._slices, self._say, self._window_hu = ui, slices, say, window_hu
         self._nodes: tuple[Any, Any, Any] = (None, None, None)
         self._views: SideBySide | None = None
         self._layout_before: int | None = None
@@ -47,10 +56,8 @@ class SideBySideViews(VTKObservationMixin):
         self._timer = qt.QTimer()
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._make_surface)
-        self._settle = qt.QTimer()
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(SETTLE_MS)
-        self._settle.timeout.connect(self._on_sizes)
+        self._sizes = ViewSizes(self._on_sizes)
+        self._named = NamedViews()
         self._structures = StructureChoice(ui, self._on_structure)
         self._curve = SliceCurveView(slices)
         slices.on_rows = self._on_rows
@@ -61,6 +68,7 @@ class SideBySideViews(VTKObservationMixin):
         ui.viewsLayoutComboBox.connect("currentIndexChanged(int)", lambda index: self._switch())
         ui.sliceCurveCheckBox.connect("toggled(bool)", lambda checked: self._switch())
         ui.outlineCheckBox.connect("toggled(bool)", lambda checked: self._draw())
+        ui.softTissueCheckBox.connect("toggled(bool)", lambda checked: self._show_window())
         ui.opacitySlider.connect("valueChanged(int)", lambda value: self._draw())
         self.update("")
 
@@ -90,7 +98,8 @@ class SideBySideViews(VTKObservationMixin):
         if views is None:
             return
         self._timer.stop()
-        self._settle.stop()
+        self._sizes.stop()
+        self._named.stop()
         self.removeObservers()
         self._curve.stop()
         self._structures.stop()
@@ -126,13 +135,15 @@ class SideBySideViews(VTKObservationMixin):
             self._say(str(error))
             return
         self._draw()
+        self._show_window()
         self._structures.start(self._names())
         self._show_curve()
+        self._named.show(self._variant(), prediction.GetName(), reference.GetName())
         self._enable()
         self.addObserver(layout_node, vtk.vtkCommand.ModifiedEvent, self._on_layout)
         self._surfaces = self._missing_surfaces(prediction, self._views.reference_node)
         self._timer.start()
-        self._settle.start()
+        self._sizes.start()
 
     def _switch(self) -> None:
         """Another variant, with or without the plots."""
@@ -144,11 +155,14 @@ class SideBySideViews(VTKObservationMixin):
         manager.setLayout(self._layout())
         self._views.show(self._variant())
         self._show_curve()
-        self._settle.start()
+        _, prediction, reference = self._nodes
+        self._named.show(self._variant(), prediction.GetName(), reference.GetName())
+        self._sizes.start()
 
     def _on_sizes(self) -> None:
         if self._views is not None:
-            self._views.views.settle(*_aspects())
+            self._views.views.settle(aspect_of("Pred3D"))
+            self._named.fit()
 
     def _variant(self) -> str:
         return VARIANTS[max(0, self._ui.viewsLayoutComboBox.currentIndex)]
@@ -165,6 +179,11 @@ class SideBySideViews(VTKObservationMixin):
             ui = self._ui
             self._views.draw(Drawing(bool(ui.outlineCheckBox.checked), ui.opacitySlider.value / 100))
 
+    def _show_window(self) -> None:
+        if self._views is not None:
+            soft_tissue = self._window_hu() or SOFT_TISSUE_HU
+            self._views.show_in(soft_tissue if self._ui.softTissueCheckBox.checked else None)
+
     def _enable(self) -> None:
         for name, tip in TIPS.items():
             widget = getattr(self._ui, name)
@@ -180,6 +199,7 @@ class SideBySideViews(VTKObservationMixin):
     def _make_surface(self) -> None:
         if next(self._surfaces, None) is None:
             self._timer.stop()
+            self._views.views.reset_clipping()
 
     def _on_button(self, checked: bool) -> None:
         if checked and not self.is_shown:
@@ -215,11 +235,3 @@ class SideBySideViews(VTKObservationMixin):
     def _on_layout(self, caller: Any = None, event: Any = None) -> None:
         if slicer.app.layoutManager().layout not in LAYOUT_IDS:
             self.leave()
-
-
-def _aspects() -> list[float]:
-    """Width over height of the prediction's 3D view, if the application has one."""
-    manager = slicer.app.layoutManager()
-    widgets = (manager.threeDWidget(number) for number in range(manager.threeDViewCount))
-    views = (widget.threeDView() for widget in widgets if widget.mrmlViewNode().GetLayoutName() == "Pred3D")
-    return [view.width / max(1, view.height) for view in views][:1]
