@@ -378,16 +378,22 @@ def the_result_goes_to_the_segment_editor(world):
 
 
 def the_views_show_the_result(world):
+    """Nobody moves a camera: the result is inside the 3D view and fills at least a third of it."""
+    from UNetSegmenterLib.panel.view_widgets import aspect_of
+    from UNetSegmenterLib.scene.framing import box_of, cameras_by_view, shown_extent
+
     manager = slicer.app.layoutManager()
     if not manager or not manager.threeDViewCount:
         raise Skip("no views here")
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
     world.choose("tiny")
     world.add_scan()
     assert world.apply() == "done"
-    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
-    slicer.util.resetSliceViews()
-    manager.threeDWidget(0).threeDView().resetFocalPoint()
     world.settle(0.5)
+    box = box_of(world.segmentations())
+    left, right, bottom, top = shown_extent(cameras_by_view(slicer.mrmlScene)["1"], box, aspect_of("1"))
+    assert min(left, bottom) > -1.01 and max(right, top) < 1.01, (left, right, bottom, top)
+    assert max(right - left, top - bottom) / 2 > 1 / 3, (left, right, bottom, top)
     world.picture("9-views")
 
 
@@ -580,7 +586,7 @@ def a_verdict_and_a_report(world):
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "Implausible" in page and "no &quot;spleen&quot;; ü" in page and "Is it anatomy?" in page
     assert "implausible" in (folder / "metrics.csv").read_text(encoding="utf-8")
-    if slicer.app.layoutManager().threeDViewCount:
+    if world.view_is_on_screen():
         assert "Prediction, in 3D" in page and "Ground truth, axial" in page, "the views on screen are in the report"
     world.press(ui.openReportButton)
     assert opened == [str(report.path)]

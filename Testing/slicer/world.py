@@ -85,6 +85,12 @@ class World:
         assert button.isEnabled(), f"{button.objectName} is disabled: {button.toolTip}"
         button.click()
 
+    @staticmethod
+    def view_is_on_screen():
+        """Whether a 3D view can be seen; the stand-in has views, in a window that nobody opens."""
+        manager = slicer.app.layoutManager()
+        return any(manager.threeDWidget(number).visible for number in range(manager.threeDViewCount))
+
     def picture(self, name):
         """A screenshot of the whole window, or of the panel where there is no window."""
         if self.output is None:
