@@ -67,6 +67,7 @@ def test_numbers_stay_numbers(value):
 @given(st.text(alphabet="'=+-@\t\r\n; ax1\uff1d", max_size=12) | st.text(max_size=12))
 @example("'")
 @example("\t\r=")
+@example(" \r")
 def test_every_text_comes_back_and_none_is_a_formula(text):
     cell = csv_text(text)
     assert from_csv_text(cell) == text

@@ -12,6 +12,7 @@ from unetseg.commands import COMMANDS
 from unetseg.output import MANIFEST
 from UNetSegmenterLib.engine.checkpoint import load_checkpoint, save_checkpoint
 from UNetSegmenterLib.engine.segmentation import read_segmentation, write_seg_nrrd
+from UNetSegmenterLib.engine.structures import known_structure
 from UNetSegmenterLib.engine.volume import Geometry, Volume, read_image, read_volume, write_image, write_volume
 
 from ..engine.checkpoints import small_card, small_weights
@@ -24,8 +25,6 @@ OBLIQUE = ((0.0, -0.8, 0.6), (-1.0, 0.0, 0.0), (0.0, 0.6, 0.8))
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """A checkpoint of the right kind for `write_dataset`; its weights are random."""
-    from UNetSegmenterLib.engine.structures import known_structure
-
     structures = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (7,)))
     card = small_card(structures=structures, training={"cases": ["case0"], "splits": {"test": ["case1", "case2"]}})
     path = tmp_path_factory.mktemp("models") / "small.pt"
@@ -303,7 +302,8 @@ def test_demo_on_a_scan_of_ones_own(dataset, checkpoint, tmp_path):
     assert set(json.loads((out / "summary.json").read_text())["volumes_ml"]) == {"liver", "spleen"}
     assert (out / "case0_0000.seg.nrrd").is_file()
     reference = tmp_path / "mine.seg.nrrd"
-    write_seg_nrrd(read_segmentation(label), reference)
+    structures = [known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,))]
+    write_seg_nrrd(read_segmentation(label, structures), reference)
     done = unetseg("demo", "--scan", image, "--reference", reference, "--checkpoint", checkpoint, "--output", out)
     assert done.returncode == 0, done.stderr
     assert "reference mine.seg.nrrd" in done.stdout

@@ -149,7 +149,7 @@ def test_without_the_scene_extra_all_else_is_there(without, scan, checkpoint, tm
     ("number", "status", "words"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")]
 )
 def test_stopped_in_the_middle(number, status, words, checkpoint, tmp_path):
-    noise = np.random.default_rng(0).integers(-1000, 1500, (400, 96, 96)).astype(np.int16)
+    noise = np.random.default_rng(0).integers(-1000, 1500, (2000, 96, 96)).astype(np.int16)
     write_volume(Volume(noise, Geometry(noise.shape, (1.0, 2.0, 2.0))), tmp_path / "noise.nii")
     started = subprocess.Popen(
         [*PROGRAM, "segment", tmp_path / "noise.nii", "--checkpoint", checkpoint, "--output", tmp_path / "out"],
@@ -159,13 +159,13 @@ def test_stopped_in_the_middle(number, status, words, checkpoint, tmp_path):
         encoding="utf-8",
     )
     assert " on " in started.stdout.readline(), "it has opened the checkpoint and begins"
-    while not (tmp_path / "out").exists():
+    while not any(lock.read_text() for lock in (tmp_path / "out").glob(".*.lock")):
         time.sleep(0.01)
     started.send_signal(number)
     _, said = started.communicate(timeout=60)
     assert (started.returncode, said.count("\n")) == (status, 1), said
     assert words in said
-    assert not (tmp_path / "out").exists(), "nothing was finished"
+    assert not (tmp_path / "out").exists(), f"{tree(tmp_path)}: nothing was finished"
 
 
 HOSTILE = [

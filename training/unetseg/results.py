@@ -86,9 +86,13 @@ def print_pairs(rows: Sequence[Pairing], title: str) -> None:
 def print_case(comparison: Comparison, title: str, note: str = "") -> None:
     """The measures of one case, a row a structure in the order of the reference."""
     measured = [row for row in comparison.rows if row.measures is not None]
-    headers = ["structure", "Dice", "HD95 mm", "NSD", "prediction ml", "reference ml", "status", "matched by"]
+    bases = {row.matched for row in measured}  # what the pairs rest on: a column where they differ, else a line
+    extra = (["matched by"] if len(bases) > 1 else []) + (["against"] if note else [])
+    headers = ["structure", "Dice", "HD95 mm", "NSD", "prediction ml", "reference ml", "status"]
     if measured:
-        table([*headers, "against"] if note else headers, [_cells(row, note) for row in measured], title)
+        table([*headers, *extra], [_cells(row, "matched by" in extra, note) for row in measured], title)
+    if len(bases) == 1:
+        say(f"structures are matched by {bases.pop().removeprefix('by ')}")
     for row in comparison.rows:
         if row.measures is None:
             say(f"  {row.structure}: {row.note or row.status}")
@@ -100,7 +104,7 @@ def print_case(comparison: Comparison, title: str, note: str = "") -> None:
         say("one case: no interval over cases")
 
 
-def _cells(row: Row, note: str) -> list[str]:
+def _cells(row: Row, basis: bool, note: str) -> list[str]:
     m = row.measures
     assert m is not None
     hd95 = "inf" if math.isinf(m.hd95_mm) else f"{m.hd95_mm:.1f}"
@@ -112,9 +116,8 @@ def _cells(row: Row, note: str) -> list[str]:
         f"{m.prediction_ml:.0f}",
         f"{m.reference_ml:.0f}",
         row.status,
-        row.matched.removeprefix("by "),
     ]
-    return [*cells, note] if note else cells
+    return cells + [row.matched.removeprefix("by ")] * basis + [note] * bool(note)
 
 
 def _print_mean(value: float | None, structures: int, note: str) -> None:

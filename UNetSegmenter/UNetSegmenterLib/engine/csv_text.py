@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 _FORMULA = "[=+\\-@\uff1d\uff0b\uff0d\uff20]"  # the last four: the same in full width
-_BEGINS = rf"(?:[' ]*{_FORMULA}|'*[\t\r])"
+_BEGINS = rf"[' ]*(?:{_FORMULA}|[\t\r])"
 _GOES_ON = rf"(?:'*{_FORMULA})"
 _TO_MARK = re.compile(rf"^(?={_BEGINS})|(?<=[;\t\r\n])(?={_GOES_ON})")
 _MARKED = re.compile(rf"^'(?={_BEGINS})|(?<=[;\t\r\n])'(?={_GOES_ON})")
