@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from unetseg.output import Outputs, claimed
 from unetseg.scans import find_scans
 from UNetSegmenterLib.engine.checkpoint import save_checkpoint
 from UNetSegmenterLib.engine.errors import InputError
@@ -140,3 +141,39 @@ def test_a_list_of_scans(tmp_path, monkeypatch):
     (tmp_path / "empty.txt").write_text("# nothing\n")
     with pytest.raises(InputError, match="lists no scan"):
         find_scans([tmp_path / "empty.txt"])
+
+
+def test_a_result_of_another_scan_is_neither_taken_for_this_ones_nor_replaced(tmp_path, checkpoint):
+    """A loop over folders of scans that are all called alike; the same scan in another folder is the same scan."""
+    first, second = (write_scan(tmp_path / place / "ct.nii.gz", seed) for seed, place in enumerate("ab"))
+    options = ("--checkpoint", checkpoint, "--output", tmp_path / "out")
+    assert unetseg("segment", first, *options).returncode == 0
+    before = (tmp_path / "out" / "ct.seg.nrrd").read_bytes()
+    for more in ((), ("--skip-existing",)):
+        refused(unetseg("segment", second, *options, *more), "result of another scan", str(first), "--overwrite")
+    assert (tmp_path / "out" / "ct.seg.nrrd").read_bytes() == before
+    (tmp_path / "c").mkdir()
+    moved = first.rename(tmp_path / "c" / "ct.nii.gz")
+    done = unetseg("segment", moved, *options, "--skip-existing")
+    assert done.returncode == 0 and "1 of 1 scans" in done.stdout, done.stderr
+    done = unetseg("segment", second, *options, "--skip-existing", "--overwrite")
+    assert done.returncode == 0 and (tmp_path / "out" / "ct.seg.nrrd").read_bytes() != before, done.stderr
+
+
+def test_a_result_corrected_while_the_batch_goes_on_is_not_the_batchs(tmp_path):
+    """Neither where the batch ends well nor where it is killed."""
+    source = write_scan(tmp_path / "ct.nii.gz")
+    for number, ends in enumerate((True, False)):
+        outputs = Outputs(tmp_path / f"out{number}", ("a.seg.nrrd", "b.seg.nrrd"))
+        run = claimed(outputs, "segment", overwrite=False, alone=False)
+        output = run.__enter__()
+        (output.path / "a.seg.nrrd").write_text("ours")
+        output.record(["a.seg.nrrd"], source)
+        (output.path / "a.seg.nrrd").write_text("corrected by hand")
+        if ends:
+            run.__exit__(None, None, None)
+        with (
+            pytest.raises(InputError, match="was changed since"),
+            claimed(outputs, "segment", overwrite=False, alone=False),
+        ):
+            pass

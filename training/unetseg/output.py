@@ -66,10 +66,15 @@ class OutputFolder:
         self._before |= {name: _state(self.path / name) for name in there}
         self._claimed += patterns
 
-    def record(self) -> None:
-        """Note what was written so far; a file that is changed from now on was changed by someone else."""
+    def record(self, names: Iterable[str], source: Path) -> None:
+        """Note that the claimed `names` are written from `source`; whoever changes one from now on is someone else."""
+        made_from = {"path": str(source.absolute()), "sha256": _sha256_of_all(source)}
         with self._manifest() as manifest:
-            self._record(manifest)
+            for name in names:
+                manifest["files"][name] = _sha256(self.path / name)
+                manifest["sources"][name] = made_from
+                self._claimed.remove(name)
+                manifest["unfinished"] = [one for one in manifest["unfinished"] if one != name]
 
     def close(self) -> None:
         """Note all that was written; where that is nothing, no manifest is left."""
@@ -135,7 +140,8 @@ class OutputFolder:
         path = self.path / MANIFEST
         with locked(self.path / LOCK):
             manifest = _read_manifest(path)
-            manifest["files"] = {name: sha for name, sha in manifest["files"].items() if (self.path / name).exists()}
+            for part in ("files", "sources"):
+                manifest[part] = {name: of for name, of in manifest[part].items() if (self.path / name).exists()}
             before = json.dumps(manifest)
             yield manifest
             if not (manifest["files"] or manifest["unfinished"]):
@@ -210,13 +216,21 @@ def written_here(folder: Path) -> tuple[str, ...]:
     return tuple(_read_manifest(folder / MANIFEST)["files"])
 
 
+def other_source(result: Path, source: Path, folder: Path) -> str | None:
+    """From which file or series `result` in `folder` was made, if by the bytes that is another one than `source`."""
+    made_from = _read_manifest(folder / MANIFEST)["sources"].get(result.relative_to(folder).as_posix())
+    if made_from is None or not result.exists() or made_from["path"] == str(source.absolute()) or not source.exists():
+        return None
+    return None if made_from["sha256"] == _sha256_of_all(source) else str(made_from["path"])
+
+
 def _read_manifest(path: Path) -> dict[str, Any]:
     """The manifest; an empty one where there is none that can be read."""
-    empty: dict[str, Any] = {"command": "", "files": {}, "unfinished": []}  # unfinished: what a run is writing, or was
+    empty: dict[str, Any] = {"command": "", "files": {}, "sources": {}, "unfinished": []}  # unfinished: being written
     with suppress(OSError, ValueError):
         found = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(found, dict) and all(isinstance(found.get(key), type(empty[key])) for key in empty):
-            return found
+        if isinstance(found, dict) and all(isinstance(found.get(key, of), type(of)) for key, of in empty.items()):
+            return empty | found
     return empty
 
 
@@ -251,6 +265,15 @@ def _fits(name: str, pattern: str) -> bool:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sha256_of_all(path: Path) -> str:
+    """SHA-256 of a file; of a folder that of its files', in any order and whatever they are called."""
+    if not path.is_dir():
+        return _sha256(path)
+    return hashlib.sha256(
+        "".join(sorted(_sha256(file) for file in path.iterdir() if file.is_file())).encode()
+    ).hexdigest()
 
 
 def _state(path: Path) -> tuple[int, ...]:

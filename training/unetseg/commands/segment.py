@@ -52,7 +52,8 @@ def run(options: Any) -> int:
 
     keep_freed_memory()
     scans = find_scans(options.scans)
-    todo = [scan for scan in scans if not (options.skip_existing and _is_there(scan, options))]
+    others = {scan for scan in scans if _is_of_another(scan, options)}
+    todo = [scan for scan in scans if scan in others or not (options.skip_existing and _is_there(scan, options))]
     if kept := len(scans) - len(todo):
         say(f"{kept} of {len(scans)} scans have results in {options.output} and are left out")
     writes = tuple(name for scan in todo for name in _names(scan, options))
@@ -109,13 +110,13 @@ def _segment(scan: Scan, predictor: Predictor, output: OutputFolder, options: An
     from ..predicting import predict, read_scan
 
     with locked(output.path / f".{scan.name.replace('/', '_')}.lock", wait_seconds=0):
-        if options.skip_existing and _is_there(scan, options):
+        if options.skip_existing and _is_there(scan, options) and not _is_of_another(scan, options):
             return
         prediction = predict(predictor, read_scan(scan.path, options.resample))
         names = _names(scan, options)
         for name, write in zip(names, (write_seg_nrrd, write_labelmap), strict=False):
             write(prediction.segmentation, output.path / name)
-        output.record()
+        output.record(names, scan.path)
     rate = prediction.slices / prediction.seconds
     written = " and ".join([str(output.path / names[0]), *names[1:]])
     say(f"{written}: {prediction.slices} slices in {prediction.seconds:.1f} s, {rate:.1f} slices/s")
@@ -128,3 +129,22 @@ def _names(scan: Scan, options: Any) -> list[str]:
 
 def _is_there(scan: Scan, options: Any) -> bool:
     return all((options.output / name).exists() for name in _names(scan, options))
+
+
+def _is_of_another(scan: Scan, options: Any) -> bool:
+    """Whether what is there was made from another scan of that name; raises InputError if so, without --overwrite."""
+    from UNetSegmenterLib.engine.errors import InputError
+
+    from ..output import other_source
+
+    for name in _names(scan, options):
+        result = options.output / name
+        if (other := other_source(result, scan.path, options.output)) is None:
+            continue
+        if not options.overwrite:
+            raise InputError(
+                f"{result} is the result of another scan, {other}, and not of {scan.path}; choose another --output, or "
+                "replace it with --overwrite."
+            )
+        return True
+    return False

@@ -94,7 +94,7 @@ def _doubled(path: Path, along: np.ndarray, names: list[str], gaps: np.ndarray) 
     one = twice[0]
     more = f" and {len(twice) - 1} more pairs" if len(twice) > 1 else ""
     return (
-        f"{path} has two slices at one place: {names[one]} and {names[one + 1]} lie {along[one]:.4g} mm along the normal"
+        f"{path} has two slices at one place: {names[one]} and {names[one + 1]} both lie at {along[one]:.4g} mm along the normal"
         f"{more}; remove the copy, or export the series again if a position is wrong."
     )
 
