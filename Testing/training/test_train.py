@@ -106,7 +106,7 @@ def test_pack_training_and_prediction_see_the_same_slices(dataset, pack):
         np.testing.assert_array_equal(case.region(pack.images), grid)
     data = DeviceData(pack, pack.cases, replace(pack.preprocessing, input_slices=3), torch.device("cpu"))
     generator = torch.Generator().manual_seed(1)
-    images, labels = data.draw(Recipe(batch_size=6, neighbour_jitter=0.0), generator)
+    images, labels, _ = data.draw(Recipe(batch_size=6, neighbour_jitter=0.0), generator)
     images_of_pack = torch.from_numpy(np.array(pack.images))
     for image, label in zip(images, labels, strict=True):
         centre = next(
@@ -122,7 +122,7 @@ def test_pack_training_and_prediction_see_the_same_slices(dataset, pack):
 
 
 def test_validation_predicts_what_prediction_does(dataset, pack, tmp_path):
-    recipe = Recipe(steps=30, batch_size=4, patch=(32, 32), base_width=4, depth=2, learning_rate=1e-2)
+    recipe = Recipe(steps=80, batch_size=4, patch=(32, 32), base_width=4, depth=2, learning_rate=1e-2)
     checkpoint = load_checkpoint(train(pack, tmp_path / "run", recipe, device="cpu"))
     case, network = pack.cases[0], checkpoint.network()
     at_grid = predict_case(
@@ -201,6 +201,63 @@ def test_augmentation_moves_image_and_label_together():
     assert centres.std(dim=0).min() > 1, "the draws differ"
 
 
+def test_shift_is_a_share_of_the_patch():
+    """A shift of up to a quarter of a 32 x 16 patch moves its middle by up to 8 rows and 4 columns, whatever the slice's size."""
+    settings = Augmentation(rotation_degrees=0, scale=1.0, shift=0.25)
+    grid = affine_grid(2000, (64, 128), (32, 16), settings, torch.Generator().manual_seed(0))
+    middles = grid.mean(dim=(1, 2)).flip(1) * torch.tensor([32.0, 64.0])  # rows and columns from the slice's middle
+    assert middles.abs().amax(dim=0).tolist() == pytest.approx([8, 4], rel=0.01)
+    assert middles.mean(dim=0).abs().max() < 0.3
+
+
+def test_patches_lie_about_the_structure_they_were_drawn_for(pack):
+    """Also where it lies at the rim, which a patch about the slice's middle would never see; others lie anywhere."""
+    train_cases = pack.of_split("train")
+    labels = np.zeros_like(pack.labels)
+    for case in train_cases:
+        region = case.region(labels)
+        region[:, 1:4, 2:5] = 1  # a corner
+        region[:, -6:-2, -5:-1] = 2  # the opposite one
+    rim = replace(pack, labels=labels)
+    data = DeviceData(rim, train_cases, pack.preprocessing, torch.device("cpu"))
+    recipe = Recipe(batch_size=600, foreground_share=0.5, patch=(32, 32), depth=2, augmentation=NEUTRAL)
+    generator = torch.Generator().manual_seed(0)
+    images, labels, centres = data.draw(recipe, generator)
+    _, targets = augment(images, labels, recipe.patch, NEUTRAL, generator, centres)
+    _, structures = data.draw_slices(recipe, torch.Generator().manual_seed(0))
+    assert (targets[:300] == structures[:, None, None]).any(dim=(1, 2)).all()
+    _, middle = augment(images, labels, (16, 16), NEUTRAL, generator)
+    assert not middle.any(), "the middle of the slice holds neither"
+    corner, size = data.regions[data.draw_slices(recipe, torch.Generator().manual_seed(0))[0]].unbind(1)
+    reach = size - 32
+    assert (centres - 16 >= corner).all()
+    assert (centres + 16 <= corner + size).all()
+    spread = ((centres - 16 - corner) / reach)[300:]
+    assert spread.mean(dim=0).tolist() == pytest.approx([0.5, 0.5], abs=0.07)
+    assert spread.std(dim=0).tolist() == pytest.approx([12**-0.5] * 2, abs=0.05)
+
+
+def test_pixels_of_a_structure_are_drawn_evenly(pack):
+    train_cases = pack.of_split("train")
+    labels = np.zeros_like(pack.labels)
+    for case in train_cases:
+        case.region(labels)[:, 20, 18:22] = 1
+    data = DeviceData(replace(pack, labels=labels), train_cases, pack.preprocessing, torch.device("cpu"))
+    recipe = Recipe(batch_size=4000, foreground_share=1.0, patch=(8, 8), depth=2)
+    *_, centres = data.draw(recipe, torch.Generator().manual_seed(0))
+    corner = data.regions[data.draw_slices(recipe, torch.Generator().manual_seed(0))[0], 0]
+    columns, counts = (centres - corner)[:, 1].unique(return_counts=True)
+    assert columns.tolist() == [18.5, 19.5, 20.5, 21.5]
+    assert counts.min() > 900
+
+
+def test_a_slice_smaller_than_the_patch_lies_in_its_middle(pack):
+    data = DeviceData(pack, pack.of_split("train"), pack.preprocessing, torch.device("cpu"))
+    *_, centres = data.draw(Recipe(batch_size=50, patch=(64, 64)), torch.Generator().manual_seed(0))
+    regions = data.regions[data.draw_slices(Recipe(batch_size=50), torch.Generator().manual_seed(0))[0]]
+    torch.testing.assert_close(centres, regions[:, 0] + regions[:, 1] / 2)
+
+
 def test_rotation_keeps_shapes_on_unequal_sides():
     """Rotated by a quarter turn, a square in an oblong patch is still a square of the same area."""
     grid = affine_grid(
@@ -225,7 +282,7 @@ def test_structures_are_drawn_more_often_than_they_occur(pack):
     rate = {}
     for share in (0.0, 1.0):
         recipe = Recipe(batch_size=400, foreground_share=share)
-        _, labels = data.draw(recipe, torch.Generator().manual_seed(0))
+        _, labels, _ = data.draw(recipe, torch.Generator().manual_seed(0))
         rate[share] = (labels == 1).any(dim=(1, 2)).float().mean().item()
     assert rate[1.0] > rate[0.0] + 0.05
 
@@ -234,7 +291,7 @@ def test_every_structure_leads_as_many_slices(pack):
     """Of 4,000 led slices, half are drawn for the liver and half for the spleen, evenly over the slices that have them."""
     data = DeviceData(pack, pack.of_split("train"), pack.preprocessing, torch.device("cpu"))
     data.labels = torch.arange(len(data.images), dtype=torch.uint8)[:, None, None]
-    _, drawn = data.draw(Recipe(batch_size=4000, foreground_share=1.0), torch.Generator().manual_seed(0))
+    _, drawn, _ = data.draw(Recipe(batch_size=4000, foreground_share=1.0), torch.Generator().manual_seed(0))
     counts = torch.bincount(drawn[:, 0, 0], minlength=len(data.images)).float()
     has = [torch.from_numpy((pack.labels[:20] == index).any(axis=(1, 2))) for index in (1, 2)]
     expected = 2000 * (has[0] / has[0].sum() + has[1] / has[1].sum())
@@ -262,8 +319,8 @@ def test_a_batch_is_drawn_and_augmented_without_the_host(pack):
     loss_of, scaler = make_loss(recipe.loss), torch.amp.GradScaler("cpu", enabled=False)
     with HostWaits() as waits:
         generator = torch.Generator().manual_seed(0)
-        images, labels = data.draw(recipe, generator)
-        images, targets = augment(images, labels, recipe.patch, recipe.augmentation, generator)
+        images, labels, centres = data.draw(recipe, generator)
+        images, targets = augment(images, labels, recipe.patch, recipe.augmentation, generator, centres)
         gradients(network, loss_of, images, targets, 1, torch.float32, scaler, Team(cpu))
         update_average(average, network, 0.9)
         assert waits.seen == []
@@ -276,7 +333,7 @@ def test_neighbours_never_come_from_another_case(pack):
     data.images = torch.arange(len(pack.images), dtype=torch.int16)[:, None, None].expand(
         -1, 2, 2
     )  # slice numbers as HU
-    images, _ = data.draw(Recipe(batch_size=300, neighbour_jitter=0.5), torch.Generator().manual_seed(0))
+    images, *_ = data.draw(Recipe(batch_size=300, neighbour_jitter=0.5), torch.Generator().manual_seed(0))
     numbers = (images[:, :, 0, 0] * 250 + 50).round().long()
     assert (numbers // 10 == numbers[:, 2:3] // 10).all()
     assert (numbers[:, 0] < numbers[:, 2]).any()

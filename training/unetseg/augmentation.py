@@ -50,14 +50,20 @@ class Augmentation:
 
 
 def augment(
-    images: Tensor, labels: Tensor, patch: tuple[int, int], settings: Augmentation, generator: Generator
+    images: Tensor,
+    labels: Tensor,
+    patch: tuple[int, int],
+    settings: Augmentation,
+    generator: Generator,
+    centres: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Random views of a batch of slices.
 
-    images: (B, input slices, H, W) float32 in -1..1; labels: (B, H, W) uint8. Returns images (B, input slices, *patch) and
-    labels (B, *patch) int64; what lies outside the slice is air (-1) and background.
+    images: (B, input slices, H, W) float32 in -1..1; labels: (B, H, W) uint8; centres: (B, 2) as `affine_grid` has them.
+    Returns images (B, input slices, *patch) and labels (B, *patch) int64; what lies outside the slice is air (-1) and
+    background.
     """
-    grid = affine_grid(images.shape[0], (images.shape[2], images.shape[3]), patch, settings, generator)
+    grid = affine_grid(images.shape[0], (images.shape[2], images.shape[3]), patch, settings, generator, centres)
     # grid_sample fills with 0, which is mid-window, so the window's lower end is made 0 for the time of the sampling.
     moved = functional.grid_sample(images + 1, grid, mode="bilinear", align_corners=False) - 1
     targets = functional.grid_sample(labels[:, None].float(), grid, mode="nearest", align_corners=False)
@@ -65,9 +71,18 @@ def augment(
 
 
 def affine_grid(
-    batch: int, size: tuple[int, int], patch: tuple[int, int], settings: Augmentation, generator: Generator
+    batch: int,
+    size: tuple[int, int],
+    patch: tuple[int, int],
+    settings: Augmentation,
+    generator: Generator,
+    centres: Tensor | None = None,
 ) -> Tensor:
-    """Sampling grid (B, *patch, 2) of random rotations, scales and shifts about the slice's centre."""
+    """Sampling grid (B, *patch, 2) of random rotations, scales and shifts about the patches' centres.
+
+    centres: (B, 2) row and column in pixels from the slice's edge, so that pixel i lies at i + 0.5; None is the middle of
+    the slice.
+    """
     angle = _symmetric(batch, math.radians(settings.rotation_degrees), generator)
     zoom = _log_uniform(batch, settings.scale, generator)
     cosine, sine = torch.cos(angle) / zoom, torch.sin(angle) / zoom
@@ -80,8 +95,14 @@ def affine_grid(
         ],
         dim=1,
     )
-    shift = torch.stack([_symmetric(batch, settings.shift, generator) for _ in range(2)], dim=1)[:, :, None]
-    return functional.affine_grid(torch.cat([matrix, shift], dim=2), [batch, 1, *patch], align_corners=False)
+    shifts = (_symmetric(batch, settings.shift, generator) for _ in range(2))
+    middles = (size[axis] / 2 if centres is None else centres[:, axis] for axis in (1, 0))
+    offsets = [
+        (2 * middle - side) / side + shift * 2 * part / side
+        for middle, shift, part, side in zip(middles, shifts, patch[::-1], size[::-1], strict=True)
+    ]
+    translation = torch.stack(offsets, dim=1)[:, :, None]
+    return functional.affine_grid(torch.cat([matrix, translation], dim=2), [batch, 1, *patch], align_corners=False)
 
 
 def change_intensity(images: Tensor, settings: Augmentation, generator: Generator) -> Tensor:

@@ -113,9 +113,9 @@ def _train(
             for group in optimiser.param_groups:
                 group["lr"] = rate
             generator = step_generator(recipe, step, where)
-            drawn = data.draw(recipe, generator)  # (B, input slices, H, W) float32 and (B, H, W) uint8
-            images, labels = team.share(*drawn)
-            images, targets = augment(images, labels, recipe.patch, recipe.augmentation, team.own(generator))
+            drawn = data.draw(recipe, generator)  # (B, input slices, H, W) float32, (B, H, W) uint8 and (B, 2)
+            images, labels, centres = team.share(*drawn)
+            images, targets = augment(images, labels, recipe.patch, recipe.augmentation, team.own(generator), centres)
             optimiser.zero_grad(set_to_none=True)
             while (loss := gradients(model, loss_of, images, targets, pieces, dtype, scaler, team)) is None:
                 pieces = more_pieces(pieces, len(images), team)

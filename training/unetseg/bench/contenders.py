@@ -79,17 +79,18 @@ def our_batches(data: DeviceData, recipe: Recipe, device: torch.device) -> Itera
     """What `train` does."""
     for step in range(recipe.steps):
         generator = step_generator(recipe, step, device)
-        images, labels = data.draw(recipe, generator)
-        yield augment(images, labels, recipe.patch, recipe.augmentation, generator)
+        images, labels, centres = data.draw(recipe, generator)
+        yield augment(images, labels, recipe.patch, recipe.augmentation, generator, centres)
 
 
 def loader_batches(
     dataset: Dataset, data: DeviceData, recipe: Recipe, device: torch.device, workers: int
 ) -> Iterator[Batch]:
     """The same slices by way of worker processes."""
-    centres = [data._centres(recipe, step_generator(recipe, step, device)).tolist() for step in range(recipe.steps)]
+    drawn = (data.draw_slices(recipe, step_generator(recipe, step, device))[0] for step in range(recipe.steps))
+    slices = [batch.tolist() for batch in drawn]
     loader = DataLoader(
-        dataset, batch_sampler=centres, num_workers=workers, pin_memory=device.type == "cuda", prefetch_factor=4
+        dataset, batch_sampler=slices, num_workers=workers, pin_memory=device.type == "cuda", prefetch_factor=4
     )
     for batch in loader:
         images, targets = (batch["image"], batch["label"][:, 0]) if isinstance(batch, dict) else batch
