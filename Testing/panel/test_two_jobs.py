@@ -240,3 +240,14 @@ def test_a_result_that_is_drawn_in_during_the_run_is_left_as_it_is(logic, scans,
     job.is_right(expected)
     assert job.result.node is not target and target.GetSegmentation().GetNumberOfSegments() == count
     assert any("left as it is" in note.text for note in job.result.notes)
+
+
+def test_a_result_that_is_drawn_in_while_the_job_waits_is_left_as_it_is(logic, scans, lively, expected):
+    target = logic.segment(scans[0], lively, device="cpu", surfaces=False)
+    first, job = Started(logic, scans[1], lively), Started(logic, scans[0], lively, segmentationNode=target)
+    target.GetSegmentation().RemoveSegment(target.GetSegmentation().GetNthSegmentID(0))
+    count = target.GetSegmentation().GetNumberOfSegments()
+    first.is_right(expected)
+    job.is_right(expected)
+    assert job.result.node is not target and target.GetSegmentation().GetNumberOfSegments() == count
+    assert any("left as it is" in note.text for note in job.result.notes)

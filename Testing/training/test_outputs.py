@@ -101,6 +101,17 @@ def test_it_is_refused_before_the_work(tmp_path, checkpoint):
     assert tree(tmp_path / "out") == {"b.seg.nrrd"}
 
 
+def test_a_case_that_is_named_twice_counts_once(tmp_path):
+    from unetseg.commands.evaluate import chosen_cases
+    from unetseg.datasets import read_dataset
+
+    dataset = read_dataset(write_dataset(tmp_path / "set", cases=2))
+    assert [case.name for case in chosen_cases(dataset, small_card(), None, "case1,case0,case1", None)] == [
+        "case1",
+        "case0",
+    ]
+
+
 # --- the other commands --------------------------------------------------------------------------------------------------
 
 

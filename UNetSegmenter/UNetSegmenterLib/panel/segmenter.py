@@ -86,7 +86,7 @@ class SegmentationJob(VTKObservationMixin):
         self._turn: Turn | None = None
         self._ended = self._scan_changed = self._scan_removed = self.is_abandoned = False
         self._replaced_id = choices.segmentation_node.GetID() if choices.segmentation_node is not None else None
-        self._replaced_time = 0
+        self._replaced_time = labels_time(choices.segmentation_node) if self._replaced_id else 0
         self._made: Any = None  # a node that this job has added
 
     def start(self) -> None:
@@ -131,8 +131,11 @@ class SegmentationJob(VTKObservationMixin):
         self._callbacks.on_stage("Handing the scan to the network...")
         self._geometry = nodes.volume_geometry(self._volume_node)
         self.addObserver(self._volume_node, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent, self._on_scan_changed)
-        if self._replaced_id and (replaced := slicer.mrmlScene.GetNodeByID(self._replaced_id)) is not None:
-            self._replaced_time = labels_time(replaced)
+        replaced = slicer.mrmlScene.GetNodeByID(self._replaced_id) if self._replaced_id else None
+        if replaced is not None and is_own_result(replaced) and not was_changed(replaced):
+            self._replaced_time = labels_time(
+                replaced
+            )  # filled by the job before this one, not by hand while it waited
         self._request = self._worker.request("describe", self._on_card, self._fail, checkpoint=self.choices.checkpoint)
 
     def _on_card(self, answer: dict[str, Any]) -> None:

@@ -218,7 +218,7 @@ def chosen_cases(
     """The cases that were asked for; raises InputError if there is no such split or case."""
     from UNetSegmenterLib.engine.errors import InputError
 
-    wanted = [name for name in names.split(",") if name] if names else None
+    wanted = list(dict.fromkeys(name for name in names.split(",") if name)) if names else None  # each counts once
     if split:
         splits = card.training.get("splits", {})
         if pack_folder is not None:
