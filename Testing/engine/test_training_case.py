@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from UNetSegmenterLib.engine import training_case
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.segmentation import Segmentation, read_segmentation
 from UNetSegmenterLib.engine.structures import known_structure
@@ -160,3 +161,23 @@ def test_where_labels_can_not_be_written_no_scan_is_left(tmp_path):
     with pytest.raises(InputError, match="labelsTr"):
         write_training_case(tmp_path, "a", scan(), drawn())
     assert not list((tmp_path / "imagesTr").iterdir())
+
+
+@pytest.mark.parametrize("in_the_way", ["labels that are a folder", "no room"])
+def test_where_labels_can_not_be_replaced_the_old_pair_stays(tmp_path, in_the_way, monkeypatch):
+    saved = write_training_case(tmp_path, "a", scan(), drawn())
+    before = saved.image.read_bytes(), (tmp_path / "dataset.json").read_text(encoding="utf-8")
+    if in_the_way == "no room":
+
+        def full(*arguments):
+            raise InputError("no space left on the device")
+
+        monkeypatch.setattr(training_case, "write_image", full)
+    else:
+        saved.labels.unlink()
+        (saved.labels / "something").mkdir(parents=True)
+    with pytest.raises(InputError):
+        write_training_case(tmp_path, "a", scan(1), drawn(seed=1), replace=True)
+    assert (saved.image.read_bytes(), (tmp_path / "dataset.json").read_text(encoding="utf-8")) == before
+    assert [path.name for path in saved.image.parent.iterdir()] == [saved.image.name], "nothing else is left"
+    assert [path.name for path in saved.labels.parent.iterdir()] == [saved.labels.name]

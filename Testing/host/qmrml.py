@@ -82,6 +82,7 @@ class qMRMLNodeComboBox(PythonQtLike, QtWidgets.QWidget):
         self._combo = _AsWideAsItsNames(self)
         self._combo.setSizeAdjustPolicy(QtWidgets.QComboBox.AdjustToContents)
         self._combo.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed)
+        self._combo.setFocusProxy(self)
         layout.addWidget(self._combo)
         self._combo.currentIndexChanged.connect(self._on_index)
 

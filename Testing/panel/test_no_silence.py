@@ -302,3 +302,36 @@ def test_a_step_that_fails_in_a_driver(widget, error):
         turn(lambda: told)
         settle(0.03)
         assert len(told) == 1 and type(error).__name__ in told[0].details
+
+
+@each_error
+@pytest.mark.parametrize(
+    ("button", "section", "place"),
+    [
+        ("applyButton", "segment", "panel.panel.Choices"),
+        ("correctButton", "correct", "panel.correct_section.correction.is_uncorrected_prediction"),
+        ("saveCaseButton", "correct", "panel.correct_section.case_exists"),
+        ("compareButton", "compare", "panel.judging_task.WorkerTask"),
+        ("reportButton", "report", "panel.report_section.outputs_in"),
+    ],
+)
+def test_a_button_whose_handler_fails_says_so(widget, compared, monkeypatch, tmp_path, error, button, section, place):
+    panel = widget.panel
+    panel.ask = lambda question: True
+    panel.report.ask_for_folder = lambda *words: str(tmp_path)
+    raised = break_once(monkeypatch, place, error)
+    getattr(widget.ui, button).setEnabled(True)
+    getattr(widget.ui, button).click()
+    assert raised
+    is_said(getattr(panel, section).notes)
+
+
+@each_error
+def test_views_that_can_not_be_filled_are_left(widget, compared, monkeypatch, error):
+    manager = slicer.app.layoutManager()
+    before = manager.layout
+    raised = break_once(monkeypatch, "scene.linked_views.LinkedViews.show", error)
+    widget.ui.sideBySideButton.setChecked(True)
+    settle()
+    assert raised and any(note.severity == "error" for note in widget.panel.compare.notes)
+    assert manager.layout == before and not widget.ui.sideBySideButton.checked

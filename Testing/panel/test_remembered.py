@@ -35,6 +35,19 @@ def test_the_model_that_was_used_last_is_chosen(new_scene, remembering, panel, c
     turn(lambda: panel.model.card is not None)
 
 
+def test_a_model_that_has_gone_is_stood_in_for_by_the_shipped_one_with_a_word(new_scene, remembering, panel, tmp_path):
+    gone = str(tmp_path / "gone.pt")
+    remember_checkpoint(gone)
+    new_scene()
+    assert panel.model.path == str(shipped_checkpoints()[0])
+    turn(lambda: panel.model.card is not None)
+    (note,) = panel.model.notes
+    assert note.severity == "info" and gone in note.text
+    new_scene()
+    settle()
+    assert panel.model.path == str(shipped_checkpoints()[0])
+
+
 def test_closing_a_scene_keeps_the_model_and_its_card(new_scene, remembering, ready, checkpoints):
     card = ready.model.card
     new_scene()

@@ -117,7 +117,7 @@ def test_the_card_is_three_lines_until_it_is_unfolded(panel):
     turn(lambda: panel.model.card is not None)
     frame = panel.model.card_frame
     assert not frame.label.visible and frame.title.visible and frame.structures.visible and frame.reads.visible
-    assert "validation Dice 0." in frame.structures.text and frame.structures.text.endswith("over 8 structures")
+    assert "validation Dice 0." in frame.structures.text and frame.structures.text.endswith(", 8 structures")
     shown, wanted = QtWidgets.QWidget.width(frame.structures), QtWidgets.QLabel.sizeHint(frame.structures).width()
     assert wanted <= shown, "the line is whole"
     press(frame.more)

@@ -46,7 +46,8 @@ def tabbed(widget):
     at = QtWidgets.QWidget.nextInFocusChain(first)
     while at is not first:
         policy = QtWidgets.QWidget.focusPolicy(at)
-        if QtWidgets.QWidget.isVisibleTo(at, first) and policy & QtCore.Qt.TabFocus and widget.parent.isAncestorOf(at):
+        takes = policy & QtCore.Qt.TabFocus and QtWidgets.QWidget.focusProxy(at) is None
+        if QtWidgets.QWidget.isVisibleTo(at, first) and takes and widget.parent.isAncestorOf(at):
             found.append(at)
         at = QtWidgets.QWidget.nextInFocusChain(at)
     return found
@@ -74,6 +75,21 @@ def test_a_letter_leads_to_its_field(unfolded):
     QtTest.QTest.keyClick(parent, QtCore.Qt.Key_W, QtCore.Qt.AltModifier)
     settle()
     assert QtWidgets.QWidget.hasFocus(ui.reviewerLineEdit)
+
+
+@pytest.mark.parametrize(
+    ("letter", "name", "kind"),
+    [("N", "checkpointPathLineEdit", QtWidgets.QLineEdit), ("L", "inputSelector", QtWidgets.QComboBox)],
+)
+def test_a_letter_leads_to_what_takes_keys_inside_of_a_composed_field(unfolded, letter, name, kind):
+    parent = unfolded.parent
+    parent.activateWindow()
+    settle()
+    QtTest.QTest.keyClick(parent, getattr(QtCore.Qt, f"Key_{letter}"), QtCore.Qt.AltModifier)
+    settle()
+    focused = QtWidgets.QApplication.focusWidget()
+    assert isinstance(focused, kind) and focused.parent() is getattr(unfolded.ui, name)
+    assert focused in tabbed(unfolded)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,15 +98,29 @@ def write_training_case(
 
 
 def _write_pair(volume: Volume, values: np.ndarray, image: Path, labels: Path) -> None:
-    """Both files or, where the second fails, none that wasn't there before."""
-    was_there = image.exists()
-    write_volume(volume, image)
+    """Both files or, where one can't be written, neither: what was there stays, so that no scan lies beside old labels."""
+    new_image, new_labels, old_image = (
+        path.with_name(f".{word}-{path.name}") for word, path in (("new", image), ("new", labels), ("old", image))
+    )
+    is_new = False
     try:
-        write_image(values, volume.geometry, labels)
-    except InputError:
-        if not was_there:
-            image.unlink(missing_ok=True)
-        raise
+        write_volume(volume, new_image)
+        write_image(values, volume.geometry, new_labels)
+        if image.exists():
+            image.replace(old_image)
+        new_image.replace(image)
+        is_new = True
+        new_labels.replace(labels)
+    except OSError as error:
+        raise InputError(f"{labels} could not be written ({error.strerror}); choose another name or folder.") from error
+    finally:
+        if is_new and new_labels.exists():
+            image.unlink()
+        if old_image.exists() and not image.exists():
+            old_image.replace(image)
+        for path in (new_image, new_labels, old_image):
+            with suppress(OSError):
+                path.unlink()
 
 
 def _description(folder: Path, segmentation: Segmentation) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class ElidedLabel(qt.QLabel):
         self._elide(self.width)
 
     def resizeEvent(self, event: Any) -> None:
-        self._elide(event.size().width())
+        self._elide(self.width)
 
     def _elide(self, width: int) -> None:
         self.setText(qt.QFontMetrics(self.font).elidedText(self._full, qt.Qt.ElideRight, width))

@@ -29,7 +29,7 @@ def structures_html(card: Card) -> str:
     swatches = "".join(_swatch(structure.color) for structure in ordered[:MOST_SWATCHES])
     count = f"{len(ordered)} structure{'s' * (len(ordered) != 1)}"
     dice = [entry["dice"]["mean"] for structure in ordered if (entry := _dice_entry(card, structure.name))]
-    mean = f"validation Dice {sum(dice) / len(dice):.2f} over " if len(dice) == len(ordered) > 0 else ""
+    mean = f"validation Dice {sum(dice) / len(dice):.2f}, " if len(dice) == len(ordered) > 0 else ""
     return f"{swatches} {mean}{count}"
 
 

@@ -19,7 +19,7 @@ from ..scene import correction
 from ..scene.judging import refuse_empty
 from ..scene.nodes import attributes, volume_from_node
 from ..scene.reading import segmentation_from_node
-from .failure import Failure, failure_note
+from .failure import Failure, failure_note, told
 from .model_section import as_path
 from .notes import NoteList
 from .path_edit import on_every_text
@@ -73,8 +73,9 @@ class CorrectSection(VTKObservationMixin):
         ui.trainingFolderPathLineEdit.setCurrentPath(qt.QSettings().value(FOLDER_KEY) or "")
         on_every_text(ui.trainingFolderPathLineEdit, lambda text: self.update())
         ui.caseNameLineEdit.textChanged.connect(lambda text: self.update())
-        ui.correctButton.connect("clicked(bool)", lambda checked: self.correct(self._prediction, self._volume))
-        ui.saveCaseButton.connect("clicked(bool)", self._on_save)
+        correct = told(self._on_correct, self._notes.show, "The way to the Segment Editor")
+        ui.correctButton.connect("clicked(bool)", correct)
+        ui.saveCaseButton.connect("clicked(bool)", told(self._on_save, self._notes.show, "Saving the case"))
         self._show()
 
     @property
@@ -198,7 +199,10 @@ class CorrectSection(VTKObservationMixin):
         self.node = self._hidden = None
         self.choose(None, None)
 
-    def _on_save(self, checked: bool = False) -> None:
+    def _on_correct(self) -> None:
+        self.correct(self._prediction, self._volume)
+
+    def _on_save(self) -> None:
         if self.is_busy:
             self.stop()
             self._notes.show([Note("info", "cancelled; what was being written may still be completed.")])

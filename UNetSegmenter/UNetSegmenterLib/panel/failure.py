@@ -44,6 +44,21 @@ def failure_note(failure: Failure) -> Note:
     return Note("error", failure.message, failure.details)
 
 
+def told(handler: Callable[[], Any], show: Callable[[list[Note]], None], subject: str) -> Callable[[bool], None]:
+    """A slot for a button's `clicked(bool)` or `toggled(bool)`: what the handler raises is shown where `show` shows it.
+
+    Slicer writes what a slot raises to its console alone, and the person would take the press for lost.
+    """
+
+    def slot(checked: bool) -> None:
+        try:
+            handler()
+        except Exception as error:
+            show([failure_note(failure_of(error, subject))])
+
+    return slot
+
+
 def call_safely(function: Callable[..., Any], *arguments: Any) -> None:
     """Call a listener that must not keep its caller from going on; what it raises is logged."""
     try:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..engine.volume import Note
-from .failure import Failure, call_safely, failure_note
+from .failure import Failure, call_safely, failure_note, told
 from .notes import NoteList
 from .process import WorkerProcess
 from .task import Prepare, WorkerTask
@@ -35,7 +35,8 @@ class JudgingTask:
         self._verb = do.capitalize()
         self._button, self._bar = getattr(ui, f"{do}Button"), getattr(ui, f"{do}ProgressBar")
         self._task: WorkerTask | None = None
-        self._button.connect("clicked(bool)", self._on_button)
+        subject = "The comparison" if do == "compare" else "The checks"
+        self._button.connect("clicked(bool)", told(self._on_button, notes.show, subject))
 
     @property
     def is_busy(self) -> bool:
@@ -65,7 +66,7 @@ class JudgingTask:
         self._button.setText("Cancel" if self.is_busy else self._verb)
         self._bar.setVisible(self.is_busy)
 
-    def _on_button(self, checked: bool = False) -> None:
+    def _on_button(self) -> None:
         if self.is_busy:
             self.stop()
             self._notes.show([Note("info", f"cancelled; press {self._verb} to start again.")])

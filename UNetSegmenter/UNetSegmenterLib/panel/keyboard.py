@@ -76,12 +76,26 @@ class Keyboard:
             if field is not None:
                 text = label.text.replace("&", "").rstrip(":")
                 _name(field, text)
+                label.setBuddy(_entered(field))
 
 
 def _press(button: Any) -> None:
     """As a click would: only where the button is shown and enabled."""
     if button.isVisible() and button.isEnabled():
         button.click()
+
+
+def _entered(field: Any) -> Any:
+    """What takes keys: the field, or the list or line inside of a composed one, whose own policy is to take no focus.
+
+    A list of nodes has its combo box send the focus on to itself, where neither the Tab key nor arrows get any further.
+    """
+    inner = [child for child in field.children() if child.inherits("QComboBox") or child.inherits("QLineEdit")]
+    if field.inherits("QComboBox") or not inner:
+        return field
+    if inner[0].focusProxy() is not None:
+        inner[0].setFocusProxy(None)
+    return inner[0]
 
 
 def _name(field: Any, text: str) -> None:

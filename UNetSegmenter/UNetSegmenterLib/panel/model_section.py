@@ -13,6 +13,7 @@ import qt
 
 from ..engine.card import Card
 from ..engine.checkpoint import shipped_checkpoints
+from ..engine.volume import Note
 from .card_frame import EMPTY, CardFrame
 from .failure import Failure, failure_note
 from .notes import NoteList
@@ -36,10 +37,18 @@ def recent_checkpoints() -> list[str]:
 
 def model_at_hand() -> str:
     """The checkpoint to begin with: the one that was used last, else the only one that ships; empty if there are more."""
-    recent, shipped = recent_checkpoints(), shipped_checkpoints()
-    if recent:
-        return recent[0]
+    shipped = shipped_checkpoints()
+    if recent := recent_checkpoints()[:1]:
+        return recent[0] if os.path.exists(recent[0]) or len(shipped) != 1 else str(shipped[0])
     return str(shipped[0]) if len(shipped) == 1 else ""
+
+
+def _said_of(path: str) -> list[Note]:
+    """That another checkpoint was used last, if the one that ships stands in for it because it is gone."""
+    recent = recent_checkpoints()[:1]
+    if path not in recent and recent and not os.path.exists(recent[0]) and path == model_at_hand():
+        return [Note("info", f"{recent[0]}, which was used last, is not there any more; the shipped model is chosen.")]
+    return []
 
 
 def remember_checkpoint(path: str) -> None:
@@ -85,6 +94,10 @@ class ModelSection:
     def is_pending(self) -> bool:
         """Whether the chosen checkpoint is still to be read: a card or a refusal will follow."""
         return self.can_read and bool(self.path) and self.card is None and not self.refusal
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return self._notes.notes
 
     @property
     def card_label(self) -> Any:
@@ -167,6 +180,7 @@ class ModelSection:
         self.card = Card.from_json(json.dumps(answer["card"]))
         self.sha256, self.devices = answer["sha256"], answer["devices"]
         self.card_frame.show_card(self.card, self.sha256, answer["size_bytes"])
+        self._notes.show(_said_of(self.path))
         remember_checkpoint(self.path)
         self._list_known()
         self._on_change()

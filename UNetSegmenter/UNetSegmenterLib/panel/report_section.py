@@ -16,7 +16,7 @@ from ..engine.verdict import Verdict
 from ..engine.volume import Note
 from ..scene.case_report import comparison_on_scan, facts_of, image_steps
 from .compare_section import CompareSection
-from .failure import Failure, FailureError, failure_note
+from .failure import Failure, FailureError, failure_note, told
 from .judge_steps import judge_steps
 from .notes import NoteList
 from .plausibility_section import PlausibilitySection
@@ -65,7 +65,7 @@ class ReportSection:
         self._written: Path | None = None
         self._task: WorkerTask | None = None
         ui.reportCollapsibleButton.collapsed = True
-        ui.reportButton.connect("clicked(bool)", self._on_button)
+        ui.reportButton.connect("clicked(bool)", told(self._on_button, self._notes.show, "The report"))
         ui.openReportButton.connect("clicked(bool)", lambda checked: self.open_in_browser(str(self.path)))
         self._show()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..engine.volume import Note
-from .failure import Failure, call_safely, failure_note, failure_of
+from .failure import Failure, call_safely, failure_note, failure_of, told
 from .notes import NoteList
 from .run import Progress
 from .segmenter import Choices, JobCallbacks, Result, SegmentationJob, question_before
@@ -37,9 +37,9 @@ class SegmentSection:
         self.waits: Callable[[], bool] = lambda: False  # whether the model is still to be read
         self._details = ""
         self.machine = StateMachine(self._on_state)
-        ui.applyButton.connect("clicked(bool)", self._on_button)
+        ui.applyButton.connect("clicked(bool)", told(self._on_button, self._notes.show, "The segmentation"))
         ui.detailsButton.connect("toggled(bool)", self._on_details)
-        ui.editButton.connect("clicked(bool)", self._on_edit)
+        ui.editButton.connect("clicked(bool)", told(self._on_edit, self._notes.show, "The way to the Segment Editor"))
         ui.advancedCollapsibleButton.collapsed = True
         self._on_state(State.IDLE)
 

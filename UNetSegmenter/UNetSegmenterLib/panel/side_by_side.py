@@ -10,7 +10,6 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from ..engine.errors import InputError
 from ..scene.drawing import Drawing
 from ..scene.judging import look_at
 from ..scene.layout import LAYOUT_IDS, VARIANTS, add_layouts, layout_id
@@ -18,6 +17,7 @@ from ..scene.left_over import put_right, show_hidden
 from ..scene.side_by_side import SideBySide
 from ..scene.surfaces import CLOSED_SURFACE, surface_steps
 from ..scene.window import SOFT_TISSUE_HU
+from .failure import failure_note, failure_of
 from .named_views import NamedViews
 from .slice_curve import SliceCurveView
 from .structure_choice import NOT_SHOWN, StructureChoice
@@ -105,7 +105,7 @@ class SideBySideViews(VTKObservationMixin):
         self._structures.stop()
         views.leave()
         manager = slicer.app.layoutManager()
-        if manager.layout in LAYOUT_IDS:
+        if manager is not None and manager.layout in LAYOUT_IDS:  # there is none any more when Slicer ends
             manager.setLayout(self._layout_before)
         self._ui.sideBySideButton.setChecked(False)
         self._enable()
@@ -129,21 +129,24 @@ class SideBySideViews(VTKObservationMixin):
         self._views = SideBySide(slicer.mrmlScene, slicer.app.applicationLogic())
         manager.setLayout(self._layout())
         try:
-            self._views.enter(self._variant(), volume, prediction, reference)
-        except InputError as error:
+            self._fill(volume, prediction, reference)
+        except Exception as error:
             self.leave()
-            self._say(str(error))
+            self._say(failure_note(failure_of(error, "Showing both side by side")).text)
             return
-        self._draw()
-        self._show_window()
-        self._structures.start(self._names())
-        self._show_curve()
-        self._named.show(self._variant(), prediction.GetName(), reference.GetName())
         self._enable()
         self.addObserver(layout_node, vtk.vtkCommand.ModifiedEvent, self._on_layout)
         self._surfaces = self._missing_surfaces(prediction, self._views.reference_node)
         self._timer.start()
         self._sizes.start()
+
+    def _fill(self, volume: Any, prediction: Any, reference: Any) -> None:
+        self._views.enter(self._variant(), volume, prediction, reference)
+        self._draw()
+        self._show_window()
+        self._structures.start(self._names())
+        self._show_curve()
+        self._named.show(self._variant(), prediction.GetName(), reference.GetName())
 
     def _switch(self) -> None:
         """Another variant, with or without the plots."""

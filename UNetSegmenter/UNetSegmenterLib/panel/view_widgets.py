@@ -26,7 +26,7 @@ def threed_widgets() -> dict[str, Any]:
     """3D widgets by layout name, on screen or not."""
     manager = slicer.app.layoutManager()
     widgets = [manager.threeDWidget(number) for number in range(manager.threeDViewCount)] if manager is not None else []
-    return {widget.mrmlViewNode().GetLayoutName(): widget for widget in widgets}
+    return {widget.mrmlViewNode().GetLayoutName(): widget for widget in widgets if widget.mrmlViewNode() is not None}
 
 
 def aspect_of(layout_name: str) -> float:
