@@ -72,7 +72,11 @@ def take(widget, options) -> None:
     os.kill(panel.worker._worker_pid, signal.SIGSEGV)
     turn(lambda: not panel.segment.state.is_busy)
     press(ui.detailsButton) if ui.detailsButton.visible else None
-    ui.detailsText.setPlainText(ui.detailsText.plainText.replace(sys.prefix, "<Slicer>"))
+    ui.detailsText.setPlainText(
+        ui.detailsText.plainText.replace(sys.prefix, "<Slicer>")
+        .replace(sys.base_prefix, "<Slicer>")
+        .replace(str(ROOT), "<extension>")
+    )
     picture(widget.parent, "crashed")
     ui.keepPartialCheckBox.setChecked(True)
     press(ui.applyButton)

@@ -26,9 +26,7 @@ host.start()
 import host.pressing
 from host.pressing import Stalls, picture, press, settle, turn
 from host.screenshots import choose
-from host.screenshots_compare import compose, views
 from host.scripted import load_module
-from PySide6 import QtCore
 
 VERDICTS = (("plausible", ""), ("small faults", "The pancreas ends too early; its tail is missing."), ("", ""))
 
@@ -57,6 +55,9 @@ def main() -> None:
 
 
 def take(widget, options) -> None:
+    from host.viewing import layout_pictures, window_picture
+    from UNetSegmenterLib.scene.layout import TWO_ROWS
+
     panel, ui = widget.panel, widget.ui
     choose(panel, options.checkpoint)
     ui.reportCollapsibleButton.collapsed = False
@@ -83,13 +84,13 @@ def take(widget, options) -> None:
     place = next(row.largest_error_ras for row in panel.compare.comparison.rows if row.structure == "liver")
     whole = picture(widget.parent, "review-panel")
     scan = ui.inputSelector.currentNode()
-    scan.GetDisplayNode().SetAutoWindowLevel(False)
-    scan.GetDisplayNode().SetWindowLevel(400, 40)
-    image = compose(whole, views(scan, panel, place)).scaledToWidth(1200, QtCore.Qt.SmoothTransformation)
-    image.save(str(options.output / "review.png"))
+    ui.sideBySideButton.setChecked(True)
+    turn(lambda: not panel.views._timer.active, 60)
+    pictures = layout_pictures(TWO_ROWS, scan, ui.referenceSelector.currentNode(), place)
+    window_picture(whole, pictures, 1200).save(str(options.output / "review.png"))
     started = time.perf_counter()
     with Stalls() as stalls:
-        panel.report.write(Path("Evaluated") / "report")
+        panel.report.write(Path("Evaluated").resolve() / "report")  # the worker has another folder
         turn(lambda: not panel.report.is_busy, 120)
     print(f"report: {time.perf_counter() - started:.1f} s, longest stall {stalls.longest_ms:.0f} ms")
     print([note.text for note in (*panel.review.notes, *panel.report.notes)])
