@@ -130,6 +130,13 @@ def _forget(key: int, *arguments: Any) -> None:
 class PythonQtLike:
     """Mixed into every widget class: properties are attributes, signals are connected by attribute or by signature."""
 
+    wraps_tool_tips = False  # as Slicer's ctkToolTipTrapper does with plain text
+
+    def setToolTip(self, text: str) -> None:
+        if self.wraps_tool_tips and text and not QtGui.Qt.mightBeRichText(text):
+            text = QtGui.Qt.convertFromPlainText(text, QtCore.Qt.WhiteSpaceNormal)
+        super().setToolTip(text)
+
     def __getattribute__(self, name: str) -> Any:
         if name.startswith("__"):
             return super().__getattribute__(name)

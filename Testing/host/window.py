@@ -35,6 +35,7 @@ def open_window(widget, size=SIZES[0]):
         dock.setWidget(column)
         QtWidgets.QMainWindow.addDockWidget(window, QtCore.Qt.LeftDockWidgetArea, dock)
         window.panel_dock, window.panel_scroll = dock, scroll
+        window.resize = lambda *size: resize(size)  # as a user drags it
     window.panel_scroll.setWidget(panel)
     RAW.show(panel)
     RAW.show(window)

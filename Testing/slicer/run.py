@@ -3,7 +3,8 @@
 Slicer --no-splash --testing --additional-module-paths UNetSegmenter --python-script Testing/slicer/run.py
     [--output DIR] [--only WORD]
 
-Needs what Slicer ships and torch, nothing else: scan and checkpoints are made on the spot. Screenshots go to --output.
+Needs what Slicer ships and torch, nothing else: scan and checkpoints are made on the spot. Screenshots of each story at
+each size of the window go to --output (default: "stories" beside Slicer's temporary files); the last lines say where.
 """
 
 from __future__ import annotations
@@ -17,12 +18,9 @@ from pathlib import Path
 
 import slicer
 
+SCROLL_BAR_PIXELS = 20  # by which the panel is wider while it is short enough to have none
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-
-
-class Skip(Exception):
-    """A story that this application cannot tell, with the reason."""
 
 
 def tell(story, world) -> tuple[str, str]:
@@ -31,8 +29,13 @@ def tell(story, world) -> tuple[str, str]:
     before, sys.excepthook = sys.excepthook, lambda *error: escaped.append("".join(traceback.format_exception(*error)))
     try:
         world.empty()
+        before_pixels = world.panel_pixels()
         text = story(world)
         world.settle()
+        after_pixels = world.panel_pixels()
+        world.pictures(story.__name__)
+        if after_pixels > before_pixels + SCROLL_BAR_PIXELS:
+            return "failed", f"the panel takes {after_pixels} pixels, {before_pixels} before the story"
         if escaped:
             return "failed", "an exception reached only the console:\n" + escaped[0]
         return "passed", text or ""
@@ -45,18 +48,27 @@ def tell(story, world) -> tuple[str, str]:
         sys.excepthook = before
 
 
+def default_output() -> Path:
+    """Where screenshots go if nobody says so."""
+    return Path(slicer.app.temporaryPath) / "stories"
+
+
 def run(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, help="folder for screenshots")
+    parser.add_argument("--output", type=Path, default=default_output(), help="folder for screenshots")
     parser.add_argument("--only", default="", help="tell only the stories whose name holds this word")
     options, _ = parser.parse_known_args(arguments)
     import stories
-    from world import World
+    from world import WINDOW_SIZES, World
 
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="unetsegmenter-stories-") as folder:
         world = World(Path(folder), options.output)
+        if world.window() is None:
+            print("no main window here: pictures show the panel alone, sizes of the window are left out", flush=True)
+        else:
+            world.resize(WINDOW_SIZES[0])
         for story in stories.STORIES:
             if options.only not in story.__name__:
                 continue
@@ -66,6 +78,11 @@ def run(arguments: list[str]) -> int:
             print(f"{verdict:8} {story.__name__} ({time.perf_counter() - since:.1f} s) {text}", flush=True)
         world.empty()
         world.close()
+    for wanted, got in world.smaller.items():
+        print(
+            f"the window became {got[0]} x {got[1]} where {wanted[0]} x {wanted[1]} was wanted: the screen is smaller"
+        )
+    print(f"pictures are in {options.output}")
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
     print(f"{slicer.app.applicationName} {slicer.app.applicationVersion}, {time.perf_counter() - started:.0f} s")
     print(f"{counts['passed']} passed, {counts['failed']} failed{skipped}", flush=True)

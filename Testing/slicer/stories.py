@@ -9,7 +9,9 @@ import time
 import job_stories
 import qt
 import slicer
+import view_stories
 import vtk
+from eyes import ROWS, assert_seen, assert_side_by_side, settle_views, tool_tip
 from world import Skip, Stalls
 
 
@@ -56,7 +58,7 @@ def an_empty_panel_says_what_comes_first(world):
     world.panel.model.choose("")
     world.settle()
     assert not world.ui.applyButton.enabled
-    assert "Choose a checkpoint" in world.ui.applyButton.toolTip, world.ui.applyButton.toolTip
+    assert "Choose a checkpoint" in tool_tip(world.ui.applyButton), tool_tip(world.ui.applyButton)
     assert world.ui.deviceComboBox.count == 4 and world.ui.deviceComboBox.currentText == "auto"
     assert "New segmentation" in str(world.ui.outputSelector.noneDisplay)
     world.picture("1-empty")
@@ -67,7 +69,7 @@ def a_wrong_file_is_refused_with_the_reason(world):
         world.choose(name)
         assert words in world.panel.model.refusal, world.panel.model.refusal
         assert world.ui.checkpointNotesFrame.isVisible()
-        assert world.ui.applyButton.toolTip == world.panel.model.refusal
+        assert tool_tip(world.ui.applyButton) == world.panel.model.refusal
     world.picture("2-refused")
 
 
@@ -91,7 +93,7 @@ def a_typed_name_of_another_kind_is_refused_and_an_empty_one_is_no_choice(world)
     assert world.panel.model.path == str(notes) and not world.ui.applyButton.enabled
     line.setText("")
     world.settle(0.6)
-    assert not world.panel.model.path and "Choose a checkpoint" in world.ui.applyButton.toolTip
+    assert not world.panel.model.path and "Choose a checkpoint" in tool_tip(world.ui.applyButton)
 
 
 def a_dropped_file_is_chosen(world):
@@ -124,7 +126,7 @@ def the_scan_on_screen_is_preselected_and_checked(world):
     assert world.ui.scanNotesFrame.isVisible() and world.ui.applyButton.enabled
     slicer.util.updateVolumeFromArray(node, slicer.util.arrayFromVolume(node) * 0)
     world.settle(0.3)
-    assert "every voxel is 0" in world.ui.applyButton.toolTip, world.ui.applyButton.toolTip
+    assert "every voxel is 0" in tool_tip(world.ui.applyButton), tool_tip(world.ui.applyButton)
     return f"{time.perf_counter() - started:.1f} s"
 
 
@@ -276,16 +278,9 @@ def the_panel_keeps_its_width_and_shows_apply(world):
     widths.append(world.wanted_width())
     world.panel.model.card_frame.more.click()
     assert max(widths) <= 400, widths
-    window = slicer.util.mainWindow()
-    if window is not None and window.isVisible():
-        size = window.size
-        window.resize(1366, 768)
-        world.settle(0.5)
-        shown = not world.ui.applyButton.visibleRegion().isEmpty()
-        world.picture("1366x768-panel")
-        window.resize(size)
-        world.settle()
-        assert shown, "Apply is to be seen without scrolling"
+    if world.window() is not None:
+        for size in world.at_each_size():
+            assert not world.ui.applyButton.visibleRegion().isEmpty(), f"{size}: Apply is to be seen without scrolling"
     return f"{widths} pixels"
 
 
@@ -377,26 +372,6 @@ def the_result_goes_to_the_segment_editor(world):
     assert (folder / "imagesTr" / "story_0000.nii.gz").exists() and (folder / "labelsTr" / "story.nii.gz").exists()
 
 
-def the_views_show_the_result(world):
-    """Nobody moves a camera: the result is inside the 3D view and fills at least a third of it."""
-    from UNetSegmenterLib.panel.view_widgets import aspect_of
-    from UNetSegmenterLib.scene.framing import box_of, cameras_by_view, shown_extent
-
-    manager = slicer.app.layoutManager()
-    if not manager or not manager.threeDViewCount:
-        raise Skip("no views here")
-    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
-    world.choose("tiny")
-    world.add_scan()
-    assert world.apply() == "done"
-    world.settle(0.5)
-    box = box_of(world.segmentations())
-    left, right, bottom, top = shown_extent(cameras_by_view(slicer.mrmlScene)["1"], box, aspect_of("1"))
-    assert min(left, bottom) > -1.01 and max(right, top) < 1.01, (left, right, bottom, top)
-    assert max(right - left, top - bottom) / 2 > 1 / 3, (left, right, bottom, top)
-    world.picture("9-views")
-
-
 def prediction_and_ground_truth_are_compared_and_checked(world):
     """All structures in one table, a click that leads there, findings, and two rows of views that go again."""
     scan = world.add_scan()
@@ -436,7 +411,8 @@ def prediction_and_ground_truth_are_compared_and_checked(world):
     world.settle(0.5)
     shown = prediction.GetDisplayNode()
     assert shown.GetNthViewNodeID(0) == "vtkMRMLSliceNodePredAx" and world.panel.views.is_shown
-    the_whole_scan_is_in_view(scan)
+    for _ in world.at_each_size():
+        assert_pair_is_seen(world, prediction, reference)
     world.picture("10-side-by-side")
     world.press(world.ui.sideBySideButton)
     assert slicer.app.layoutManager().layout == before and not shown.GetNumberOfViewNodeIDs()
@@ -448,17 +424,10 @@ def prediction_and_ground_truth_are_compared_and_checked(world):
     return f"table after {seconds:.1f} s"
 
 
-def the_whole_scan_is_in_view(scan):
-    """Whatever sizes the views of the upper row have got."""
-    bounds = [0.0] * 6
-    scan.GetRASBounds(bounds)
-    sides = [high - low for low, high in zip(bounds[::2], bounds[1::2])]  # noqa: B905
-    for name, axes in (("PredAx", (0, 1)), ("PredCo", (0, 2)), ("PredSa", (1, 2))):
-        if name in slicer.app.layoutManager().sliceViewNames():  # the stand-in has none
-            node = slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNode{name}")
-            shown = node.GetFieldOfView()[:2]
-            assert all(shown[side] > sides[axis] - 1 for side, axis in enumerate(axes)), (name, shown, sides)
-            assert any(shown[side] < sides[axis] + 1 for side, axis in enumerate(axes)), (name, shown, sides)
+def assert_pair_is_seen(world, prediction, reference):
+    """Side by side, in the size that the window has."""
+    settle_views(world)
+    assert_side_by_side(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode"), [prediction, reference])
 
 
 def compared_segmentations(world):
@@ -475,7 +444,7 @@ def compared_segmentations(world):
 
 def the_error_map_is_drawn_instead_of_the_prediction(world):
     """Four classes with their volumes in ml, one structure by choice, and everything back as it was."""
-    assert "Press Compare first" in world.ui.errorMapButton.toolTip
+    assert "Press Compare first" in tool_tip(world.ui.errorMapButton)
     prediction, reference = compared_segmentations(world)
     stalls = Stalls()
     world.press(world.ui.errorMapButton)
@@ -491,6 +460,7 @@ def the_error_map_is_drawn_instead_of_the_prediction(world):
     world.settle(0.5)
     assert node.GetDisplayNode().GetNthViewNodeID(0) == "vtkMRMLSliceNodePredAx"
     assert reference.GetDisplayNode().GetVisibility2D()
+    assert_pair_is_seen(world, prediction, reference)
     world.picture("11-error-map")
     world.press(world.ui.sideBySideButton)
     combo = world.ui.errorStructureComboBox
@@ -522,6 +492,7 @@ def distances_are_painted_on_the_prediction(world):
     world.press(world.ui.sideBySideButton)
     world.settle(1.0)
     assert node.GetNthDisplayNode(1).GetNthViewNodeID(3) == "vtkMRMLViewNodePred3D"
+    assert_pair_is_seen(world, prediction, reference)
     world.picture("12-distance-colours")
     world.press(world.ui.sideBySideButton)
     slicer.mrmlScene.RemoveNode(node)
@@ -626,6 +597,7 @@ def a_test_set_is_reviewed_case_by_case(world):
         assert panel.compare.comparison is not None and panel.compare.comparison.case == name, world.words()
         assert panel.plausibility.findings and panel.views.is_shown
         assert len(world.segmentations()) == 2, "the case before has left the scene"
+        assert_pair_is_seen(world, *world.segmentations())
         ui.scoreComboBox.setCurrentIndex(ui.scoreComboBox.findData(score))
         world.picture(f"12-review-{name}")
     assert not ui.nextCaseButton.enabled and "2 of 2 judged" in ui.reviewLabel.text
@@ -640,7 +612,7 @@ def layouts_structures_and_the_slice_curve(world):
     manager, ui = slicer.app.layoutManager(), world.ui
     if manager is None:
         raise Skip("no views here")
-    world.add_scan()
+    scan = world.add_scan()
     prediction, reference = world.add_segmentation("Prediction", shift=3), world.add_segmentation("Ground truth")
     ui.predictionSelector.setCurrentNode(prediction)
     ui.referenceSelector.setCurrentNode(reference)
@@ -656,6 +628,13 @@ def layouts_structures_and_the_slice_curve(world):
         seconds.append(time.perf_counter() - started)
         world.settle(0.3)
         assert manager.layout == layout_id(variant) and world.panel.views.is_shown
+        for _ in world.at_each_size():
+            settle_views(world)
+            if variant == ONLY_3D:
+                assert_seen([prediction, reference])
+            else:
+                rows = ROWS if variant == TWO_ROWS else {"Pred": "Prediction + Ground truth"}
+                assert_side_by_side(scan, [prediction, reference], rows)
         world.picture(f"13-{variant.lower().replace(' ', '-')}")
     world.press(ui.compareButton)
     world.turn(lambda: not world.panel.compare.is_busy, 60)
@@ -730,7 +709,7 @@ STORIES = (
     scripting_without_the_panel,
     the_self_test_passes,
     the_result_goes_to_the_segment_editor,
-    the_views_show_the_result,
+    *view_stories.STORIES,
     prediction_and_ground_truth_are_compared_and_checked,
     the_error_map_is_drawn_instead_of_the_prediction,
     distances_are_painted_on_the_prediction,

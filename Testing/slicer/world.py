@@ -9,6 +9,30 @@ import numpy as np
 import qt
 import slicer
 
+WINDOW_SIZES = ((1366, 768), (1900, 1150))  # a laptop's and a desk's, in pixels
+PANEL_PIXELS = 400  # as wide as the panel may ask to be
+CENTER_LPS_MM = (-60.0, -140.0, 683.0)  # of the scan: 700 mm from the origin, as scanners place them
+
+
+def _turned(*degrees):
+    """Direction matrix of a scan turned about x, y and z, one after the other."""
+    matrix = np.eye(3)
+    for axis, angle in enumerate(np.radians(degrees)):
+        one, two = (axis + 1) % 3, (axis + 2) % 3
+        turn = np.eye(3)
+        turn[one, one] = turn[two, two] = np.cos(angle)
+        turn[one, two], turn[two, one] = -np.sin(angle), np.sin(angle)
+        matrix = matrix @ turn
+    return matrix
+
+
+DIRECTIONS = {
+    "tilted": _turned(8.0, 0.0, 0.0),
+    "oblique": _turned(8.0, -12.0, 20.0),
+    "flipped": np.diag((-1.0, -1.0, 1.0)),
+    "feet first, mirrored": np.diag((1.0, 1.0, -1.0)),
+}
+
 
 class Skip(Exception):
     """A story that this application cannot tell, with the reason."""
@@ -23,6 +47,7 @@ class World:
         self.folder, self.output = folder, output
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)
+        self.smaller = {}  # sizes of the window that the screen did not allow, and what it became
         self._checkpoints = None
 
     @property
@@ -87,22 +112,61 @@ class World:
 
     @staticmethod
     def view_is_on_screen():
-        """Whether a 3D view can be seen; the stand-in has views, in a window that nobody opens."""
+        """Whether a 3D view can be seen."""
         manager = slicer.app.layoutManager()
         return any(manager.threeDWidget(number).visible for number in range(manager.threeDViewCount))
+
+    @staticmethod
+    def window():
+        """Slicer's main window, None where nobody sees it."""
+        window = slicer.util.mainWindow()
+        return window if window is not None and window.isVisible() else None
+
+    def resize(self, size):
+        """Give the main window a size and let the views follow; a screen may be too small for it."""
+        window = self.window()
+        if window.maximized:
+            window.showNormal()
+        window.resize(*size)
+        self.settle(0.2)
+        got = window.size.width(), window.size.height()
+        if got != size:
+            self.smaller[size] = got
+
+    def at_each_size(self):
+        """Go on at each size of the window, the first one last; once where there is no window."""
+        if self.window() is None:
+            yield "no window"
+            return
+        for size in WINDOW_SIZES[::-1]:
+            self.resize(size)
+            yield "x".join(map(str, size))
 
     def picture(self, name):
         """A screenshot of the whole window, or of the panel where there is no window."""
         if self.output is None:
             return
         self.settle()
-        shown = None if slicer.app.applicationVersion.endswith("(stand-in)") else slicer.util.mainWindow()
-        (shown or self.widget.parent).grab().save(str(self.output / f"{name}.png"))
+        draw = getattr(slicer.app.layoutManager(), "draw", None)
+        if draw is not None:  # the stand-in draws its views when it is told to
+            draw()
+        (self.window() or self.widget.parent).grab().save(str(self.output / f"{name}.png"))
+
+    def pictures(self, name):
+        """A screenshot at each size of the window."""
+        if self.output is not None:
+            for size in self.at_each_size():
+                self.picture(f"{name} {size}")
 
     def wanted_width(self):
         """The width that the panel asks Slicer for, in pixels."""
         hints = (self.widget.parent.sizeHint, self.widget.parent.minimumSizeHint)
         return max((hint() if callable(hint) else hint).width() for hint in hints)
+
+    def panel_pixels(self):
+        """How wide the panel is, or asks to be where it may be wider; all up to what is allowed counts the same."""
+        shown = self.widget.parent.width if self.window() is not None else 0
+        return max(PANEL_PIXELS, self.wanted_width(), shown)
 
     @staticmethod
     def need(module_name):
@@ -112,8 +176,10 @@ class World:
 
     # --- material ---
 
-    def add_scan(self, name="Synthetic CT", slices=24, size=96, spacing_mm=(3.0, 1.6, 1.6)):
-        """A body of soft tissue with a bright organ, as a volume node under oblique axes."""
+    def add_scan(
+        self, name="Synthetic CT", slices=24, size=96, spacing_mm=(3.0, 1.6, 1.6), lies="tilted", center=CENTER_LPS_MM
+    ):
+        """A body of soft tissue with a bright organ, as a volume node far from the origin; `lies` names its directions."""
         from UNetSegmenterLib.engine.volume import Geometry, Volume
         from UNetSegmenterLib.scene.nodes import volume_to_node
 
@@ -122,14 +188,13 @@ class World:
         plane[(x / 0.85) ** 2 + (y / 0.7) ** 2 < 1] = 40
         plane[(x + 0.35) ** 2 + (y + 0.1) ** 2 < 0.06] = 110
         array = np.repeat(plane[None], slices, axis=0) + np.arange(slices, dtype=np.int16)[:, None, None] % 7
-        tilt = np.radians(8.0)
-        direction = (
-            (1.0, 0.0, 0.0),
-            (0.0, float(np.cos(tilt)), float(-np.sin(tilt))),
-            (0.0, float(np.sin(tilt)), float(np.cos(tilt))),
+        direction = DIRECTIONS[lies]
+        half = direction @ (np.array(spacing_mm[::-1]) * (np.array(array.shape[::-1]) - 1) / 2)
+        origin, direction = (tuple(np.subtract(center, half).tolist()), tuple(map(tuple, direction.tolist())))
+        node = volume_to_node(
+            Volume(array, Geometry(array.shape, spacing_mm, origin, direction), name), slicer.mrmlScene
         )
-        geometry = Geometry(array.shape, spacing_mm, (-70.0, -60.0, 10.0), direction)
-        node = volume_to_node(Volume(array, geometry, name), slicer.mrmlScene)
+        slicer.util.setSliceViewerLayers(background=node, fit=True)  # as every reader of Slicer does
         self.widget.initializeParameterNode()
         self.settle()
         return node
