@@ -4,12 +4,14 @@ Slicer --no-splash --testing --additional-module-paths UNetSegmenter --python-sc
     [--output DIR] [--only WORD]
 
 Needs what Slicer ships and torch, nothing else: scan and checkpoints are made on the spot. Screenshots of each story at
-each size of the window go to --output (default: "stories" beside Slicer's temporary files); the last lines say where.
+each size of the window go to --output (default: a folder "stories" in $UNETSEGMENTER_SCREENSHOTS, else among Slicer's
+temporary files); the last lines say where.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -49,8 +51,8 @@ def tell(story, world) -> tuple[str, str]:
 
 
 def default_output() -> Path:
-    """Where screenshots go if nobody says so."""
-    return Path(slicer.app.temporaryPath) / "stories"
+    """Where screenshots go if the command line does not say so."""
+    return Path(os.environ.get("UNETSEGMENTER_SCREENSHOTS") or slicer.app.temporaryPath) / "stories"
 
 
 def run(arguments: list[str]) -> int:
