@@ -12,7 +12,7 @@ from .review_section import Desk
 
 
 class PanelDesk(Desk):
-    """The panel as a review sees it; the layout is shown from the first case on, until somebody leaves it."""
+    """The panel as a review sees it; the layout is shown from a test set's first case on, until the user leaves it."""
 
     def __init__(self, panel: Any) -> None:
         self._panel = panel
@@ -61,6 +61,8 @@ class PanelDesk(Desk):
 
     def remember(self, folder: str, results: str, case: str) -> None:
         if self._panel.parameters is not None:
+            if folder != self._panel.parameters.reviewFolder:  # another test set: leaving the last one's layout is past
+                self._show_views, self._was_judged = True, False
             with self._at_once() as parameters:
                 parameters.reviewFolder, parameters.reviewResults, parameters.reviewCase = folder, results, case
 
