@@ -87,7 +87,7 @@ def compared(widget):
 def side_by_side(widget):
     made = compared(widget)
     press(widget.ui.sideBySideButton)
-    settle(0.3)
+    settle(0.8)
     return made
 
 
@@ -102,7 +102,7 @@ def test_a_result_is_seen_in_slicers_own_views(window, ready):
     settle(0.2)
     press(ready.ui.applyButton)
     turn(lambda: not ready.segment.state.is_busy, 120)
-    settle(0.3)
+    settle(0.8)
     result = ready.segment.result.node
     assert_seen("1", [result])
     box = box_of([result])
@@ -120,7 +120,7 @@ def test_a_result_is_seen_in_slicers_own_views(window, ready):
     resize(SIZES[0], panel_width=520)
     press(ready.ui.applyButton)
     turn(lambda: not ready.segment.state.is_busy, 120)
-    settle(0.3)
+    settle(0.8)
     assert node("Red").GetFieldOfView()[1] == pytest.approx(20.0) and is_turned(camera), "zoomed and turned by the user"
     assert camera.GetPosition() == position
     assert cuts(node("Green"), box), "but a slice that shows nothing goes where something is"
@@ -139,7 +139,7 @@ def test_columns_are_of_one_width_and_show_all_at_any_size(window, widget):
             assert_fitted(name, scan)
             assert cuts(node(name), box_of(nodes))
     widget.ui.sliceCurveCheckBox.click()
-    settle(0.3)
+    settle(0.8)
     heights = view("PredAx").height
     for name in slice_views("Pred"):
         assert_fitted(name, scan)
@@ -148,12 +148,12 @@ def test_columns_are_of_one_width_and_show_all_at_any_size(window, widget):
         assert_fitted(name, scan)
     widget.ui.sliceCurveCheckBox.click()
     widget.ui.viewsLayoutComboBox.setCurrentText(ONE_ROW)
-    settle(0.3)
+    settle(0.8)
     assert view("PredAx").height > heights
     for name in slice_views("Pred"):
         assert_fitted(name, scan)
     widget.ui.viewsLayoutComboBox.setCurrentText(ONLY_3D)
-    settle(0.3)
+    settle(0.8)
     assert_seen("Ref3D", nodes)
     resize((900, 1000))
     assert_seen("Ref3D", nodes)
@@ -228,7 +228,7 @@ def test_slicers_own_views_are_left_as_they_were(window, widget):
     press(widget.ui.nextStructureButton)
     resize(SIZES[1])
     press(widget.ui.sideBySideButton)
-    settle(0.3)
+    settle(0.8)
     assert ([axes_of(node(name))[3].tolist() for name in ("Red", "Green", "Yellow")], camera.GetPosition()) == before
     assert node("Red").GetFieldOfView()[1] == pytest.approx(height)
 
