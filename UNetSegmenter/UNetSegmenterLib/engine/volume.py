@@ -176,7 +176,7 @@ class Volume:
 def read_image(path: Path | str, resample: bool = False, labels: bool = False) -> tuple[np.ndarray, Geometry]:
     """Array and geometry of a 3D scalar image file (NIfTI, NRRD, MetaImage), values as they are stored.
 
-    What its header contradicts itself in is logged. Sheared voxels are brought onto a straight grid with `resample`, by the
+    What its header contradicts itself in is logged. Sheared voxels are resampled to a straight grid with `resample`, by the
     nearest voxel where they are `labels`. Raises InputError if the file is missing, damaged, sheared without `resample`, or
     not one scalar value a voxel in three dimensions.
     """

@@ -15,7 +15,7 @@ class Case:
     """One scan with its label map; `name` is what tables and splits call it.
 
     `patient` says whose scan it is where a layout knows; scans of one patient never go into different splits. `resample`
-    asks for sheared voxels to be brought onto a straight grid as they are read, instead of refusing them.
+    asks for sheared voxels to be resampled to a straight grid as they are read, instead of refusing them.
     """
 
     name: str
@@ -59,7 +59,7 @@ class DataSet:
 
 
 def resampled(dataset: DataSet) -> DataSet:
-    """The data set whose sheared scans and labels are brought onto a straight grid as they are read."""
+    """The data set whose sheared scans and labels are resampled to a straight grid as they are read."""
     return replace(dataset, cases=tuple(replace(case, resample=True) for case in dataset.cases))
 
 

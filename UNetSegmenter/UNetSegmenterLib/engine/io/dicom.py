@@ -74,7 +74,7 @@ def read_dicom(path: Path, resample: bool = False) -> StoredImage:
 
     Raises InputError for a folder without DICOM or with several series, for a missing slice, pixels that are not all there,
     and slices that differ in size or direction. Slices that lie unevenly or shift sideways (a tilted gantry) raise it too,
-    because one spacing and direction can't describe them; with `resample` they are brought onto a straight, even grid.
+    because one spacing and direction can't describe them; with `resample` they are resampled to a straight, even grid.
     """
     files, notes = _image_files(path)
     slices = [part for file in files for part in _slices(file)]
