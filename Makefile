@@ -28,7 +28,7 @@ demo: $(READY)
 	$(BIN)/unetseg demo --output demo-output
 
 test: $(READY) lint
-	QT_QPA_PLATFORM=offscreen PYTHONUTF8=1 $(BIN)/python -m pytest
+	QT_QPA_PLATFORM=offscreen PYTHONUTF8=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

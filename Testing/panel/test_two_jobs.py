@@ -34,8 +34,8 @@ def logic(widget):
 
 @pytest.fixture
 def scans(widget):
-    """Two scans of one grid, so that nothing but their voxels tells them apart."""
-    pair = add_scan("Scan A", body(24, 96, 128)), add_scan("Scan B", body(24, 96, 128, seed=1)[:, ::-1])
+    """Two scans of one grid, so that nothing but their voxels tells them apart; large enough to be stopped midway."""
+    pair = add_scan("Scan A", body(160, 96, 128)), add_scan("Scan B", body(160, 96, 128, seed=1)[:, ::-1])
     widget.initializeParameterNode()
     settle()
     return pair
@@ -117,8 +117,7 @@ def test_the_panel_and_a_script_wait_for_each_other(widget, logic, scans, lively
 
 
 def test_the_other_sections_know_of_a_script(widget, logic, scans, lively):
-    script = Started(logic, scans[0], lively)
-    settle(0.05)
+    script = Started(logic, scans[0], lively)  # nothing is awaited here: a warm worker ends it within milliseconds
     assert '"Scan A" is being segmented' in widget.panel.plausibility._blocker()
     assert script.result.failure is None
     assert not widget.panel.plausibility._blocker()

@@ -232,7 +232,8 @@ def test_slurm_script_queues_again_what_failed_after_a_warning_and_nothing_else(
     tools = tmp_path / "tools"
     tools.mkdir()
     write_tool(tools / "scontrol", 'echo "$@" > requeued')
-    write_tool(tools / "unetseg", "trap 'exit 1' USR1; echo training > started; sleep 0.5 & wait; exit 1")
+    lasts = 10 if warned else 0.1
+    write_tool(tools / "unetseg", f"trap 'exit 1' USR1; echo training > started; sleep {lasts} & wait; exit 1")
     job = dataclasses.replace(JOB, folder=str(tmp_path), setup="unset NOBODY; echo $NOBODY")
     environment = {"PATH": f"{tools}:{os.defpath}", "SLURM_JOB_ID": "17"}
     process = subprocess.Popen(["bash", "-c", job_script(job, "slurm")], env=environment)
@@ -244,10 +245,13 @@ def test_slurm_script_queues_again_what_failed_after_a_warning_and_nothing_else(
 
 
 def until_started(folder: Path) -> None:
-    for _ in range(200):
+    """Until the training runs and the script, which starts it, has come to its `wait`."""
+    for _ in range(1200):
         if (folder / "started").exists():
+            time.sleep(0.3)
             return
         time.sleep(0.05)
+    raise AssertionError("the training did not start within a minute")
 
 
 def write_tool(path: Path, body: str) -> None:

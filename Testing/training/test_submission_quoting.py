@@ -75,7 +75,7 @@ def told(tmp_path, monkeypatch):
 
 def trained(told) -> list[str]:
     """What the job's command was given; it may run behind."""
-    for _ in range(200):
+    for _ in range(1200):
         if found := [call[1:] for call in told() if call[0] == "unetseg"]:
             return found[0]
         time.sleep(0.05)
