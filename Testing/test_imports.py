@@ -18,7 +18,17 @@ def test_layers_hold():
 
 @pytest.mark.parametrize(
     "module",
-    ["volume", "structures", "segmentation", "measures", "comparison", "card", "checkpoint", "preprocessing", "worker"],
+    [
+        "io.volume",
+        "labels.structures",
+        "labels.segmentation",
+        "evaluation.measures",
+        "evaluation.comparison",
+        "model.card",
+        "model.checkpoint",
+        "model.preprocessing",
+        "worker.service",
+    ],
 )
 def test_engine_imports_without_torch(module):
     code = f"import sys, UNetSegmenterLib.engine.{module}; sys.exit('torch' in sys.modules)"

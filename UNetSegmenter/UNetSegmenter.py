@@ -317,9 +317,9 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :returns: a Comparison: `rows` (structure, status, measures, largest_error_ras in world coordinates) and `notes`.
         :raises InputError: (a ValueError) for nodes that cannot be compared.
         """
-        from UNetSegmenterLib.engine.comparison import compare
-        from UNetSegmenterLib.engine.exchange import finished
-        from UNetSegmenterLib.engine.matching import still_there
+        from UNetSegmenterLib.engine.evaluation.comparison import compare
+        from UNetSegmenterLib.engine.labels.matching import still_there
+        from UNetSegmenterLib.engine.worker.serialization import finished
         from UNetSegmenterLib.scene.by_hand import matched_by_hand
         from UNetSegmenterLib.scene.judging import comparison_in_world, side_steps
 
@@ -341,7 +341,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :returns: the node, on the reference's grid and under its transform; the next call for this prediction replaces it.
         :raises InputError: (a ValueError) for nodes that cannot be compared or a structure that is not on both sides.
         """
-        from UNetSegmenterLib.engine.exchange import finished
+        from UNetSegmenterLib.engine.worker.serialization import finished
         from UNetSegmenterLib.scene.error_map import error_map_node_steps
 
         return finished(error_map_node_steps(predictionNode, referenceNode, structure))
@@ -354,7 +354,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :returns: a new model node "<prediction> distances" with a colour bar; its points carry the distances.
         :raises InputError: (a ValueError) for nodes that cannot be compared or a structure that is not on both sides.
         """
-        from UNetSegmenterLib.engine.exchange import finished
+        from UNetSegmenterLib.engine.worker.serialization import finished
         from UNetSegmenterLib.scene.distance_colors import distance_colors_steps
 
         return finished(distance_colors_steps(predictionNode, referenceNode, structure, scale_mm=scale)).node
@@ -365,7 +365,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :param volumeNode: its scan, which the checks of HU need.
         :param checkpointPath: checkpoint whose training statistics give the expected ranges; None goes by rules of thumb.
         """
-        from UNetSegmenterLib.engine.findings import check
+        from UNetSegmenterLib.engine.plausibility import check
         from UNetSegmenterLib.scene.judging import findings_in_world
         from UNetSegmenterLib.scene.nodes import volume_from_node
         from UNetSegmenterLib.scene.reading import segmentation_from_node
@@ -388,9 +388,9 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :returns: the path of report.html. The verdict that is kept with the prediction stands in it.
         :raises InputError: (a ValueError) for nodes that cannot be compared and folders that cannot be written to.
         """
-        from UNetSegmenterLib.engine.case_report import CaseReport, outputs_in, write_case_report
         from UNetSegmenterLib.engine.errors import InputError
-        from UNetSegmenterLib.engine.exchange import finished
+        from UNetSegmenterLib.engine.report.case_report import CaseReport, outputs_in, write_case_report
+        from UNetSegmenterLib.engine.worker.serialization import finished
         from UNetSegmenterLib.scene.case_report import comparison_on_scan, facts_of, image_steps
         from UNetSegmenterLib.scene.verdict import verdict_of
 

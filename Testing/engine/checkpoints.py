@@ -1,10 +1,10 @@
 """A small checkpoint with random weights, for tests."""
 
 import torch
-from UNetSegmenterLib.engine.card import Card, NetworkShape
-from UNetSegmenterLib.engine.network import UNet
-from UNetSegmenterLib.engine.preprocessing import Preprocessing
-from UNetSegmenterLib.engine.structures import ABDOMEN8
+from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
+from UNetSegmenterLib.engine.model.card import Card, NetworkShape
+from UNetSegmenterLib.engine.model.network import UNet
+from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
 
 def small_card(input_slices=3, structures=ABDOMEN8[:3], **changes) -> Card:

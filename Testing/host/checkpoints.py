@@ -19,11 +19,11 @@ class Bomb:
 def write_checkpoints(folder):
     """Paths by name: good, slow, other, and one for every way in which a file can be wrong."""
     import torch
-    from UNetSegmenterLib.engine.card import Card, NetworkShape
-    from UNetSegmenterLib.engine.checkpoint import save_checkpoint
-    from UNetSegmenterLib.engine.network import UNet
-    from UNetSegmenterLib.engine.preprocessing import Preprocessing
-    from UNetSegmenterLib.engine.structures import ABDOMEN8, known_structure
+    from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, known_structure
+    from UNetSegmenterLib.engine.model.card import Card, NetworkShape
+    from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
+    from UNetSegmenterLib.engine.model.network import UNet
+    from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
     def network(classes, width, depth):
         torch.manual_seed(0)

@@ -12,7 +12,7 @@ SHAPE, SPACING_MM = (24, 96, 96), (3.0, 1.5, 1.5)
 
 def organs(shift=0, without=(), shape=SHAPE):
     """Labels with one ellipsoid a structure; the further down the list, the further it is shifted."""
-    from UNetSegmenterLib.engine.structures import ABDOMEN8
+    from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 
     labels = np.zeros(shape, np.uint8)
     grid = np.ogrid[tuple(slice(0, size) for size in shape)]
@@ -28,9 +28,9 @@ def organs(shift=0, without=(), shape=SHAPE):
 
 def add(name, labels, spacing_mm=SPACING_MM, origin=(-70.0, -60.0, 10.0), structures=None):
     """A segmentation node with these labels."""
-    from UNetSegmenterLib.engine.segmentation import Segmentation
-    from UNetSegmenterLib.engine.structures import ABDOMEN8
-    from UNetSegmenterLib.engine.volume import Geometry
+    from UNetSegmenterLib.engine.io.volume import Geometry
+    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+    from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
     from UNetSegmenterLib.scene.nodes import segmentation_to_node
 
     geometry = Geometry(labels.shape, spacing_mm, origin)

@@ -9,7 +9,7 @@ import pytest
 import slicer
 from host.organs import SPACING_MM, add, choose, organs
 from host.pressing import press, settle, turn
-from UNetSegmenterLib.engine.structures import ABDOMEN8, known_structure
+from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, known_structure
 
 LIVER = ABDOMEN8[4]
 

@@ -14,8 +14,8 @@ import vtk
 from host.organs import SPACING_MM, add, choose, organs
 from host.pressing import Stalls, picture, press, settle, turn
 from PySide6 import QtCore, QtGui, QtTest
-from UNetSegmenterLib.engine.definitions import DEFINITIONS
-from UNetSegmenterLib.engine.structures import ABDOMEN8
+from UNetSegmenterLib.engine.evaluation.definitions import DEFINITIONS
+from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 from UNetSegmenterLib.scene.by_hand import matched_by_hand
 
 DICE = 1

@@ -175,7 +175,7 @@ def test_a_node_that_goes_while_they_are_made(widget):
 
 
 def test_structures_on_one_side_and_what_cannot_be_shown(widget):
-    from UNetSegmenterLib.engine.structures import ABDOMEN8
+    from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 
     one = np.where(organs() == 1, 1, 0).astype(np.uint8)
     other = np.where(organs() == 2, 1, 0).astype(np.uint8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from host.pressing import drop_file, picture, press, settle, turn, type_path
-from UNetSegmenterLib.engine.checkpoint import shipped_checkpoints
+from UNetSegmenterLib.engine.model.checkpoint import shipped_checkpoints
 
 REFUSALS = {
     "text": "no checkpoint or is cut off",

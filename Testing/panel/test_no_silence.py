@@ -228,9 +228,9 @@ def test_drawing_errors(widget, compared, monkeypatch, error, overlay, place, in
 @pytest.fixture
 def folder(tmp_path):
     """Two cases with predictions."""
-    from UNetSegmenterLib.engine.segmentation import Segmentation, write_labelmap, write_seg_nrrd
-    from UNetSegmenterLib.engine.structures import ABDOMEN8
-    from UNetSegmenterLib.engine.volume import Geometry, Volume, write_volume
+    from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_volume
+    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, write_labelmap, write_seg_nrrd
+    from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 
     geometry = Geometry(SHAPE, SPACING_MM, (-70.0, -60.0, 10.0))
     made = tmp_path / "test set"

@@ -12,11 +12,11 @@ import slicer
 from host.pressing import picture, press, settle, turn
 from host.scans import add_scan
 from PySide6 import QtCore, QtTest
-from UNetSegmenterLib.engine.findings import Finding, reference_statistics
-from UNetSegmenterLib.engine.findings.page import findings_page
-from UNetSegmenterLib.engine.segmentation import Segmentation
-from UNetSegmenterLib.engine.structures import known_structure
-from UNetSegmenterLib.engine.volume import Geometry, Volume
+from UNetSegmenterLib.engine.io.volume import Geometry, Volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.labels.structures import known_structure
+from UNetSegmenterLib.engine.plausibility import Finding, reference_statistics
+from UNetSegmenterLib.engine.plausibility.findings_page import findings_page
 from UNetSegmenterLib.panel.findings_list import ACCESSIBLE_TEXT
 from UNetSegmenterLib.scene.nodes import segmentation_to_node
 

@@ -8,7 +8,7 @@ import qt
 import slicer
 from host.pressing import press, settle, turn
 from host.scans import add_scan
-from UNetSegmenterLib.engine.checkpoint import shipped_checkpoints
+from UNetSegmenterLib.engine.model.checkpoint import shipped_checkpoints
 from UNetSegmenterLib.panel import panel as panel_module
 from UNetSegmenterLib.panel.model_section import model_at_hand, remember_checkpoint
 from UNetSegmenterLib.panel.remembered import PREFIX, recall

@@ -9,7 +9,7 @@ from host.organs import SHAPE, SPACING_MM, add, choose, organs
 from host.pressing import press, settle, turn
 from host.scans import add_scan, body
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.verdict import Verdict
+from UNetSegmenterLib.engine.evaluation.verdict import Verdict
 from UNetSegmenterLib.panel.states import State
 from UNetSegmenterLib.scene.changes import labels_time, remember_labels, was_changed
 from UNetSegmenterLib.scene.surfaces import BINARY_LABELMAP, make_surfaces
@@ -99,9 +99,9 @@ def test_a_folder_with_anything_of_that_name_is_asked_about(widget, tmp_path, na
 
 
 def test_a_case_that_was_drawn_in_is_not_left_without_a_question(widget, tmp_path):
-    from UNetSegmenterLib.engine.segmentation import Segmentation, write_labelmap, write_seg_nrrd
-    from UNetSegmenterLib.engine.structures import ABDOMEN8
-    from UNetSegmenterLib.engine.volume import Geometry, Volume, write_volume
+    from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_volume
+    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, write_labelmap, write_seg_nrrd
+    from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 
     geometry = Geometry(SHAPE, SPACING_MM, (-70.0, -60.0, 10.0))
     for case in "ab":

@@ -13,7 +13,7 @@ from host.organs import SHAPE, SPACING_MM, add, choose, organs
 from host.pressing import Stalls, picture, press, settle, turn
 from host.scans import add_scan, body
 from PySide6 import QtCore, QtTest
-from UNetSegmenterLib.engine.verdict import make_verdict
+from UNetSegmenterLib.engine.evaluation.verdict import make_verdict
 from UNetSegmenterLib.scene.verdict import set_verdict, verdict_of
 
 COMMENT = 'liver <b>cut</b> off; "tail" missing'

@@ -12,10 +12,10 @@ from host.organs import SHAPE, SPACING_MM, organs
 from host.pressing import picture, press, settle, turn, type_path
 from host.scans import body
 from PySide6 import QtCore, QtTest
-from UNetSegmenterLib.engine.segmentation import Segmentation, write_labelmap, write_seg_nrrd
-from UNetSegmenterLib.engine.structures import ABDOMEN8
-from UNetSegmenterLib.engine.verdict import make_verdict, read_reviews, write_reviews
-from UNetSegmenterLib.engine.volume import Geometry, Volume, write_volume
+from UNetSegmenterLib.engine.evaluation.verdict import make_verdict, read_reviews, write_reviews
+from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, write_labelmap, write_seg_nrrd
+from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 
 COMMENT = 'second line, with "quotes"; and commas'
 CASES = ("a ü", "b", "c")

@@ -291,8 +291,8 @@ def alive(pid):
 
 
 def test_labels_and_confidence_are_those_of_the_engine(widget, ready, scan, checkpoints, tmp_path):
-    from UNetSegmenterLib.engine.checkpoint import load_checkpoint, save_checkpoint
-    from UNetSegmenterLib.engine.prediction import Predictor
+    from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
+    from UNetSegmenterLib.engine.model.prediction import Predictor
     from UNetSegmenterLib.scene.nodes import volume_from_node
     from UNetSegmenterLib.scene.reading import segmentation_from_node
 

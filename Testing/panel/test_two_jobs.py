@@ -18,7 +18,7 @@ from UNetSegmenterLib.scene.reading import segmentation_from_node
 @pytest.fixture(scope="module")
 def lively(checkpoints, tmp_path_factory):
     """A network whose labels tell one scan from another."""
-    from UNetSegmenterLib.engine.checkpoint import load_checkpoint, save_checkpoint
+    from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
 
     untrained = load_checkpoint(checkpoints["good"])
     weights = {**untrained.weights, "exit.weight": 300 * untrained.weights["exit.weight"].float()}

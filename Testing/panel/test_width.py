@@ -8,8 +8,8 @@ from host.organs import add, choose, organs
 from host.pressing import picture, press, settle, turn
 from host.scans import add_scan
 from PySide6 import QtCore, QtWidgets
-from UNetSegmenterLib.engine.checkpoint import shipped_checkpoints
-from UNetSegmenterLib.engine.volume import Note
+from UNetSegmenterLib.engine.io.volume import Note
+from UNetSegmenterLib.engine.model.checkpoint import shipped_checkpoints
 from UNetSegmenterLib.panel.widths import LONGEST_WORD, breakable
 
 LEAST_PIXELS, WANTED_PIXELS = 350, 400  # as wide when its sections are folded, so that unfolding one moves nothing

@@ -7,10 +7,10 @@ import pytest
 import slicer
 import vtk
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.exchange import finished
-from UNetSegmenterLib.engine.segmentation import Segmentation
-from UNetSegmenterLib.engine.structures import known_structure
-from UNetSegmenterLib.engine.volume import Geometry
+from UNetSegmenterLib.engine.io.volume import Geometry
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.labels.structures import known_structure
+from UNetSegmenterLib.engine.worker.serialization import finished
 from UNetSegmenterLib.scene.distance_colors import NO_DISTANCE, SCALARS, distance_colors_steps, renew_legend, set_scale
 from UNetSegmenterLib.scene.nodes import segmentation_to_node
 from UNetSegmenterLib.scene.signed_distance import signed_distance_steps

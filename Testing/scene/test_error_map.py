@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from UNetSegmenterLib.engine.error_map import AGREEMENT, CLASSES
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.exchange import finished
-from UNetSegmenterLib.engine.segmentation import Segmentation
-from UNetSegmenterLib.engine.structures import known_structure
-from UNetSegmenterLib.engine.volume import Geometry
+from UNetSegmenterLib.engine.evaluation.error_map import AGREEMENT, CLASSES
+from UNetSegmenterLib.engine.io.volume import Geometry
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.labels.structures import known_structure
+from UNetSegmenterLib.engine.worker.serialization import finished
 from UNetSegmenterLib.scene.error_map import error_map_node_steps
 from UNetSegmenterLib.scene.in_place import InPlaceOf
 from UNetSegmenterLib.scene.left_over import show_hidden

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from UNetSegmenterLib.engine.comparison import compare
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.exchange import finished
-from UNetSegmenterLib.engine.segmentation import Segmentation
-from UNetSegmenterLib.engine.structures import known_structure
-from UNetSegmenterLib.engine.volume import Geometry
+from UNetSegmenterLib.engine.evaluation.comparison import compare
+from UNetSegmenterLib.engine.io.volume import Geometry
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.labels.structures import known_structure
+from UNetSegmenterLib.engine.worker.serialization import finished
 from UNetSegmenterLib.scene.judging import comparison_in_world, look_at, side_steps, slice_place
 from UNetSegmenterLib.scene.nodes import segmentation_to_node
 

@@ -7,9 +7,9 @@ import vtk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.segmentation import Segmentation
-from UNetSegmenterLib.engine.structures import ABDOMEN8, HEART, known_structure
-from UNetSegmenterLib.engine.volume import Volume, read_volume
+from UNetSegmenterLib.engine.io.volume import Volume, read_volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, HEART, known_structure
 from UNetSegmenterLib.scene import nodes, reading
 from UNetSegmenterLib.scene.headless import HeadlessScene
 

@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.segmentation import Segmentation
-from UNetSegmenterLib.engine.structures import ABDOMEN8, Structure
-from UNetSegmenterLib.engine.volume import Volume
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, Structure
 from UNetSegmenterLib.scene import comparison, pictures, views
 
 from .conftest import grid, turned

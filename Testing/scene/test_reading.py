@@ -6,9 +6,9 @@ import vtk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.segmentation import Segmentation
-from UNetSegmenterLib.engine.structures import HEART, known_structure
-from UNetSegmenterLib.engine.volume import Geometry, Volume
+from UNetSegmenterLib.engine.io.volume import Geometry, Volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.labels.structures import HEART, known_structure
 from UNetSegmenterLib.scene import nodes, reading
 from UNetSegmenterLib.scene.headless import HeadlessScene
 

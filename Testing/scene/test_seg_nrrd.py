@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from UNetSegmenterLib.engine.exchange import finished
-from UNetSegmenterLib.engine.segmentation import Segmentation, read_segmentation, write_seg_nrrd
-from UNetSegmenterLib.engine.structures import HEART
-from UNetSegmenterLib.engine.volume import Geometry
+from UNetSegmenterLib.engine.io.volume import Geometry
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, read_segmentation, write_seg_nrrd
+from UNetSegmenterLib.engine.labels.structures import HEART
+from UNetSegmenterLib.engine.worker.serialization import finished
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import vtk
-from UNetSegmenterLib.engine.comparison import compare
-from UNetSegmenterLib.engine.segmentation import Segmentation
-from UNetSegmenterLib.engine.structures import known_structure
-from UNetSegmenterLib.engine.volume import Geometry
+from UNetSegmenterLib.engine.evaluation.comparison import compare
+from UNetSegmenterLib.engine.io.volume import Geometry
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.scene.layout import plot_view_id
 from UNetSegmenterLib.scene.slice_plot import DICE, LABEL, OURS, PLACE, THEIRS, SlicePlot, selected_position
 

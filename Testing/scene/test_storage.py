@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.segmentation import read_segmentation
-from UNetSegmenterLib.engine.structures import HEART
-from UNetSegmenterLib.engine.volume import Volume
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
+from UNetSegmenterLib.engine.labels.structures import HEART
 from UNetSegmenterLib.scene import comparison, nodes, reading, storage
 from UNetSegmenterLib.scene.headless import HeadlessScene
 

@@ -2,7 +2,7 @@
 
 import pytest
 import slicer
-from UNetSegmenterLib.engine.verdict import Verdict, make_verdict
+from UNetSegmenterLib.engine.evaluation.verdict import Verdict, make_verdict
 from UNetSegmenterLib.scene.storage import load_scene, save_scene
 from UNetSegmenterLib.scene.verdict import made_with, set_verdict, verdict_of
 

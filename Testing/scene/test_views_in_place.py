@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import slicer
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.segmentation import Segmentation
-from UNetSegmenterLib.engine.structures import known_structure
-from UNetSegmenterLib.engine.volume import Geometry, Volume
+from UNetSegmenterLib.engine.io.volume import Geometry, Volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.scene import views
 from UNetSegmenterLib.scene.fitting import SliceFits, axes_of, corners_of_node
 from UNetSegmenterLib.scene.framing import (

@@ -88,8 +88,8 @@ def comparing_checking_and_error_views_leave_nothing(world):
 
 def reviewing_leaves_nothing(world):
     """From case to case and back."""
-    from UNetSegmenterLib.engine.segmentation import write_labelmap, write_seg_nrrd
-    from UNetSegmenterLib.engine.volume import write_volume
+    from UNetSegmenterLib.engine.io.volume import write_volume
+    from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap, write_seg_nrrd
     from UNetSegmenterLib.scene.nodes import volume_from_node
     from UNetSegmenterLib.scene.reading import segmentation_from_node
 

@@ -265,7 +265,7 @@ def apply_is_pressed_while_the_model_is_read(world):
 
 
 def the_panel_keeps_its_width_and_shows_apply(world):
-    from UNetSegmenterLib.engine.checkpoint import shipped_checkpoints
+    from UNetSegmenterLib.engine.model.checkpoint import shipped_checkpoints
 
     world.add_scan("A name that is much longer than the panel is wide " * 3)
     widths = [world.wanted_width()]
@@ -570,8 +570,8 @@ def a_verdict_and_a_report(world):
 
 def a_test_set_is_reviewed_case_by_case(world):
     """Two cases on disk: opened, compared, judged, gone again; the verdicts are in reviews.csv."""
-    from UNetSegmenterLib.engine.segmentation import write_labelmap, write_seg_nrrd
-    from UNetSegmenterLib.engine.volume import write_volume
+    from UNetSegmenterLib.engine.io.volume import write_volume
+    from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap, write_seg_nrrd
     from UNetSegmenterLib.scene.nodes import volume_from_node
     from UNetSegmenterLib.scene.reading import segmentation_from_node
 

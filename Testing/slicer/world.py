@@ -180,7 +180,7 @@ class World:
         self, name="Synthetic CT", slices=24, size=96, spacing_mm=(3.0, 1.6, 1.6), lies="tilted", center=CENTER_LPS_MM
     ):
         """A body of soft tissue with a bright organ, as a volume node far from the origin; `lies` names its directions."""
-        from UNetSegmenterLib.engine.volume import Geometry, Volume
+        from UNetSegmenterLib.engine.io.volume import Geometry, Volume
         from UNetSegmenterLib.scene.nodes import volume_to_node
 
         y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
@@ -201,8 +201,8 @@ class World:
 
     def add_segmentation(self, name, shift=0, slices=24, size=96):
         """A liver, `shift` voxels off, and a spleen, which only an unshifted one has; on the grid of the scan there is."""
-        from UNetSegmenterLib.engine.segmentation import Segmentation
-        from UNetSegmenterLib.engine.structures import known_structure
+        from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+        from UNetSegmenterLib.engine.labels.structures import known_structure
         from UNetSegmenterLib.scene.nodes import segmentation_to_node, volume_geometry
 
         scan = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
@@ -226,11 +226,11 @@ class World:
 
     def _write_checkpoints(self):
         import torch
-        from UNetSegmenterLib.engine.card import Card, NetworkShape
-        from UNetSegmenterLib.engine.checkpoint import save_checkpoint
-        from UNetSegmenterLib.engine.network import UNet
-        from UNetSegmenterLib.engine.preprocessing import Preprocessing
-        from UNetSegmenterLib.engine.structures import known_structure
+        from UNetSegmenterLib.engine.labels.structures import known_structure
+        from UNetSegmenterLib.engine.model.card import Card, NetworkShape
+        from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
+        from UNetSegmenterLib.engine.model.network import UNet
+        from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
         pair = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,)))
         paths = {name: self.folder / f"{name} ü.pt" for name in ("tiny", "slow", "text", "no card")}

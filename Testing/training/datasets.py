@@ -3,7 +3,7 @@
 import json
 
 import numpy as np
-from UNetSegmenterLib.engine.volume import Geometry, Volume, write_image, write_volume
+from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_image, write_volume
 
 
 def blobs(seed: int, shape=(10, 40, 44)) -> tuple[np.ndarray, np.ndarray]:

@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from UNetSegmenterLib.engine.checkpoint import save_checkpoint
-from UNetSegmenterLib.engine.findings import reference_statistics
-from UNetSegmenterLib.engine.segmentation import Segmentation
-from UNetSegmenterLib.engine.structures import ABDOMEN8
-from UNetSegmenterLib.engine.volume import Geometry, Volume, write_image
+from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_image
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
+from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
+from UNetSegmenterLib.engine.plausibility import reference_statistics
 
 from ..engine.checkpoints import small_card, small_weights
 from .command import unetseg

@@ -10,10 +10,17 @@ import numpy as np
 import pytest
 from unetseg.commands import COMMANDS
 from unetseg.output import MANIFEST
-from UNetSegmenterLib.engine.checkpoint import load_checkpoint, save_checkpoint
-from UNetSegmenterLib.engine.segmentation import read_segmentation, write_seg_nrrd
-from UNetSegmenterLib.engine.structures import known_structure
-from UNetSegmenterLib.engine.volume import Geometry, Volume, read_image, read_volume, write_image, write_volume
+from UNetSegmenterLib.engine.io.volume import (
+    Geometry,
+    Volume,
+    read_image,
+    read_volume,
+    write_image,
+    write_volume,
+)
+from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation, write_seg_nrrd
+from UNetSegmenterLib.engine.labels.structures import known_structure
+from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
 
 from ..engine.checkpoints import small_card, small_weights
 from .command import refused, tree, unetseg

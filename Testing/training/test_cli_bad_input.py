@@ -12,11 +12,18 @@ import pytest
 import SimpleITK as sitk
 import torch
 from unetseg.cli import main
-from UNetSegmenterLib.engine.checkpoint import FORMAT, save_checkpoint
-from UNetSegmenterLib.engine.volume import Geometry, Volume, read_image, read_volume, write_image, write_volume
+from UNetSegmenterLib.engine.io.volume import (
+    Geometry,
+    Volume,
+    read_image,
+    read_volume,
+    write_image,
+    write_volume,
+)
+from UNetSegmenterLib.engine.model.checkpoint import FORMAT, save_checkpoint
 
 from ..engine.checkpoints import small_card, small_weights
-from ..engine.test_dicom import write_series
+from ..engine.io.test_dicom import write_series
 from .command import refused, tree, unetseg
 from .datasets import blobs, write_dataset
 

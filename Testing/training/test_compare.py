@@ -5,11 +5,11 @@ import csv
 import numpy as np
 import pytest
 from unetseg.cli import main
-from UNetSegmenterLib.engine.checkpoint import save_checkpoint
-from UNetSegmenterLib.engine.findings import reference_statistics
-from UNetSegmenterLib.engine.segmentation import Segmentation, write_seg_nrrd
-from UNetSegmenterLib.engine.structures import known_structure
-from UNetSegmenterLib.engine.volume import Geometry, Volume, write_image, write_volume
+from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_image, write_volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, write_seg_nrrd
+from UNetSegmenterLib.engine.labels.structures import known_structure
+from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
+from UNetSegmenterLib.engine.plausibility import reference_statistics
 
 from ..engine.checkpoints import small_card, small_weights
 from ..engine.slicer_files import cropped

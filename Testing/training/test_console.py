@@ -9,8 +9,8 @@ import time
 import numpy as np
 import pytest
 from unetseg.console import progress, say, table, warn
-from UNetSegmenterLib.engine.checkpoint import save_checkpoint
-from UNetSegmenterLib.engine.volume import Geometry, Volume, write_volume
+from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_volume
+from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 
 from ..engine.checkpoints import small_card, small_weights
 from .command import refused, tree, unetseg

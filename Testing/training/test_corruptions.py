@@ -18,10 +18,10 @@ from unetseg.bench.plausibility import (
 )
 from unetseg.corruptions import CORRUPTIONS
 from unetseg.phantom import make_phantom
-from UNetSegmenterLib.engine.findings import FAIL, PASS, WARN, Finding, check, reference_statistics
-from UNetSegmenterLib.engine.segmentation import Segmentation, write_seg_nrrd
-from UNetSegmenterLib.engine.structures import HEART
-from UNetSegmenterLib.engine.volume import Geometry, Volume
+from UNetSegmenterLib.engine.io.volume import Geometry, Volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, write_seg_nrrd
+from UNetSegmenterLib.engine.labels.structures import HEART
+from UNetSegmenterLib.engine.plausibility import FAIL, PASS, WARN, Finding, check, reference_statistics
 
 SMALL = (40, 64, 64)
 

@@ -10,8 +10,8 @@ import pytest
 from unetseg.datasets import read_dataset
 from unetseg.phantom import LABEL_VALUES, write_phantoms
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.segmentation import read_segmentation
-from UNetSegmenterLib.engine.structures import HEART
+from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
+from UNetSegmenterLib.engine.labels.structures import HEART
 
 SHAPE = (6, 16, 16)
 VALUES = {structure.name: structure.values[0] for structure in HEART}

@@ -23,11 +23,11 @@ from unetseg.evaluation_run import evaluate_cases
 from unetseg.paired import OVER_ALL
 from unetseg.processes import Died, in_processes
 from unetseg.seen import SeenCase
-from UNetSegmenterLib.engine.checkpoint import load_checkpoint, save_checkpoint
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.prediction import Predictor
-from UNetSegmenterLib.engine.structures import known_structure
-from UNetSegmenterLib.engine.volume import Geometry, Volume, write_image, write_volume
+from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_image, write_volume
+from UNetSegmenterLib.engine.labels.structures import known_structure
+from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
+from UNetSegmenterLib.engine.model.prediction import Predictor
 
 from ..engine.checkpoints import small_card, small_weights
 from .command import refused, tree

@@ -10,7 +10,7 @@ import torch
 from unetseg.run_files import read_state
 from unetseg.team import Team
 from unetseg.train import train
-from UNetSegmenterLib.engine.checkpoint import load_checkpoint
+from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 
 
 def test_float16_learns_what_float32_learns(pack, small_recipe, tmp_path, monkeypatch):

@@ -13,8 +13,8 @@ from unetseg.datasets import declared_structures, read_dataset
 from unetseg.fingerprint import inspect_cases
 from unetseg.phantom import make_phantom, write_phantoms
 from unetseg.slice_jumps import slice_jumps
-from UNetSegmenterLib.engine.structures import HEART
-from UNetSegmenterLib.engine.volume import Geometry, Volume
+from UNetSegmenterLib.engine.io.volume import Geometry, Volume
+from UNetSegmenterLib.engine.labels.structures import HEART
 
 from .command import refused, unetseg
 from .datasets import write_dataset

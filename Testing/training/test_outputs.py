@@ -7,10 +7,10 @@ import sys
 
 import pytest
 from unetseg.output import MANIFEST, Outputs, claimed
-from UNetSegmenterLib.engine.checkpoint import save_checkpoint
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.segmentation import read_segmentation
-from UNetSegmenterLib.engine.volume import Geometry, Volume, write_image, write_volume
+from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_image, write_volume
+from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
+from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 
 from ..engine.checkpoints import small_card, small_weights
 from .command import refused, tree, unetseg
@@ -21,7 +21,7 @@ GRID = Geometry((10, 40, 44), (3.0, 2.0, 2.0))
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    from UNetSegmenterLib.engine.structures import known_structure
+    from UNetSegmenterLib.engine.labels.structures import known_structure
 
     card = small_card(structures=(known_structure("liver", 1, (1,)), known_structure("spleen", 2, (7,))))
     path = tmp_path_factory.mktemp("models") / "small.pt"

@@ -12,10 +12,10 @@ from unetseg.pack import read_pack
 from unetseg.prepare import prepare
 from unetseg.recipe import Recipe
 from unetseg.train import train
-from UNetSegmenterLib.engine.checkpoint import load_checkpoint, read_card, save_checkpoint
-from UNetSegmenterLib.engine.findings import check
-from UNetSegmenterLib.engine.segmentation import read_segmentation
-from UNetSegmenterLib.engine.volume import read_volume
+from UNetSegmenterLib.engine.io.volume import read_volume
+from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
+from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, read_card, save_checkpoint
+from UNetSegmenterLib.engine.plausibility import check
 
 from .datasets import write_dataset
 

@@ -7,8 +7,8 @@ import pytest
 import SimpleITK as sitk
 from unetseg.datasets import read_dataset, resampled
 from unetseg.prepare import prepare
-from UNetSegmenterLib.engine.segmentation import read_segmentation
-from UNetSegmenterLib.engine.volume import Geometry, read_geometry, write_image
+from UNetSegmenterLib.engine.io.volume import Geometry, read_geometry, write_image
+from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 
 from ..engine.checkpoints import small_card, small_weights
 from .command import refused, unetseg
@@ -20,8 +20,8 @@ DIRECTION = ((1.0, 0.0, 0.0), (0.0, 1.0, float(np.sin(TILT))), (0.0, 0.0, float(
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    from UNetSegmenterLib.engine.checkpoint import save_checkpoint
-    from UNetSegmenterLib.engine.structures import known_structure
+    from UNetSegmenterLib.engine.labels.structures import known_structure
+    from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 
     card = small_card(structures=(known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,))))
     path = tmp_path_factory.mktemp("models") / "small.pt"

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from unetseg.crossvalidation import FoldRow, summarise
 from unetseg.results import print_results
-from UNetSegmenterLib.engine.comparison import Comparison, Row, compare
-from UNetSegmenterLib.engine.measures import measure
-from UNetSegmenterLib.engine.segmentation import Segmentation
-from UNetSegmenterLib.engine.statistics import summary
-from UNetSegmenterLib.engine.structures import ABDOMEN8
-from UNetSegmenterLib.engine.volume import Geometry
+from UNetSegmenterLib.engine.evaluation.comparison import Comparison, Row, compare
+from UNetSegmenterLib.engine.evaluation.measures import measure
+from UNetSegmenterLib.engine.evaluation.statistics import summary
+from UNetSegmenterLib.engine.io.volume import Geometry
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 
 GRID = Geometry((4, 20, 20), (1.0, 1.0, 1.0))
 

@@ -12,7 +12,7 @@ import pytest
 from unetseg import sample
 from unetseg.sample import fetch_sample
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.sample import FOLDER, LICENCE, REFERENCE, SCAN, SHA256, VERSION
+from UNetSegmenterLib.engine.labels.sample import FOLDER, LICENCE, REFERENCE, SCAN, SHA256, VERSION
 
 NAME = f"totalsegmentator-{VERSION}"
 

@@ -15,9 +15,14 @@ from unetseg.evaluation_seen import seen_before
 from unetseg.pack import read_pack
 from unetseg.run_files import label_statistics
 from unetseg.seen import CaseIdentity, SeenCase, joined, lacks_hashes, overlap, seen_cases, voxels_sha256
-from UNetSegmenterLib.engine.checkpoint import load_checkpoint, read_card, save_checkpoint, shipped_checkpoints
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.volume import Geometry, Volume, read_volume, write_image, write_volume
+from UNetSegmenterLib.engine.io.volume import Geometry, Volume, read_volume, write_image, write_volume
+from UNetSegmenterLib.engine.model.checkpoint import (
+    load_checkpoint,
+    read_card,
+    save_checkpoint,
+    shipped_checkpoints,
+)
 from UNetSegmenterLib.panel.card_text import card_html
 
 from ..engine.checkpoints import small_card

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from unetseg.output import Outputs, claimed
 from unetseg.scans import find_scans
-from UNetSegmenterLib.engine.checkpoint import save_checkpoint
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.segmentation import read_segmentation
-from UNetSegmenterLib.engine.volume import Geometry, Volume, write_image, write_volume
+from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_image, write_volume
+from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
+from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 
 from ..engine.checkpoints import small_card, small_weights
-from ..engine.test_dicom import write_series
+from ..engine.io.test_dicom import write_series
 from .command import refused, tree, unetseg
 from .datasets import blobs, write_dataset
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from unetseg.cli import main
 from unetseg.cluster.submission import Job, commands, evaluation_commands, job_script, submit, training_command
-from UNetSegmenterLib.engine.checkpoint import save_checkpoint
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 
 from ..engine.checkpoints import small_card, small_weights
 

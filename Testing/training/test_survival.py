@@ -22,8 +22,8 @@ from unetseg.pack import read_pack
 from unetseg.recipe import Recipe
 from unetseg.run_files import RunState, differences, read_state
 from unetseg.train import train
-from UNetSegmenterLib.engine.checkpoint import load_checkpoint
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 
 
 class Process:
@@ -255,7 +255,7 @@ def test_state_without_later_entries_is_still_resumed():
 
 def test_out_of_memory_takes_smaller_pieces_and_says_so(pack, small_recipe, tmp_path, monkeypatch, caplog):
     """A device that holds one slice at a time: the same error as CUDA's, raised where the network is too large for it."""
-    from UNetSegmenterLib.engine.network import UNet
+    from UNetSegmenterLib.engine.model.network import UNet
 
     whole_forward = UNet.forward
 

@@ -19,9 +19,9 @@ from unetseg.recipe import Recipe
 from unetseg.team import Team, make_team
 from unetseg.train import step_generator, train
 from unetseg.validation import validate
-from UNetSegmenterLib.engine.checkpoint import load_checkpoint, read_card
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.precision import mixed_precision
+from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, read_card
+from UNetSegmenterLib.engine.model.precision import mixed_precision
 
 from .datasets import write_dataset
 
@@ -36,7 +36,7 @@ from unetseg.recipe import Recipe
 from unetseg.team import make_team
 from unetseg.recipe import Recipe
 from unetseg.train import step_generator, train
-from UNetSegmenterLib.engine.precision import mixed_precision
+from UNetSegmenterLib.engine.model.precision import mixed_precision
 pack, run, steps = sys.argv[1:4]
 team = make_team("cpu", 2)
 assert team.size == 2

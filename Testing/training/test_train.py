@@ -21,13 +21,18 @@ from unetseg.schedules import SCHEDULES, schedule
 from unetseg.team import Team
 from unetseg.train import gradients, train, update_average
 from unetseg.validation import dice_of_volume, predict_case
-from UNetSegmenterLib.engine.checkpoint import load_checkpoint
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.measures import measure
-from UNetSegmenterLib.engine.network import UNet
-from UNetSegmenterLib.engine.prediction import Predictor
-from UNetSegmenterLib.engine.preprocessing import neighbour_offsets, network_slices, normalise, stack_slices
-from UNetSegmenterLib.engine.volume import read_volume
+from UNetSegmenterLib.engine.evaluation.measures import measure
+from UNetSegmenterLib.engine.io.volume import read_volume
+from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
+from UNetSegmenterLib.engine.model.network import UNet
+from UNetSegmenterLib.engine.model.prediction import Predictor
+from UNetSegmenterLib.engine.model.preprocessing import (
+    neighbour_offsets,
+    network_slices,
+    normalise,
+    stack_slices,
+)
 
 from .datasets import write_dataset
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
-from UNetSegmenterLib.engine.segmentation import Segmentation
-from UNetSegmenterLib.engine.volume import Geometry
+from UNetSegmenterLib.engine.io.volume import Geometry
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
 
 _SMALLEST_VOXELS = 60
 

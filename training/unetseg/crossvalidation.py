@@ -10,11 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from UNetSegmenterLib.engine.checkpoint import read_card
-from UNetSegmenterLib.engine.csv_text import csv_text
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.files import write_text, write_whole
-from UNetSegmenterLib.engine.statistics import CI_METHOD, SEEN_COLUMN, SUMMARY_DEFINITIONS, Aggregate, aggregate
+from UNetSegmenterLib.engine.evaluation.statistics import (
+    CI_METHOD,
+    SEEN_COLUMN,
+    SUMMARY_DEFINITIONS,
+    Aggregate,
+    aggregate,
+)
+from UNetSegmenterLib.engine.io.csv_text import csv_text
+from UNetSegmenterLib.engine.io.files import write_text, write_whole
+from UNetSegmenterLib.engine.model.checkpoint import read_card
 
 from .pack import Pack
 from .plan import from_mapping

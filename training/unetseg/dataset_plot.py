@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from UNetSegmenterLib.engine.structures import Structure
+from UNetSegmenterLib.engine.labels.structures import Structure
 
 from .dataset_summary import fields_of_view_mm
 from .fingerprint import CaseFacts

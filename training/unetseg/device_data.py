@@ -9,7 +9,12 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.preprocessing import Preprocessing, neighbour_offsets, neighbour_step, normalise
+from UNetSegmenterLib.engine.model.preprocessing import (
+    Preprocessing,
+    neighbour_offsets,
+    neighbour_step,
+    normalise,
+)
 
 from .pack import Pack, PackedCase
 from .recipe import Recipe

@@ -16,16 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from UNetSegmenterLib import __version__
-from UNetSegmenterLib.engine.comparison import Comparison, compare
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.exchange import comparison_from_json, comparison_to_json, finding_from_json
-from UNetSegmenterLib.engine.files import write_text
-from UNetSegmenterLib.engine.findings import check
-from UNetSegmenterLib.engine.prediction import Prediction, Predictor
+from UNetSegmenterLib.engine.evaluation.comparison import Comparison, compare
+from UNetSegmenterLib.engine.io.files import write_text
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, read_segmentation, write_seg_nrrd
+from UNetSegmenterLib.engine.labels.structures import Structure
+from UNetSegmenterLib.engine.model.prediction import Prediction, Predictor
+from UNetSegmenterLib.engine.plausibility import check
 from UNetSegmenterLib.engine.report import ONE_OF_MANY_BYTES, CaseMaterial, ViewerData, slice_pictures, viewer_data
-from UNetSegmenterLib.engine.segmentation import Segmentation, read_segmentation, write_seg_nrrd
-from UNetSegmenterLib.engine.structures import Structure
-from UNetSegmenterLib.engine.volume import Volume
+from UNetSegmenterLib.engine.worker.serialization import (
+    comparison_from_json,
+    comparison_to_json,
+    finding_from_json,
+)
 
 from .datasets import Case
 from .pack import sha256
@@ -119,7 +123,7 @@ def evaluator(evaluation: Evaluation, predictor: Predictor | None = None) -> Cal
     is no use. `progress(done, total)` counts slices.
     """
     if predictor is None:
-        from UNetSegmenterLib.engine.checkpoint import load_checkpoint
+        from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 
         predictor = Predictor(load_checkpoint(evaluation.checkpoint), evaluation.device, dtype=evaluation.dtype)
     if predictor.checkpoint.sha256 != evaluation.checkpoint_sha256:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.prediction import Predictor
+from UNetSegmenterLib.engine.model.prediction import Predictor
 
 from .console import Show, progress, say, warn
 from .datasets import Case

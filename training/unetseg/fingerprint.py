@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.grids import grid_difference, same_grid_note
-from UNetSegmenterLib.engine.segmentation import Segmentation, read_segmentation
-from UNetSegmenterLib.engine.structures import Structure
-from UNetSegmenterLib.engine.volume import Volume, check_volume, read_volume
+from UNetSegmenterLib.engine.io.grids import grid_difference, same_grid_note
+from UNetSegmenterLib.engine.io.volume import Volume, check_volume, read_volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, read_segmentation
+from UNetSegmenterLib.engine.labels.structures import Structure
 
 from .datasets import Case, DataSet
 from .seen import voxels_sha256

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.preprocessing import Preprocessing
-from UNetSegmenterLib.engine.structures import Structure
+from UNetSegmenterLib.engine.labels.structures import Structure
+from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
 PACK_FORMAT = 1
 

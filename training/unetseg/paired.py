@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from UNetSegmenterLib.engine.comparison import Comparison
-from UNetSegmenterLib.engine.csv_text import read_csv_rows
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.statistics import MEASURES, SEEN_COLUMN, aggregate
+from UNetSegmenterLib.engine.evaluation.comparison import Comparison
+from UNetSegmenterLib.engine.evaluation.statistics import MEASURES, SEEN_COLUMN, aggregate
+from UNetSegmenterLib.engine.io.csv_text import read_csv_rows
 
 OVER_ALL = "each case's mean over structures"
 PAIRED_MEASURES = tuple(name for name in MEASURES if name != "difference_ml")  # of which more, or less, is better

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from UNetSegmenterLib.engine.checkpoint import Checkpoint
+from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
 
 from .pack import Pack
 from .recipe import Recipe

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from UNetSegmenterLib.engine.files import write_whole
+from UNetSegmenterLib.engine.io.files import write_whole
 
 from .phantom_anatomy import LABEL_VALUES, LEFT_ATRIUM, anatomy, rotation
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.files import write_whole
-from UNetSegmenterLib.engine.structures import Structure
+from UNetSegmenterLib.engine.io.files import write_whole
+from UNetSegmenterLib.engine.labels.structures import Structure
 
 # Usual HU: T. Buzug, Computed Tomography, Springer 2008, section 13.1 (rounded).
 TISSUES_HU = (

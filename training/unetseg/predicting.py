@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from UNetSegmenterLib.engine.checkpoint import load_checkpoint, shipped_checkpoints
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.grids import same_grid_note
-from UNetSegmenterLib.engine.prediction import Prediction, Predictor
-from UNetSegmenterLib.engine.segmentation import Segmentation, file_stem, resample
-from UNetSegmenterLib.engine.volume import Volume, check_volume, read_volume
+from UNetSegmenterLib.engine.io.grids import same_grid_note
+from UNetSegmenterLib.engine.io.volume import Volume, check_volume, read_volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, file_stem, resample
+from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, shipped_checkpoints
+from UNetSegmenterLib.engine.model.prediction import Prediction, Predictor
 
 from .console import progress, warn
 

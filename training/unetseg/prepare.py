@@ -9,11 +9,16 @@ from pathlib import Path
 
 import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.files import write_folder
-from UNetSegmenterLib.engine.findings.anatomy import Anatomy
-from UNetSegmenterLib.engine.findings.reference import Facts, facts, facts_to_json, statistics_of
-from UNetSegmenterLib.engine.preprocessing import Preprocessing, network_labels, network_slices
-from UNetSegmenterLib.engine.volume import read_geometry
+from UNetSegmenterLib.engine.io.files import write_folder
+from UNetSegmenterLib.engine.io.volume import read_geometry
+from UNetSegmenterLib.engine.model.preprocessing import Preprocessing, network_labels, network_slices
+from UNetSegmenterLib.engine.plausibility.anatomy import Anatomy
+from UNetSegmenterLib.engine.plausibility.training_statistics import (
+    Facts,
+    facts,
+    facts_to_json,
+    statistics_of,
+)
 
 from .datasets import Case, DataSet
 from .datasets.dataset import some

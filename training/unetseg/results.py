@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from UNetSegmenterLib.engine.comparison import Comparison, Row
-from UNetSegmenterLib.engine.matching import BY_VALUE
-from UNetSegmenterLib.engine.results import provenance, write_results
-from UNetSegmenterLib.engine.statistics import counted_cases
+from UNetSegmenterLib.engine.evaluation.comparison import Comparison, Row
+from UNetSegmenterLib.engine.evaluation.statistics import counted_cases
+from UNetSegmenterLib.engine.labels.matching import BY_VALUE
+from UNetSegmenterLib.engine.report.result_folder import provenance, write_results
 
 from .console import say, table
 from .paired import Pairing

@@ -14,14 +14,14 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 from UNetSegmenterLib import __version__
-from UNetSegmenterLib.engine.card import Card, NetworkShape
-from UNetSegmenterLib.engine.checkpoint import Checkpoint
-from UNetSegmenterLib.engine.csv_text import csv_text
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.files import write_text, write_whole
-from UNetSegmenterLib.engine.findings.reference import facts_from_json, statistics_of
-from UNetSegmenterLib.engine.preprocessing import Preprocessing
-from UNetSegmenterLib.engine.tensor_file import read_tensor_file
+from UNetSegmenterLib.engine.io.csv_text import csv_text
+from UNetSegmenterLib.engine.io.files import write_text, write_whole
+from UNetSegmenterLib.engine.model.card import Card, NetworkShape
+from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
+from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
+from UNetSegmenterLib.engine.model.tensor_file import read_tensor_file
+from UNetSegmenterLib.engine.plausibility.training_statistics import facts_from_json, statistics_of
 
 from .pack import Pack
 from .recipe import Recipe

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from UNetSegmenterLib.engine.csv_text import read_csv_rows
-from UNetSegmenterLib.engine.structures import Structure
+from UNetSegmenterLib.engine.io.csv_text import read_csv_rows
+from UNetSegmenterLib.engine.labels.structures import Structure
 
 from .plotting import new_figure, plot_colors, save_figure
 

@@ -1,6 +1,6 @@
 """The demo's sample scan: a CT that a Python package index carries, fetched once and kept.
 
-It lies in the source distribution of TotalSegmentator (engine/sample.py says what it is). pip fetches that from whatever
+It lies in the source distribution of TotalSegmentator (engine/labels/sample.py says what it is). pip fetches that from whatever
 index the user's pip is set up for. pip runs a source distribution's own code to learn its name and version, so it is told the
 SHA-256 of the whole file: with --require-hashes it throws another file away before it looks into it. Every file that is taken
 out of it is checked as well.
@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.sample import (
+from UNetSegmenterLib.engine.io.volume import Volume, read_volume
+from UNetSegmenterLib.engine.labels.sample import (
     ARCHIVE_SHA256,
     FOLDER,
     LICENCE,
@@ -28,8 +29,7 @@ from UNetSegmenterLib.engine.sample import (
     VERSION,
     read_reference,
 )
-from UNetSegmenterLib.engine.segmentation import Segmentation
-from UNetSegmenterLib.engine.volume import Volume, read_volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
 
 from .console import say
 

@@ -10,8 +10,8 @@ import numpy as np
 from .plotting import HIGHEST_HU, LOWEST_HU, mark_tissues, new_figure, plot_colors, save_figure
 
 if TYPE_CHECKING:
-    from UNetSegmenterLib.engine.segmentation import Segmentation
-    from UNetSegmenterLib.engine.volume import Volume
+    from UNetSegmenterLib.engine.io.volume import Volume
+    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
 
 WINDOW_HU = (-160, 240)
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from UNetSegmenterLib.engine.case_files import by_name
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.segmentation import IMAGE_ENDINGS
+from UNetSegmenterLib.engine.labels.case_files import by_name
+from UNetSegmenterLib.engine.labels.segmentation_files import IMAGE_ENDINGS
 
 from .output import written_here
 from .predicting import volume_name

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from UNetSegmenterLib.engine.comparison import Comparison
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.segmentation import Segmentation
-from UNetSegmenterLib.engine.volume import Volume
+from UNetSegmenterLib.engine.evaluation.comparison import Comparison
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
 
 from .console import warn
 

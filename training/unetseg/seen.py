@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from UNetSegmenterLib.engine.card import Card
-from UNetSegmenterLib.engine.volume import Volume
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.model.card import Card
 
 from .datasets.dataset import some
 from .pack import PackedCase

@@ -8,7 +8,7 @@ rose above 1.4 in 109 of 150 trials, with two in 147.
 from __future__ import annotations
 
 import numpy as np
-from UNetSegmenterLib.engine.volume import Volume
+from UNetSegmenterLib.engine.io.volume import Volume
 
 JUMP = 1.4  # difference of two neighbouring slices over the median of those around it
 AROUND = 5  # slices to both sides that it is compared with

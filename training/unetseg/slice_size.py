@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from UNetSegmenterLib.engine.structures import Structure
+from UNetSegmenterLib.engine.labels.structures import Structure
 
 BODY_HU = -500
 

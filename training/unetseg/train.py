@@ -12,13 +12,13 @@ from pathlib import Path
 
 import torch
 from torch import Generator, Tensor, nn
-from UNetSegmenterLib.engine.card import NetworkShape
-from UNetSegmenterLib.engine.checkpoint import Checkpoint, save_checkpoint
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.files import write_text
-from UNetSegmenterLib.engine.memory import keep_freed_memory
-from UNetSegmenterLib.engine.network import UNet
-from UNetSegmenterLib.engine.prediction import choose_device
+from UNetSegmenterLib.engine.io.files import write_text
+from UNetSegmenterLib.engine.model.card import NetworkShape
+from UNetSegmenterLib.engine.model.checkpoint import Checkpoint, save_checkpoint
+from UNetSegmenterLib.engine.model.memory import keep_freed_memory
+from UNetSegmenterLib.engine.model.network import UNet
+from UNetSegmenterLib.engine.model.prediction import choose_device
 
 from .augmentation import augment
 from .device_data import DeviceData

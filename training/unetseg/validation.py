@@ -6,8 +6,13 @@ import numpy as np
 import torch
 from torch import nn
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.prediction import network_logits
-from UNetSegmenterLib.engine.preprocessing import Preprocessing, neighbour_offsets, neighbour_step, stack_slices
+from UNetSegmenterLib.engine.model.prediction import network_logits
+from UNetSegmenterLib.engine.model.preprocessing import (
+    Preprocessing,
+    neighbour_offsets,
+    neighbour_step,
+    stack_slices,
+)
 
 from .pack import Pack, PackedCase
 from .recipe import Recipe

@@ -7,7 +7,7 @@ from typing import Any
 
 import qt
 
-from ..engine.card import Card
+from ..engine.model.card import Card
 from .card_text import card_html, reads_text, structures_html
 from .widths import keep_narrow
 

@@ -6,7 +6,7 @@ import math
 from html import escape
 from typing import Any
 
-from ..engine.card import Card
+from ..engine.model.card import Card
 
 MOST_SWATCHES = 12  # of the folded card
 

@@ -10,12 +10,12 @@ import qt
 import slicer
 from slicer.util import VTKObservationMixin
 
-from ..engine.comparison import Comparison, Row
 from ..engine.errors import InputError
-from ..engine.exchange import comparison_from_json, segmentation_steps
-from ..engine.matching import still_there
-from ..engine.statistics import metrics_table, write_metrics_csv
-from ..engine.volume import Geometry, Note
+from ..engine.evaluation.comparison import Comparison, Row
+from ..engine.evaluation.statistics import metrics_table, write_metrics_csv
+from ..engine.io.volume import Geometry, Note
+from ..engine.labels.matching import still_there
+from ..engine.worker.serialization import comparison_from_json, segmentation_steps
 from ..scene.by_hand import matched_by_hand
 from ..scene.judging import comparison_in_world, look_at, side_steps
 from .going_nodes import GoingNodes

@@ -12,9 +12,9 @@ import qt
 import slicer
 from slicer.util import VTKObservationMixin
 
-from ..engine.exchange import array_steps, segmentation_steps
-from ..engine.training_case import case_exists, case_name, refused_name
-from ..engine.volume import Note
+from ..engine.io.volume import Note
+from ..engine.labels.training_case import case_exists, case_name, refused_name
+from ..engine.worker.serialization import array_steps, segmentation_steps
 from ..scene import correction
 from ..scene.judging import refuse_empty
 from ..scene.nodes import attributes, volume_from_node

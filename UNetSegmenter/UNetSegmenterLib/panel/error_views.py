@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from ..engine.comparison import Comparison
-from ..engine.error_map import CLASSES
-from ..engine.matching import Pair
+from ..engine.evaluation.comparison import Comparison
+from ..engine.evaluation.error_map import CLASSES
+from ..engine.labels.matching import Pair
 from ..scene.distance_colors import DEFAULT_SCALE_MM, distance_colors_steps, renew_legend, set_scale
 from ..scene.error_map import error_map_node_steps
 from .overlay import Compared, Made, Overlay

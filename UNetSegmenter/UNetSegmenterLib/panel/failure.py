@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..engine.errors import explain
-from ..engine.volume import Note
+from ..engine.io.volume import Note
 
 
 @dataclass(frozen=True)

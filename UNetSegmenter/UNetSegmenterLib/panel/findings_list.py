@@ -10,8 +10,8 @@ import qt
 import slicer
 
 if TYPE_CHECKING:
-    from ..engine.findings import Finding
-    from ..engine.findings.page import FindingsPage, Group
+    from ..engine.plausibility import Finding
+    from ..engine.plausibility.findings_page import FindingsPage, Group
 
 ICONS = {
     "fail": "SP_MessageBoxCritical",

@@ -6,7 +6,7 @@ from typing import Any
 
 import qt
 
-from ..engine.volume import Note
+from ..engine.io.volume import Note
 from .notes import NoteList
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..engine.comparison import Comparison, Proposal, Row
-from ..engine.matching import pair_by_hand
+from ..engine.evaluation.comparison import Comparison, Proposal, Row
+from ..engine.labels.matching import pair_by_hand
 from ..scene.by_hand import matched_by_hand, remember_by_hand
 
 NOTHING = "(nothing)"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ..engine.volume import Note
+from ..engine.io.volume import Note
 from .failure import Failure, call_safely, failure_note, told
 from .notes import NoteList
 from .process import WorkerProcess

@@ -9,10 +9,10 @@ from typing import Any
 
 import qt
 
-from ..engine.comparison import Row
-from ..engine.definitions import BY_KEY, DEFINITIONS, goodness
-from ..engine.matching import BY_HAND, BY_VALUE
-from ..engine.statistics import aggregate
+from ..engine.evaluation.comparison import Row
+from ..engine.evaluation.definitions import BY_KEY, DEFINITIONS, goodness
+from ..engine.evaluation.statistics import aggregate
+from ..engine.labels.matching import BY_HAND, BY_VALUE
 
 SORT_ROLE = qt.Qt.UserRole
 NOT_MEASURED = -1e300  # sorts below every number

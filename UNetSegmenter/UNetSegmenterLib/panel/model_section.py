@@ -11,9 +11,9 @@ from typing import Any
 import ctk
 import qt
 
-from ..engine.card import Card
-from ..engine.checkpoint import shipped_checkpoints
-from ..engine.volume import Note
+from ..engine.io.volume import Note
+from ..engine.model.card import Card
+from ..engine.model.checkpoint import shipped_checkpoints
 from .card_frame import EMPTY, CardFrame
 from .failure import Failure, failure_note
 from .notes import NoteList

@@ -8,7 +8,7 @@ from typing import Any
 import qt
 import slicer
 
-from ..engine.volume import Note
+from ..engine.io.volume import Note
 from .widths import breakable, keep_narrow
 
 ICON_PIXELS = 16

@@ -10,7 +10,7 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from ..engine.matching import Pair
+from ..engine.labels.matching import Pair
 from ..scene.in_place import InPlaceOf, remove, whole
 from .failure import Failure, call_safely, failure_note, failure_of
 from .steps import Driver

@@ -8,8 +8,8 @@ from typing import Any
 
 import slicer
 
-from ..engine.verdict import Verdict
-from ..engine.volume import Note
+from ..engine.evaluation.verdict import Verdict
+from ..engine.io.volume import Note
 from .compare_section import CompareSection
 from .correct_section import CorrectSection, Surroundings
 from .dependencies import Installer, torch_is_installed

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import slicer
 from slicer.util import VTKObservationMixin
 
-from ..engine.exchange import array_steps, finding_from_json, segmentation_steps
-from ..engine.structures import canonical_name
-from ..engine.volume import Note
+from ..engine.io.volume import Note
+from ..engine.labels.structures import canonical_name
+from ..engine.worker.serialization import array_steps, finding_from_json, segmentation_steps
 from ..scene.judging import findings_in_world, look_at, refuse_empty
 from ..scene.nodes import volume_from_node
 from ..scene.reading import segmentation_from_node
@@ -25,8 +25,8 @@ from .process import WorkerProcess
 from .run import stored_dtype
 
 if TYPE_CHECKING:
-    from ..engine.findings import Finding
-    from ..engine.findings.page import FindingsPage
+    from ..engine.plausibility import Finding
+    from ..engine.plausibility.findings_page import FindingsPage
 
 CHANGED = "The segmentation or the scan was changed since it was checked; press Check again."
 BY_RULES = (
@@ -147,9 +147,7 @@ class PlausibilitySection(VTKObservationMixin):
             look_at(slicer.mrmlScene, finding.place_ras)
 
     def _on_result(self, answer: dict[str, Any]) -> None:
-        from ..engine.findings.page import (
-            findings_page,
-        )  # here: a panel that is only opened does not wait for the checks
+        from ..engine.plausibility.findings_page import findings_page
 
         found = [[finding_from_json(one) for one in findings] for findings in answer["findings"]]
         grid = self.chosen.volume if self.chosen.volume is not None else self.chosen.prediction
@@ -223,7 +221,7 @@ def _key(finding: Finding) -> tuple[str, str]:
 
 
 def _tip(finding: Finding) -> str:
-    from ..engine.findings.page import WORDS
+    from ..engine.plausibility.findings_page import WORDS
 
     parts = [f"{finding.check}: {WORDS[finding.severity]}"]
     if finding.value_text:

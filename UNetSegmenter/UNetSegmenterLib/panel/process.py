@@ -1,7 +1,7 @@
 """The worker seen from Slicer: a child process, requests out, answers in, and never a wait.
 
-`engine/worker.py` describes the requests. The process starts with the first request, is started again when it is gone, and
-its private folder goes with it.
+`engine/worker/service.py` describes the requests. The process starts with the first request, is started again when it is gone,
+and its private folder goes with it.
 """
 
 from __future__ import annotations

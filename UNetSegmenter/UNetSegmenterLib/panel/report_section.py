@@ -10,10 +10,10 @@ from typing import Any
 import qt
 import slicer
 
-from ..engine.case_report import CaseReport, outputs_in
-from ..engine.report_exchange import report_steps
-from ..engine.verdict import Verdict
-from ..engine.volume import Note
+from ..engine.evaluation.verdict import Verdict
+from ..engine.io.volume import Note
+from ..engine.report.case_report import CaseReport, outputs_in
+from ..engine.worker.report_serialization import report_steps
 from ..scene.case_report import comparison_on_scan, facts_of, image_steps
 from .compare_section import CompareSection
 from .failure import Failure, FailureError, failure_note, told

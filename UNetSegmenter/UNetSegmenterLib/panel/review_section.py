@@ -11,10 +11,10 @@ import qt
 import slicer
 
 from ..engine.errors import InputError
-from ..engine.review import REVIEWS, CaseList, ReviewCase
-from ..engine.review_exchange import cases_from_json, loaded
-from ..engine.verdict import Verdict, write_reviews
-from ..engine.volume import Note
+from ..engine.evaluation.review import REVIEWS, CaseList, ReviewCase
+from ..engine.evaluation.verdict import Verdict, write_reviews
+from ..engine.io.volume import Note
+from ..engine.worker.review_serialization import cases_from_json, loaded
 from ..scene.changes import labels_time
 from ..scene.review import node_steps, remove_nodes
 from ..scene.verdict import set_verdict

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.exchange import Steps, array_steps, checksum, geometry_to_json, scan_identity
-from ..engine.volume import Geometry
+from ..engine.io.volume import Geometry
+from ..engine.worker.serialization import Steps, array_steps, checksum, geometry_to_json, scan_identity
 from .failure import Failure
 from .process import WorkerProcess
 from .steps import Ticker

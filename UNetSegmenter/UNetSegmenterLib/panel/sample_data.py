@@ -1,6 +1,6 @@
 """The sample scan and its reference for Slicer's Sample Data module; fetched from a public address when somebody asks.
 
-engine/sample.py says what they are. The reference was made by TotalSegmentator, not by a person.
+engine/labels/sample.py says what they are. The reference was made by TotalSegmentator, not by a person.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import slicer
 
-from ..engine.sample import ADDRESS, REFERENCE, SCAN, SHA256, read_reference
+from ..engine.labels.sample import ADDRESS, REFERENCE, SCAN, SHA256, read_reference
 
 CATEGORY = "UNetSegmenter"
 REFERENCE_NAME = "UNetSegmenterSampleReference"

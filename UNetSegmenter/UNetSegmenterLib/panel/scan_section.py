@@ -10,8 +10,8 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from ..engine.card import Card
-from ..engine.volume import Note
+from ..engine.io.volume import Note
+from ..engine.model.card import Card
 from ..scene.nodes import volume_from_node
 from ..scene.scan import empty_volume, scan_notes
 from .notes import NoteList

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..engine.volume import Note
+from ..engine.io.volume import Note
 from .failure import Failure, call_safely, failure_note, failure_of, told
 from .notes import NoteList
 from .run import Progress

@@ -14,10 +14,10 @@ import slicer
 from slicer.util import VTKObservationMixin
 
 from .. import __version__
-from ..engine.card import Card
 from ..engine.errors import InputError
-from ..engine.segmentation import Segmentation
-from ..engine.volume import Note
+from ..engine.io.volume import Note
+from ..engine.labels.segmentation_files import Segmentation
+from ..engine.model.card import Card
 from ..scene import nodes
 from ..scene.changes import labels_time, remember_labels, was_changed
 from ..scene.scan import empty_volume

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import slicer
 
-from ..engine.card import Card, NetworkShape
-from ..engine.preprocessing import Preprocessing
-from ..engine.structures import known_structure
-from ..engine.volume import Geometry, Volume
+from ..engine.io.volume import Geometry, Volume
+from ..engine.labels.structures import known_structure
+from ..engine.model.card import Card, NetworkShape
+from ..engine.model.preprocessing import Preprocessing
 from ..scene.nodes import volume_to_node
 
 
@@ -29,8 +29,8 @@ def tiny_checkpoint() -> Iterator[Path]:
     """A checkpoint of an untrained network of two structures, removed at the end."""
     import torch
 
-    from ..engine.checkpoint import save_checkpoint
-    from ..engine.network import UNet
+    from ..engine.model.checkpoint import save_checkpoint
+    from ..engine.model.network import UNet
 
     structures = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,)))
     card = Card("Untrained", NetworkShape(1, 3, 4, 2), structures, Preprocessing(1.5, (-200.0, 300.0), size_multiple=4))

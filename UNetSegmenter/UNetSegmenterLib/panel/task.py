@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..engine.worker import SUBJECTS
+from ..engine.worker.service import SUBJECTS
 from .failure import Failure, call_safely, failure_of
 from .process import WorkerProcess
 from .steps import Driver

@@ -10,7 +10,7 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from ..engine.verdict import SCORES, Verdict, clean_text, make_verdict
+from ..engine.evaluation.verdict import SCORES, Verdict, clean_text, make_verdict
 from ..scene.verdict import made_with, set_verdict, verdict_of
 
 REVIEWER_KEY = "UNetSegmenter/Reviewer"

@@ -7,8 +7,8 @@ from typing import Any
 
 import slicer
 
-from ..engine.comparison import Row
-from ..engine.volume import Geometry
+from ..engine.evaluation.comparison import Row
+from ..engine.io.volume import Geometry
 from ..scene.judging import Place, look_at, slice_place, to_world
 
 

@@ -6,8 +6,8 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
-from ..engine.case_report import CaseImages
-from ..engine.comparison import Comparison
+from ..engine.evaluation.comparison import Comparison
+from ..engine.report.case_report import CaseImages
 from .judging import Place
 from .nodes import attributes, volume_from_node
 from .reading import segmentation_from_node

@@ -13,8 +13,8 @@ import numpy as np
 import slicer
 from vtk.util import numpy_support
 
-from ..engine.segmentation import Segmentation
-from ..engine.volume import Volume
+from ..engine.io.volume import Volume
+from ..engine.labels.segmentation_files import Segmentation
 from .framing import FROM_THE_FRONT, frame
 from .headless import HeadlessScene
 from .nodes import segmentation_to_node, volume_to_node

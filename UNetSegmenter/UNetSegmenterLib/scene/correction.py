@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ..engine.verdict import clean_text
+from ..engine.evaluation.verdict import clean_text
 from .nodes import ATTRIBUTE_PREFIX, attributes, place_beside
 
 ROLE = ATTRIBUTE_PREFIX + "CorrectedFrom"  # node reference: survives a scene file, whatever id the node gets

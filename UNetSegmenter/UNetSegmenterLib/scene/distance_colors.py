@@ -11,9 +11,9 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
-from ..engine.error_map import pairs_of
 from ..engine.errors import InputError
-from ..engine.matching import Pair, match_structures, still_there
+from ..engine.evaluation.error_map import pairs_of
+from ..engine.labels.matching import Pair, match_structures, still_there
 from .by_hand import matched_by_hand
 from .judging import refuse_empty
 from .nodes import place_beside, removed_on_error

@@ -7,8 +7,8 @@ from typing import Any
 
 import slicer
 
-from ..engine.error_map import AGREEMENT, error_map_steps, pairs_of
-from ..engine.matching import Pair, match_structures, still_there
+from ..engine.evaluation.error_map import AGREEMENT, error_map_steps, pairs_of
+from ..engine.labels.matching import Pair, match_structures, still_there
 from .by_hand import matched_by_hand
 from .judging import side_steps
 from .nodes import place_beside, removed_on_error, segmentation_to_node

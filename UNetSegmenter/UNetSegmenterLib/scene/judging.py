@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import slicer
 
-from ..engine.comparison import Comparison, Row
 from ..engine.errors import InputError
-from ..engine.segmentation import Segmentation
-from ..engine.volume import Geometry
+from ..engine.evaluation.comparison import Comparison, Row
+from ..engine.io.volume import Geometry
+from ..engine.labels.segmentation_files import Segmentation
 from .framing import look_towards
 from .nodes import nodes_of_class
 from .reading import has_grid, segmentation_from_node
 
 if TYPE_CHECKING:
-    from ..engine.findings import Finding
+    from ..engine.plausibility import Finding
 
 Place = tuple[float, float, float]
 Sides = tuple[Segmentation, Segmentation, tuple[str, ...]]

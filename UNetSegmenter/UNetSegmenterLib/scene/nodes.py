@@ -19,8 +19,8 @@ import vtk
 from vtk.util import numpy_support
 
 from ..engine.errors import InputError
-from ..engine.segmentation import CONFIDENCE_TAG, SOURCE_VALUES_TAG, Segmentation
-from ..engine.volume import Geometry, Volume, as_hu
+from ..engine.io.volume import Geometry, Volume, as_hu
+from ..engine.labels.segmentation_files import CONFIDENCE_TAG, SOURCE_VALUES_TAG, Segmentation
 from .surfaces import BINARY_LABELMAP, CLOSED_SURFACE, DEFAULT_SMOOTHING, bounding_box, make_surfaces
 
 ATTRIBUTE_PREFIX = "UNetSegmenter."

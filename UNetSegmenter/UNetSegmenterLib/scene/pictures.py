@@ -12,7 +12,7 @@ import numpy as np
 import slicer
 import vtk
 
-from ..engine.files import write_whole
+from ..engine.io.files import write_whole
 from .comparison import ORIENTATIONS, PREDICTION_VIEW, REFERENCE_VIEW, ComparisonScene, slice_extent
 from .views import BACKGROUND, SUPERSAMPLING, SliceView, ThreeDView, averaged, check_rendering, grab, style
 

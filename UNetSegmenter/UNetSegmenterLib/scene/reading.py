@@ -10,10 +10,16 @@ import vtk
 from vtk.util import numpy_support
 
 from ..engine.errors import InputError
-from ..engine.label_values import as_labels, undeclared_structures
-from ..engine.segmentation import CONFIDENCE_TAG, MOST_STRUCTURES, SOURCE_VALUES_TAG, Segmentation, confidence_from_tag
-from ..engine.structures import Structure, Terminology, known_structure
-from ..engine.volume import SAME_GRID_MM, SAME_GRID_VOXELS, Geometry
+from ..engine.io.volume import SAME_GRID_MM, SAME_GRID_VOXELS, Geometry
+from ..engine.labels.label_values import as_labels, undeclared_structures
+from ..engine.labels.segmentation_files import (
+    CONFIDENCE_TAG,
+    MOST_STRUCTURES,
+    SOURCE_VALUES_TAG,
+    Segmentation,
+    confidence_from_tag,
+)
+from ..engine.labels.structures import Structure, Terminology, known_structure
 from .nodes import (
     attributes,
     image_geometry,

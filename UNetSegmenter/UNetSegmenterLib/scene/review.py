@@ -7,8 +7,8 @@ from typing import Any
 
 import slicer
 
-from ..engine.segmentation import Segmentation
-from ..engine.volume import Volume
+from ..engine.io.volume import Volume
+from ..engine.labels.segmentation_files import Segmentation
 from .nodes import remove_node, segmentation_to_node, volume_to_node
 
 CaseNodes = tuple[Any, Any, Any]

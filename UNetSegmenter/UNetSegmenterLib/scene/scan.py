@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import slicer
 
-from ..engine.volume import Note, Volume, check_volume
+from ..engine.io.volume import Note, Volume, check_volume
 
 if TYPE_CHECKING:
-    from ..engine.card import Card
+    from ..engine.model.card import Card
 
 SPACING_FACTOR = 1.5  # in-plane spacing that differs more than this from the model's is worth a word
 ORDER = ("error", "warning", "info", "pass")

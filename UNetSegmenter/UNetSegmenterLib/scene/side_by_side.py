@@ -10,7 +10,7 @@ from typing import Any
 
 import slicer
 
-from ..engine.matching import Matching, match_structures, still_there
+from ..engine.labels.matching import Matching, match_structures, still_there
 from .by_hand import matched_by_hand
 from .drawing import Drawing, Drawn
 from .in_place import remove, whole

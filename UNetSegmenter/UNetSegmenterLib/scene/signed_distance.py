@@ -10,7 +10,7 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
-from ..engine.structures import Structure
+from ..engine.labels.structures import Structure
 from .nodes import labelmap_image, volume_geometry, voxels
 from .surfaces import BINARY_LABELMAP, CLOSED_SURFACE, surface_of_label
 

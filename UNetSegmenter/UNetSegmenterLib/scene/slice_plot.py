@@ -12,7 +12,7 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
-from ..engine.comparison import Row, SliceCurve
+from ..engine.evaluation.comparison import Row, SliceCurve
 from .layout import plot_view_id
 
 PLACE, DICE, OURS, THEIRS, LABEL = "Superior (mm)", "Dice", "Prediction", "Ground truth", "Slice"

@@ -11,8 +11,8 @@ from pathlib import Path
 import slicer
 
 from ..engine.errors import InputError
-from ..engine.files import sync, why_not_written
-from ..engine.segmentation import file_stem
+from ..engine.io.files import sync, why_not_written
+from ..engine.labels.segmentation_files import file_stem
 from .surfaces import DEFAULT_SMOOTHING, make_surfaces
 
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from ..engine.errors import InputError
-from ..engine.verdict import Verdict
+from ..engine.evaluation.verdict import Verdict
 from .nodes import ATTRIBUTE_PREFIX
 
 _FIELDS = tuple(field.name for field in fields(Verdict))

@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import yaml
-from UNetSegmenterLib.engine.checkpoint import read_card
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.model.checkpoint import read_card
 
 from ..console import say
 from ..datasets import read_dataset

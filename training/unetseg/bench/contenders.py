@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from UNetSegmenterLib.engine.preprocessing import Preprocessing, normalise
+from UNetSegmenterLib.engine.model.preprocessing import Preprocessing, normalise
 
 from ..augmentation import augment
 from ..device_data import DeviceData

@@ -20,13 +20,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from UNetSegmenterLib.engine.findings import FAIL, PASS, SEVERITIES, WARN, Finding, alarm_score
-from UNetSegmenterLib.engine.findings.anatomy import Anatomy
-from UNetSegmenterLib.engine.findings.judge import Judge
-from UNetSegmenterLib.engine.findings.reference import Facts, facts, statistics_of
-from UNetSegmenterLib.engine.segmentation import Segmentation, file_stem, read_segmentation
-from UNetSegmenterLib.engine.structures import HEART, Structure, known_structure
-from UNetSegmenterLib.engine.volume import Geometry, Volume, as_hu, read_volume
+from UNetSegmenterLib.engine.io.volume import Geometry, Volume, as_hu, read_volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, file_stem, read_segmentation
+from UNetSegmenterLib.engine.labels.structures import HEART, Structure, known_structure
+from UNetSegmenterLib.engine.plausibility import FAIL, PASS, SEVERITIES, WARN, Finding, alarm_score
+from UNetSegmenterLib.engine.plausibility.anatomy import Anatomy
+from UNetSegmenterLib.engine.plausibility.plausibility_checks import Judge
+from UNetSegmenterLib.engine.plausibility.training_statistics import Facts, facts, statistics_of
 
 from unetseg.corruptions import CORRUPTIONS, GLOBAL, Corrupted, reversed_along
 from unetseg.phantom import make_phantom

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from UNetSegmenterLib.engine.checkpoint import Checkpoint
-    from UNetSegmenterLib.engine.volume import Volume
+    from UNetSegmenterLib.engine.io.volume import Volume
+    from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
 
 STANDARD_SHAPE = (275, 512, 512)
 STANDARD_SPACING_MM = (1.0, 0.78, 0.78)
@@ -64,7 +64,7 @@ def time_command(scan: Path, checkpoint: Path, device: str) -> CommandCost:
 def try_precisions(checkpoint: Checkpoint, volume: Volume, device: str) -> list[PrecisionTrial]:
     """Predict in float32 and in bfloat16, each after a short warm-up, and compare the labels."""
     import torch
-    from UNetSegmenterLib.engine.prediction import Predictor
+    from UNetSegmenterLib.engine.model.prediction import Predictor
 
     trials: list[PrecisionTrial] = []
     exact = None
@@ -96,7 +96,7 @@ def _dice(labels: np.ndarray, exact: np.ndarray) -> list[float]:
 
 def standard_scan(folder: Path) -> Path:
     """A synthetic scan of the size of a chest CT at 1 mm: speed depends on the size, not on what is seen."""
-    from UNetSegmenterLib.engine.volume import Geometry, Volume, write_volume
+    from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_volume
 
     slices, rows, columns = STANDARD_SHAPE
     y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j].astype(np.float32)

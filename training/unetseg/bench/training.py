@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from UNetSegmenterLib.engine.memory import keep_freed_memory
-from UNetSegmenterLib.engine.network import UNet
-from UNetSegmenterLib.engine.precision import mixed_precision
-from UNetSegmenterLib.engine.prediction import choose_device
-from UNetSegmenterLib.engine.preprocessing import Preprocessing
+from UNetSegmenterLib.engine.model.memory import keep_freed_memory
+from UNetSegmenterLib.engine.model.network import UNet
+from UNetSegmenterLib.engine.model.precision import mixed_precision
+from UNetSegmenterLib.engine.model.prediction import choose_device
+from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
 from ..datasets import read_dataset
 from ..device_data import DeviceData

@@ -37,8 +37,8 @@ def run(options: Any) -> None:
     from dataclasses import asdict
 
     import torch
-    from UNetSegmenterLib.engine.files import write_text
-    from UNetSegmenterLib.engine.memory import keep_freed_memory
+    from UNetSegmenterLib.engine.io.files import write_text
+    from UNetSegmenterLib.engine.model.memory import keep_freed_memory
 
     from ..bench.prediction import standard_scan, time_command, try_precisions
     from ..console import say, table

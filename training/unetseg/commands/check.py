@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from UNetSegmenterLib.engine.findings import Finding
+    from UNetSegmenterLib.engine.plausibility import Finding
 
     from ..output import Outputs
 
@@ -39,10 +39,10 @@ def outputs(options: Any) -> Outputs:
 
 
 def run(options: Any) -> None:
-    from UNetSegmenterLib.engine.checkpoint import read_card
     from UNetSegmenterLib.engine.errors import InputError
-    from UNetSegmenterLib.engine.findings import PASS, SEVERITIES, check
-    from UNetSegmenterLib.engine.segmentation import read_segmentation
+    from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
+    from UNetSegmenterLib.engine.model.checkpoint import read_card
+    from UNetSegmenterLib.engine.plausibility import PASS, SEVERITIES, check
 
     from ..console import say, warn
     from ..output import output_folder
@@ -78,8 +78,8 @@ def write_findings(findings: list[Finding], folder: Path) -> None:
     import csv
     import json
 
-    from UNetSegmenterLib.engine.csv_text import csv_cell
-    from UNetSegmenterLib.engine.files import write_text, write_whole
+    from UNetSegmenterLib.engine.io.csv_text import csv_cell
+    from UNetSegmenterLib.engine.io.files import write_text, write_whole
 
     def write_csv(partial: Path) -> None:
         with partial.open("w", newline="", encoding="utf-8") as file:

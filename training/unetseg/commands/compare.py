@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from UNetSegmenterLib.engine.comparison import Comparison
-    from UNetSegmenterLib.engine.structures import Structure
+    from UNetSegmenterLib.engine.evaluation.comparison import Comparison
+    from UNetSegmenterLib.engine.labels.structures import Structure
 
     from ..output import Outputs
 
@@ -72,12 +72,12 @@ def outputs(options: Any) -> Outputs:
 
 
 def run(options: Any) -> None:
-    from UNetSegmenterLib.engine.checkpoint import read_card
-    from UNetSegmenterLib.engine.comparison import compare
-    from UNetSegmenterLib.engine.findings import check
-    from UNetSegmenterLib.engine.measures import check_tolerance
+    from UNetSegmenterLib.engine.evaluation.comparison import compare
+    from UNetSegmenterLib.engine.evaluation.measures import check_tolerance
+    from UNetSegmenterLib.engine.labels.segmentation_files import file_stem, read_segmentation
+    from UNetSegmenterLib.engine.model.checkpoint import read_card
+    from UNetSegmenterLib.engine.plausibility import check
     from UNetSegmenterLib.engine.report import CaseMaterial, slice_pictures, viewer_data
-    from UNetSegmenterLib.engine.segmentation import file_stem, read_segmentation
 
     from ..console import progress, say
     from ..output import output_folder
@@ -127,7 +127,7 @@ def run(options: Any) -> None:
 def _declared(options: Any) -> tuple[Path | None, Path | None]:
     """Which file says what the label values of prediction and reference mean."""
     from UNetSegmenterLib.engine.errors import InputError
-    from UNetSegmenterLib.engine.segmentation import is_label_map
+    from UNetSegmenterLib.engine.labels.segmentation_files import is_label_map
 
     own = [options.prediction_labels, options.reference_labels]
     if options.labels is None:
@@ -160,10 +160,10 @@ def _structures(labels: Path | None) -> tuple[Structure, ...] | None:
     if labels is None:
         return None
     if labels.suffix == ".pt":
-        from UNetSegmenterLib.engine.checkpoint import read_card
+        from UNetSegmenterLib.engine.model.checkpoint import read_card
 
         return read_card(labels).structures
-    from UNetSegmenterLib.engine.segmentation import read_segmentation
+    from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 
     return read_segmentation(labels).structures
 

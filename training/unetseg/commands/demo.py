@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from UNetSegmenterLib.engine.prediction import Predictor
-    from UNetSegmenterLib.engine.segmentation import Segmentation
-    from UNetSegmenterLib.engine.volume import Volume
+    from UNetSegmenterLib.engine.io.volume import Volume
+    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+    from UNetSegmenterLib.engine.model.prediction import Predictor
 
     from ..output import Outputs
 
@@ -41,8 +41,8 @@ def outputs(options: Any) -> Outputs:
 
 
 def run(options: Any) -> None:
-    from UNetSegmenterLib.engine.memory import keep_freed_memory
-    from UNetSegmenterLib.engine.segmentation import write_seg_nrrd
+    from UNetSegmenterLib.engine.labels.segmentation_files import write_seg_nrrd
+    from UNetSegmenterLib.engine.model.memory import keep_freed_memory
 
     from ..console import say
     from ..output import output_folder
@@ -69,7 +69,7 @@ def run(options: Any) -> None:
 def _material(options: Any, predictor: Predictor) -> tuple[Volume, Segmentation | None, str]:
     """Scan, reference and who made the reference."""
     from UNetSegmenterLib.engine.errors import InputError
-    from UNetSegmenterLib.engine.segmentation import read_segmentation
+    from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 
     from ..predicting import read_scan
     from ..sample import REFERENCE_WORDS, read_sample
@@ -89,8 +89,8 @@ def _material(options: Any, predictor: Predictor) -> tuple[Volume, Segmentation 
 def _compare(
     folder: Path, volume: Volume, prediction: Segmentation, reference: Segmentation, note: str, predictor: Predictor
 ) -> list[str]:
-    from UNetSegmenterLib.engine.comparison import compare
-    from UNetSegmenterLib.engine.findings import check
+    from UNetSegmenterLib.engine.evaluation.comparison import compare
+    from UNetSegmenterLib.engine.plausibility import check
     from UNetSegmenterLib.engine.report import CaseMaterial, slice_pictures, viewer_data
 
     from ..console import progress
@@ -126,7 +126,7 @@ def _show(folder: Path, volume: Volume, prediction: Segmentation, predictor: Pre
     import json
 
     import numpy as np
-    from UNetSegmenterLib.engine.files import write_text
+    from UNetSegmenterLib.engine.io.files import write_text
 
     from ..console import table
     from ..results import provenance

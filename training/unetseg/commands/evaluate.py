@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from UNetSegmenterLib.engine.card import Card
-    from UNetSegmenterLib.engine.prediction import Predictor
+    from UNetSegmenterLib.engine.model.card import Card
+    from UNetSegmenterLib.engine.model.prediction import Predictor
 
     from ..datasets import Case, DataSet
     from ..evaluation import CaseResult, Failed
@@ -86,7 +86,7 @@ def run(options: Any) -> None:
 
 
 def _evaluate(options: Any) -> None:
-    from UNetSegmenterLib.engine.memory import keep_freed_memory
+    from UNetSegmenterLib.engine.model.memory import keep_freed_memory
 
     from ..console import say
     from ..datasets import read_dataset, resampled

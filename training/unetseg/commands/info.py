@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from UNetSegmenterLib.engine.segmentation import Segmentation
-    from UNetSegmenterLib.engine.volume import Volume
+    from UNetSegmenterLib.engine.io.volume import Volume
+    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
 
     from ..fingerprint import CaseFacts, Refused
     from ..output import Outputs
@@ -77,7 +77,7 @@ def run(options: Any) -> None:
 
 def _say_scan(scan: Path, label: Path | None, plot: Path | None, resample: bool) -> None:
     from UNetSegmenterLib.engine.io.image_file import is_dicom
-    from UNetSegmenterLib.engine.volume import check_volume, read_volume
+    from UNetSegmenterLib.engine.io.volume import check_volume, read_volume
 
     from ..console import say, table, warn
     from ..slice_jumps import jump_text, slice_jumps
@@ -136,7 +136,7 @@ def describe(volume: Volume, dicom: bool) -> dict[str, str]:
 
 
 def _segmentation(volume: Volume, label: Path, resample: bool) -> Segmentation:
-    from UNetSegmenterLib.engine.segmentation import read_segmentation
+    from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 
     from ..datasets import declared_structures
     from ..fingerprint import check_same_grid

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from UNetSegmenterLib.engine.card import Card
-    from UNetSegmenterLib.engine.checkpoint import Checkpoint
-    from UNetSegmenterLib.engine.segmentation import Segmentation
-    from UNetSegmenterLib.engine.volume import Volume
+    from UNetSegmenterLib.engine.io.volume import Volume
+    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+    from UNetSegmenterLib.engine.model.card import Card
+    from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
 
     from ..datasets import DataSet
     from ..output import Outputs
@@ -61,7 +61,7 @@ def outputs(options: Any) -> Outputs:
 
 
 def run(options: Any) -> None:
-    from UNetSegmenterLib.engine.checkpoint import load_checkpoint, save_checkpoint
+    from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
 
     from ..console import say, warn
     from ..datasets import read_dataset
@@ -136,8 +136,8 @@ def test_results(folder: Path, tested: Checkpoint, released: Card) -> tuple[dict
 
 def evaluated_cases(folder: Path) -> tuple[dict[str, Any], list[CaseIdentity]]:
     """The summary of an evaluation, and what its cases are recognised by: by name alone in one of an earlier version."""
-    from UNetSegmenterLib.engine.csv_text import read_csv_rows
     from UNetSegmenterLib.engine.errors import InputError
+    from UNetSegmenterLib.engine.io.csv_text import read_csv_rows
 
     from ..seen import CaseIdentity
 
@@ -188,9 +188,9 @@ def from_images(dataset: DataSet, card: Card, nominal_spacing: bool) -> tuple[di
     """Reference statistics of the labels that the checkpoint was trained on, in their own grids; and the cases that it has
     seen, with hashes where the card had none and the data set is theirs.
     """
-    from UNetSegmenterLib.engine.findings import reference_statistics
-    from UNetSegmenterLib.engine.segmentation import read_segmentation
-    from UNetSegmenterLib.engine.volume import read_volume
+    from UNetSegmenterLib.engine.io.volume import read_volume
+    from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
+    from UNetSegmenterLib.engine.plausibility import reference_statistics
 
     from ..seen import hashed, seen_cases, to_json, voxels_sha256
 

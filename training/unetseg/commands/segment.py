@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from UNetSegmenterLib.engine.prediction import Predictor
+    from UNetSegmenterLib.engine.model.prediction import Predictor
 
     from ..output import OutputFolder
     from ..scans import Scan
@@ -43,7 +43,7 @@ def add_options(parser: Any) -> None:
 
 
 def run(options: Any) -> int:
-    from UNetSegmenterLib.engine.memory import keep_freed_memory
+    from UNetSegmenterLib.engine.model.memory import keep_freed_memory
 
     from ..console import say
     from ..output import Outputs, claimed
@@ -74,7 +74,7 @@ def _segment_all(scans: Sequence[Scan], predictor: Predictor, output: OutputFold
     import traceback
 
     from UNetSegmenterLib.engine.errors import InputError
-    from UNetSegmenterLib.engine.files import WriteError
+    from UNetSegmenterLib.engine.io.files import WriteError
 
     from ..console import complain, warn
 
@@ -103,8 +103,8 @@ def _named(path: Path, reason: str) -> str:
 
 def _segment(scan: Scan, predictor: Predictor, output: OutputFolder, options: Any) -> None:
     """Segment one scan and write its results, unless another run is at it or has just done it."""
-    from UNetSegmenterLib.engine.files import locked
-    from UNetSegmenterLib.engine.segmentation import write_labelmap, write_seg_nrrd
+    from UNetSegmenterLib.engine.io.files import locked
+    from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap, write_seg_nrrd
 
     from ..console import say
     from ..predicting import predict, read_scan

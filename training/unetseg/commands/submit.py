@@ -104,8 +104,8 @@ def _training(options: Any) -> Job:
 
 
 def _evaluation(options: Any) -> Job:
-    from UNetSegmenterLib.engine.checkpoint import read_card
     from UNetSegmenterLib.engine.errors import InputError
+    from UNetSegmenterLib.engine.model.checkpoint import read_card
 
     from ..cluster.submission import evaluation_commands
     from ..datasets import read_dataset

@@ -106,8 +106,8 @@ def run_outputs(options: Any) -> Outputs:
 
 
 def run(options: Any) -> None:
-    from UNetSegmenterLib.engine.checkpoint import load_checkpoint
     from UNetSegmenterLib.engine.errors import InputError
+    from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 
     from ..console import progress, say, warn
     from ..datasets.dataset import some
@@ -210,8 +210,8 @@ def _words(now: Progress) -> str:
 
 def _tell(checkpoint: Path) -> None:
     """What came of it: a table, a picture and what to do next."""
-    from UNetSegmenterLib.engine.checkpoint import read_card
     from UNetSegmenterLib.engine.errors import InputError
+    from UNetSegmenterLib.engine.model.checkpoint import read_card
 
     from ..console import say, table
     from ..run_plot import plot_run

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.structures import Structure
+from UNetSegmenterLib.engine.labels.structures import Structure
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.structures import Structure, canonical_name, known_structure, two_spellings
+from UNetSegmenterLib.engine.labels.structures import (
+    Structure,
+    canonical_name,
+    known_structure,
+    two_spellings,
+)
 
 
 def read_description(path: Path) -> dict[str, Any]:

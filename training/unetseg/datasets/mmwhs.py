@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.structures import HEART
+from UNetSegmenterLib.engine.labels.structures import HEART
 
 from .dataset import Case, DataSet, Problems, check_cases, some
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.structures import Structure
+from UNetSegmenterLib.engine.labels.structures import Structure
 
 from .dataset import Case, DataSet, Problems, check_cases, some
 from .description import entry, make_structures, values_by_name

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
-from UNetSegmenterLib.engine.case_files import by_name
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.labels.case_files import by_name
 
 from .dataset import Case, DataSet, Problems, check_cases
 from .description import entry, make_structures, read_description, refuse_unknown

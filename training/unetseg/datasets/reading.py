@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.segmentation import IMAGE_ENDINGS
-from UNetSegmenterLib.engine.structures import HEART, Structure
+from UNetSegmenterLib.engine.labels.segmentation_files import IMAGE_ENDINGS
+from UNetSegmenterLib.engine.labels.structures import HEART, Structure
 
 from . import decathlon, mmwhs, nnunet, pairs
 from .dataset import DataSet, Problems, some

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..volume import SHEAR_MM, Note
 from .dicom_file import (
     BETWEEN,
     COLUMNS,
@@ -36,6 +35,7 @@ from .image_header import StoredImage
 from .placement import check_spacing, geometry_of
 from .slice_positions import even_positions, evenly
 from .straighten import straight
+from .volume import SHEAR_MM, Note
 
 _DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
 _NO_SLICES = tuple(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..dicom_objects import refuse_dicom_object
 from ..errors import InputError
+from .dicom_objects import refuse_dicom_object
 from .image_header import ImageHeader, StoredImage, read_voxels
 from .metaimage import is_metaimage, read_metaimage_header
 from .nifti import is_nifti, read_nifti_header

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..volume import Geometry, Note
 from .streams import MOST_PER_PACKED_BYTE, RAW, Stream
+from .volume import Geometry, Note
 
 TEXT, HEX = "text", "hex"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..volume import Note
 from .data_files import numbered
 from .image_header import TEXT, DataPlace, ImageHeader
 from .placement import SAME_SIZE, check_spacing, geometry_of, no_orientation_note, no_spacing
 from .streams import GZIP, GZIP_MAGIC, RAW, ZLIB
+from .volume import Note
 
 _TYPES = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..volume import Note
 from .image_header import DataPlace, ImageHeader
 from .placement import SAME_PLACE_MM, SAME_SIZE, apart_mm, check_spacing, geometry_of, no_orientation_note
 from .streams import GZIP, RAW, Stream, is_gzip
+from .volume import Note
 
 _TYPES = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..volume import Note
 from .data_files import numbered
 from .image_header import HEX, TEXT, DataPlace, ImageHeader
 from .placement import check_spacing, geometry_of, no_orientation_note, no_spacing
 from .streams import BZIP2, GZIP, RAW
+from .volume import Note
 
 MAGIC = b"NRRD"
 _TYPES = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..volume import Note
+from .volume import Note
 
 _EVEN = 0.01
 """Distances may differ from the usual one by this share of it."""

@@ -11,13 +11,15 @@ from html import escape
 from pathlib import Path
 from types import MappingProxyType
 
-from ..comparison import Comparison
-from ..files import write_text
-from ..statistics import counted_cases
-from . import case_set, judgement, one_case, parts
+from ..evaluation.comparison import Comparison
+from ..evaluation.statistics import counted_cases
+from ..io.files import write_text
+from . import case_set, one_case
+from . import html_parts as parts
+from . import plausibility_summary as judgement
 from .figures import unique_name, write_figures
-from .paired import Paired, paired_section
-from .parts import CaseMaterial
+from .html_parts import CaseMaterial
+from .paired_page import Paired, paired_section
 from .slice_pictures import slice_pictures
 from .viewer import viewer_html
 from .viewer_data import ONE_CASE_BYTES, ONE_OF_MANY_BYTES, ViewerData, viewer_data

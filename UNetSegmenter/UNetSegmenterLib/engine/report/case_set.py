@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
-from ..comparison import Comparison, Row
-from ..definitions import BY_KEY, goodness
-from ..statistics import mean_dice, summary
-from ..verdict import SCORES, Verdict
-from .judgement import case_link, set_tile, tally
+from ..evaluation.comparison import Comparison, Row
+from ..evaluation.definitions import BY_KEY, goodness
+from ..evaluation.statistics import mean_dice, summary
+from ..evaluation.verdict import SCORES, Verdict
+from .html_parts import STATUS, CaseMaterial, count, counted, dice_of, image, sort_head, swatch, tile
 from .one_case import slice_curve
-from .parts import STATUS, CaseMaterial, count, counted, dice_of, image, sort_head, swatch, tile
+from .plausibility_summary import case_link, set_tile, tally
 from .svg import Distribution, box_plot_svg
 
 

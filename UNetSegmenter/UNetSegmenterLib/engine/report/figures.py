@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..comparison import Comparison
-from ..files import write_whole
+from ..evaluation.comparison import Comparison
+from ..io.files import write_whole
 from .case_set import distributions
 from .svg import box_plot_svg, curve_svg, standalone
 

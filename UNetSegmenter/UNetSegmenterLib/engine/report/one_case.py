@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
-from ..comparison import Comparison, Row
-from ..definitions import DEFINITIONS, goodness
-from ..statistics import mean_dice
-from .judgement import LITTLE_DICE, Finding, Tally, badge, case_tile, tally
-from .parts import STATUS, count, counted, dice_of, sort_head, swatch, tile
+from ..evaluation.comparison import Comparison, Row
+from ..evaluation.definitions import DEFINITIONS, goodness
+from ..evaluation.statistics import mean_dice
+from .html_parts import STATUS, count, counted, dice_of, sort_head, swatch, tile
+from .plausibility_summary import LITTLE_DICE, Finding, Tally, badge, case_tile, tally
 from .svg import curve_svg
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..comparison import Comparison, slice_heights_mm
-from ..segmentation import Segmentation, resample
-from ..volume import Volume
+from ..evaluation.comparison import Comparison, slice_heights_mm
+from ..io.volume import Volume
+from ..labels.segmentation_files import Segmentation, resample
 from .viewer_data import numbered
 
 TITLES = ("Worst slice", "Median slice", "Best slice")

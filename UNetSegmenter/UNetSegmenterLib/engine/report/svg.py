@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..comparison import SliceCurve
+from ..evaluation.comparison import SliceCurve
 
 WIDTH = 520
 _LEFT, _RIGHT = 42, 14

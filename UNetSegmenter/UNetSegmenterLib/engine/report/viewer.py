@@ -9,7 +9,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
-from .parts import fill
+from .html_parts import fill
 from .viewer_data import ViewerData
 
 LIBRARY = Path(__file__).with_name("niivue.umd.js")

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..comparison import Comparison
-from ..measures import Box, union_box
-from ..segmentation import Segmentation, resample_labels
-from ..volume import Geometry, Volume, write_image
+from ..evaluation.comparison import Comparison
+from ..evaluation.measures import Box, union_box
+from ..io.volume import Geometry, Volume, write_image
+from ..labels.segmentation_files import Segmentation, resample_labels
 
 if TYPE_CHECKING:
     import SimpleITK as sitk

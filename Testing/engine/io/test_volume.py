@@ -1,0 +1,248 @@
+"""Geometry goes in and comes out unchanged, whatever the orientation."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.io.volume import (
+    Geometry,
+    Volume,
+    as_hu,
+    check_volume,
+    read_geometry,
+    read_image,
+    read_volume,
+    write_image,
+    write_volume,
+)
+
+PERMUTATIONS = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
+
+
+def rotation(x: float, y: float, z: float) -> np.ndarray:
+    """Rotation matrix of three small angles in radians."""
+    cx, cy, cz, sx, sy, sz = *np.cos([x, y, z]), *np.sin([x, y, z])
+    return (
+        np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+        @ np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+        @ np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    )
+
+
+@st.composite
+def geometries(draw, oblique=True):
+    """Every axis order and every flip, left-handed ones too, turned by up to 20 degrees."""
+    columns = np.eye(3)[:, draw(st.sampled_from(PERMUTATIONS))] * draw(st.tuples(*[st.sampled_from((1, -1))] * 3))
+    angles = draw(st.tuples(*[st.floats(-0.35, 0.35)] * 3)) if oblique else (0, 0, 0)
+    direction = rotation(*angles) @ columns
+    return Geometry(
+        draw(st.tuples(*[st.integers(2, 6)] * 3)),
+        draw(st.tuples(*[st.floats(0.3, 6)] * 3)),
+        draw(st.tuples(*[st.floats(-300, 300)] * 3)),
+        tuple(tuple(row) for row in direction.tolist()),
+    )
+
+
+@given(geometries())
+@settings(max_examples=80, deadline=None)
+def test_axial_view_runs_superior_posterior_left(geometry):
+    places = np.indices(geometry.shape)[::-1].reshape(3, -1)
+    lps = geometry.affine_lps() @ np.vstack([places, np.ones(places.shape[1])])
+    for lps_axis, view_axis in ((2, 0), (1, 1), (0, 2)):
+        coordinate = geometry.to_axial(lps[lps_axis].reshape(geometry.shape))
+        assert (np.diff(coordinate, axis=view_axis) > 0).all()
+
+
+@given(geometries())
+@settings(max_examples=40, deadline=None)
+def test_axial_view_writes_into_the_array(geometry):
+    array = np.zeros(geometry.shape, dtype=np.int32)
+    view = geometry.to_axial(array)
+    view[...] = np.arange(view.size).reshape(view.shape)
+    assert np.shares_memory(view, array)
+    assert sorted(array.ravel()) == list(range(array.size))
+    steps = dict(zip(geometry.axial()[0], geometry.axial_spacing_mm, strict=True))
+    assert tuple(steps[axis] for axis in range(3)) == geometry.spacing_mm
+
+
+@pytest.mark.parametrize("ending", ["nii.gz", "nrrd", "mha"])
+@given(geometry=geometries())
+@settings(max_examples=15, deadline=None)
+def test_files_keep_voxels_and_geometry(tmp_path_factory, ending, geometry):
+    path = tmp_path_factory.mktemp("geometry") / f"scan one.{ending}"
+    array = np.arange(np.prod(geometry.shape), dtype=np.int16).reshape(geometry.shape) - 1000
+    write_volume(Volume(array, geometry), path)
+    back = read_volume(path)
+    assert back.name == "scan one"
+    assert back.array.dtype == np.int16
+    np.testing.assert_array_equal(back.array, array)
+    assert back.geometry.is_close(geometry)
+    assert read_geometry(path).is_close(geometry)
+
+
+def test_geometry_agrees_with_itk():
+    image = sitk.Image([4, 5, 6], sitk.sitkInt16)
+    image.SetSpacing((0.7, 0.8, 2.5))
+    image.SetOrigin((-10, 20, 30))
+    image.SetDirection([0, 0, 1, -1, 0, 0, 0, 1, 0])
+    geometry = Geometry.from_sitk(image)
+    assert geometry.shape == (6, 5, 4)
+    for index in ((0, 0, 0), (3, 1, 2), (2, 4, 5)):
+        expected = image.TransformIndexToPhysicalPoint(index)
+        np.testing.assert_allclose((geometry.affine_lps() @ [*index, 1])[:3], expected, atol=1e-9)
+    assert geometry.voxel_ml == pytest.approx(0.7 * 0.8 * 2.5 / 1000)
+
+
+def test_other_grid_is_told_apart():
+    geometry = Geometry((3, 4, 5), (2.0, 1.0, 1.0))
+    assert not geometry.is_close(Geometry((3, 4, 5), (2.0, 1.0, 1.0), (0.0, 0.0, 0.5)))
+    assert not geometry.is_close(Geometry((3, 4, 6), (2.0, 1.0, 1.0)))
+    assert not geometry.is_close(Geometry((3, 4, 5), (2.1, 1.0, 1.0)))
+
+
+@pytest.mark.parametrize(
+    ("array", "dtype"),
+    [
+        (np.array([[[0, 3000]]], dtype=np.uint16), np.int16),
+        (np.array([[[-1024.0, 7.0]]], dtype=np.float64), np.int16),
+        (np.array([[[-1024.5, 7.0]]], dtype=np.float64), np.float32),
+        (np.array([[[0, 70000]]], dtype=np.int32), np.float32),
+    ],
+)
+def test_hu_become_int16_only_where_that_is_exact(array, dtype):
+    hu = as_hu(array)
+    assert hu.dtype == dtype
+    np.testing.assert_array_equal(hu, array)
+
+
+def volume_of(array) -> Volume:
+    return Volume(array, Geometry(array.shape, (3.0, 1.0, 1.0)), "scan")
+
+
+@pytest.mark.parametrize(
+    ("values", "severity", "words"),
+    [
+        (np.full((12, 4, 4), 7, np.int16), "error", "every voxel is 7"),
+        (np.where(np.arange(192).reshape(12, 4, 4) == 3, np.nan, 5).astype(np.float32), "error", "NaN"),
+        (np.arange(192, dtype=np.int16).reshape(12, 4, 4), "warning", "8-bit"),
+        (np.arange(192, dtype=np.int16).reshape(12, 4, 4) * 8, "warning", "MR"),
+        (np.arange(192, dtype=np.int16).reshape(12, 4, 4) - 1000, "warning", "bone"),
+        (np.arange(32, dtype=np.int16).reshape(2, 4, 4) * 80 - 1000, "warning", "2 axial slice"),
+    ],
+)
+def test_checks_say_what_is_wrong(values, severity, words):
+    notes = check_volume(volume_of(values))
+    assert any(note.severity == severity and words in note.text for note in notes), notes
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".NII.GZ", ".nrrd", ".mha"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_scan_with_nan_is_refused_whatever_its_format(tmp_path, ending, bad):
+    """ITK turns the NaN of a NIfTI file into 0 without a word: water, in a CT."""
+    array = np.full((12, 8, 9), -1000, np.float32)
+    array[3:9] = 40.5
+    array[5, 2, 7] = bad
+    path = tmp_path / f"scan{ending}"
+    write_volume(volume_of(array), tmp_path / f"scan{ending.lower()}")
+    (tmp_path / f"scan{ending.lower()}").rename(path)
+    assert list(np.argwhere(~np.isfinite(read_image(path)[0])).ravel()) == [5, 2, 7]
+    with pytest.raises(InputError, match="NaN or infinite"):
+        read_volume(path)
+
+
+def test_nan_is_found_in_big_endian_and_double_files(tmp_path):
+    array = np.zeros((2, 3, 4), ">f8")
+    array[1, 2, 3] = np.nan
+    header = bytearray(352)
+    struct.pack_into(">i", header, 0, 348)
+    struct.pack_into(">8h", header, 40, 3, 4, 3, 2, 1, 1, 1, 1)
+    struct.pack_into(">2h", header, 70, 64, 64)
+    struct.pack_into(">8f", header, 76, 1, 1, 1, 1, 1, 1, 1, 1)
+    struct.pack_into(">f", header, 108, 352)
+    header[344:348] = b"n+1\0"
+    (tmp_path / "big.nii").write_bytes(bytes(header) + array.tobytes())
+    assert np.array_equal(np.isnan(read_image(tmp_path / "big.nii")[0]), np.isnan(array))
+
+
+def test_a_ct_passes_without_a_word():
+    array = (np.arange(12 * 64).reshape(12, 8, 8) * 4 - 1024).astype(np.int16)
+    assert check_volume(volume_of(array)) == []
+
+
+def test_bad_files_are_refused_in_one_sentence(tmp_path):
+    text = tmp_path / "notes.nii.gz"
+    text.write_text("not an image")
+    colour = sitk.Image([4, 4, 4], sitk.sitkVectorUInt8, 3)
+    sitk.WriteImage(colour, str(tmp_path / "colour.nrrd"))
+    four = sitk.Image([4, 4, 4, 2], sitk.sitkInt16)
+    sitk.WriteImage(four, str(tmp_path / "four.nii.gz"))
+    flat = sitk.Image([4, 4], sitk.sitkInt16)
+    sitk.WriteImage(flat, str(tmp_path / "flat.nrrd"))
+    for name in ("notes.nii.gz", "colour.nrrd", "four.nii.gz", "flat.nrrd", "absent.nii.gz"):
+        with pytest.raises(InputError) as caught:
+            read_volume(tmp_path / name)
+        assert name in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", ["nii", "nii.gz", "nrrd", "mha"])
+def test_truncated_file_is_refused(tmp_path, ending):
+    path = tmp_path / f"scan.{ending}"
+    array = np.random.default_rng(0).integers(-1000, 1000, (20, 20, 20)).astype(np.int16)
+    write_volume(Volume(array, Geometry(array.shape, (1.0, 1.0, 1.0))), path)
+    whole = path.read_bytes()
+    for share in (0.3, 0.66, 0.99):
+        path.write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(InputError, match="cut off"):
+            read_volume(path)
+
+
+def test_gzip_of_several_members_is_read(tmp_path):
+    path = tmp_path / "scan.nii"
+    array = np.random.default_rng(0).integers(-1000, 1000, (8, 9, 10)).astype(np.int16)
+    write_volume(Volume(array, Geometry(array.shape, (1.0, 1.0, 1.0))), path)
+    whole = path.read_bytes()
+    packed = tmp_path / "scan.nii.gz"
+    packed.write_bytes(gzip.compress(whole[:700]) + gzip.compress(whole[700:]))
+    np.testing.assert_array_equal(read_volume(packed).array, array)
+
+
+def test_four_dimensions_of_one_time_point_are_a_scan(tmp_path):
+    path = tmp_path / "one.nii.gz"
+    image = sitk.GetImageFromArray(np.arange(60, dtype=np.int16).reshape(1, 3, 4, 5) * 40 - 1000, isVector=False)
+    image.SetSpacing((0.5, 0.5, 2.0, 1.0))
+    sitk.WriteImage(image, str(path))
+    volume = read_volume(path)
+    assert volume.array.shape == (3, 4, 5)
+    assert volume.geometry.spacing_mm == (2.0, 0.5, 0.5)
+
+
+def test_failed_write_leaves_nothing_behind(tmp_path):
+    target = tmp_path / "file-not-folder"
+    target.write_text("x")
+    array = np.zeros((2, 2, 2), np.int16)
+    with pytest.raises(InputError, match="could not be written"):
+        write_volume(Volume(array, Geometry(array.shape, (1.0, 1.0, 1.0))), target / "scan.nrrd")
+    assert [path.name for path in tmp_path.iterdir()] == ["file-not-folder"]
+
+
+@pytest.mark.parametrize("name", ["a.img.nii.gz", "b.hdr.nii.gz", "hdr.img.nii", "c.img.nrrd", "D.NII.GZ", "e.hdr.mha"])
+def test_a_file_is_written_under_the_name_it_was_given(tmp_path, name):
+    """ITK writes y.hdr.gz where y.img.nii.gz was asked for."""
+    array = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    write_image(array, Geometry(array.shape, (3.0, 2.0, 1.0)), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    np.testing.assert_array_equal(read_image(tmp_path / name)[0], array)
+
+
+@pytest.mark.parametrize("name", ["a.hdr", "a.img", "a.mhd", "a.nhdr", "a.txt", "a"])
+def test_a_name_of_two_files_or_of_none_that_is_known_is_refused(tmp_path, name):
+    array = np.zeros((2, 2, 2), np.int16)
+    with pytest.raises(InputError, match=r"name it \.nii\.gz"):
+        write_image(array, Geometry(array.shape, (1.0, 1.0, 1.0)), tmp_path / name)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,558 @@
+"""The report as a person meets it: in a real browser, without a network."""
+
+import base64
+import json
+import math
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ElementTree
+import zlib
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from unetseg.paired import compare_paired
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.evaluation.comparison import compare
+from UNetSegmenterLib.engine.evaluation.definitions import BY_KEY, DEFINITIONS, goodness
+from UNetSegmenterLib.engine.evaluation.measures import Measures, measure
+from UNetSegmenterLib.engine.evaluation.verdict import Verdict
+from UNetSegmenterLib.engine.io.volume import Geometry, Volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, Structure, known_structure
+from UNetSegmenterLib.engine.report import CaseMaterial, viewer_data, write_figures, write_report, write_reports
+from UNetSegmenterLib.engine.report.case_set import distributions
+from UNetSegmenterLib.engine.report.paired_page import Paired, paired_section
+from UNetSegmenterLib.engine.report.svg import box_plot_svg
+
+from ..chromium import Page
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium here: apt-get install chromium")
+GRID = Geometry((24, 32, 40), (3.0, 1.0, 1.0), (-10.0, 20.0, 5.0))
+REFERENCE_NOTE = "Reference by <TotalSegmentator>, not by a person."
+
+
+def case(name, shift=1, leave_out=(), extra=(), structures=ABDOMEN8[:5]):
+    """Five boxes, the prediction shifted; `leave_out` missing in the prediction, `extra` missing in the reference."""
+    ours, theirs = np.zeros(GRID.shape, np.uint8), np.zeros(GRID.shape, np.uint8)
+    for structure in structures:
+        i = structure.index
+        if i not in leave_out:
+            ours[2 + i : 16, 4 + shift : 14 + shift, 6 * i : 6 * i + 5] = i
+        if i not in extra:
+            theirs[2 + i : 16, 4:14, 6 * i : 6 * i + 5] = i
+    reference = Segmentation(theirs, GRID, (*structures, known_structure("femur", 9, 9)), "by hand")
+    return compare(Segmentation(ours, GRID, structures, "network"), reference, name)
+
+
+def png():
+    raw = zlib.compress(b"".join(b"\0" + bytes(range(0, 200, 5)) for _ in range(40)))
+    parts = [(b"IHDR", (40).to_bytes(4) * 2 + b"\x08\0\0\0\0"), (b"IDAT", raw), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(len(d).to_bytes(4) + t + d + zlib.crc32(t + d).to_bytes(4) for t, d in parts)
+
+
+def finding(severity, structure="liver", place_ras=(12.0, -3.4, 50.0)):
+    sentence = "Something <b>odd</b>."
+    return SimpleNamespace(severity=severity, structure=structure, sentence=sentence, place_ras=place_ras)
+
+
+def browse(path, script, *options):
+    """Open a page in Chromium, run `script` in it (an expression giving JSON), and return its result and errors."""
+    text = Path(path).read_text(encoding="utf-8")
+    watch = "<script>window.problems=[];addEventListener('error',e=>problems.push(e.message));" \
+            "addEventListener('securitypolicyviolation',e=>problems.push(e.blockedURI))</script>"  # fmt: skip
+    run = "<script>addEventListener('load',async()=>{let r;try{r=await(async()=>{%s})()}catch(e){problems.push(String(e))}" \
+          "const p=document.createElement('pre');p.id='result';p.textContent=JSON.stringify({r,problems});" \
+          "document.body.append(p)})</script>"  # fmt: skip
+    text = text.replace("<style>", watch + "<style>", 1).replace("</body>", run.replace("%s", script) + "</body>")
+    probe = Path(path).with_name("probe.html")
+    probe.write_text(text, encoding="utf-8")
+    command = [
+        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=1280,900", f"--user-data-dir={probe.parent}/browser",
+        "--virtual-time-budget=4000", *options, "--dump-dom", probe.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=True)
+    found = re.search(r'<pre id="result">(.*?)</pre>', done.stdout, re.S)
+    assert found, done.stderr[-2000:]
+    answer = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    assert answer["problems"] == []
+    return answer.get("r")
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    comparison = case("case <1>", leave_out=(2,), extra=(3,))
+    return write_report(
+        tmp_path_factory.mktemp("one") / "report.html", "Test & <script>window.pwned=1</script>", comparison,
+        [("Slice 7, <outline>", png()), ("3D pair", png())], {"Checkpoint": "a<b>.pt", "SHA-256": "0" * 64},
+        reference_note=REFERENCE_NOTE,
+        findings=[finding("pass"), finding("warn"), finding("fail"), *[finding("warn")] * 60],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    comparisons = [case(f"case/{i}", shift=i % 4, leave_out=(2,) if i == 3 else ()) for i in range(6)]
+    comparisons.append(case("case 3", shift=9))
+    material = {"case 3": CaseMaterial([("worst", png())], [finding("fail"), finding("warn")])}
+    return write_reports(
+        tmp_path_factory.mktemp("many"), "Test set", comparisons, material,
+        {"Checkpoint": "a.pt"}, reference_note=REFERENCE_NOTE,
+    )  # fmt: skip
+
+
+@needs_browser
+def test_table_sorts_with_what_was_not_measured_last(one):
+    result = browse(one, """
+        const table = document.querySelector("#structures table"), head = [...table.tHead.rows[0].cells];
+        const names = () => [...table.tBodies[0].rows].map(r => r.cells[0].firstChild.nextSibling.textContent.trim());
+        const find = title => head.find(h => h.textContent.startsWith(title)).querySelector("button");
+        const click = title => { find(title).click(); return names(); };
+        const wide = table.tBodies[0].rows[5].cells[1];
+        return {wide: [wide.textContent, wide.colSpan], start: names(), dice: click("Dice"),
+                again: click("Dice"), hd: click("HD95"),
+                precision: click("Precision"),
+                name: click("Structure"), sorted: head.map(h => h.getAttribute("aria-sort")), pwned: window.pwned ?? null,
+                title: document.querySelector("h1").textContent, rows: table.tBodies[0].rows.length,
+                scopes: head.every(h => h.scope === "col"), note: table.caption.textContent};
+    """)  # fmt: skip
+    assert result["pwned"] is None and result["title"] == "Test & <script>window.pwned=1</script>"
+    assert result["rows"] == 6 and result["scopes"]
+    assert result["start"][0] == "aorta" and result["start"][-1] == "femur"
+    assert result["wide"] == ["only in the reference (0.0 ml), so not compared", 12]
+    assert set(result["dice"][-3:-1]) == {"gallbladder", "left kidney"} and result["dice"][-1] == "femur"
+    assert set(result["again"][:2]) == {"gallbladder", "left kidney"} and result["again"][-1] == "femur"
+    assert set(result["hd"][-3:-1]) == {"gallbladder", "left kidney"}
+    assert set(result["precision"][-2:]) == {"gallbladder", "femur"}
+    assert result["name"] == sorted(result["name"])
+    assert result["sorted"].count("ascending") == 1 and result["sorted"][0] == "ascending"
+    assert REFERENCE_NOTE in result["note"]
+
+
+@needs_browser
+def test_curves_answer_to_mouse_and_keys(one):
+    result = browse(one, """
+        const svg = document.querySelector("svg.curve[aria-label^='liver']");
+        const reading = svg.parentNode.querySelector(".reading");
+        const said = [], told = [];
+        document.addEventListener("unetseg:slice", e => told.push(e.detail));
+        said.push(reading.textContent);
+        const box = svg.getBoundingClientRect();
+        svg.dispatchEvent(new PointerEvent("pointermove", {clientX: box.left + box.width - 20, clientY: box.top + 20}));
+        said.push(reading.textContent);
+        const press = k => svg.dispatchEvent(new KeyboardEvent("keydown", {key: k, bubbles: true}));
+        const key = k => { press(k); said.push(reading.textContent); };
+        svg.focus(); key("Home"); key("ArrowRight"); key("End"); key("w"); key("Enter");
+        svg.dispatchEvent(new PointerEvent("pointermove", {clientX: box.left + 45, clientY: box.top + 20}));
+        svg.dispatchEvent(new MouseEvent("click", {bubbles: true}));
+        return {said, told, focusable: svg.tabIndex, role: svg.getAttribute("role"), spoken: svg.getAttribute("aria-valuetext"),
+                curves: document.querySelectorAll("svg.curve").length};
+    """)  # fmt: skip
+    said = result["said"]
+    assert said[0] == "Largest disagreement: slice 7 (S 26 mm), Dice 0.90, 0.1 cm² claimed by one side only"
+    assert said[1].startswith("Slice 15 (S 50.0 mm): Dice 0.900, prediction 0.5 cm², reference 0.5 cm²")
+    assert said[2].startswith("Slice 7 ") and said[3].startswith("Slice 8 ") and said[4].startswith("Slice 15 ")
+    assert result["told"][1] == {"structure": "liver", "slice": 7, "superior_mm": 26}
+    assert (result["focusable"], result["role"], result["curves"]) == (0, "slider", 5)
+    assert result["spoken"].startswith("Slice 7 (S 26.0 mm): Dice 0.900")
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", [0, 1], ids=["dark", "light"])
+def test_colours_keep_text_readable(one, scheme):
+    result = browse(one, """
+        const canvas = document.createElement("canvas"); canvas.width = canvas.height = 1;
+        const pen = canvas.getContext("2d", {willReadFrequently: true});
+        const light = color => {
+          pen.fillStyle = color; pen.fillRect(0, 0, 1, 1);
+          const part = [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3).map(v => v / 255)
+            .map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+          return .2126 * part[0] + .7152 * part[1] + .0722 * part[2];
+        };
+        const contrast = (a, b) => (Math.max(light(a), light(b)) + .05) / (Math.min(light(a), light(b)) + .05);
+        const ground = element => { for (let e = element; e; e = e.parentElement) {
+          const c = getComputedStyle(e).backgroundColor; if (c !== "rgba(0, 0, 0, 0)") return c; } return "white"; };
+        const worst = {};
+        for (const e of document.querySelectorAll("td, th, p, h1, h2, h3, dt, dd, a, span.status, span.severity, .unit, li"))
+          if (e.textContent.trim() && e.offsetParent) {
+            const value = contrast(getComputedStyle(e).color, ground(e)), key = `${e.tagName}.${e.className}`;
+            worst[key] = Math.min(worst[key] ?? 99, value);
+          }
+        const heats = [...document.querySelectorAll("td.heat")].map(e => getComputedStyle(e).backgroundColor);
+        return {worst, heats: new Set(heats).size,
+                paper: light(getComputedStyle(document.body).backgroundColor)};
+    """, f"--blink-settings=preferredColorScheme={scheme}")  # fmt: skip
+    assert (result["paper"] > 0.5) == bool(scheme)
+    assert result["heats"] > 4
+    assert {name: value for name, value in result["worst"].items() if value < 4.5} == {}
+
+
+@needs_browser
+def test_what_a_screen_reader_and_the_network_get(one):
+    result = browse(one, """
+        const all = s => [...document.querySelectorAll(s)];
+        all(".pictures button")[0].click();
+        const dialog = document.querySelector("dialog");
+        const enlarged = dialog.open && dialog.querySelector("p").textContent;
+        return {
+          enlarged, language: document.documentElement.lang,
+          captions: all("table").every(t => t.caption && t.caption.textContent.trim()),
+          pictures: all("main img[src]").map(i => [i.alt, i.src.slice(0, 22), i.naturalWidth]),
+          labels: all("svg").every(s => ["img", "slider"].includes(s.getAttribute("role")) && s.getAttribute("aria-label")),
+          places: all(".where").map(w => [w.textContent, w.dataset.place, w.querySelector("button")])[0],
+          close: (dialog.querySelector("button").click(), dialog.open),
+          sections: all("section").every(s => document.getElementById(s.getAttribute("aria-labelledby"))),
+          contents: all("nav a").every(a => document.querySelector(a.getAttribute("href"))),
+          headings: all("h1,h2,h3").map(h => h.tagName).join(""),
+          tips: all("th button").every(b => b.dataset.tip),
+          fetched: performance.getEntriesByType("resource").map(r => r.name).filter(n => !n.startsWith("data:")),
+          severities: all("#findings > .findings .severity").map(s => s.textContent.trim().slice(0, 1)).slice(0, 3),
+          folded: all("#findings details").map(d => d.querySelectorAll("li").length),
+          device: document.querySelector("footer").textContent,
+        };
+    """)  # fmt: skip
+    assert result["language"] == "en" and result["captions"] and result["labels"] and result["tips"]
+    assert result["sections"] and result["contents"] and result["headings"].startswith("H1H2")
+    assert result["pictures"][:2] == [
+        ["Slice 7, <outline>", "data:image/png;base64,", 40],
+        ["3D pair", "data:image/png;base64,", 40],
+    ]
+    assert result["enlarged"] == "Slice 7, <outline>" and not result["close"]
+    assert result["places"] == ["R 12, P 3, S 50 mm", "12.0 -3.4 50.0", None], "words where there is no viewer"
+    assert result["fetched"] == []
+    assert result["severities"] == ["✕", "!", "!"] and result["folded"] == [22, 1]
+    assert "not a medical device" in result["device"]
+
+
+@needs_browser
+def test_a_set_of_cases(many):
+    result = browse(many, """
+        const all = s => [...document.querySelectorAll(s)];
+        const shown = () => all("[data-measure]").filter(c => !c.hidden).map(c => c.dataset.measure);
+        const before = shown();
+        const input = document.querySelector(".choice input[value=hd95_mm]"); input.click();
+        const head = all("#cases thead th button")[1]; head.click();
+        return {before, after: shown(), order: all("#cases tbody th").map(h => h.textContent),
+                links: all("#cases tbody a").map(a => a.getAttribute("href")), cards: all("#extremes h3").map(h => h.textContent),
+                points: document.querySelector("[data-measure=dice] svg").querySelectorAll("circle.case").length,
+                lost: document.querySelector("[data-measure=hd95_mm] .lost").textContent,
+                picture: all("#extremes img").map(i => i.alt), findings: all("#cases tbody tr")[0].cells[4].textContent,
+                gallbladder: all("#structures tbody tr")[1].textContent};
+    """)  # fmt: skip
+    assert (result["before"], result["after"]) == (["dice"], ["hd95_mm"])
+    assert result["order"][0] == "case 3" == result["cards"][0] and len(result["order"]) == 7
+    assert result["cards"][2] in ("case/0", "case/4")  # both without a shift
+    assert all((many.parent / link).is_file() for link in result["links"]) and len(set(result["links"])) == 7
+    assert result["points"] == 7 * 5 and result["lost"] == "∞ × 1"
+    assert result["picture"] == ["worst"] and result["findings"] == "1 ✕, 1 !"
+    assert "gallbladder71" in result["gallbladder"]  # seven cases, one missed
+
+
+@needs_browser
+def test_pages_of_very_little(tmp_path):
+    nothing = compare(
+        Segmentation(np.zeros(GRID.shape, np.uint8), GRID, ABDOMEN8[:1]),
+        Segmentation(np.zeros(GRID.shape, np.uint8), GRID, ABDOMEN8[4:5]),
+        "nothing",
+    )
+    path = write_report(tmp_path / "report.html", "Nothing", nothing)
+    text = browse(path, "return document.querySelector('main').textContent")
+    assert "Nothing was compared" in text and "nothing was compared" in text
+    flat = Geometry((1, 8, 8), (5.0, 1.0, 1.0))
+    labels = np.zeros(flat.shape, np.uint8)
+    labels[0, 2:5, 2:6] = 1
+    single = compare(Segmentation(labels, flat, ABDOMEN8[:1]), Segmentation(labels, flat, ABDOMEN8[:1]), "flat")
+    path = write_report(tmp_path / "report.html", "One slice", single)
+    assert browse(path, "return document.querySelector('svg.curve').getAttribute('aria-label')").startswith(
+        "aorta: Dice"
+    )
+    assert write_report(tmp_path / "empty.html", "No cases", []).is_file()
+
+
+def test_nothing_in_the_page_points_outside(one, many):
+    for path in (one, many, *(many.parent / "cases").iterdir()):
+        text = path.read_text(encoding="utf-8")
+        addresses = re.findall(r"""(?:src|href|action)\s*=\s*["']([^"']*)""", text) + re.findall(
+            r"url\(([^)]*)\)", text
+        )
+        assert all(
+            re.match(r"#|data:image/png;base64,|cases/[\w.-]+\.html$|\.\./report\.html$", address)
+            for address in addresses
+        ), path
+        assert not re.search(r"@import|fetch\(|XMLHttpRequest|WebSocket|https?://", text)
+        assert "default-src 'none'" in text and not re.search(r"\{\{\w+\}\}", text)
+
+
+@needs_browser
+def test_print_keeps_pictures_and_the_titles_of_tables(one, tmp_path):
+    with Page(one, tmp_path) as page:
+        pdf = base64.b64decode(page.ask("Page.printToPDF", printBackground=True, preferCSSPageSize=True)["data"])
+        assert len(re.findall(rb"/Subtype\s*/Image", pdf)) >= 1, "no picture has been scrolled to"
+        page.ask("Emulation.setEmulatedMedia", media="print")
+        style = "getComputedStyle(document.querySelector('{}')).display"
+        assert page.run(style.format("#structures th button")) == "contents", (
+            "a button is not repeated on the next page"
+        )
+        assert page.run(style.format("#structures tfoot")) == "table-row-group", "a mean on every page"
+
+
+@needs_browser
+def test_the_table_of_cases_is_printed_across(many, tmp_path):
+    with Page(many, tmp_path) as page:
+        pdf = base64.b64decode(page.ask("Page.printToPDF", preferCSSPageSize=True)["data"])
+    sizes = [tuple(map(float, size)) for size in re.findall(rb"/MediaBox\s*\[0 0 ([\d.]+) ([\d.]+)\]", pdf)]
+    assert sum(width > height for width, height in sizes) == 1 < len(sizes)
+
+
+@needs_browser
+@pytest.mark.parametrize("page_of", ["one", "many"])
+def test_on_a_phone_nothing_runs_out_and_charts_can_be_read(page_of, request, tmp_path):
+    with Page(request.getfixturevalue(page_of), tmp_path) as page:
+        page.ask("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
+        assert page.run("document.documentElement.scrollWidth") == 390
+        smallest = page.run(
+            "Math.min(...[...document.querySelectorAll('svg.plot text')].filter(t => t.getBoundingClientRect().width).map("
+            "t => parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a))"
+        )
+        assert smallest > 8.5
+        assert page.problems == []
+
+
+@needs_browser
+def test_a_sort_button_is_called_as_its_column_and_says_what_that_means(one, tmp_path):
+    with Page(one, tmp_path) as page:
+        nodes = page.ask("Accessibility.getFullAXTree")["nodes"]
+    buttons = [node for node in nodes if node.get("role", {}).get("value") == "button"]
+    said = {node["name"]["value"]: node.get("description", {}).get("value") for node in buttons}
+    assert said["Dice"] == BY_KEY["dice"].text
+
+
+def test_charts_say_n_and_keep_long_names_out_of_the_plot(tmp_path):
+    long = "inferior mesenteric artery of the abdomen, left branch"
+    structures = (ABDOMEN8[0], Structure(long, 2, (2,), (1, 2, 3), None))
+    svg = box_plot_svg(next(distributions([case(str(i), structures=structures) for i in range(3)]))[4], "Dice")
+    assert svg.count("n = 3</text>") == 2 and f"<title>{long}</title>" in svg and "of the a…" in svg
+    first_tick = float(re.search(r'class="grid" x1="([\d.]+)"', svg)[1])
+    assert first_tick > 18 + 36 * 7.4
+
+
+@pytest.mark.parametrize(
+    ("cases", "words"), [(4, "with 4 cases no p below 0.125 is possible"), (30, "interval first.<")]
+)
+def test_paired_differences_say_what_their_number_allows(cases, words):
+    shared = {"n": cases, "difference": -0.0123, "better": 1, "worse": 2, "p": 1e-5, "infinite": 0}
+
+    def row(name, low, p_holm):
+        return SimpleNamespace(**shared, structure=name, ci95=(low, 0.2), p_holm=p_holm)
+
+    page = paired_section(Paired("this", "other", "Dice", [row("a", -0.3, 0.5), row("b", math.nan, math.nan)]))
+    assert words in page and "−0.012" in page and ">-" not in page and "&lt; 0.001" in page
+    assert page.count(f"n = {cases}</text>") == 2 and "Difference of Dice</text>" in page
+    assert '<td data-v="">–</td>' in page and "nan" not in page
+
+
+def test_paired_cases_with_an_infinite_distance_are_counted_apart():
+    row = {"n": 1, "difference": 2.0, "better": 1, "worse": 2, "p": 0.5, "p_holm": 0.5, "infinite": 2}
+    page = paired_section(
+        Paired("this", "other", "HD95", [SimpleNamespace(**row, structure="a", ci95=(math.nan,) * 2)])
+    )
+    assert "and 2 with ∞" in page and "one case: no interval" in page
+    assert "with 3 cases no p below 0.25" in page  # the test ranks all three
+
+
+def tiles(page):
+    """Figure and remark of each tile by its name, as the page's text has them."""
+    found = re.findall(
+        r'<dt>(.*?)</dt><dd class="figure">(.*?)</dd><dd class="under">(.*?)</dd>', page.read_text(encoding="utf-8")
+    )
+    return {name: (figure, under) for name, figure, under in found}
+
+
+def test_each_mean_on_the_first_page_stands_with_its_own_interval_or_none(tmp_path):
+    few = [case(name, leave_out=left, extra=extra) for name, left, extra in (
+        ("a", (), (4, 5)), ("b", (4, 5), (4, 5)), ("c", (4, 5), (4, 5)), ("d", (4, 5), (4, 5)))]  # fmt: skip
+    shown = tiles(write_report(tmp_path / "r.html", "t", few))
+    figure, under = shown["Mean Dice over cases"]
+    low, high, n = re.fullmatch(r"95 % CI ([\d.]+) to ([\d.]+), n = (\d) cases", under).groups()
+    assert float(low) <= float(figure) <= float(high) and n == "4"
+    by_case = [np.mean([row.measures.dice for row in one.rows if row.measures]) for one in few]
+    assert float(figure) == pytest.approx(np.mean(by_case), abs=6e-4)
+    figure, under = shown["Mean Dice over structures"]
+    assert "CI" not in under and "no interval" in under
+    means = [np.mean([row.measures.dice for one in few for row in one.rows if row.structure == s.name and row.measures])
+             for s in ABDOMEN8[:5]]  # fmt: skip
+    assert float(figure) == pytest.approx(np.mean(means), abs=6e-4)
+    assert abs(np.mean(means) - np.mean(by_case)) > 0.1  # else the test could not tell them apart
+
+
+def test_cases_that_were_trained_on_are_in_no_tile_but_in_a_table_of_their_own(tmp_path):
+    two = [case("seen"), case("new", shift=3)]
+    page = write_reports(tmp_path, "t", two, trained_on={"seen": "the same <voxels>"})
+    dice = np.mean([row.measures.dice for row in two[1].rows if row.measures])
+    assert float(tiles(page)["Mean Dice over cases"][0]) == pytest.approx(dice, abs=6e-4)
+    assert tiles(page)["Cases"][0] == "1"
+    own = page.read_text(encoding="utf-8").split('<section id="trained-on"')[1].split("</section>")[0]
+    assert "the same &lt;voxels&gt;" in own and "seen.html" in own and "new.html" not in own
+    every = write_reports(tmp_path / "all", "t", two, trained_on=dict.fromkeys(("seen", "new"), "the same voxels"))
+    text = every.read_text(encoding="utf-8")
+    assert "trained on every one of these cases" in text and tiles(every)["Cases"][0] == "2"
+    assert '<section id="trained-on"' not in text
+
+
+def test_one_case_is_said_to_have_no_interval(tmp_path):
+    alone = tiles(write_report(tmp_path / "one.html", "t", case("a")))
+    assert "one case: no interval" in alone["Mean Dice over structures"][1]
+    nothing = case("b", leave_out=(1, 2, 3, 4, 5), extra=(1, 2, 3, 4, 5))
+    two = tiles(write_report(tmp_path / "two.html", "t", [case("a"), nothing]))  # of which one counts
+    assert two["Mean Dice over cases"][1] == "one case: no interval"
+
+
+HOSTILE = (
+    "</script><img src=x onerror=window.pwned=1>",
+    "{{script}}",
+    "\"' onload=window.pwned=1 <b>&amp;",
+    "Ärzte «ß»",
+)
+
+
+@needs_browser
+def test_hostile_names_are_only_names(tmp_path):
+    structures = [Structure(name, i, (i,), (200, 10 * i, 9), None) for i, name in enumerate(HOSTILE, 1)]
+    comparisons = [case(name, structures=structures) for name in HOSTILE]
+    scan = Volume(np.zeros(GRID.shape, np.int16), GRID, "scan")
+    sides = [Segmentation(np.zeros(GRID.shape, np.uint8), GRID, tuple(structures)) for _ in range(2)]
+    viewer = viewer_data(comparisons[0], scan, *sides)
+    found = [finding("fail", name, (float("1e3"), 0, 0)) for name in HOSTILE]
+    verdict = Verdict("implausible", HOSTILE[0], HOSTILE[2])
+    material = {name: CaseMaterial([(name, png())], found, verdict, viewer, [name]) for name in HOSTILE}
+    path = write_reports(
+        tmp_path, HOSTILE[0], comparisons, material, dict.fromkeys(HOSTILE, HOSTILE[2]), reference_note=HOSTILE[0]
+    )
+    pages = sorted((tmp_path / "cases").glob("*.html"))
+    assert len(pages) == len(HOSTILE)
+    for number, page in enumerate([path, *pages]):
+        with Page(page, tmp_path / str(number)) as shown:
+            assert shown.run("window.pwned ?? null") is None and shown.problems == []
+            assert shown.run("[...document.querySelectorAll('#structures tbody th')].map(h => h.textContent)")[
+                0
+            ].startswith(HOSTILE[0])
+            if number:
+                names = shown.run("[...document.querySelectorAll('[name=structure] option')].map(o => o.textContent)")
+                assert names[1:5] == list(HOSTILE)
+    write_figures(tmp_path / "figures", comparisons[:1])
+
+
+def test_names_that_a_disk_takes_for_one_get_files_of_their_own(tmp_path):
+    names = ["Case 1", "case-1", "CASE/1", "x" * 300, "x" * 301, "..."]
+    path = write_reports(tmp_path, "t", [case(name) for name in names])
+    files = [page.name for page in (path.parent / "cases").iterdir()]
+    assert len({name.casefold() for name in files}) == len(names) and max(map(len, files)) < 80
+
+
+@pytest.mark.parametrize("cases", [1, 3])
+def test_figures_are_files_of_their_own(tmp_path, cases):
+    comparisons = [case(str(number), number) for number in range(cases)]
+    paths = write_figures(tmp_path / "figures", comparisons, [("Worst slice: 7, <outline>", png())])
+    names = sorted(path.name for path in paths)
+    assert names == sorted(path.name for path in (tmp_path / "figures").iterdir())
+    if cases == 1:
+        assert names[-1] == "worst-slice.png" and len(names) == 6 and "slices-left-kidney.svg" in names
+    else:
+        assert names == ["assd-per-structure.svg", "dice-per-structure.svg", "hd95-per-structure.svg",
+                         "nsd-per-structure.svg", "worst-slice.png"]  # fmt: skip
+    for path in paths:
+        if path.suffix == ".svg":
+            root = ElementTree.fromstring(path.read_text(encoding="utf-8"))
+            assert root.tag == "{http://www.w3.org/2000/svg}svg" and root.attrib["viewBox"]
+        else:
+            assert path.read_bytes() == png()
+
+
+def test_an_unwritable_place_is_one_sentence():
+    with pytest.raises(InputError, match="could not be written"):
+        write_report("/proc/nowhere/report.html", "x", case("a"))
+
+
+def test_every_measure_is_defined():
+    assert {definition.key for definition in DEFINITIONS} | {"reference_components"} == set(
+        Measures.__dataclass_fields__
+    )
+    assert [BY_KEY["difference_ml"].shown(value) for value in (-1.25, 0.04, 3.0)] == ["−1.2", "0.0", "+3.0"]
+    assert [BY_KEY["hd_mm"].shown(value) for value in (float("inf"), float("nan"), 2.345)] == ["∞", "–", "2.3"]
+
+
+def test_colours_go_from_worst_to_best():
+    mask = np.zeros((8, 8, 8), bool)
+    mask[2:6, 2:6, 2:6] = True
+    perfect, missed = measure(mask, mask, (1, 1, 1)), measure(mask & False, mask, (1, 1, 1))
+    for key in ("dice", "iou", "recall", "nsd", "hd95_mm", "hd_mm", "assd_mm", "difference_ml"):
+        assert (goodness(perfect, key), goodness(missed, key)) == (1.0, 0.0), key
+    assert goodness(perfect, "components") == 1.0 and goodness(missed, "components") == 0.5
+    assert goodness(missed, "precision") is None and goodness(perfect, "prediction_ml") is None
+
+
+class Markup(HTMLParser):
+    """The tags of a page with the names of their attributes, and the scripts' texts."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.scripts, self._in_script = [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, *sorted(name for name, _ in attrs)))
+        self._in_script = tag == "script"
+
+    def handle_endtag(self, tag):
+        self._in_script = False
+
+    def handle_data(self, data):
+        if self._in_script:
+            self.scripts.append(data)
+
+
+def markup_of(folder, name, monkeypatch):
+    """The markup of all pages of a test set in which every text that somebody can choose is `name` (and a number)."""
+    monkeypatch.setattr("UNetSegmenterLib.engine.report.viewer.LIBRARY", Path(__file__))
+    structures = [Structure(f"{name}{i}", i, (i,), (200, 10 * i, 9), None) for i in range(1, 4)]
+    comparisons = [case(f"{name}{i}", structures=structures) for i in range(2)]
+    sides = [Segmentation(np.zeros(GRID.shape, np.uint8), GRID, tuple(structures)) for _ in range(2)]
+    viewer = viewer_data(comparisons[0], Volume(np.zeros(GRID.shape, np.int16), GRID, name), *sides)
+    found = [finding("fail", f"{name}1"), SimpleNamespace(severity=name, structure=name, sentence=name, place_ras=None)]
+    material = CaseMaterial([(name, png())], found, Verdict("implausible", name, name), viewer, [name])
+    paired = Paired(
+        name,
+        name,
+        name,
+        [compare_paired({("a", name): 0.5, ("b", name): 0.7}, {("a", name): 0.4, ("b", name): 0.8})[0]],
+    )
+    write_reports(
+        folder, name, comparisons, {one.case: material for one in comparisons}, {name: name}, reference_note=name,
+        notes=[name], paired=paired,
+    )  # fmt: skip
+    pages = [folder / "report.html", *sorted((folder / "cases").iterdir())]
+    return [Markup(page.read_text(encoding="utf-8")) for page in pages]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<script>window.pwned=1</script>", "</script><script>alert(1)</script>", "<!--<script>", "]]>x", "\"onload='alert(1)'",
+        "' onfocus=alert(1) x='", "{{script}}", "{{library}}", "</textarea></style></title>", "&lt;b&gt;",
+        "<img src=x onerror=x>", "javascript:alert(1)", "a\u2028\u2029b",
+    ],
+)  # fmt: skip
+def test_no_text_becomes_markup_or_script(tmp_path, name, monkeypatch):
+    plain = markup_of(tmp_path / "plain", "plain", monkeypatch)
+    hostile = markup_of(tmp_path / "hostile", name, monkeypatch)
+    for one, other in zip(plain, hostile, strict=True):
+        assert one.tags == other.tags
+        assert len(one.scripts) == len(other.scripts)
+        for script, changed in zip(one.scripts, other.scripts, strict=True):
+            assert script == changed or json.loads(changed)["names"][1] == f"{name}1"

@@ -1,0 +1,271 @@
+"""The worker as a process of its own: its protocol, its manners, and every way in which it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from UNetSegmenterLib.engine.io.volume import Geometry
+from UNetSegmenterLib.engine.worker import service as worker_module
+
+PACKAGE_ROOT = Path(worker_module.__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    from UNetSegmenterLib.engine.labels.structures import known_structure
+    from UNetSegmenterLib.engine.model.card import Card, NetworkShape
+    from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
+    from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
+
+    from ..checkpoints import small_weights
+
+    structures = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,)))
+    path = tmp_path_factory.mktemp("checkpoint") / "größer als 1 mm.pt"
+    card = Card("Tiny", NetworkShape(1, 3, 4, 2), structures, Preprocessing(1.5, (-200.0, 300.0), size_multiple=4))
+    save_checkpoint(path, card, small_weights(card))
+    return str(path)
+
+
+class Conversation:
+    """A worker and its two pipes."""
+
+    def __init__(self, *arguments, code=None, before=()):
+        command = [sys.executable, "-m", "UNetSegmenterLib.engine.worker", *arguments]
+        if code is not None:
+            command = [*before, sys.executable, "-c", code, *arguments]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PACKAGE_ROOT)}
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
+
+    def say(self, **request):
+        self.process.stdin.write((json.dumps(request) + "\n").encode())
+        self.process.stdin.flush()
+
+    def hear(self):
+        return json.loads(self.process.stdout.readline())
+
+    def ask(self, **request):
+        self.say(**request)
+        return self.hear()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.process.kill()
+        self.process.communicate()
+
+
+def scan_files(folder, shape=(24, 64, 64)):
+    array = np.random.default_rng(0).integers(-1000, 1000, shape).astype("<i2")
+    (folder / "image.raw").write_bytes(array.tobytes())
+    (folder / "labels.raw").write_bytes(bytes(array.size))
+    geometry = Geometry(shape, (3.0, 1.5, 1.5))
+    return (
+        array,
+        geometry,
+        {
+            "image": {"path": str(folder / "image.raw"), "dtype": "<i2"},
+            "geometry": worker_module.geometry_to_json(geometry),
+            "labels": str(folder / "labels.raw"),
+        },
+    )
+
+
+def test_a_conversation(checkpoint, tmp_path):
+    """Hello without torch, the card, a run with progress, a second run that is warm, errors in one sentence, quit."""
+    array, geometry, files = scan_files(tmp_path)
+    with Conversation() as worker:
+        started = time.perf_counter()
+        hello = worker.ask(id=1, do="hello")
+        assert hello["type"] == "result" and hello["pid"] == worker.process.pid and hello["torch"] is True
+        assert time.perf_counter() - started < 5
+        answer = worker.ask(id=2, do="describe", checkpoint=checkpoint)
+        assert answer["card"]["title"] == "Tiny" and len(answer["sha256"]) == 64
+        assert answer["devices"][-1]["device"] == "cpu"
+
+        worker.say(id=3, do="segment", checkpoint=checkpoint, device="cpu", name="CT", **files)
+        answers = [worker.hear()]
+        while answers[-1]["type"] == "progress":
+            answers.append(worker.hear())
+        *progress, result = answers
+        assert [one["done"] for one in progress][-1] == result["slices_done"] == result["slices"] == 24
+        assert all(one["total"] == 24 and one["id"] == 3 for one in progress) and len(progress) > 2
+        assert result["complete"] and not result["warm"]
+        labels = np.fromfile(files["labels"], np.uint8).reshape(geometry.shape)
+        own = engine_segmentation(checkpoint, array, geometry)
+        assert np.array_equal(labels, own.labels)
+        assert len(np.unique(labels)) == 3, "a constant result would prove nothing"
+        assert {int(index): value for index, value in result["confidence"].items()} == own.confidence
+
+        started = time.perf_counter()
+        worker.say(id=4, do="segment", checkpoint=checkpoint, device="cpu", **files)
+        while worker.hear()["type"] == "progress":
+            pass
+        print(f"\nwarm run of a small scan: {time.perf_counter() - started:.3f} s")
+
+        error = worker.ask(id=5, do="describe", checkpoint=str(tmp_path / "gone.pt"))
+        assert (error["type"], error["kind"]) == ("error", "input") and "no such file" in error["message"]
+        assert worker.ask(id=6, do="dance")["kind"] == "input"
+        assert worker.ask(id=7, do="segment", checkpoint=checkpoint, device="tpu", **files)["kind"] == "input"
+        worker.process.stdin.write(b"this is no request\n")
+        assert worker.ask(id=8, do="hello")["type"] == "error"
+        assert worker.hear()["id"] == 8
+        worker.say(do="quit")
+        assert worker.process.wait(5) == 0
+
+
+def engine_segmentation(checkpoint, array, geometry):
+    from UNetSegmenterLib.engine.io.volume import Volume
+    from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
+    from UNetSegmenterLib.engine.model.prediction import Predictor
+
+    return Predictor(load_checkpoint(checkpoint), "cpu").predict(Volume(array, geometry)).segmentation
+
+
+def test_garbage_is_answered_and_does_no_harm():
+    lines = (b"\xff\xfe{", b"[" * 100_000, b'"hello"', b"17", b'{"do": []}', b'{"do": "cancel", "request": [1]}',
+             b'{"id": {"a": 1}, "do": "hello"}', b'{"id": 3, "do": "segment"}')  # fmt: skip
+    with Conversation() as worker:
+        for line in lines:
+            worker.process.stdin.write(line + b"\n")
+            worker.process.stdin.flush()
+            assert worker.hear()["type"] == "error", line
+        assert worker.ask(id=9, do="hello")["type"] == "result"
+
+
+def can_mount():
+    """Whether a process may have a small disk of its own, as root or where user namespaces are allowed."""
+    command = ["unshare", "-rm", "mount", "-t", "tmpfs", "-o", "size=64k", "none", "/tmp"]
+    return (
+        shutil.which("unshare") is not None
+        and subprocess.run(command, check=False, capture_output=True).returncode == 0
+    )
+
+
+@pytest.mark.skipif(not can_mount(), reason="no disk of its own can be mounted here")
+def test_a_full_disk_is_one_sentence(checkpoint, tmp_path):
+    """The labels file is sparse: on a disk that fills up, writing into its map ends a process by a signal."""
+    _, _, files = scan_files(tmp_path)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    files["labels"] = str(disk / "labels.raw")
+    code = (
+        "import os, subprocess\n"
+        "from UNetSegmenterLib.engine import worker\n"
+        f"disk = {str(disk)!r}\n"
+        "subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', disk], check=True)\n"
+        "with open(disk + '/labels.raw', 'wb') as file:\n"
+        "    file.truncate(24 * 64 * 64)\n"
+        "worker.main([])\n"
+    )
+    with Conversation(code=code, before=("unshare", "-rm")) as worker:
+        answer = worker.ask(id=1, do="segment", checkpoint=checkpoint, device="cpu", **files)
+        assert (answer["type"], answer["kind"]) == ("error", "input")
+        assert "disk has no room for the result (No space left on device); free 0.1 MB there" in answer["message"]
+        assert worker.ask(id=2, do="hello")["type"] == "result"
+
+
+def test_two_requests_at_once_are_answered_one_after_the_other(checkpoint, tmp_path):
+    _, _, files = scan_files(tmp_path)
+    with Conversation() as worker:
+        for number in (1, 2):
+            worker.say(id=number, do="segment", checkpoint=checkpoint, device="cpu", **files)
+        answers = []
+        while len([one for one in answers if one["type"] == "result"]) < 2:
+            answers.append(worker.hear())
+    assert [one["id"] for one in answers] == sorted(one["id"] for one in answers)
+    assert all(one["complete"] for one in answers if one["type"] == "result")
+
+
+def test_cancel_ends_within_a_batch_and_keeps_finished_slices(checkpoint, tmp_path):
+    _, geometry, files = scan_files(tmp_path, (400, 128, 128))
+    with Conversation() as worker:
+        worker.say(id=1, do="segment", checkpoint=checkpoint, device="cpu", **files)
+        first = worker.hear()
+        assert first["type"] == "progress"
+        worker.say(do="cancel", request=1)
+        while (answer := worker.hear())["type"] == "progress":
+            pass
+        assert not answer["complete"] and first["done"] <= answer["slices_done"] < 400
+        labels = np.fromfile(files["labels"], np.uint8).reshape(geometry.shape)
+        assert not labels[answer["slices_done"] :].any()
+        worker.say(do="cancel", request=2)  # comes before its request
+        assert worker.ask(id=2, do="segment", checkpoint=checkpoint, device="cpu", **files)["slices_done"] == 0
+
+
+def test_what_others_print_goes_to_stderr_and_never_into_the_answers():
+    code = (
+        "import os, sys\n"
+        "from UNetSegmenterLib.engine import worker\n"
+        "before = worker.Worker.hello\n"
+        "def hello(self, request):\n"
+        "    print('a stray print'); os.write(1, b'from C too\\n')\n"
+        "    return before(self, request)\n"
+        "worker.Worker.hello = hello\n"
+        "worker.main([])\n"
+    )
+    with Conversation(code=code) as worker:
+        assert worker.ask(id=1, do="hello")["type"] == "result"
+        worker.say(do="quit")
+        _, stderr = worker.process.communicate(timeout=10)
+        assert b"from C too" in stderr
+
+
+def test_it_ends_when_nobody_writes_any_more_and_takes_its_folder_along(tmp_path):
+    folder = tmp_path / "private"
+    folder.mkdir()
+    (folder / "image.raw").write_bytes(b"x")
+    with Conversation("--folder", str(folder)) as worker:
+        worker.ask(id=1, do="hello")
+        worker.process.stdin.close()
+        worker.process.stdin = None
+        assert worker.process.wait(5) == 0
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_it_ends_with_its_parent(tmp_path):
+    parent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    with Conversation("--parent", str(parent.pid)) as worker:
+        worker.ask(id=1, do="hello")
+        os.kill(parent.pid, signal.SIGKILL)
+        parent.wait()
+        assert worker.process.wait(10) == 0
+
+
+def test_it_ends_when_it_is_idle():
+    with Conversation("--idle-minutes", "0.01") as worker:
+        worker.ask(id=1, do="hello")
+        assert worker.process.wait(15) == 0
+
+
+def test_geometry_survives_the_protocol():
+    geometry = Geometry(
+        (3, 4, 5), (1.25, 0.7, 0.1 + 0.2), (1e-3, -2.0, 3.3), ((0.0, 0.6, 0.8), (1.0, 0.0, 0.0), (0.0, 0.8, -0.6))
+    )
+    assert (
+        worker_module.geometry_from_json(json.loads(json.dumps(worker_module.geometry_to_json(geometry)))) == geometry
+    )
+
+
+def test_errors_become_one_sentence():
+    missing = ModuleNotFoundError("No module named 'torch'", name="torch")
+    assert worker_module.explain(missing) == ("missing", worker_module.TORCH_MISSING)
+    kind, message = worker_module.explain(RuntimeError("CUDA error: misaligned address\nmore\nlines"))
+    assert kind == "internal" and message.count("\n") == 0 and "misaligned" in message
+
+
+def test_the_worker_imports_no_torch_before_it_is_asked():
+    code = "import sys; import UNetSegmenterLib.engine.worker.service; sys.exit('torch' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE_ROOT)}
+    assert subprocess.run([sys.executable, "-c", code], check=False, env=environment).returncode == 0

@@ -1,0 +1,324 @@
+"""A prediction against a reference: all structures, all measures, and where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import InputError
+from ..io.grids import grid_difference, same_grid_note
+from ..io.volume import SHEAR_MM, Geometry, sheared_text
+from ..labels.matching import Matching, Pair, match_structures
+from ..labels.overlap import Proposal, question_pairs
+from ..labels.segmentation_files import Segmentation, resample, resample_labels
+from ..labels.structures import Structure, refuse_two_spellings
+from .measures import DEFAULT_TOLERANCE_MM, Box, Measures, check_tolerance, measure_with_place, union_box
+from .statistics import summary, write_metrics_csv, write_summary
+
+__all__ = [
+    "Comparison", "Matching", "Pair", "Proposal", "Row", "SliceCurve", "compare", "match_structures", "summary",
+    "write_metrics_csv", "write_summary",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SliceCurve:
+    """Dice and areas of one structure slice by slice, inferior to superior, over the slices where either has voxels.
+
+    `slices` are indices along the array axis `axis` that lies closest to the patient's long axis; `superior_mm` is
+    where the middle of each slice lies (RAS). Areas are in mm^2.
+    """
+
+    axis: int
+    slices: tuple[int, ...]
+    superior_mm: tuple[float, ...]
+    dice: tuple[float, ...]
+    prediction_mm2: tuple[float, ...]
+    reference_mm2: tuple[float, ...]
+
+    @property
+    def error_mm2(self) -> tuple[float, ...]:
+        """Area that only one of the two claims, slice by slice."""
+        both = zip(self.dice, self.prediction_mm2, self.reference_mm2, strict=True)
+        return tuple((1 - dice) * (ours + theirs) for dice, ours, theirs in both)
+
+    def worst_first(self) -> list[int]:
+        """Positions in the curve by the area in error, largest first.
+
+        By area rather than by Dice, which is lowest where an organ ends and only a few voxels are at stake.
+        """
+        error = self.error_mm2
+        return sorted(range(len(error)), key=lambda position: -error[position])
+
+
+@dataclass(frozen=True)
+class Row:
+    """One structure of one case.
+
+    `status`: "ok" both are there; "missed" only the reference has voxels; "spurious" only the prediction has; "absent"
+    neither has; "unmatched" one side doesn't know the structure. `measures` is None for the last two. `matched` says how
+    the two were paired, as `Pair.how` does. `largest_error_ras` is where to look (RAS, mm).
+    """
+
+    case: str
+    structure: str
+    status: str
+    measures: Measures | None = None
+    note: str = ""
+    color: tuple[int, int, int] = (128, 128, 128)
+    tolerance_mm: float = DEFAULT_TOLERANCE_MM
+    prediction: Structure | None = None
+    reference: Structure | None = None
+    curve: SliceCurve | None = None
+    largest_error_ras: tuple[float, float, float] | None = None
+    matched: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All rows of one case, and in `notes` what has to be said beside the numbers.
+
+    `complete` is False if the comparison was cancelled; the rows are those that were done. `proposals` are structures that
+    were not paired, because no name says so, but lie on each other.
+    """
+
+    case: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    matching: Matching = field(default_factory=lambda: Matching((), (), ()))
+    prediction_name: str = ""
+    reference_name: str = ""
+    complete: bool = True
+    proposals: tuple[Proposal, ...] = ()
+
+
+def compare(
+    prediction: Segmentation,
+    reference: Segmentation,
+    case: str = "",
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    tolerance_mm: float = DEFAULT_TOLERANCE_MM,
+    by_hand: Mapping[str, str | None] | None = None,
+) -> Comparison:
+    """Measure every structure of both, in 3D and in the reference's grid.
+
+    A prediction on another grid is brought onto it with nearest neighbour, which a note says. `progress(done, total)`
+    is called after each structure and `cancelled()` asked before each. Raises InputError if the two grids don't meet or are
+    sheared (distances in mm would be wrong), if one side holds an organ twice, and for a tolerance that is no length.
+    """
+    check_tolerance(tolerance_mm)
+    for side, segmentation in (("The prediction", prediction), ("The reference", reference)):
+        refuse_two_spellings((structure.name for structure in segmentation.structures), side)
+        if segmentation.geometry.shear_mm() > SHEAR_MM:
+            raise InputError(f"{side}: {sheared_text(segmentation.geometry)}")
+    notes = [
+        f"{side}: {note}"
+        for side, segmentation in (("Prediction", prediction), ("Reference", reference))
+        for note in segmentation.notes
+    ]
+    matching = match_structures(prediction.structures, reference.structures, by_hand)
+    prediction, reference = _on_one_grid(prediction, reference, notes)
+    notes += _notes(prediction, reference, matching)
+    ours, theirs = (_boxes(segmentation) for segmentation in (prediction, reference))
+    rows: list[Row] = []
+    for pair in matching.pairs:
+        if cancelled is not None and cancelled():
+            break
+        box = _union(ours.get(pair.prediction.index), theirs.get(pair.reference.index))
+        rows.append(_compare_pair(prediction, reference, pair, box, case, tolerance_mm))
+        if progress is not None:
+            progress(len(rows), len(matching.pairs))
+    complete = len(rows) == len(matching.pairs)
+    measured = {pair: row.measures.dice for pair, row in zip(matching.pairs, rows, strict=False) if row.measures}
+    left_alone = [name for name, other in (by_hand or {}).items() if other is None]
+    proposals: tuple[Proposal, ...] = ()
+    if complete:
+        proposals, doubts = question_pairs(prediction, reference, matching, measured, left_alone)
+        notes += [*(proposal.text for proposal in proposals), *doubts]
+    for side, structures, segmentation in (
+        ("reference", matching.only_reference, reference),
+        ("prediction", matching.only_prediction, prediction),
+    ):
+        rows += [_unmatched(one, segmentation, side, case, tolerance_mm, proposals) for one in structures]
+    return Comparison(case, tuple(rows), tuple(notes), matching, prediction.name, reference.name, complete, proposals)
+
+
+def _on_one_grid(
+    prediction: Segmentation, reference: Segmentation, notes: list[str]
+) -> tuple[Segmentation, Segmentation]:
+    """Both on the reference's grid; an empty side that says nothing of its grid takes the other's."""
+    reference = reference.placed_on(prediction.geometry)
+    prediction = prediction.placed_on(reference.geometry)
+    if not prediction.geometry.is_close(reference.geometry):
+        return onto_reference(prediction, reference.geometry, notes), reference
+    if note := same_grid_note(prediction.geometry, reference.geometry, "prediction and reference"):
+        notes.append(note)
+    return prediction, reference
+
+
+def _compare_pair(
+    prediction: Segmentation, reference: Segmentation, pair: Pair, box: Box | None, case: str, tolerance_mm: float
+) -> Row:
+    geometry, theirs = reference.geometry, pair.reference
+    shared = {"note": pair.note, "color": pair.prediction.color, "tolerance_mm": tolerance_mm, "matched": pair.how}
+    sides = {"prediction": pair.prediction, "reference": theirs}
+    if box is None:
+        return Row(case, theirs.name, "absent", **shared, **sides)  # type: ignore[arg-type]
+    predicted, referred = _cropped(prediction, pair.prediction.index, box), _cropped(reference, theirs.index, box)
+    measures, place = measure_with_place(predicted, referred, geometry.spacing_mm, tolerance_mm)
+    assert measures is not None and place is not None
+    status = "spurious" if not measures.reference_ml else "missed" if not measures.prediction_ml else "ok"
+    index = np.array([part.start for part in box]) + place
+    lps = geometry.affine_lps() @ [*index[::-1], 1.0]
+    ras = (-float(lps[0]), -float(lps[1]), float(lps[2]))
+    curve = _slice_curve(predicted, referred, box, geometry)
+    return Row(case, theirs.name, status, measures, **shared, **sides, curve=curve, largest_error_ras=ras)  # type: ignore[arg-type]
+
+
+def _unmatched(
+    structure: Structure,
+    segmentation: Segmentation,
+    side: str,
+    case: str,
+    tolerance_mm: float,
+    proposals: Sequence[Proposal],
+) -> Row:
+    volume_ml = np.count_nonzero(segmentation.mask(structure.index)) * segmentation.geometry.voxel_ml
+    note = f"only in the {side} ({volume_ml:.1f} ml), so not compared"
+    other = "prediction" if side == "reference" else "reference"
+    if proposal := next((one for one in proposals if getattr(one, side) == structure.name), None):
+        note = (
+            f"no counterpart by name ({volume_ml:.1f} ml), so not compared; overlaps “{getattr(proposal, other)}” of the "
+            f"{other} by Dice {proposal.dice:.2f}: compare as one structure?"
+        )
+    sides = {side: structure}
+    return Row(case, structure.name, "unmatched", None, note, structure.color, tolerance_mm, **sides)  # type: ignore[arg-type]
+
+
+def slice_heights_mm(geometry: Geometry) -> np.ndarray:
+    """Where the middle of each slice along the patient's long axis lies: superior coordinate (RAS) by array index."""
+    axis = geometry.axial()[0][0]
+    index = np.ones((geometry.shape[axis], 4))
+    index[:, :3] = (np.array(geometry.shape[::-1]) - 1) / 2
+    index[:, 2 - axis] = np.arange(geometry.shape[axis])
+    return (index @ geometry.affine_lps().T)[:, 2]
+
+
+def _slice_curve(prediction: np.ndarray, reference: np.ndarray, box: Box, geometry: Geometry) -> SliceCurve:
+    axes, flips = geometry.axial()
+    axis, others = axes[0], (axes[1], axes[2])
+    ours, theirs, common = (
+        np.count_nonzero(mask, axis=others) for mask in (prediction, reference, prediction & reference)
+    )
+    slices = np.arange(box[axis].start, box[axis].stop)
+    superior_mm = slice_heights_mm(geometry)[slices]
+    filled = np.flatnonzero(ours + theirs)
+    order = filled[::-1] if flips[0] else filled
+    pixel_mm2 = geometry.spacing_mm[others[0]] * geometry.spacing_mm[others[1]]
+    dice = 2 * common[order] / (ours + theirs)[order]
+
+    def listed(values: np.ndarray) -> tuple[float, ...]:
+        return tuple(float(value) for value in values)
+
+    return SliceCurve(
+        axis,
+        tuple(int(value) for value in slices[order]),
+        listed(superior_mm[order]),
+        listed(dice),
+        listed(ours[order] * pixel_mm2),
+        listed(theirs[order] * pixel_mm2),
+    )
+
+
+def _cropped(segmentation: Segmentation, index: int, box: Box) -> np.ndarray:
+    if index in segmentation.overlaps:
+        return segmentation.mask(index)[box]
+    return segmentation.labels[box] == index
+
+
+def _boxes(segmentation: Segmentation) -> dict[int, Box]:
+    """Bounding box of each structure that has voxels.
+
+    Slice by slice: a table turns labels into one bit a structure, and OR along rows and columns keeps who was there.
+    """
+    boxes: dict[int, Box] = {}
+    indices = [structure.index for structure in segmentation.structures]
+    for start in range(0, len(indices), 64):
+        part = indices[start : start + 64]
+        table = np.zeros(256, dtype=np.uint64)
+        table[part] = np.uint64(1) << np.arange(len(part), dtype=np.uint64)
+        shape = segmentation.labels.shape
+        seen = [np.zeros(size, dtype=np.uint64) for size in shape]
+        for number, labels in enumerate(segmentation.labels):
+            bits = table[labels]
+            rows = np.bitwise_or.reduce(bits, axis=1)
+            seen[0][number] = np.bitwise_or.reduce(rows)
+            seen[1] |= rows
+            seen[2] |= np.bitwise_or.reduce(bits, axis=0)
+        for bit, index in enumerate(part):
+            filled = [np.flatnonzero(axis >> np.uint64(bit) & np.uint64(1)) for axis in seen]
+            if filled[0].size:
+                boxes[index] = tuple(slice(int(at[0]), int(at[-1]) + 1) for at in filled)  # type: ignore[assignment]
+    for index in segmentation.overlaps:
+        box = union_box(segmentation.mask(index))
+        if box is not None:
+            boxes[index] = box
+    return boxes
+
+
+def _union(one: Box | None, other: Box | None) -> Box | None:
+    if one is None or other is None:
+        return one or other
+    return tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True))  # type: ignore[return-value]
+
+
+def onto_reference(prediction: Segmentation, target: Geometry, notes: list[str]) -> Segmentation:
+    """The prediction on the reference's grid; a note says so, another one what fell outside."""
+    source = prediction.geometry
+    inside = resample_labels(np.ones(target.shape, dtype=np.uint8), target, source).astype(bool)
+    if not inside.any():
+        raise InputError(
+            f"The grids of prediction ({_place(source)}) and reference ({_place(target)}) don't overlap anywhere; "
+            "check that both belong to the same scan and that no transform is missing."
+        )
+    notes.append(
+        f"The prediction has another grid than the reference ({grid_difference(source, target)}): its labels were "
+        "resampled onto the reference's grid with nearest neighbour."
+    )
+    outside_ml = np.count_nonzero(prediction.labels[~inside]) * source.voxel_ml
+    if outside_ml:
+        notes.append(f"{outside_ml:.1f} ml of the prediction lie outside the reference's grid and are not counted.")
+    return resample(prediction, target)
+
+
+def _size(geometry: Geometry) -> str:
+    size = " x ".join(str(n) for n in geometry.shape[::-1])
+    return f"{size} voxels of {' x '.join(f'{mm:.3g}' for mm in geometry.spacing_mm[::-1])} mm"
+
+
+def _place(geometry: Geometry) -> str:
+    middle = geometry.affine_lps() @ [*((n - 1) / 2 for n in geometry.shape[::-1]), 1.0]
+    return f"centre at LPS {middle[0]:.0f}, {middle[1]:.0f}, {middle[2]:.0f} mm, {_size(geometry)}"
+
+
+def _notes(prediction: Segmentation, reference: Segmentation, matching: Matching) -> list[str]:
+    notes = []
+    for side, segmentation in (("prediction", prediction), ("reference", reference)):
+        if not segmentation.labels.any():
+            notes.append(f"The {side} is empty.")
+        if segmentation.overlaps:
+            notes.append(
+                f"Structures of the {side} overlap in {segmentation.overlap_ml():.2f} ml; each is measured whole."
+            )
+    if not matching.pairs:
+        notes.append("No structure of the prediction has a counterpart in the reference, so nothing was compared.")
+    for side, structures in (("reference", matching.only_reference), ("prediction", matching.only_prediction)):
+        if structures and matching.pairs:
+            notes.append(
+                f"{len(structures)} structure{'s' * (len(structures) != 1)} only in the {side}, shown but not counted: "
+                f"{', '.join(structure.name for structure in structures[:12])}{' ...' if len(structures) > 12 else ''}."
+            )
+    return notes

@@ -1,0 +1,204 @@
+"""A folder of scans with references, case by case: what a reviewer is to look at, and what was said of it before.
+
+Folders are told apart by their names alone: imagesTs/labelsTs and imagesTr/labelsTr (nnU-Net, Decathlon), MM-WHS, else
+pairs (case_files.py). Predictions lie in a folder `predictions` of the results, as `unetseg evaluate --predictions` leaves
+them, or beside the scans.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..labels.case_files import by_name
+from ..labels.label_values import IMAGE_ENDINGS, file_stem
+from ..labels.structures import HEART, Structure, known_structure
+
+REVIEWS, PREDICTIONS = "reviews.csv", "predictions"
+MOST_FILES = 20_000
+_MMWHS = re.compile(r"(?:^|_)(ct|mr)_(train|test)_\d+$")
+_SPLITS = (("imagesTs", "labelsTs"), ("imagesTr", "labelsTr"))
+
+
+@dataclass(frozen=True)
+class ReviewCase:
+    """The files of one case; `reference` and `prediction` are None where there is none."""
+
+    name: str
+    image: Path
+    reference: Path | None = None
+    prediction: Path | None = None
+
+
+@dataclass(frozen=True)
+class CaseList:
+    """Cases in the order of their names; `structures` says what the references' label values mean, None if nobody does.
+
+    `checkpoint` and `sha256` name the network that made the predictions, as far as the results tell.
+    """
+
+    cases: tuple[ReviewCase, ...]
+    structures: tuple[Structure, ...] | None = None
+    notes: tuple[str, ...] = ()
+    checkpoint: str = ""
+    sha256: str = ""
+
+
+def list_cases(folder: Path | str, results: Path | str | None = None) -> CaseList:
+    """The cases of a folder, and the predictions that the folder `results` holds of them.
+
+    Where there are predictions, the cases without one are left out, and a note says so. Raises InputError for a folder
+    that holds no scans.
+    """
+    folder, results = Path(folder), Path(results) if results else None
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; choose the one that holds the scans and their references.")
+    cases, notes = _cases(folder, results)
+    if not cases:
+        raise InputError(_nothing(folder))
+    structures = _structures(folder, cases)
+    found = {case.name: _prediction(case.name, folder, results) for case in cases}
+    if any(found.values()):
+        without = sum(prediction is None for prediction in found.values())
+        if without:
+            notes.append(f"{without} of {len(cases)} cases have no prediction there and are left out.")
+        cases = [replace(case, prediction=found[case.name]) for case in cases if found[case.name] is not None]
+    return CaseList(tuple(cases), structures, tuple(notes), *_checkpoint(results or folder))
+
+
+def _cases(folder: Path, results: Path | None) -> tuple[list[ReviewCase], list[str]]:
+    if any((folder / images).is_dir() for images, _ in _SPLITS):
+        cases = [case for images, labels in _SPLITS for case in _split(folder / images, folder / labels)]
+        notes: list[str] = []
+    else:
+        cases, notes = _pairs(folder, results)
+    twice = {case.name for case in cases if sum(other.name == case.name for other in cases) > 1}
+    if twice:
+        raise InputError(f"{folder} holds two scans of {sorted(twice)[0]}; rename or remove one.")
+    alone = sum(case.reference is None for case in cases)
+    if alone:
+        notes.append(f"{alone} of {len(cases)} cases have no reference: they are checked, not compared.")
+    return cases, notes
+
+
+def _split(images: Path, labels: Path) -> Iterator[ReviewCase]:
+    references = {file_stem(file): file for file in _images_in(labels)}
+    for file in _images_in(images):
+        stem = file_stem(file)
+        if re.search(r"_000[1-9]$", stem):
+            continue  # a second channel
+        name = stem.removesuffix("_0000")
+        yield ReviewCase(name, file, references.get(name))
+
+
+def _pairs(folder: Path, results: Path | None) -> tuple[list[ReviewCase], list[str]]:
+    found: dict[str, dict[str, Path]] = {}
+    for stem, role, file in by_name(folder, _files_below(folder, results)):
+        match = _MMWHS.search(stem)
+        name = stem[match.start(1) :] if match else stem  # whatever folder it lies in
+        roles = found.setdefault(name, {})
+        if role in roles:
+            raise InputError(f"{roles[role]} and {file} are both the {role} of {name}; rename or remove one.")
+        roles[role] = file
+    magnetic = [name for name in found if _MMWHS.match(name) and name.startswith("mr")]
+    labelled = any("label" in roles for roles in found.values())
+    cases = [
+        ReviewCase(name, roles["image"], roles.get("label"))
+        for name, roles in sorted(found.items())
+        if "image" in roles and name not in magnetic and labelled
+    ]
+    notes = [f"{len(magnetic)} MR cases are left out: this is a CT network."] if magnetic else []
+    lonely = [name for name, roles in sorted(found.items()) if "image" not in roles]
+    if lonely:
+        notes.append(f"{len(lonely)} references have no scan and are left out ({', '.join(lonely[:3])}).")
+    return cases, notes
+
+
+def _files_below(folder: Path, results: Path | None) -> Iterator[Path]:
+    count = 0
+    left_out = {PREDICTIONS, "cases", "pictures"}
+    for place, folders, names in os.walk(folder):
+        inner = (Path(place) / name for name in folders)
+        folders[:] = sorted(
+            one.name for one in inner if one.name not in left_out and one.name[0] != "." and one != results
+        )
+        for name in sorted(names):
+            if name.lower().endswith(IMAGE_ENDINGS) and not name.startswith("."):
+                yield Path(place) / name
+        count += len(names)
+        if count > MOST_FILES:
+            raise InputError(f"{folder} holds more than {MOST_FILES} files; choose the folder of the test set itself.")
+
+
+def _images_in(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    files = (file for file in folder.iterdir() if file.name.lower().endswith(IMAGE_ENDINGS))
+    return sorted(file for file in files if not file.name.startswith("."))
+
+
+def _prediction(name: str, folder: Path, results: Path | None) -> Path | None:
+    for place in (results and results / PREDICTIONS, results, folder / PREDICTIONS):
+        if place is None or place == folder:
+            continue
+        for ending in (".seg.nrrd", ".nii.gz", ".nii"):
+            file = place / f"{name}{ending}"
+            if file.is_file():
+                return file
+    return None
+
+
+def _nothing(folder: Path) -> str:
+    if any(_images_in(folder / PREDICTIONS)):
+        return (
+            f"{folder} holds predictions, no scans; choose it for the results, and for the scans the data set's folder."
+        )
+    return (
+        f"{folder} holds no scans with references; expected are imagesTs and labelsTs, or NAME_image.nii.gz and "
+        "NAME_label.nii.gz."
+    )
+
+
+def _checkpoint(results: Path) -> tuple[str, str]:
+    facts = _json(results / "summary.json").get("provenance", {})
+    if not isinstance(facts, Mapping):
+        return "", ""
+    return str(facts.get("checkpoint", "")), str(facts.get("checkpoint SHA-256", ""))
+
+
+# --- what label values mean --------------------------------------------------------------------------------------------
+
+
+def _structures(folder: Path, cases: Iterable[ReviewCase]) -> tuple[Structure, ...] | None:
+    if all(_MMWHS.match(case.name) for case in cases):
+        return HEART
+    declared = _json(folder / "structures.json").get("structures") or _json(folder / "dataset.json").get("labels")
+    return _declared(declared) if isinstance(declared, Mapping) else None
+
+
+def _declared(declared: Mapping[str, Any]) -> tuple[Structure, ...] | None:
+    """From {"liver": 1, "kidneys": [2, 3]} or, as the Decathlon has it, {"1": "liver"}; None if it is neither."""
+    structures: list[Structure] = []
+    for key, value in declared.items():
+        name, values = (
+            (str(value), [int(key)]) if key.isdigit() else (key, value if isinstance(value, list) else [value])
+        )
+        if not all(isinstance(one, int) for one in values):
+            return None
+        if values != [0]:
+            structures.append(known_structure(name, len(structures) + 1, tuple(values)))
+    return tuple(structures) or None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

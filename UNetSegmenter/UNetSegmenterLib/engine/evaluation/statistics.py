@@ -1,0 +1,223 @@
+"""Means, spreads and confidence intervals over cases, and their files: metrics.csv and summary.json."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..io.csv_text import csv_text
+from ..io.files import write_text, write_whole
+
+if TYPE_CHECKING:
+    from .comparison import Comparison, Row
+    from .verdict import Verdict
+
+MEASURES = ("dice", "iou", "precision", "recall", "nsd", "hd95_mm", "hd_mm", "assd_mm", "difference_ml")
+_BETWEEN_0_AND_1 = ("dice", "iou", "precision", "recall", "nsd")
+STATUSES = ("ok", "missed", "spurious", "absent", "unmatched")
+COLUMNS = (
+    "case", "structure", "status", "dice", "iou", "precision", "recall", "hd95_mm", "hd_mm", "assd_mm", "nsd",
+    "nsd_tolerance_mm", "prediction_ml", "reference_ml", "difference_ml", "components", "reference_components", "note",
+    "matched",
+)  # fmt: skip
+SEEN_COLUMN = "trained_on"
+VERDICT_COLUMNS = ("verdict", "comment", "reviewer")
+WORST = 3  # cases that a summary names
+CI_METHOD = "95 % confidence interval of the mean from Student's t distribution"
+SUMMARY_DEFINITIONS = {
+    "mean_dice": "mean over structures of each structure's mean over its cases; it has no interval",
+    "mean_dice_over_cases": "mean over cases of each case's mean over its structures, with the interval of that mean",
+    "structures": "means over the cases in which the structure was measured; n counts the values of a mean and its interval",
+    "counted": "a missed or spurious structure counts with Dice, IoU and NSD 0; its infinite distances are in no mean, but in "
+    "the median; a structure that neither side has, or only one side knows, is in no mean",
+}
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """Mean, sample standard deviation and 95 % confidence interval of the mean over the `n` finite values.
+
+    `median` is over all values, infinite ones included, so that it can't hide a missed structure. `sd` and `ci95` are
+    NaN below two values.
+    """
+
+    mean: float
+    sd: float
+    ci95: tuple[float, float]
+    median: float
+    n: int
+
+
+def aggregate(values: Iterable[float], bounds: tuple[float, float] = (-math.inf, math.inf)) -> Aggregate:
+    """Aggregate of some values; NaN counts as not measured. The interval is cut at `bounds`, where the measure ends."""
+    every = np.array([value for value in values if not math.isnan(value)], dtype=float)
+    finite = every[np.isfinite(every)]
+    nan = float("nan")
+    median = float(np.median(every)) if every.size and not np.isneginf(every).any() else nan
+    if not finite.size:
+        return Aggregate(nan, nan, (nan, nan), median, 0)
+    mean = float(finite.mean())
+    if finite.size == 1:
+        return Aggregate(mean, nan, (nan, nan), median, 1)
+    sd = float(finite.std(ddof=1))
+    half = student_t_quantile(0.975, finite.size - 1) * sd / math.sqrt(finite.size)
+    return Aggregate(mean, sd, (max(bounds[0], mean - half), min(bounds[1], mean + half)), median, int(finite.size))
+
+
+@cache
+def student_t_quantile(probability: float, degrees: int) -> float:
+    """Quantile of Student's t distribution for whole degrees of freedom and a probability above one half.
+
+    By bisection of the closed form of M. Abramowitz and I. Stegun, Handbook of Mathematical Functions, 26.7.3-4.
+    """
+    low, high = 0.0, 1e6
+    for _ in range(200):
+        middle = (low + high) / 2
+        if _student_t_cdf(middle, degrees) < probability:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _student_t_cdf(t: float, degrees: int) -> float:
+    angle = math.atan2(t, math.sqrt(degrees))
+    cosine2 = math.cos(angle) ** 2
+    odd = degrees % 2
+    term, total = (math.cos(angle) if odd else 1.0), 0.0
+    for k in range(degrees // 2):
+        total += term
+        term *= cosine2 * ((2 * k + 2) / (2 * k + 3) if odd else (2 * k + 1) / (2 * k + 2))
+    inside = (angle + math.sin(angle) * total) * 2 / math.pi if odd else math.sin(angle) * total
+    return 0.5 + inside / 2
+
+
+def summary(rows: Sequence[Row]) -> dict:
+    """What summary.json holds: per structure and measure mean, sd, ci95, median, n and missed, JSON-ready.
+
+    `mean_dice` is the mean over structures of their mean Dice, `mean_dice_over_cases` that over cases; only the second has an
+    interval, because cases are what was drawn. `SUMMARY_DEFINITIONS` says what counts. The cases with the lowest Dice are
+    named, over all structures and for each. NaN and infinity are null.
+    """
+    names = list(dict.fromkeys(row.structure for row in rows))
+    structures = {name: _structure_summary([row for row in rows if row.structure == name]) for name in names}
+    means = [entry["dice"]["mean"] for entry in structures.values() if entry["dice"]["n"]]
+    cases = list(dict.fromkeys(row.case for row in rows))
+    by_case = [mean_dice([row for row in rows if row.case == case]) for case in cases]
+    over_cases = aggregate(by_case, (0.0, 1.0))
+    ranked = sorted((mean, case) for mean, case in zip(by_case, cases, strict=True) if not math.isnan(mean))
+    tolerances = sorted({row.tolerance_mm for row in rows})
+    return {
+        "cases": len(cases),
+        "mean_dice": _number(float(np.mean(means)) if means else math.nan),
+        "mean_dice_over_cases": _aggregate_json(over_cases),
+        **{status: sum(row.status == status for row in rows) for status in STATUSES[1:]},
+        "nsd_tolerance_mm": tolerances[0] if len(tolerances) == 1 else tolerances,
+        "ci95_method": CI_METHOD,
+        "definitions": SUMMARY_DEFINITIONS,
+        "worst_cases": [{"case": case, "mean_dice": _number(mean)} for mean, case in ranked[:WORST]],
+        "structures": structures,
+    }
+
+
+def mean_dice(rows: Iterable[Row]) -> float:
+    """Mean Dice over the rows that count (missed and spurious ones with 0), NaN if none does."""
+    values = [row.measures.dice for row in rows if row.measures is not None]
+    return float(np.mean(values)) if values else math.nan
+
+
+def _structure_summary(rows: Sequence[Row]) -> dict:
+    counted = [row.measures for row in rows if row.measures is not None]
+    missed = sum(row.status == "missed" for row in rows)
+    entry: dict = {}
+    for name in MEASURES:
+        bounds = (0.0, 1.0) if name in _BETWEEN_0_AND_1 else (0.0 if name.endswith("_mm") else -math.inf, math.inf)
+        entry[name] = _aggregate_json(aggregate((getattr(m, name) for m in counted), bounds)) | {"missed": missed}
+    for status in STATUSES:
+        entry[status] = sum(row.status == status for row in rows)
+    entry["matched"] = dict(Counter(row.matched for row in rows if row.matched))
+    worst = sorted((row.measures.dice, row.case) for row in rows if row.measures is not None)
+    entry["worst_cases"] = [{"case": case, "dice": _number(dice)} for dice, case in worst[:WORST]]
+    return entry
+
+
+def _aggregate_json(result: Aggregate) -> dict:
+    low, high = (_number(bound) for bound in result.ci95)
+    return {
+        "mean": _number(result.mean),
+        "sd": _number(result.sd),
+        "ci95": None if low is None else [low, high],
+        "median": _number(result.median),
+        "n": result.n,
+    }
+
+
+def _number(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None
+
+
+def write_summary(rows: Sequence[Row], path: Path | str, extra: dict | None = None) -> dict:
+    """Write summary.json with the entries of `extra` after those of `summary`, and return what was written."""
+    content = summary(rows) | (extra or {})
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_text(path, text)
+    return content
+
+
+def write_metrics_csv(
+    rows: Sequence[Row],
+    path: Path | str,
+    verdicts: Mapping[str, Verdict] | None = None,
+    trained_on: Collection[str] = (),
+) -> None:
+    """Write metrics.csv, one row a case and structure; infinite distances as "inf", what wasn't measured empty.
+
+    With `verdicts` by case, each row ends with the verdict on its case; with cases in `trained_on`, with "yes" or "no".
+    """
+
+    def write(partial: Path) -> None:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(metrics_table(rows, verdicts, trained_on))
+
+    write_whole(path, write)
+
+
+def counted_cases(comparisons: Sequence[Comparison], trained_on: Collection[str]) -> list[Comparison]:
+    """The cases that figures are over: those that were not trained on, or all where there is no other."""
+    return [one for one in comparisons if one.case not in trained_on] or list(comparisons)
+
+
+def metrics_table(
+    rows: Iterable[Row], verdicts: Mapping[str, Verdict] | None = None, trained_on: Collection[str] = ()
+) -> list[list[str | int]]:
+    """The cells of metrics.csv, header first; none of the texts is a formula to a spreadsheet."""
+    more = (*(VERDICT_COLUMNS if verdicts else ()), *((SEEN_COLUMN,) if trained_on else ()))
+    table: list[list[str | int]] = [[*COLUMNS, *more]]
+    for row in rows:
+        said = (verdicts or {}).get(row.case)
+        verdict = (
+            tuple(map(csv_text, (said.score, said.comment, said.reviewer))) if said else ("",) * len(VERDICT_COLUMNS)
+        )
+        seen = ("yes" if row.case in trained_on else "no",) if trained_on else ()
+        table.append([*(_cell(row, column) for column in COLUMNS), *(verdict if verdicts else ()), *seen])
+    return table
+
+
+def _cell(row: Row, column: str) -> str | int:
+    if column in ("case", "structure", "status", "note", "matched"):
+        return csv_text(getattr(row, column))
+    if row.measures is None:
+        return ""
+    value = row.tolerance_mm if column == "nsd_tolerance_mm" else getattr(row.measures, column)
+    if isinstance(value, int):
+        return value
+    return "" if math.isnan(value) else f"{value:.6g}"

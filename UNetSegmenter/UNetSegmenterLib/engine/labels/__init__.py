@@ -1,0 +1,1 @@
+"""Structures, segmentations and label maps, and the files that hold them."""

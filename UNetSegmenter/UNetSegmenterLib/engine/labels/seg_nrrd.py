@@ -1,0 +1,228 @@
+"""Slicer's `.seg.nrrd`: what a segmentation node holds, names, colours, terminology and reference geometry included."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..io.files import write_whole
+from ..io.image_file import read_image_file, read_image_header
+from ..io.volume import log_notes, write_image
+from .label_values import MOST_STRUCTURES, as_labels, file_stem
+from .seg_nrrd_grid import reference_geometry, reference_geometry_text, uncropped
+from .segmentation import Segmentation, paint
+from .structures import Structure, Terminology, known_structure
+
+SOURCE_VALUES_TAG = "UNetSegmenter.SourceValues"
+CONFIDENCE_TAG = "UNetSegmenter.Confidence"
+_UNSPECIFIED = "85756007"  # SNOMED CT "Tissue": what Slicer writes for a segment whose terminology nobody chose
+
+
+def slicer_header(path: Path) -> dict[str, str] | None:
+    """Header entries of a file written by Slicer's segmentation node, None for any other file."""
+    if not path.name.lower().endswith((".nrrd", ".nhdr")) or not path.is_file():
+        return None
+    try:
+        header = read_image_header(path).fields
+    except InputError:
+        return None  # read_image says what is wrong with it
+    slicers = any(re.fullmatch(r"Segment\d+_ID|Segmentation_\w+", key) for key in header)
+    return header if slicers or path.name.lower().endswith(".seg.nrrd") else None
+
+
+def read_slicer(path: Path, header: Mapping[str, str], resample: bool = False) -> Segmentation:
+    """The segments of Slicer's file, on the grid that they were drawn on; raises InputError for what it can't be."""
+    image = read_image_file(path, resample, labels=True)
+    log_notes(path, image.notes)
+    layers = as_labels(np.moveaxis(image.array, -1, 0) if image.array.ndim == 4 else image.array[None], path)
+    entries = _entries(header, layers, path)
+    sources = _sources(entries, len(layers), path)
+    structures, confidence = [], {}
+    values = _distinct([value for _, value in sources])
+    for index, (entry, value) in enumerate(zip(entries, values, strict=True), start=1):
+        tags = dict(tag.split(":", 1) for tag in entry.get("Tags", "").split("|") if ":" in tag)
+        structures.append(_structure(entry, tags, index, value))
+        if (sure := confidence_from_tag(tags.get(CONFIDENCE_TAG, ""))) is not None:
+            confidence[index] = sure
+    labels, overlaps = _paint_layers(layers, sources)
+    notes = _strangers(layers, sources, path)
+    known = labels.size > 1 or bool(labels.any()) or reference_geometry(header) is not None
+    labels, overlaps, geometry, said = uncropped(labels, overlaps, image.geometry, header, path)
+    attributes = {key: value for key, value in header.items() if not re.match(r"(Segment\d*(ation)?|ITK|NRRD)_", key)}
+    return Segmentation(
+        labels, geometry, tuple(structures), file_stem(path), attributes, overlaps, confidence, notes + said, known
+    )
+
+
+def _entries(header: Mapping[str, str], layers: np.ndarray, path: Path) -> list[dict[str, str]]:
+    """What the header says of each segment, in the order of their numbers, which may have gaps.
+
+    A file that names no segment has one for each value, as in Slicer.
+    """
+    entries: dict[int, dict[str, str]] = {}
+    for key, text in header.items():
+        if found := re.fullmatch(r"Segment(\d+)_(\w+)", key):
+            entries.setdefault(int(found[1]), {})[found[2]] = text
+    named = [entries[number] for number in sorted(entries) if {"ID", "Name"} & set(entries[number])]
+    if not named:
+        named = [
+            {"Name": f"Segment_{value}", "LabelValue": str(value), "Layer": str(layer)}
+            for layer, array in enumerate(layers)
+            for value in np.unique(array)
+            if value
+        ]
+    if len(named) > MOST_STRUCTURES:
+        raise InputError(f"{path} holds {len(named)} segments; at most {MOST_STRUCTURES} are expected.")
+    return named
+
+
+def _sources(entries: Sequence[Mapping[str, str]], layers: int, path: Path) -> list[tuple[int, int]]:
+    """Layer and label value of each segment; where no layer is named, each has its own, as in files of Slicer 4.10."""
+    unnamed = layers > 1 and not any("Layer" in entry for entry in entries)
+    sources = [_source(entry, number if unnamed else 0, layers, path) for number, entry in enumerate(entries)]
+    for number, source in enumerate(sources):
+        if source[1] and source in sources[:number]:
+            names = (str(entries[other].get("Name")) for other in (sources.index(source), number))
+            raise InputError(
+                f"{path}: the segments {' and '.join(names)} are both said to be the value {source[1]} in layer "
+                f"{source[0]}, so that it can't be told which voxels are whose; save it again in Slicer."
+            )
+    return sources
+
+
+def _source(entry: Mapping[str, str], own_layer: int, layers: int, path: Path) -> tuple[int, int]:
+    try:
+        layer, value = int(entry.get("Layer", own_layer)), int(entry.get("LabelValue", 1))
+    except ValueError:
+        layer = value = -1
+    if not 0 <= layer < layers or value < 1:
+        raise InputError(
+            f"{path}: segment {entry.get('Name')} is said to have the value {entry.get('LabelValue', 1)} in layer "
+            f"{entry.get('Layer', own_layer)}, but the file has {layers} layer(s) of whole numbers; save it again in Slicer."
+        )
+    return layer, 0 if _is_empty(entry.get("Extent", "")) else value
+
+
+def _is_empty(extent: str) -> bool:
+    """Whether a segment's extent, such as "0 -1 0 -1 0 -1", says that it has no voxel."""
+    bounds = extent.split()
+    whole = len(bounds) == 6 and all(re.fullmatch(r"-?\d+", bound) for bound in bounds)
+    return whole and any(int(high) < int(low) for low, high in zip(bounds[::2], bounds[1::2], strict=True))
+
+
+def _distinct(values: Sequence[int]) -> list[int]:
+    """The label values, another one for each that is there already: layers count from 1 each, and a map has one layer."""
+    distinct: list[int] = []
+    for value in values:
+        taken = value in distinct or not value
+        distinct.append(max([*values, *distinct]) + 1 if taken else value)
+    return distinct
+
+
+def _strangers(layers: np.ndarray, sources: Sequence[tuple[int, int]], path: Path) -> tuple[str, ...]:
+    """A note on the voxels that have a value but no segment."""
+    left_out = 0
+    for number, layer in enumerate(layers):
+        named = np.zeros(65536, dtype=bool)
+        named[[0, *(value for where, value in sources if where == number and value < 65536)]] = True
+        left_out += int(np.count_nonzero(~named[layer]))
+    if not left_out:
+        return ()
+    return (f"{left_out} voxels of {path.name} have a value that belongs to no segment; they were left out.",)
+
+
+def confidence_from_tag(text: str) -> float | None:
+    """What the segment tag `CONFIDENCE_TAG` holds, or None where that is no number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 <= value <= 1 else None
+
+
+def _paint_layers(layers: np.ndarray, sources: Sequence[tuple[int, int]]) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """Labels from Slicer's layers, where segment n is all of `sources[n - 1]` = (layer, label value); value 0 is nothing."""
+    if len(layers) > 1:
+        return paint(layers.shape[1:], [(layers[layer] == value) & (value > 0) for layer, value in sources])
+    table = np.zeros(int(layers.max(initial=0)) + 1, dtype=np.uint8)
+    for index, (_, value) in enumerate(sources, start=1):
+        if 0 < value < len(table):
+            table[value] = index
+    return table[layers[0]], {}
+
+
+def _structure(entry: Mapping[str, str], tags: Mapping[str, str], index: int, value: int) -> Structure:
+    name = entry.get("Name") or entry.get("ID") or f"label {value}"
+    try:
+        color = tuple(round(255 * float(part)) for part in entry["Color"].split())
+    except (KeyError, ValueError):
+        color = known_structure(name, index, (value,)).color
+    stored = tags.get(SOURCE_VALUES_TAG, "")
+    values = tuple(int(part) for part in stored.split(",")) if re.fullmatch(r"\d+(,\d+)*", stored) else (value,)
+    terminology = Terminology.from_entry(tags.get("TerminologyEntry", ""))
+    if terminology is not None and terminology.type.value == _UNSPECIFIED:
+        terminology = None
+    return Structure(name, index, values, color, terminology)  # type: ignore[arg-type]
+
+
+def write_seg_nrrd(segmentation: Segmentation, path: Path | str) -> None:
+    """Write a file that Slicer opens as a segmentation, with names, colours, terminology and reference geometry.
+
+    Structures that overlap are written in layers of their own. Raises InputError if the file can't be written.
+    """
+    import SimpleITK as sitk
+
+    layers, places = _layers(segmentation)
+    metadata = dict(segmentation.attributes)
+    metadata |= {
+        "Segmentation_MasterRepresentation": "Binary labelmap",
+        "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
+        "Segmentation_ReferenceImageExtentOffset": "0 0 0",
+        "Segmentation_ConversionParameters": reference_geometry_text(segmentation.geometry),
+    }
+    extent = " ".join(f"0 {size - 1}" for size in segmentation.geometry.shape[::-1])
+    for number, structure in enumerate(segmentation.structures):
+        layer, value = places[structure.index]
+        tags = f"{SOURCE_VALUES_TAG}:{','.join(map(str, structure.values))}|"
+        if structure.terminology is not None:
+            tags += f"TerminologyEntry:{structure.terminology.entry()}|"
+        if structure.index in segmentation.confidence:
+            tags += f"{CONFIDENCE_TAG}:{segmentation.confidence[structure.index]:.4f}|"
+        fields = {
+            "ID": f"Segment_{structure.index}",
+            "Name": structure.name,
+            "NameAutoGenerated": "0",
+            "Color": " ".join(f"{channel / 255:.6g}" for channel in structure.color),
+            "ColorAutoGenerated": "0",
+            "Extent": extent,
+            "LabelValue": str(value),
+            "Layer": str(layer),
+            "Tags": tags,
+        }
+        metadata |= {f"Segment{number}_{key}": text for key, text in fields.items()}
+    if len(layers) == 1:
+        write_image(layers[0], segmentation.geometry, path, metadata)
+        return
+    image = sitk.GetImageFromArray(np.ascontiguousarray(np.stack(layers, axis=-1)), isVector=True)
+    segmentation.geometry.stamp(image)
+    for key, text in metadata.items():
+        image.SetMetaData(key, text)
+    write_whole(path, lambda partial: sitk.WriteImage(image, str(partial), useCompression=True))
+
+
+def _layers(segmentation: Segmentation) -> tuple[list[np.ndarray], dict[int, tuple[int, int]]]:
+    """Label arrays without overlap, and (layer, value) of each structure index."""
+    places = {structure.index: (0, structure.index) for structure in segmentation.structures}
+    if not segmentation.overlaps:
+        return [segmentation.labels], places
+    layers = [
+        np.where(np.isin(segmentation.labels, list(segmentation.overlaps)), 0, segmentation.labels).astype(np.uint8)
+    ]
+    for index in sorted(segmentation.overlaps):
+        places[index] = (len(layers), 1)
+        layers.append(segmentation.mask(index).astype(np.uint8))
+    return layers, places

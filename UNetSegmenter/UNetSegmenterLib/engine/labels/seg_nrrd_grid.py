@@ -1,0 +1,102 @@
+"""The grid that a `.seg.nrrd` was drawn on, where the file holds a box of it: Slicer crops to the segments by default."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..io.volume import SAME_GRID_VOXELS, Geometry
+
+_PARAMETERS, _OFFSET = "Segmentation_ConversionParameters", "Segmentation_ReferenceImageExtentOffset"
+_REFERENCE = "Reference image geometry"
+MOST_VOXELS = 2**33  # a scan of 2048 x 2048 x 2048: a header that says more is wrong
+
+
+def reference_geometry_text(geometry: Geometry) -> str:
+    """Slicer's conversion parameter for a grid, as it serialises it: image to world in RAS, then the extent."""
+    ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ geometry.affine_lps()
+    extent = [bound for size in geometry.shape[::-1] for bound in (0, size - 1)]
+    text = "".join(f"{value:.17g};" for value in ras.flatten()) + "".join(f"{bound};" for bound in extent)
+    return f"{_REFERENCE}|{text}|Image geometry description string.&"
+
+
+def reference_geometry(header: Mapping[str, str]) -> Geometry | None:
+    """The grid that the header's conversion parameters name, None where they name none."""
+    found = re.search(rf"(?:^|&){_REFERENCE}\|([^|&]*)", header.get(_PARAMETERS, ""))
+    try:
+        numbers = [float(part) for part in found[1].split(";") if part.strip()] if found else []
+    except ValueError:
+        return None
+    if len(numbers) != 22 or not np.isfinite(numbers).all():
+        return None
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.reshape(numbers[:16], (4, 4))
+    low, high = np.array(numbers[16::2], dtype=int), np.array(numbers[17::2], dtype=int)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    if (high < low).any() or not spacing.all():
+        return None
+    direction = tuple(tuple(float(value) for value in row) for row in affine[:3, :3] / spacing)
+    origin = tuple(float(value) for value in (affine @ [*low, 1.0])[:3])
+    shape, spacing_mm = tuple(int(n) for n in (high - low + 1)[::-1]), tuple(float(mm) for mm in spacing[::-1])
+    return Geometry(shape, spacing_mm, origin, direction)  # type: ignore[arg-type]
+
+
+def uncropped(
+    labels: np.ndarray, overlaps: Mapping[int, np.ndarray], box: Geometry, header: Mapping[str, str], path: Path
+) -> tuple[np.ndarray, dict[int, np.ndarray], Geometry, tuple[str, ...]]:
+    """Labels `(slices, rows, columns)` and overlaps on all of the grid that they were drawn on, that grid, and notes.
+
+    Voxels stay what they are: the file's own lattice goes on over the whole reference geometry, which gives that geometry
+    itself unless the segments were drawn on other voxels. Without a reference geometry the box is all there is.
+    """
+    drawn = reference_geometry(header)
+    if drawn is None:
+        cropped = any(part not in ("", "0") for part in header.get(_OFFSET, "").split())
+        note = (
+            f"{path.name} was cropped to its segments and names no reference geometry: what lies outside is not known."
+        )
+        return labels, dict(overlaps), box, (note,) * cropped
+    low, high = _reach(drawn, box)
+    size = np.array(box.shape[::-1])
+    apart = (high <= 0).any() or (low >= size).any()
+    if apart and not labels.any():
+        low, high, size, box, labels = 0 * size, np.array(drawn.shape[::-1]), 0 * size, drawn, labels[:0, :0, :0]
+    elif apart:
+        note = f"{path.name} names a reference geometry that lies elsewhere than its segments, so it was not used."
+        return labels, dict(overlaps), box, (note,)
+    low, high = np.minimum(low, 0), np.maximum(high, size)
+    shape = tuple(int(n) for n in (high - low)[::-1])
+    if shape == labels.shape:
+        return labels, dict(overlaps), box, ()
+    if math.prod(shape) > MOST_VOXELS:
+        raise InputError(
+            f"{path} says that it was drawn on {' x '.join(map(str, shape[::-1]))} voxels, which no scan has; save it "
+            "again in Slicer."
+        )
+    start = -low[::-1]
+    whole = np.zeros(shape, dtype=labels.dtype)
+    whole[tuple(slice(int(a), int(a) + n) for a, n in zip(start, labels.shape, strict=True))] = labels
+    moved = {
+        index: np.ravel_multi_index(tuple(np.array(np.unravel_index(places, labels.shape)) + start[:, None]), shape)
+        for index, places in overlaps.items()
+    }
+    origin = tuple(float(value) for value in (box.affine_lps() @ [*low, 1.0])[:3])
+    grid = Geometry(shape, box.spacing_mm, origin, box.direction)  # type: ignore[arg-type]
+    return whole, moved, drawn if grid.is_close(drawn) else grid, ()
+
+
+def _reach(drawn: Geometry, box: Geometry) -> tuple[np.ndarray, np.ndarray]:
+    """First and one past the last index (column, row, slice) of the box's lattice that covers the drawn grid.
+
+    Half a voxel further than the centres of the outermost voxels, less what rounding adds.
+    """
+    last = np.array(drawn.shape[::-1]) - 0.5
+    corners = np.array([[i, j, k, 1.0] for i in (-0.5, last[0]) for j in (-0.5, last[1]) for k in (-0.5, last[2])])
+    index = (corners @ drawn.affine_lps().T @ np.linalg.inv(box.affine_lps()).T)[:, :3]
+    low = np.ceil(index.min(axis=0) + 0.5 - SAME_GRID_VOXELS)
+    high = np.floor(index.max(axis=0) + 0.5 + SAME_GRID_VOXELS)
+    return low.astype(int), high.astype(int)

@@ -1,0 +1,189 @@
+"""A segmentation: which voxels belong to which structure, read from and written to the files people have.
+
+`.seg.nrrd` carries what 3D Slicer's segmentation node holds (names, colours, terminology); label maps carry values that
+somebody has to declare; a folder with one binary file a structure carries names as file names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..io.dicom_objects import refuse_dicom_object
+from ..io.grids import grid_difference, same_grid_note
+from ..io.volume import read_image, write_image
+from .label_values import (
+    IMAGE_ENDINGS,
+    MOST_STRUCTURES,
+    as_labels,
+    file_stem,
+    to_indices,
+    undeclared_structures,
+)
+from .matching import match_structures
+from .seg_nrrd import (
+    CONFIDENCE_TAG,
+    SOURCE_VALUES_TAG,
+    confidence_from_tag,
+    read_slicer,
+    slicer_header,
+    write_seg_nrrd,
+)
+from .segmentation import Segmentation, paint, resample, resample_labels
+from .structures import Structure, known_structure, number_in_name, refuse_two_spellings
+
+__all__ = [
+    "CONFIDENCE_TAG", "IMAGE_ENDINGS", "MOST_STRUCTURES", "SOURCE_VALUES_TAG", "Segmentation", "confidence_from_tag",
+    "file_stem", "is_label_map", "read_segmentation", "resample", "resample_labels", "write_labelmap", "write_seg_nrrd",
+]  # fmt: skip
+
+
+def read_segmentation(
+    path: Path | str,
+    structures: Sequence[Structure] | None = None,
+    only_declared: bool = False,
+    named_ones: bool = False,
+    resample: bool = False,
+) -> Segmentation:
+    """Read a `.seg.nrrd`, a label map, or a folder with one binary file a structure.
+
+    `structures` declares the values of a label map; without it each value becomes a structure of its own ("label 3"),
+    or the structure that the file is named after if it holds one value. Slicer's files and folders bring names: a
+    declared structure that is found there by terminology or name gets its declared index, name and values, others get
+    the indices after those, or are refused with `only_declared`. With `named_ones` so does a label map of ones, or of one
+    value that nobody declares, whose file is named after a declared structure: "liver.nii.gz" is the liver, whatever value
+    1 is declared to mean. `resample` brings sheared voxels, which are refused otherwise, onto the straight grid that
+    `read_volume` makes of a scan of their grid. Raises InputError for what is none of these, for label values that
+    `structures` doesn't declare, and for a file that holds one structure under two spellings.
+    """
+    path = Path(path)
+    refuse_dicom_object(path)
+    header = None if path.is_dir() else slicer_header(path)
+    if path.is_dir() or header is not None:
+        named = _read_folder(path, resample) if header is None else read_slicer(path, header, resample)
+        if header is not None:
+            refuse_two_spellings([structure.name for structure in named.structures], path)
+        return named if structures is None else _as_declared(named, structures, path if only_declared else None)
+    array, geometry = read_image(path, resample, labels=True)
+    labels = as_labels(array, path)
+    values, counts = np.unique(labels, return_counts=True)
+    found = {int(value): int(count) for value, count in zip(values, counts, strict=True) if value}
+    undeclared = not any(set(structure.values) & set(found) for structure in structures or ())
+    if named_ones and structures is not None and len(found) == 1 and (undeclared or set(found) == {1}):
+        (own,) = undeclared_structures(path, found, file_stem(path))
+        if match_structures([replace(own, values=())], structures).pairs:
+            ones = Segmentation(to_indices(labels, found, [own], path), geometry, (own,), file_stem(path))
+            return _as_declared(ones, structures, None)
+    if structures is None:
+        structures = undeclared_structures(path, found, file_stem(path))
+    return Segmentation(to_indices(labels, found, structures, path), geometry, tuple(structures), file_stem(path))
+
+
+def is_label_map(path: Path | str) -> bool:
+    """Whether a file holds bare label values, and not segments or a folder's files with names of their own."""
+    path = Path(path)
+    return not path.is_dir() and slicer_header(path) is None
+
+
+def _as_declared(segmentation: Segmentation, declared: Sequence[Structure], strict: Path | None) -> Segmentation:
+    """The same voxels under the indices of `declared`; with `strict` naming the source, others are refused."""
+    nameless = [
+        replace(structure, values=()) for structure in segmentation.structures
+    ]  # their values mean nothing here
+    matching = match_structures(nameless, declared)
+    new = {pair.prediction.index: pair.reference for pair in matching.pairs}
+    others = [structure for structure in segmentation.structures if structure.index not in new]
+    if others and strict is not None:
+        raise InputError(
+            f"{strict} holds structures that nobody declares: {', '.join(other.name for other in others)}; declared are "
+            f"{', '.join(structure.name for structure in declared)}: declare them or remove them."
+        )
+    after = max((structure.index for structure in declared), default=0)
+    if after + len(others) > MOST_STRUCTURES:
+        raise InputError(
+            f"{segmentation.name} has {after + len(others)} structures; at most {MOST_STRUCTURES} are expected."
+        )
+    new |= {other.index: replace(other, index=after + place) for place, other in enumerate(others, start=1)}
+    table = np.zeros(256, dtype=np.uint8)
+    for index, structure in new.items():
+        table[index] = structure.index
+    return replace(
+        segmentation,
+        labels=table[segmentation.labels],
+        structures=tuple(sorted(new.values(), key=lambda structure: structure.index)),
+        overlaps={new[index].index: places for index, places in segmentation.overlaps.items()},
+        confidence={new[index].index: value for index, value in segmentation.confidence.items()},
+    )
+
+
+def _read_folder(folder: Path, resample: bool) -> Segmentation:
+    files = sorted(
+        file
+        for file in folder.iterdir()
+        if file.name.lower().endswith(IMAGE_ENDINGS) and not file.name.startswith(".") and file.is_file()
+    )
+    if not files:
+        raise InputError(
+            f"{folder} holds no image file; one binary file a structure is expected, such as liver.nii.gz."
+        )
+    if len(files) > MOST_STRUCTURES:
+        raise InputError(f"{folder} holds {len(files)} images; at most {MOST_STRUCTURES} structures are expected.")
+    names = [file_stem(file) for file in files]
+    refuse_two_spellings(names, folder)
+    masks = [_binary(file, resample) for file in files]
+    first = next((number for number, mask in enumerate(masks) if mask.grid_is_known), 0)
+    geometry, notes = masks[first].geometry, []
+    for file, mask in zip(files, masks, strict=True):
+        own = mask.placed_on(geometry).geometry
+        if not own.is_close(geometry):
+            raise InputError(
+                f"{file} has another grid than {files[first].name}: {grid_difference(own, geometry)}; all files of a folder "
+                "must share one."
+            )
+        notes += [*mask.notes, same_grid_note(own, geometry, f"{file.name} and {files[first].name}")]
+    labels, overlaps = paint(geometry.shape, [mask.placed_on(geometry).labels != 0 for mask in masks])
+    # Every file has the value 1, which tells nothing apart: the number that is its whole name does, or its position.
+    numbers = [number_in_name(name) for name in names]
+    own_numbers = all(numbers) and len(set(numbers)) == len(numbers)
+    structures = tuple(
+        known_structure(name, index, number if number and own_numbers else index)
+        for index, (name, number) in enumerate(zip(names, numbers, strict=True), start=1)
+    )
+    return Segmentation(labels, geometry, structures, folder.name, {}, overlaps, notes=tuple(filter(None, notes)))
+
+
+def _binary(file: Path, resample: bool) -> Segmentation:
+    """The one structure of a file, whatever value it has."""
+    header = slicer_header(file)
+    if header is not None:
+        one = read_slicer(file, header, resample)
+    else:
+        array, geometry = read_image(file, resample, labels=True)
+        labels = as_labels(array, file)
+        one = Segmentation((labels != 0).view(np.uint8), geometry, ())
+        if len(values := np.unique(labels[labels != 0])) > 1:
+            raise InputError(
+                f"{file} holds {len(values)} values besides 0; one binary file a structure is expected, so give the label "
+                "map itself instead of its folder."
+            )
+    if len(one.structures) > 1:
+        raise InputError(
+            f"{file} holds {len(one.structures)} segments; one a file is expected, so give the file itself."
+        )
+    return one
+
+
+def write_labelmap(segmentation: Segmentation, path: Path | str) -> None:
+    """Write one label map (NIfTI by its ending) whose values are the first source value of each structure.
+
+    Where structures overlap, the later one is written. Raises InputError if the file can't be written.
+    """
+    values = [structure.values[0] for structure in segmentation.structures]
+    table = np.zeros(256, dtype=np.uint8 if max(values, default=0) <= 255 else np.uint16)
+    for structure in segmentation.structures:
+        table[structure.index] = structure.values[0]
+    write_image(table[segmentation.labels], segmentation.geometry, path)

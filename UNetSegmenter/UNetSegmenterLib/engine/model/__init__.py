@@ -1,0 +1,1 @@
+"""A checkpoint and its card, the network, and prediction slice by slice."""

@@ -1,0 +1,146 @@
+"""One `.pt` file with weights and card, opened without running any code in it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..io.files import write_whole
+from .card import Card
+from .tensor_file import read_tensor_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .network import UNet
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read and found whole: its card fits its weights."""
+
+    card: Card
+    weights: dict[str, Tensor] = field(repr=False)
+    path: Path
+    sha256: str
+
+    def network(self) -> UNet:
+        """The network with these weights as float32, in evaluation mode."""
+        network = _empty_network(self.card)
+        network.load_state_dict(self.weights)
+        return network.float().eval()
+
+
+def save_checkpoint(path: Path | str, card: Card, weights: dict[str, Tensor], half: bool = True) -> None:
+    """Write a checkpoint; with `half` (the default) floating point weights are stored as float16.
+
+    Raises InputError, and writes nothing, if weights are not finite or larger than float16 can hold.
+    """
+    import torch
+
+    card.check()
+    stored = {name: _stored(path, name, tensor.detach().cpu(), half) for name, tensor in weights.items()}
+    content = {"format": FORMAT, "card": card.to_json(), "weights": stored}
+    write_whole(path, lambda partial: torch.save(content, partial))
+
+
+def _stored(path: Path | str, name: str, tensor: Tensor, half: bool) -> Tensor:
+    import torch
+
+    stored = (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous().clone()
+    if stored.is_floating_point() and not torch.isfinite(stored).all():
+        largest = tensor.abs().max().item()  # not a number if one of them is not
+        held = (
+            f"{largest:.3g}, more than float16 holds (65,504)" if math.isfinite(largest) else "what is no finite number"
+        )
+        raise InputError(
+            f'{path} was not written: "{name}" holds {held}, as where a training diverges; train again with a lower '
+            "learning rate."
+        )
+    return stored
+
+
+def load_checkpoint(path: Path | str) -> Checkpoint:
+    """Read and check a checkpoint; no code in the file is run.
+
+    Raises InputError, in one sentence, for a file that is missing, truncated, a pickle with code, of a newer format,
+    without a card, or whose card contradicts its weights.
+    """
+    path = Path(path)
+    content = _checked_content(path, read_tensor_file(path))
+    try:
+        card = Card.from_json(content["card"])
+    except InputError as error:
+        raise InputError(f"{path} can't be used: {error}") from error
+    _check_weights(path, card, content["weights"])
+    return Checkpoint(card, content["weights"], path, _sha256(path))
+
+
+def read_card(path: Path | str) -> Card:
+    """The card of a checkpoint, after all checks of `load_checkpoint`."""
+    return load_checkpoint(path).card
+
+
+def shipped_checkpoints() -> list[Path]:
+    """Checkpoints that come with the extension, or with the wheel."""
+    here = Path(__file__).resolve()
+    folders = (here.parents[3] / "Resources" / "Models", here.parents[2] / "models")
+    return sorted(path for folder in folders for path in folder.glob("*.pt"))
+
+
+def _checked_content(path: Path, content: Any) -> dict[str, Any]:
+    if not isinstance(content, dict) or "weights" not in content or "format" not in content:
+        raise InputError(
+            f"{path} is a PyTorch file but not one of UNetSegmenter's: format, card and weights are expected in it."
+        )
+    found = content["format"]
+    if type(found) is not int or found != FORMAT:
+        found = str(found)[:20] if type(found) in (int, str) else type(found).__name__
+        raise InputError(
+            f"{path} has checkpoint format {found}, this version reads format {FORMAT}; update UNetSegmenter."
+        )
+    if not isinstance(content.get("card"), str):
+        raise InputError(f"{path} has no card, so nobody knows what its weights segment; train or export it again.")
+    return content
+
+
+def _check_weights(path: Path, card: Card, weights: Any) -> None:
+    import torch
+
+    expected = {name: tensor.shape for name, tensor in _empty_network(card, device="meta").state_dict().items()}
+    if not isinstance(weights, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
+        raise InputError(f"{path} has weights that are no tensors; a state dict is expected.")
+    found = {name: tensor.shape for name, tensor in weights.items()}
+    if found != expected:
+        name = next(iter(sorted(set(expected.items()) ^ set(found.items()))))[0]
+        raise InputError(
+            f'{path} has a card that contradicts its weights: "{name}" is {_size(found.get(name))}, '
+            f"the card's network expects {_size(expected.get(name))}."
+        )
+    if not all(torch.isfinite(tensor).all() for tensor in weights.values() if tensor.is_floating_point()):
+        raise InputError(f"{path} has weights that are not finite: the training that wrote it diverged.")
+
+
+def _size(shape: Any) -> str:
+    return "absent" if shape is None else " x ".join(map(str, shape)) or "a single number"
+
+
+def _empty_network(card: Card, device: str = "cpu") -> UNet:
+    import torch
+
+    from .network import UNet
+
+    shape = card.network
+    with torch.device(device):
+        return UNet(shape.input_slices, shape.classes, shape.base_width, shape.depth)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

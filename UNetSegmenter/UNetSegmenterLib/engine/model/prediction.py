@@ -1,0 +1,274 @@
+"""Slice-by-slice prediction of a whole volume, in its own grid."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from ..errors import InputError
+from ..labels.segmentation_files import Segmentation
+from .confidence import OutlineConfidence, outline_sums
+from .precision import mixed_precision
+from .preprocessing import neighbour_offsets, neighbour_step, network_slices, pad_to_multiple, stack_slices
+
+if TYPE_CHECKING:
+    from ..io.volume import Geometry, Volume
+    from .checkpoint import Checkpoint
+    from .network import DoubleConvolution, UNet
+
+CPU_BATCH, GPU_BATCH = 4, 32  # slices a forward pass; on CPU more gains nothing and costs memory
+WIDEST_MM = 5_000  # a slice wider than that is a spacing in other units, and would ask for terabytes
+MOST_WORKERS = 8  # batches side by side on a CPU: each holds feature maps of its own
+
+Progress = Callable[[int, int], None]
+Cancelled = Callable[[], bool]
+
+
+class _BeyondFloat16Error(Exception):
+    """Logits are infinite or no numbers: float16, which older GPUs compute in, ends at 65,504."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run left: the labels in the scan's grid and how they came about.
+
+    slices_done of `slices` were predicted; fewer after a cancel, and the rest of the labels is background.
+    """
+
+    segmentation: Segmentation
+    slices_done: int
+    slices: int
+    seconds: float
+    device: str
+
+    @property
+    def complete(self) -> bool:
+        return self.slices_done == self.slices
+
+
+class Predictor:
+    """A checkpoint made ready on a device: batch normalisation folded, channels last, in the precision that is fastest.
+
+    device: "auto" (cuda, mps, cpu in that order), "cpu", "cuda", "cuda:1", "mps"; InputError is raised if it is not there.
+    dtype: the precision, if it is not to be chosen.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        device: str = "auto",
+        batch_size: int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.device = choose_device(device)
+        self.batch_size = batch_size or (CPU_BATCH if self.device.type == "cpu" else GPU_BATCH)
+        self._prepare(dtype or mixed_precision(self.device))
+
+    def _prepare(self, dtype: torch.dtype) -> None:
+        network = fold_batch_norm(self.checkpoint.network()).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.dtype = dtype
+        self.network = network.to(dtype)
+
+    @property
+    def device_name(self) -> str:
+        """The device in words, with the precision in which it runs."""
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+        return f"{name} ({str(self.dtype).removeprefix('torch.')})"
+
+    def predict(
+        self,
+        volume: Volume,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
+        labels: np.ndarray | None = None,
+    ) -> Prediction:
+        """Segment a volume; labels return in its own grid.
+
+        progress(done, total) is called after each batch of slices; cancelled() is asked before each, and a cancel keeps
+        what is finished.
+        labels: zeros, uint8, of the volume's shape, to write into (a memory-mapped file outlives this process).
+        Raises InputError for a volume without voxels, or of a spacing that no scanner has.
+        """
+        _check_size(volume.geometry)
+        started = time.perf_counter()
+        card = self.checkpoint.card
+        if labels is None:
+            labels = np.zeros(volume.geometry.shape, dtype=np.uint8)
+        confidence = OutlineConfidence(card.network.classes)
+        done = self._predict_axial(
+            volume.geometry.to_axial(volume.array),
+            volume.geometry.axial_spacing_mm,
+            volume.geometry.to_axial(labels),
+            confidence,
+            progress,
+            cancelled,
+        )
+        slices = volume.geometry.to_axial(labels).shape[0]
+        name = f"{volume.name} {card.title}".strip()
+        segmentation = Segmentation(labels, volume.geometry, card.structures, name, confidence=confidence.means())
+        return Prediction(segmentation, done, slices, time.perf_counter() - started, self.device_name)
+
+    def _predict_axial(
+        self,
+        hu: np.ndarray,
+        spacing_mm: tuple[float, float, float],
+        labels: np.ndarray,
+        confidence: OutlineConfidence,
+        progress: Progress | None,
+        cancelled: Cancelled | None,
+    ) -> int:
+        preprocessing = self.checkpoint.card.preprocessing
+        offsets = neighbour_offsets(preprocessing.input_slices, neighbour_step(spacing_mm[0], preprocessing))
+        grid = torch.from_numpy(network_slices(hu, spacing_mm[1:], preprocessing)).to(self.device)
+
+        def batch_labels(begin: int, end: int) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+            centres = torch.arange(begin, end, device=self.device)
+            stacked = stack_slices(grid, centres, offsets, preprocessing.window_hu)
+            logits = network_logits(self.network, stacked, preprocessing.size_multiple, self.dtype).float()
+            if self.dtype == torch.float16 and not torch.isfinite(logits).all():
+                raise _BeyondFloat16Error
+            return upsampled_labels(logits, labels.shape[1:]).cpu().numpy(), outline_sums(logits)
+
+        done = begun = 0
+        total = hu.shape[0]
+        running: deque[Future[tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]]] = deque()
+        with self._pool() as (pool, workers):
+            while done < total and not (cancelled and cancelled()):
+                while begun < total and len(running) < workers:
+                    end = min(begun + self.batch_size, total)
+                    running.append(pool.submit(batch_labels, begun, end))
+                    begun = end
+                try:
+                    part, sure = running.popleft().result()
+                except (torch.OutOfMemoryError, _BeyondFloat16Error) as error:
+                    wait(running)
+                    self._retreat(error)
+                    running.clear()
+                    begun = done
+                    continue
+                labels[done : done + len(part)] = part
+                confidence.add(*sure)
+                done += len(part)
+                if progress:
+                    progress(done, total)
+        return done
+
+    @contextmanager
+    def _pool(self) -> Iterator[tuple[ThreadPoolExecutor, int]]:
+        """Threads that predict a batch each, and their number: one for a GPU, one a core for a CPU.
+
+        A CPU is kept busy with whole batches side by side and not with parts of one convolution: the latter wait for
+        each other after every layer, and where other programs want the cores too, they wait six times as long.
+        """
+        if self.device.type != "cpu":
+            with ThreadPoolExecutor(1) as pool:
+                yield pool, 1
+            return
+        with _one_thread_each() as threads:
+            workers = min(threads, MOST_WORKERS)
+            with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                yield pool, workers
+
+    def _retreat(self, error: Exception) -> None:
+        """Take what the batch that failed needs: float32, or half as many slices; raises InputError if there are none."""
+        if isinstance(error, _BeyondFloat16Error):
+            self._prepare(torch.float32)
+            logging.warning("Numbers beyond float16 on %s: going on in float32", self.device)
+            return
+        if self.batch_size == 1:
+            raise InputError(f"One slice does not fit into the memory of {self.device_name}; choose the device cpu.")
+        self.batch_size //= 2
+        torch.cuda.empty_cache()
+        logging.warning("Out of memory on %s: going on with %d slices a batch", self.device, self.batch_size)
+
+
+@torch.inference_mode()
+def network_logits(network: nn.Module, stacked: Tensor, size_multiple: int, dtype: torch.dtype) -> Tensor:
+    """Logits (B, classes, rows, columns) of stacked slices (B, input slices, rows, columns) at the network's grid."""
+    rows, columns = stacked.shape[2:]
+    padded = pad_to_multiple(stacked, size_multiple).to(dtype, memory_format=torch.channels_last)
+    return network(padded)[:, :, :rows, :columns]
+
+
+@torch.inference_mode()
+def upsampled_labels(logits: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Class indices uint8 (B, *size): logits brought to `size` bilinearly, then the largest wins."""
+    if tuple(logits.shape[2:]) != tuple(size):
+        logits = logits.float().contiguous(memory_format=torch.channels_last)
+        logits = functional.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
+    return logits.argmax(dim=1).to(torch.uint8)
+
+
+def _check_size(geometry: Geometry) -> None:
+    if 0 in geometry.shape:
+        raise InputError(f"The scan has {geometry.shape} voxels, so there is nothing to segment; load it again.")
+    _, *in_plane_mm = geometry.axial_spacing_mm
+    width_mm = max(
+        n * mm
+        for n, mm in zip(geometry.to_axial(np.empty(geometry.shape, np.bool_)).shape[1:], in_plane_mm, strict=True)
+    )
+    if not 0 < width_mm <= WIDEST_MM:
+        raise InputError(
+            f"The scan's slices are {width_mm / 1000:,.0f} m wide by its spacing of {in_plane_mm[0]:g} x {in_plane_mm[1]:g} mm; "
+            "check that the file keeps its spacing, in mm."
+        )
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device a person asked for; "auto" is the fastest there is. Raises InputError if it can't be had."""
+    has_mps = torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f'"{name}" is no device; auto, cpu, cuda or mps are known.') from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f'The device "{name}" was asked for, but {torch.cuda.device_count()} CUDA device(s) are here; choose auto or cpu.'
+        )
+    if device.type == "mps" and not has_mps:
+        raise InputError('The device "mps" was asked for, but this machine has none; choose auto or cpu.')
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise InputError(f'"{name}" is no device that is supported; auto, cpu, cuda or mps are known.')
+    return device
+
+
+def fold_batch_norm(network: UNet) -> UNet:
+    """The same network with every batch normalisation folded into the convolution before it; changes it in place."""
+
+    def fold(block: DoubleConvolution) -> nn.Sequential:
+        layers: list[Any] = list(block)
+        first, first_norm, _, second, second_norm, _ = layers
+        first, second = fuse_conv_bn_eval(first, first_norm), fuse_conv_bn_eval(second, second_norm)
+        return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True))
+
+    network.entry = fold(network.entry)  # type: ignore[assignment]
+    network.down = nn.ModuleList(fold(block) for block in network.down)  # type: ignore[arg-type]
+    for up in network.up:
+        up.convolutions = fold(up.convolutions)  # type: ignore[arg-type]
+    return network
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[int]:
+    """Inside, each operation runs on the thread that called it; yields how many threads torch would take otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,73 @@
+"""A review as Slicer and the worker hand it to each other: the list of cases as JSON, one case as raw files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..evaluation.review import REVIEWS, CaseList, ReviewCase, list_cases
+from ..evaluation.verdict import Verdict, read_reviews
+from ..io.volume import Volume, read_volume
+from ..labels.segmentation_files import Segmentation, read_segmentation
+from ..labels.structures import Structure
+from .serialization import (
+    array_steps,
+    finished,
+    geometry_from_json,
+    geometry_to_json,
+    segmentation_from_json,
+    segmentation_steps,
+)
+
+
+def cases_to_json(folder: str, results: str) -> dict[str, Any]:
+    """The cases of a folder, and what reviews.csv of the results (or of the folder itself) says of them.
+
+    Raises InputError as `list_cases` and `read_reviews` do.
+    """
+    found = list_cases(folder, results or None)
+    reviews = read_reviews(Path(results or folder) / REVIEWS)
+    return {
+        "cases": [{key: value and str(value) for key, value in vars(case).items()} for case in found.cases],
+        "structures": found.structures and [structure.to_json() for structure in found.structures],
+        "notes": list(found.notes),
+        "checkpoint": found.checkpoint,
+        "sha256": found.sha256,
+        "reviews": {case: asdict(verdict) for case, verdict in reviews.items()},
+    }
+
+
+def cases_from_json(plain: dict[str, Any]) -> tuple[CaseList, dict[str, Verdict]]:
+    """What `cases_to_json` found."""
+    cases = []
+    for one in plain["cases"]:
+        paths = {key: Path(one[key]) if one[key] else None for key in ("image", "reference", "prediction")}
+        cases.append(ReviewCase(one["name"], **paths))  # type: ignore[arg-type]
+    structures = plain["structures"] and tuple(Structure.from_json(one) for one in plain["structures"])
+    reviews = {case: Verdict(**verdict) for case, verdict in plain["reviews"].items()}
+    return CaseList(tuple(cases), structures, tuple(plain["notes"]), plain["checkpoint"], plain["sha256"]), reviews
+
+
+def load_to_files(request: dict[str, Any]) -> dict[str, Any]:
+    """Read the files of one case and write scan and labels below the folder `into`; raises InputError for a bad file."""
+    into = Path(request["into"])
+    volume = read_volume(request["image"])
+    image = finished(array_steps(volume.array, into / "scan.raw", volume.array.dtype.newbyteorder("<")))
+    answer: dict[str, Any] = {"scan": {**image, "geometry": geometry_to_json(volume.geometry)}}
+    structures = request["structures"] and tuple(Structure.from_json(one) for one in request["structures"])
+    for side in ("reference", "prediction"):
+        path = request[side]
+        answer[side] = path and finished(segmentation_steps(read_segmentation(path, structures), into, side))
+    return answer
+
+
+def loaded(answer: dict[str, Any]) -> tuple[Volume, Segmentation | None, Segmentation | None]:
+    """Scan, reference and prediction that `load_to_files` wrote; their arrays stay in the files."""
+    scan = answer["scan"]
+    geometry = geometry_from_json(scan["geometry"])
+    array = np.memmap(scan["path"], dtype=scan["dtype"], mode="r", shape=geometry.shape)
+    sides = (segmentation_from_json(answer[side]) if answer[side] else None for side in ("reference", "prediction"))
+    return (Volume(array, geometry), *sides)  # type: ignore[return-value]
