@@ -60,7 +60,7 @@ def registerLayouts():
     """Make the module's layouts known: a scene that was saved while one was on screen would else be opened without views."""
     manager = slicer.app.layoutManager()
     if manager is not None:
-        from UNetSegmenterLib.scene.layout import add_layouts
+        from UNetSegmenterLib.scene.views.layout import add_layouts
 
         add_layouts(manager.layoutLogic().GetLayoutNode())
 
@@ -179,7 +179,7 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSelectionModified(self, caller=None, event=None):
         """Another volume is on screen: a scan that is loaded while the panel is open is chosen if there is none yet."""
-        from UNetSegmenterLib.scene.scan import scan_on_screen
+        from UNetSegmenterLib.scene.nodes.scan import scan_on_screen
 
         if self.parent.isEntered and self._parameterNode is not None and not self._parameterNode.inputVolume:
             self._parameterNode.inputVolume = scan_on_screen(slicer.app.applicationLogic())
@@ -189,7 +189,7 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         Only once the panel is shown: reading a model starts a process, and a module that nobody opened starts none.
         """
-        from UNetSegmenterLib.scene.scan import first_scan, scan_on_screen
+        from UNetSegmenterLib.scene.nodes.scan import first_scan, scan_on_screen
 
         parameters = self.logic.getParameterNode()
         if not parameters.inputVolume:
@@ -244,7 +244,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
     def worker(self):
         """The child process that runs the network; it starts with the first request."""
         if self._worker is None:
-            from UNetSegmenterLib.panel.process import WorkerProcess
+            from UNetSegmenterLib.panel.jobs.worker_process import WorkerProcess
 
             self._worker = WorkerProcess()
         return self._worker
@@ -277,7 +277,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :param options: `surfaces` and `keep_partial`, both True.
         :raises InputError: (a ValueError) if there is no scan to segment.
         """
-        from UNetSegmenterLib.panel.segmenter import Choices, JobCallbacks, SegmentationJob
+        from UNetSegmenterLib.panel.jobs.segmenter import Choices, JobCallbacks, SegmentationJob
 
         choices = Choices(os.path.abspath(checkpointPath), device, segmentationNode, **options)
         wanted = {"on_progress": onProgress, "on_end": onEnd, "on_stage": onStage}
@@ -320,8 +320,8 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         from UNetSegmenterLib.engine.evaluation.comparison import compare
         from UNetSegmenterLib.engine.labels.matching import still_there
         from UNetSegmenterLib.engine.worker.serialization import finished
-        from UNetSegmenterLib.scene.by_hand import matched_by_hand
-        from UNetSegmenterLib.scene.judging import comparison_in_world, side_steps
+        from UNetSegmenterLib.scene.nodes.by_hand import matched_by_hand
+        from UNetSegmenterLib.scene.nodes.plausibility_request import comparison_in_world, side_steps
 
         prediction, reference, notes = finished(side_steps(predictionNode, referenceNode))
         if byHand is None:
@@ -342,7 +342,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :raises InputError: (a ValueError) for nodes that cannot be compared or a structure that is not on both sides.
         """
         from UNetSegmenterLib.engine.worker.serialization import finished
-        from UNetSegmenterLib.scene.error_map import error_map_node_steps
+        from UNetSegmenterLib.scene.nodes.error_map import error_map_node_steps
 
         return finished(error_map_node_steps(predictionNode, referenceNode, structure))
 
@@ -355,7 +355,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :raises InputError: (a ValueError) for nodes that cannot be compared or a structure that is not on both sides.
         """
         from UNetSegmenterLib.engine.worker.serialization import finished
-        from UNetSegmenterLib.scene.distance_colors import distance_colors_steps
+        from UNetSegmenterLib.scene.views.distance_colors import distance_colors_steps
 
         return finished(distance_colors_steps(predictionNode, referenceNode, structure, scale_mm=scale)).node
 
@@ -366,9 +366,9 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :param checkpointPath: checkpoint whose training statistics give the expected ranges; None goes by rules of thumb.
         """
         from UNetSegmenterLib.engine.plausibility import check
-        from UNetSegmenterLib.scene.judging import findings_in_world
-        from UNetSegmenterLib.scene.nodes import volume_from_node
-        from UNetSegmenterLib.scene.reading import segmentation_from_node
+        from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
+        from UNetSegmenterLib.scene.nodes.plausibility_request import findings_in_world
+        from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_from_node
 
         statistics = self._describe(checkpointPath)["card"].get("statistics") if checkpointPath else None
         findings = check(
@@ -391,8 +391,8 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         from UNetSegmenterLib.engine.errors import InputError
         from UNetSegmenterLib.engine.report.case_report import CaseReport, outputs_in, write_case_report
         from UNetSegmenterLib.engine.worker.serialization import finished
-        from UNetSegmenterLib.scene.case_report import comparison_on_scan, facts_of, image_steps
-        from UNetSegmenterLib.scene.verdict import verdict_of
+        from UNetSegmenterLib.scene.nodes.case_report import comparison_on_scan, facts_of, image_steps
+        from UNetSegmenterLib.scene.nodes.verdict import verdict_of
 
         there = outputs_in(folder)
         if there and not overwrite:
@@ -440,7 +440,7 @@ class UNetSegmenterTest(ScriptedLoadableModuleTest):
 
     def test_segment(self):
         """Geometry, names and provenance come through, whatever the labels are."""
-        from UNetSegmenterLib.panel.dependencies import torch_is_installed
+        from UNetSegmenterLib.panel.jobs.dependencies import torch_is_installed
 
         if not torch_is_installed():
             self.delayDisplay("PyTorch is not installed: skipped")

@@ -51,7 +51,7 @@ def main() -> None:
 
 def take(widget, options) -> None:
     from host.viewing import layout_pictures, window_picture
-    from UNetSegmenterLib.scene.layout import ONE_ROW, ONLY_3D, TWO_ROWS
+    from UNetSegmenterLib.scene.views.layout import ONE_ROW, ONLY_3D, TWO_ROWS
 
     panel, ui = widget.panel, widget.ui
     scan = add_scan(widget, options)
@@ -101,7 +101,7 @@ def add_reference(options, scan):
     from UNetSegmenterLib.engine.io.volume import read_image
     from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
     from UNetSegmenterLib.engine.labels.structures import TOTALSEGMENTATOR_VALUES, known_structure
-    from UNetSegmenterLib.scene.nodes import segmentation_to_node
+    from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node
 
     values, geometry = read_image(options.reference)
     named = {name: value for value, name in enumerate(options.names or (), start=1)} or TOTALSEGMENTATOR_VALUES

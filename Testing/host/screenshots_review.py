@@ -56,7 +56,7 @@ def main() -> None:
 
 def take(widget, options) -> None:
     from host.viewing import layout_pictures, window_picture
-    from UNetSegmenterLib.scene.layout import TWO_ROWS
+    from UNetSegmenterLib.scene.views.layout import TWO_ROWS
 
     panel, ui = widget.panel, widget.ui
     choose(panel, options.checkpoint)

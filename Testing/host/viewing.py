@@ -6,10 +6,10 @@ import numpy as np
 import slicer
 import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
-from UNetSegmenterLib.scene.framing import frame
-from UNetSegmenterLib.scene.layout import ONE_ROW, ONLY_3D, PLOT_VIEWS, plot_view_id, slice_views
-from UNetSegmenterLib.scene.nodes import volume_geometry
-from UNetSegmenterLib.scene.views import SliceView, ThreeDView, averaged, check_rendering, grab
+from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_geometry
+from UNetSegmenterLib.scene.views.framing import frame
+from UNetSegmenterLib.scene.views.layout import ONE_ROW, ONLY_3D, PLOT_VIEWS, plot_view_id, slice_views
+from UNetSegmenterLib.scene.views.view_nodes import SliceView, ThreeDView, averaged, check_rendering, grab
 
 GAP_PIXELS = 4
 FROM_THE_FRONT = (0.28, -1.0, -0.22)

@@ -20,7 +20,7 @@ try:
     import host
 except ImportError as error:
     print(f"Testing/panel is left out: {error} (slicer-core, PySide6 and its system libraries are needed)")
-    collect_ignore_glob = ["test_*.py"]
+    collect_ignore_glob = ["*test_*.py"]
 else:
     host.start()
     from host.checkpoints import write_checkpoints
@@ -31,7 +31,7 @@ else:
 def pytest_collection_modifyitems(items):
     """An observer that is added twice or removed in vain is a line on Slicer's console; here it fails the test."""
     for item in items:
-        if item.path.parent == Path(__file__).parent:
+        if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings("error:(already has|does not have) observer"))
 
 

@@ -81,7 +81,7 @@ def test_a_connection_keeps_what_it_calls_as_long_as_the_timer_lives():
 
 
 def test_a_ticker_lets_go_of_what_it_calls():
-    from UNetSegmenterLib.panel.steps import Ticker
+    from UNetSegmenterLib.panel.jobs.steps import Ticker
 
     class Ticking:
         def __init__(self, ends_itself):

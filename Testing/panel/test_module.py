@@ -12,8 +12,8 @@ import pytest
 import slicer
 from host.pressing import on_free_cores, turn
 from host.scans import add_scan
-from UNetSegmenterLib.panel.run import Progress, duration, stored_dtype
-from UNetSegmenterLib.panel.states import FOLLOWS, State, StateMachine
+from UNetSegmenterLib.panel.jobs.segmentation_run import Progress, duration, stored_dtype
+from UNetSegmenterLib.panel.jobs.states import FOLLOWS, State, StateMachine
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,7 +31,7 @@ def test_loading_the_module_costs_little_and_imports_nothing_heavy():
     milliseconds, modules = done.stdout.strip().splitlines()[-2:]
     print(f"\nmodule load: {float(milliseconds):.0f} ms")
     assert float(milliseconds) < on_free_cores(50)
-    layouts = ["UNetSegmenterLib", "UNetSegmenterLib.scene", "UNetSegmenterLib.scene.layout"]
+    layouts = ["UNetSegmenterLib", "UNetSegmenterLib.scene", "UNetSegmenterLib.scene.views.layout"]
     assert modules == str(["UNetSegmenter", *layouts])
 
 

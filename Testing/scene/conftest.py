@@ -9,7 +9,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed (pip install 
 from UNetSegmenterLib.engine.io.volume import Geometry
 from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
-from UNetSegmenterLib.scene.headless import HeadlessScene
+from UNetSegmenterLib.scene.headless.application import HeadlessScene
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def the_scan_on_screen_is_preselected_and_checked(world):
 
 
 def apply_puts_anatomy_beside_the_scan(world):
-    from UNetSegmenterLib.scene.reading import segmentation_from_node
+    from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
 
     world.choose("tiny")
     scan = world.add_scan()
@@ -572,8 +572,8 @@ def a_test_set_is_reviewed_case_by_case(world):
     """Two cases on disk: opened, compared, judged, gone again; the verdicts are in reviews.csv."""
     from UNetSegmenterLib.engine.io.volume import write_volume
     from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap, write_seg_nrrd
-    from UNetSegmenterLib.scene.nodes import volume_from_node
-    from UNetSegmenterLib.scene.reading import segmentation_from_node
+    from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
+    from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_from_node
 
     folder = world.folder / "test set ü"
     for name, shift in (("a", 0), ("b", 3)):
@@ -607,7 +607,14 @@ def a_test_set_is_reviewed_case_by_case(world):
 
 def layouts_structures_and_the_slice_curve(world):
     """Three layouts in one place, one structure after the other by key, and a click on the curve that leads to its slice."""
-    from UNetSegmenterLib.scene.layout import LAYOUT_IDS, ONE_ROW, ONLY_3D, TWO_ROWS, layout_id, plot_view_id
+    from UNetSegmenterLib.scene.views.layout import (
+        LAYOUT_IDS,
+        ONE_ROW,
+        ONLY_3D,
+        TWO_ROWS,
+        layout_id,
+        plot_view_id,
+    )
 
     manager, ui = slicer.app.layoutManager(), world.ui
     if manager is None:

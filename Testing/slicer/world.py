@@ -78,7 +78,8 @@ class World:
     @staticmethod
     def let_choose_a_model(itself=True):
         """Whether the panel may choose a model by itself in an empty scene, as it does when it is used."""
-        from UNetSegmenterLib.panel import model_section, panel
+        from UNetSegmenterLib.panel import panel
+        from UNetSegmenterLib.panel.sections import model_section
 
         panel.model_at_hand = model_section.model_at_hand if itself else lambda: ""
 
@@ -181,7 +182,7 @@ class World:
     ):
         """A body of soft tissue with a bright organ, as a volume node far from the origin; `lies` names its directions."""
         from UNetSegmenterLib.engine.io.volume import Geometry, Volume
-        from UNetSegmenterLib.scene.nodes import volume_to_node
+        from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_to_node
 
         y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
         plane = np.full((size, size), -1000, np.int16)
@@ -203,7 +204,7 @@ class World:
         """A liver, `shift` voxels off, and a spleen, which only an unshifted one has; on the grid of the scan there is."""
         from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
         from UNetSegmenterLib.engine.labels.structures import known_structure
-        from UNetSegmenterLib.scene.nodes import segmentation_to_node, volume_geometry
+        from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node, volume_geometry
 
         scan = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
         labels = np.zeros((slices, size, size), np.uint8)

@@ -23,7 +23,7 @@ from UNetSegmenterLib.engine.model.checkpoint import (
     save_checkpoint,
     shipped_checkpoints,
 )
-from UNetSegmenterLib.panel.card_text import card_html
+from UNetSegmenterLib.panel.widgets.card_text import card_html
 
 from ..engine.checkpoints import small_card
 from .datasets import blobs

@@ -39,9 +39,9 @@ def write_scene_files(
     Where the scene libraries or OpenGL are missing, a warning says what to install and the rest is written.
     """
     try:
-        from UNetSegmenterLib.scene.comparison import comparison_scene
-        from UNetSegmenterLib.scene.pictures import draw, png_bytes
-        from UNetSegmenterLib.scene.storage import save_scene
+        from UNetSegmenterLib.scene.headless.comparison_scene import comparison_scene
+        from UNetSegmenterLib.scene.headless.pictures import draw, png_bytes
+        from UNetSegmenterLib.scene.headless.storage import save_scene
     except ImportError as error:
         warn(f"no pictures and no Slicer scene: {error.name} is not installed (pip install unetsegmenter[scene]).")
         return SceneFiles()

@@ -10,26 +10,26 @@ import slicer
 
 from ..engine.evaluation.verdict import Verdict
 from ..engine.io.volume import Note
-from .compare_section import CompareSection
-from .correct_section import CorrectSection, Surroundings
-from .dependencies import Installer, torch_is_installed
-from .error_views import ErrorViews
-from .failure import failure_note, failure_of
-from .keyboard import Keyboard
-from .model_section import ModelSection, model_at_hand
-from .notes import NoteList
-from .plausibility_section import Checked, PlausibilitySection
-from .process import WorkerProcess
+from .jobs.dependencies import Installer, torch_is_installed
+from .jobs.failure import failure_note, failure_of
+from .jobs.review_queue import PanelDesk
+from .jobs.segmenter import Choices, JobCallbacks, Result, SegmentationJob
+from .jobs.worker_process import WorkerProcess
 from .remembered import Memory, recall
-from .report_section import ReportSection
-from .result_views import ResultViews
-from .review_desk import PanelDesk
-from .review_section import ReviewSection
-from .scan_section import ScanSection
-from .segment_section import SegmentSection
-from .segmenter import Choices, JobCallbacks, Result, SegmentationJob
-from .side_by_side import SideBySideViews
-from .widths import keep_all_narrow
+from .sections.compare_section import CompareSection
+from .sections.correct_section import CorrectSection, Surroundings
+from .sections.error_views import ErrorViews
+from .sections.model_section import ModelSection, model_at_hand
+from .sections.plausibility_section import Checked, PlausibilitySection
+from .sections.report_section import ReportSection
+from .sections.result_views import ResultViews
+from .sections.review_section import ReviewSection
+from .sections.scan_section import ScanSection
+from .sections.segment_section import SegmentSection
+from .sections.side_by_side_views import SideBySideViews
+from .widgets.keyboard import Keyboard
+from .widgets.notes import NoteList
+from .widgets.widths import keep_all_narrow
 
 NODES = ("inputVolume", "outputSegmentation", "comparedPrediction", "groundTruth")
 TORCH_MISSING = "PyTorch, which runs the network, is not installed in this Slicer yet."

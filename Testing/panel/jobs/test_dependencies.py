@@ -1,0 +1,138 @@
+"""PyTorch is missing: the panel says so, asks, installs by the way this Slicer has, and goes on where the person was."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import types
+
+import pytest
+from host.pressing import picture, press, settle, turn
+from UNetSegmenterLib.panel.jobs import dependencies
+
+
+@pytest.fixture
+def without_torch(monkeypatch):
+    """No torch can be found until `found` is emptied."""
+    missing = {"torch"}
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in missing else find(name, *rest))
+    return missing
+
+
+def asked(panel, answer):
+    questions = []
+
+    def ask(question):
+        questions.append(question)
+        return answer
+
+    panel.ask = ask
+    return questions
+
+
+def by_packaging(monkeypatch, install):
+    module = types.ModuleType("slicer.packaging")
+    module.pip_install = install
+    monkeypatch.setitem(sys.modules, "slicer.packaging", module)
+
+
+def test_the_panel_says_so_and_nothing_is_installed_without_a_yes(
+    widget, panel, checkpoints, without_torch, monkeypatch
+):
+    by_packaging(monkeypatch, lambda *args, **options: pytest.fail("installed without a yes"))
+    panel.worker.close()  # the one that other tests left
+    panel.look_for_torch()
+    panel.model.choose(str(checkpoints["good"]))
+    settle(0.4)
+    assert widget.ui.dependencyFrame.visible
+    assert "not installed" in panel._dependency_notes.notes[0].text
+    assert "not installed" in widget.ui.applyButton.toolTip
+    assert panel.model.card is None and not panel.worker.is_running
+    picture(widget.parent, "torch-missing")
+    questions = asked(panel, False)
+    press(widget.ui.installButton)
+    assert "PyTorch" in questions[0] and "200 MB" in questions[0]
+    assert widget.ui.installButton.enabled
+
+
+def test_after_installing_it_goes_on_where_the_person_was(widget, panel, checkpoints, without_torch, monkeypatch):
+    ends = []
+
+    def install(requirements, blocking, logCallback, completedCallback, **options):
+        assert requirements == ["torch>=2.10"] and not blocking
+        logCallback("Collecting torch")
+        ends.append(completedCallback)
+
+    by_packaging(monkeypatch, install)
+    panel.look_for_torch()
+    panel.model.choose(str(checkpoints["good"]))
+    asked(panel, True)
+    press(widget.ui.installButton)
+    assert not widget.ui.installButton.enabled
+    assert "Collecting torch" in widget.ui.installLog.plainText
+    without_torch.clear()
+    ends[0](0)
+    assert not widget.ui.dependencyFrame.visible
+    turn(lambda: panel.model.card is not None)
+
+
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (PermissionError("[Errno 13] Permission denied: '/opt/Slicer/lib'"), "may not be written to"),
+        (RuntimeError("Could not resolve host: packages.example"), "check the internet connection"),
+        (RuntimeError("No space left on device"), "No space left on device"),
+    ],
+)
+def test_a_failure_is_one_sentence_and_can_be_tried_again(widget, panel, without_torch, monkeypatch, error, words):
+    def install(*args, **options):
+        raise error
+
+    by_packaging(monkeypatch, install)
+    panel.look_for_torch()
+    asked(panel, True)
+    press(widget.ui.installButton)
+    assert words in panel._dependency_notes.notes[0].text
+    assert widget.ui.installButton.enabled and widget.ui.dependencyFrame.visible
+
+
+def test_an_installation_that_changes_nothing_is_noticed(widget, panel, without_torch, monkeypatch):
+    by_packaging(monkeypatch, lambda *args, completedCallback, **options: completedCallback(0))
+    panel.look_for_torch()
+    asked(panel, True)
+    press(widget.ui.installButton)
+    assert "restart Slicer" in panel._dependency_notes.notes[0].text
+
+
+def test_an_installation_that_was_waited_for_is_over(widget, panel, without_torch, monkeypatch):
+    by_packaging(monkeypatch, lambda *args, **options: without_torch.clear())  # as with --testing
+    panel.look_for_torch()
+    asked(panel, True)
+    press(widget.ui.installButton)
+    assert not widget.ui.dependencyFrame.visible and not panel._installer.is_running
+
+
+def test_the_pytorch_extension_comes_first_and_old_slicers_have_pip(panel, monkeypatch):
+    import slicer
+
+    installer = dependencies.Installer(lambda question: True, lambda line: None, lambda regret: None)
+    used = []
+    monkeypatch.setattr(slicer.util, "pip_install", lambda requirements: used.append(("pip", requirements)))
+    monkeypatch.setitem(sys.modules, "slicer.packaging", None)
+    installer.install()
+    by_packaging(monkeypatch, lambda requirements, **options: used.append(("packaging", requirements)))
+    installer.install()
+    utils = types.ModuleType("PyTorchUtils")
+    utils.PyTorchUtilsLogic = lambda: types.SimpleNamespace(
+        installTorch=lambda askConfirmation: used.append(("extension", askConfirmation)) or True
+    )
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", utils)
+    installer.install()
+    assert used == [("pip", ["torch>=2.10"]), ("packaging", ["torch>=2.10"]), ("extension", False)]
+
+
+def test_requirements_are_read_without_comments(tmp_path):
+    path = tmp_path / "requirements.txt"
+    path.write_text("# why\ntorch>=2.10  # the network\n\n")
+    assert dependencies.requirements(path) == ["torch>=2.10"]

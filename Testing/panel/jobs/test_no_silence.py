@@ -1,0 +1,337 @@
+"""Whatever goes wrong at whatever step: the work ends once, with a sentence and details, and nothing is left of it."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import slicer
+from host.organs import SHAPE, SPACING_MM, add, choose, organs
+from host.pressing import settle, turn
+from host.scans import add_scan, body
+from UNetSegmenterLib.panel.jobs.states import State
+
+ERRORS = [MemoryError("no room"), OSError(5, "Input/output error"), Exception("plain")]
+each_error = pytest.mark.parametrize("error", ERRORS, ids=["MemoryError", "OSError", "Exception"])
+LIB = "UNetSegmenterLib."
+
+
+def break_once(monkeypatch, place, error, in_a_step=False):
+    """Let the function or method `place` ("panel.run.array_steps", "panel.run.SegmentationRun._read") raise, once."""
+    parts = place.split(".")
+    owner = sys.modules[LIB + ".".join(parts[:2])]
+    for part in parts[2:-1]:
+        owner = getattr(owner, part)
+    function, raised = getattr(owner, parts[-1]), []
+
+    def broken(*arguments, **named):
+        if not raised:
+            raised.append(place)
+            raise error
+        return function(*arguments, **named)
+
+    def broken_steps(*arguments, **named):
+        yield
+        if not raised:
+            raised.append(place)
+            raise error
+        return (yield from function(*arguments, **named))
+
+    monkeypatch.setattr(owner, parts[-1], broken_steps if in_a_step else broken)
+    return raised
+
+
+def names():
+    scene = slicer.mrmlScene
+    ids = {scene.GetNthNode(number).GetID() for number in range(scene.GetNumberOfNodes())}
+    return sorted(one for one in ids if "SubjectHierarchy" not in one)  # one for the scene, made when first needed
+
+
+def is_said(notes):
+    """One sentence for the user, and what a developer needs."""
+    errors = [note for note in notes if note.severity == "error"]
+    assert len(errors) == 1, notes
+    assert errors[0].text and "\n" not in errors[0].text
+    assert "Traceback" in errors[0].details
+    return errors[0].text
+
+
+def is_free(panel):
+    settle(0.05)
+    assert panel.worker.turns.names == ()
+    assert not list(panel.worker.folder.iterdir()), "folders"
+    assert not panel.worker._pending, "requests"
+
+
+@each_error
+@pytest.mark.parametrize(
+    "place",
+    [
+        "panel.segmenter.SegmentationRun", "panel.segmenter.nodes.volume_geometry", "panel.run.stored_dtype",
+        "panel.run.SegmentationRun._refusal", "panel.run.Progress.text", "panel.segmenter.nodes.segmentation_to_node",
+        "panel.segmenter.remember_labels", "panel.segmenter.absent_structures", "panel.segmenter.nodes._show_segments",
+        "panel.segment_section.SegmentSection._show_result", "panel.segment_section.SegmentSection._on_stage",
+        "panel.process.WorkerProcess.make_folder",
+    ],
+)  # fmt: skip
+def test_segmenting(widget, ready, scan, monkeypatch, error, place):
+    widget.ui.keepPartialCheckBox.setChecked(False)
+    settle(0.02)
+    before = names()
+    raised = break_once(monkeypatch, place, error)
+    ready.segment.apply()
+    turn(lambda: not ready.segment.state.is_busy, 60)
+    assert raised and ready.segment.state is State.CRASHED
+    is_said(ready.segment.notes)
+    is_free(ready)
+    if "_show_result" not in place:  # there, the result is in the scene, though the panel could not tell of it
+        assert names() == before
+    assert widget.ui.applyButton.enabled and widget.ui.applyButton.text == "Apply"
+    assert widget.ui.detailsButton.visible, "the details can be read in the panel"
+
+
+@each_error
+def test_surfaces_that_fail_leave_the_result(widget, ready, scan, monkeypatch, error):
+    break_once(monkeypatch, "panel.segmenter.nodes.make_surfaces", error)
+    ready.segment.apply()
+    turn(lambda: not ready.segment.state.is_busy, 60)
+    assert ready.segment.state is State.DONE and ready.segment.result.node is not None
+    assert "3D surfaces" in is_said(ready.segment.notes)
+    is_free(ready)
+
+
+@each_error
+@pytest.mark.parametrize("place", ["panel.segmenter.nodes.segmentation_to_node", "panel.run.stored_dtype"])
+def test_a_script_that_waits_is_told(widget, scan, checkpoints, monkeypatch, error, place):
+    break_once(monkeypatch, place, error)
+    with pytest.raises(RuntimeError):
+        widget.logic.segment(scan, str(checkpoints["good"]), device="cpu")
+    is_free(widget.panel)
+
+
+@each_error
+def test_a_listener_of_a_script_that_fails(widget, scan, checkpoints, error):
+    results = []
+
+    def fail(*arguments):
+        raise error
+
+    widget.logic.startSegment(
+        scan, str(checkpoints["good"]), device="cpu", onProgress=fail, onEnd=results.append, keep_partial=False
+    )
+    turn(lambda: results, 60)
+    assert results[0].failure is not None and results[0].failure.details and results[0].node is None
+    widget.logic.startSegment(scan, str(checkpoints["good"]), device="cpu", onEnd=fail, surfaces=False)
+    turn(lambda: not widget.panel.worker.turns.names, 60)
+    is_free(widget.panel)
+
+
+@pytest.fixture
+def compared(widget):
+    """A scan, a prediction and a ground truth, chosen in the panel."""
+    scan = add_scan("CT", body(*SHAPE), SPACING_MM, origin_lps=(-70.0, -60.0, 10.0))
+    widget.initializeParameterNode()
+    widget.ui.inputSelector.setCurrentNode(scan)
+    choose(widget, add("Prediction", organs(2)), add("Ground truth", organs()))
+    return widget.panel
+
+
+@each_error
+@pytest.mark.parametrize(
+    ("place", "in_a_step"),
+    [
+        ("panel.compare_section.side_steps", True), ("panel.compare_section.segmentation_steps", True),
+        ("panel.compare_section.matched_by_hand", False), ("panel.compare_section.comparison_from_json", False),
+        ("panel.compare_section.comparison_in_world", False), ("panel.compare_section.CompareSection._words", False),
+        ("panel.judging_task.JudgingTask._progress", False), ("panel.process.WorkerProcess.make_folder", False),
+    ],
+)  # fmt: skip
+def test_comparing(widget, compared, monkeypatch, error, place, in_a_step):
+    raised = break_once(monkeypatch, place, error, in_a_step)
+    compared.compare.compare()
+    turn(lambda: not compared.compare.is_busy, 60)
+    assert raised and compared.compare.comparison is None
+    is_said(compared.compare.notes)
+    is_free(compared)
+    assert widget.ui.compareButton.text == "Compare" and widget.ui.compareButton.enabled
+    assert not widget.ui.compareTable.visible and not widget.ui.compareProgressBar.visible
+
+
+@each_error
+@pytest.mark.parametrize(
+    ("place", "in_a_step"),
+    [
+        ("panel.plausibility_section.array_steps", True), ("panel.plausibility_section.segmentation_from_node", False),
+        ("panel.plausibility_section.finding_from_json", False), ("panel.plausibility_section.findings_in_world", False),
+        ("panel.plausibility_section.PlausibilitySection._words", False),
+    ],
+)  # fmt: skip
+def test_checking(widget, compared, monkeypatch, error, place, in_a_step):
+    raised = break_once(monkeypatch, place, error, in_a_step)
+    compared.plausibility.check()
+    turn(lambda: not compared.plausibility.is_busy, 60)
+    assert raised and compared.plausibility.findings is None
+    is_said(compared.plausibility.notes)
+    is_free(compared)
+    assert widget.ui.checkButton.text == "Check" and widget.ui.checkButton.enabled
+
+
+@each_error
+@pytest.mark.parametrize(
+    ("place", "in_a_step"),
+    [
+        ("panel.report_section.judge_steps", True), ("panel.report_section.picture_steps", True),
+        ("panel.report_section.image_steps", True), ("panel.report_section.report_steps", True),
+        ("panel.report_section.facts_of", False), ("panel.report_section.ReportSection._on_progress", False),
+    ],
+)  # fmt: skip
+def test_reporting(widget, compared, monkeypatch, tmp_path, error, place, in_a_step):
+    raised = break_once(monkeypatch, place, error, in_a_step)
+    compared.report.write(tmp_path / "report")
+    turn(lambda: not compared.report.is_busy, 60)
+    if not raised:
+        assert "_on_progress" in place, compared.report.notes
+        return
+    is_said(compared.report.notes)
+    is_free(compared)
+    assert widget.ui.reportButton.text == "Report..." and widget.ui.reportButton.enabled
+    assert not widget.ui.openReportButton.visible and not (tmp_path / "report").exists()
+
+
+@each_error
+@pytest.mark.parametrize(
+    ("overlay", "place", "in_a_step"),
+    [
+        ("error_map", "panel.error_views.error_map_node_steps", True), ("error_map", "scene.error_map._draw", False),
+        ("error_map", "panel.overlay.InPlaceOf", False), ("distances", "panel.error_views.distance_colors_steps", True),
+        ("distances", "scene.distance_colors._add_legend", False), ("distances", "panel.error_views.set_scale", False),
+    ],
+)  # fmt: skip
+def test_drawing_errors(widget, compared, monkeypatch, error, overlay, place, in_a_step):
+    compared.compare.compare()
+    turn(lambda: compared.compare.comparison is not None, 60)
+    settle()
+    before = names()
+    raised = break_once(monkeypatch, place, error, in_a_step)
+    button = widget.ui.errorMapButton if overlay == "error_map" else widget.ui.distanceColorsButton
+    button.setChecked(True)
+    turn(lambda: raised and not getattr(compared.errors, overlay).is_making, 60)
+    settle()
+    assert widget.ui.errorsLabel.text and widget.ui.errorsLabel.visible
+    assert not button.checked and button.enabled
+    if place != "panel.error_views.set_scale":  # it fails after its steps have made the node, which only they know
+        assert names() == before
+    for node in (compared.compare.prediction_node, compared.compare.reference_node):
+        assert node.GetDisplayNode().GetVisibility2D()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two cases with predictions."""
+    from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_volume
+    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, write_labelmap, write_seg_nrrd
+    from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
+
+    geometry = Geometry(SHAPE, SPACING_MM, (-70.0, -60.0, 10.0))
+    made = tmp_path / "test set"
+    for case in "ab":
+        write_volume(Volume(body(*SHAPE), geometry), made / f"{case}_image.nii.gz")
+        write_labelmap(Segmentation(organs(), geometry, ABDOMEN8, case), made / f"{case}_label.nii.gz")
+        write_seg_nrrd(Segmentation(organs(1), geometry, ABDOMEN8, case), made / "predictions" / f"{case}.seg.nrrd")
+    return made
+
+
+@each_error
+@pytest.mark.parametrize(
+    ("place", "in_a_step"),
+    [
+        ("panel.review_section.cases_from_json", False), ("panel.review_section.node_steps", True),
+        ("panel.review_section.loaded", False), ("scene.review.segmentation_to_node", False),
+        ("panel.review_desk.judge_steps", True), ("panel.process.WorkerProcess.make_folder", False),
+    ],
+)  # fmt: skip
+def test_reviewing(widget, folder, monkeypatch, error, place, in_a_step):
+    review, ui = widget.panel.review, widget.ui
+    raised = break_once(monkeypatch, place, error, in_a_step)
+    review.choose(str(folder), "")
+    turn(lambda: not review.is_busy, 60)
+    if not raised:
+        review.open(0)
+        turn(lambda: not review.is_busy, 60)
+    assert raised
+    is_said(review.notes)
+    is_free(widget.panel)
+    assert ui.nextCaseButton.text != "Cancel" and not ui.reviewProgressBar.visible
+    widget.panel.views.leave()
+
+
+@each_error
+def test_reading_a_checkpoint(widget, checkpoints, monkeypatch, error):
+    model = widget.panel.model
+    raised = break_once(monkeypatch, "panel.model_section.remember_checkpoint", error)
+    model.choose(str(checkpoints["other"]))
+    turn(lambda: raised and not model.is_reading, 60)
+    assert model.card is None and model.refusal
+    is_said(model._notes.notes)
+    assert widget.ui.applyButton.toolTip == model.refusal
+
+
+@each_error
+def test_a_step_that_fails_in_a_driver(widget, error):
+    from UNetSegmenterLib.panel.jobs.steps import Driver
+
+    ended, told = [], []
+
+    def steps():
+        try:
+            yield 1
+            raise error
+        finally:
+            ended.append("finally")
+
+    def refuse(value):
+        raise error
+
+    Driver(steps(), told.append, told.append).start()
+    turn(lambda: told)
+    assert len(told) == 1 and told[0].details and ended == ["finally"]
+    for arguments in ({"on_step": refuse}, {"on_done": refuse}):
+        told.clear()
+        plain = {"on_done": told.append, "on_step": None, **arguments}
+        Driver((number for number in range(3)), on_failure=told.append, **plain).start()
+        turn(lambda: told)
+        settle(0.03)
+        assert len(told) == 1 and type(error).__name__ in told[0].details
+
+
+@each_error
+@pytest.mark.parametrize(
+    ("button", "section", "place"),
+    [
+        ("applyButton", "segment", "panel.panel.Choices"),
+        ("correctButton", "correct", "panel.correct_section.correction.is_uncorrected_prediction"),
+        ("saveCaseButton", "correct", "panel.correct_section.case_exists"),
+        ("compareButton", "compare", "panel.judging_task.WorkerTask"),
+        ("reportButton", "report", "panel.report_section.outputs_in"),
+    ],
+)
+def test_a_button_whose_handler_fails_says_so(widget, compared, monkeypatch, tmp_path, error, button, section, place):
+    panel = widget.panel
+    panel.ask = lambda question: True
+    panel.report.ask_for_folder = lambda *words: str(tmp_path)
+    raised = break_once(monkeypatch, place, error)
+    getattr(widget.ui, button).setEnabled(True)
+    getattr(widget.ui, button).click()
+    assert raised
+    is_said(getattr(panel, section).notes)
+
+
+@each_error
+def test_views_that_can_not_be_filled_are_left(widget, compared, monkeypatch, error):
+    manager = slicer.app.layoutManager()
+    before = manager.layout
+    raised = break_once(monkeypatch, "scene.linked_views.LinkedViews.show", error)
+    widget.ui.sideBySideButton.setChecked(True)
+    settle()
+    assert raised and any(note.severity == "error" for note in widget.panel.compare.notes)
+    assert manager.layout == before and not widget.ui.sideBySideButton.checked

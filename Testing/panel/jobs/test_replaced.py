@@ -1,0 +1,128 @@
+"""Nobody's work is replaced without a question: a result drawn in, a verdict, a folder, a case of a review."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+from host.organs import SHAPE, SPACING_MM, add, choose, organs
+from host.pressing import press, settle, turn
+from host.scans import add_scan, body
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.evaluation.verdict import Verdict
+from UNetSegmenterLib.panel.jobs.states import State
+from UNetSegmenterLib.scene.nodes.changes import labels_time, remember_labels, was_changed
+from UNetSegmenterLib.scene.nodes.verdict import set_verdict
+from UNetSegmenterLib.scene.views.surfaces import BINARY_LABELMAP, make_surfaces
+from vtk.util import numpy_support
+
+
+def draw_in(node):
+    """One voxel by hand, as an effect of the Segment Editor leaves it."""
+    image = node.GetSegmentation().GetLayerDataObject(0, BINARY_LABELMAP)
+    scalars = image.GetPointData().GetScalars()
+    voxels = numpy_support.vtk_to_numpy(scalars)
+    voxels[len(voxels) // 2] = 1 - np.sign(voxels[len(voxels) // 2])
+    scalars.Modified()
+    image.Modified()
+
+
+def test_what_is_drawn_is_noticed_and_how_it_is_shown_is_not():
+    node = add("Result", organs())
+    remember_labels(node)
+    before = labels_time(node)
+    make_surfaces(node)
+    node.GetDisplayNode().SetOpacity(0.3)
+    node.GetDisplayNode().SetSegmentVisibility("Segment_1", False)
+    assert not was_changed(node) and labels_time(node) == before
+    draw_in(node)
+    assert was_changed(node) and labels_time(node) != before
+    other = add("Other", organs())
+    remember_labels(other)
+    other.GetSegmentation().GetNthSegment(0).SetName("another")
+    assert was_changed(other)
+    assert not was_changed(add("Never remembered", organs()))
+
+
+def test_a_result_keeps_its_checksum_in_a_scene_file(tmp_path):
+    node = add("Result", organs())
+    remember_labels(node)
+    path = tmp_path / "result.seg.nrrd"
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(path))
+    assert storage.WriteData(node)
+    read = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    assert storage.ReadData(read)
+    read.SetAttribute("UNetSegmenter.LabelsCRC32", node.GetAttribute("UNetSegmenter.LabelsCRC32"))
+    assert not was_changed(read)
+    draw_in(read)
+    assert was_changed(read)
+
+
+@pytest.mark.parametrize("work", ["drawn", "verdict"])
+def test_a_result_with_somebody_s_work_in_it_is_not_replaced_without_a_question(widget, ready, scan, work):
+    ready.segment.apply()
+    turn(lambda: not ready.segment.state.is_busy, 60)
+    node = ready.segment.result.node
+    widget.ui.outputSelector.setCurrentNode(node)
+    ready.segment.apply()  # nothing has been done to it: no question
+    turn(lambda: not ready.segment.state.is_busy, 60)
+    assert ready.segment.state is State.DONE and ready.segment.result.node is node
+    draw_in(node) if work == "drawn" else set_verdict(node, Verdict("plausible", "looked at", "A. Reviewer"))
+    questions = []
+    ready.ask = lambda question: bool(questions.append(question))
+    press(widget.ui.applyButton)
+    assert ("changed by hand" if work == "drawn" else "verdict") in questions[0]
+    assert not ready.segment.state.is_busy and "left as it is" in ready.segment.notes[0].text
+    ready.ask = lambda question: True
+    press(widget.ui.applyButton)
+    turn(lambda: not ready.segment.state.is_busy, 60)
+    assert ready.segment.result.node is node and not was_changed(node)
+
+
+@pytest.mark.parametrize("name", ["report.html", "metrics.csv", "summary.json", "figures"])
+def test_a_folder_with_anything_of_that_name_is_asked_about(widget, tmp_path, name):
+    scan = add_scan("CT", body(*SHAPE), SPACING_MM, origin_lps=(-70.0, -60.0, 10.0))
+    pair = add("Prediction", organs(2)), add("Ground truth", organs())
+    choose(widget, *pair)
+    (tmp_path / name).write_text("somebody's") if "." in name else (tmp_path / name).mkdir()
+    questions = []
+    panel = widget.panel
+    panel.ask = lambda question: bool(questions.append(question))
+    panel.report.ask_for_folder = lambda title, start: str(tmp_path)
+    press(widget.ui.reportButton)
+    assert name in questions[0] and not panel.report.is_busy
+    with pytest.raises(InputError, match=name):
+        widget.logic.writeReport(*pair, scan, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name]
+    assert not (tmp_path / name).is_file() or (tmp_path / name).read_text() == "somebody's"
+
+
+def test_a_case_that_was_drawn_in_is_not_left_without_a_question(widget, tmp_path):
+    from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_volume
+    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, write_labelmap, write_seg_nrrd
+    from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
+
+    geometry = Geometry(SHAPE, SPACING_MM, (-70.0, -60.0, 10.0))
+    for case in "ab":
+        write_volume(Volume(body(*SHAPE), geometry), tmp_path / f"{case}_image.nii.gz")
+        write_labelmap(Segmentation(organs(), geometry, ABDOMEN8, case), tmp_path / f"{case}_label.nii.gz")
+        write_seg_nrrd(Segmentation(organs(1), geometry, ABDOMEN8, case), tmp_path / "predictions" / f"{case}.seg.nrrd")
+    panel, review = widget.panel, widget.panel.review
+    review.choose(str(tmp_path), "")
+    turn(lambda: not review.is_busy and review.list.cases, 60)
+    questions = []
+    panel.ask = lambda question: bool(questions.append(question))
+    for number in (0, 1):
+        review.open(number)
+        turn(lambda: not review.is_busy, 60)
+        settle()
+    assert review.case.name == "b" and not questions, "nothing was drawn"
+    draw_in(panel.compare.prediction_node)
+    review.open(0)
+    assert "b prediction" in questions[0] and review.case.name == "b" and not review.is_busy
+    panel.ask = lambda question: True
+    review.open(0)
+    turn(lambda: not review.is_busy, 60)
+    assert review.case.name == "a"
+    panel.views.leave()

@@ -1,0 +1,310 @@
+"""Section Segment: Apply, progress, Cancel, crash, and what stands in the scene afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import slicer
+from host.pressing import Stalls, on_free_cores, picture, press, settle, turn
+from host.scans import add_scan, body
+from PySide6 import QtTest
+from UNetSegmenterLib.panel.jobs.states import State
+from UNetSegmenterLib.scene.nodes.node_reading import structures_of
+
+
+def segmentations():
+    found = slicer.mrmlScene.GetNodesByClass("vtkMRMLSegmentationNode")
+    found.UnRegister(None)
+    return [found.GetItemAsObject(i) for i in range(found.GetNumberOfItems())]
+
+
+def choose_model(panel, path):
+    panel.model.choose(str(path))
+    turn(lambda: panel.model.card is not None and panel.model.path == str(path))
+    settle()
+
+
+def finished(panel):
+    turn(lambda: not panel.segment.state.is_busy, 120)
+    return panel.segment.state
+
+
+def words(panel):
+    return " ".join(note.text for note in panel.segment.notes)
+
+
+@pytest.fixture
+def large(widget, panel, checkpoints):
+    """A scan and a model that take some seconds."""
+    add_scan("Large CT", body(64, 256, 256), (1.0, 0.8, 0.8))
+    widget.initializeParameterNode()
+    choose_model(panel, checkpoints["slow"])
+    return panel
+
+
+def test_apply_puts_a_segmentation_beside_the_scan(widget, ready, scan, checkpoints):
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Pose")
+    scan.SetAndObserveTransformNodeID(transform.GetID())
+    settle()
+    picture(widget.parent, "ready")
+    press(widget.ui.applyButton)
+    assert finished(ready) is State.DONE
+    (node,) = segmentations()
+    segments = node.GetSegmentation()
+    card = ready.model.card
+    names = [segments.GetNthSegment(i).GetName() for i in range(segments.GetNumberOfSegments())]
+    assert names == [structure.name for structure in card.structures]
+    assert segments.GetNumberOfLayers("Binary labelmap") == 1
+    for found, structure in zip(structures_of(node), card.structures, strict=True):
+        assert found.color == structure.color and found.terminology.same_concept(structure.terminology)
+    assert node.GetTransformNodeID() == transform.GetID()
+    assert node.GetNodeReferenceID("referenceImageGeometryRef") == scan.GetID()
+    assert node.GetAttribute("UNetSegmenter.Checkpoint") == card.title
+    assert node.GetAttribute("UNetSegmenter.CheckpointSHA256") == ready.model.sha256
+    assert node.GetAttribute("UNetSegmenter.Complete") == "true"
+    for key in ("Version", "Device", "Seconds"):
+        assert node.GetAttribute(f"UNetSegmenter.{key}")
+    assert node.GetDisplayNode().GetVisibility3D()
+    assert segments.ContainsRepresentation("Closed surface")
+    assert f'"{node.GetName()}" in ' in words(ready)
+    assert widget.ui.editButton.visible
+
+
+def test_a_second_run_is_warm_and_stands_beside_or_replaces(widget, ready, scan):
+    press(widget.ui.applyButton)
+    assert finished(ready) is State.DONE
+    pid = ready.worker._worker_pid
+    started = time.perf_counter()
+    press(widget.ui.applyButton)
+    assert finished(ready) is State.DONE
+    print(f"\nsecond run of a small scan, from press to node: {time.perf_counter() - started:.2f} s")
+    assert ready.worker._worker_pid == pid, "the worker was started again"
+    first, second = segmentations()
+    assert first.GetName() != second.GetName()
+    widget.ui.outputSelector.setCurrentNode(first)
+    press(widget.ui.applyButton)
+    assert finished(ready) is State.DONE
+    assert segmentations() == [first, second]
+    assert ready.segment.result.node is first
+
+
+def test_somebody_elses_segmentation_is_not_replaced_without_asking(widget, ready, scan):
+    truth = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Ground truth")
+    truth.GetSegmentation().AddEmptySegment("", "liver")
+    widget.ui.outputSelector.setCurrentNode(truth)
+    questions = []
+    ready.ask = lambda question: bool(questions.append(question))
+    press(widget.ui.applyButton)
+    settle()
+    assert "was not made by UNetSegmenter" in questions[0]
+    assert ready.segment.state is State.IDLE and "left as it is" in words(ready)
+    assert truth.GetSegmentation().GetNumberOfSegments() == 1
+    ready.ask = lambda question: True
+    press(widget.ui.applyButton)
+    assert finished(ready) is State.DONE
+    assert truth.GetSegmentation().GetNumberOfSegments() == 8
+    assert truth.GetName() == "Ground truth"
+
+
+def test_progress_and_a_panel_that_stays_alive(widget, large):
+    texts = []
+    with Stalls() as stalls:
+        press(widget.ui.applyButton)
+        assert widget.ui.applyButton.text == "Cancel"
+        assert not widget.ui.inputSelector.enabled
+        turn(lambda: large.segment.state is State.RUNNING, 60)
+        while large.segment.state.is_busy and widget.ui.progressBar.value < 40:
+            settle(0.02)
+            texts.append(widget.ui.progressLabel.text)
+        running_ms, work_ms = stalls.longest_ms, stalls.longest_work_ms
+        picture(widget.parent, "running")
+    assert finished(large) is State.DONE
+    print(
+        f"\nlongest stall of the event loop while a run went on: {running_ms:.0f} ms, of it own work {work_ms:.0f} ms"
+    )
+    assert work_ms < 100 and running_ms < on_free_cores(100)
+    assert any("of 64 slices" in text and "left" in text and "slice" in text for text in texts)
+    assert widget.ui.applyButton.text == "Apply" and not widget.ui.progressBar.visible
+
+
+def test_cancel_keeps_what_is_finished_and_marks_it(widget, large):
+    press(widget.ui.applyButton)
+    turn(lambda: widget.ui.progressBar.value >= 8, 60)
+    started = time.perf_counter()
+    press(widget.ui.applyButton)
+    assert large.segment.state is State.CANCELLING or large.segment.state is State.CANCELLED
+    assert finished(large) is State.CANCELLED
+    seconds = time.perf_counter() - started
+    print(f"\ncancel: {seconds:.2f} s")
+    assert seconds < on_free_cores(1.0)
+    (node,) = segmentations()
+    assert "(partial: " in node.GetName()
+    assert node.GetAttribute("UNetSegmenter.Complete") == "false"
+    assert "marked as partial" in words(large)
+    settle()
+    assert node.GetDisplayNode().GetVisibility3D()
+    picture(widget.parent, "cancelled")
+    press(widget.ui.applyButton)  # and the next run is as good as any
+    turn(lambda: widget.ui.progressBar.value >= 4, 60)
+    widget.ui.keepPartialCheckBox.setChecked(False)
+
+
+def test_cancel_may_keep_nothing(widget, large):
+    widget.ui.keepPartialCheckBox.setChecked(False)
+    press(widget.ui.applyButton)
+    turn(lambda: widget.ui.progressBar.value >= 4, 60)
+    press(widget.ui.applyButton)
+    assert finished(large) is State.CANCELLED
+    assert segmentations() == [] and "not kept" in words(large)
+
+
+def test_cancel_before_the_first_slice(widget, large):
+    press(widget.ui.applyButton)
+    started = time.perf_counter()
+    press(widget.ui.applyButton)
+    assert finished(large) is State.CANCELLED
+    assert time.perf_counter() - started < on_free_cores(1.0)
+    assert segmentations() == []
+
+
+def test_a_worker_that_does_not_obey_is_killed_and_its_slices_kept(widget, large):
+    press(widget.ui.applyButton)
+    turn(lambda: widget.ui.progressBar.value >= 8, 60)
+    os.kill(large.worker._worker_pid, signal.SIGSTOP)
+    started = time.perf_counter()
+    press(widget.ui.applyButton)
+    assert finished(large) is State.CANCELLED
+    assert time.perf_counter() - started < on_free_cores(1.0)
+    (node,) = segmentations()
+    assert "(partial: " in node.GetName()
+
+
+def test_a_killed_worker_leaves_scene_and_panel_whole(widget, large):
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    large.segment._ui.keepPartialCheckBox.setChecked(False)
+    press(widget.ui.applyButton)
+    turn(lambda: widget.ui.progressBar.value >= 4, 60)
+    os.kill(large.worker._worker_pid, signal.SIGKILL)
+    assert finished(large) is State.CRASHED
+    assert "ended unexpectedly" in words(large)
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+    assert widget.ui.applyButton.enabled
+    press(widget.ui.applyButton)
+    turn(lambda: widget.ui.progressBar.value >= 4, 60)
+
+
+def test_a_crash_shows_the_last_lines_behind_details(widget, ready, scan, monkeypatch, tmp_path):
+    """A worker whose torch is broken: the reason is one line, what it wrote is one press away."""
+    (tmp_path / "torch.py").write_text("raise OSError('libtorch_cpu.so: cannot open shared object file')")
+    ready.worker.close()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    press(widget.ui.applyButton)
+    assert finished(ready) is State.CRASHED
+    assert "libtorch_cpu.so" in words(ready)
+    assert not widget.ui.detailsText.visible
+    press(widget.ui.detailsButton)
+    assert "Traceback" in widget.ui.detailsText.plainText
+    picture(widget.parent, "crashed")
+    ready.worker.close()  # the next test gets a worker that is whole
+
+
+def test_the_scan_vanishes_or_changes_during_a_run(widget, large, checkpoints):
+    press(widget.ui.applyButton)
+    turn(lambda: widget.ui.progressBar.value >= 4, 60)
+    node = widget.ui.inputSelector.currentNode()
+    slicer.util.updateVolumeFromArray(node, body(64, 256, 256, seed=1))
+    assert finished(large) is State.DONE
+    assert "was changed during the run" in words(large)
+    press(widget.ui.applyButton)
+    turn(lambda: widget.ui.progressBar.value >= 4, 60)
+    slicer.mrmlScene.RemoveNode(node)
+    assert finished(large) is State.CRASHED
+    assert "The scan was removed" in words(large) or "the scan was removed" in words(large).lower()
+    assert len(segmentations()) == 1
+
+
+def test_closing_the_scene_ends_the_run_and_the_worker(widget, large):
+    press(widget.ui.applyButton)
+    turn(lambda: widget.ui.progressBar.value >= 4, 60)
+    pid, folder = large.worker._worker_pid, large.worker.folder
+    slicer.mrmlScene.Clear(0)
+    settle(0.3)
+    assert large.segment.state is State.IDLE
+    assert segmentations() == []
+    assert not alive(pid)
+    assert not folder.exists()
+
+
+def test_the_result_goes_to_the_segment_editor(widget, ready, scan):
+    opened = []
+    ready.segment._open_editor = lambda *nodes: opened.append(nodes)
+    press(widget.ui.applyButton)
+    assert finished(ready) is State.DONE
+    press(widget.ui.editButton)
+    assert opened == [(segmentations()[0], scan)]
+
+
+def test_a_full_disk_is_said_in_one_sentence(widget, ready, scan, monkeypatch):
+    make_folder = ready.worker.make_folder
+
+    def on_a_full_disk(name):
+        folder = make_folder(name)
+        (folder / "image.raw").symlink_to("/dev/full")
+        return folder
+
+    monkeypatch.setattr(ready.worker, "make_folder", on_a_full_disk)
+    press(widget.ui.applyButton)
+    assert finished(ready) is State.CRASHED
+    assert "No space left on device" in words(ready) and "free some space" in words(ready)
+    assert segmentations() == [] and not list(ready.worker.folder.iterdir())
+
+
+def test_apply_by_keyboard(widget, ready, scan):
+    from PySide6 import QtCore
+
+    widget.ui.applyButton.setFocus()
+    QtTest.QTest.keyClick(widget.ui.applyButton, QtCore.Qt.Key_Space)
+    assert finished(ready) is State.DONE
+
+
+def test_nothing_is_left_behind(widget, ready, scan):
+    press(widget.ui.applyButton)
+    assert finished(ready) is State.DONE
+    folder = ready.worker.folder
+    assert not list(folder.iterdir()), "scan and labels should go when they are read"
+    pid = ready.worker._worker_pid
+    ready.worker.close()
+    settle(0.2)
+    assert not folder.exists() and not alive(pid)
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_labels_and_confidence_are_those_of_the_engine(widget, ready, scan, checkpoints, tmp_path):
+    from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
+    from UNetSegmenterLib.engine.model.prediction import Predictor
+    from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
+    from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_from_node
+
+    untrained = load_checkpoint(checkpoints["good"])
+    lively = {**untrained.weights, "exit.weight": 300 * untrained.weights["exit.weight"].float()}
+    save_checkpoint(tmp_path / "lively.pt", untrained.card, lively, half=False)  # more than one structure wins
+    choose_model(ready, tmp_path / "lively.pt")
+    press(widget.ui.applyButton)
+    assert finished(ready) is State.DONE
+    expected = Predictor(load_checkpoint(tmp_path / "lively.pt"), "cpu").predict(volume_from_node(scan)).segmentation
+    found = segmentation_from_node(segmentations()[0], scan)
+    assert found.geometry.is_close(expected.geometry)
+    assert np.mean(found.labels == expected.labels) > 0.999
+    assert len(expected.confidence) > 1
+    assert found.confidence == {index: pytest.approx(value, abs=1e-2) for index, value in expected.confidence.items()}

@@ -1,0 +1,214 @@
+"""Section Plausibility: findings that lead to their place, with the ground truth's beside them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import slicer
+from host.pressing import picture, press, settle, turn
+from host.scans import add_scan
+from PySide6 import QtCore, QtTest
+from UNetSegmenterLib.engine.io.volume import Geometry, Volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.labels.structures import known_structure
+from UNetSegmenterLib.engine.plausibility import Finding, reference_statistics
+from UNetSegmenterLib.engine.plausibility.findings_page import findings_page
+from UNetSegmenterLib.panel.widgets.findings_list import ACCESSIBLE_TEXT
+from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node
+
+SHAPE, SPACING_MM, ORIGIN = (24, 96, 96), (3.0, 1.5, 1.5), (-90.0, -70.0, 20.0)
+PAIR = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,)))
+SPECK = "of it lies apart from the main body"
+FAR = (20, 85, 88)  # a speck of spleen
+
+
+def labels(speck=False, swapped=False):
+    made = np.zeros(SHAPE, np.uint8)
+    grid = np.ogrid[tuple(slice(0, size) for size in SHAPE)]
+    for structure, column in ((1, 28), (2, 66)):
+        made[sum(((at - m) / r) ** 2 for at, m, r in zip(grid, (12, 46, column), (8, 16, 14), strict=True)) < 1] = (
+            structure
+        )
+    if swapped:
+        made = np.array([0, 2, 1], np.uint8)[made]
+    if speck:
+        k, j, i = FAR
+        made[k - 1 : k + 2, j - 4 : j + 4, i - 4 : i + 4] = 2
+    return made
+
+
+def add(name, array):
+    segmentation = Segmentation(array, Geometry(SHAPE, SPACING_MM, ORIGIN), PAIR, name)
+    return segmentation_to_node(segmentation, slicer.mrmlScene, surfaces=False)
+
+
+def statistics():
+    """Of twelve bodies that are alike, as a checkpoint's card holds them."""
+    geometry = Geometry(SHAPE, SPACING_MM, ORIGIN)
+    cases = []
+    for seed in range(12):
+        hu = np.random.default_rng(seed).normal(60, 10, SHAPE).astype(np.int16)
+        cases.append((Segmentation(labels(), geometry, PAIR), Volume(hu, geometry)))
+    return reference_statistics(cases)
+
+
+def checked(widget):
+    press(widget.ui.checkButton)
+    turn(lambda: not widget.panel.plausibility.is_busy, 120)
+    return " | ".join(note.text for note in widget.panel.plausibility.notes)
+
+
+def lines(widget):
+    return [widget.ui.findingsList.item(number).text() for number in range(widget.ui.findingsList.count)]
+
+
+def sentences(widget):
+    """The findings that are shown, each with the structure's name as a screen reader has it."""
+    shown = (widget.ui.findingsList.item(number) for number in range(widget.ui.findingsList.count))
+    return [item.data(ACCESSIBLE_TEXT) for item in shown if item.flags() & QtCore.Qt.ItemIsSelectable]
+
+
+@pytest.fixture
+def broken(widget):
+    """A prediction with a speck far away, and its scan."""
+    rng = np.random.default_rng(9)
+    scan = add_scan("CT", rng.normal(60, 10, SHAPE).astype(np.int16), SPACING_MM, origin_lps=ORIGIN)
+    widget.initializeParameterNode()
+    node = add("Prediction", labels(speck=True))
+    widget.ui.predictionSelector.setCurrentNode(node)
+    settle()
+    assert widget.ui.inputSelector.currentNode() is scan
+    return node
+
+
+def test_the_section_waits_for_a_prediction(widget):
+    ui = widget.ui
+    assert ui.plausibilityCollapsibleButton.collapsed and not ui.checkButton.enabled
+    assert "Choose a prediction" in ui.checkButton.toolTip
+    ui.predictionSelector.setCurrentNode(add("Prediction", labels()))
+    settle()
+    assert not ui.plausibilityCollapsibleButton.collapsed and ui.checkButton.enabled
+    assert not ui.findingsList.visible and not ui.showPassedCheckBox.visible
+
+
+def test_a_finding_leads_to_its_place(widget, broken):
+    red = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
+    text = checked(widget)
+    assert "Rules of thumb" in text and "of 2 structures look plausible" in text
+    assert any(line.startswith("Spleen: ") and "worth a look" in line for line in lines(widget))
+    speck = next(number for number, line in enumerate(lines(widget)) if SPECK in line)
+    assert "Spleen" in widget.ui.findingsList.item(speck).data(ACCESSIBLE_TEXT)
+    item = widget.ui.findingsList.item(speck)
+    assert "measured" in item.toolTip() and "expected" in item.toolTip() and not item.icon().isNull()
+    widget.ui.findingsList.scrollToItem(item)
+    place = widget.ui.findingsList.visualItemRect(item).center()
+    QtTest.QTest.mouseClick(widget.ui.findingsList.viewport(), QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, place)
+    k, j, i = FAR
+    wanted = (90 - 1.5 * i, 70 - 1.5 * j, 20 + 3 * k)
+    found = [red.GetSliceToRAS().GetElement(axis, 3) for axis in range(3)]
+    assert np.allclose(found, wanted, atol=3.1), (found, wanted)
+    picture(widget.parent, "checked")
+
+
+def test_passed_checks_are_shown_on_request(widget, broken):
+    checked(widget)
+    few = sentences(widget)
+    press(widget.ui.showPassedCheckBox)
+    every = sentences(widget)
+    assert len(every) > len(few) > 0 and every[: len(few)] == few, "the most severe come first"
+    passed = [finding.sentence for finding in widget.panel.plausibility.findings if finding.severity == "pass"]
+    assert every[len(few) :] == passed
+    press(widget.ui.showPassedCheckBox)
+    assert sentences(widget) == few
+
+
+def test_three_lines_of_a_structure_stand_before_a_fold(widget, broken):
+    checked(widget)
+    section = widget.panel.plausibility
+    many = [Finding(f"check {n}", "liver", "warn", 1.0, "", (0.0, 0.0, 0.0), f"Liver: says {n}.") for n in range(5)]
+    section.findings = many
+    section.page = findings_page(many)
+    section._list()
+    settle()
+    assert lines(widget) == ["Liver: 5 worth a look", "Says 0.", "Says 1.", "Says 2.", "2 more on the liver..."]
+    click_line(widget, 4)
+    assert lines(widget)[1:] == [f"Says {number}." for number in range(5)] + ["Show less"]
+    click_line(widget, 6)
+    assert len(lines(widget)) == 5
+
+
+def click_line(widget, number):
+    view = widget.ui.findingsList
+    view.scrollToItem(view.item(number))
+    place = view.visualItemRect(view.item(number)).center()
+    QtTest.QTest.mouseClick(view.viewport(), QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, place)
+    settle()
+
+
+def test_components_too_small_to_matter_are_one_line(widget):
+    add_scan("CT", np.random.default_rng(9).normal(60, 10, SHAPE).astype(np.int16), SPACING_MM, origin_lps=ORIGIN)
+    widget.initializeParameterNode()
+    made = labels()
+    made[0, 2:6, 2:10] = 1  # 0.2 ml of liver and of spleen far from both
+    made[23, 85:89, 85:93] = 2
+    widget.ui.predictionSelector.setCurrentNode(add("Prediction", made))
+    settle()
+    checked(widget)
+    small = [line for line in lines(widget) if line.startswith("Small components")]
+    assert len(small) == 1 and "liver (" in small[0] and "spleen (" in small[0]
+    assert not any(SPECK in line for line in lines(widget))
+
+
+def test_the_ground_truth_tells_which_findings_it_shares(widget, broken):
+    widget.ui.referenceSelector.setCurrentNode(add("Ground truth", labels(speck=True)))
+    settle()
+    text = checked(widget)
+    assert "of them the same" in text and " 0 of them" not in text
+    assert all(sentence.endswith("The ground truth has it too.") for sentence in sentences(widget))
+    widget.ui.referenceSelector.setCurrentNode(add("Clean", labels()))
+    settle()
+    assert not widget.ui.findingsList.visible, "another choice empties the list"
+    checked(widget)
+    speck = next(sentence for sentence in sentences(widget) if SPECK in sentence)
+    assert "ground truth" not in speck
+
+
+def test_the_statistics_of_the_checkpoint_count(widget, broken):
+    panel = widget.panel
+    panel.model.card = SimpleNamespace(statistics=statistics())
+    panel.update()
+    slicer.util.arrayFromVolume(widget.ui.inputSelector.currentNode())[:] = -500
+    text = checked(widget)
+    assert "Rules of thumb" not in text and "2 of 2 structures" not in text
+    assert any("12 training cases" in sentence for sentence in sentences(widget)), sentences(widget)
+    panel.model.card = None
+
+
+def test_changes_crashes_and_removed_nodes(widget, broken):
+    checked(widget)
+    broken.GetSegmentation().RemoveSegment(broken.GetSegmentation().GetNthSegmentID(0))
+    settle()
+    assert "was changed" in widget.panel.plausibility.notes[0].text and not widget.ui.findingsList.visible
+    press(widget.ui.checkButton)
+    press(widget.ui.checkButton)
+    assert "cancelled" in widget.panel.plausibility.notes[0].text
+    press(widget.ui.checkButton)
+    turn(lambda: widget.panel.plausibility._task._task.request is not None, 60)
+    os.kill(widget.panel.worker._worker_pid, signal.SIGKILL)
+    turn(lambda: not widget.panel.plausibility.is_busy, 30)
+    assert "ended unexpectedly; press Check" in widget.panel.plausibility.notes[0].text
+    checked(widget)
+    slicer.mrmlScene.RemoveNode(broken)
+    settle()
+    assert not widget.ui.findingsList.visible and not widget.ui.checkButton.enabled
+    assert '"Prediction" was removed' in widget.panel.plausibility.notes[0].text
+
+
+def test_scripting_finds_what_the_panel_finds(widget, broken):
+    checked(widget)
+    scan = widget.ui.inputSelector.currentNode()
+    assert repr(widget.logic.check(broken, scan)) == repr(widget.panel.plausibility.findings)

@@ -1,0 +1,1 @@
+"""What runs in the worker, or step by step on the event loop."""

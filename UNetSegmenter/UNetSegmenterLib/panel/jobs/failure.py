@@ -1,0 +1,67 @@
+"""Why something has no result: one sentence for the user and the details. Every exception in the panel goes this way."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ...engine.errors import explain
+from ...engine.io.volume import Note
+
+
+@dataclass(frozen=True)
+class Failure:
+    """`kind` is "input", "missing", "internal", "crash" or "closed"; `details` a traceback or the last lines of output."""
+
+    kind: str
+    message: str
+    details: str = ""
+
+
+class FailureError(Exception):
+    """Carries a failure that somebody else found through steps that raise."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def failure_of(error: BaseException, subject: str) -> Failure:
+    """What an exception means to the user; `subject` ("The comparison") is what it stopped."""
+    if isinstance(error, FailureError):
+        return error.failure
+    kind, message = explain(error, subject)
+    return Failure(kind, message, "" if kind == "input" else "".join(traceback.format_exception(error)))
+
+
+def failure_note(failure: Failure) -> Note:
+    """The line of the panel that tells of a failure; its details go into Slicer's error log and the line's tooltip."""
+    if failure.details:
+        logging.error("UNetSegmenter: %s\n%s", failure.message, failure.details)
+    return Note("error", failure.message, failure.details)
+
+
+def told(handler: Callable[[], Any], show: Callable[[list[Note]], None], subject: str) -> Callable[[bool], None]:
+    """A slot for a button's `clicked(bool)` or `toggled(bool)`: what the handler raises is shown where `show` shows it.
+
+    Slicer writes what a slot raises to its console alone, and the person would take the press for lost.
+    """
+
+    def slot(checked: bool) -> None:
+        try:
+            handler()
+        except Exception as error:
+            show([failure_note(failure_of(error, subject))])
+
+    return slot
+
+
+def call_safely(function: Callable[..., Any], *arguments: Any) -> None:
+    """Call a listener that must not keep its caller from going on; what it raises is logged."""
+    try:
+        function(*arguments)
+    except Exception as error:
+        failure_note(failure_of(error, f"{getattr(function, '__qualname__', 'A listener')}"))

@@ -1,0 +1,160 @@
+"""A button behind which something is made of prediction and ground truth, and drawn instead of them while it is pressed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import slicer
+import vtk
+from slicer.util import VTKObservationMixin
+
+from ...engine.labels.matching import Pair
+from ...scene.views.in_place import InPlaceOf, remove, whole
+from .failure import Failure, call_safely, failure_note, failure_of
+from .steps import Driver
+
+SUBJECT = "What was to be drawn"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What was compared: two nodes, which structure of one is which of the other, and the one to show (None: all)."""
+
+    prediction: Any
+    reference: Any
+    pairs: tuple[Pair, ...]
+    structure: str | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """Nodes that were made, the first of which is looked at, and what there is to say of it (rich text)."""
+
+    nodes: Sequence[Any]
+    text: str
+
+
+Make = Callable[[Compared], Generator[str | None, None, Made]]
+
+
+class Overlay(VTKObservationMixin):
+    """Follows a checkable button; `make` yields after small steps, with words for a person where it takes long.
+
+    While it is pressed, what was made is renewed with every comparison. It goes away with the button, another choice of
+    nodes, the scene, and when somebody deletes it. `on_change` is called when `text` has changed, `on_other_views` when
+    the views have changed in which it is drawn.
+    """
+
+    def __init__(self, button: Any, dimension: int, make: Make, on_change: Callable[[], None]) -> None:
+        """`dimension` is 2 for what is drawn in slices, 3 for what is drawn in 3D views."""
+        VTKObservationMixin.__init__(self)
+        self.on_other_views: Callable[[], None] = lambda: None
+        self._button, self._dimension, self._make, self._on_change = button, dimension, make, on_change
+        self.text = ""
+        self.made: Made | None = None
+        self._compared: Compared | None = None
+        self._parts: list[Any] = []  # what goes with it when somebody else deletes it
+        self._place: InPlaceOf | None = None
+        self._following = False
+        self._driver: Driver | None = None
+        button.connect("toggled(bool)", self._on_button)
+
+    @property
+    def is_making(self) -> bool:
+        return self._driver is not None
+
+    def set(self, compared: Compared | None) -> None:
+        """What was compared last; None takes away what is shown until there is another comparison."""
+        if compared == self._compared:
+            return
+        self._clear()
+        self._compared = compared
+        if compared is not None and self._button.checked:
+            self._start()
+
+    def leave(self) -> None:
+        """Take away what is shown, or end what is being made."""
+        self._clear()
+        if self._button.checked:
+            self._button.setChecked(False)
+
+    def update(self, reason: str, tip: str) -> None:
+        """Enable or disable the button; `reason` says why it cannot be pressed."""
+        self._button.setEnabled(not reason or bool(self._button.checked))
+        self._button.setToolTip(reason or tip)
+
+    def _on_button(self, checked: bool) -> None:
+        if checked and self._compared is not None:
+            self._start()
+        elif not checked:
+            self._clear()
+
+    def _start(self) -> None:
+        self._clear()
+        self._driver = Driver(self._made_steps(), self._show, self._fail, self._say_step, subject=SUBJECT)
+        self._driver.start()
+
+    def _made_steps(self) -> Generator[str | None, None, Made]:
+        return (yield from self._make(self._compared))
+
+    def _say_step(self, words: str | None) -> None:
+        if words:
+            self._say(words)
+
+    def _fail(self, failure: Failure) -> None:
+        """Nothing is drawn, and the button is up again."""
+        note = failure_note(failure)
+        call_safely(self._clear)
+        self._driver = None
+        if self._button.checked:
+            self._button.setChecked(False)
+        self._say(note.text)
+
+    def _show(self, made: Made) -> None:
+        self._driver, self.made = None, made
+        compared, node = self._compared, made.nodes[0]
+        displays = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
+        self._parts = whole(made.nodes)
+        self._place = InPlaceOf(compared.prediction, compared.reference, displays, self._dimension)
+        for side in (compared.prediction, compared.reference):
+            if side.GetDisplayNode() is not None:
+                self.addObserver(side.GetDisplayNode(), vtk.vtkCommand.ModifiedEvent, self._on_display)
+        self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.NodeRemovedEvent, self._on_node_removed)
+        self._say(made.text)
+
+    def _clear(self) -> None:
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            driver.stop()
+        self.removeObservers()
+        place, self._place = self._place, None
+        made, self.made = self.made, None
+        if place is not None:
+            place.leave()
+        if made is not None:
+            remove([*whole(made.nodes), *self._parts])
+        self._parts = []
+        self._say("")
+
+    def _say(self, text: str) -> None:
+        if text != self.text:
+            self.text = text
+            self._on_change()
+
+    def _on_display(self, caller: Any = None, event: Any = None) -> None:
+        if not self._following:
+            self._following = True  # what follows changes displays too
+            try:
+                if self._place.follow():
+                    self.on_other_views()
+                    self._parts = whole(self.made.nodes)
+            except Exception as error:
+                self._fail(failure_of(error, SUBJECT))
+            finally:
+                self._following = False
+
+    def _on_node_removed(self, caller: Any = None, event: Any = None) -> None:
+        if self.made is not None and self.made.nodes[0].GetScene() is None:
+            self.leave()

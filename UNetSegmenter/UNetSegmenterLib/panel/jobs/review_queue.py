@@ -1,0 +1,80 @@
+"""How a review of a test set uses the other sections of the panel."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ...engine.errors import InputError
+from ..sections.review_section import Desk
+from .judge_steps import judge_steps
+
+
+class PanelDesk(Desk):
+    """The panel as a review sees it; the layout is shown from a test set's first case on, until the user leaves it."""
+
+    def __init__(self, panel: Any) -> None:
+        self._panel = panel
+        self._show_views, self._was_judged = True, False
+
+    def choose(self, volume: Any, prediction: Any, reference: Any) -> None:
+        if self._was_judged:
+            self._show_views, self._was_judged = self._panel.views.is_shown, False
+        with self._at_once() as parameters:
+            parameters.inputVolume, parameters.outputSegmentation = volume, None
+            parameters.comparedPrediction, parameters.groundTruth = prediction, reference
+
+    def segment(self) -> Generator[None, None, Any]:
+        panel = self._panel
+        while panel.model.is_reading:
+            yield
+        reason = panel.blocker()
+        if reason:
+            raise InputError(f"This case has no prediction, and none can be made yet. {reason}")
+        panel.segment.apply()
+        try:
+            while panel.segment.state.is_busy:
+                yield
+        except GeneratorExit:
+            panel.segment.cancel()
+            raise
+        result = panel.segment.result
+        if result is None or result.node is None:
+            raise InputError("This case was not segmented; section Segment says why.")
+        return result.node
+
+    def judge(self) -> Generator[None, None, None]:
+        button = self._panel.ui.sideBySideButton
+        if self._show_views and button.enabled and not self._panel.views.is_shown:
+            button.setChecked(True)
+        if not self._panel.views.is_shown and self._panel.parameters is not None:
+            self._panel.result_views.show_case(
+                self._panel.parameters.comparedPrediction, self._panel.parameters.inputVolume
+            )
+        self._was_judged = True
+        yield
+        yield from judge_steps(self._panel.compare, self._panel.plausibility)
+
+    def flush(self) -> None:
+        self._panel.report.verdict.flush()
+
+    def remember(self, folder: str, results: str, case: str) -> None:
+        if self._panel.parameters is not None:
+            if folder != self._panel.parameters.reviewFolder:  # another test set: leaving the last one's layout is past
+                self._show_views, self._was_judged = True, False
+            with self._at_once() as parameters:
+                parameters.reviewFolder, parameters.reviewResults, parameters.reviewCase = folder, results, case
+
+    def ask(self, question: str) -> bool:
+        return self._panel.ask(question)
+
+    @contextmanager
+    def _at_once(self) -> Iterator[Any]:
+        """The parameters, whose changes the panel hears of when all are made."""
+        parameters = self._panel.parameters
+        modifying = parameters.parameterNode.StartModify()
+        try:
+            yield parameters
+        finally:
+            parameters.parameterNode.EndModify(modifying)

@@ -1,0 +1,316 @@
+"""From a volume node to a segmentation node, without waiting: what the panel's Apply and the scripting interface both do."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import qt
+import slicer
+from slicer.util import VTKObservationMixin
+
+from ... import __version__
+from ...engine.errors import InputError
+from ...engine.io.volume import Note
+from ...engine.labels.segmentation_files import Segmentation
+from ...engine.model.card import Card
+from ...scene.nodes import segmentation_nodes as nodes
+from ...scene.nodes.changes import labels_time, remember_labels, was_changed
+from ...scene.nodes.scan import empty_volume
+from ...scene.nodes.verdict import verdict_of
+from .failure import Failure, call_safely, failure_note, failure_of
+from .segmentation_run import Outcome, Progress, RunCallbacks, SegmentationRun
+from .worker_process import WorkerProcess
+from .worker_queue import Turn
+
+SCAN_REMOVED = "The scan was removed from the scene, so the run was stopped."
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a person chose for one run; a `segmentation_node` of None makes a new one."""
+
+    checkpoint: str
+    device: str = "auto"
+    segmentation_node: Any = None
+    surfaces: bool = True
+    keep_partial: bool = True
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a job ended: the segmentation node if there is one, the outcome of the run, and what there is to say."""
+
+    node: Any
+    outcome: Outcome
+    notes: tuple[Note, ...]
+
+    @property
+    def failure(self) -> Failure | None:
+        return self.outcome.failure
+
+
+@dataclass
+class JobCallbacks:
+    """Who wants to know: all are called from the event loop, `on_end` exactly once unless the job is abandoned.
+
+    `on_stage` says in words what is waited for, `on_note` what went wrong with something that came after the end.
+    """
+
+    on_progress: Callable[[Progress], None] = field(default=lambda progress: None)
+    on_end: Callable[[Result], None] = field(default=lambda result: None)
+    on_stage: Callable[[str], None] = field(default=lambda text: None)
+    on_note: Callable[[Note], None] = field(default=lambda note: None)
+
+
+class SegmentationJob(VTKObservationMixin):
+    """Waits for its turn, reads the card, runs the worker, puts the result beside the scan; watches the scan meanwhile.
+
+    Whatever goes wrong on the way is a Result with a failure. Nothing is held after the end.
+    """
+
+    def __init__(
+        self, worker: WorkerProcess, volume_node: Any, choices: Choices, callbacks: JobCallbacks | None = None
+    ) -> None:
+        VTKObservationMixin.__init__(self)
+        self._worker, self._volume_node, self.choices = worker, volume_node, choices
+        self._callbacks = callbacks or JobCallbacks()
+        self._card: Card | None = None
+        self._sha256 = ""
+        self._run: SegmentationRun | None = None
+        self._request: int | None = None
+        self._turn: Turn | None = None
+        self._ended = self._scan_changed = self._scan_removed = self.is_abandoned = False
+        self._replaced_id = choices.segmentation_node.GetID() if choices.segmentation_node is not None else None
+        self._replaced_time = labels_time(choices.segmentation_node) if self._replaced_id else 0
+        self._made: Any = None  # a node that this job has added
+
+    def start(self) -> None:
+        """Begin; returns at once. Raises InputError if there is no scan to segment."""
+        if self._volume_node is None:
+            raise InputError("There is no scan to segment; load a CT and choose it as the volume.")
+        problem = empty_volume(self._volume_node)
+        if problem is not None:
+            raise InputError(problem.text)
+        self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.NodeRemovedEvent, self._on_scene_changed)
+        self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.StartCloseEvent, self._on_scene_closing)
+        self._turn = Turn(self._volume_node.GetName(), self._begin, self._fail, self._on_wait)
+        self._worker.turns.enter(self._turn)
+
+    def cancel(self) -> None:
+        """End within a second and keep what is finished if that was chosen."""
+        if self._ended:
+            return
+        if self._run is not None:
+            self._run.cancel()
+        else:
+            self._worker.forget(self._request)
+            self._finish(Outcome(None, 0, 0, cancelled=True))
+
+    def abandon(self) -> None:
+        """End at once and tell nobody: the scene is closing."""
+        run, request = self._run, self._request
+        self.is_abandoned = True
+        if not self._ended:
+            self._free()
+            if run is not None:
+                run.abandon()
+            elif request is not None:
+                self._worker.forget(request)
+
+    def _on_wait(self, names: Sequence[str]) -> None:
+        before = ", ".join(f'"{name}"' for name in names)
+        self._callbacks.on_stage(f"Waits until {before} {'is' if len(names) == 1 else 'are'} segmented...")
+
+    def _begin(self) -> None:
+        """It is this job's turn: the scan that is there now is the one that is segmented."""
+        self._callbacks.on_stage("Handing the scan to the network...")
+        self._geometry = nodes.volume_geometry(self._volume_node)
+        self.addObserver(self._volume_node, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent, self._on_scan_changed)
+        replaced = slicer.mrmlScene.GetNodeByID(self._replaced_id) if self._replaced_id else None
+        if replaced is not None and is_own_result(replaced) and not was_changed(replaced):
+            self._replaced_time = labels_time(
+                replaced
+            )  # filled by the job before this one, not by hand while it waited
+        self._request = self._worker.request("describe", self._on_card, self._fail, checkpoint=self.choices.checkpoint)
+
+    def _on_card(self, answer: dict[str, Any]) -> None:
+        self._card = Card.from_json(json.dumps(answer["card"]))
+        self._sha256 = answer["sha256"]
+        self._run = SegmentationRun(
+            self._worker,
+            slicer.util.arrayFromVolume(self._volume_node),
+            self._geometry,
+            self.choices.checkpoint,
+            self.choices.device,
+            self._volume_node.GetName(),
+            RunCallbacks(self._callbacks.on_progress, self._finish),
+        )
+        self._run.start()
+
+    def _fail(self, failure: Failure) -> None:
+        self._finish(Outcome(None, 0, 0, failure=failure))
+
+    def _on_scan_changed(self, caller: Any = None, event: Any = None) -> None:
+        self._scan_changed = True
+
+    def _on_scene_closing(self, caller: Any = None, event: Any = None) -> None:
+        self.abandon()
+
+    def _on_scene_changed(self, caller: Any = None, event: Any = None) -> None:
+        if not self._ended and not self._scan_removed and not slicer.mrmlScene.IsNodePresent(self._volume_node):
+            self._scan_removed = True
+            self.cancel()
+
+    def _finish(self, outcome: Outcome) -> None:
+        if self._ended:
+            return
+        callbacks = self._callbacks
+        try:
+            result = self._result(outcome)
+        except Exception as error:
+            if self._made is not None:
+                call_safely(nodes.remove_node, self._made)
+            failure = failure_of(error, "Showing the result")
+            result = Result(None, replace(outcome, labels=None, failure=failure), (failure_note(failure),))
+        self._free()
+        call_safely(callbacks.on_end, result)
+        if result.node is not None and self.choices.surfaces and not outcome.complete:
+            node_id = result.node.GetID()  # a cancel ends at once; what takes a second comes after it
+            qt.QTimer.singleShot(50, lambda: make_surfaces_of(node_id, callbacks.on_note))
+
+    def _free(self) -> None:
+        """Let go of everything, and let the next one begin."""
+        self._ended = True
+        self.removeObservers()
+        self._callbacks, self._run, self._made = JobCallbacks(), None, None
+        if self._turn is not None:
+            self._worker.turns.leave(self._turn)
+
+    def _result(self, outcome: Outcome) -> Result:
+        """Put what there is into the scene."""
+        if self._scan_removed:
+            failure = Failure("input", SCAN_REMOVED)
+            ended = Outcome(None, 0, 0, cancelled=True, failure=failure)
+            return Result(None, ended, (Note("error", SCAN_REMOVED),))
+        without_labels = replace(outcome, labels=None)
+        if not self._has_result(outcome):
+            return Result(None, without_labels, self._words(outcome, None))
+        notes: list[Note] = []
+        node = self._show(outcome, notes)
+        return Result(node, without_labels, (*self._words(outcome, node), *notes))
+
+    def _has_result(self, outcome: Outcome) -> bool:
+        return (
+            outcome.labels is not None and outcome.slices_done > 0 and (outcome.complete or self.choices.keep_partial)
+        )
+
+    def _show(self, outcome: Outcome, notes: list[Note]) -> Any:
+        name = f"{self._volume_node.GetName()} {self._card.title}"
+        if not outcome.complete:
+            name += f" (partial: {outcome.slices_done} of {outcome.slices} slices)"
+        segmentation = Segmentation(
+            outcome.labels, self._geometry, self._card.structures, name, confidence=outcome.confidence
+        )
+        replaced = slicer.mrmlScene.GetNodeByID(self._replaced_id) if self._replaced_id else None
+        if replaced is not None and labels_time(replaced) != self._replaced_time:
+            text = (
+                f'"{replaced.GetName()}" was changed during the run and was left as it is; the result stands beside it.'
+            )
+            notes.append(Note("warning", text))
+            replaced = None
+        node = nodes.segmentation_to_node(
+            segmentation,
+            slicer.mrmlScene,
+            self._volume_node,
+            node=replaced,
+            name=name if replaced is None or is_own_result(replaced) else None,
+            provenance=self._provenance(outcome),
+            surfaces=False,
+        )
+        self._made = node if replaced is None else None
+        remember_labels(node)
+        if self.choices.surfaces and outcome.complete:
+            make_surfaces_of(node.GetID(), notes.append)
+        logging.info("UNetSegmenter: %s with %s in %.1f s", name, self._sha256[:12], outcome.seconds)
+        return node
+
+    def _provenance(self, outcome: Outcome) -> dict[str, str]:
+        return {
+            "Checkpoint": self._card.title,
+            "CheckpointSHA256": self._sha256,
+            "CheckpointPath": self.choices.checkpoint,
+            "Version": __version__,
+            "Device": outcome.device or self.choices.device,
+            "Seconds": f"{outcome.seconds:.1f}",
+            "Slices": f"{outcome.slices_done} of {outcome.slices}",
+            "Complete": str(outcome.complete).lower(),
+            "ScanChangedDuringRun": str(self._scan_changed).lower(),
+        }
+
+    def _words(self, outcome: Outcome, node: Any) -> tuple[Note, ...]:
+        notes = []
+        if outcome.failure is not None:
+            notes.append(failure_note(outcome.failure))
+        kept = f'kept in "{node.GetName()}", marked as partial' if node is not None else "not kept"
+        if outcome.complete and node is not None:
+            notes.append(Note("pass", f'"{node.GetName()}" in {outcome.seconds:.1f} s on {outcome.device}.'))
+            missing = absent_structures(outcome.labels, self._card)
+            if missing:
+                notes.append(Note("warning", f"not found in this scan: {', '.join(missing)}."))
+        elif outcome.slices_done:
+            how = "cancelled" if outcome.cancelled else "stopped"
+            notes.append(
+                Note("info", f"{how} after {outcome.slices_done} of {outcome.slices} slices, which are {kept}.")
+            )
+        elif outcome.cancelled:
+            notes.append(Note("info", "cancelled before the first slice; nothing was changed."))
+        if self._scan_changed and node is not None:
+            notes.append(
+                Note(
+                    "warning", "the scan was changed during the run; the result belongs to the scan as it was at Apply."
+                )
+            )
+        return tuple(notes)
+
+
+def make_surfaces_of(node_id: str, on_note: Callable[[Note], None]) -> None:
+    """Show a segmentation in 3D if it is still in the scene; without its surfaces it is a result still, so `on_note` is told."""
+    node = slicer.mrmlScene.GetNodeByID(node_id)
+    try:
+        if node is not None:
+            nodes.make_surfaces(node)
+    except Exception as error:
+        call_safely(on_note, failure_note(failure_of(error, f'Making the 3D surfaces of "{node.GetName()}"')))
+
+
+def absent_structures(labels: np.ndarray, card: Card) -> list[str]:
+    """Names of the card's structures that have no voxel in `labels`."""
+    present = np.zeros(256, dtype=bool)
+    for one_slice in labels:  # of a whole volume, bincount would make eight times its size
+        present |= np.bincount(one_slice.reshape(-1), minlength=256) > 0
+    return [structure.name for structure in card.structures if not present[structure.index]]
+
+
+def is_own_result(node: Any) -> bool:
+    """Whether a segmentation node was made by this module and may be replaced without asking."""
+    return bool(node.GetAttribute(nodes.ATTRIBUTE_PREFIX + "CheckpointSHA256"))
+
+
+def question_before(node: Any) -> str:
+    """What to ask before a segmentation node is filled with a result; empty if nobody's work is lost by it."""
+    if not node.GetSegmentation().GetNumberOfSegments():
+        return ""
+    if not is_own_result(node):
+        what = "was not made by UNetSegmenter: it may be a ground truth or somebody's work"
+    elif was_changed(node):
+        what = "was changed by hand since it was made"
+    elif verdict_of(node):
+        what = "has a reviewer's verdict, which goes with it"
+    else:
+        return ""
+    return f'"{node.GetName()}" {what}. Replace everything in it by the result?'

@@ -1,0 +1,196 @@
+"""Section Model: choose a checkpoint, read at once by the worker, shown in words and colours or refused with the reason."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ctk
+import qt
+
+from ...engine.io.volume import Note
+from ...engine.model.card import Card
+from ...engine.model.checkpoint import shipped_checkpoints
+from ..jobs.failure import Failure, failure_note
+from ..jobs.worker_process import WorkerProcess
+from ..widgets.card_frame import EMPTY, CardFrame
+from ..widgets.notes import NoteList
+from ..widgets.path_edit import on_every_text
+
+RECENT_KEY = "UNetSegmenter/RecentCheckpoints"
+RECENT_COUNT = 8
+TYPING_MS = 300
+READING = "Reading the checkpoint..."
+
+
+def recent_checkpoints() -> list[str]:
+    """Paths of the checkpoints that were used last, the newest first."""
+    try:
+        paths = json.loads(qt.QSettings().value(RECENT_KEY) or "[]")
+    except (TypeError, ValueError):
+        return []
+    return [path for path in paths if isinstance(path, str)][:RECENT_COUNT]
+
+
+def model_at_hand() -> str:
+    """The checkpoint to begin with: the one that was used last, else the only one that ships; empty if there are more."""
+    shipped = shipped_checkpoints()
+    if recent := recent_checkpoints()[:1]:
+        return recent[0] if os.path.exists(recent[0]) or len(shipped) != 1 else str(shipped[0])
+    return str(shipped[0]) if len(shipped) == 1 else ""
+
+
+def _said_of(path: str) -> list[Note]:
+    """That another checkpoint was used last, if the one that ships stands in for it because it is gone."""
+    recent = recent_checkpoints()[:1]
+    if path not in recent and recent and not os.path.exists(recent[0]) and path == model_at_hand():
+        return [Note("info", f"{recent[0]}, which was used last, is not there any more; the shipped model is chosen.")]
+    return []
+
+
+def remember_checkpoint(path: str) -> None:
+    """Put a checkpoint at the top of the recent ones."""
+    paths = [path, *(other for other in recent_checkpoints() if other != path)][:RECENT_COUNT]
+    qt.QSettings().setValue(RECENT_KEY, json.dumps(paths))
+
+
+def as_path(text: str) -> str:
+    """What a person typed, pasted or dropped, as a plain path."""
+    text = text.strip().strip('"')
+    path = qt.QUrl(text).toLocalFile() if text.startswith("file:") else text
+    return os.path.abspath(path) if path else ""  # the worker has another working directory
+
+
+class ModelSection:
+    """What is chosen: `path`; what is known of it: `card`, `sha256`, `devices`, or why there is none: `refusal`."""
+
+    def __init__(
+        self, ui: Any, worker: WorkerProcess, on_path: Callable[[str], None], on_change: Callable[[], None]
+    ) -> None:
+        self._ui, self._worker, self._on_path, self._on_change = ui, worker, on_path, on_change
+        self.path = ""
+        self.card: Card | None = None
+        self.sha256 = ""
+        self.devices: list[dict[str, str]] = []
+        self.refusal = ""
+        self.is_reading = False
+        self.can_read = True
+        self._request: int | None = None
+        self._notes = NoteList(ui.checkpointNotesFrame)
+        self.card_frame = CardFrame(self.choose)
+        ui.cardPlaceFrame.layout().addWidget(self.card_frame)
+        self._set_up_path_edit()
+        self._typing = qt.QTimer()
+        self._typing.setSingleShot(True)
+        self._typing.setInterval(TYPING_MS)
+        self._typing.timeout.connect(self.read)
+        self._list_known()
+        ui.knownCheckpointsComboBox.connect("activated(int)", self._on_known)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the chosen checkpoint is still to be read: a card or a refusal will follow."""
+        return self.can_read and bool(self.path) and self.card is None and not self.refusal
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return self._notes.notes
+
+    @property
+    def card_label(self) -> Any:
+        return self.card_frame.label
+
+    def choose(self, path: str) -> None:
+        """Choose a checkpoint as if it had been browsed to."""
+        self._ui.checkpointPathLineEdit.setCurrentPath(path)
+
+    def read(self) -> None:
+        """Have the chosen file read; the answer arrives later."""
+        self._typing.stop()
+        self._drop_request()
+        self._forget_card()
+        if self.path and self.can_read:
+            self.is_reading = True
+            self.card_frame.say(READING)
+            self._request = self._worker.request("describe", self._on_card, self._on_refused, checkpoint=self.path)
+        self._on_change()
+
+    def close(self) -> None:
+        self._typing.stop()
+        self._drop_request()
+
+    def _set_up_path_edit(self) -> None:
+        edit = self._ui.checkpointPathLineEdit
+        edit.filters = ctk.ctkPathLineEdit.Files
+        edit.nameFilters = ["Checkpoints (*.pt)", "All files (*)"]
+        on_every_text(edit, self._on_edited)
+
+    def _list_known(self) -> None:
+        box = self._ui.knownCheckpointsComboBox
+        box.clear()
+        box.addItem("Choose...", "")
+        shipped = [str(path) for path in shipped_checkpoints()]
+        for text in shipped:
+            box.addItem(f"{Path(text).stem} (comes with the extension)", text)
+        for text in recent_checkpoints():
+            if text not in shipped:
+                box.addItem(Path(text).name, text)
+                box.setItemData(box.count - 1, text, qt.Qt.ToolTipRole)
+        box.setEnabled(box.count > 1)
+        self._show_known()
+
+    def _show_known(self) -> None:
+        """Let the list say which of its checkpoints is chosen, or that none of them is."""
+        box = self._ui.knownCheckpointsComboBox
+        box.setCurrentIndex(max(0, box.findData(self.path)) if self.path else 0)
+
+    def _on_known(self, index: int) -> None:
+        path = self._ui.knownCheckpointsComboBox.itemData(index)
+        if path:
+            self.choose(path)
+
+    def _on_edited(self, text: str) -> None:
+        path = as_path(text)
+        if path == self.path:
+            return
+        self.path = path
+        self._show_known()
+        self._forget_card()
+        if self.is_pending:
+            self.card_frame.say(READING)
+        self._on_path(path)
+        self._on_change()
+        self._typing.start()
+
+    def _forget_card(self) -> None:
+        self.card, self.sha256, self.refusal, self.is_reading = None, "", "", False
+        self._notes.show([])
+        self.card_frame.say(EMPTY)
+
+    def _drop_request(self) -> None:
+        if self._request is not None:
+            self._worker.forget(self._request)
+            self._request = None
+
+    def _on_card(self, answer: dict[str, Any]) -> None:
+        self._request, self.is_reading = None, False
+        self.card = Card.from_json(json.dumps(answer["card"]))
+        self.sha256, self.devices = answer["sha256"], answer["devices"]
+        self.card_frame.show_card(self.card, self.sha256, answer["size_bytes"])
+        self._notes.show(_said_of(self.path))
+        remember_checkpoint(self.path)
+        self._list_known()
+        self._on_change()
+
+    def _on_refused(self, failure: Failure) -> None:
+        self._request, self.is_reading = None, False
+        if failure.kind == "closed":
+            self._typing.start()  # nothing is wrong with the file: it is read again when the dust has settled
+            return
+        self.card, self.refusal = None, failure.message
+        self.card_frame.say(EMPTY)
+        self._notes.show([failure_note(failure)])
+        self._on_change()

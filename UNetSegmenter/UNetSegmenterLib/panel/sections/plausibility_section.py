@@ -1,0 +1,232 @@
+"""Section Plausibility: is the segmentation anatomy? Findings with a place each, and which the ground truth shares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import slicer
+from slicer.util import VTKObservationMixin
+
+from ...engine.io.volume import Note
+from ...engine.labels.structures import canonical_name
+from ...engine.worker.serialization import array_steps, finding_from_json, segmentation_steps
+from ...scene.nodes.node_reading import segmentation_from_node
+from ...scene.nodes.plausibility_request import findings_in_world, look_at, refuse_empty
+from ...scene.nodes.segmentation_nodes import volume_from_node
+from ..jobs.plausibility_task import JudgingTask
+from ..jobs.segmentation_run import stored_dtype
+from ..jobs.worker_process import WorkerProcess
+from ..widgets.findings_list import FindingsList
+from ..widgets.going_nodes import GoingNodes
+from ..widgets.notes import NoteList
+
+if TYPE_CHECKING:
+    from ...engine.plausibility import Finding
+    from ...engine.plausibility.findings_page import FindingsPage
+
+CHANGED = "The segmentation or the scan was changed since it was checked; press Check again."
+BY_RULES = (
+    "No statistics of training labels: the chosen checkpoint holds none, or none is chosen. Rules of thumb are used, and "
+    "sizes are not judged."
+)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is checked: the prediction, its scan and the ground truth (both may be None), and the training's statistics."""
+
+    prediction: Any = None
+    volume: Any = None
+    reference: Any = None
+    statistics: dict[str, Any] | None = None
+
+    @property
+    def nodes(self) -> list[Any]:
+        return [node for node in (self.prediction, self.volume, self.reference) if node is not None]
+
+
+class PlausibilitySection(VTKObservationMixin):
+    """Checks one segmentation at a time; `findings` are those of the prediction, None while nothing was checked."""
+
+    def __init__(self, ui: Any, worker: WorkerProcess, blocker: Callable[[], str]) -> None:
+        VTKObservationMixin.__init__(self)
+        self._ui, self._blocker = ui, blocker
+        self.chosen = Checked()
+        self.findings: list[Finding] | None = None
+        self.shared: set[tuple[str, str]] = set()
+        self.page: FindingsPage | None = None
+        self._notes = NoteList(ui.checkNotesFrame)
+        self._going = GoingNodes()
+        self._task = JudgingTask(ui, worker, "check", self._notes, self.check, self._show, self._clear)
+        ui.plausibilityCollapsibleButton.collapsed = True
+        self._findings_list = FindingsList(ui.findingsList, self.go_to, _tip)
+        ui.showPassedCheckBox.connect("toggled(bool)", lambda checked: self._list())
+        self._show()
+
+    @property
+    def is_busy(self) -> bool:
+        return self._task.is_busy
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return self._notes.notes
+
+    def choose(self, chosen: Checked) -> None:
+        """What would be checked; another choice empties the list."""
+        before, self.chosen = self.chosen, chosen
+        if before == chosen:
+            return
+        if chosen.prediction is not None and before.prediction is None:
+            self._ui.plausibilityCollapsibleButton.collapsed = False
+        self._note_nodes()
+        self.stop()
+        self.removeObservers()
+        for node in chosen.nodes:
+            self._watch(node)
+        self._clear()
+
+    def is_about(self, node: Any) -> bool:
+        """Whether a node is being checked or was for the list, or was until this turn of the event loop."""
+        self._note_nodes()
+        return node in self._going
+
+    def say_removed(self, node: Any) -> None:
+        """Say why the list has gone: a node that it was about is removed."""
+        self._going.say(self._notes, f'"{node.GetName()}" was removed from the scene, and the findings with it.')
+
+    def update(self) -> None:
+        """Enable or disable Check, and say why in its tooltip."""
+        button, reason = self._ui.checkButton, "" if self.is_busy else self.reason()
+        button.setEnabled(not reason)
+        button.setToolTip(reason or ("Stop checking." if self.is_busy else "Look for what no anatomy has."))
+
+    def reason(self) -> str:
+        """Why nothing can be checked now; empty if it can."""
+        if self.chosen.prediction is None:
+            return "Choose a prediction in section Compare: the segmentation that is to be checked."
+        return self._blocker()
+
+    def check(self) -> None:
+        """Check what is chosen; the list follows."""
+        self._clear()
+        chosen = self.chosen
+
+        def prepare(folder: Path) -> Generator[None, None, dict[str, Any]]:
+            image = statistics = None
+            if chosen.volume is not None:
+                array = volume_from_node(chosen.volume).array
+                image = yield from array_steps(array, folder / "image.raw", stored_dtype(array))
+            files = []
+            for node in filter(None, (chosen.prediction, chosen.reference)):
+                refuse_empty(node)
+                segmentation = segmentation_from_node(node, chosen.volume)
+                yield
+                files.append((yield from segmentation_steps(segmentation, folder, f"labels-{len(files)}")))
+            if chosen.statistics:
+                statistics = folder / "statistics.json"
+                statistics.write_text(json.dumps(chosen.statistics), encoding="utf-8")
+            return {"segmentations": files, "image": image, "statistics": str(statistics) if statistics else None}
+
+        self._task.start(prepare, self._on_result)
+
+    def stop(self) -> None:
+        """Leave a check that is going on."""
+        self._task.stop()
+
+    def close(self) -> None:
+        self.choose(Checked())
+        self._findings_list.close()
+
+    def go_to(self, finding: Finding) -> None:
+        """Centre all views on the place that a finding speaks of."""
+        if finding.place_ras is not None:
+            look_at(slicer.mrmlScene, finding.place_ras)
+
+    def _on_result(self, answer: dict[str, Any]) -> None:
+        from ...engine.plausibility.findings_page import findings_page
+
+        found = [[finding_from_json(one) for one in findings] for findings in answer["findings"]]
+        grid = self.chosen.volume if self.chosen.volume is not None else self.chosen.prediction
+        self.findings = findings_in_world(found[0], grid)
+        theirs = {_key(finding) for finding in found[1] if finding.severity != "pass"} if len(found) > 1 else set()
+        self.shared = {_key(finding) for finding in found[0] if finding.severity != "pass"} & theirs
+        self.page = findings_page(self.findings)
+        self._list()
+        self._notes.show(self._words(len(theirs) if len(found) > 1 else None))
+        self._show()
+
+    def _words(self, theirs: int | None) -> list[Note]:
+        severity = {"fail": "error", "warn": "warning", "pass": "pass"}[self.page.severity]
+        notes = [Note(severity, f"{self.page.headline} {len(self.findings)} checks were made.")]
+        if theirs is not None:
+            notes.append(
+                Note(
+                    "info", f"Ground truth: {theirs} finding{'s' * (theirs != 1)}, {len(self.shared)} of them the same."
+                )
+            )
+        if not self.chosen.statistics:
+            notes.append(Note("info", BY_RULES))
+        if self.chosen.volume is None:
+            notes.append(Note("info", "No scan is chosen: what lies inside the structures (HU) was not checked."))
+        return notes
+
+    def _list(self) -> None:
+        self._findings_list.show(
+            self.page, lambda finding: _key(finding) in self.shared, self._ui.showPassedCheckBox.checked
+        )
+
+    def _watch(self, node: Any) -> None:
+        events = [slicer.vtkMRMLTransformableNode.TransformModifiedEvent]
+        if not node.IsA("vtkMRMLSegmentationNode"):
+            events.append(slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent)
+        else:
+            segments = slicer.vtkSegmentation
+            for event in (segments.SourceRepresentationModified, segments.SegmentAdded, segments.SegmentRemoved):
+                self.addObserver(node.GetSegmentation(), event, self._on_changed)
+        for event in events:
+            self.addObserver(node, event, self._on_changed)
+
+    def _note_nodes(self) -> None:
+        """Remember for this turn of the event loop what is checked, because a node may be going: see GoingNodes."""
+        if self.is_busy or self.findings is not None:
+            self._going.add(*self.chosen.nodes)
+
+    def _on_changed(self, caller: Any = None, event: Any = None) -> None:
+        self._note_nodes()
+        if self.is_busy or self.findings is not None:
+            self.stop()
+            self._clear()
+            self._notes.show([Note("warning", CHANGED)])
+
+    def _clear(self) -> None:
+        self.findings, self.page, self.shared = None, None, set()
+        self._list()
+        self._notes.show([])
+        self._show()
+
+    def _show(self) -> None:
+        ui = self._ui
+        self._task.show()
+        ui.showPassedCheckBox.setVisible(self.findings is not None)
+        ui.findingsList.setVisible(bool(self._findings_list.lines))
+        self.update()
+
+
+def _key(finding: Finding) -> tuple[str, str]:
+    return finding.check, canonical_name(finding.structure)
+
+
+def _tip(finding: Finding) -> str:
+    from ...engine.plausibility.findings_page import WORDS
+
+    parts = [f"{finding.check}: {WORDS[finding.severity]}"]
+    if finding.value_text:
+        parts.append(f"measured {finding.value_text}")
+    if finding.expected:
+        parts.append(f"expected {finding.expected}")
+    where = "click to go there" if finding.place_ras is not None else "nowhere in particular"
+    return "; ".join([*parts, where])

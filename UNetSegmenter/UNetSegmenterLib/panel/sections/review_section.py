@@ -1,0 +1,264 @@
+"""Review of a test set: one case after the other, loaded, segmented if need be, compared, checked, shown and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import ctk
+import qt
+import slicer
+
+from ...engine.errors import InputError
+from ...engine.evaluation.review import REVIEWS, CaseList, ReviewCase
+from ...engine.evaluation.verdict import Verdict, write_reviews
+from ...engine.io.volume import Note
+from ...engine.worker.review_serialization import cases_from_json, loaded
+from ...scene.nodes.changes import labels_time
+from ...scene.nodes.review import node_steps, remove_nodes
+from ...scene.nodes.verdict import set_verdict
+from ..jobs.failure import Failure, failure_note
+from ..jobs.sequence import Sequence, answer_steps
+from ..jobs.worker_process import WorkerProcess
+from ..widgets.notes import NoteList
+from ..widgets.path_edit import on_every_text
+from .model_section import as_path
+
+TYPING_MS = 400
+MOST_LINES, LINE_PIXELS = 6, 19
+Steps = Generator[None, None, None]
+
+
+class Desk:
+    """What the rest of the panel does for a review; the panel fills it in.
+
+    choose(volume, prediction, reference): choose these nodes everywhere; segment(): steps that segment the chosen scan and
+    return the node, or raise InputError with why not; judge(): steps that show, compare and check what is chosen; flush(): keep
+    what is being typed; remember(folder, results, case): put into the parameter node; ask(question): yes or no.
+    """
+
+    choose: Callable[[Any, Any, Any], None]
+    segment: Callable[[], Generator[None, None, Any]]
+    judge: Callable[[], Steps]
+    flush: Callable[[], None]
+    remember: Callable[[str, str, str], None]
+    ask: Callable[[str], bool]
+
+
+class ReviewSection:
+    """Follows the two folders; `case` is the one on the desk, None before the first and after the scene is closed."""
+
+    def __init__(self, ui: Any, worker: WorkerProcess, desk: Desk) -> None:
+        self._ui, self._worker, self._desk = ui, worker, desk
+        self.list = CaseList(())
+        self.verdicts: dict[str, Verdict] = {}
+        self.case: ReviewCase | None = None
+        self._unsaved: dict[str, Verdict] = {}
+        self._folder = self._results = self._last = ""
+        self._node_ids: list[str] = []
+        self._prediction_id = ""
+        self._label_times: dict[str, int] = {}
+        self._notes = NoteList(ui.reviewNotesFrame)
+        self._sequence = Sequence(self._on_end, "The review")
+        self._typing = qt.QTimer()
+        self._typing.setSingleShot(True)
+        self._typing.setInterval(TYPING_MS)
+        self._typing.timeout.connect(self.read)
+        for edit in (ui.reviewFolderPathLineEdit, ui.reviewResultsPathLineEdit):
+            edit.filters = ctk.ctkPathLineEdit.Dirs
+            on_every_text(edit, lambda text: self._typing.start())
+        ui.nextCaseButton.connect("clicked(bool)", lambda checked: self._on_button(1))
+        ui.previousCaseButton.connect("clicked(bool)", lambda checked: self._on_button(-1))
+        ui.reviewList.itemActivated.connect(lambda item: self.open(ui.reviewList.row(item)))
+        self._show()
+
+    @property
+    def is_busy(self) -> bool:
+        return self._sequence.is_running
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return self._notes.notes
+
+    @property
+    def table_path(self) -> Path:
+        """Where the verdicts are kept."""
+        return Path(self._results or self._folder) / REVIEWS
+
+    def choose(self, folder: str, results: str, last: str = "") -> None:
+        """The folder of the scans, that of the results ("" for the same), and the case that was looked at last."""
+        if (folder, results) == (self._folder, self._results):
+            return
+        self._last = last
+        self._ui.reviewFolderPathLineEdit.setCurrentPath(folder)
+        self._ui.reviewResultsPathLineEdit.setCurrentPath(results)
+        self.read()
+
+    def read(self) -> None:
+        """Have the chosen folders read, if they are others than before; the list follows."""
+        self._typing.stop()
+        edits = (self._ui.reviewFolderPathLineEdit, self._ui.reviewResultsPathLineEdit)
+        folder, results = (as_path(edit.currentPath) for edit in edits)
+        if (folder, results) == (self._folder, self._results):
+            return
+        self._desk.flush()
+        if folder != self._folder:
+            self._unsaved, self.case = {}, None
+        self._folder, self._results = folder, results
+        self.list, self.verdicts = CaseList(()), {}
+        self._notes.show([])
+        self._desk.remember(folder, results, self._last)
+        if folder:
+            self._sequence.start(self._list_steps())
+        else:
+            self._sequence.stop()
+        self._show()
+
+    def open(self, number: int) -> None:
+        """Put the case of this number on the desk."""
+        if not self.is_busy and 0 <= number < len(self.list.cases) and self._may_leave():
+            self._desk.flush()
+            self._notes.show([])
+            self._sequence.start(self._open_steps(self.list.cases[number]))
+            self._show()
+
+    def _may_leave(self) -> bool:
+        """Ask before a case goes in whose labels somebody has drawn since it was opened."""
+        there = {node_id: slicer.mrmlScene.GetNodeByID(node_id) for node_id in self._label_times}
+        drawn = [node.GetName() for one, node in there.items() if node and labels_time(node) != self._label_times[one]]
+        return not drawn or self._desk.ask(
+            f"“{', '.join(drawn)}” was changed by hand and goes with this case. Open another case without saving it?"
+        )
+
+    def keep(self, node: Any, verdict: Verdict) -> None:
+        """A person judged a node: if it is the prediction on the desk, its verdict goes into the table."""
+        if self.case is not None and node.GetID() == self._prediction_id:
+            self._unsaved[self.case.name] = verdict
+            self._save()
+            self._show()
+
+    def stop(self) -> None:
+        """Leave what is going on and let go of the case on the desk: the scene is closing, or the panel."""
+        self._typing.stop()
+        self._sequence.stop()
+        self.case, self._node_ids, self._prediction_id, self._label_times = None, [], "", {}
+        self._show()
+
+    def _list_steps(self) -> Steps:
+        answer = yield from answer_steps(self._worker, "cases", folder=self._folder, results=self._results)
+        self.list, self.verdicts = cases_from_json(answer)
+        self._notes.show([Note("info", text) for text in self.list.notes])
+        if self._unsaved:
+            self._save()
+
+    def _open_steps(self, case: ReviewCase) -> Steps:
+        self._desk.choose(None, None, None)
+        remove_nodes(slicer.mrmlScene, self._node_ids)
+        self._label_times = {}
+        self.case, self._node_ids, self._prediction_id, self._last = case, [], "", case.name
+        self._desk.remember(self._folder, self._results, case.name)
+        scan, reference, prediction = yield from self._load_steps(case)
+        self._desk.choose(scan, prediction, reference)
+        yield
+        if prediction is None:
+            prediction = yield from self._desk.segment()
+            self._node_ids.append(prediction.GetID())
+        if case.name in self.verdicts:
+            set_verdict(prediction, self.verdicts[case.name])
+        self._prediction_id = prediction.GetID()
+        self._desk.choose(scan, prediction, reference)
+        labels = [node for node in (prediction, reference) if node is not None]
+        self._label_times = {node.GetID(): labels_time(node) for node in labels}
+        yield from self._desk.judge()
+
+    def _load_steps(self, case: ReviewCase) -> Generator[None, None, tuple[Any, Any, Any]]:
+        folder = self._worker.make_folder("case")
+        paths = {side: path and str(path) for side, path in vars(case).items() if side != "name"}
+        structures = self.list.structures and [structure.to_json() for structure in self.list.structures]
+        try:
+            answer = yield from answer_steps(self._worker, "load", into=str(folder), structures=structures, **paths)
+            made_by = {"Checkpoint": self.list.checkpoint, "CheckpointSHA256": self.list.sha256}
+            facts = {key: value for key, value in made_by.items() if value}
+            return (yield from node_steps(slicer.mrmlScene, case.name, *loaded(answer), facts, self._node_ids))
+        finally:
+            self._worker.remove_folder(folder)
+
+    def _save(self) -> None:
+        """Put the verdicts into the table, which others may be filling too; what cannot be written is tried again."""
+        self.verdicts |= self._unsaved
+        try:
+            self.verdicts |= write_reviews(self.table_path, self._unsaved) | self._unsaved
+        except InputError as error:
+            what_now = "Choose another folder for the results; until then the verdicts are kept here and with the segmentations."
+            self._notes.show([Note("error", f"{error} {what_now}")])
+            return
+        self._unsaved = {}
+        self._notes.show([note for note in self.notes if note.severity != "error"])
+
+    def _on_button(self, step: int) -> None:
+        if self.is_busy:
+            self._sequence.stop()
+            self._notes.show([Note("info", "cancelled; open the case again to go on with it.")])
+            self._show()
+        else:
+            self.open(self._position(step))
+
+    def _position(self, step: int) -> int:
+        """The number of the next case, or of the one before; to begin with, of the first that nobody judged."""
+        names = [case.name for case in self.list.cases]
+        if self.case is not None and self.case.name in names:
+            return names.index(self.case.name) + step
+        if step < 0:
+            return -1
+        open_ones = (number for number, name in enumerate(names) if not self.verdicts.get(name))
+        return next(open_ones, names.index(self._last) if self._last in names else 0)
+
+    def _on_end(self, failure: Failure | None) -> None:
+        if failure is not None:
+            self._notes.show([*self.notes, failure_note(failure)])
+        self._show()
+
+    def _show(self) -> None:
+        ui, cases = self._ui, self.list.cases
+        ui.reviewList.clear()
+        for number, case in enumerate(cases):
+            verdict = self.verdicts.get(case.name) or Verdict()
+            ui.reviewList.addItem(
+                f"{case.name}: {verdict.words}" + (f" – {verdict.comment}" if verdict.comment else "")
+            )
+            ui.reviewList.item(number).setToolTip(f"{case.image}\nDouble click to open it.")
+            if case == self.case:
+                ui.reviewList.setCurrentRow(number)
+        ui.reviewList.setVisible(bool(cases))
+        ui.reviewList.setFixedHeight(max(2, min(len(cases), MOST_LINES)) * LINE_PIXELS + 6)
+        ui.reviewProgressBar.setRange(0, 0)
+        ui.reviewProgressBar.setVisible(self.is_busy)
+        ui.reviewLabel.setVisible(bool(cases))
+        ui.reviewLabel.setText(self._text())
+        ui.reviewLabel.setToolTip(str(self.table_path))
+        self._show_buttons()
+
+    def _show_buttons(self) -> None:
+        ui, is_busy = self._ui, self.is_busy
+        there = range(len(self.list.cases))
+        reason = "" if self.list.cases else "Choose the folder that holds the scans and their references first."
+        ui.previousCaseButton.setEnabled(not is_busy and self._position(-1) in there)
+        ui.previousCaseButton.setToolTip(reason or "The case before this one.")
+        ui.nextCaseButton.setText("Cancel" if is_busy else "Next case" if self.case else "Start")
+        if not reason and self._position(1) not in there:
+            reason = "This is the last case."
+        ui.nextCaseButton.setEnabled(is_busy or not reason)
+        first = "Opens the first case that nobody judged yet."
+        ui.nextCaseButton.setToolTip(
+            "Stop." if is_busy else reason or ("The case after this one." if self.case else first)
+        )
+
+    def _text(self) -> str:
+        names = [case.name for case in self.list.cases]
+        judged = sum(bool(self.verdicts.get(name)) for name in names)
+        where = (
+            f"case {names.index(self.case.name) + 1} of {len(names)}" if self.case and self.case.name in names else ""
+        )
+        text = ", ".join(filter(None, [where, f"{judged} of {len(names)} judged"]))
+        return f"{text[:1].upper()}{text[1:]}; verdicts in {REVIEWS}."

@@ -1,0 +1,87 @@
+"""Section Scan: the volume, and what the input checks say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import qt
+import slicer
+import vtk
+from slicer.util import VTKObservationMixin
+
+from ...engine.io.volume import Note
+from ...engine.model.card import Card
+from ...scene.nodes.scan import empty_volume, scan_notes
+from ...scene.nodes.segmentation_nodes import volume_from_node
+from ..widgets.notes import NoteList
+
+SETTLE_MS = 50
+
+
+class ScanSection(VTKObservationMixin):
+    """Checks the chosen volume when it is chosen, when it changes and when the model changes."""
+
+    def __init__(self, ui: Any, on_change: Callable[[], None]) -> None:
+        VTKObservationMixin.__init__(self)
+        self._ui, self._on_change = ui, on_change
+        self._notes = NoteList(ui.scanNotesFrame)
+        self._card: Card | None = None
+        self._settle = qt.QTimer()
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MS)
+        self._settle.timeout.connect(self.check)
+        self._node: Any = None
+
+    @property
+    def node(self) -> Any:
+        return self._node
+
+    @property
+    def error(self) -> str:
+        """The first reason why this scan cannot be segmented, or an empty text."""
+        return next((note.text for note in self._notes.notes if note.severity == "error"), "")
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return self._notes.notes
+
+    def set_card(self, card: Card | None) -> None:
+        if card is not self._card:
+            self._card = card
+            self._settle.start()
+
+    def set_node(self, node: Any) -> None:
+        """The volume that the parameter node names; checked at once if it is another one."""
+        if node is self._node:
+            return
+        self.removeObservers()
+        self._node = node
+        if node is not None:
+            for event in (
+                slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent,
+                slicer.vtkMRMLTransformableNode.TransformModifiedEvent,
+            ):
+                self.addObserver(node, event, self._on_modified)
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_modified)
+        self.check()
+
+    def check(self) -> None:
+        """Run the checks and show their lines."""
+        self._settle.stop()
+        self._notes.show(self._check())
+        self._on_change()
+
+    def close(self) -> None:
+        self._settle.stop()
+        self.removeObservers()
+        self._node = None
+
+    def _check(self) -> list[Note]:
+        if self._node is None:
+            return []
+        problem = empty_volume(self._node)
+        return [problem] if problem else scan_notes(self._node, volume_from_node(self._node), self._card)
+
+    def _on_modified(self, caller: Any = None, event: Any = None) -> None:
+        self._settle.start()

@@ -1,0 +1,1 @@
+"""Parts that sections are made of."""

@@ -1,0 +1,254 @@
+"""Pictures of a comparison scene: three slices, two 3D views from one camera, and a sheet that holds them all."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import slicer
+import vtk
+
+from ...engine.io.files import write_whole
+from ..views.view_nodes import (
+    BACKGROUND,
+    SUPERSAMPLING,
+    SliceView,
+    ThreeDView,
+    averaged,
+    check_rendering,
+    grab,
+    style,
+)
+from .comparison_scene import ORIENTATIONS, PREDICTION_VIEW, REFERENCE_VIEW, ComparisonScene, slice_extent
+
+_GAP = 10
+_HEADER = 44
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """RGB pictures `(height, width, 3)` uint8: the slices by orientation, the 3D views by title, and all on one sheet."""
+
+    slices: Mapping[str, np.ndarray]
+    surfaces: Mapping[str, np.ndarray]
+    sheet: np.ndarray
+
+    def write(self, folder: Path | str) -> list[Path]:
+        """Write `slice-axial.png`, `surface-prediction.png`, ..., `sheet.png`; returns their paths."""
+        named = {f"slice-{name.lower()}": pixels for name, pixels in self.slices.items()}
+        named |= {f"surface-{name.lower().split(' ')[0]}": pixels for name, pixels in self.surfaces.items()}
+        named["sheet"] = self.sheet
+        paths = [Path(folder) / f"{name}.png" for name in named]
+        for path, pixels in zip(paths, named.values(), strict=True):
+            write_png(pixels, path)
+        return paths
+
+
+def draw(
+    made: ComparisonScene,
+    title: str = "",
+    captions: Mapping[str, str] | None = None,
+    slice_size: tuple[int, int] = (400, 400),
+    surface_size: tuple[int, int] = (485, 420),
+) -> Pictures:
+    """Draw a comparison scene with Slicer's displayable managers.
+
+    `captions` says something to each structure in the legend, by name (such as its Dice). Sizes are pixels (width,
+    height) of one view. Raises InputError where no OpenGL library is installed.
+    """
+    check_rendering()
+    with _white_lines(made.reference_node):
+        slices = {ORIENTATIONS[name]: _slice(made, name, slice_size) for name in ORIENTATIONS}
+    surfaces = _surfaces(made, surface_size)
+    legend = legend_picture(
+        made, captions or {}, (slice_size[0] * 3 + 2 * _GAP - sum(_widths(surfaces)) - 2 * _GAP, surface_size[1])
+    )
+    rows = [_row(list(slices.values())), _row([*surfaces.values(), legend])]
+    return Pictures(slices, surfaces, _sheet(rows, title))
+
+
+@contextmanager
+def _white_lines(node: slicer.vtkMRMLSegmentationNode | None) -> Iterator[None]:
+    """Draw a node's segments white for a while: a line of their own colour drowns in the prediction's fill."""
+    if node is None:
+        yield
+        return
+    display, ids = node.GetDisplayNode(), list(node.GetSegmentation().GetSegmentIDs())
+    before = [display.GetSegmentOverrideColor(name) for name in ids]
+    for name in ids:
+        display.SetSegmentOverrideColor(name, 1.0, 1.0, 1.0)
+    try:
+        yield
+    finally:
+        for name, color in zip(ids, before, strict=True):
+            display.SetSegmentOverrideColor(name, *color)
+
+
+def _widths(pictures: Mapping[str, np.ndarray]) -> list[int]:
+    return [pixels.shape[1] for pixels in pictures.values()]
+
+
+def _slice(made: ComparisonScene, name: str, size: tuple[int, int]) -> np.ndarray:
+    view = SliceView(made.headless.scene, made.headless.application_logic, name, size)
+    try:
+        width, height, _ = slice_extent(name, made.size_mm)
+        view.node.SetRulerType(slicer.vtkMRMLAbstractViewNode.RulerTypeThin)
+        view.look_at(made.center_ras, made.slices_ras, 1.25 * max(width, 40.0), 1.35 * max(height, 40.0))
+        letter, place = {"Red": ("S", 2), "Green": ("A", 1), "Yellow": ("R", 0)}[name]
+        at = made.slices_ras[place]
+        opposite = {"S": "I", "A": "P", "R": "L"}[letter]
+        view.add_text(f"{ORIENTATIONS[name]}  {letter if at >= 0 else opposite} {abs(at):.0f} mm")
+        return view.picture()
+    finally:
+        view.node.SetRulerType(slicer.vtkMRMLAbstractViewNode.RulerTypeNone)
+        view.close()
+
+
+def _surfaces(made: ComparisonScene, size: tuple[int, int]) -> dict[str, np.ndarray]:
+    if made.reference_node is None:
+        titles = {PREDICTION_VIEW: "From the front", REFERENCE_VIEW: "From the back"}
+    else:
+        titles = {PREDICTION_VIEW: made.prediction_node.GetName(), REFERENCE_VIEW: made.reference_node.GetName()}
+    pictures = {}
+    for name, title in titles.items():
+        view = ThreeDView(made.headless.scene, made.headless.application_logic, name, size)
+        try:
+            view.add_text(title)
+            pictures[title] = view.picture()
+        finally:
+            view.close()
+    return pictures
+
+
+# --- legend and sheet --------------------------------------------------------------------------------------------------
+
+
+def legend_picture(made: ComparisonScene, captions: Mapping[str, str], size: tuple[int, int]) -> np.ndarray:
+    """Each structure's colour, name and caption, and what fill and line mean."""
+    board = _Board(size)
+    y = 26
+    segments = made.prediction_node.GetSegmentation()
+    count = segments.GetNumberOfSegments()
+    step = min(30, (size[1] - 110) // max(count, 1))
+    for number in range(count):
+        segment = segments.GetNthSegment(number)
+        board.patch(14, y, 16, min(16, step - 2), segment.GetColor())
+        board.text(segment.GetName(), 40, y, 14)
+        if segment.GetName() in captions:
+            board.text(captions[segment.GetName()], size[0] - 12, y, 14, align="right")
+        y += step
+    if made.reference_node is not None:
+        y = size[1] - 72
+        board.patch(14, y, 16, 16, (0.5, 0.5, 0.55))
+        board.text(_wrapped(f"fill: {made.prediction_node.GetName()}"), 40, y, 13, bold=False)
+        board.patch(14, y + 38, 16, 3, (0.9, 0.9, 0.95))
+        board.text(_wrapped(f"line: {made.reference_node.GetName()}"), 40, y + 38, 13, bold=False)
+    return board.picture()
+
+
+def _wrapped(text: str) -> str:
+    """At most two lines that fit the legend's width."""
+    return "\n".join(textwrap.wrap(text, 24, max_lines=2, placeholder=" ..."))
+
+
+class _Board:
+    """A dark surface to write and to put colours on, in pixels from the top left."""
+
+    def __init__(self, size: tuple[int, int], background: tuple[float, ...] = BACKGROUND) -> None:
+        self.size = size
+        self._renderer = vtk.vtkRenderer()
+        self._renderer.SetBackground(*background)
+        self._window = vtk.vtkRenderWindow()
+        self._window.SetOffScreenRendering(1)
+        self._window.SetMultiSamples(0)
+        self._window.SetSize(*(side * SUPERSAMPLING for side in size))
+        self._window.SetDPI(72 * SUPERSAMPLING)
+        self._window.AddRenderer(self._renderer)
+
+    def text(self, text: str, x: float, y: float, size: int, bold: bool = True, align: str = "left") -> None:
+        actor = vtk.vtkTextActor()
+        actor.SetInput(text)
+        properties = actor.GetTextProperty()
+        style(properties, size, bold)
+        properties.SetVerticalJustificationToCentered()
+        properties.SetJustification({"left": 0, "centre": 1, "right": 2}[align])
+        actor.SetPosition(x * SUPERSAMPLING, (self.size[1] - y) * SUPERSAMPLING)
+        self._renderer.AddViewProp(actor)
+        needed = [0.0, 0.0]
+        actor.GetSize(self._renderer, needed)
+        room = (self.size[0] - x) * SUPERSAMPLING
+        if align == "left" and needed[0] > room:
+            properties.SetFontSize(int(properties.GetFontSize() * room / needed[0]))
+
+    def patch(self, x: float, y: float, width: float, height: float, color: tuple[float, ...]) -> None:
+        plane = vtk.vtkPlaneSource()
+        left, right = x * SUPERSAMPLING, (x + width) * SUPERSAMPLING
+        bottom, top = ((self.size[1] - y + sign * height / 2) * SUPERSAMPLING for sign in (-1, 1))
+        plane.SetOrigin(left, bottom, 0)
+        plane.SetPoint1(right, bottom, 0)
+        plane.SetPoint2(left, top, 0)
+        mapper = vtk.vtkPolyDataMapper2D()
+        mapper.SetInputConnection(plane.GetOutputPort())
+        actor = vtk.vtkActor2D()
+        actor.SetMapper(mapper)
+        actor.GetProperty().SetColor(*color)
+        self._renderer.AddViewProp(actor)
+
+    def picture(self) -> np.ndarray:
+        self._window.Render()
+        pixels = averaged(grab(self._window))
+        self._window.Finalize()
+        return pixels
+
+
+def _row(pictures: list[np.ndarray]) -> np.ndarray:
+    height = max(pixels.shape[0] for pixels in pictures)
+    gap = _blank(height, _GAP)
+    parts: list[np.ndarray] = []
+    for pixels in pictures:
+        short = height - pixels.shape[0]
+        parts += [np.vstack([pixels, _blank(short, pixels.shape[1])]) if short else pixels, gap]
+    return np.hstack(parts[:-1])
+
+
+def _sheet(rows: list[np.ndarray], title: str) -> np.ndarray:
+    width = max(row.shape[1] for row in rows) + 2 * _GAP
+    parts = [_blank(_GAP, width)]
+    if title:
+        board = _Board((width, _HEADER))
+        board.text(title, _GAP + 2, _HEADER / 2, 18)
+        parts = [board.picture()]
+    for row in rows:
+        right = width - _GAP - row.shape[1]
+        parts += [np.hstack([_blank(row.shape[0], _GAP), row, _blank(row.shape[0], right)]), _blank(_GAP, width)]
+    return np.vstack(parts)
+
+
+def _blank(height: int, width: int) -> np.ndarray:
+    color = np.rint(np.array(BACKGROUND) * 255).astype(np.uint8)
+    return np.broadcast_to(color, (height, width, 3))
+
+
+def write_png(pixels: np.ndarray, path: Path | str) -> None:
+    """Write an RGB picture `(height, width, 3)` uint8 as PNG. Raises InputError if it can't be written."""
+    write_whole(path, lambda partial: partial.write_bytes(png_bytes(pixels)))
+
+
+def png_bytes(pixels: np.ndarray) -> bytes:
+    """An RGB picture `(height, width, 3)` uint8 as the bytes of a PNG file."""
+    from vtk.util import numpy_support
+
+    height, width, _ = pixels.shape
+    image = vtk.vtkImageData()
+    image.SetDimensions(width, height, 1)
+    flat = np.ascontiguousarray(pixels[::-1]).reshape(-1, 3)
+    image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(flat, deep=True))
+    writer = vtk.vtkPNGWriter()
+    writer.SetWriteToMemory(True)
+    writer.SetInputData(image)
+    writer.Write()
+    return numpy_support.vtk_to_numpy(writer.GetResult()).tobytes()

@@ -1,0 +1,1 @@
+"""MRML nodes in and out: scans, segmentations, label maps, results."""

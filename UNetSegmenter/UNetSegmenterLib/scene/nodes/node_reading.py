@@ -1,0 +1,339 @@
+"""Segmentation and label map nodes as the engine's segmentation, on any grid and from under any transform."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util import numpy_support
+
+from ...engine.errors import InputError
+from ...engine.io.volume import SAME_GRID_MM, SAME_GRID_VOXELS, Geometry
+from ...engine.labels.label_values import as_labels, undeclared_structures
+from ...engine.labels.segmentation_files import (
+    CONFIDENCE_TAG,
+    MOST_STRUCTURES,
+    SOURCE_VALUES_TAG,
+    Segmentation,
+    confidence_from_tag,
+)
+from ...engine.labels.structures import Structure, Terminology, known_structure
+from ..views.surfaces import BINARY_LABELMAP
+from .segmentation_nodes import attributes, image_geometry, reference_text, volume_geometry, voxels
+
+_UNSPECIFIED = "85756007"  # SNOMED CT "Tissue": what Slicer writes for a segment whose terminology nobody chose
+_REFERENCE_GEOMETRY = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+
+Placed = tuple[Geometry, slicer.vtkMRMLTransformNode | None]  # a grid and the transform it is under
+Reference = slicer.vtkMRMLVolumeNode | Geometry | Placed | None
+
+
+def segmentation_from_node(
+    node: slicer.vtkMRMLNode, reference: Reference = None, structures: Sequence[Structure] | None = None
+) -> Segmentation:
+    """A segmentation node or a label map volume node as labels on the grid of `reference`.
+
+    `reference` is a volume node (its parent transform counts), a geometry in world coordinates, a geometry with the
+    transform node it is under, or None for the node's own grid. Parent transforms on both sides are taken into account,
+    warping ones too. Voxels of one grid are copied, those of another are taken from the nearest one. `structures`
+    declares the values of a label map; without it they come from the node's own colour table, else from the values. The
+    node is not changed. Raises InputError for a node that holds neither, for more than 255 structures and for values
+    that `structures` doesn't declare.
+    """
+    if node.IsA("vtkMRMLSegmentationNode"):
+        found, layers = _from_segments(node, reference)
+    elif node.IsA("vtkMRMLScalarVolumeNode"):
+        found, layers = _from_label_map(node, structures)
+    else:
+        raise InputError(
+            f'"{node.GetName()}" is a {node.GetNodeTagName()} node; a segmentation or a label map volume is expected.'
+        )
+    own = layers[0][1] if layers and reference is None else None
+    grid, target = _target(node, reference, own)
+    to_source = _between(target, node.GetParentTransformNode())
+    labels = np.zeros(grid.shape, dtype=np.uint8)
+    hidden: dict[int, list[np.ndarray]] = {}
+    for number, (layer_labels, geometry) in enumerate(layers):
+        placed = _on_grid(layer_labels, geometry, grid, to_source)
+        if number == 0:
+            labels = placed
+        else:
+            _paint(labels, placed, hidden)
+    overlaps = {index: np.unique(np.concatenate(places)) for index, places in hidden.items()}
+    return Segmentation(labels, grid, tuple(found), node.GetName(), attributes(node), overlaps, _confidence(node))
+
+
+def _confidence(node: slicer.vtkMRMLNode) -> dict[int, float]:
+    """How sure the network was along each segment's outline when it drew it, by index, as far as the segments say."""
+    if not node.IsA("vtkMRMLSegmentationNode"):
+        return {}
+    segments = node.GetSegmentation()
+    tags = (_tag(segments.GetNthSegment(number), CONFIDENCE_TAG) for number in range(segments.GetNumberOfSegments()))
+    said = ((index, confidence_from_tag(tag)) for index, tag in enumerate(tags, start=1))
+    return {index: value for index, value in said if value is not None}
+
+
+def has_grid(node: slicer.vtkMRMLNode) -> bool:
+    """Whether a node says what grid it is on; empty segments without a reference geometry say nothing."""
+    if not node.IsA("vtkMRMLSegmentationNode"):
+        return True
+    segments = node.GetSegmentation()
+    if not segments.ContainsRepresentation(BINARY_LABELMAP) or segments.GetConversionParameter(_REFERENCE_GEOMETRY):
+        return True
+    layers = range(segments.GetNumberOfLayers(BINARY_LABELMAP))
+    return any(segments.GetLayerDataObject(number, BINARY_LABELMAP).GetNumberOfPoints() for number in layers)
+
+
+def structures_of(node: slicer.vtkMRMLSegmentationNode) -> tuple[Structure, ...]:
+    """The segments of a node as structures, indices 1..n in the node's order; no voxel is read."""
+    segments = node.GetSegmentation()
+    count = segments.GetNumberOfSegments()
+    if count > MOST_STRUCTURES:
+        raise InputError(f'"{node.GetName()}" holds {count} segments; at most {MOST_STRUCTURES} are expected.')
+    return tuple(_structure(segments.GetNthSegment(number), number + 1) for number in range(count))
+
+
+def _structure(segment: slicer.vtkSegment, index: int) -> Structure:
+    stored, entry = _tag(segment, SOURCE_VALUES_TAG), _tag(segment, slicer.vtkSegment.GetTerminologyEntryTagName())
+    values = tuple(int(part) for part in stored.split(",") if part.strip().isdigit()) or (index,)
+    terminology = Terminology.from_entry(entry)
+    if terminology is not None and terminology.type.value == _UNSPECIFIED:
+        terminology = None
+    red, green, blue = (round(255 * channel) for channel in segment.GetColor())
+    return Structure(segment.GetName() or f"segment {index}", index, values, (red, green, blue), terminology)
+
+
+def _tag(segment: slicer.vtkSegment, name: str) -> str:
+    text = vtk.reference("")
+    return str(text) if segment.GetTag(name, text) else ""
+
+
+# --- voxels of the two kinds of node -----------------------------------------------------------------------------------
+
+_Layer = tuple[np.ndarray, Geometry]
+
+
+def _from_segments(
+    node: slicer.vtkMRMLSegmentationNode, reference: Reference
+) -> tuple[Sequence[Structure], list[_Layer]]:
+    """Structures, and each labelmap layer as uint8 indices with its grid."""
+    structures = structures_of(node)
+    segments = node.GetSegmentation()
+    if structures and not segments.ContainsRepresentation(BINARY_LABELMAP):
+        segments = _with_label_maps(node, reference)
+    layers = []
+    for number in range(segments.GetNumberOfLayers(BINARY_LABELMAP)):
+        image = segments.GetLayerDataObject(number, BINARY_LABELMAP)
+        if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
+            continue
+        values = {}
+        for segment_id in segments.GetSegmentIDsForLayer(number, BINARY_LABELMAP):
+            values[int(segments.GetSegment(segment_id).GetLabelValue())] = segments.GetSegmentIndex(segment_id) + 1
+        layers.append((_indexed(voxels(image, node.GetName()), values), image_geometry(image)))
+    return structures, layers
+
+
+def _with_label_maps(node: slicer.vtkMRMLSegmentationNode, reference: Reference) -> slicer.vtkSegmentation:
+    """A copy of a segmentation made of surfaces, turned into label maps on the reference grid."""
+    copy = slicer.vtkSegmentation()
+    copy.DeepCopy(node.GetSegmentation())
+    if reference is not None:
+        grid = _target(node, reference, None)[0]
+        copy.SetConversionParameter(_REFERENCE_GEOMETRY, reference_text(grid))
+    if not copy.CreateRepresentation(BINARY_LABELMAP):
+        raise InputError(
+            f'"{node.GetName()}" holds no label map and none could be made of it; convert it in the Segmentations module.'
+        )
+    return copy
+
+
+def _from_label_map(
+    node: slicer.vtkMRMLScalarVolumeNode, structures: Sequence[Structure] | None
+) -> tuple[Sequence[Structure], list[_Layer]]:
+    geometry = volume_geometry(node)
+    array = as_labels(voxels(node.GetImageData(), node.GetName()), f'"{node.GetName()}"')
+    counts = _counts(array)
+    found = {int(value): int(counts[value]) for value in np.flatnonzero(counts) if value}
+    if structures is None:
+        structures = _undeclared(node, found)
+    values = {value: structure.index for structure in structures for value in structure.values}
+    strangers = [f"{value} ({count} voxels)" for value, count in found.items() if value not in values]
+    if strangers:
+        raise InputError(
+            f'"{node.GetName()}" holds label values that nobody declares: {", ".join(strangers[:8])}; declared are '
+            f"{', '.join(map(str, sorted(values)))}: declare them or remove them."
+        )
+    return structures, [(_indexed(array, values), geometry)]
+
+
+def _undeclared(node: slicer.vtkMRMLScalarVolumeNode, found: Mapping[int, int]) -> list[Structure]:
+    """Structures by the node's own colour table; tables that come with Slicer name values by chance, so they don't count.
+
+    Without such a table, a node of one value is the structure that it is named after, as a file of one value is.
+    """
+    structures = undeclared_structures(f'"{node.GetName()}"', found, node.GetName())
+    display = node.GetDisplayNode()
+    table = display.GetColorNode() if display else None
+    if table is None or table.GetSingletonTag() is not None:
+        return structures
+    names = (
+        table.GetColorName(one.values[0]) if one.values[0] < table.GetNumberOfColors() else "" for one in structures
+    )
+    return [
+        known_structure(name, one.index, one.values) if name else one
+        for one, name in zip(structures, names, strict=True)
+    ]
+
+
+def _indexed(array: np.ndarray, values: Mapping[int, int]) -> np.ndarray:
+    """Label values to structure indices as uint8; values that are not in `values` become background."""
+    if array.dtype == np.uint8 and all(value == index for value, index in values.items()):
+        present = np.flatnonzero(_counts(array))
+        if all(int(value) in values for value in present if value):
+            return array
+    if array.dtype.kind not in "ui" or array.dtype.itemsize > 2:
+        indices = np.zeros(array.shape, dtype=np.uint8)
+        for value, index in values.items():
+            indices[array == value] = index
+        return indices
+    table = np.zeros(65536, dtype=np.uint8)
+    for value, index in values.items():
+        table[value] = index
+    return table[array.view(np.uint16) if array.dtype == np.int16 else array]
+
+
+def _counts(array: np.ndarray) -> np.ndarray:
+    """How often each value 0.. occurs in unsigned voxels; slice by slice, because bincount works on a copy in int64."""
+    total = np.zeros(np.iinfo(array.dtype).max + 1, dtype=np.int64)
+    for plane in array:
+        counts = np.bincount(plane.reshape(-1))
+        total[: len(counts)] += counts
+    return total
+
+
+def _paint(labels: np.ndarray, layer: np.ndarray, hidden: dict[int, list[np.ndarray]]) -> None:
+    """Put a layer over `labels` and note per structure which voxels (flat) are covered."""
+    covered = np.flatnonzero((labels != 0) & (layer != 0)) if labels.any() else np.empty(0, dtype=np.intp)
+    if covered.size:
+        below = labels.reshape(-1)[covered]
+        for index in np.unique(below):
+            hidden.setdefault(int(index), []).append(covered[below == index])
+    np.copyto(labels, layer, where=layer != 0)
+
+
+# --- grids and transforms ----------------------------------------------------------------------------------------------
+
+
+def _target(
+    node: slicer.vtkMRMLNode, reference: Reference, own: Geometry | None
+) -> tuple[Geometry, slicer.vtkMRMLTransformNode | None]:
+    """The grid to fill and the transform it is under."""
+    if isinstance(reference, tuple):
+        return reference
+    if isinstance(reference, Geometry):
+        return reference, None
+    if reference is not None:
+        return volume_geometry(reference), reference.GetParentTransformNode()
+    if node.IsA("vtkMRMLSegmentationNode"):
+        text = node.GetSegmentation().GetConversionParameter(_REFERENCE_GEOMETRY)
+        image = slicer.vtkOrientedImageData()
+        if text and slicer.vtkSegmentationConverter.DeserializeImageGeometry(text, image, False):
+            return image_geometry(image), node.GetParentTransformNode()
+    if own is None:
+        raise InputError(f'"{node.GetName()}" holds no segment and no reference geometry; segment something first.')
+    return own, node.GetParentTransformNode()
+
+
+def _between(
+    source: slicer.vtkMRMLTransformNode | None, target: slicer.vtkMRMLTransformNode | None
+) -> vtk.vtkAbstractTransform | None:
+    """Transform of points under `source` to coordinates under `target`; None where they are the same."""
+    if source is target or (source is not None and target is not None and source.GetID() == target.GetID()):
+        return None
+    transform = vtk.vtkGeneralTransform()
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(source, target, transform)
+    linear = vtk.vtkTransform()
+    return linear if slicer.vtkMRMLTransformNode.IsGeneralTransformLinear(transform, linear) else transform
+
+
+def _on_grid(
+    labels: np.ndarray, geometry: Geometry, grid: Geometry, to_source: vtk.vtkAbstractTransform | None
+) -> np.ndarray:
+    """Labels of one grid on another, 0 outside: copied where voxels fall on voxels, else from the nearest one."""
+    if to_source is None or isinstance(to_source, vtk.vtkLinearTransform):
+        matrix = np.linalg.inv(_affine_ras(geometry))
+        if to_source is not None:
+            matrix = matrix @ np.array([[to_source.GetMatrix().GetElement(r, c) for c in range(4)] for r in range(4)])
+        matrix = matrix @ _affine_ras(grid)
+        snap = min(SAME_GRID_VOXELS, SAME_GRID_MM / min(geometry.spacing_mm))  # as Geometry.is_close has it
+        copied = _copied(labels, grid.shape, matrix, snap)
+        if copied is not None:
+            return copied
+        linear = vtk.vtkTransform()
+        linear.SetMatrix(matrix.flatten())
+        return _resliced(labels, grid.shape, linear)
+    chain = vtk.vtkGeneralTransform()
+    chain.Concatenate(np.linalg.inv(_affine_ras(geometry)).flatten())
+    chain.Concatenate(to_source)
+    chain.Concatenate(_affine_ras(grid).flatten())
+    return _resliced(labels, grid.shape, chain)
+
+
+def _affine_ras(geometry: Geometry) -> np.ndarray:
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ geometry.affine_lps()
+
+
+def _copied(
+    labels: np.ndarray, shape: tuple[int, int, int], matrix: np.ndarray, snap_voxels: float
+) -> np.ndarray | None:
+    """Labels on a grid that shares the voxel centres (shifted, cropped, flipped or with axes swapped), else None.
+
+    `matrix` maps voxel indices (column, row, slice) of the wanted grid to those of `labels`; they may lie `snap_voxels` apart.
+    """
+    whole = np.rint(matrix)
+    reach = np.abs(matrix - whole)[:3] @ np.array([*shape[::-1], 1.0])
+    turn = whole[:3, :3]
+    if (
+        reach.max() > snap_voxels
+        or not (np.abs(turn).sum(axis=0) == 1).all()
+        or not (np.abs(turn).sum(axis=1) == 1).all()
+    ):
+        return None
+    turn = turn.astype(int)[::-1, ::-1]  # to array order: rows are axes of labels, columns axes of the wanted grid
+    offset = whole[:3, 3].astype(int)[::-1]
+    axes = [int(np.flatnonzero(turn[:, axis])[0]) for axis in range(3)]  # axis of labels behind each wanted axis
+    view = labels.transpose(axes)
+    result = np.zeros(shape, dtype=np.uint8)
+    into, outof = [], []
+    for axis, source in enumerate(axes):
+        step, start, size = int(turn[source, axis]), int(offset[source]), labels.shape[source]
+        low, high = (-start, size - start) if step > 0 else (start - size + 1, start + 1)
+        low, high = max(low, 0), min(high, shape[axis])
+        if low >= high:
+            return result
+        first, last = start + step * low, start + step * (high - 1)
+        into.append(slice(low, high))
+        outof.append(slice(first, last + 1) if step > 0 else slice(first, last - 1 if last else None, -1))
+    result[tuple(into)] = view[tuple(outof)]
+    return result
+
+
+def _resliced(labels: np.ndarray, shape: tuple[int, int, int], transform: vtk.vtkAbstractTransform) -> np.ndarray:
+    """Labels by nearest neighbour, where `transform` maps wanted voxel indices to those of `labels`."""
+    image = vtk.vtkImageData()
+    image.SetDimensions(labels.shape[::-1])
+    flat = np.ascontiguousarray(labels).reshape(-1)
+    image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(flat, array_type=vtk.VTK_UNSIGNED_CHAR))
+    reslice = vtk.vtkImageReslice()
+    reslice.SetInputData(image)
+    reslice.SetResliceTransform(transform)
+    reslice.SetInterpolationModeToNearestNeighbor()
+    reslice.SetBackgroundLevel(0)
+    reslice.SetOutputSpacing(1, 1, 1)
+    reslice.SetOutputOrigin(0, 0, 0)
+    slices, rows, columns = shape
+    reslice.SetOutputExtent(0, columns - 1, 0, rows - 1, 0, slices - 1)
+    reslice.Update()
+    return voxels(reslice.GetOutput(), "resampled labels").copy()

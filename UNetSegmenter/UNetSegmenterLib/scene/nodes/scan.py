@@ -1,0 +1,115 @@
+"""The scan to segment, and what a person should know of it before: the input checks, as lines with a severity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import slicer
+
+from ...engine.io.volume import Note, Volume, check_volume
+
+if TYPE_CHECKING:
+    from ...engine.model.card import Card
+
+SPACING_FACTOR = 1.5  # in-plane spacing that differs more than this from the model's is worth a word
+ORDER = ("error", "warning", "info", "pass")
+
+
+def scan_on_screen(application_logic: slicer.vtkMRMLApplicationLogic) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The volume that is on screen if it is a scan."""
+    selection = application_logic.GetSelectionNode()
+    scene = application_logic.GetMRMLScene()
+    node = scene.GetNodeByID(selection.GetActiveVolumeID() or "") if selection is not None else None
+    return node if node is not None and _is_scan(node) else None
+
+
+def first_scan(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The first scan of a scene."""
+    count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+    nodes = (scene.GetNthNodeByClass(number, "vtkMRMLScalarVolumeNode") for number in range(count))
+    return next(filter(_is_scan, nodes), None)
+
+
+def _is_scan(node: slicer.vtkMRMLNode) -> bool:
+    return node.GetClassName() == "vtkMRMLScalarVolumeNode"  # a label map is a scalar volume too
+
+
+def empty_volume(node: slicer.vtkMRMLVolumeNode) -> Note | None:
+    """The error that a node without voxels of one value each deserves, or None."""
+    image = node.GetImageData()
+    if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
+        return Note("error", f'"{node.GetName()}" has no image data: load the scan again or choose another volume.')
+    if image.GetNumberOfScalarComponents() != 1:
+        found = image.GetNumberOfScalarComponents()
+        return Note(
+            "error", f'"{node.GetName()}" has {found} values a voxel: a CT has one; extract one component first.'
+        )
+    return None
+
+
+def scan_notes(node: slicer.vtkMRMLVolumeNode, volume: Volume, card: Card | None = None) -> list[Note]:
+    """All lines for a scan, errors first; the last resort is one line that says that nothing is wrong.
+
+    Reads every voxel twice (smallest and largest value); nothing is copied.
+    """
+    notes = [*check_volume(volume), *_placement(node), *_time_points(node)]
+    if card is not None:
+        notes += _against_card(volume, card)
+    if not any(note.severity in ("error", "warning") for note in notes):
+        rows, columns = volume.geometry.shape[1:]
+        spacing = " x ".join(f"{mm:.2f}" for mm in volume.geometry.spacing_mm[::-1])
+        lowest, highest = float(volume.array.min()), float(volume.array.max())
+        text = f"{columns} x {rows} x {volume.geometry.shape[0]} voxels of {spacing} mm, {lowest:g} to {highest:g} HU"
+        notes.append(Note("pass", text))
+    return sorted(notes, key=lambda note: ORDER.index(note.severity))
+
+
+def _placement(node: slicer.vtkMRMLVolumeNode) -> Iterator[Note]:
+    transform = node.GetParentTransformNode()
+    if transform is None:
+        return
+    if transform.IsTransformToWorldLinear():
+        yield Note("info", f'under the transform "{transform.GetName()}": the result is put under it too.')
+    elif "acquisition" in transform.GetName().lower():
+        yield Note(
+            "warning",
+            f'the slices are uneven or missing ("{transform.GetName()}" corrects them): the network sees them as evenly '
+            "spaced, and the result is put under the same transform.",
+        )
+    else:
+        yield Note("info", f'under the warping transform "{transform.GetName()}": the result is put under it too.')
+
+
+def _time_points(node: slicer.vtkMRMLVolumeNode) -> Iterator[Note]:
+    browsers = slicer.mrmlScene.GetNodesByClass("vtkMRMLSequenceBrowserNode")
+    for i in range(browsers.GetNumberOfItems() if browsers else 0):
+        browser = browsers.GetItemAsObject(i)
+        if browser.GetSequenceNode(node) is not None and browser.GetNumberOfItems() > 1:
+            yield Note(
+                "info",
+                f"one of {browser.GetNumberOfItems()} time points: only the one on screen (number "
+                f"{browser.GetSelectedItemNumber() + 1}) is segmented.",
+            )
+
+
+def _against_card(volume: Volume, card: Card) -> Iterator[Note]:
+    _, *in_plane = volume.geometry.axial_spacing_mm
+    wanted = card.preprocessing.spacing_mm
+    factor = max(max(mm / wanted, wanted / mm) for mm in in_plane)
+    found = " x ".join(f"{mm:.2f}" for mm in in_plane)
+    if factor > SPACING_FACTOR and max(in_plane) > wanted:
+        yield Note(
+            "warning",
+            f"pixels of {found} mm are coarser than the {wanted:g} mm of the model's training: fine structures may be missed.",
+        )
+    elif factor > SPACING_FACTOR:
+        yield Note(
+            "info", f"pixels of {found} mm are brought to the model's {wanted:g} mm and the result back to the scan's."
+        )
+    low, high = card.preprocessing.window_hu
+    lowest, highest = float(volume.array.min()), float(volume.array.max())
+    if lowest > high or highest < low:
+        yield Note(
+            "error", f"values of {lowest:g} to {highest:g} lie outside the model's window of {low:g} to {high:g} HU."
+        )

@@ -1,0 +1,1 @@
+"""Layouts, linked views and what is shown in them."""

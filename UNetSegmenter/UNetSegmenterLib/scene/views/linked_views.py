@@ -1,0 +1,206 @@
+"""The views of the module's layouts: what stands in them, linked, in one place and at one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import slicer
+
+from .fitting import SliceFits, axes_of, corners_of_node
+from .framing import (
+    ASPECT,
+    box_of,
+    cameras_by_view,
+    corners_of,
+    frame_again,
+    is_turned,
+    reset_clipping,
+    show_box,
+)
+from .layout import ONE_ROW, ONLY_3D, ORIENTATIONS, ROWS, TWO_ROWS, slice_views
+from .previous_views import application_slices
+from .slice_offsets import bring_into_slices, go_to_plane_of
+
+
+class LinkedViews:
+    """Both rows of views, the lower of which is kept where the upper one is: that one is in every variant.
+
+    The application gives views their sizes a moment after a layout is chosen and whenever a window or panel changes:
+    `settle`, called then, fits in what has to be in view, until the user zooms or turns a view.
+    """
+
+    def __init__(self, scene: slicer.vtkMRMLScene, application_logic: slicer.vtkMRMLApplicationLogic) -> None:
+        self._scene, self._logic = scene, application_logic
+        self._filled: set[str] = set()
+        self._variant, self._is_settled = TWO_ROWS, False
+        self._corners: np.ndarray | None = None  # (n, 3) RAS, of what the slice views have to show
+        self._fits = SliceFits()
+        self._box: np.ndarray | None = None  # low and high corner (RAS) of what the 3D views have to show
+        self._planes: list[tuple[Any, np.ndarray]] = []  # slice nodes and where they go
+        self._zoomed: dict[str, tuple[float, float]] = {}  # mm that views with the user's zoom go on to show
+        self._aspect: float | None = None  # of the 3D views for which the cameras were placed
+
+    def show(self, variant: str, volume_node: Any) -> None:
+        """Fill the views of a variant with the scan (None: black); what was looked at stays in view."""
+        self._variant, self._is_settled = variant, False
+        for row in ROWS:
+            self._fill_row(row, volume_node)
+        self._align()
+
+    def go_to(self, nodes: Sequence[Any], volume_node: Any) -> None:
+        """Show these segmentation nodes: the whole scan in slices (without one, the nodes), all of them in 3D.
+
+        The slices are those that the application's own views show, or go through the middle of the largest structure
+        where those show nothing of it.
+        """
+        scan = corners_of_node(volume_node) if volume_node is not None else None
+        box = box_of(nodes)
+        if box is None and scan is not None:
+            box = np.stack([scan.min(axis=0), scan.max(axis=0)])
+        if box is None:
+            return
+        self._corners, self._box = scan if scan is not None else corners_of(box), box
+        slices = dict(self._slice_nodes("Pred"))
+        for node in slices.values():
+            node.JumpSliceByOffsetting(*box.mean(axis=0))
+            go_to_plane_of(node, self._others(volume_node))
+            self._fits.fit(node, self._corners)
+        bring_into_slices(slices.values(), nodes)
+        self._planes = [(node, axes_of(node)[3]) for node in slices.values()]
+        self._align()
+        for camera in self._cameras().values():
+            show_box(camera, box, self._aspect or ASPECT)
+
+    def keep(self) -> None:
+        """Have what the slices show now in view in the next variant too; to be called before the layout changes."""
+        if self._is_settled and self._variant != ONLY_3D and self._corners is not None:
+            for name, node in self._slice_nodes("Pred"):
+                if not self._fits.is_fitted(node, self._corners):
+                    self._zoomed[name] = node.GetFieldOfView()[:2]
+
+    def settle(self, aspect: float = ASPECT) -> None:
+        """Fit in what has to be in view; `aspect` is the width of a 3D view over its height.
+
+        The sliders of new slice views have written their first offsets by the first time, over those of `go_to`.
+        """
+        planes, self._planes = self._planes, []
+        for node, position in planes:
+            node.JumpSliceByOffsetting(*position)
+        if self._variant != ONLY_3D and self._corners is not None:
+            for name, node in self._slice_nodes("Pred"):
+                if name in self._zoomed:
+                    _zoom(node, *self._zoomed.pop(name))
+                else:
+                    self._fits.follow(node, self._corners)
+        for camera in self._cameras().values():
+            if not is_turned(camera):
+                frame_again(camera, aspect)
+            elif self._aspect is not None:  # narrow views cut off what is at the sides
+                _step_back(camera, min(self._aspect, 1.0) / min(aspect, 1.0))
+        self._align()
+        self._aspect, self._is_settled = aspect, True
+
+    def reset_clipping(self) -> None:
+        """Surfaces have come: they are drawn however far from the camera they lie."""
+        for camera in self._cameras().values():
+            reset_clipping(camera, corners_of(self._box) if self._box is not None else None)
+
+    def _fill_row(self, row: str, volume_node: Any) -> None:
+        for name in slice_views(row):
+            logic = self._slice_logic(name)
+            if logic is None or name in self._filled:
+                continue
+            self._filled.add(name)
+            composite = logic.GetSliceCompositeNode()
+            composite.SetBackgroundVolumeID(volume_node.GetID() if volume_node is not None else None)
+            composite.SetForegroundVolumeID(None)
+            composite.SetLabelVolumeID(None)
+            composite.SetLinkedControl(1)
+        view = self._scene.GetNodeByID(f"vtkMRMLViewNode{row}3D")
+        if view is not None:
+            view.SetLinkedControl(1)
+            view.SetBoxVisible(False)
+            view.SetAxisLabelsVisible(False)
+
+    def _align(self) -> None:
+        """Bring the lower row to where the upper one is."""
+        if self._variant == ONE_ROW:
+            return
+        if self._variant != ONLY_3D:
+            theirs = dict(self._slice_nodes("Ref"))
+            for name, node in self._slice_nodes("Pred"):
+                if name in theirs:
+                    _align_slices(node, theirs[name])
+        cameras = self._cameras()
+        ours, theirs = cameras.get("Pred"), cameras.get("Ref")
+        if ours is not None and theirs is not None:
+            theirs.SetPosition(ours.GetPosition())
+            theirs.SetFocalPoint(ours.GetFocalPoint())
+            theirs.SetViewUp(ours.GetViewUp())
+            theirs.SetParallelScale(ours.GetParallelScale())
+        self.reset_clipping()
+
+    def _others(self, volume_node: Any) -> list[Any]:
+        """The application's slice views that show a slice of the scan."""
+        return [
+            node
+            for node in application_slices(self._scene)
+            if volume_node is not None and self._background(node) == volume_node.GetID() and _is_in(node, self._corners)
+        ]
+
+    def _background(self, slice_node: Any) -> str | None:
+        logic = self._slice_logic(slice_node.GetLayoutName())
+        return logic.GetSliceCompositeNode().GetBackgroundVolumeID() if logic is not None else None
+
+    def _slice_nodes(self, row: str) -> Iterator[tuple[str, Any]]:
+        """Orientation ("Ax") and node of the slice views of a row, as far as there are any."""
+        for name in ORIENTATIONS:
+            logic = self._slice_logic(row + name)
+            if logic is not None:
+                yield name, logic.GetSliceNode()
+
+    def _slice_logic(self, name: str) -> Any:
+        logics = self._logic.GetSliceLogics()
+        for number in range(logics.GetNumberOfItems() if logics is not None else 0):
+            logic = logics.GetItemAsObject(number)
+            if logic.GetSliceNode() is not None and logic.GetSliceNode().GetLayoutName() == name:
+                return logic
+        return None
+
+    def _cameras(self) -> dict[str, Any]:
+        """The cameras of the rows."""
+        found = cameras_by_view(self._scene)
+        return {row: found[f"{row}3D"] for row in ROWS if f"{row}3D" in found}
+
+
+def _is_in(slice_node: Any, corners: np.ndarray) -> bool:
+    *_, normal, origin = axes_of(slice_node)
+    heights = (corners - origin) @ normal
+    return bool(heights.min() < 0.0 < heights.max())
+
+
+def _zoom(node: Any, width_mm: float, height_mm: float) -> None:
+    columns, rows, _ = node.GetDimensions()
+    if columns > 0 and rows > 0:
+        mm_per_pixel = max(width_mm / columns, height_mm / rows)
+        node.SetFieldOfView(columns * mm_per_pixel, rows * mm_per_pixel, node.GetFieldOfView()[2])
+
+
+def _step_back(camera: Any, factor: float) -> None:
+    focus = np.array(camera.GetFocalPoint())
+    camera.SetPosition(*(focus + factor * (np.array(camera.GetPosition()) - focus)))
+
+
+def _align_slices(ours: Any, theirs: Any) -> None:
+    """Give a slice view another one's plane, middle and scale (mm per pixel); it keeps its own size."""
+    modifying = theirs.StartModify()
+    theirs.GetSliceToRAS().DeepCopy(ours.GetSliceToRAS())
+    theirs.UpdateMatrices()
+    height, depth = ours.GetDimensions()[1], ours.GetFieldOfView()[2]
+    mm_per_pixel = ours.GetFieldOfView()[1] / height if height else 1.0
+    columns, rows, _ = theirs.GetDimensions()
+    theirs.SetFieldOfView(columns * mm_per_pixel, rows * mm_per_pixel, depth)
+    theirs.SetXYZOrigin(ours.GetXYZOrigin())
+    theirs.EndModify(modifying)

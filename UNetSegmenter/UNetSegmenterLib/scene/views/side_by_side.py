@@ -1,0 +1,193 @@
+"""Prediction and ground truth in the module's own layouts: who is shown where, linked, in one colour and in one place.
+
+Everything that is changed for it is put back by `leave`, or when a scene is read that was saved meanwhile (left_over.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import slicer
+
+from ...engine.labels.matching import Matching, match_structures, still_there
+from ..nodes.by_hand import matched_by_hand
+from ..nodes.label_map import segmentation_of_label_map
+from ..nodes.node_reading import structures_of
+from ..nodes.plausibility_request import Place
+from ..nodes.segmentation_nodes import nodes_of_class
+from .drawing import Drawing, Drawn
+from .in_place import remove, whole
+from .layout import ONE_ROW, ROWS, TWO_ROWS, view_ids
+from .left_over import put_right, set_views, write_down
+from .linked_views import LinkedViews
+from .previous_views import ViewsBefore
+from .window_level import show_window, show_window_of_before
+
+_WHITENED = 0.6  # share of white in the ground truth's lines where they lie on the prediction's areas
+_GHOST = 0.3  # opacity of the ground truth's surfaces around the prediction's
+
+
+@dataclass(frozen=True)
+class ShownStructure:
+    """One structure and the ids of its segments, empty where a side does not know it."""
+
+    name: str
+    prediction_id: str
+    reference_id: str
+
+
+class SideBySide:
+    """Two segmentations while they are shown: `enter` fills the views, `leave` puts everything else back as it was.
+
+    `structures` are those of both sides, matched as the comparison matches them. The layout of the variant must be the
+    application's current one whenever `enter` or `show` is called; what `views` then still has to do, it says itself.
+    """
+
+    def __init__(self, scene: slicer.vtkMRMLScene, application_logic: slicer.vtkMRMLApplicationLogic) -> None:
+        self._scene = scene
+        self.views = LinkedViews(scene, application_logic)
+        self._made: list[Any] = []
+        self._before: ViewsBefore | None = None
+        self._variant, self._drawing, self._chosen = TWO_ROWS, Drawing(), ""
+        self.structures: tuple[ShownStructure, ...] = ()
+
+    def enter(self, variant: str, volume_node: Any, prediction_node: Any, reference_node: Any) -> None:
+        """Show both nodes on the scan (None: on black), linked and centred; a label map is shown as a segmentation.
+
+        Raises InputError for a label map that cannot be read as one; nothing is changed then.
+        """
+        self._volume, self._prediction = volume_node, prediction_node
+        self._before = ViewsBefore(self._scene)
+        self._reference = reference_node
+        if not reference_node.IsA("vtkMRMLSegmentationNode"):
+            self._reference = segmentation_of_label_map(reference_node)
+            self._made = whole([self._reference])
+        self._by_hand = lambda: matched_by_hand(prediction_node, reference_node)
+        self._drawn = []
+        for node in (self._prediction, self._reference):
+            node.CreateDefaultDisplayNodes()
+            self._drawn.append(Drawn(node))
+        self._keep_others_out([node.GetDisplayNode() for node in (self._prediction, self._reference)])
+        self.show(variant)
+        self.views.go_to((self._prediction, self._reference), volume_node)
+
+    def show(self, variant: str) -> None:
+        """Fill the views of a variant; what was looked at stays in view."""
+        self._variant = variant
+        set_views(self._prediction.GetDisplayNode(), view_ids("Pred"))
+        set_views(self._reference.GetDisplayNode(), view_ids("Pred" if variant == ONE_ROW else "Ref"))
+        self.views.show(variant, self._volume)
+        self.match()
+
+    def leave(self) -> None:
+        """Put back what was changed of nodes and of the application's views, as far as they are still there."""
+        put_right(self._scene)
+        remove(self._made)
+        if self._before is not None:
+            self._before.restore()
+        self._made, self._drawn, self.structures = [], [], ()
+
+    def match(self) -> None:
+        """Find out (again) which structures belong together; those that a person matched by hand come first."""
+        ours, theirs = structures_of(self._prediction), structures_of(self._reference)
+        found = match_structures(ours, theirs, still_there(self._by_hand(), ours, theirs))
+        self.structures = _structures(found, self._prediction, self._reference)
+        self._color_reference()
+        self._draw()
+
+    @property
+    def reference_node(self) -> Any:
+        """The segmentation node in which the ground truth is shown."""
+        return self._reference
+
+    def draw(self, drawing: Drawing) -> None:
+        """Draw both with lines or areas, as see-through as is wanted."""
+        self._drawing = drawing
+        self._draw()
+
+    def show_in(self, window_hu: tuple[float, float] | None) -> None:
+        """Show the scan between two HU; None shows it in the window of before."""
+        display = self._volume.GetScalarVolumeDisplayNode() if self._volume is not None else None
+        if display is not None and window_hu is not None:
+            show_window(display, window_hu)
+        elif display is not None:
+            show_window_of_before(display)
+
+    def choose(self, name: str) -> None:
+        """Show one structure, all others faint; an empty name shows all alike."""
+        self._chosen = name
+        self._draw()
+
+    def center_of(self, name: str) -> Place | None:
+        """Where a structure lies (world RAS): its centre in the prediction, else in the ground truth; None if nowhere."""
+        structure = self._named(name)
+        if structure is not None:
+            for node, segment_id in (
+                (self._prediction, structure.prediction_id),
+                (self._reference, structure.reference_id),
+            ):
+                center = node.GetSegmentCenterRAS(segment_id) if segment_id else None
+                if center is not None:
+                    return center[0], center[1], center[2]
+        return None
+
+    def _named(self, name: str) -> ShownStructure | None:
+        """The first structure of that name: two sides may each have an unmatched one."""
+        return next((structure for structure in self.structures if structure.name == name), None)
+
+    def _draw(self) -> None:
+        chosen = self._named(self._chosen)
+        full = None if chosen is None else ({chosen.prediction_id}, {chosen.reference_id})
+        together = self._variant == ONE_ROW
+        ours, theirs = self._drawn
+        ours.draw(self._drawing, full and full[0])
+        theirs.draw(self._drawing, full and full[1], only_lines=together, surface_opacity=_GHOST if together else 1.0)
+
+    def _keep_others_out(self, own: list[Any]) -> None:
+        """Other segmentations stay in the views that they were in before there were these layouts."""
+        ours = {view for row in ROWS for view in view_ids(row)}
+        others = [
+            node.GetID()
+            for kind in ("vtkMRMLSliceNode", "vtkMRMLViewNode")
+            for node in nodes_of_class(self._scene, kind)
+            if node.GetID() not in ours
+        ]
+        for display in nodes_of_class(self._scene, "vtkMRMLSegmentationDisplayNode"):
+            if display not in own and not display.GetNumberOfViewNodeIDs():
+                write_down(display)
+                set_views(display, others or ["nowhere"])
+
+    def _color_reference(self) -> None:
+        """The ground truth in the prediction's colours, on screen only: the segments keep their own.
+
+        Where its lines lie on the prediction's areas, they are paler.
+        """
+        white = _WHITENED if self._variant == ONE_ROW else 0.0
+        ours, theirs = self._prediction.GetSegmentation(), self._reference.GetSegmentation()
+        for structure in self.structures:
+            if not structure.reference_id:
+                continue
+            segments, segment_id = (
+                (ours, structure.prediction_id) if structure.prediction_id else (theirs, structure.reference_id)
+            )
+            color = segments.GetSegment(segment_id).GetColor()
+            self._reference.GetDisplayNode().SetSegmentOverrideColor(
+                structure.reference_id, *(white + (1 - white) * channel for channel in color)
+            )
+
+
+def _structures(found: Matching, prediction_node: Any, reference_node: Any) -> tuple[ShownStructure, ...]:
+    """What both sides hold, in the ground truth's order, then what the prediction alone knows."""
+    ours, theirs = prediction_node.GetSegmentation(), reference_node.GetSegmentation()
+    shown = [
+        ShownStructure(
+            pair.reference.name,
+            ours.GetNthSegmentID(pair.prediction.index - 1),
+            theirs.GetNthSegmentID(pair.reference.index - 1),
+        )
+        for pair in found.pairs
+    ]
+    shown += [ShownStructure(s.name, "", theirs.GetNthSegmentID(s.index - 1)) for s in found.only_reference]
+    shown += [ShownStructure(s.name, ours.GetNthSegmentID(s.index - 1), "") for s in found.only_prediction]
+    return tuple(shown)
