@@ -40,7 +40,7 @@ bench: $(READY)
 	$(BIN)/unetseg bench
 
 bench-training: $(READY)
-	$(BIN)/python -m unetseg.bench.training
+	$(BIN)/python -m benchmarks.training_speed
 
 slicer-test:
 	@test -n "$(SLICER)" || { echo "say where Slicer is: make slicer-test SLICER=/path/to/Slicer"; exit 2; }

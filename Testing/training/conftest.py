@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from unetseg.datasets import read_dataset
-from unetseg.pack import Pack, read_pack
-from unetseg.phantom import write_phantoms
-from unetseg.prepare import prepare
-from unetseg.recipe import Recipe
+from unetseg.data.layouts import read_dataset
+from unetseg.data.preparation import prepare
+from unetseg.data.preprocessed_dataset import Pack, read_pack
+from unetseg.synthetic.phantom_cases import write_phantoms
+from unetseg.training.configuration import Recipe
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from unetseg.cli import as_registered, parser_of
-from unetseg.commands import COMMANDS
+from unetseg.cli import COMMANDS
+from unetseg.cli.main import as_registered, parser_of
 
 ROOT = Path(__file__).parents[2]
 COURSE = ROOT / "docs" / "course"
@@ -26,7 +26,7 @@ def shell_commands(page: Path) -> list[list[str]]:
 def test_commands_and_their_options_exist(page):
     for name, *arguments in shell_commands(page):
         assert name in COMMANDS
-        parser = parser_of(name, importlib.import_module(f"unetseg.commands.{name}"))
+        parser = parser_of(name, importlib.import_module(f"unetseg.cli.{name}"))
         for argument in as_registered(arguments, parser):
             if argument.startswith("--") and " " not in argument:
                 assert argument.partition("=")[0] in parser._option_string_actions, argument

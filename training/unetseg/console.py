@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .streams import plain
+from .standard_streams import plain
 
 LOG_WIDTH = 120
 SECONDS_BETWEEN_LINES = 10.0

@@ -6,9 +6,9 @@ import io
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from unetseg.commands.check import write_findings
-from unetseg.crossvalidation import FoldRow, write_folds
-from unetseg.paired import read_measure
+from unetseg.cli.check import write_findings
+from unetseg.evaluation.paired_comparison import read_measure
+from unetseg.training.cross_validation import FoldRow, write_folds
 from UNetSegmenterLib.engine.evaluation.comparison import Row
 from UNetSegmenterLib.engine.evaluation.measures import Measures
 from UNetSegmenterLib.engine.evaluation.statistics import write_metrics_csv

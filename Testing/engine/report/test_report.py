@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from unetseg.paired import compare_paired
+from unetseg.evaluation.paired_comparison import compare_paired
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.comparison import compare
 from UNetSegmenterLib.engine.evaluation.definitions import BY_KEY, DEFINITIONS, goodness

@@ -12,7 +12,7 @@ on stdout. Every request carries an `id` and a `do`; every answer repeats the `i
            warm, confidence (mean largest probability along the outline, by structure index), scan (the identity of what
            was segmented, see exchange.scan_identity), labels_crc32 (of the labels file)
     {"id": 5, "do": "compare", "case": "CT", "prediction": {...}, "reference": {...}, "by_hand": {...}}
-         (segmentations: see exchange.py; by_hand, which may be left out, as engine/labels/matching.py has it)
+         (segmentations: see serialization.py; by_hand, which may be left out, as engine/labels/matching.py has it)
         -> progress: done, total (once a structure) ... -> result: rows, notes, complete
     {"id": 6, "do": "check", "segmentations": [{...}], "image": {"path", "dtype"} or null, "statistics": path or null}
         -> progress: done, total (once a segmentation) ... -> result: findings (a list for each segmentation), complete

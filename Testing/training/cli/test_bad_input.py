@@ -1,0 +1,432 @@
+"""Bad input through the command line: status 2, one clear sentence on stderr, and nothing left behind."""
+
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from unetseg.cli.main import main
+from UNetSegmenterLib.engine.io.volume import (
+    Geometry,
+    Volume,
+    read_image,
+    read_volume,
+    write_image,
+    write_volume,
+)
+from UNetSegmenterLib.engine.model.checkpoint import FORMAT, save_checkpoint
+
+from ...engine.checkpoints import small_card, small_weights
+from ...engine.io.test_dicom import write_series
+from ..command import refused, tree, unetseg
+from ..datasets import blobs, write_dataset
+
+GRID = Geometry((10, 24, 24), (3.0, 2.0, 2.0))
+
+
+@pytest.fixture
+def place(tmp_path):
+    """An empty folder, and afterwards still an empty one: what a refused command must leave behind is nothing."""
+    folder = tmp_path / "place"
+    folder.mkdir()
+    yield folder
+    assert not tree(folder)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    card = small_card()
+    path = tmp_path_factory.mktemp("models") / "small.pt"
+    save_checkpoint(path, card, small_weights(card))
+    return path
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    hu, _ = blobs(0)
+    path = tmp_path_factory.mktemp("scans") / "scan.nii.gz"
+    write_volume(Volume(hu, Geometry(hu.shape, (3.0, 2.0, 2.0))), path)
+    return path
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return write_dataset(tmp_path / "blobs", cases=3)
+
+
+# --- usage -------------------------------------------------------------------------------------------------------------
+
+
+def test_usage(place, scan):
+    refused(unetseg("segmnt"), "did you mean segment?")
+    refused(unetseg("segment"), "scans, output")
+    refused(unetseg("info", scan, "--polt", place / "a.png"), "--polt")
+    refused(unetseg("segment", scan, scan, "--output", place / "out"), "given 2 times")
+    nothing = unetseg()
+    assert nothing.returncode == 2
+    assert "usage: unetseg COMMAND" in nothing.stderr
+
+
+def test_device_that_is_not_there(place, scan, checkpoint):
+    for device, words in (("abacus", "no device"), ("cuda:42", "CUDA device")):
+        refused(
+            unetseg("segment", scan, "--checkpoint", checkpoint, "--device", device, "--output", place / "out"), words
+        )
+
+
+def test_configuration_with_an_unknown_word(place, tmp_path):
+    (tmp_path / "recipe.yaml").write_text("stepps: 3\n")
+    arguments = ("train", tmp_path, "--output", place / "run", "--config", tmp_path / "recipe.yaml")
+    refused(unetseg(*arguments), "stepps", "did you mean steps?")
+    (tmp_path / "recipe.yaml").write_text("augmentation:\n  nois: 0.1\n")
+    refused(unetseg(*arguments), "'nois'", "did you mean noise?")
+    refused(unetseg(*arguments[:-2], "--base-widht", 8), "did you mean --base-width?")
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--steps", "0"), "steps is 0; at least 1"),
+        (("--batch-size", "0"), "batch_size is 0"),
+        (("--depth", "9"), "1 to 8"),
+        (("--patch", "16,16"), "can't be halved 4 times"),
+        (("--ema", "2"), "0 to 1"),
+        (("--learning-rate", "-1"), "at least 0"),
+        (("--foreground-share", "3"), "foreground_share is 3.0"),
+        (("--input-slices", "2"), "1, 3 or 5"),
+        (("--augmentation.scale", "0"), "augmentation's scale"),
+        (("--augmentation.share", "3"), "0 to 1"),
+        (("--validate-every", "0"), 'option "validate-every": 0 is given'),
+        (("--steps", "many"), "many is given, int is expected"),
+        (("--train-split", "nobody"), 'no cases in the split "nobody"'),
+        (("--validation-split", "nobody"), 'no cases in the split "nobody"'),
+        (("--train-split", "all"), "would be trained on and validated"),
+        (("--devices", "2", "--batch-size", "1"), "can't be shared by 2 processes"),
+        (("--nodes", "2"), "torchrun --nnodes 2"),
+    ],
+    ids=lambda part: "".join(part[:2]) if isinstance(part, tuple) else "",
+)
+def test_choices_that_train_nothing(option, words, pack_folder, place, capsys):
+    arguments = (
+        *("train", pack_folder, "--output", place / "run", "--device", "cpu"),
+        *("--depth", 4, "--patch", "64,64", *option),
+    )
+    try:
+        status = main(list(map(str, arguments)))
+    except SystemExit as error:
+        status = error.code
+    assert status == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert words in lines[0]
+
+
+# --- scans -------------------------------------------------------------------------------------------------------------
+
+
+def text_file(path):
+    (path / "scan.nii.gz").write_text("this is no image")
+    return path / "scan.nii.gz"
+
+
+def missing_file(path):
+    return path / "nobody.nii.gz"
+
+
+def four_dimensions(path):
+    image = sitk.JoinSeries([sitk.Image(8, 8, 4, sitk.sitkInt16)] * 3)
+    sitk.WriteImage(image, str(path / "time.nrrd"))
+    return path / "time.nrrd"
+
+
+def colour(path):
+    sitk.WriteImage(sitk.Image([8, 8, 4], sitk.sitkVectorUInt8, 3), str(path / "colour.nrrd"))
+    return path / "colour.nrrd"
+
+
+def with_nan(path):
+    array = np.zeros(GRID.shape, np.float32)
+    array[2, 3, 4] = np.nan
+    write_image(array, GRID, path / "nan.nrrd")
+    return path / "nan.nrrd"
+
+
+def constant(path):
+    write_image(np.full(GRID.shape, 40, np.int16), GRID, path / "flat.nrrd")
+    return path / "flat.nrrd"
+
+
+def cut_off(path):
+    array = np.random.default_rng(0).integers(-1000, 1000, GRID.shape).astype(np.int16)
+    write_image(array, GRID, path / "whole.nii.gz")
+    (path / "cut.nii.gz").write_bytes((path / "whole.nii.gz").read_bytes()[:4000])
+    return path / "cut.nii.gz"
+
+
+def two_series(path):
+    write_series(path / "dicom", [2.5 * i for i in range(5)])
+    write_series(path / "dicom", [2.5 * i for i in range(5)], series="1.2.4", start=50)
+    return path / "dicom"
+
+
+def missing_slice(path):
+    write_series(path / "dicom", [0, 2.5, 5.0, 10.0, 12.5, 15.0])
+    return path / "dicom"
+
+
+def no_dicom(path):
+    (path / "dicom").mkdir()
+    (path / "dicom" / "readme.txt").write_text("nothing here")
+    return path / "dicom"
+
+
+SCANS = [
+    (text_file, "not an image"),
+    (missing_file, "does not exist"),
+    (four_dimensions, "single 3D scan"),
+    (colour, "3 values a voxel"),
+    (with_nan, "NaN"),
+    (constant, "every voxel is 40"),
+    (cut_off, "cut"),
+    (two_series, "2 DICOM series"),
+    (missing_slice, "lacks 1 slice"),
+    (no_dicom, "no DICOM series"),
+]
+
+
+@pytest.mark.parametrize(("make", "words"), SCANS, ids=[make.__name__ for make, _ in SCANS])
+def test_scan_is_refused(make, words, place, tmp_path):
+    refused(unetseg("info", make(tmp_path), "--plot", place / "scan.png"), words)
+
+
+def test_segment_refuses_a_scan_before_it_makes_a_folder(checkpoint, place, tmp_path):
+    for make in (text_file, with_nan):
+        refused(
+            unetseg("segment", make(tmp_path), "--checkpoint", checkpoint, "--output", place / "deep" / "out"),
+            "expected",
+        )
+
+
+# --- checkpoints ---------------------------------------------------------------------------------------------------------
+
+
+class Attack:
+    """Pickles to code that makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def rewritten(source, path, **changes):
+    content = torch.load(source, weights_only=True)
+    torch.save({key: value for key, value in (content | changes).items() if value is not None}, path)
+    return path
+
+
+def test_checkpoints_are_refused(place, checkpoint, scan, tmp_path):
+    whole = checkpoint.read_bytes()
+    cases = {
+        "cut.pt": (lambda path: path.write_bytes(whole[: len(whole) // 2]), "cut off"),
+        "nobody.pt": (lambda path: None, "no file"),
+        "code.pt": (lambda path: torch.save({"format": FORMAT, "weights": Attack(tmp_path / "ran")}, path), "run code"),
+        "pickle.pt": (lambda path: path.write_bytes(pickle.dumps(Attack(tmp_path / "ran"))), "no checkpoint"),
+        "cardless.pt": (lambda path: rewritten(checkpoint, path, card=None), "no card"),
+        "newer.pt": (lambda path: rewritten(checkpoint, path, format=FORMAT + 1), "update UNetSegmenter"),
+        "contrary.pt": (
+            lambda path: rewritten(
+                checkpoint, path, card=json.dumps(json.loads(torch.load(checkpoint)["card"]) | {"title": 5})
+            ),
+            "schema",
+        ),
+        "other.pt": (
+            lambda path: rewritten(
+                checkpoint, path, weights=small_weights(small_card(structures=small_card().structures[:2]))
+            ),
+            "contradicts its weights",
+        ),
+    }
+    for name, (write, words) in cases.items():
+        write(tmp_path / name)
+        refused(unetseg("segment", scan, "--checkpoint", tmp_path / name, "--output", place / "out"), name, words)
+    assert not (tmp_path / "ran").exists(), "code in a checkpoint was run"
+
+
+# --- data sets and packs ---------------------------------------------------------------------------------------------------
+
+
+def test_undeclared_label_value(dataset, place):
+    _, labels = blobs(1)
+    labels[0, 0, :5] = 9
+    geometry = read_volume(dataset / "imagesTr" / "case1_0000.nii.gz").geometry
+    write_image(labels, geometry, dataset / "labelsTr" / "case1.nii.gz")
+    refused(unetseg("prepare", dataset, place / "pack", "--spacing", 2), "case1.nii.gz", "9 (5 voxels)")
+
+
+def test_label_on_another_grid(dataset, place):
+    _, labels = blobs(1)
+    write_image(labels, Geometry(labels.shape, (3.0, 2.0, 2.5)), dataset / "labelsTr" / "case1.nii.gz")
+    refused(unetseg("prepare", dataset, place / "pack", "--spacing", 2), "case1.nii.gz", "grid")
+
+
+def test_label_without_an_image(dataset, place):
+    (dataset / "imagesTr" / "case1_0000.nii.gz").unlink()
+    refused(unetseg("prepare", dataset, place / "pack"), "case1.nii.gz has no image", "add the image or take the label")
+
+
+def test_structure_that_no_training_case_has(dataset, place):
+    for label in (dataset / "labelsTr").iterdir():
+        array, geometry = read_image(label)
+        write_image(np.where(array == 2, 0, array).astype(np.uint8), geometry, label)
+    refused(unetseg("prepare", dataset, place / "pack", "--spacing", 2), "No training case has any voxel of spleen")
+
+
+def test_structure_that_no_test_case_has_is_said(dataset, tmp_path):
+    array, geometry = read_image(dataset / "labelsTr" / "case1.nii.gz")
+    write_image(np.where(array == 2, 0, array).astype(np.uint8), geometry, dataset / "labelsTr" / "case1.nii.gz")
+    done = unetseg("prepare", dataset, tmp_path / "pack", "--spacing", 2, "--test", "case1")
+    assert done.returncode == 0, done.stderr
+    assert "no case of the split test has spleen" in done.stderr + done.stdout
+
+
+def test_spacings_that_differ_tenfold(dataset, place):
+    for file in (dataset / "imagesTr" / "case1_0000.nii.gz", dataset / "labelsTr" / "case1.nii.gz"):
+        array, geometry = read_image(file)
+        write_image(array, Geometry(geometry.shape, (3.0, 20.0, 20.0), geometry.origin_lps), file)
+    refused(unetseg("prepare", dataset, place / "pack"), "run from 2 mm", "20 mm (case1)", "lost its spacing")
+
+
+def test_pack_of_other_sources(dataset, place, tmp_path):
+    pack = tmp_path / "pack"
+    assert unetseg("prepare", dataset, pack, "--spacing", 2, "--test", 1).returncode == 0
+    left = tree(pack)
+    hu, _ = blobs(7)
+    write_volume(
+        Volume(hu, read_volume(dataset / "imagesTr" / "case1_0000.nii.gz").geometry),
+        dataset / "imagesTr" / "case1_0000.nii.gz",
+    )
+    refused(unetseg("prepare", dataset, pack), "case1_0000.nii.gz", "SHA-256")
+    assert tree(pack) == left
+    images = np.load(pack / "images.npy")
+    images[0, 0, 0] += 1
+    np.save(pack / "images.npy", images)
+    refused(unetseg("train", pack, "--output", place / "run", "--steps", 1), "images.npy")
+
+
+def test_dataset_that_is_none(place, tmp_path):
+    (tmp_path / "empty").mkdir()
+    refused(unetseg("prepare", tmp_path / "empty", place / "pack"), "empty")
+    refused(unetseg("prepare", tmp_path / "nowhere", place / "pack"), "does not exist")
+
+
+def test_evaluate_refuses_unknown_cases(dataset, checkpoint, place):
+    refused(unetseg("evaluate", checkpoint, dataset, "--cases", "case9", "--output", place / "out"), "no case case9")
+    refused(unetseg("evaluate", checkpoint, dataset, "--split", "test", "--output", place / "out"), 'no split "test"')
+
+
+# --- segmentations -------------------------------------------------------------------------------------------------------
+
+
+def test_compare_refuses_a_scan_as_segmentation(scan, place):
+    refused(unetseg("compare", scan, scan, "--output", place / "out"), "not a label map")
+
+
+def test_compare_refuses_grids_that_do_not_meet(place, tmp_path):
+    labels = np.zeros(GRID.shape, np.uint8)
+    labels[3:6, 5:9, 5:9] = 1
+    write_image(labels, GRID, tmp_path / "a.nii.gz")
+    write_image(labels, Geometry(GRID.shape, GRID.spacing_mm, (900.0, 0.0, 0.0)), tmp_path / "b.nii.gz")
+    refused(
+        unetseg("compare", tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", "--output", place / "out"), "don't overlap"
+    )
+
+
+# --- folders -------------------------------------------------------------------------------------------------------------
+
+
+def test_output_that_can_not_be_a_folder(scan, checkpoint, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    refused(
+        unetseg("segment", scan, "--checkpoint", checkpoint, "--output", tmp_path / "file" / "out"),
+        "can't be written to",
+    )
+    assert tree(tmp_path) == {"file"}
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_output_without_rights(scan, checkpoint, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o555)
+    refused(unetseg("segment", scan, "--checkpoint", checkpoint, "--output", tmp_path / "locked" / "out"), "denied")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KB."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("a small file system can only be mounted by root on Linux")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_full_disk(small_disk, dataset, checkpoint, tmp_path):
+    noise = np.random.default_rng(0).integers(-1000, 1500, (40, 96, 96)).astype(np.int16)
+    write_volume(Volume(noise, Geometry(noise.shape, (3.0, 2.0, 2.0))), tmp_path / "noise.nii.gz")
+    refused(
+        unetseg("segment", tmp_path / "noise.nii.gz", "--checkpoint", checkpoint, "--output", small_disk / "out"),
+        "could not be written",
+    )
+    assert not tree(small_disk)
+    refused(unetseg("prepare", dataset, small_disk / "pack", "--spacing", 2), "could not be written")
+    assert not tree(small_disk)
+    (small_disk / "filler").write_bytes(b"0" * 64 * 1024)
+    refused(
+        unetseg("segment", tmp_path / "noise.nii.gz", "--checkpoint", checkpoint, "--output", small_disk / "out"),
+        "space",
+    )
+    assert tree(small_disk) == {"filler"}
+
+
+# --- the sample of the demo ----------------------------------------------------------------------------------------------
+
+
+def fake_package(folder, content=b"another scan"):
+    """A source distribution of the sample's name and version with other files in it."""
+    inside = folder / "totalsegmentator-2.18.0"
+    (inside / "tests" / "reference_files").mkdir(parents=True)
+    for name in ("example_ct.nii.gz", "example_seg_fast_force_split.nii.gz"):
+        (inside / "tests" / "reference_files" / name).write_bytes(content)
+    (inside / "LICENSE").write_bytes(b"terms")
+    (inside / "setup.py").write_text("from setuptools import setup\nsetup(name='totalsegmentator', version='2.18.0')\n")
+    (inside / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: totalsegmentator\nVersion: 2.18.0\n")
+    shutil.make_archive(str(folder / "totalsegmentator-2.18.0"), "gztar", folder, inside.name)
+    shutil.rmtree(inside)
+
+
+def test_demo_without_network_says_what_to_do(checkpoint, place, tmp_path):
+    done = unetseg(
+        "demo", "--checkpoint", checkpoint, "--output", place / "out", "--cache", place / "cache", PIP_NO_INDEX="1"
+    )
+    refused(done, "could not be fetched", "--scan FILE")
+    shutil.rmtree(place / "cache")
+
+
+def test_demo_does_not_trust_another_file(checkpoint, place, tmp_path):
+    fake_package(tmp_path)
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
+    done = unetseg("demo", "--checkpoint", checkpoint, "--output", place / "out", "--cache", place / "cache", **offline)
+    refused(done, "SHA-256", "--scan FILE")
+    assert tree(place / "cache") == set(), "nothing of it is kept"
+    shutil.rmtree(place / "cache")

@@ -1,0 +1,259 @@
+"""Job scripts and commands: every option where it belongs, nothing that a shell would take for its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from unetseg.cli.main import main
+from unetseg.cluster.submission import Job, commands, evaluation_commands, job_script, submit, training_command
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
+
+from ...engine.checkpoints import small_card, small_weights
+
+TRAINING = training_command("packs/abdomen", "runs/cv", ("--steps", "4000"), folds=5)
+JOB = Job(
+    "abdomen", "runs/cv", "/home/me", TRAINING, ("packs/abdomen",), members=5, queue="gpuv100", cores=4, hours=7.5
+)
+EVALUATE, MERGE = evaluation_commands("my heart.pt", "MMWHS", "evaluated", ("--split", "test"), 3)
+ARRAY = Job("hearts", "evaluated", "/home/me", EVALUATE, ("my heart.pt", "MMWHS"), members=3, after=MERGE)
+
+
+def test_lsf_script_has_the_documented_options():
+    lines = job_script(JOB, "lsf").splitlines()
+    for line in (
+        '#BSUB -J "abdomen[1-5]"',
+        "#BSUB -q gpuv100",
+        '#BSUB -R "rusage[mem=4096MB]"',
+        '#BSUB -gpu "num=1:mode=exclusive_process"',
+        "#BSUB -W 7:30",
+        "#BSUB -wa 'USR1'",
+        '#BSUB -Q "75"',
+        "#BSUB -o /home/me/runs/cv/logs/%J_%I.log",
+        "MEMBER=$((${LSB_JOBINDEX:-1} - 1))",
+        'exec unetseg train packs/abdomen --steps 4000 --device cuda --output runs/cv/fold"$MEMBER" --fold "$MEMBER"',
+    ):
+        assert line in lines
+    assert "-gpu" not in job_script(dataclasses.replace(JOB, gpus=0), "lsf")
+    assert "[1-" not in job_script(dataclasses.replace(JOB, members=0), "lsf")
+
+
+def test_slurm_script_has_the_documented_options():
+    lines = job_script(JOB, "slurm").splitlines()
+    for line in (
+        "#SBATCH --partition=gpuv100",
+        "#SBATCH --gres=gpu:1",
+        "#SBATCH --time=0-07:30:00",
+        "#SBATCH --array=0-4",
+        "#SBATCH --signal=B:USR1@300",
+        "#SBATCH --output=/home/me/runs/cv/logs/%A_%a.log",
+    ):
+        assert line in lines
+    command = training_command("packs/abdomen", "runs/cv", gpus=4, nodes=2)
+    several = job_script(dataclasses.replace(JOB, command=command, gpus=4, nodes=2, members=0), "slurm")
+    assert "torchrun --nnodes=2 --nproc-per-node=4" in several
+    assert "--device cuda --devices 4 --nodes 2" in several
+
+
+@pytest.mark.parametrize("scheduler", ["lsf", "slurm", "ssh"])
+def test_scripts_are_whole_and_a_shell_reads_them(scheduler):
+    command = training_command("packs/my abdomen", "runs/cv", folds=5)
+    job = dataclasses.replace(JOB, command=command, host="me@server")
+    for made in (job, dataclasses.replace(ARRAY, host="me@server"), ARRAY.following):
+        if not (scheduler == "ssh" and not made.host):
+            script = job_script(made, scheduler)
+            assert "@" not in script.replace("B:USR1@300", "")
+            subprocess.run(["bash", "-n"], input=script, encoding="utf-8", check=True)
+    assert "'packs/my abdomen'" in job_script(job, scheduler)
+
+
+def test_evaluation_is_an_array_of_shards_and_a_job_that_waits_for_it():
+    part = "unetseg evaluate 'my heart.pt' MMWHS --split test --device cuda --shard \"$((MEMBER + 1))/3\""
+    slurm, lsf = job_script(ARRAY, "slurm"), job_script(ARRAY, "lsf")
+    for script in (slurm, lsf):
+        assert f'{part} --output evaluated/shards/"$((MEMBER + 1))"' in script
+    assert "#SBATCH --array=0-2" in slurm
+    assert '#BSUB -J "hearts[1-3]"' in lsf
+    merge = job_script(ARRAY.following, "slurm")
+    assert "--array" not in merge
+    places = " ".join(f"evaluated/shards/{number}" for number in (1, 2, 3))
+    assert f"\nunetseg evaluate --merge {places} --output evaluated &\n" in merge
+    ssh = job_script(dataclasses.replace(ARRAY, host="me@server"), "ssh").splitlines()
+    assert "for MEMBER in 0 1 2; do" in ssh
+    assert ssh[-1] == MERGE, "after the loop"
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "tool", "answer", "expected"),
+    [
+        (
+            "slurm",
+            "sbatch",
+            "17;cluster",
+            "--dependency=afterok:17 --kill-on-invalid-dep=yes {folder}/evaluated/merge.sh",
+        ),
+        ("lsf", "bsub", "Job <17> is submitted to queue <gpu>.", "-w done(17)"),
+    ],
+)
+def test_merge_is_handed_over_with_the_arrays_number(scheduler, tool, answer, expected, tmp_path, monkeypatch):
+    """A scheduler that writes down what it is told."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    write_tool(tools / tool, f'echo "$@" >> {tmp_path}/told\n[ "$1" = -w ] && cat > {tmp_path}/merge\necho "{answer}"')
+    monkeypatch.setenv("PATH", f"{tools}:{os.defpath}")
+    job = dataclasses.replace(ARRAY, folder=str(tmp_path))
+    submit(job, scheduler, tmp_path / "evaluated" / "submit.sh", None)
+    told = (tmp_path / "told").read_text().splitlines()
+    assert len(told) == 2
+    assert told[1].strip() == expected.format(folder=tmp_path)
+    merge = (tmp_path / "evaluated" / "merge.sh").read_text()
+    assert MERGE in merge
+    if scheduler == "lsf":
+        assert (tmp_path / "merge").read_text() == merge
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"name": "a b"}, 'name "a b"'),
+        ({"queue": "gpu;rm"}, 'queue "gpu;rm"'),
+        ({"hours": 0}, "0 hours"),
+        ({"nodes": 2}, "SLURM"),
+    ],
+)
+def test_jobs_that_cannot_be_are_refused(changes, expected):
+    with pytest.raises(InputError, match=expected):
+        job_script(dataclasses.replace(JOB, **changes), "lsf")
+    with pytest.raises(InputError, match="lsf, slurm, ssh are"):
+        job_script(JOB, "pbs")
+    with pytest.raises(InputError, match="--host"):
+        job_script(JOB, "ssh")
+
+
+def test_host_gets_code_pack_and_script_before_the_job(tmp_path, monkeypatch):
+    job = dataclasses.replace(JOB, host="me@server", folder="unet")
+    (tmp_path / "packs" / "abdomen").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    steps = commands(job, "slurm", Path("runs/cv/submit.sh"), Path("/code"))
+    assert [step[0] for step in steps] == ["ssh", "rsync", "rsync", "rsync", "ssh"]
+    assert steps[1][-2:] == ["/code/", "me@server:unet/"]
+    assert steps[2][-2:] == ["./packs/abdomen/", "me@server:unet/packs/abdomen/"]
+    assert steps[4][-1].endswith("sbatch unet/runs/cv/submit.sh")
+
+
+def test_missing_scheduler_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", os.defpath)
+    if shutil.which("bsub"):
+        pytest.skip("LSF is installed here")
+    job = dataclasses.replace(JOB, folder=str(tmp_path))
+    with pytest.raises(InputError, match=r"bsub.*not found; the script is"):
+        submit(job, "lsf", tmp_path / "runs/cv/submit.sh", None)
+    assert (tmp_path / "runs/cv/submit.sh").read_text().startswith("#!/bin/sh")
+
+
+def test_dry_run_prints_and_writes_nothing(pack_folder, tmp_path, capsys):
+    output = tmp_path / "run"
+    arguments = [
+        "submit",
+        str(pack_folder),
+        "--output",
+        str(output),
+        "--scheduler",
+        "lsf",
+        "--queue",
+        "gpua100",
+        "--dry-run",
+    ]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "#BSUB -q gpua100" in printed
+    assert "would run: sh -c" in printed
+    assert not output.exists()
+    assert f". {sys.prefix}/bin/activate" in printed, "the job's environment is this one"
+    assert "--device cuda" in printed, "a job that asks for a GPU takes no CPU"
+    assert main([*arguments, "--folds", "3"]) == 2
+    assert "prepare the pack with --folds" in capsys.readouterr().err
+    assert main([*arguments, "--train", '--title "half']) == 2
+    assert "No closing quotation" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main([*arguments, "--train", "--stepz 3"])
+    assert "did you mean --steps?" in capsys.readouterr().err, "now, not when the queue has come to it"
+
+
+def test_dry_run_of_an_evaluation(hearts, tmp_path, capsys):
+    card = small_card()
+    checkpoint = tmp_path / "small.pt"
+    save_checkpoint(checkpoint, card, small_weights(card))
+    arguments = ["submit", str(checkpoint), "--dataset", str(hearts), "--output", str(tmp_path / "out"), "--dry-run"]
+    assert main([*arguments, "--scheduler", "slurm", "--shards", "2", "--evaluate", "--split test"]) == 0
+    printed = capsys.readouterr().out
+    assert "--split test --device cuda --shard" in printed
+    assert "afterok" in printed
+    assert not (tmp_path / "out").exists()
+    assert main([*arguments, "--scheduler", "slurm", "--shards", "9"]) == 2
+    assert "5 cases" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("array", "named"),
+    [({}, "17"), ({"SLURM_ARRAY_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": "3"}, "17_3")],
+)
+def test_slurm_script_passes_the_warning_on_and_asks_to_be_queued_again(tmp_path, array, named):
+    """The script as it is, with a training that ends with 75 after USR1 and an scontrol that writes down what it is told."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    write_tool(tools / "scontrol", 'echo "$@" > requeued')
+    write_tool(
+        tools / "unetseg", "trap 'sleep 0.3; exit 75' USR1; echo training > started; while :; do sleep 0.1; done"
+    )
+    job = dataclasses.replace(JOB, folder=str(tmp_path), setup="")
+    environment = {"PATH": f"{tools}:{os.defpath}", "SLURM_JOB_ID": "17", **array}
+    process = subprocess.Popen(
+        ["bash", "-c", job_script(job, "slurm")], env=environment, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    until_started(tmp_path)
+    process.send_signal(signal.SIGUSR1)
+    assert "queued again" in process.communicate(timeout=20)[0]
+    assert process.returncode == 75
+    assert (tmp_path / "requeued").read_text() == f"requeue {named}\n"
+
+
+@pytest.mark.parametrize("warned", [True, False])
+def test_slurm_script_queues_again_what_failed_after_a_warning_and_nothing_else(tmp_path, warned):
+    """torchrun says 1 for whatever its processes said; a training that fails by itself would only fail again."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    write_tool(tools / "scontrol", 'echo "$@" > requeued')
+    lasts = 10 if warned else 0.1
+    write_tool(tools / "unetseg", f"trap 'exit 1' USR1; echo training > started; sleep {lasts} & wait; exit 1")
+    job = dataclasses.replace(JOB, folder=str(tmp_path), setup="unset NOBODY; echo $NOBODY")
+    environment = {"PATH": f"{tools}:{os.defpath}", "SLURM_JOB_ID": "17"}
+    process = subprocess.Popen(["bash", "-c", job_script(job, "slurm")], env=environment)
+    until_started(tmp_path)
+    if warned:
+        process.send_signal(signal.SIGUSR1)
+    assert process.wait(timeout=20) == 1
+    assert (tmp_path / "requeued").exists() == warned
+
+
+def until_started(folder: Path) -> None:
+    """Until the training runs and the script, which starts it, has come to its `wait`."""
+    for _ in range(1200):
+        if (folder / "started").exists():
+            time.sleep(0.3)
+            return
+        time.sleep(0.05)
+    raise AssertionError("the training did not start within a minute")
+
+
+def write_tool(path: Path, body: str) -> None:
+    path.write_text(f"#!/bin/bash\n{body}\n")
+    path.chmod(0o755)

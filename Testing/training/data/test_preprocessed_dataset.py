@@ -1,0 +1,67 @@
+"""A pack that is not whole, or whose parts don't fit each other, is refused before it is trained on."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from unetseg.data.preprocessed_dataset import read_pack, sha256
+from UNetSegmenterLib.engine.errors import InputError
+
+
+@pytest.fixture
+def copy(pack_folder, tmp_path):
+    return shutil.copytree(pack_folder, tmp_path / "pack")
+
+
+def edit(folder, change):
+    path = folder / "pack.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def replace_array(folder, name, change):
+    """Another array with its hash in pack.json, as a tool that knows the format would leave it."""
+    array = np.load(folder / name)
+    np.save(folder / name, change(array))
+    edit(folder, lambda content: content["arrays_sha256"].update({name: sha256(folder / name)}))
+
+
+def cut_off(folder):
+    content = (folder / "images.npy").read_bytes()
+    (folder / "images.npy").write_bytes(content[:-100])
+
+
+def flipped(folder):
+    content = bytearray((folder / "labels.npy").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "labels.npy").write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (cut_off, "images.npy is not the array"),
+        (flipped, "labels.npy is not the array"),
+        (lambda folder: (folder / "labels.npy").unlink(), "damaged pack"),
+        (lambda folder: edit(folder, lambda content: content["arrays_sha256"].pop("labels.npy")), "lacks 'labels.npy'"),
+        (lambda folder: edit(folder, lambda content: content.pop("cases")), "lacks 'cases'"),
+        (lambda folder: edit(folder, lambda content: content.update(arrays_sha256=[])), "damaged pack"),
+        (lambda folder: replace_array(folder, "labels.npy", lambda array: array[:-1]), "labels of"),
+        (lambda folder: replace_array(folder, "labels.npy", lambda array: array[:, :, :-1]), "labels of"),
+        (lambda folder: replace_array(folder, "images.npy", lambda array: array.astype(np.float32)), "float32"),
+        (lambda folder: replace_array(folder, "images.npy", lambda array: array[0]), "2 dimensions"),
+        (lambda folder: edit(folder, lambda content: content["cases"][-1].update(stop=10**6)), "outside its arrays"),
+        (lambda folder: edit(folder, lambda content: content["cases"][0].update(rows=10**6)), "outside its arrays"),
+        (lambda folder: edit(folder, lambda content: content["splits"]["train"].append("nobody")), "nobody"),
+        (lambda folder: (folder / "pack.json").write_text('{"name": "half'), "damaged pack"),
+    ],
+)
+def test_a_pack_that_does_not_fit_itself_is_refused(copy, damage, words):
+    assert len(read_pack(copy).images)
+    damage(copy)
+    with pytest.raises(InputError) as caught:
+        read_pack(copy)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)

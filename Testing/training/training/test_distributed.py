@@ -1,0 +1,155 @@
+"""Two CPU processes through Lightning Fabric: the same validation as one, and one set of weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from unetseg.data.layouts import read_dataset
+from unetseg.data.preparation import prepare
+from unetseg.data.preprocessed_dataset import read_pack
+from unetseg.training.augmentation import Augmentation
+from unetseg.training.configuration import Recipe
+from unetseg.training.distributed import Team, make_team
+from unetseg.training.training_loop import step_generator, train
+from unetseg.training.validation import validate
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, read_card
+from UNetSegmenterLib.engine.model.precision import mixed_precision
+
+from ..datasets import write_dataset
+
+# What torchrun starts, without its launcher's start-up: the environment is what it sets.
+PROCESS = """
+import sys
+from pathlib import Path
+import torch; torch.set_num_threads(1)
+from unetseg.training.augmentation import Augmentation
+from unetseg.data.preprocessed_dataset import read_pack
+from unetseg.training.configuration import Recipe
+from unetseg.training.distributed import make_team
+from unetseg.training.configuration import Recipe
+from unetseg.training.training_loop import step_generator, train
+from UNetSegmenterLib.engine.model.precision import mixed_precision
+pack, run, steps = sys.argv[1:4]
+team = make_team("cpu", 2)
+assert team.size == 2
+gentle = Augmentation(rotation_degrees=5, scale=1.1, contrast=0.1, brightness=0.05, gamma=1.1, noise=0.05)
+recipe = Recipe(steps=int(steps), batch_size=8, patch=(32, 32), base_width=4, depth=2, learning_rate=1e-2, ema=0.9,
+                augmentation=gentle)
+train(read_pack(pack), Path(run), recipe, "cpu", save_every=1000, validate_every=1000, team=team)
+"""
+
+
+def two_processes(*arguments: object) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = []
+    for rank in range(2):
+        environment = os.environ | {
+            "OMP_NUM_THREADS": "1",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "WORLD_SIZE": "2",
+            "LOCAL_WORLD_SIZE": "2",
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "GROUP_RANK": "0",
+            "TORCHELASTIC_RUN_ID": "test",
+        }
+        command = [sys.executable, "-c", PROCESS, *map(str, arguments)]
+        processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, encoding="utf-8"))
+    ends = [process.communicate(timeout=400)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(ends)
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_validate_like_one(small_recipe, tmp_path):
+    steps = 160
+    prepare(
+        read_dataset(write_dataset(tmp_path / "blobs", cases=5)),
+        tmp_path / "pack",
+        window_hu=(-200.0, 300.0),
+        test=["case3"],
+        validation=["case1", "case2"],
+    )
+    pack = read_pack(tmp_path / "pack")
+    two_processes(tmp_path / "pack", tmp_path / "two", steps)
+    gentle = Augmentation(rotation_degrees=5, scale=1.1, contrast=0.1, brightness=0.05, gamma=1.1, noise=0.05)
+    recipe = dataclasses.replace(
+        small_recipe, steps=steps, batch_size=8, loss="dice_ce", learning_rate=1e-2, ema=0.9, augmentation=gentle
+    )
+    train(pack, tmp_path / "one", recipe, "cpu", save_every=1000, validate_every=1000)
+    one, two = (read_card(tmp_path / name / "checkpoint.pt") for name in ("one", "two"))
+    assert two.training["device"].endswith("x 2")
+    first, second = (np.mean([part["dice"]["mean"] for part in card.validation.values()]) for card in (one, two))
+    print(f"mean Dice of one process {first:.4f}, of two {second:.4f}")
+    assert first > 0.8
+    assert second == pytest.approx(first, abs=0.05)
+    # Both processes shared the validation; the very weights that were released give the same table in one process.
+
+    checkpoint = load_checkpoint(tmp_path / "two" / "checkpoint.pt")
+    cpu = torch.device("cpu")
+    again = validate(checkpoint.network(), pack, recipe, two.preprocessing, cpu, mixed_precision(cpu))
+    for mean, part in zip(np.nanmean(again, axis=0), two.validation.values(), strict=True):
+        assert part["dice"]["mean"] == pytest.approx(mean, abs=2e-3)  # bfloat16
+
+
+def test_one_process_is_not_wrapped():
+    team = make_team("cpu")
+    network = torch.nn.Linear(1, 1)
+    assert team.wrap(network) is network
+    assert team.map(str, [1, 2, 3]) == ["1", "2", "3"]
+    assert team.leads
+    assert team.agree(True, due=False)
+
+
+def test_shares_cover_a_batch_once(tmp_path):
+    teams = []
+    for rank in range(3):
+        team = Team(torch.device("cpu"))
+        team.rank, team.size = rank, 3
+        teams.append(team)
+    shares = [team.share(torch.arange(8))[0].tolist() for team in teams]
+    assert sorted(value for share in shares for value in share) == list(range(8))
+
+
+def test_every_process_augments_with_numbers_of_its_own():
+    numbers = []
+    for rank in range(3):
+        team = Team(torch.device("cpu"))
+        team.rank, team.size = rank, 3
+        numbers.append(torch.rand(4, generator=team.own(step_generator(Recipe(), 5, team.device))))
+    assert torch.equal(numbers[0], torch.rand(4, generator=step_generator(Recipe(), 5, torch.device("cpu"))))
+    assert len({tuple(drawn.tolist()) for drawn in numbers}) == 3
+
+
+@pytest.mark.parametrize("own", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("other", [torch.bfloat16, torch.float16])
+def test_all_processes_compute_in_float16_if_one_does(monkeypatch, own, other):
+    """An A100 beside a V100: gradients that are averaged must all be scaled, or none."""
+
+    class Two:
+        global_rank, world_size = 0, 2
+
+        def all_reduce(self, wish, reduce_op):
+            return wish + float(other == torch.float16)
+
+    monkeypatch.setattr("unetseg.training.distributed.mixed_precision", lambda device: own)
+    expected = torch.bfloat16 if own == other == torch.bfloat16 else torch.float16
+    assert Team(torch.device("cpu"), Two()).precision() is expected
+    assert Team(torch.device("cpu")).precision() is own
+
+
+def test_devices_that_are_not_there_are_refused():
+    with pytest.raises(InputError, match="at least 1"):
+        make_team("cpu", devices=0)
+    with pytest.raises(InputError, match='strategy "nonsense"'):
+        make_team("cpu", devices=2, strategy="nonsense")

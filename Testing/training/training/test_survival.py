@@ -1,0 +1,302 @@
+"""A run that is killed, starved, doubled or fed something else: nothing is lost and nothing is mixed up."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from unetseg.data.preprocessed_dataset import read_pack
+from unetseg.training.configuration import Recipe
+from unetseg.training.device_data import DeviceData
+from unetseg.training.run_files import RunState, differences, read_state
+from unetseg.training.run_lock import TRY_AGAIN, Stopped, only_run
+from unetseg.training.training_loop import train
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
+
+
+class Process:
+    """A forked process that trains and says each step it has done, waiting `pause` seconds after each."""
+
+    def __init__(self, pack: Path, run: Path, recipe: Recipe, pause: float = 0.0, limit_bytes: int = 0) -> None:
+        context = multiprocessing.get_context("fork")
+        self.said, writer = context.Pipe(duplex=False)
+        self.process = context.Process(target=self._train, args=(pack, run, recipe, pause, limit_bytes, writer))
+        self.process.start()
+        writer.close()
+
+    @staticmethod
+    def _train(pack: Path, run: Path, recipe: Recipe, pause: float, limit_bytes: int, writer) -> None:
+        if limit_bytes:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+
+        def watch(now):
+            writer.send(now.step)
+            time.sleep(pause)
+
+        try:
+            train(read_pack(pack), run, recipe, "cpu", save_every=3, validate_every=6, watch=watch)
+        except InputError as error:
+            writer.send(str(error))
+            sys.exit(2)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def until(self, step: int) -> None:
+        while self.said.recv() != step:
+            pass
+
+    def send(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def end(self) -> tuple[int, list]:
+        """Exit status and what was said since."""
+        said = []
+        try:
+            while True:
+                said.append(self.said.recv())
+        except EOFError:
+            pass
+        self.process.join()
+        return self.process.exitcode, said
+
+
+@pytest.fixture(autouse=True)
+def look_at_every_step(monkeypatch):
+    monkeypatch.setattr("unetseg.training.training_loop.CHECK_EVERY", 1)
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(run / "checkpoint.pt").weights
+
+
+def assert_same_weights(first: Path, second: Path) -> None:
+    other = weights_of(second)
+    for name, tensor in weights_of(first).items():
+        assert torch.equal(tensor, other[name]), name
+
+
+@pytest.fixture
+def straight_run(pack, small_recipe, tmp_path) -> Path:
+    run = tmp_path / "straight"
+    train(pack, run, small_recipe, "cpu", save_every=3, validate_every=6)
+    return run
+
+
+def test_killed_anywhere_and_resumed_gives_the_same_weights(pack_folder, small_recipe, straight_run, tmp_path):
+    run = tmp_path / "killed"
+    for step in (2, 5, 10):
+        process = Process(pack_folder, run, small_recipe, pause=0.3)
+        process.until(step)
+        process.send(signal.SIGKILL)
+        assert process.end()[0] == -signal.SIGKILL
+    assert process_to_the_end(pack_folder, run, small_recipe) == [10, 11, 12]
+    assert_same_weights(straight_run, run)
+    with (run / "metrics.csv").open(newline="") as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["6", "12"]
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGUSR1", TRY_AGAIN)])
+def test_signal_saves_and_the_next_start_goes_on(pack_folder, small_recipe, straight_run, tmp_path, name, status):
+    run = tmp_path / "stopped"
+    process = Process(pack_folder, run, small_recipe, pause=0.3)
+    process.until(4)
+    process.send(getattr(signal, name))
+    assert process.end()[0] == status
+    assert torch.load(run / "state.pt", weights_only=True)["step"] in (4, 5)
+    assert not (run / "checkpoint.pt").exists()
+    process_to_the_end(pack_folder, run, small_recipe)
+    assert_same_weights(straight_run, run)
+
+
+def process_to_the_end(pack_folder: Path, run: Path, recipe: Recipe) -> list:
+    status, said = Process(pack_folder, run, recipe).end()
+    assert status == 0, said
+    return said
+
+
+def test_two_runs_refuse_each_other_and_a_killed_one_leaves_no_lock(pack_folder, pack, small_recipe, tmp_path):
+    run = tmp_path / "run"
+    process = Process(pack_folder, run, small_recipe, pause=30)
+    process.until(1)
+    with pytest.raises(InputError, match=rf"another run \(process {process.pid} on "):
+        train(pack, run, small_recipe, "cpu")
+    process.send(signal.SIGKILL)
+    process.end()
+    train(pack, run, small_recipe, "cpu")
+
+
+def test_lock_is_of_one_holder(tmp_path):
+    with only_run(tmp_path), pytest.raises(InputError, match="another run"), only_run(tmp_path):
+        pass
+    with only_run(tmp_path):
+        pass
+
+
+def test_full_disk_says_so_and_keeps_the_last_state(pack_folder, small_recipe, straight_run, tmp_path):
+    run = tmp_path / "full"
+    process = Process(pack_folder, run, small_recipe, pause=0.3)
+    process.until(7)
+    process.send(signal.SIGKILL)
+    process.end()
+    size = (run / "state.pt").stat().st_size
+    status, said = Process(pack_folder, run, small_recipe, limit_bytes=size // 2).end()
+    assert status == 2
+    assert "state.pt could not be written (File too large: a limit" in said[-1]
+    assert torch.load(run / "state.pt", weights_only=True)["step"] == 6
+    assert not list(run.glob(".partial*"))
+    process_to_the_end(pack_folder, run, small_recipe)
+    assert_same_weights(straight_run, run)
+
+
+def test_damaged_state_falls_back_to_the_one_before(pack, small_recipe, straight_run, tmp_path, caplog):
+    run = Path(shutil.copytree(straight_run, tmp_path / "damaged"))
+    assert torch.load(run / "state.previous.pt", weights_only=True)["step"] == 9
+    whole = (run / "state.pt").read_bytes()
+    (run / "state.pt").write_bytes(whole[: len(whole) // 2])
+    (run / "checkpoint.pt").unlink()
+    train(pack, run, small_recipe, "cpu")
+    assert "state.pt is damaged" in caplog.text
+    assert_same_weights(straight_run, run)
+    for name in ("state.pt", "state.previous.pt"):
+        (run / name).write_bytes(b"no state")
+    with pytest.raises(InputError, match="no good state before it"):
+        train(pack, run, small_recipe, "cpu")
+
+
+class Bomb:
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.trace),)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_state_is_not_run(pack, small_recipe, straight_run, tmp_path, caplog, zipped):
+    run = Path(shutil.copytree(straight_run, tmp_path / "hostile"))
+    state = torch.load(run / "state.pt", weights_only=True) | {"dice": Bomb(tmp_path / "ran")}
+    for name in ("state.pt", "state.previous.pt"):
+        torch.save(state, run / name, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(InputError, match="no good state"):
+        train(pack, run, small_recipe, "cpu")
+    assert "could run code" in caplog.text
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_checkpoint_is_no_state(straight_run):
+    with pytest.raises(InputError, match="no state of a training"):
+        read_state(straight_run / "checkpoint.pt")
+
+
+def test_a_run_of_bfloat16_goes_on_where_gradients_are_scaled(pack, small_recipe, tmp_path):
+    """A job that is queued again may get an older GPU, which computes in float16; the saved scaler holds nothing then."""
+    network = torch.nn.Linear(1, 1)
+    begun = {"network": network, "scaler": torch.amp.GradScaler("cpu", enabled=False)}
+    RunState(tmp_path, small_recipe, pack, begun).save(3, 0.1)
+    later = {"network": torch.nn.Linear(1, 1), "scaler": torch.amp.GradScaler("cpu", enabled=True)}
+    assert RunState(tmp_path, small_recipe, pack, later).resume() == 3
+    assert torch.equal(later["network"].weight, network.weight)
+
+
+def test_loss_that_is_no_number_names_the_cases_of_its_batch(pack, small_recipe, tmp_path):
+    recipe = dataclasses.replace(small_recipe, learning_rate=1e30, gradient_norm=1e30)
+    with pytest.raises(InputError, match=r"at step \d+, on slices of ct_train_10") as caught:
+        train(pack, tmp_path, recipe, "cpu")
+    written = json.loads((tmp_path / "failed_batch.json").read_text())
+    assert f"at step {written['step']}," in str(caught.value)
+    assert sum(map(len, written["slices_of_cases"].values())) == recipe.batch_size
+    assert set(written["slices_of_cases"]) <= set(pack.splits["train"])
+    assert not (tmp_path / "state.pt").exists()
+
+
+def test_run_of_another_recipe_or_pack_is_refused_by_name(pack, small_recipe, straight_run, pack_folder, tmp_path):
+    with pytest.raises(InputError, match=r"recipe.learning_rate was 0.002 and is 0.1"):
+        train(pack, straight_run, dataclasses.replace(small_recipe, learning_rate=0.1), "cpu")
+    changed = dataclasses.replace(pack, splits=pack.splits | {"train": pack.splits["train"][1:]})
+    with pytest.raises(InputError, match=r"splits\.train was"):
+        train(changed, straight_run, small_recipe, "cpu")
+    copy = Path(shutil.copytree(pack_folder, tmp_path / "copy"))
+    content = json.loads((copy / "pack.json").read_text())
+    content["preprocessing"]["window_hu"] = [-200, 500]
+    (copy / "pack.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"preprocessing.window_hu\[0\] was -100.0 and is -200"):
+        train(read_pack(copy), straight_run, small_recipe, "cpu")
+
+
+def test_changed_array_is_noticed_when_the_pack_is_opened(pack_folder, tmp_path):
+    copy = Path(shutil.copytree(pack_folder, tmp_path / "copy"))
+    data = bytearray((copy / "labels.npy").read_bytes())
+    data[-1] ^= 1
+    (copy / "labels.npy").write_bytes(data)
+    with pytest.raises(InputError, match="is not the array that"):
+        read_pack(copy)
+
+
+def test_state_without_later_entries_is_still_resumed():
+    assert differences({"recipe": {"steps": 5}}, {"recipe": {"steps": 5, "new": 1}, "arrays": {}}) == []
+    assert differences({"a": [1, 2]}, {"a": [1, 3]}) == ["a[1] was 2 and is 3"]
+    assert differences({"a": [1, 2]}, {"a": [1]}) == ["a was [1, 2] and is [1]"]
+
+
+def test_out_of_memory_takes_smaller_pieces_and_says_so(pack, small_recipe, tmp_path, monkeypatch, caplog):
+    """A device that holds one slice at a time: the same error as CUDA's, raised where the network is too large for it."""
+    from UNetSegmenterLib.engine.model.network import UNet
+
+    whole_forward = UNet.forward
+
+    def forward(self, images):
+        if self.training and len(images) > 1:
+            raise torch.OutOfMemoryError("pretended")
+        return whole_forward(self, images)
+
+    monkeypatch.setattr(UNet, "forward", forward)
+    train(pack, tmp_path / "run", small_recipe, "cpu")
+    assert caplog.text.count("Out of memory on cpu") == 2
+    assert "1 slices at a time" in caplog.text
+
+    def never(self, images):
+        raise torch.OutOfMemoryError("pretended")
+
+    monkeypatch.setattr(UNet, "forward", never)
+    with pytest.raises(InputError, match="One slice does not fit"):
+        train(pack, tmp_path / "never", small_recipe, "cpu")
+
+
+def test_a_pack_that_does_not_fit_the_device_is_said(pack, small_recipe, tmp_path, monkeypatch):
+    """A device without room for a single array: the same error as CUDA's, raised where the pack is sent there."""
+
+    def full(self, *_):
+        raise torch.OutOfMemoryError("pretended")
+
+    monkeypatch.setattr(torch.Tensor, "to", full)
+    with pytest.raises(InputError, match=r"24 slices to train on \(0\.0 GB\) do not fit .* coarser --spacing"):
+        DeviceData(pack, pack.of_split("train"), pack.preprocessing, torch.device("cpu"))
+
+
+def test_stop_in_this_process_restores_the_handlers(pack, small_recipe, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Stopped) as caught:
+        train(
+            pack,
+            tmp_path,
+            dataclasses.replace(small_recipe, steps=30),
+            "cpu",
+            watch=lambda now: os.kill(os.getpid(), signal.SIGTERM),
+        )
+    assert (caught.value.name, caught.value.code) == ("SIGTERM", 143)
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -1,0 +1,128 @@
+"""What each choice of the recipe is worth: one thing is changed at a time, on the same pack, seed and steps.
+
+    python -m benchmarks.ablation PACK --output RUNS --vary input_slices=1,5 --vary augmentation=0,0.5 --steps 700
+    python -m benchmarks.ablation --vary loss=mse,cross_entropy,dice          (synthetic hearts, a minute or two each)
+
+Prints a Markdown table of the validation cases' Dice, whole volumes at the network's grid, averaged weights after the last
+step. Any option of `unetseg train` can be varied; `augmentation` takes a strength, 1 being the recipe's own. --set changes
+all runs alike. Vary `seed` too: differences smaller than those between seeds mean nothing. Runs are kept in RUNS, so the same
+command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import yaml
+from unetseg.console import say
+from unetseg.data.layouts import read_dataset
+from unetseg.data.preparation import prepare
+from unetseg.data.preprocessed_dataset import Pack, read_pack
+from unetseg.synthetic.phantom_cases import write_phantoms
+from unetseg.training.configuration import Recipe
+from unetseg.training.planning import from_mapping
+from unetseg.training.training_loop import train
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.model.checkpoint import read_card
+
+HEARTS = Recipe(
+    steps=300, patch=(64, 64), base_width=8, depth=3, learning_rate=5e-3, ema=0.95, input_slices=1
+)  # what learns on the synthetic hearts in a minute
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run: what was changed, and the recipe with that change."""
+
+    name: str
+    recipe: Recipe
+
+
+def hearts(folder: Path) -> Pack:
+    """Eight hearts of 24 slices of 64 x 64 pixels, two of them for validation."""
+    write_phantoms(folder / "hearts", 8, seed=1, shape=(24, 64, 64))
+    prepare(read_dataset(folder / "hearts"), folder / "pack", window_hu=(-150.0, 550.0), validation=2)
+    return read_pack(folder / "pack")
+
+
+def changed(recipe: Recipe, key: str, value: str) -> Recipe:
+    """The recipe with one option changed; raises InputError for an option or a value that there is not."""
+    parsed = yaml.safe_load(value)
+    if key == "augmentation":
+        return replace(recipe, augmentation=recipe.augmentation.scaled(float(parsed)))
+    return from_mapping(Recipe, asdict(recipe) | {key: parsed}, "the recipe")
+
+
+def trials(base: Recipe, vary: Sequence[str]) -> list[Trial]:
+    """The recipe itself, then one trial a value; `vary` holds KEY=VALUE,VALUE."""
+    found = [Trial("the recipe", base)]
+    for text in vary:
+        key, equals, values = text.partition("=")
+        if not equals or not values:
+            raise InputError(f"--vary {text} is not of the form KEY=VALUE,VALUE.")
+        found += [Trial(f"{key} {value}", changed(base, key, value)) for value in values.split(",")]
+    return found
+
+
+def rows(pack: Pack, todo: Sequence[Trial], folder: Path, device: str) -> Iterator[tuple[Trial, list[float], float]]:
+    """Each trial with the Dice of each structure (mean over the validation cases) and the seconds it took."""
+    for trial in todo:
+        run, began = folder / trial.name.replace(" ", "-"), time.perf_counter()
+        steps = trial.recipe.steps
+        if not (run / "checkpoint.pt").exists():
+            train(pack, run, trial.recipe, device, validate_every=steps, save_every=steps)
+        card = read_card(run / "checkpoint.pt")
+        dice = [part["dice"].get("mean", math.nan) for part in card.validation.values()]
+        yield trial, dice, time.perf_counter() - began
+
+
+def mean(values: Sequence[float]) -> float:
+    """Mean of the numbers among them; NaN if there is none."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.ablation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("pack", nargs="?", type=Path, help="pack with a validation split (default: synthetic hearts)")
+    parser.add_argument(
+        "--output", type=Path, metavar="RUNS", help="folder to keep the runs in (default: none are kept)"
+    )
+    parser.add_argument("--vary", action="append", default=[], metavar="KEY=VALUE,VALUE")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="changes all runs")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as temporary:
+        pack = read_pack(options.pack) if options.pack else hearts(Path(temporary))
+        base = Recipe() if options.pack else HEARTS
+        for text in options.set:
+            base = changed(base, *text.split("=", 1))
+        base = replace(base, steps=options.steps or base.steps)
+        todo = trials(base, options.vary)
+        names = [structure.name for structure in pack.structures]
+        cases = len(pack.of_split(base.validation_split))
+        say(f"{pack.name}: {base.steps} steps of {base.batch_size} slices a run, Dice over {cases} validation cases\n")
+        say("| changed | mean | to the recipe | " + " | ".join(names) + " | seconds |")
+        say("|---" * (len(names) + 4) + "|")
+        first = math.nan
+        for trial, dice, seconds in rows(pack, todo, options.output or Path(temporary), options.device):
+            first = mean(dice) if trial is todo[0] else first
+            cells = " | ".join(f"{value:.3f}" for value in dice)
+            change = "" if trial is todo[0] else f"{mean(dice) - first:+.3f}"
+            say(f"| {trial.name} | {mean(dice):.3f} | {change} | {cells} | {seconds:.0f} |")
+
+
+if __name__ == "__main__":
+    main()

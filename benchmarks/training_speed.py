@@ -1,0 +1,264 @@
+"""How fast training is, side by side: our loop, a loader with augmentation a sample, and MONAI's cached data set.
+
+    python -m benchmarks.training_speed [PACK] [--steps 300] [--target 0.5] [--quick]
+
+Same network, loss, optimiser, batch, steps and slices; only where the batch comes from differs (contenders.py). The first
+steps are timed without interruption; then every contender is validated on the same cases every few steps, outside the clock:
+so that speed is not bought with another result, and to say after how many seconds of training a Dice is reached. Without
+PACK, synthetic hearts are written to a temporary folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from unetseg.data.layouts import read_dataset
+from unetseg.data.preparation import prepare
+from unetseg.data.preprocessed_dataset import Pack, read_pack
+from unetseg.synthetic.phantom_cases import write_phantoms
+from unetseg.training.configuration import Recipe
+from unetseg.training.device_data import DeviceData
+from unetseg.training.distributed import Team
+from unetseg.training.losses import make_loss
+from unetseg.training.run_files import mean_over_structures
+from unetseg.training.schedules import schedule
+from unetseg.training.training_loop import gradients, make_optimiser, update_average
+from unetseg.training.validation import validate
+from UNetSegmenterLib.engine.model.memory import keep_freed_memory
+from UNetSegmenterLib.engine.model.network import UNet
+from UNetSegmenterLib.engine.model.precision import mixed_precision
+from UNetSegmenterLib.engine.model.prediction import choose_device
+from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
+
+from .training_contenders import Contender, contenders, has_nnunet
+
+WARM_UP = 3  # steps that are not timed: kernels are chosen, worker processes start
+TIMED_STEPS = 60  # the first steps, in which nothing but training happens
+
+
+@dataclass(frozen=True)
+class Result:
+    """One contender: seconds a step and of them for data; busy is the device's utilisation, 0 to 1, None if unknown.
+
+    curve: mean validation Dice after so many steps.
+    """
+
+    name: str
+    seconds_a_step: float
+    data_seconds_a_step: float
+    busy: float | None
+    curve: tuple[tuple[int, float], ...]
+
+    def seconds_to(self, dice: float) -> float | None:
+        """Seconds of training until a validation found this Dice; None if none did."""
+        steps = next((steps for steps, reached in self.curve if reached >= dice), None)
+        return None if steps is None else steps * self.seconds_a_step
+
+
+class Clock:
+    """Wall time of the timed steps, the part of it that waiting for data took, and how busy the device was."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.data_seconds, self.samples = device, 0.0, list[float]()
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin to count here."""
+        self._finish()
+        self.data_seconds, self.samples = 0.0, []
+        self.started, self.cpu_started = time.perf_counter(), time.process_time()
+
+    def data(self, since: float) -> None:
+        """The batch that was asked for at `since` is there."""
+        self._finish()
+        self.data_seconds += time.perf_counter() - since
+
+    def look(self) -> None:
+        """Ask a GPU how busy it is."""
+        if self.device.type == "cuda" and find_nvml():
+            self.samples.append(torch.cuda.utilization(self.device) / 100)
+
+    def stop(self) -> tuple[float, float, float | None]:
+        """Seconds, seconds for data, and how busy the device was: the GPU as its driver says, CPUs by this process's time."""
+        self._finish()
+        seconds = time.perf_counter() - self.started
+        if self.device.type == "cuda":
+            return seconds, self.data_seconds, float(np.mean(self.samples)) if self.samples else None
+        threads = max(1, torch.get_num_threads())
+        return seconds, self.data_seconds, (time.process_time() - self.cpu_started) / seconds / threads
+
+    def _finish(self) -> None:
+        """Wait for a GPU: its work is queued, and a clock would only see the queueing."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def find_nvml() -> bool:
+    """Whether torch can ask the driver how busy a GPU is."""
+    from importlib.util import find_spec
+
+    return find_spec("pynvml") is not None
+
+
+def measure(
+    name: str,
+    contender: Contender,
+    pack: Pack,
+    recipe: Recipe,
+    preprocessing: Preprocessing,
+    device: str,
+    validate_every: int,
+) -> Result:
+    """Train on the batches; time the steps from `WARM_UP` to `TIMED_STEPS`, and validate every few steps after them."""
+    team = Team(choose_device(device))
+    dtype = team.precision()
+    torch.manual_seed(recipe.seed)
+    network, average = (_network(pack, recipe, team.device) for _ in range(2))
+    average.load_state_dict(network.state_dict())
+    optimiser = make_optimiser(network, recipe, team.device)
+    scaler = torch.amp.GradScaler(team.device.type, enabled=dtype == torch.float16)
+    loss_of, source, clock = make_loss(recipe.loss), contender(), Clock(team.device)
+    timed, curve = min(recipe.steps, TIMED_STEPS), []
+    seconds, data_seconds, busy = math.nan, math.nan, None
+    for step in range(recipe.steps):
+        if step == WARM_UP:
+            clock.restart()
+        before = time.perf_counter()
+        images, targets = next(source)
+        clock.data(before)
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.learning_rate * schedule(step, recipe)
+        optimiser.zero_grad(set_to_none=True)
+        gradients(network, loss_of, images, targets, 1, dtype, scaler, team)
+        if step % 10 == 0:
+            clock.look()
+        scaler.unscale_(optimiser)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_norm)
+        scaler.step(optimiser)
+        scaler.update()
+        update_average(average, network, min(recipe.ema, (1 + step) / (10 + step)))
+        done = step + 1
+        if done == timed:
+            seconds, data_seconds, busy = clock.stop()
+        if done == recipe.steps or (done >= timed and done % validate_every == 0):
+            dice = validate(average, pack, recipe, preprocessing, team.device, dtype)
+            curve.append((done, float("nan") if dice is None else mean_over_structures(dice)))
+    timed -= WARM_UP
+    return Result(name, seconds / timed, data_seconds / timed, busy, tuple(curve))
+
+
+def _network(pack: Pack, recipe: Recipe, device: torch.device) -> UNet:
+    network = UNet(recipe.input_slices, len(pack.structures) + 1, recipe.base_width, recipe.depth)
+    return network.to(device, memory_format=torch.channels_last)
+
+
+def flop_a_step(pack: Pack, recipe: Recipe) -> float:
+    """Multiplications and additions of one step, forward and backward, counted by torch."""
+    network = _network(pack, recipe, torch.device("cpu"))
+    images = torch.zeros(1, recipe.input_slices, *recipe.patch)
+    with FlopCounterMode(display=False) as counter:
+        network(images).sum().backward()
+    return float(counter.get_total_flops()) * recipe.batch_size
+
+
+def peak_flop_s(device: torch.device, dtype: torch.dtype) -> float:
+    """What a large matrix product reaches here: the honest ceiling on a shared machine."""
+    size = 8192 if device.type == "cuda" else 1024
+    left = torch.randn(size, size, device=device, dtype=dtype)
+    best = math.inf
+    for _ in range(4):
+        clock = Clock(device)
+        left @ left
+        best = min(best, clock.stop()[0])
+    return 2 * size**3 / best
+
+
+def report(results: list[Result], pack: Pack, recipe: Recipe, slices: int, device: torch.device, target: float) -> str:
+    """The table."""
+    dtype = mixed_precision(device)
+    what = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    work, peak = flop_a_step(pack, recipe), peak_flop_s(device, dtype)
+    lines = [
+        f"{what}, {str(dtype).removeprefix('torch.')}, torch {torch.__version__}{load}; {recipe.steps} steps of "
+        f"{recipe.batch_size} slices of {recipe.patch[0]} x {recipe.patch[1]}, width {recipe.base_width}, depth {recipe.depth}",
+        f"{'':28}{'s/step':>9}{'slices/s':>10}{'s/epoch':>9}{'data':>7}{'busy':>7}{'of peak':>9}{'Dice':>8}"
+        f"{f's to {target:g}':>10}{'ours is':>10}",
+    ]
+    for result in results:
+        ratio = result.seconds_a_step / results[0].seconds_a_step
+        reached, busy = result.seconds_to(target), result.busy
+        lines.append(
+            f"{result.name:28}{result.seconds_a_step:9.3f}{recipe.batch_size / result.seconds_a_step:10.1f}"
+            f"{result.seconds_a_step * slices / recipe.batch_size:9.1f}"
+            f"{result.data_seconds_a_step / result.seconds_a_step:7.1%}{'-' if busy is None else f'{busy:.0%}':>7}"
+            f"{work / result.seconds_a_step / peak:9.1%}{result.curve[-1][1]:8.3f}"
+            f"{'-' if reached is None else f'{reached:.1f}':>10}{f'{ratio:.2f} x':>10}"
+        )
+    lines += [
+        "data: share of a step spent on waiting for the batch; ours draws and augments it in that time.",
+        "busy: a GPU's utilisation as its driver says, or this process's CPU time over that of its threads.",
+        f"Dice: mean of the validation cases after the last step; s to {target:g}: steps until a validation found that Dice, "
+        "times s/step (validation is not counted).",
+    ]
+    if not has_nnunet():
+        lines.append("nnU-Net's own transforms are left out: batchgeneratorsv2 is not installed (docs/speed.md).")
+    return "\n".join(lines)
+
+
+def compare(pack: Pack, recipe: Recipe, device: str, workers: int, validate_every: int) -> tuple[list[Result], int]:
+    """Results of the contenders, ours first, and the number of slices they train on."""
+    keep_freed_memory()
+    where = choose_device(device)
+    preprocessing = replace(pack.preprocessing, input_slices=recipe.input_slices, size_multiple=2**recipe.depth)
+    data = DeviceData(pack, pack.of_split(recipe.train_split), preprocessing, where)
+    results = [
+        measure(name, contender, pack, recipe, preprocessing, device, validate_every)
+        for name, contender in contenders(data, preprocessing, recipe, where, workers).items()
+    ]
+    return results, len(data.images)
+
+
+def phantom_pack(folder: Path, quick: bool) -> Pack:
+    """Hearts at a size that trains in a minute or two."""
+    shape = (12, 48, 48) if quick else (40, 128, 128)
+    write_phantoms(folder / "hearts", 4 if quick else 8, seed=1, shape=shape)
+    dataset = read_dataset(folder / "hearts")
+    prepare(dataset, folder / "pack", window_hu=(-150.0, 550.0), validation=1 if quick else 2)
+    return read_pack(folder / "pack")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training_speed", description=__doc__.split("\n")[0])
+    parser.add_argument("pack", nargs="?", type=Path, help="pack to train on (default: synthetic hearts)")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--target", type=float, default=0.5, help="validation Dice to reach")
+    parser.add_argument("--validate-every", type=int, default=20, help="steps between validations, after those timed")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1))
+    parser.add_argument("--quick", action="store_true", help="tiny hearts and network: does it run, not how fast it is")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        pack = read_pack(options.pack) if options.pack else phantom_pack(Path(folder), options.quick)
+        recipe = replace(Recipe(), steps=options.steps, batch_size=options.batch_size, neighbour_jitter=0.0, ema=0.95)
+        if options.quick:
+            recipe = replace(recipe, steps=8, patch=(48, 48), base_width=4, depth=2, loss="cross_entropy")
+        elif not options.pack:
+            recipe = replace(recipe, patch=(96, 112))
+        results, slices = compare(pack, recipe, options.device, options.workers, options.validate_every)
+        print(report(results, pack, recipe, slices, choose_device(options.device), options.target))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Measurements: prediction speed and memory, and what the plausibility checks catch."""

@@ -1,0 +1,26 @@
+"""The commands of `unetseg`: each is the file of its name, with `add_options(parser)` and `run(options)`.
+
+A new command is a file here and a line in `COMMANDS`. A function `outputs(options)` says what it writes and reads:
+before `run` the command line sees to it that nothing of others is replaced. `run` may return an exit status. Files import
+what is heavy (torch, SimpleITK, slicer) inside `run`, so that `unetseg --help` answers at once.
+"""
+
+COMMANDS = {
+    "info": "say what a scan is: size, spacing, orientation, HU, and what a network may stumble over",
+    "plan": "read a data set and write a plan: spacing, window, network, batch and steps, each with its reason",
+    "phantom": "write synthetic hearts as MM-WHS names them, to learn and to test with",
+    "prepare": "read a data set once and write a pack that training reads",
+    "train": "train a 2D U-Net on a pack, or go on where a run stopped",
+    "crossvalidate": "train and validate every fold of a pack, and sum up over the folds",
+    "submit": "hand a training run to LSF, SLURM or another machine",
+    "evaluate": "predict every case of a data set and compare with its labels",
+    "against": "is one checkpoint better than another on the same cases: paired tests of two evaluations",
+    "release": "add test results, label statistics and words to a checkpoint that is given away",
+    "segment": "segment scans slice by slice with a checkpoint",
+    "compare": "compare a segmentation with a reference: overlap, distances, volumes",
+    "check": "look for what can't be anatomy, without ground truth",
+    "demo": "the whole story on a sample scan: segment, compare, pictures, report, Slicer scene",
+    "bench": "measure speed, memory and agreement of precisions on this machine",
+}
+
+RESAMPLE_HELP = "bring tilted or uneven slices onto a straight, even grid instead of refusing them (docs/datasets.md)"

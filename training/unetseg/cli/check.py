@@ -1,0 +1,96 @@
+"""Is it anatomy? Plausibility of a segmentation without ground truth: pieces, gaps, sizes, places, HU, neighbours.
+
+  unetseg check results/case1.seg.nrrd --scan case1.nii.gz --output checked
+  unetseg check case1_labels.nii.gz --checkpoint abdomen.pt --output checked
+
+With a checkpoint its card says what the training labels look like, and for label maps what the values mean. A file of ones
+is the structure that it is named after (liver.nii.gz). Labels on another grid than the scan's are brought onto it, nearest
+neighbour. DIR gets findings.csv and findings.json: each with the place to look at in RAS.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from UNetSegmenterLib.engine.plausibility import Finding
+
+    from ..output_folder import Outputs
+
+COLUMNS = ("severity", "check", "structure", "value", "unit", "expected", "place_ras", "sentence")
+
+
+def add_options(parser: Any) -> None:
+    from . import RESAMPLE_HELP
+
+    parser.add_argument("segmentation", type=Path, help=".seg.nrrd, label map, or folder with one file a structure")
+    parser.add_argument("--scan", type=Path, help="the CT, for what HU and fields of view say")
+    parser.add_argument("--checkpoint", type=Path, help="checkpoint whose training labels are the yardstick")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+
+
+def outputs(options: Any) -> Outputs:
+    from ..output_folder import Outputs
+
+    inputs = (options.segmentation, options.scan, options.checkpoint)
+    return Outputs(options.output, ("findings.csv", "findings.json"), inputs)
+
+
+def run(options: Any) -> None:
+    from UNetSegmenterLib.engine.errors import InputError
+    from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
+    from UNetSegmenterLib.engine.model.checkpoint import read_card
+    from UNetSegmenterLib.engine.plausibility import PASS, SEVERITIES, check
+
+    from ..console import say, warn
+    from ..evaluation.scan_prediction import on_grid_of, read_scan
+    from ..output_folder import output_folder
+
+    card = read_card(options.checkpoint) if options.checkpoint else None
+    segmentation = read_segmentation(
+        options.segmentation, card.structures if card else None, named_ones=True, resample=options.resample
+    )
+    if not segmentation.structures:
+        raise InputError(
+            f"{options.segmentation} holds no labelled voxel and names no structure, so there is nothing to check; choose "
+            "the segmentation, or say with --checkpoint which structures it should hold."
+        )
+    for note in segmentation.notes:
+        warn(note)
+    volume = read_scan(options.scan, options.resample) if options.scan else None
+    if volume is not None:
+        segmentation = on_grid_of(volume, segmentation)
+    findings = check(segmentation, volume, (card.statistics or None) if card else None)
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity), reverse=True)
+    with output_folder(options.output) as folder:
+        write_findings(findings, folder)
+    for finding in findings:
+        if finding.severity != PASS:
+            say(f"{finding.severity:<5} {finding.sentence}")
+    counts = ", ".join(f"{sum(f.severity == severity for f in findings)} {severity}" for severity in SEVERITIES)
+    say(f"{counts}; {options.output}: findings.csv, findings.json")
+
+
+def write_findings(findings: list[Finding], folder: Path) -> None:
+    """Write findings.csv and findings.json, in the order given."""
+    import csv
+    import json
+
+    from UNetSegmenterLib.engine.io.csv_text import csv_cell
+    from UNetSegmenterLib.engine.io.files import write_text, write_whole
+
+    def write_csv(partial: Path) -> None:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            for finding in findings:
+                cells = {name: "" if cell is None else csv_cell(cell) for name, cell in finding.to_json().items()}
+                if cells["place_ras"]:
+                    cells["place_ras"] = " ".join(f"{mm:.1f}" for mm in cells["place_ras"])
+                writer.writerow([cells[column] for column in COLUMNS])
+
+    write_whole(folder / "findings.csv", write_csv)
+    text = json.dumps([finding.to_json() for finding in findings], indent=1) + "\n"
+    write_text(folder / "findings.json", text)

@@ -1,0 +1,180 @@
+"""Compare a segmentation with a reference: Dice, surface distances in mm, volumes, slice by slice.
+
+Each of the two is a .seg.nrrd of Slicer, a label map, or a folder with one binary file a structure. Structures are paired
+by terminology, then by name; label values pair only what has no name on either side. What lies on each other without a
+name that says so ("Segment_1", "label 1") is not compared but proposed, with the --pair to type. A file of one value is the
+structure that it is named after (liver.nii.gz).
+
+  unetseg compare results/case1.seg.nrrd case1_liver.seg.nrrd --scan case1.nii.gz --output compared
+  unetseg compare results/case1.seg.nrrd drawn.seg.nrrd --output compared --pair "liver=Segment_1"
+  unetseg compare results/case1.seg.nrrd labelsTr/case1.nii.gz --reference-labels abdomen8.pt --output compared
+
+In the last one the values of labelsTr/case1.nii.gz mean what they meant in the data set that the checkpoint was trained on.
+
+DIR gets metrics.csv, summary.json and report.html, in which the prediction's plausibility is judged too, as unetseg check
+does. With --scan also pictures, a viewer in the report, and a Slicer scene.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from UNetSegmenterLib.engine.evaluation.comparison import Comparison
+    from UNetSegmenterLib.engine.labels.structures import Structure
+
+    from ..output_folder import Outputs
+
+
+def add_options(parser: Any) -> None:
+    from . import RESAMPLE_HELP
+
+    parser.add_argument("prediction", type=Path, help="segmentation to judge")
+    parser.add_argument("reference", type=Path, help="segmentation to judge it by")
+    parser.add_argument("--scan", type=Path, help="the CT, for pictures, the report's viewer and a Slicer scene")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    for side in ("prediction", "reference"):
+        parser.add_argument(
+            f"--{side}-labels",
+            type=Path,
+            metavar="FILE",
+            help=f"checkpoint or .seg.nrrd that says what the {side}'s label values mean",
+        )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="the same for the one of the two that is a label map; refused if both are",
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, help="checkpoint whose training labels are the yardstick of plausibility"
+    )
+    parser.add_argument(
+        "--pair",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="A=B",
+        help="structure A of the prediction is B of the reference; A= leaves A out",
+    )
+    parser.add_argument("--tolerance", type=float, default=2.0, metavar="MM", help="of the normalised surface distance")
+    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+
+
+def outputs(options: Any) -> Outputs:
+    from ..output_folder import RESULTS, Outputs
+
+    writes = (*RESULTS, "pictures/*.png", "scene.mrb")
+    inputs = (options.prediction, options.reference, options.scan, options.labels, options.checkpoint)
+    return Outputs(options.output, writes, inputs)
+
+
+def run(options: Any) -> None:
+    from UNetSegmenterLib.engine.evaluation.comparison import compare
+    from UNetSegmenterLib.engine.evaluation.measures import check_tolerance
+    from UNetSegmenterLib.engine.labels.segmentation_files import file_stem, read_segmentation
+    from UNetSegmenterLib.engine.model.checkpoint import read_card
+    from UNetSegmenterLib.engine.plausibility import check
+    from UNetSegmenterLib.engine.report import CaseMaterial, slice_pictures, viewer_data
+
+    from ..console import progress, say
+    from ..evaluation.result_table import print_results, provenance, write_results
+    from ..evaluation.scan_prediction import on_grid_of, read_scan
+    from ..evaluation.scene_files import SceneFiles, dice_captions, write_scene_files
+    from ..output_folder import output_folder
+
+    statistics = read_card(options.checkpoint).statistics or None if options.checkpoint else None
+    check_tolerance(options.tolerance)
+    prediction, reference = (
+        read_segmentation(path, _structures(labels), named_ones=True, resample=options.resample)
+        for path, labels in zip((options.prediction, options.reference), _declared(options), strict=True)
+    )
+    prediction = prediction.placed_on(reference.geometry)
+    reference = reference.placed_on(prediction.geometry)
+    volume = read_scan(options.scan, options.resample) if options.scan else None
+    findings = check(on_grid_of(volume, prediction) if volume else prediction, volume, statistics)
+    case = file_stem(options.reference)
+    with output_folder(options.output) as folder:
+        with progress("comparing", "structures") as show:
+            comparison = compare(
+                prediction, reference, case, show, tolerance_mm=options.tolerance, by_hand=_pairs(options.pair)
+            )
+        files, viewer = SceneFiles(), None
+        pictures: tuple[tuple[str, bytes], ...] = ()
+        if volume is not None:
+            files = write_scene_files(
+                volume,
+                prediction,
+                reference,
+                case,
+                ("Prediction", "Reference"),
+                dice_captions(comparison),
+                folder / "pictures",
+                folder / "scene.mrb",
+            )
+            pictures = slice_pictures(volume, prediction, reference, comparison)
+            viewer = viewer_data(comparison, volume, prediction, reference)
+        facts = provenance(prediction=str(options.prediction), reference=str(options.reference))
+        material = {case: CaseMaterial((*files.pictures, *pictures), findings, viewer=viewer)}
+        summary = write_results(folder, f"Comparison: {case}", [comparison], facts, material)
+    print_results([comparison], summary, case)
+    _propose(comparison)
+    say(f"{folder}: metrics.csv, summary.json, report.html" + (", pictures, scene.mrb" if files.pictures else ""))
+
+
+def _declared(options: Any) -> tuple[Path | None, Path | None]:
+    """Which file says what the label values of prediction and reference mean."""
+    from UNetSegmenterLib.engine.errors import InputError
+    from UNetSegmenterLib.engine.labels.segmentation_files import is_label_map
+
+    own = [options.prediction_labels, options.reference_labels]
+    if options.labels is None:
+        return own[0], own[1]
+    maps = [is_label_map(path) for path in (options.prediction, options.reference)]
+    if sum(maps) != 1:
+        found = (
+            "both are label maps" if all(maps) else "none is a label map; segments and files have names of their own"
+        )
+        raise InputError(
+            f"--labels {options.labels} says what the values of a label map mean, but of {options.prediction} and "
+            f"{options.reference} {found}: use --prediction-labels or --reference-labels, or neither."
+        )
+    return (options.labels, own[1]) if maps[0] else (own[0], options.labels)
+
+
+def _propose(comparison: Comparison) -> None:
+    """Warn of what lies on each other but has no name that says so, with what to type."""
+    from ..console import warn
+
+    if comparison.proposals:
+        pairs = " ".join(shlex.quote(f"{one.prediction}={one.reference}") for one in comparison.proposals)
+        warn(
+            f"{len(comparison.proposals)} pair(s) of structures lie on each other but have no name that says so; if they are "
+            f"the same, compare again with --pair {pairs}"
+        )
+
+
+def _structures(labels: Path | None) -> tuple[Structure, ...] | None:
+    if labels is None:
+        return None
+    if labels.suffix == ".pt":
+        from UNetSegmenterLib.engine.model.checkpoint import read_card
+
+        return read_card(labels).structures
+    from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
+
+    return read_segmentation(labels).structures
+
+
+def _pairs(texts: list[str]) -> dict[str, str | None]:
+    from UNetSegmenterLib.engine.errors import InputError
+
+    pairs: dict[str, str | None] = {}
+    for text in texts:
+        ours, equals, theirs = text.partition("=")
+        if not equals:
+            raise InputError(f'--pair "{text}" pairs nothing; write it as "NAME IN PREDICTION=NAME IN REFERENCE".')
+        pairs[ours] = theirs or None
+    return pairs

@@ -1,0 +1,90 @@
+"""Train and validate every fold of a pack that was prepared with --folds, and sum up over the folds.
+
+Each fold is a run of its own in RUNS/foldN, trained on the other folds; one that is finished is not trained again, so a
+job array (`unetseg submit`) can do the training and this the summary. RUNS/summary.json holds, for each structure, mean,
+standard deviation and 95 % confidence interval over all patients, each validated once by a network that never saw it.
+
+  unetseg crossvalidate packs/abdomen --output runs/cv --steps 2000
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..output_folder import Outputs
+
+
+def add_options(parser: Any) -> None:
+    from . import train
+
+    train.add_training_options(parser, without=train.SPLITS)
+
+
+def defaults(options: Any) -> dict[str, Any]:
+    """Those of `unetseg train`."""
+    from . import train
+
+    return train.defaults(options)
+
+
+def outputs(options: Any) -> Outputs:
+    from ..output_folder import Outputs
+
+    return Outputs(options.output, ("metrics.csv", "summary.json"), (options.pack, options.plan, options.start_from))
+
+
+def run(options: Any) -> None:
+    from UNetSegmenterLib.engine.errors import InputError
+
+    from ..console import say, table, warn
+    from ..data.preprocessed_dataset import read_pack
+    from ..data.seen_cases import overlap_text
+    from ..training.cross_validation import fold_dice, recipe_of_folds, summarise, write_folds
+    from . import train
+
+    pack = read_pack(options.pack)
+    folds = sum(name.startswith("fold") for name in pack.splits)
+    if not folds:
+        raise InputError(f"{options.pack} has no folds; prepare the data set with --folds 5.")
+    runs = options.output
+    for fold in range(folds):
+        options.output, options.fold = runs / f"fold{fold}", fold
+        if not (options.output / "checkpoint.pt").exists():
+            say(f"fold {fold} of {folds}")
+            train.run(options)
+    trained = recipe_of_folds([runs / f"fold{fold}" for fold in range(folds)])
+    if trained != (asked := train.recipe_of(options, pack)):
+        changes = [f"{name} {value}" for name, value in vars(trained).items() if value != getattr(asked, name)]
+        warn(f"the folds in {runs} were trained before, with {', '.join(changes)}: the table is of that recipe")
+    rows = [row for fold in range(folds) for row in fold_dice(runs / f"fold{fold}", pack, fold)]
+    summary = summarise(rows, [structure.name for structure in pack.structures])
+    write_folds(rows, summary, runs)
+    table(
+        ("structure", "Dice", "sd", "95 % interval", "cases"),
+        [
+            (
+                name,
+                f"{part['mean']:.3f}" if part["n"] else "-",
+                f"{part['sd']:.3f}" if part["n"] > 1 else "-",
+                _interval(part),
+                str(part["n"]),
+            )
+            for name, part in summary["structures"].items()
+        ],
+        f"{folds} folds, each patient validated once at the network's grid",
+    )
+    if seen := summary.get("trained_on"):
+        apart = (
+            "they are in the table, as there is no other" if seen["in_the_numbers_above"] else "they are in no number"
+        )
+        warn(f"an ancestor of the folds' checkpoints was trained on {overlap_text(seen['names'])}: {apart}")
+    over = summary["mean_dice_over_cases"]
+    say(f"mean Dice over {over['n']} cases: {over['mean']:.3f} (95 % confidence interval {_interval(over)})")
+    say(
+        f"mean Dice over structures: {summary['mean_dice']:.3f}; {runs / 'summary.json'} and metrics.csv hold all of it"
+    )
+
+
+def _interval(part: dict[str, Any]) -> str:
+    return "none" if part["ci95"] is None else "{:.3f} to {:.3f}".format(*part["ci95"])

@@ -1,0 +1,150 @@
+"""The whole story on a sample scan: fetch it, segment it, compare, and leave pictures, a report and a Slicer scene.
+
+The sample is a CT from the source distribution of the Python package totalsegmentator, which pip fetches once (38 MB) and
+which is kept for the next time. Its reference was made by TotalSegmentator, not by a person, and every number says so.
+
+  unetseg demo
+  unetseg demo --scan mine.nii.gz --reference mine.seg.nrrd --output mine
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from UNetSegmenterLib.engine.io.volume import Volume
+    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+    from UNetSegmenterLib.engine.model.prediction import Predictor
+
+    from ..output_folder import Outputs
+
+
+def add_options(parser: Any) -> None:
+    parser.add_argument(
+        "--output", type=Path, default=Path("demo-output"), metavar="DIR", help="folder for the results"
+    )
+    parser.add_argument("--scan", type=Path, help="a scan of your own instead of the sample")
+    parser.add_argument("--reference", type=Path, help="segmentation of your own scan to compare with")
+    parser.add_argument("--checkpoint", type=Path, help="trained checkpoint (default: the one that is shipped)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+    parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="where the sample is kept (default: the user's cache)"
+    )
+
+
+def outputs(options: Any) -> Outputs:
+    from ..output_folder import RESULTS, Outputs
+
+    writes = (*RESULTS, "pictures/*.png", "*.seg.nrrd", "*.mrb")
+    return Outputs(options.output, writes, (options.scan, options.reference, options.checkpoint))
+
+
+def run(options: Any) -> None:
+    from UNetSegmenterLib.engine.labels.segmentation_files import write_seg_nrrd
+    from UNetSegmenterLib.engine.model.memory import keep_freed_memory
+
+    from ..console import say
+    from ..evaluation.scan_prediction import open_predictor, predict
+    from ..output_folder import output_folder
+
+    keep_freed_memory()
+    predictor = open_predictor(options.checkpoint, options.device)
+    volume, reference, note = _material(options, predictor)
+    card = predictor.checkpoint.card
+    say(f"{volume.name} with {card.title} on {predictor.device_name}")
+    with output_folder(options.output) as folder:
+        prediction = predict(predictor, volume)
+        rate = prediction.slices / prediction.seconds
+        say(f"{prediction.slices} slices in {prediction.seconds:.1f} s, {rate:.1f} slices/s")
+        write_seg_nrrd(prediction.segmentation, folder / f"{volume.name}.seg.nrrd")
+        left = [f"{volume.name}.seg.nrrd"]
+        if reference is None:
+            left += _show(folder, volume, prediction.segmentation, predictor)
+        else:
+            left += _compare(folder, volume, prediction.segmentation, reference, note, predictor)
+    say(f"left in {folder}/: {', '.join(left)}")
+
+
+def _material(options: Any, predictor: Predictor) -> tuple[Volume, Segmentation | None, str]:
+    """Scan, reference and who made the reference."""
+    from UNetSegmenterLib.engine.errors import InputError
+    from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
+
+    from ..data.sample_download import REFERENCE_WORDS, read_sample
+    from ..evaluation.scan_prediction import read_scan
+
+    if options.scan is None:
+        if options.reference is not None:
+            raise InputError("--reference goes with --scan; the sample scan brings its own reference.")
+        sample = read_sample(options.cache)
+        return sample.volume, sample.reference, REFERENCE_WORDS
+    reference = None
+    if options.reference is not None:
+        labelled = predictor.checkpoint.card.structures
+        reference = read_segmentation(options.reference, labelled, named_ones=True)
+    return read_scan(options.scan), reference, f"reference {options.reference.name}" if options.reference else ""
+
+
+def _compare(
+    folder: Path, volume: Volume, prediction: Segmentation, reference: Segmentation, note: str, predictor: Predictor
+) -> list[str]:
+    from UNetSegmenterLib.engine.evaluation.comparison import compare
+    from UNetSegmenterLib.engine.plausibility import check
+    from UNetSegmenterLib.engine.report import CaseMaterial, slice_pictures, viewer_data
+
+    from ..console import progress
+    from ..evaluation.result_table import print_results, provenance, write_results
+    from ..evaluation.scene_files import dice_captions, write_scene_files
+
+    card = predictor.checkpoint.card
+    with progress("comparing", "structures") as show:
+        comparison = compare(prediction, reference, volume.name, show)
+    facts = provenance(predictor.checkpoint, predictor.device_name, scan=volume.name, reference=note)
+    files = write_scene_files(
+        volume,
+        prediction,
+        reference,
+        f"{volume.name}: {card.title} against {note}",
+        ("Prediction", note[:1].upper() + note[1:]),
+        dice_captions(comparison),
+        folder / "pictures",
+        folder / f"{volume.name}.mrb",
+        facts,
+    )
+    findings = check(prediction, volume, card.statistics or None)
+    pictures = (*files.pictures, *slice_pictures(volume, prediction, reference, comparison))
+    viewer = viewer_data(comparison, volume, prediction, reference)
+    material = {volume.name: CaseMaterial(pictures, findings, viewer=viewer)}
+    summary = write_results(folder, f"{volume.name}: {card.title}", [comparison], facts, material, note)
+    print_results([comparison], summary, volume.name, note)
+    return ["report.html", "summary.json", "metrics.csv", *_names(files, folder)]
+
+
+def _show(folder: Path, volume: Volume, prediction: Segmentation, predictor: Predictor) -> list[str]:
+    """Without a reference: pictures, scene and the volume of each structure."""
+    import json
+
+    import numpy as np
+    from UNetSegmenterLib.engine.io.files import write_text
+
+    from ..console import table
+    from ..evaluation.result_table import provenance
+    from ..evaluation.scene_files import write_scene_files
+
+    facts = provenance(predictor.checkpoint, predictor.device_name, scan=volume.name)
+    names = ("Prediction", "")
+    files = write_scene_files(
+        volume, prediction, None, volume.name, names, {}, folder / "pictures", folder / f"{volume.name}.mrb", facts
+    )
+    voxels = np.bincount(prediction.labels.ravel(), minlength=256)
+    volumes_ml = {part.name: float(voxels[part.index] * prediction.geometry.voxel_ml) for part in prediction.structures}
+    table(("structure", "ml"), [(name, f"{ml:.0f}") for name, ml in volumes_ml.items()], volume.name)
+    text = json.dumps({"cases": 1, "volumes_ml": volumes_ml, "provenance": facts}, indent=2) + "\n"
+    write_text(folder / "summary.json", text)
+    return ["summary.json", *_names(files, folder)]
+
+
+def _names(files: Any, folder: Path) -> list[str]:
+    scene = [files.scene_path.name] if files.scene_path else []
+    return [*scene, *(str(path.relative_to(folder)) for path in files.picture_paths)]

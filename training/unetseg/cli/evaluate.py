@@ -1,0 +1,244 @@
+"""Predict every case of a data set and compare with its labels, in each scan's own grid.
+
+  unetseg evaluate runs/first/checkpoint.pt Dataset001_Abdomen --split test --output evaluated
+  unetseg evaluate heart.pt MMWHS --cases ct_train_1001,ct_train_1002 --output evaluated --predictions --pictures
+  unetseg evaluate new.pt MMWHS --against old.pt --output evaluated   (is it better? paired by case)
+  unetseg evaluate heart.pt MMWHS --shard 2/8 --output shards/2       (one of eight machines; then, anywhere)
+  unetseg evaluate --merge shards/1 shards/2 ... shards/8 --output evaluated
+
+DIR gets metrics.csv (a row a case and structure), summary.json and report.html with a page a case. Each case is kept as
+it is finished, and the same command goes on where it was stopped. Cases on which the checkpoint was trained are named:
+figures over them say nothing about new patients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from UNetSegmenterLib.engine.model.card import Card
+    from UNetSegmenterLib.engine.model.prediction import Predictor
+
+    from ..data.layouts import Case, DataSet
+    from ..evaluation.case_evaluation import CaseResult, Failed
+    from ..evaluation.evaluation_folder import Manifest, Other
+    from ..output_folder import OutputFolder, Outputs
+
+
+def add_options(parser: Any) -> None:
+    from jsonargparse.typing import NonNegativeInt
+
+    from . import RESAMPLE_HELP
+    from .main import add_overwrite
+
+    parser.add_argument("checkpoint", type=Path, nargs="?", help="trained checkpoint (.pt)")
+    parser.add_argument("dataset", type=Path, nargs="?", help="folder of the data set, as for unetseg prepare")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument(
+        "--split", metavar="NAME", help="only train, validation or test, as the checkpoint's card has it"
+    )
+    parser.add_argument("--cases", metavar="A,B", help="only these cases")
+    parser.add_argument("--pack", type=Path, help="take the split from this pack; its sources must be this data set")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+    parser.add_argument("--predictions", action="store_true", help="also write each prediction as .seg.nrrd")
+    parser.add_argument(
+        "--pictures",
+        action="store_true",
+        help="also draw each case into its page, with a viewer (some seconds and MB each)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=NonNegativeInt,
+        default=0,
+        help="processes over cases (default: 1 on a GPU, half the cores on a CPU)",
+    )
+    parser.add_argument(
+        "--against", type=Path, metavar="OTHER", help="also evaluate this checkpoint, and compare the two case by case"
+    )
+    add_overwrite(parser)
+    parser.add_argument("--shard", metavar="I/N", help="only every N-th case, from the I-th on: one of N machines")
+    parser.add_argument("--merge", type=Path, nargs="+", metavar="DIR", help="sum up the shards in these folders")
+    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+
+
+def run(options: Any) -> None:
+    from UNetSegmenterLib.engine.errors import InputError
+
+    from ..training.run_lock import Stopped, stopped_at_once
+
+    if options.merge:
+        if options.checkpoint or options.dataset:
+            raise InputError("--merge sums up what was evaluated; leave CHECKPOINT and DATASET out.")
+        _merge(options.merge, options.output, options.overwrite)
+        return
+    if not (options.checkpoint and options.dataset):
+        raise InputError("CHECKPOINT and DATASET are needed, in this order; or the folders of shards with --merge.")
+    try:
+        with stopped_at_once():
+            _evaluate(options)
+    except Stopped as stop:
+        from ..console import warn
+
+        warn(f"stopped by {stop.name}; finished cases are kept, and the same command goes on from there")
+        raise
+
+
+def _evaluate(options: Any) -> None:
+    from UNetSegmenterLib.engine.model.memory import keep_freed_memory
+
+    from ..console import say
+    from ..data.layouts import read_dataset, resampled
+    from ..evaluation.evaluation_folder import OTHER, Other, sum_up
+    from ..evaluation.evaluation_run import end_if_failed
+    from ..evaluation.scan_prediction import open_predictor
+    from ..output_folder import claimed
+
+    keep_freed_memory()
+    predictor = open_predictor(options.checkpoint, options.device)
+    against = open_predictor(options.against, options.device) if options.against else None
+    dataset = read_dataset(options.dataset)
+    dataset = resampled(dataset) if options.resample else dataset
+    cases = chosen_cases(dataset, predictor.checkpoint.card, options.split, options.cases, options.pack)
+    read = [options.checkpoint, options.against, *(file for case in cases for file in (case.image, case.label))]
+    with claimed(_outputs(options.output, read), "evaluate", options.overwrite) as output:
+        folder = output.path
+        manifest, results, failed = _one_checkpoint(predictor, dataset, cases, folder, options, output)
+        reasons = {name: one.reason for name, one in failed.items()}
+        other = None
+        if against is not None:
+            own = _one_checkpoint(against, dataset, cases, folder / OTHER, options, output)
+            other = Other(own[0], own[1])
+            sum_up(folder / OTHER, *own[:2], {name: one.reason for name, one in own[2].items()})
+            failed = failed | own[2]
+        summary = sum_up(folder, manifest, results, reasons, other)
+    _print(manifest, results, summary, other)
+    say(f"{folder}: metrics.csv, summary.json, report.html" + (", predictions/" if options.predictions else ""))
+    end_if_failed(
+        failed, len(manifest.own_cases), f"{folder} holds the others; the same command tries what is missing."
+    )
+
+
+def _outputs(folder: Path, inputs: Sequence[Path | None]) -> Outputs:
+    from ..evaluation.case_evaluation import CASES
+    from ..evaluation.evaluation_folder import MANIFEST, OTHER
+    from ..output_folder import RESULTS, Outputs
+
+    own = (*RESULTS, MANIFEST, f"{CASES}/*.json", f"{CASES}/*.html")
+    return Outputs(folder, (*own, *(f"{OTHER}/{name}" for name in own)), tuple(inputs), marker=MANIFEST)
+
+
+def _one_checkpoint(
+    predictor: Predictor, dataset: DataSet, cases: tuple[Case, ...], folder: Path, options: Any, output: OutputFolder
+) -> tuple[Manifest, dict[str, CaseResult], dict[str, Failed]]:
+    """Evaluate one checkpoint into `folder`; raises InputError if no case could be used."""
+    from ..console import say, warn
+    from ..data.seen_cases import seen_cases
+    from ..evaluation.case_evaluation import Evaluation
+    from ..evaluation.evaluation_folder import Manifest, parse_shard
+    from ..evaluation.evaluation_run import end_if_failed, evaluate_cases
+
+    checkpoint, card = predictor.checkpoint, predictor.checkpoint.card
+    manifest = Manifest(
+        f"{card.title} on {dataset.name}",
+        f"{card.title} ({_file(checkpoint.path)})",
+        checkpoint.sha256,
+        dataset.name,
+        tuple(case.name for case in cases),
+        seen_cases(card),
+        *(parse_shard(options.shard) if options.shard else ()),
+    )
+    cases = tuple(case for case in cases if case.name in manifest.own_cases)
+    say(f"{card.title} on {predictor.device_name}: {len(cases)} cases of {dataset.name}")
+    work = Evaluation(
+        checkpoint.path, checkpoint.sha256, folder, dataset.structures, options.device, predictor.dtype,
+        options.predictions, options.pictures, dataset.name,
+    )  # fmt: skip
+    results, failed = evaluate_cases(work, manifest, cases, predictor, options.workers, output)
+    for note in manifest.seen(results.values()).notes:
+        warn(f"{_file(checkpoint.path)}: {note}")
+    if not results:
+        end_if_failed(failed, len(cases), "")
+    return manifest, results, failed
+
+
+def _file(checkpoint: Path) -> str:
+    """A checkpoint's name; with that of its run, where the file is called as in every run."""
+    return (
+        f"{checkpoint.resolve().parent.name}/{checkpoint.name}"
+        if checkpoint.name == "checkpoint.pt"
+        else checkpoint.name
+    )
+
+
+def _print(manifest: Manifest, results: dict[str, CaseResult], summary: dict[str, Any], other: Other | None) -> None:
+    from ..evaluation.evaluation_folder import paired_rows
+    from ..evaluation.result_table import print_pairs, print_results
+
+    comparisons = [results[name].comparison for name in manifest.own_cases if name in results]
+    print_results(comparisons, summary, manifest.data_set)
+    if other is not None and comparisons:
+        rows, _ = paired_rows(manifest, results, other)
+        print_pairs(rows, f"Dice: {manifest.checkpoint} less {other.manifest.checkpoint}, paired by case")
+
+
+def _merge(folders: list[Path], output: Path, overwrite: bool) -> None:
+    from UNetSegmenterLib.engine.errors import InputError
+
+    from ..console import say, warn
+    from ..evaluation.case_evaluation import CASES
+    from ..evaluation.evaluation_folder import OTHER, Other, merge, sum_up
+    from ..output_folder import claimed
+
+    manifest, results, missing = merge(folders)
+    for note in manifest.seen(results.values()).notes:
+        warn(note)
+    other = None
+    read = [file for part in folders for file in (part, part / CASES)]
+    with claimed(_outputs(output, read), "evaluate", overwrite) as claim:
+        folder = claim.path
+        if any((part / OTHER).is_dir() for part in folders):
+            own = merge([part / OTHER for part in folders])
+            other = Other(own[0], own[1])
+            sum_up(folder / OTHER, *own)
+            missing = own[2] | missing
+        summary = sum_up(folder, manifest, results, missing, other)
+    _print(manifest, results, summary, other)
+    say(f"{output}: metrics.csv, summary.json, report.html")
+    if missing:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(missing.items())[:3])
+        more = f"; and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise InputError(f"{len(missing)} of {len(manifest.cases)} cases are missing in {output}: {reasons}{more}.")
+
+
+def chosen_cases(
+    dataset: DataSet, card: Card, split: str | None, names: str | None, pack_folder: Path | None
+) -> tuple[Case, ...]:
+    """The cases that were asked for; raises InputError if there is no such split or case."""
+    from UNetSegmenterLib.engine.errors import InputError
+
+    wanted = list(dict.fromkeys(name for name in names.split(",") if name)) if names else None  # each counts once
+    if split:
+        splits = card.training.get("splits", {})
+        if pack_folder is not None:
+            from ..data.preprocessed_dataset import read_pack
+            from ..data.sources import check_sources
+
+            pack = read_pack(pack_folder)
+            check_sources(pack, dataset)
+            splits = pack.splits
+        if not splits.get(split):
+            known = ", ".join(name for name, members in splits.items() if members) or "none"
+            raise InputError(f'There is no split "{split}"; known are {known}: choose one, or name --cases.')
+        wanted = [name for name in splits[split] if wanted is None or name in wanted]
+    if wanted is None:
+        return dataset.cases
+    there = {case.name: case for case in dataset.cases}
+    if missing := [name for name in wanted if name not in there]:
+        raise InputError(
+            f"{dataset.name} has no case {', '.join(missing[:5])}; it has {', '.join(list(there)[:8])} ..."
+        )
+    if not wanted:
+        raise InputError("No case is left to evaluate; --split and --cases have none in common.")
+    return tuple(there[name] for name in wanted)

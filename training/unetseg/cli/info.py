@@ -1,0 +1,217 @@
+"""Say what a scan, or a whole data set, is before a network sees it.
+
+A data set is a folder as `unetseg prepare` reads it: it gets a row a case, the ranges over the set, and a list of the
+cases that differ from the others or that can't be used.
+
+  unetseg info scan.nii.gz
+  unetseg info scan.nii.gz --label scan_label.nii.gz --plot scan.png
+  unetseg info dicom_folder
+  unetseg info Dataset001_Abdomen --plot abdomen.png
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from UNetSegmenterLib.engine.io.volume import Volume
+    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+
+    from ..data.fingerprint import CaseFacts, Refused
+    from ..output_folder import Outputs
+
+PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+STRUCTURES_A_TABLE = 8  # columns that a line has room for
+FEW_CASES = 20  # read in one process: starting others takes longer
+
+
+def add_options(parser: Any) -> None:
+    from jsonargparse.typing import NonNegativeInt
+
+    from . import RESAMPLE_HELP
+
+    parser.add_argument(
+        "scan", type=Path, help="NIfTI, NRRD or MetaImage file, a folder with one DICOM series, or a data set"
+    )
+    parser.add_argument("--label", type=Path, metavar="FILE", help="segmentation of the scan, for its structures")
+    parser.add_argument(
+        "--plot", type=Path, metavar="PNG", help="also draw it: histograms, slices; of a data set, spreads"
+    )
+    parser.add_argument(
+        "--workers",
+        type=NonNegativeInt,
+        default=0,
+        help="processes that read a data set (default: one a core if it is large)",
+    )
+    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+
+
+def outputs(options: Any) -> Outputs | None:
+    from ..output_folder import Outputs
+
+    return Outputs(options.plot, inputs=(options.scan, options.label)) if options.plot else None
+
+
+def run(options: Any) -> None:
+    from UNetSegmenterLib.engine.errors import InputError
+
+    from ..data.layouts import holds_images, read_dataset, resampled
+
+    if options.plot:
+        from ..plots.plotting import check_plotting
+
+        check_plotting()
+    if not (options.scan.is_dir() and holds_images(options.scan)):
+        _say_scan(options.scan, options.label, options.plot, options.resample)
+        return
+    if options.label:
+        raise InputError(f"{options.scan} is a data set, which has labels of its own; leave --label out.")
+    dataset = read_dataset(options.scan, collect_problems=True)
+    _say_dataset(resampled(dataset) if options.resample else dataset, options.plot, options.workers)
+
+
+# --- one scan ------------------------------------------------------------------------------------------------------------
+
+
+def _say_scan(scan: Path, label: Path | None, plot: Path | None, resample: bool) -> None:
+    from UNetSegmenterLib.engine.io.image_file import is_dicom
+    from UNetSegmenterLib.engine.io.volume import check_volume, read_volume
+
+    from ..console import say, table, warn
+    from ..data.slice_jumps import jump_text, slice_jumps
+
+    volume = read_volume(scan, resample)
+    segmentation = _segmentation(volume, label, resample) if label else None
+    _say_facts(describe(volume, scan.is_dir() or is_dicom(scan)))
+    for note in check_volume(volume):
+        if note.severity == "info":
+            say(f"{'note':<14}  {note.text}")
+        else:
+            warn(f"{volume.name}: {note.text}")
+    for after in slice_jumps(volume):
+        warn(f"{volume.name}: {jump_text(after)}")
+    if segmentation is not None:
+        table(("structure", "ml", "slices", "HU 5 %", "50 %", "95 %"), structure_rows(volume, segmentation))
+    if plot:
+        from ..plots.scan_plot import plot_scan
+
+        plot_scan(volume, plot, segmentation)
+        say(f"{'plot':<14}  {plot}")
+
+
+def _say_facts(facts: dict[str, str]) -> None:
+    from ..console import say
+
+    width = max(map(len, facts))
+    for name, text in facts.items():
+        say(f"{name:<{width}}  {text}")
+
+
+def describe(volume: Volume, dicom: bool) -> dict[str, str]:
+    """What `info` prints, as name and text; uneven slices were refused already, or resampled."""
+    import numpy as np
+
+    geometry = volume.geometry
+    slices, rows, columns = geometry.to_axial(volume.array).shape
+    between, row_mm, column_mm = geometry.axial_spacing_mm
+    across = [n * mm for n, mm in zip((columns, rows, slices), (column_mm, row_mm, between), strict=True)]
+    percentiles = np.percentile(volume.array, PERCENTILES)
+    angle = geometry.obliqueness_degrees()
+    resampled = any("resampled" in note.text for note in volume.notes)
+    even = "--resample" if resampled else "places of all slices" if dicom else "file, which holds one distance"
+    stored = " x ".join(map(str, geometry.shape[::-1]))
+    return {
+        "scan": volume.name,
+        "size": f"{columns} x {rows} pixels, {slices} axial slices (stored as {stored}, {volume.array.dtype})",
+        "spacing": f"{column_mm:.4g} x {row_mm:.4g} mm in the slice",
+        "slice distance": f"{between:.4g} mm, even by the {even}",
+        "field of view": " x ".join(f"{mm:.0f}" for mm in across) + " mm (right-left, front-back, feet-head)",
+        "orientation": geometry.orientation() + (f", oblique by {angle:.1f} degrees" if angle > 0.1 else ""),
+        "origin": " ".join(f"{mm:.2f}" for mm in geometry.origin_lps) + " mm (LPS)",
+        "HU": f"{volume.array.min():g} to {volume.array.max():g}, mean {volume.array.mean(dtype=float):.1f}",
+        "HU percentiles": ", ".join(f"{p} %: {hu:.0f}" for p, hu in zip(PERCENTILES, percentiles, strict=True)),
+    }
+
+
+def _segmentation(volume: Volume, label: Path, resample: bool) -> Segmentation:
+    from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
+
+    from ..data.fingerprint import check_same_grid
+    from ..data.layouts import declared_structures
+
+    segmentation = read_segmentation(label, declared_structures(label), resample=resample)
+    return check_same_grid(volume, segmentation, label)
+
+
+def structure_rows(volume: Volume, segmentation: Segmentation) -> list[list[str]]:
+    """Name, volume in ml, axial slices and HU of each structure; dashes for one that isn't there."""
+    import numpy as np
+
+    rows = []
+    for structure in segmentation.structures:
+        mask = segmentation.mask(structure.index)
+        inside = volume.array[mask]
+        if not inside.size:
+            rows.append([structure.name, "absent", "", "", "", ""])
+            continue
+        slices = volume.geometry.to_axial(mask).any(axis=(1, 2)).sum()
+        hu = [f"{value:.0f}" for value in np.percentile(inside, (5, 50, 95))]
+        rows.append([structure.name, f"{inside.size * volume.geometry.voxel_ml:.1f}", str(slices), *hu])
+    return rows
+
+
+# --- a data set ----------------------------------------------------------------------------------------------------------
+
+
+def _say_dataset(dataset: Any, plot: Path | None, workers: int) -> None:
+    from ..console import say, table
+    from ..data.dataset_summary import HEADERS, differences, row_of, summary
+    from ..data.fingerprint import CaseFacts
+
+    say(dataset.describe())
+    found = _inspect(dataset, workers)
+    known = [facts for facts in found if isinstance(facts, CaseFacts)]
+    if known:
+        table(HEADERS, map(row_of, known))
+        _say_volumes(known)
+        _say_facts(summary(known))
+    look = [*dataset.problems, *differences(found)]
+    say()
+    say("Look at:" if look else "No case differs from the others.")
+    for sentence in look:
+        say(f"  {sentence}")
+    if plot and known:
+        from ..plots.dataset_plot import plot_dataset
+
+        plot_dataset(dataset.name, known, dataset.structures, plot)
+        say(f"plot: {plot}")
+
+
+def _inspect(dataset: Any, workers: int) -> list[CaseFacts | Refused]:
+    from ..console import progress
+    from ..data.fingerprint import inspect_cases
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = workers or (1 if len(dataset.cases) < FEW_CASES else min(cores, 8))
+    found = []
+    with progress("reading", "cases") as show:
+        for facts in inspect_cases(dataset, workers):
+            found.append(facts)
+            show(len(found), len(dataset.cases))
+    return found
+
+
+def _say_volumes(known: list[CaseFacts]) -> None:
+    from ..console import table
+
+    names = list(known[0].structure_ml)
+    for start in range(0, len(names), STRUCTURES_A_TABLE):
+        shown = names[start : start + STRUCTURES_A_TABLE]
+        rows = [[facts.name, *(_ml(facts.structure_ml[name]) for name in shown)] for facts in known]
+        table(("volumes, ml", *shown), rows)
+
+
+def _ml(volume: float) -> str:
+    return f"{volume:.1f}" if volume else "-"

@@ -1,0 +1,143 @@
+"""Read a data set once and write a pack: two arrays and a JSON file that training reads.
+
+DATASET is a folder in the nnU-Net v2 raw layout, that of the Medical Segmentation Decathlon, MM-WHS, or pairs of images
+and labels. Patients are split here, once, so that nobody trains on a test patient later.
+
+  unetseg prepare Dataset001_Abdomen packs/abdomen --test 3 --validation 2
+  unetseg prepare Dataset001_Abdomen packs/abdomen --test case0006,case0009 --spacing 1.5 --window -125,275
+  unetseg prepare Dataset001_Abdomen packs/abdomen --test 3 --plan plan.yaml --folds 5
+  unetseg prepare Dataset001_Abdomen packs/abdomen --test 3 --spacing 1.5 --size 192,256
+
+What --spacing, --window and --size leave open is planned from the training cases to fit them; PACK/plan.yaml says what was
+chosen and why, and `unetseg train PACK` executes it, edited or not.
+
+Where PACK is there already, DATASET and the options are compared with it instead, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+SMALLEST_SIZE = 16
+
+
+def add_options(parser: Any) -> None:
+    from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat
+
+    from . import RESAMPLE_HELP
+
+    parser.add_argument("dataset", type=Path, help="folder of the data set")
+    parser.add_argument("pack", type=Path, help="folder to write")
+    parser.add_argument(
+        "--spacing", type=PositiveFloat, metavar="MM", help="pixel size in the slice (default: planned)"
+    )
+    parser.add_argument(
+        "--window", default="", metavar="LOW,HIGH", help="HU range that the network sees (default: planned)"
+    )
+    parser.add_argument(
+        "--size",
+        default="",
+        metavar="ROWS,COLUMNS",
+        help="cut or pad slices to this about the body (default: whole slices)",
+    )
+    parser.add_argument("--plan", type=Path, metavar="YAML", help="plan.yaml that unetseg plan or prepare wrote")
+    parser.add_argument(
+        "--gpu-gb",
+        type=NonNegativeFloat,
+        metavar="GB",
+        help="plan for a GPU of this memory, 0 for a CPU (default: this machine's)",
+    )
+    parser.add_argument(
+        "--folds", type=NonNegativeInt, default=0, metavar="N", help="deal the training patients into N folds"
+    )
+    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+    add_split_options(parser)
+
+
+def add_split_options(parser: Any) -> None:
+    """Who is held out, as `plan` and `prepare` are told it."""
+    from jsonargparse.typing import NonNegativeInt
+
+    parser.add_argument("--test", default="0", metavar="N|NAMES", help="test patients: how many, or their names")
+    parser.add_argument("--validation", default="0", metavar="N|NAMES", help="patients to follow while training")
+    parser.add_argument("--seed", type=NonNegativeInt, default=0, metavar="N", help="of the draw of patients")
+
+
+def run(options: Any) -> None:
+    from UNetSegmenterLib.engine.errors import InputError
+
+    from ..console import progress, say
+    from ..data.layouts import read_dataset, resampled
+    from ..data.preparation import prepare, splits_of
+    from ..data.preprocessed_dataset import read_pack
+    from ..data.sources import check_choices, check_sources
+    from ..training.planning import gpu_memory_gb, read_plan
+
+    if options.spacing and not math.isfinite(options.spacing):
+        raise InputError("--spacing is infinite; a pixel size in mm is expected, such as 0.8.")
+    window_hu = _window_hu(options.window) if options.window else None
+    slice_size = _slice_size(options.size) if options.size else None
+    test, validation = patients_of(options.test), patients_of(options.validation)
+    plan = read_plan(options.plan) if options.plan else None
+    dataset = read_dataset(options.dataset)
+    dataset = resampled(dataset) if options.resample else dataset
+    if (options.pack / "pack.json").exists():
+        pack = read_pack(options.pack)
+        check_sources(pack, dataset)
+        drawn = test or validation or options.folds
+        splits = splits_of(dataset, test, validation, options.seed, options.folds) if drawn else None
+        check_choices(pack, options.pack, plan, options.spacing, window_hu, slice_size, splits)
+        say(f"{options.pack} was prepared in this way from these very files; nothing to do")
+        return
+    say(dataset.describe())
+    gpu_gb = gpu_memory_gb() if options.gpu_gb is None else options.gpu_gb
+    with progress("preparing", "cases") as show:
+        pack = prepare(
+            dataset,
+            options.pack,
+            options.spacing,
+            window_hu,
+            test,
+            validation,
+            options.seed,
+            show,
+            plan,
+            options.folds,
+            slice_size,
+            gpu_gb,
+        )
+    slices, rows, columns = pack.images.shape
+    say(f"{options.pack}: {slices} slices of {rows} x {columns} pixels of {pack.preprocessing.spacing_mm:g} mm")
+    for split, names in pack.splits.items():
+        say(f"  {split:<10}  {len(names):>3}  {', '.join(names)}")
+    say(f"{options.pack / 'plan.yaml'} says how it will be trained: unetseg train {options.pack} --output RUN")
+
+
+def _window_hu(text: str) -> tuple[float, float]:
+    from UNetSegmenterLib.engine.errors import InputError
+
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(f'--window is "{text}"; two HU values are expected, such as -160,240.') from error
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise InputError(f'--window is "{text}"; two finite HU values are expected, such as -160,240.')
+    return low, high
+
+
+def _slice_size(text: str) -> tuple[int, int]:
+    from UNetSegmenterLib.engine.errors import InputError
+
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdigit() and int(part) >= SMALLEST_SIZE for part in parts):
+        raise InputError(
+            f'--size is "{text}"; rows and columns of at least {SMALLEST_SIZE} pixels are expected, such as 192,256.'
+        )
+    return int(parts[0]), int(parts[1])
+
+
+def patients_of(text: str) -> int | list[str]:
+    """How many patients an option asks for, or their names."""
+    return int(text) if text.isdigit() else [name for name in text.split(",") if name]

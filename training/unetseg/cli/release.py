@@ -1,0 +1,208 @@
+"""Make a trained checkpoint fit to be given away: with test results, statistics of its training labels, terms and words.
+
+  unetseg release runs/all/checkpoint.pt Dataset001_Abdomen --evaluated evaluated --output abdomen.pt --title "Abdomen"
+  unetseg release ... --measured-with runs/train/checkpoint.pt
+
+  unetseg release abdomen.pt Dataset001_Abdomen --output anew.pt          (the statistics anew, all else as it was)
+
+The results are those that unetseg evaluate left in a folder, over the cases that neither the checkpoint nor an ancestor was
+trained on; what else was evaluated is named. A checkpoint trained on every patient has nobody left to test
+on; then name with --measured-with the one of the same recipe that was tested, and the card says so.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from UNetSegmenterLib.engine.io.volume import Volume
+    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+    from UNetSegmenterLib.engine.model.card import Card
+    from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
+
+    from ..data.layouts import DataSet
+    from ..data.seen_cases import CaseIdentity
+    from ..output_folder import Outputs
+
+
+def add_options(parser: Any) -> None:
+    parser.add_argument("checkpoint", type=Path, help="trained checkpoint (.pt)")
+    parser.add_argument("dataset", type=Path, help="folder of the data set it was trained on")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="checkpoint to write (.pt)")
+    parser.add_argument(
+        "--evaluated",
+        type=Path,
+        metavar="DIR",
+        help="results of unetseg evaluate (default: the card keeps its figures)",
+    )
+    parser.add_argument(
+        "--measured-with", type=Path, metavar="FILE", help="the checkpoint that was evaluated, if another"
+    )
+    parser.add_argument("--title", help="what people shall call it")
+    parser.add_argument("--description", default="", help="what they should know before they trust it")
+    parser.add_argument("--licence", help="terms of the training data")
+    parser.add_argument("--citation", help="source of the training data")
+    parser.add_argument(
+        "--nominal-spacing", action="store_true", help="the data set's spacing is not the true one: mm and ml only warn"
+    )
+
+
+def outputs(options: Any) -> Outputs:
+    from ..output_folder import Outputs
+
+    return Outputs(
+        options.output, inputs=(options.checkpoint, options.measured_with, options.evaluated, options.dataset)
+    )
+
+
+def run(options: Any) -> None:
+    from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
+
+    from ..console import say, warn
+    from ..data.layouts import read_dataset
+
+    checkpoint = load_checkpoint(options.checkpoint)
+    dataset = read_dataset(options.dataset)
+    card = checkpoint.card
+    validation = card.validation
+    if options.evaluated:
+        tested = load_checkpoint(options.measured_with or options.checkpoint)
+        validation, notes = test_results(options.evaluated, tested, card)
+        for note in notes:
+            warn(note)
+    statistics, seen = from_images(dataset, card, options.nominal_spacing)
+    card = replace(
+        card,
+        title=options.title or card.title,
+        description=options.description or card.description,
+        data_licence=options.licence or card.data_licence,
+        data_citation=options.citation or card.data_citation,
+        validation=validation,
+        training=card.training | {"seen_cases": seen},
+        statistics=statistics,
+    )
+    save_checkpoint(options.output, card, checkpoint.weights)
+    megabytes = options.output.stat().st_size / 1e6
+    say(f"{options.output}: {card.title}, {megabytes:.1f} MB, SHA-256 {load_checkpoint(options.output).sha256}")
+
+
+def test_results(folder: Path, tested: Checkpoint, released: Card) -> tuple[dict[str, Any], list[str]]:
+    """Dice per structure with n, and on whom; and what must be known of it.
+
+    The cases that the tested checkpoint or an ancestor was trained on are in no figure. Raises InputError if there are no
+    others, if the figures hold some of them all the same, or if they are another checkpoint's.
+    """
+    from UNetSegmenterLib.engine.errors import InputError
+
+    from ..data.seen_cases import seen_cases
+    from ..evaluation.leakage import seen_before
+
+    summary, identities = evaluated_cases(folder)
+    seen = seen_before(seen_cases(tested.card), identities)
+    apart = summary.get("trained_on", {})
+    left_out = [] if apart.get("in_the_numbers_above") else apart.get("names", [])
+    if len(seen.trained) == len(identities):
+        raise InputError(
+            f"{', '.join(seen.trained)} were trained on, so they test nothing; evaluate on patients that neither "
+            f"{tested.path.name} nor its ancestors have seen."
+        )
+    if wrong := sorted(set(seen.trained) - set(left_out)):
+        raise InputError(
+            f"The figures in {folder} hold {', '.join(wrong)}, which were trained on; run unetseg evaluate again, which "
+            "counts such cases apart."
+        )
+    _refuse_another(folder, summary, tested, released)
+    counted = [one.name for one in identities if one.name not in left_out]
+    results: dict[str, Any] = {
+        structure.name: {"dice": summary["structures"][structure.name]["dice"]}
+        for structure in released.structures
+        if structure.name in summary["structures"]
+    }
+    over = summary["mean_dice_over_cases"]
+    results["all"] = {
+        "dice": {name: over[name] for name in ("mean", "sd", "ci95", "n")} | {"over": "cases"},
+        "cases": counted,
+        "measured": of_whom(tested.card, released),
+    }
+    if left_out:
+        results["all"]["trained_on"] = dict(left_out)
+    return results, seen.notes
+
+
+def evaluated_cases(folder: Path) -> tuple[dict[str, Any], list[CaseIdentity]]:
+    """The summary of an evaluation, and what its cases are recognised by: by name alone in one of an earlier version."""
+    from UNetSegmenterLib.engine.errors import InputError
+    from UNetSegmenterLib.engine.io.csv_text import read_csv_rows
+
+    from ..data.seen_cases import CaseIdentity
+
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+            names = sorted({row["case"] for row in read_csv_rows(file)})
+        images = summary.get("images", {})
+        return summary, [CaseIdentity(**images.get(name, {"name": name, "data_set": ""})) for name in names]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{folder} holds no results of unetseg evaluate ({error}); evaluate the checkpoint first."
+        ) from error
+
+
+def _refuse_another(folder: Path, summary: dict[str, Any], tested: Checkpoint, released: Card) -> None:
+    from UNetSegmenterLib.engine.errors import InputError
+
+    mine, theirs = (dict(card.training["recipe"]) for card in (released, tested.card))
+    mine.pop("train_split", None)
+    theirs.pop("train_split", None)
+    if mine != theirs:
+        raise InputError(
+            "The evaluated checkpoint has another recipe, so its figures say nothing about the released one."
+        )
+    evaluated = summary.get("provenance", {}).get("checkpoint SHA-256")
+    if evaluated != tested.sha256:
+        raise InputError(
+            f"The figures in {folder} are those of the checkpoint with SHA-256 {str(evaluated)[:12]}, not of {tested.path} "
+            f"({tested.sha256[:12]}); name the one that was evaluated with --measured-with."
+        )
+
+
+def of_whom(tested: Card, released: Card) -> str:
+    """Whose figures a released card shows, in words."""
+    from ..data.seen_cases import TRAINED, seen_cases
+
+    names = [{one.name for one in seen_cases(card) if one.role == TRAINED} for card in (tested, released)]
+    others = len(names[0])
+    if names[0] == names[1] and sorted(released.training["cases"]) == sorted(tested.training["cases"]):
+        return "this checkpoint"
+    if (released.training.get("started_from") or {}).get("cases") == tested.training["cases"]:
+        return f"these weights when they had seen {others} other patients, before they were trained on with all"
+    return f"the same recipe trained on {others} other patients"
+
+
+def from_images(dataset: DataSet, card: Card, nominal_spacing: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Reference statistics of the labels that the checkpoint was trained on, in their own grids; and the cases that it has
+    seen, with hashes where the card had none and the data set is theirs.
+    """
+    from UNetSegmenterLib.engine.io.volume import read_volume
+    from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
+    from UNetSegmenterLib.engine.plausibility import reference_statistics
+
+    from ..data.seen_cases import hashed, seen_cases, to_json, voxels_sha256
+
+    seen = seen_cases(card)
+    hashes: dict[str, str] = {}
+
+    def cases() -> Iterator[tuple[Segmentation, Volume]]:
+        for case in dataset.cases:
+            if case.name in card.training["cases"]:
+                volume = read_volume(case.image)
+                hashes[case.name] = voxels_sha256(volume)
+                yield read_segmentation(case.label, dataset.structures), volume
+
+    statistics = reference_statistics(cases(), nominal_spacing=nominal_spacing)
+    return statistics, to_json(hashed(seen, dataset.name, hashes))

@@ -1,0 +1,138 @@
+"""Which scans a command was given: files, folders of files, DICOM series, lists; and what their results are called."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.labels.case_files import by_name
+from UNetSegmenterLib.engine.labels.segmentation_files import IMAGE_ENDINGS
+
+from ..evaluation.scan_prediction import volume_name
+from ..output_folder import written_here
+
+_IMAGE_FOLDERS = ("imagesTr", "imagesTs", "imagesVal")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A scan to read, an image file or the folder of one DICOM series, and the name of its results, "/" in it for folders."""
+
+    path: Path
+    name: str
+
+
+def find_scans(given: Iterable[Path]) -> list[Scan]:
+    """The scans that files, folders and lists (.txt, one path a line) stand for, each under a name of its own.
+
+    Files that are named need not be there: what is wrong with them is said when they are read. Scans of one name are told
+    apart by the folders they lie in. Raises InputError for a folder or list without scans, and for a scan given twice.
+    """
+    paths = [path for one in given for path in _expand(one)]
+    for path, count in Counter(map(os.path.abspath, paths)).items():
+        if count > 1:
+            raise InputError(f"{path} is given {count} times; give each scan once.")
+    return [Scan(path, name) for path, name in zip(paths, _names(paths), strict=True)]
+
+
+def _expand(path: Path) -> list[Path]:
+    if path.suffix.lower() == ".txt" and path.is_file():
+        return [scan for line in _lines(path) for scan in (_in_folder(line) if line.is_dir() else [line])]
+    return _in_folder(path) if path.is_dir() else [path]
+
+
+def _lines(path: Path) -> list[Path]:
+    """The paths of a list; relative ones lie beside it, or in the working folder."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} is no text in UTF-8 ({error.reason}); a list with one path a line is expected."
+        ) from error
+    given = [Path(line) for line in lines if line and not line.startswith("#")]
+    if not given:
+        raise InputError(f"{path} lists no scan; one path a line is expected.")
+    return [beside if (beside := path.parent / one).exists() or not one.exists() else one for one in given]
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """The scans of a folder: its image files or its DICOM series, or those of the folders below it."""
+    images = [folder / name for name in _IMAGE_FOLDERS if (folder / name).is_dir()]
+    found = [scan for place in images or [folder] for scan in _below(place)]
+    if not found:
+        raise InputError(
+            f"{folder} holds no scan; image files ({' '.join(IMAGE_ENDINGS)}), one DICOM series, or folders with either are "
+            "expected."
+        )
+    roles = {file: role for _, role, file in by_name(folder, [scan for scan in found if scan.is_file()])}
+    scans = [scan for scan in found if roles.get(scan) != "label"]
+    if not scans:
+        raise InputError(f"{folder} holds segmentations alone, by their names; choose the folder of the scans.")
+    return scans
+
+
+def _below(folder: Path, ours: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Scans of a folder and of those below it, without what a run of unetseg wrote there."""
+    ours |= {folder / name for name in written_here(folder)}
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry not in ours)
+    images = [entry for entry in entries if _is_image(entry)]
+    yield from images
+    if not images and _is_series(folder):
+        yield folder
+        return
+    for entry in entries:
+        if entry.is_dir():
+            yield from _below(entry, ours)
+
+
+def _is_image(path: Path) -> bool:
+    name = path.name.lower()
+    return name.endswith(IMAGE_ENDINGS) and not name.endswith(".seg.nrrd") and path.is_file()
+
+
+def _is_series(folder: Path) -> bool:
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    return bool(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)))
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """A name for each path: that of its file, and where several have it, with the folders that tell them apart."""
+    alike: dict[str, list[Path]] = {}
+    for path in paths:
+        alike.setdefault(_stem(path).casefold(), []).append(path)
+    names = {path: name for group in alike.values() for path, name in zip(group, _apart(group), strict=True)}
+    return [names[path] for path in paths]
+
+
+def _apart(paths: list[Path]) -> list[str]:
+    """Names of scans whose files are called alike; in one folder, such as scan.nii.gz and scan.nrrd, with the ending."""
+    folders = [path.absolute().parent.parts[1:] for path in paths]
+    for called in (_stem, lambda path: path.name):
+        for count in range(max(map(len, folders)) + 1):
+            names = [
+                "/".join((*around[len(around) - count :], called(path)))
+                for path, around in zip(paths, folders, strict=True)
+            ]
+            if len({name.casefold() for name in names}) == len(names):
+                return names
+    raise InputError(f"{paths[0]} and {paths[1]} can't be told apart by their names; rename one.")
+
+
+def _stem(path: Path) -> str:
+    """What results of this scan are called; nnU-Net's number of the channel, 0000, is left out."""
+    name = volume_name(path)
+    return name.removesuffix("_0000") if name.endswith("_0000") and _is_nnunet(path.absolute().parent) else name
+
+
+def _is_nnunet(folder: Path) -> bool:
+    """Whether all images of a folder end with the number of a channel; numbers of scans don't all end with 0000."""
+    if folder.name in _IMAGE_FOLDERS:
+        return True
+    files = [entry for entry in folder.iterdir() if _is_image(entry)] if folder.is_dir() else []
+    return all(volume_name(file).endswith("_0000") for file in files)

@@ -1,0 +1,150 @@
+"""Segment scans slice by slice with a checkpoint.
+
+  unetseg segment scan.nii.gz --output results
+  unetseg segment a.nii.gz b.nrrd dicom_folder --checkpoint heart.pt --output results --nifti
+  unetseg segment Dataset001_Abdomen/imagesTs --output results --skip-existing
+  unetseg segment scans.txt --output results                                (a list with one path a line)
+
+NAME.seg.nrrd opens in 3D Slicer as a segmentation with names, colours and terminology, in the scan's own grid. NAME is the
+scan's file name; for images of nnU-Net without the channel (_0000), and for scans of one name with the folders that tell them
+apart. A scan that can't be segmented does not keep the others from it: it is named at the end, and the exit status is 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from UNetSegmenterLib.engine.model.prediction import Predictor
+
+    from ..output_folder import OutputFolder
+    from .scan_paths import Scan
+
+
+def add_options(parser: Any) -> None:
+    from . import RESAMPLE_HELP
+    from .main import add_overwrite
+
+    parser.add_argument(
+        "scans",
+        nargs="+",
+        type=Path,
+        help="image files, folders with one DICOM series each, folders of either, or lists (.txt) with one path a line",
+    )
+    parser.add_argument("--checkpoint", type=Path, help="trained checkpoint (default: the one that is shipped)")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--nifti", action="store_true", help="also NAME.nii.gz with the label values of the data set")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+    parser.add_argument("--skip-existing", action="store_true", help="leave out scans whose results are there already")
+    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+    add_overwrite(parser)
+
+
+def run(options: Any) -> int:
+    from UNetSegmenterLib.engine.model.memory import keep_freed_memory
+
+    from ..console import say
+    from ..evaluation.scan_prediction import open_predictor
+    from ..output_folder import Outputs, claimed
+    from .scan_paths import find_scans
+
+    keep_freed_memory()
+    scans = find_scans(options.scans)
+    others = {scan for scan in scans if _is_of_another(scan, options)}
+    todo = [scan for scan in scans if scan in others or not (options.skip_existing and _is_there(scan, options))]
+    if kept := len(scans) - len(todo):
+        say(f"{kept} of {len(scans)} scans have results in {options.output} and are left out")
+    writes = tuple(name for scan in todo for name in _names(scan, options))
+    inputs = (*(scan.path for scan in scans), options.checkpoint)
+    if not todo:
+        return 0
+    with claimed(Outputs(options.output, writes, inputs), "segment", options.overwrite, alone=False) as output:
+        predictor = open_predictor(options.checkpoint, options.device)
+        say(f"{predictor.checkpoint.card.title} on {predictor.device_name}")
+        if len(scans) == 1:
+            _segment(todo[0], predictor, output, options)
+            return 0
+        return _segment_all(todo, predictor, output, options)
+
+
+def _segment_all(scans: Sequence[Scan], predictor: Predictor, output: OutputFolder, options: Any) -> int:
+    """Segment what can be segmented, name the rest with the reasons, and return the exit status."""
+    import traceback
+
+    from UNetSegmenterLib.engine.errors import InputError
+    from UNetSegmenterLib.engine.io.files import WriteError
+
+    from ..console import complain, warn
+
+    failed: dict[Path, str] = {}
+    for scan in scans:
+        try:
+            _segment(scan, predictor, output, options)
+        except WriteError:  # the others would fail as well
+            raise
+        except InputError as error:
+            failed[scan.path] = str(error)
+        except Exception as error:
+            traceback.print_exc()
+            failed[scan.path] = f"{type(error).__name__}: {error}"
+        if scan.path in failed:
+            warn(f"not segmented: {_named(scan.path, failed[scan.path])}")
+    if failed:
+        lines = [_named(path, reason) for path, reason in failed.items()]
+        complain(f"{len(failed)} of {len(scans)} scans could not be segmented:", lines)
+    return 1 if failed else 0
+
+
+def _named(path: Path, reason: str) -> str:
+    return reason if str(path) in reason else f"{path}: {reason}"
+
+
+def _segment(scan: Scan, predictor: Predictor, output: OutputFolder, options: Any) -> None:
+    """Segment one scan and write its results, unless another run is at it or has just done it."""
+    from UNetSegmenterLib.engine.io.files import locked
+    from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap, write_seg_nrrd
+
+    from ..console import say
+    from ..evaluation.scan_prediction import predict, read_scan
+
+    with locked(output.path / f".{scan.name.replace('/', '_')}.lock", wait_seconds=0):
+        if options.skip_existing and _is_there(scan, options) and not _is_of_another(scan, options):
+            return
+        prediction = predict(predictor, read_scan(scan.path, options.resample))
+        names = _names(scan, options)
+        for name, write in zip(names, (write_seg_nrrd, write_labelmap), strict=False):
+            write(prediction.segmentation, output.path / name)
+        output.record(names, scan.path)
+    rate = prediction.slices / prediction.seconds
+    written = " and ".join([str(output.path / names[0]), *names[1:]])
+    say(f"{written}: {prediction.slices} slices in {prediction.seconds:.1f} s, {rate:.1f} slices/s")
+
+
+def _names(scan: Scan, options: Any) -> list[str]:
+    """The files that a scan's results are written to, below the output folder."""
+    return [f"{scan.name}.seg.nrrd", *([f"{scan.name}.nii.gz"] if options.nifti else [])]
+
+
+def _is_there(scan: Scan, options: Any) -> bool:
+    return all((options.output / name).exists() for name in _names(scan, options))
+
+
+def _is_of_another(scan: Scan, options: Any) -> bool:
+    """Whether what is there was made from another scan of that name; raises InputError if so, without --overwrite."""
+    from UNetSegmenterLib.engine.errors import InputError
+
+    from ..output_folder import other_source
+
+    for name in _names(scan, options):
+        result = options.output / name
+        if (other := other_source(result, scan.path, options.output)) is None:
+            continue
+        if not options.overwrite:
+            raise InputError(
+                f"{result} is the result of another scan, {other}, and not of {scan.path}; choose another --output, or "
+                "replace it with --overwrite."
+            )
+        return True
+    return False

@@ -1,0 +1,198 @@
+"""Hand a training run or an evaluation to LSF, SLURM or another machine: write its script, copy what it needs, submit.
+
+Both are wall-time safe: before the time is up they save, and the job is queued again. --folds makes a job array with one
+member a fold. With --dataset a checkpoint is evaluated: an array with one member a shard, and a job that sums up when all
+have succeeded. --dry-run prints the scripts and the commands and does nothing.
+
+  unetseg submit packs/abdomen --output runs/first --scheduler lsf --queue gpuv100 --hours 8 --dry-run
+  unetseg submit packs/abdomen --output runs/cv --scheduler slurm --folds 5 --train "--steps 4000 --base-width 32"
+  unetseg submit packs/abdomen --output runs/first --scheduler ssh --host me@server --folder unetsegmenter
+  unetseg submit heart.pt --dataset MMWHS --shards 8 --output evaluated --scheduler slurm --evaluate "--split test"
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..cluster.submission import Job
+
+
+def add_options(parser: Any) -> None:
+    from jsonargparse.typing import NonNegativeInt, PositiveInt
+
+    from .main import add_overwrite
+
+    parser.add_argument(
+        "source", type=Path, help="pack to train on, or with --dataset a checkpoint; relative to the working folder"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the results, relative too")
+    parser.add_argument("--scheduler", required=True, help="lsf, slurm or ssh")
+    parser.add_argument("--queue", default="gpu", help="queue (LSF) or partition (SLURM)")
+    parser.add_argument("--gpus", type=NonNegativeInt, default=1, help="GPUs a node; 0 works on the CPU")
+    parser.add_argument("--nodes", type=PositiveInt, default=1, help="machines (training with SLURM)")
+    parser.add_argument("--cores", type=PositiveInt, default=4, help="CPU cores a node")
+    parser.add_argument("--memory-gb", type=PositiveInt, default=16, help="memory a node")
+    parser.add_argument("--hours", type=float, default=24.0, help="wall time")
+    parser.add_argument("--folds", type=NonNegativeInt, default=0, help="a job array over this many folds of the pack")
+    parser.add_argument("--dataset", type=Path, help="evaluate the checkpoint on this data set")
+    parser.add_argument("--shards", type=PositiveInt, default=4, help="members of the array of an evaluation")
+    parser.add_argument("--name", default="", help="what the job is called (default: the output folder)")
+    parser.add_argument("--host", default="", metavar="USER@HOST", help="submit there, after copying code and data")
+    parser.add_argument(
+        "--folder",
+        default="",
+        help="where code and data lie (default: on a host unetsegmenter in your home, else here)",
+    )
+    parser.add_argument(
+        "--setup",
+        default="",
+        metavar="LINE",
+        help="shell line that makes the command unetseg known (default: activates .venv on a host, else the environment of "
+        "this command)",
+    )
+    parser.add_argument(
+        "--train", default="", metavar="OPTIONS", help='options of unetseg train, such as "--steps 4000"'
+    )
+    parser.add_argument(
+        "--evaluate", default="", metavar="OPTIONS", help='options of unetseg evaluate, such as "--split test"'
+    )
+    add_overwrite(parser)
+    parser.add_argument("--dry-run", action="store_true", help="print, and do nothing")
+
+
+def run(options: Any) -> None:
+    import shlex
+
+    from UNetSegmenterLib.engine.errors import InputError
+
+    from ..cluster.submission import commands, job_script, submit
+    from ..console import say
+
+    if not options.hours > 0:
+        raise InputError(f"--hours is {options.hours:g}; more than 0 hours of wall time are expected.")
+    places = [place for place in (options.source, options.dataset, options.output) if place is not None]
+    if options.host and any(place.is_absolute() for place in places):
+        raise InputError(
+            "With --host, give what is read and --output relative to the working folder: they lie there on the host too."
+        )
+    job = _evaluation(options) if options.dataset else _training(options)
+    script, code = options.output / "submit.sh", _code() if options.host else None
+    if not options.dry_run:
+        say(submit(job, options.scheduler, script, code, options.overwrite))
+        return
+    say(job_script(job, options.scheduler))
+    if job.after and options.scheduler != "ssh":
+        say(job_script(job.following, options.scheduler))
+    for step in commands(job, options.scheduler, script, code):
+        say(f"would run: {shlex.join(step)}")
+
+
+def _training(options: Any) -> Job:
+    from ..cluster.submission import training_command
+    from ..data.preprocessed_dataset import read_pack
+    from ..data.splits import fold_splits
+
+    pack = read_pack(options.source)
+    for fold in range(options.folds):
+        fold_splits(pack.splits, fold)
+    source, output = _place(options.source), _place(options.output)
+    given = _given("train", options.train, [source, "--output", output])
+    command = training_command(source, output, given, options.folds, options.gpus, options.nodes)
+    return _job(options, command, (source,), options.folds)
+
+
+def _evaluation(options: Any) -> Job:
+    from UNetSegmenterLib.engine.errors import InputError
+    from UNetSegmenterLib.engine.model.checkpoint import read_card
+
+    from ..cluster.submission import evaluation_commands
+    from ..data.layouts import read_dataset
+
+    if options.folds or options.nodes > 1:
+        raise InputError(
+            "An evaluation has neither folds nor several nodes a member; --shards spreads it over machines."
+        )
+    read_card(options.source)
+    cases = len(read_dataset(options.dataset).cases)
+    if not 1 <= options.shards <= cases:
+        raise InputError(f"{options.shards} shards can't be made of {cases} cases; ask for 1 to {cases}.")
+    source, dataset, output = map(_place, (options.source, options.dataset, options.output))
+    given = _given("evaluate", options.evaluate, [source, dataset, "--output", output])
+    command, merge = evaluation_commands(source, dataset, output, given, options.shards, options.gpus)
+    return _job(options, command, (source, dataset), options.shards, merge)
+
+
+def _given(command: str, text: str, needed: list[str]) -> list[str]:
+    """Options for the command of the job, looked at now rather than when the queue has come to it."""
+    import importlib
+    import shlex
+
+    from UNetSegmenterLib.engine.errors import InputError
+
+    from .main import as_registered, parser_of
+
+    try:
+        given = shlex.split(text)
+    except ValueError as error:
+        raise InputError(f"--{command} is {text!r} ({error}); options as in a shell are expected.") from error
+    parser = parser_of(command, importlib.import_module(f"unetseg.cli.{command}"))
+    parser.parse_args(as_registered([*needed, *given], parser))
+    return given
+
+
+def _place(path: Path) -> str:
+    """A path that no command takes for an option."""
+    return f"./{path.as_posix()}" if path.as_posix().startswith("-") else path.as_posix()
+
+
+def _job_name(output: Path) -> str:
+    """The output folder's name, of what every scheduler takes in a name."""
+    import re
+
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", output.name).strip("-._") or "unetseg"
+
+
+def _folder(options: Any) -> str:
+    if not options.folder:
+        return "unetsegmenter" if options.host else str(Path.cwd())
+    return options.folder.removeprefix("~/") if options.host else options.folder  # ssh begins in the home folder
+
+
+def _setup(host: str) -> str:
+    import shlex
+    import sys
+
+    script = Path(sys.prefix) / "bin" / "activate"
+    if host:
+        return ". .venv/bin/activate"
+    return f". {shlex.quote(str(script))}" if script.is_file() else ""
+
+
+def _job(options: Any, command: str, inputs: tuple[str, ...], members: int, after: str = "") -> Job:
+    from ..cluster.submission import Job
+
+    return Job(
+        options.name or _job_name(options.output),
+        _place(options.output),
+        _folder(options),
+        command,
+        inputs,
+        members,
+        after,
+        options.queue,
+        options.gpus,
+        options.nodes,
+        options.cores,
+        options.memory_gb,
+        options.hours,
+        options.setup or _setup(options.host),
+        options.host,
+    )
+
+
+def _code() -> Path | None:
+    """The project's folder, if this is run from a copy of it rather than from an installed wheel."""
+    root = Path(__file__).resolve().parents[3]
+    return root if (root / "pyproject.toml").is_file() else None

@@ -1,0 +1,1 @@
+"""Data sets: layouts on disk, fingerprint, splits, and the preprocessed data set that training reads."""

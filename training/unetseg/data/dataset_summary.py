@@ -1,0 +1,130 @@
+"""What `unetseg info` says of a data set: rows, ranges, and which cases differ from the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from UNetSegmenterLib.engine.errors import InputError
+
+from .dataset import some
+from .fingerprint import CaseFacts, Refused, check_spacings
+
+UNUSUAL_RATIO = 2.0  # a spacing this many times the median, or the median this many times it, is worth a look
+CASES_NAMED = 8
+
+
+def fields_of_view_mm(facts: CaseFacts) -> tuple[float, float, float]:
+    """How far a scan reaches right to left, front to back and feet to head."""
+    depth, rows, columns = (n * mm for n, mm in zip(facts.size, facts.spacing_mm, strict=True))
+    return columns, rows, depth
+
+
+HEADERS = ("case", "size", "pixel, mm", "distance, mm", "field of view, mm", "stored", "HU", "structures")
+
+
+def row_of(facts: CaseFacts) -> list[str]:
+    """A case's row under `HEADERS`."""
+    slices, rows, columns = facts.size
+    between, row_mm, column_mm = facts.spacing_mm
+    present = sum(ml > 0 for ml in facts.structure_ml.values())
+    oblique = f" {facts.oblique_degrees:.0f}°" if facts.oblique_degrees >= 1 else ""
+    return [
+        facts.name,
+        f"{columns} x {rows} x {slices}",
+        f"{column_mm:.3g}" if abs(row_mm - column_mm) < 5e-3 * row_mm else f"{column_mm:.3g} x {row_mm:.3g}",
+        f"{between:.3g}",
+        " x ".join(f"{mm:.0f}" for mm in fields_of_view_mm(facts)),
+        facts.orientation + oblique,
+        f"{facts.range_hu[0]:g} to {facts.range_hu[1]:g}",
+        f"{present} of {len(facts.structure_ml)}",
+    ]
+
+
+def summary(known: Sequence[CaseFacts]) -> dict[str, str]:
+    """Ranges and medians over the cases, as name and text."""
+    sizes = np.array([facts.size for facts in known])
+    spacings = np.array([facts.spacing_mm for facts in known])
+    fields = np.array([fields_of_view_mm(facts) for facts in known])
+    across = _range(fields[:, 0])
+    samples = np.concatenate([facts.hu_sample for facts in known])
+    lines = {
+        "slices": f"{_range(sizes[:, 0])}, {sizes[:, 0].sum()} in all",
+        "pixels": f"{_range(sizes[:, 2])} across, {_range(sizes[:, 1])} down",
+        "pixel size": f"{_range(spacings[:, 1:].ravel())} mm",
+        "slice distance": f"{_range(spacings[:, 0])} mm; one a scan, as its file says",
+        "field of view": f"{across} mm right-left, {_range(fields[:, 1])} front-back, {_range(fields[:, 2])} feet-head",
+        "stored": ", ".join(f"{name} ({n})" for name, n in Counter(part.orientation for part in known).most_common()),
+    }
+    if samples.size:
+        low, middle, high = np.percentile(samples, [0.5, 50, 99.5])
+        lines["HU in structures"] = f"{low:.0f} (0.5 %), {middle:.0f} (50 %), {high:.0f} (99.5 %)"
+    for name in known[0].structure_ml:
+        ml = np.array([facts.structure_ml[name] for facts in known])
+        found = ml[ml > 0]
+        lines[name] = f"{_range(found)} ml, in {found.size} of {ml.size} cases" if found.size else "in no case"
+    return lines
+
+
+def _range(values: np.ndarray) -> str:
+    low, high, median = (f"{number:.4g}" for number in (values.min(), values.max(), np.median(values)))
+    return low if low == high else f"{low} to {high} (median {median})"
+
+
+def differences(found: Sequence[CaseFacts | Refused]) -> Iterator[str]:
+    """Sentences on cases that differ from the others or can't be used, the gravest first."""
+    known = [facts for facts in found if isinstance(facts, CaseFacts)]
+    yield from (f"{facts.name} can't be used: {facts.reason}" for facts in found if isinstance(facts, Refused))
+    if not known:
+        return
+    yield from _tenfold(known)
+    for axis, what in ((1, "pixels"), (0, "slice distances")):
+        median = float(np.median([facts.spacing_mm[axis] for facts in known]))
+        unusual = {facts.name: facts.spacing_mm[axis] for facts in known if _unusual(facts.spacing_mm[axis], median)}
+        if unusual:
+            listed = some((f"{name} {mm:.3g} mm" for name, mm in unusual.items()), CASES_NAMED)
+            yield f"{what} far from the median of {median:.3g} mm: {listed}."
+    if empty := [facts.name for facts in known if not any(facts.structure_ml.values())]:
+        yield f"no voxel is labelled: {some(empty, CASES_NAMED)}."
+    yield from _absent(known)
+    by_pixels: dict[str, list[str]] = {}
+    for facts in known:
+        by_pixels.setdefault(facts.voxels_sha256, []).append(facts.name)
+    for names in by_pixels.values():
+        if len(names) > 1:
+            yield f"the very same voxels under several names: {', '.join(names)}."
+    by_warning: dict[str, list[str]] = {}
+    for facts in known:
+        for text in facts.warnings:
+            by_warning.setdefault(text, []).append(facts.name)
+    yield from (f"{some(names, CASES_NAMED)}: {text}" for text, names in by_warning.items())
+    yield from _stored_otherwise(known)
+
+
+def _tenfold(known: Sequence[CaseFacts]) -> list[str]:
+    try:
+        return [f"{text}." for text in check_spacings({facts.name: facts.spacing_mm for facts in known})]
+    except InputError as error:
+        return [str(error)]
+
+
+def _unusual(value: float, median: float) -> bool:
+    return max(value / median, median / value) >= UNUSUAL_RATIO
+
+
+def _absent(known: Sequence[CaseFacts]) -> Iterator[str]:
+    labelled = [facts for facts in known if any(facts.structure_ml.values())]
+    for name in known[0].structure_ml:
+        without = [facts.name for facts in labelled if not facts.structure_ml[name]]
+        if len(without) == len(labelled):
+            yield f"{name} is in no case: it can't be learned."
+        elif without:
+            yield f"{name} is absent in {len(without)} of {len(labelled)} cases: {some(without, CASES_NAMED)}."
+
+
+def _stored_otherwise(known: Sequence[CaseFacts]) -> Iterator[str]:
+    usual, _ = Counter(facts.orientation for facts in known).most_common(1)[0]
+    others = [f"{facts.name} {facts.orientation}" for facts in known if facts.orientation != usual]
+    if others:
+        yield f"stored otherwise than most ({usual}), and read in axial order all the same: {some(others, CASES_NAMED)}."

@@ -1,0 +1,81 @@
+"""Medical Segmentation Decathlon: dataset.json lists the training pairs, "labels" maps values to names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.labels.segmentation_files import file_stem
+
+from ..dataset import Case, DataSet, Problems, check_cases, some
+from .description import entry, make_structures, values_by_name
+
+LAYOUT = "Medical Segmentation Decathlon"
+V1_LAYOUT = "nnU-Net v1 raw"
+
+
+def read_decathlon(folder: Path, description: dict[str, Any], problems: Problems) -> DataSet:
+    """Cases of the "training" list (Antonelli et al., Nature Communications 13, 2022).
+
+    nnU-Net v1 has the same list, with files NAME_0000 for the NAME in
+    it. Raises InputError for a listed file that is missing and for more than one modality.
+    """
+    path = folder / "dataset.json"
+    labels = entry(description, "labels", path, dict, "an object of values and names")
+    values, notes = values_by_name(labels, path, by_value=True)
+    structures = make_structures(values, path)
+    modality = description.get("modality", {"0": "CT"})
+    if len(modality) != 1:
+        raise InputError(f"{path} names {len(modality)} modalities ({some(modality.values())}); one, CT, is read.")
+    if next(iter(modality.values())).upper() != "CT":
+        notes.append(f"the modality is {modality}, not CT")
+    cases = []
+    version_1 = False
+    for number, pair in enumerate(entry(description, "training", path, list, "a list of image and label files")):
+        if not isinstance(pair, dict) or not {"image", "label"} <= set(pair):
+            raise InputError(f'{path} has the training entry {number + 1} without "image" and "label": {pair}.')
+        image, label = (folder / str(pair[role]).replace("\\", "/") for role in ("image", "label"))
+        if not image.is_file() and (channel := _with_channel(image)).is_file():
+            image, version_1 = channel, True
+        if missing := [(role, file) for role, file in (("image", image), ("label", label)) if not file.is_file()]:
+            problems.add(
+                *(
+                    f"{path} lists the {role} {file}, which is not there; copy it or take the entry out."
+                    for role, file in missing
+                )
+            )
+            continue
+        cases.append(Case(_case_name(image, label), image, label))
+    if not cases and not problems.found:
+        raise InputError(f"{path} lists no training pairs; fill the list in.")
+    if version_1:
+        notes.append("as in nnU-Net v1, the list names NAME and the files are called NAME_0000")
+    listed = {case.image.name for case in cases}
+    there = [file.name for file in (folder / "imagesTr").glob("*.nii*") if not file.name.startswith(".")]
+    if unlisted := sorted(set(there) - listed):
+        notes.append(f"{len(unlisted)} files of imagesTr are not in the list and were left out ({some(unlisted)})")
+    if test := description.get("test"):
+        notes.append(f"{len(test)} test images have no labels and were left out")
+    return DataSet(
+        description.get("name", folder.name),
+        V1_LAYOUT if version_1 else LAYOUT,
+        structures,
+        check_cases(folder, cases, problems),
+        description.get("licence", description.get("license", "")),
+        description.get("reference", ""),
+        notes=tuple(notes),
+        problems=tuple(problems.found),
+    )
+
+
+def _with_channel(image: Path) -> Path:
+    """What nnU-Net v1 calls the first channel of an image of its list."""
+    stem = file_stem(image)
+    return image.with_name(f"{stem}_0000{image.name[len(stem) :]}")
+
+
+def _case_name(image: Path, label: Path) -> str:
+    """The image's name, without the channel where the label has none."""
+    stem = file_stem(image)
+    return stem.removesuffix("_0000") if file_stem(label) == stem.removesuffix("_0000") else stem

@@ -1,0 +1,86 @@
+"""Which layout a folder is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.labels.segmentation_files import IMAGE_ENDINGS
+from UNetSegmenterLib.engine.labels.structures import HEART, Structure
+
+from ..dataset import DataSet, Problems, some
+from . import decathlon, mmwhs, nnunet, pairs
+from .description import read_description
+
+LAYOUTS = (mmwhs.LAYOUT, nnunet.LAYOUT, decathlon.LAYOUT, pairs.LAYOUT)
+_EXPECTED = (
+    "expected are MM-WHS (ct_train_1001_image.nii.gz with _label.nii.gz), nnU-Net v2 raw or Medical Segmentation "
+    f"Decathlon (dataset.json), or pairs with a {pairs.DESCRIPTION}; docs/datasets.md shows each"
+)
+
+
+def read_dataset(folder: Path | str, collect_problems: bool = False) -> DataSet:
+    """Find out the layout of a data set folder and list its cases.
+
+    Raises InputError, naming what was found and expected, for a folder in no known layout or with incomplete cases; with
+    `collect_problems` the incomplete ones are left out and named in the data set's `problems`.
+    """
+    problems = Problems(collect_problems)
+    folder = Path(folder)
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise InputError(f"{folder} {what}; a data set is a folder: {_EXPECTED}.")
+    if (folder / "dataset.json").is_file():
+        return _of_description(folder, problems)
+    files = sorted(_images(folder))
+    if (folder / pairs.DESCRIPTION).is_file():
+        return pairs.read_pairs(folder, files, problems)
+    if mmwhs.is_mmwhs(file.name for file in files):
+        return mmwhs.read_mmwhs(folder, files, problems)
+    raise InputError(f"{folder} is in no known layout: {_found(folder, files)}; {_EXPECTED}.")
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether a folder may be a data set rather than a DICOM series: image files or a description lie in it."""
+    described = any((folder / name).is_file() for name in ("dataset.json", pairs.DESCRIPTION))
+    return described or next(_images(folder), None) is not None
+
+
+def declared_structures(label: Path) -> tuple[Structure, ...] | None:
+    """What the values of a label file mean if it lies in a data set that says so; None if nobody does."""
+    if mmwhs.is_mmwhs([label.name]):
+        return HEART
+    for folder in list(label.resolve().parents)[:3]:
+        if any((folder / name).is_file() for name in ("dataset.json", pairs.DESCRIPTION)):
+            dataset = read_dataset(folder)
+            labels = {case.label.resolve() for case in dataset.cases}
+            return dataset.structures if label.resolve() in labels else None
+    return None
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    for file in folder.rglob("*"):
+        if file.name.lower().endswith(IMAGE_ENDINGS) and not file.name.startswith(".") and file.is_file():
+            yield file
+
+
+def _of_description(folder: Path, problems: Problems) -> DataSet:
+    """nnU-Net v2 gives `file_ending` and names with values, the Decathlon a `training` list and values with names."""
+    description = read_description(folder / "dataset.json")
+    labels = description.get("labels")
+    by_value = isinstance(labels, dict) and labels and all(str(key).isdigit() for key in labels)
+    if "file_ending" not in description and ("training" in description or by_value):
+        return decathlon.read_decathlon(folder, description, problems)
+    return nnunet.read_nnunet(folder, description, problems)
+
+
+def _found(folder: Path, files: list[Path]) -> str:
+    below = sorted(file.parent for name in ("dataset.json", pairs.DESCRIPTION) for file in folder.glob(f"*/{name}"))
+    if below:
+        return f"did you mean {some(map(str, below), 2)}, which holds a data set"
+    if files:
+        plural = "s" * (len(files) != 1)
+        return f"it holds {len(files)} image file{plural} ({some(file.name for file in files)}) that nothing describes"
+    entries = sorted(entry.name for entry in folder.iterdir())
+    return f"it holds no image files, only {some(entries)}" if entries else "it is empty"

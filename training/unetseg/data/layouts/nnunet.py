@@ -1,0 +1,108 @@
+"""nnU-Net v2 raw: imagesTr/NAME_0000.nii.gz, labelsTr/NAME.nii.gz, dataset.json with "labels" and "file_ending"."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.labels.structures import Structure
+
+from ..dataset import Case, DataSet, Problems, check_cases, some
+from .description import entry, make_structures, values_by_name
+
+LAYOUT = "nnU-Net v2 raw"
+
+
+def read_nnunet(folder: Path, description: dict[str, Any], problems: Problems) -> DataSet:
+    """Cases of imagesTr, and as locked test those of imagesTs that have a label in labelsTs.
+
+    Raises InputError for a second channel, regions of several values (a voxel has one structure here), images without a
+    label and labels without an image.
+    """
+    path = folder / "dataset.json"
+    ending = entry(description, "file_ending", path, str, 'the ending of the image files, such as ".nii.gz"')
+    ending_notes = []
+    if ending and not ending.startswith("."):
+        ending_notes = [f'file_ending "{ending}" lacks its dot; ".{ending}" was read']
+        ending = f".{ending}"
+    labels, label_notes = values_by_name(
+        entry(description, "labels", path, dict, "an object of names and values"), path, by_value=False
+    )
+    structures = _structures(labels, path)
+    channels = description.get("channel_names", description.get("modality", {"0": "CT"}))
+    if len(channels) != 1:
+        raise InputError(
+            f"{path} names {len(channels)} channels ({some(map(str, channels.values()))}); one, CT, is read."
+        )
+    notes = [*ending_notes, *label_notes]
+    if next(iter(channels.values())).upper() != "CT":
+        notes.append(f"the channel is called {channels}, not CT")
+    training = _pairs(folder, "imagesTr", "labelsTr", ending, problems)
+    if not training and not problems.found:
+        raise InputError(
+            f"{folder} holds no imagesTr/*_0000{ending}; copy the images there or correct file_ending in dataset.json."
+        )
+    test = []
+    if (folder / "labelsTs").is_dir():
+        test = _pairs(folder, "imagesTs", "labelsTs", ending, problems)
+    elif images := _files(folder / "imagesTs", ending):
+        notes.append(f"{len(images)} images of imagesTs have no labelsTs and were left out")
+    if "numTraining" in description and description["numTraining"] != len(training):
+        notes.append(f"dataset.json counts {description['numTraining']} training cases, {len(training)} are there")
+    return DataSet(
+        description.get("name", folder.name),
+        LAYOUT,
+        structures,
+        check_cases(folder, [*training, *test], problems),
+        description.get("licence", description.get("license", "")),
+        description.get("citation", description.get("reference", "")),
+        tuple(case.name for case in test),
+        tuple(notes),
+        problems=tuple(problems.found),
+    )
+
+
+def _structures(labels: dict[str, Any], path: Path) -> tuple[Structure, ...]:
+    regions = [name for name, value in labels.items() if isinstance(value, list)]
+    if regions:
+        raise InputError(
+            f"{path} defines regions of several values ({some(regions)}); give each value a name of its own, "
+            "because a voxel has one structure here."
+        )
+    if "ignore" in labels:
+        raise InputError(f'{path} has an "ignore" label; fill those voxels in, because every voxel counts here.')
+    return make_structures(labels, path)
+
+
+def _pairs(folder: Path, images: str, labels: str, ending: str, problems: Problems) -> list[Case]:
+    image_files, label_files = _files(folder / images, ending), _files(folder / labels, ending)
+    names = {}
+    for file in image_files:
+        stem = file.name.removesuffix(ending)
+        name, _, channel = stem.rpartition("_")
+        if not name or not (channel.isdigit() and len(channel) == 4):
+            problems.add(f"{file} lacks the channel that nnU-Net writes; {stem}_0000{ending} is expected.")
+            continue
+        if channel != "0000":
+            problems.add(f"{file} is a second channel of {name}; one, CT, is read, so take it out.")
+            continue
+        names[name] = file
+    labelled = {file.name.removesuffix(ending): file for file in label_files}
+    problems.add(
+        *(
+            f"{names[name]} has no label {folder / labels / (name + ending)}; add the label or take the image out."
+            for name in sorted(set(names) - set(labelled))
+        )
+    )
+    problems.add(
+        *(
+            f"{labelled[name]} has no image {folder / images / f'{name}_0000{ending}'}; add the image or take the label out."
+            for name in sorted(set(labelled) - set(names))
+        )
+    )
+    return [Case(name, names[name], labelled[name]) for name in sorted(set(names) & set(labelled))]
+
+
+def _files(folder: Path, ending: str) -> list[Path]:
+    return sorted(file for file in folder.glob(f"*{ending}") if not file.name.startswith("."))

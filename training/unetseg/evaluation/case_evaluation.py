@@ -1,0 +1,231 @@
+"""One case of an evaluation: predicted, measured and kept in a file of its own.
+
+The files make an evaluation that was killed go on where it stopped, and shards add up to one (`merging`). What is
+printed and reported is always read back from them, so one process, several and shards give the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from UNetSegmenterLib import __version__
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.evaluation.comparison import Comparison, compare
+from UNetSegmenterLib.engine.io.files import write_text
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, read_segmentation, write_seg_nrrd
+from UNetSegmenterLib.engine.labels.structures import Structure
+from UNetSegmenterLib.engine.model.prediction import Prediction, Predictor
+from UNetSegmenterLib.engine.plausibility import check
+from UNetSegmenterLib.engine.report import ONE_OF_MANY_BYTES, CaseMaterial, ViewerData, slice_pictures, viewer_data
+from UNetSegmenterLib.engine.worker.serialization import (
+    comparison_from_json,
+    comparison_to_json,
+    finding_from_json,
+)
+
+from ..data.layouts import Case
+from ..data.preprocessed_dataset import sha256
+from ..data.seen_cases import CaseIdentity, voxels_sha256
+from .scan_prediction import read_scan
+from .scene_files import dice_captions, write_scene_files
+
+if TYPE_CHECKING:
+    import torch
+
+VIEWER_IMAGES = ("scan", "prediction", "reference")
+CASES = "cases"  # below the folder of an evaluation
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is done with every case; travels to other processes.
+
+    checkpoint_sha256 is that of the file when the evaluation began. dtype: the precision that was chosen once for all
+    processes. structures: what the label values of the data set mean. predictions, pictures: what is made besides the
+    measures. data_set: its name.
+    """
+
+    checkpoint: Path
+    checkpoint_sha256: str
+    folder: Path
+    structures: tuple[Structure, ...]
+    device: str = "auto"
+    dtype: torch.dtype | None = None
+    predictions: bool = False
+    pictures: bool = False
+    data_set: str = ""
+
+    def result_path(self, case: str) -> Path:
+        """Where the result of a case lies."""
+        return self.folder / CASES / f"{case}.json"
+
+    def prediction_path(self, case: str) -> Path:
+        """Where the prediction of a case lies, if it was asked for."""
+        return self.folder / "predictions" / f"{case}.seg.nrrd"
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """What is known of a case once it is evaluated; `inputs` says from what, so that a stale result is not taken over.
+
+    identity: what the case is recognised by where a checkpoint was trained on it.
+    """
+
+    comparison: Comparison
+    material: CaseMaterial
+    device: str
+    inputs: dict[str, Any]
+    identity: CaseIdentity
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why a case has no result. `trace` is empty if its files are to blame, else the traceback."""
+
+    reason: str
+    trace: str = ""
+
+
+def inputs_of(case: Case, evaluation: Evaluation) -> dict[str, Any]:
+    """All that the result of a case depends on, apart from the device; raises OSError if a file can't be read."""
+    return {
+        "checkpoint SHA-256": evaluation.checkpoint_sha256,
+        "image SHA-256": sha256(case.image),
+        "label SHA-256": sha256(case.label),
+        "structures": [[structure.name, list(structure.values)] for structure in evaluation.structures],
+        "pictures": evaluation.pictures,
+        "unetsegmenter": __version__,
+    }
+
+
+def is_finished(case: Case, evaluation: Evaluation) -> bool:
+    """Whether the folder holds a result of this case from the same checkpoint, image, label and version."""
+    if evaluation.predictions and not evaluation.prediction_path(case.name).is_file():
+        return False
+    try:
+        return read_result(evaluation.result_path(case.name)).inputs == inputs_of(case, evaluation)
+    except (InputError, OSError):
+        return False
+
+
+def evaluator(evaluation: Evaluation, predictor: Predictor | None = None) -> Callable[..., Failed | None]:
+    """A function that evaluates one case and writes its file.
+
+    It returns why not, if the case can't be used; InputError from it means that nothing can be written, so that going on
+    is no use. `progress(done, total)` counts slices.
+    """
+    if predictor is None:
+        from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
+
+        predictor = Predictor(load_checkpoint(evaluation.checkpoint), evaluation.device, dtype=evaluation.dtype)
+    if predictor.checkpoint.sha256 != evaluation.checkpoint_sha256:
+        raise InputError(f"{evaluation.checkpoint} was changed during the evaluation; run the same command again.")
+
+    def evaluate(case: Case, progress: Callable[[int, int], None] | None = None) -> Failed | None:
+        try:
+            result, prediction = _evaluate(case, predictor, evaluation, progress)
+        except (InputError, OSError) as error:
+            return Failed(" ".join(str(error).split()))
+        except Exception as error:
+            return Failed(f"{type(error).__name__}: {error}", traceback.format_exc())
+        if evaluation.predictions:
+            write_seg_nrrd(prediction, evaluation.prediction_path(case.name))
+        write_result(result, evaluation.result_path(case.name))
+        return None
+
+    return evaluate
+
+
+def _evaluate(
+    case: Case, predictor: Predictor, evaluation: Evaluation, progress: Callable[[int, int], None] | None
+) -> tuple[CaseResult, Segmentation]:
+    inputs = inputs_of(case, evaluation)
+    volume = read_scan(case.image, case.resample)
+    reference = read_segmentation(case.label, evaluation.structures, resample=case.resample).placed_on(volume.geometry)
+    predicted: Prediction = predictor.predict(volume, progress)
+    prediction = predicted.segmentation
+    comparison = compare(prediction, reference, case.name)
+    findings = check(prediction, volume, predictor.checkpoint.card.statistics or None)
+    pictures = _pictures(volume, prediction, reference, comparison, evaluation)
+    viewer = viewer_data(comparison, volume, prediction, reference, ONE_OF_MANY_BYTES) if evaluation.pictures else None
+    identity = CaseIdentity(case.name, evaluation.data_set, case.patient, voxels_sha256(volume))
+    material = CaseMaterial(pictures, findings, viewer=viewer)
+    return CaseResult(comparison, material, predicted.device, inputs, identity), prediction
+
+
+def _pictures(
+    volume: Volume, prediction: Segmentation, reference: Segmentation, comparison: Comparison, evaluation: Evaluation
+) -> tuple[tuple[str, bytes], ...]:
+    """The slice with the largest disagreement, which costs next to nothing; more, and Slicer's views, if asked for."""
+    pictures = slice_pictures(volume, prediction, reference, comparison, most=3 if evaluation.pictures else 1)
+    if evaluation.pictures:
+        names = ("Prediction", "Reference")
+        captions = dice_captions(comparison)
+        pictures += write_scene_files(volume, prediction, reference, comparison.case, names, captions).pictures
+    return pictures
+
+
+def write_result(result: CaseResult, path: Path) -> None:
+    """Write a case's file, whole or not at all; numbers come back to the last bit, infinity and NaN spelt as words."""
+    viewer = result.material.viewer
+    plain: dict[str, Any] = {
+        "inputs": result.inputs,
+        "identity": asdict(result.identity),
+        "device": result.device,
+        "comparison": comparison_to_json(result.comparison),
+        "findings": [finding.to_json() for finding in result.material.findings],  # type: ignore[attr-defined]
+        "pictures": [[caption, _text(png)] for caption, png in result.material.pictures],
+        "viewer": viewer and asdict(viewer) | {name: _text(getattr(viewer, name)) for name in VIEWER_IMAGES},
+    }
+    for row in plain["comparison"]["rows"]:
+        row["measures"] = row["measures"] and {name: _spelt(value) for name, value in row["measures"].items()}
+    text = json.dumps(plain, allow_nan=False)
+    write_text(path, text)
+
+
+def read_result(path: Path) -> CaseResult:
+    """The result that `write_result` wrote; raises InputError if there is none or it is none."""
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        pictures = tuple((caption, base64.b64decode(text)) for caption, text in plain["pictures"])
+        findings = tuple(finding_from_json(one) for one in plain["findings"])
+        for row in plain["comparison"]["rows"]:
+            row["measures"] = row["measures"] and {name: _number(value) for name, value in row["measures"].items()}
+        comparison = comparison_from_json(plain["comparison"])
+        material = CaseMaterial(pictures, findings, viewer=plain["viewer"] and _viewer(plain["viewer"]))
+        return CaseResult(comparison, material, plain["device"], plain["inputs"], CaseIdentity(**plain["identity"]))
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror}).") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is no result of a case that this version wrote; remove it and evaluate again."
+        ) from error
+
+
+def _spelt(value: float) -> float | str:
+    """What JSON can hold: it knows no infinity."""
+    return value if math.isfinite(value) else str(value)
+
+
+def _number(value: float | str) -> float:
+    return float(value) if isinstance(value, str) else value
+
+
+def _viewer(plain: dict[str, Any]) -> ViewerData:
+    images = {name: base64.b64decode(plain[name]) for name in VIEWER_IMAGES}
+    structures = tuple(
+        (name, tuple(color), None if place is None else tuple(place)) for name, color, place in plain["structures"]
+    )
+    return ViewerData(**images, structures=structures, window_hu=tuple(plain["window_hu"]), words=plain["words"])
+
+
+def _text(content: bytes) -> str:
+    return base64.b64encode(content).decode()

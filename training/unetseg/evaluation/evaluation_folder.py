@@ -1,0 +1,243 @@
+"""What an evaluation's folder holds besides its cases: what was to be done, and what comes out over all cases."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.io.files import write_text
+from UNetSegmenterLib.engine.report import CaseMaterial, Paired
+
+from ..data.seen_cases import SeenCase
+from .case_evaluation import CASES, CaseResult, read_result
+from .leakage import SeenBefore, seen_before
+from .paired_comparison import Pairing, compare_dice
+from .result_table import provenance, write_results
+
+MANIFEST = "evaluation.json"
+OTHER = "against"  # below the folder of an evaluation: that of the checkpoint it is compared with
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What was asked for: a checkpoint over cases of a data set, all of them or the shard `shard` of `shards`.
+
+    cases: all cases, in the order of the tables. seen_cases: what the checkpoint and its ancestors have seen, of whatever
+    data set; which of `cases` are among them is known once their images are read.
+    """
+
+    title: str
+    checkpoint: str
+    checkpoint_sha256: str
+    data_set: str
+    cases: tuple[str, ...]
+    seen_cases: tuple[SeenCase, ...] = ()
+    shard: int = 1
+    shards: int = 1
+
+    @property
+    def own_cases(self) -> tuple[str, ...]:
+        """The cases of this shard: every n-th, so that long and short scans spread evenly."""
+        return self.cases[self.shard - 1 :: self.shards]
+
+    def seen(self, results: Iterable[CaseResult]) -> SeenBefore:
+        """Which of the evaluated cases the checkpoint or an ancestor has seen."""
+        return seen_before(self.seen_cases, [one.identity for one in results])
+
+    @property
+    def whole(self) -> Manifest:
+        """The same evaluation without shards."""
+        return replace(self, shard=1, shards=1)
+
+
+@dataclass(frozen=True)
+class Other:
+    """The evaluation of another checkpoint on the same cases."""
+
+    manifest: Manifest
+    results: Mapping[str, CaseResult]
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> None:
+    """Write evaluation.json."""
+    text = json.dumps(asdict(manifest), indent=1)
+    write_text(folder / MANIFEST, text)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of an evaluation's folder; raises InputError if it is none."""
+    path = folder / MANIFEST
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        seen = tuple(SeenCase(**one) for one in plain["seen_cases"])
+        return Manifest(**plain | {"cases": tuple(plain["cases"]), "seen_cases": seen})
+    except OSError as error:
+        raise InputError(
+            f"{path} can't be read ({error.strerror}); a folder that unetseg evaluate wrote is expected."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not what unetseg evaluate writes; evaluate again.") from error
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Number and count of "2/8"; raises InputError for anything else."""
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise InputError(f'"{text}" is no shard; write the second of eight as 2/8.')
+    return int(number), int(count)
+
+
+def sum_up(
+    folder: Path,
+    manifest: Manifest,
+    results: Mapping[str, CaseResult],
+    failed: Mapping[str, str],
+    other: Other | None = None,
+) -> dict[str, Any]:
+    """Write metrics.csv, summary.json and report.html over the results, in the order of the cases; returns the summary.
+
+    failed: cases without a result, and why; they are named wherever the numbers are. other: another checkpoint on the same
+    cases, whose own files lie in the folder `against`; the summary's "against" holds the paired differences of Dice.
+    """
+    ordered = [results[name] for name in manifest.own_cases if name in results]
+    part = "" if manifest.shards == 1 else f" (shard {manifest.shard} of {manifest.shards})"
+    seen = manifest.seen(ordered)
+    facts = {"checkpoint": manifest.checkpoint, "checkpoint SHA-256": manifest.checkpoint_sha256}
+    facts |= provenance(None, "; ".join(dict.fromkeys(one.device for one in ordered)), data_set=manifest.data_set)
+    facts["cases seen in training"] = seen.words
+    notes = seen.notes
+    notes += [f"{name} could not be evaluated and is in no number: {reason}" for name, reason in failed.items()]
+    extra: dict[str, Any] = {"not_evaluated": dict(failed)} if failed else {}
+    extra["images"] = {one.identity.name: asdict(one.identity) for one in ordered}
+    paired = None
+    if other is not None and ordered:
+        rows, said = paired_rows(manifest, results, other)
+        paired = Paired(manifest.checkpoint, other.manifest.checkpoint, "Dice", rows, f"{OTHER}/report.html")
+        extra["against"] = {
+            "checkpoint": other.manifest.checkpoint,
+            "checkpoint SHA-256": other.manifest.checkpoint_sha256,
+            "dice": [_json_ready(row) for row in rows],
+        }
+        notes += said
+    return write_results(
+        folder,
+        manifest.title + part,
+        [one.comparison for one in ordered],
+        facts,
+        {one.comparison.case: _with_warning(one, seen) for one in ordered},
+        extra=extra,
+        notes=notes,
+        paired=paired,
+        trained_on=seen.trained,
+    )
+
+
+def paired_rows(manifest: Manifest, results: Mapping[str, CaseResult], other: Other) -> tuple[list[Pairing], list[str]]:
+    """Paired differences over the cases that neither checkpoint was trained on (over all where no other is left), and what
+    must stand beside them.
+    """
+    seen = [manifest.seen(results.values()).trained, other.manifest.seen(other.results.values()).trained]
+    left_out = {name for part in seen for name in part}
+    sides = [
+        [side[name].comparison for name in manifest.own_cases if name in side and name not in left_out]
+        or [side[name].comparison for name in manifest.own_cases if name in side]
+        for side in (other.results, results)
+    ]
+    notes = []
+    if seen[1]:
+        notes.append(f"{other.manifest.checkpoint}: {seen_note(seen[1], len(other.results))}")
+    if left_out:
+        kept = len(sides[1])
+        notes.append(
+            f"The two checkpoints are compared on the {kept} cases that neither was trained on."
+            if left_out.isdisjoint(one.case for one in sides[1])
+            else "The two checkpoints are compared on cases that one of them was trained on; there is no other."
+        )
+    measured = [{(row.case, row.structure) for one in side for row in one.rows if row.measures} for side in sides]
+    if alone := len(measured[0] ^ measured[1]):
+        notes.append(
+            f"{alone} structures of a case were measured for one checkpoint only (the other rightly found nothing, or has no "
+            "such structure) and are no pair."
+        )
+    return compare_dice(*sides), notes
+
+
+def _with_warning(result: CaseResult, seen: SeenBefore) -> CaseMaterial:
+    if result.comparison.case not in seen.trained or seen.cases == 1:
+        return result.material
+    how = seen.trained[result.comparison.case]
+    warning = f"This case was trained on ({how}), so its figures say nothing about new patients."
+    return replace(result.material, warnings=(warning,))
+
+
+def _json_ready(row: Pairing) -> dict[str, Any]:
+    plain = asdict(row) | {"ci95": list(row.ci95)}
+    plain["ci95"] = None if math.isnan(row.ci95[0]) else plain["ci95"]
+    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in plain.items()}
+
+
+def seen_note(seen: Collection[str], cases: int) -> str:
+    """What must be known of figures over cases of which some were trained on."""
+    return f"{len(seen)} of {cases} cases were trained on, so their figures say nothing about new patients."
+
+
+def merge(folders: Sequence[Path]) -> tuple[Manifest, dict[str, CaseResult], dict[str, str]]:
+    """What shards hold together: the evaluation, results by case, and the cases that have none, with the reason.
+
+    Raises InputError if the folders are not shards of one evaluation, or if two hold the same case.
+    """
+    manifests = [read_manifest(folder) for folder in folders]
+    first = manifests[0]
+    places: dict[str, Path] = {}
+    for folder, manifest in zip(folders, manifests, strict=True):
+        _refuse_other(folders[0], first, folder, manifest)
+        for name in manifest.own_cases:
+            if name in places:
+                raise InputError(f"{places[name]} and {folder} are both to hold {name}; give each shard once.")
+            places[name] = folder
+    results, missing = {}, {}
+    for name in first.cases:
+        if name not in places:
+            number = first.cases.index(name) % first.shards + 1
+            missing[name] = f"shard {number} of {first.shards} is not among the folders"
+        elif not (path := places[name] / CASES / f"{name}.json").exists():
+            missing[name] = f"{places[name]} has no result of it; the same command as before goes on there"
+        else:
+            results[name] = _checked(path, first)
+    if not results:
+        raise InputError(f"None of {len(first.cases)} cases has a result yet; run the shards first.")
+    return first.whole, results, missing
+
+
+def _refuse_other(one: Path, first: Manifest, other: Path, manifest: Manifest) -> None:
+    differing = [
+        what
+        for what, mine, theirs in (
+            ("checkpoint (SHA-256)", first.checkpoint_sha256, manifest.checkpoint_sha256),
+            ("data set", first.data_set, manifest.data_set),
+            ("number of shards", first.shards, manifest.shards),
+            ("list of cases", first.cases, manifest.cases),
+        )
+        if mine != theirs
+    ]
+    if differing:
+        raise InputError(
+            f"{one} and {other} are not shards of one evaluation: they differ in {' and '.join(differing)}; give the "
+            "folders of one array."
+        )
+
+
+def _checked(path: Path, manifest: Manifest) -> CaseResult:
+    result = read_result(path)
+    found = result.inputs["checkpoint SHA-256"]
+    if found != manifest.checkpoint_sha256:
+        raise InputError(
+            f"{path} is of another checkpoint (SHA-256 {found[:12]}) than {MANIFEST} says "
+            f"({manifest.checkpoint_sha256[:12]}); run that shard again."
+        )
+    return result

@@ -1,0 +1,83 @@
+"""What an evaluation must say of cases that its checkpoint, or an ancestor of it, has seen before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ..data.dataset import some
+from ..data.seen_cases import TRAINED, VALIDATED, CaseIdentity, SeenCase, lacks_hashes, overlap, overlap_text
+
+
+@dataclass(frozen=True)
+class SeenBefore:
+    """Cases that were trained on, and those that were validated with, by name, each with how it was recognised.
+
+    cases: how many were evaluated; by_name: whether the card has cases without hashes of their images; unknown: whether it
+    names no training case at all; one_patient: groups of cases of the same patient.
+    """
+
+    trained: dict[str, str]
+    validated: dict[str, str]
+    cases: int
+    by_name: bool
+    one_patient: tuple[tuple[str, ...], ...] = ()
+    unknown: bool = False
+
+    @property
+    def words(self) -> str:
+        """The cases that were trained on, for the provenance; "none" only where images were compared."""
+        if self.trained:
+            return ", ".join(self.trained)
+        if self.unknown:
+            return "not known (the card names no training cases)"
+        return "none by name (the card has no hashes of the images)" if self.by_name else "none"
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be read before the figures are believed, a sentence each."""
+        found = []
+        if self.trained:
+            rest = self.cases - len(self.trained)
+            found.append(
+                f"{len(self.trained)} of {self.cases} cases were trained on by the checkpoint or its ancestors: "
+                f"{overlap_text(self.trained)}. "
+                + (f"They are counted apart; the figures are over the other {rest}." if rest else _NOTHING_NEW)
+            )
+        if only := {name: how for name, how in self.validated.items() if name not in self.trained}:
+            found.append(
+                f"{len(only)} of {self.cases} cases were validated with while the checkpoint was trained: {some(only)}. Choices "
+                "that were made by them flatter their figures."
+            )
+        if self.unknown:
+            found.append("The card names no training cases, so whether one of these was trained on is not known.")
+        if self.by_name:
+            found.append(
+                "The card has cases without hashes of their images; these were compared by name, so the same patient under "
+                "another name would not be noticed."
+            )
+        found += [
+            f"{', '.join(group)} are of one patient; intervals take them for independent cases."
+            for group in self.one_patient
+        ]
+        return found
+
+
+_NOTHING_NEW = "No other case was evaluated, so the figures say nothing about new patients."
+
+
+def seen_before(seen: Sequence[SeenCase], identities: Iterable[CaseIdentity]) -> SeenBefore:
+    """Which of these cases are among those that a checkpoint's card names."""
+    identities = list(identities)
+    patients: dict[str, list[str]] = {}
+    for one in identities:
+        if one.patient:
+            patients.setdefault(one.patient, []).append(one.name)
+    return SeenBefore(
+        overlap(seen, identities),
+        overlap(seen, identities, VALIDATED),
+        len(identities),
+        lacks_hashes(seen),
+        tuple(tuple(names) for names in patients.values() if len(names) > 1),
+        unknown=not any(one.role == TRAINED for one in seen),
+    )

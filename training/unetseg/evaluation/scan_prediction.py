@@ -1,0 +1,63 @@
+"""What segment, evaluate, demo and bench have in common: a checkpoint, a scan, a prediction with progress."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.io.grids import same_grid_note
+from UNetSegmenterLib.engine.io.volume import Volume, check_volume, read_volume
+from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, file_stem, resample
+from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, shipped_checkpoints
+from UNetSegmenterLib.engine.model.prediction import Prediction, Predictor
+
+from ..console import progress, warn
+
+DEFAULT_CHECKPOINT = "abdomen8.pt"
+
+
+def open_predictor(checkpoint: Path | None, device: str) -> Predictor:
+    """The predictor of a checkpoint, of the shipped one if None; raises InputError if there is none."""
+    if checkpoint is None:
+        shipped = {path.name: path for path in shipped_checkpoints()}
+        if DEFAULT_CHECKPOINT not in shipped:
+            raise InputError(f"{DEFAULT_CHECKPOINT} does not ship with this copy; give a checkpoint with --checkpoint.")
+        checkpoint = shipped[DEFAULT_CHECKPOINT]
+    return Predictor(load_checkpoint(checkpoint), device)
+
+
+def read_scan(path: Path, resample: bool = False) -> Volume:
+    """A scan; what its checks warn of is said on stderr."""
+    volume = read_volume(path, resample)
+    for note in check_volume(volume):
+        if note.severity != "info":
+            warn(f"{volume.name}: {note.text}")
+    return volume
+
+
+def on_grid_of(volume: Volume, segmentation: Segmentation) -> Segmentation:
+    """The segmentation on the scan's grid; raises InputError where all of it lies outside."""
+    segmentation = segmentation.placed_on(volume.geometry)
+    if segmentation.geometry.is_close(volume.geometry):
+        if note := same_grid_note(segmentation.geometry, volume.geometry, f"{segmentation.name} and its scan"):
+            warn(note)
+        return segmentation
+    placed = resample(segmentation, volume.geometry)
+    if segmentation.labels.any() and not placed.labels.any():
+        raise InputError(
+            f"{segmentation.name} and the scan {volume.name} lie apart: no labelled voxel is inside the scan; choose the "
+            "scan that was segmented."
+        )
+    warn(f"{segmentation.name} has another grid than the scan and was brought onto it, nearest neighbour.")
+    return placed
+
+
+def volume_name(path: Path) -> str:
+    """What results of this scan are called: the file's name without its ending, or the folder's."""
+    return path.resolve().name if path.is_dir() else file_stem(path)
+
+
+def predict(predictor: Predictor, volume: Volume, what: str = "segmenting") -> Prediction:
+    """Predict with progress on the console."""
+    with progress(f"{what} {volume.name}") as show:
+        return predictor.predict(volume, show)

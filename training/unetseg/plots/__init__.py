@@ -1,0 +1,1 @@
+"""Figures of scans, data sets and runs (matplotlib)."""

@@ -1,0 +1,1 @@
+"""Synthetic hearts with known anatomy, and deliberate corruptions of segmentations."""

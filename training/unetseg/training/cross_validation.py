@@ -1,0 +1,139 @@
+"""The folds of a cross-validation taken together: every patient was validated once, by a network that never saw it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.evaluation.statistics import (
+    CI_METHOD,
+    SEEN_COLUMN,
+    SUMMARY_DEFINITIONS,
+    Aggregate,
+    aggregate,
+)
+from UNetSegmenterLib.engine.io.csv_text import csv_text
+from UNetSegmenterLib.engine.io.files import write_text, write_whole
+from UNetSegmenterLib.engine.model.checkpoint import read_card
+
+from ..data.preprocessed_dataset import Pack
+from ..data.seen_cases import overlap, packed, seen_cases
+from .configuration import Recipe
+from .planning import from_mapping
+from .run_files import read_state
+
+
+@dataclass(frozen=True)
+class FoldRow:
+    """Dice of one structure in one case, at the network's grid; NaN where neither side has it.
+
+    seen: how the case is known to be one that an ancestor of the fold's checkpoint was trained on; empty if it is none.
+    """
+
+    fold: int
+    case: str
+    structure: str
+    dice: float
+    seen: str = ""
+
+
+def recipe_of_folds(runs: Sequence[Path]) -> Recipe:
+    """The recipe of all of them, with the splits of the last; raises InputError if they are not of one recipe."""
+    recipes = [
+        from_mapping(Recipe, read_card(run / "checkpoint.pt").training["recipe"], f"{run / 'checkpoint.pt'}, recipe")
+        for run in runs
+    ]
+    for run, recipe in zip(runs, recipes, strict=True):
+        own = replace(recipe, train_split=recipes[0].train_split, validation_split=recipes[0].validation_split)
+        if own != recipes[0]:
+            raise InputError(
+                f"{run} was trained with another recipe than {runs[0]}, so they are no cross-validation; remove one of them "
+                "and give the command again."
+            )
+    return recipes[-1]
+
+
+def fold_dice(run: Path, pack: Pack, fold: int) -> list[FoldRow]:
+    """Rows of a finished fold's validation cases; raises InputError if the run is not finished."""
+    if not (run / "checkpoint.pt").exists():
+        raise InputError(f"{run} is not finished; run the same command again, and it goes on there.")
+    dice = read_state(run / "state.pt")["dice"]
+    cases = pack.of_split(f"fold{fold}")
+    if dice is None or dice.shape != (len(cases), len(pack.structures)):
+        raise InputError(f"{run} did not validate on fold {fold} of this pack; choose another --output.")
+    seen = overlap(seen_cases(read_card(run / "checkpoint.pt")), [packed(case, pack.name) for case in cases])
+    return [
+        FoldRow(fold, case.name, structure.name, float(value), seen.get(case.name, ""))
+        for case, line in zip(cases, dice, strict=True)
+        for structure, value in zip(pack.structures, line, strict=True)
+    ]
+
+
+def summarise(rows: Sequence[FoldRow], structures: Sequence[str]) -> dict[str, Any]:
+    """Mean, sd and 95 % interval of each structure over all cases and of the cases' own means, and each fold's mean over cases.
+
+    mean_dice and mean_dice_over_cases are what they are in the summary of an evaluation (`SUMMARY_DEFINITIONS`). Cases that an
+    ancestor was trained on are counted apart, unless there are no others.
+    """
+    apart = {row.case: row.seen for row in rows if row.seen}
+    if apart and any(not row.seen for row in rows):
+        said = {"trained_on": {"names": apart, "in_the_numbers_above": False}}
+        return summarise([row for row in rows if not row.seen], structures) | said
+    parts: dict[str, dict[str, Any]] = {}
+    for name in structures:
+        result = aggregate([row.dice for row in rows if row.structure == name], (0.0, 1.0))
+        parts[name] = _interval(result)
+    known = [part["mean"] for part in parts.values() if part["n"]]
+    return {
+        "cases": len({row.case for row in rows}),
+        "mean_dice": sum(known) / len(known) if known else math.nan,
+        "mean_dice_over_cases": _interval(over_cases(rows)),
+        "mean_dice_of_folds": [
+            over_cases([row for row in rows if row.fold == fold]).mean for fold in sorted({row.fold for row in rows})
+        ],
+        "ci95_method": CI_METHOD,
+        "definitions": SUMMARY_DEFINITIONS,
+        "structures": parts,
+    } | ({"trained_on": {"names": apart, "in_the_numbers_above": True}} if apart else {})
+
+
+def over_cases(rows: Sequence[FoldRow]) -> Aggregate:
+    """Mean over cases of each case's mean over its structures."""
+    cases = dict.fromkeys(row.case for row in rows)
+    return aggregate((aggregate(row.dice for row in rows if row.case == case).mean for case in cases), (0.0, 1.0))
+
+
+def _interval(result: Aggregate) -> dict[str, Any]:
+    ci95 = None if math.isnan(result.ci95[0]) else list(result.ci95)
+    return {"mean": result.mean, "sd": result.sd, "ci95": ci95, "n": result.n}
+
+
+def write_folds(rows: Sequence[FoldRow], summary: dict[str, Any], folder: Path) -> None:
+    """Write metrics.csv (one row a case and structure) and summary.json."""
+
+    def table(partial: Path) -> None:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("fold", "case", "structure", "dice", SEEN_COLUMN))
+            for row in rows:
+                dice = "" if math.isnan(row.dice) else f"{row.dice:.6f}"
+                seen = "yes" if row.seen else "no"
+                writer.writerow((row.fold, csv_text(row.case), csv_text(row.structure), dice, seen))
+
+    write_whole(folder / "metrics.csv", table)
+    text = json.dumps(_without_nan(summary), indent=1)
+    write_text(folder / "summary.json", text)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

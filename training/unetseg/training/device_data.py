@@ -1,0 +1,132 @@
+"""The pack on the training device: int16 slices and uint8 labels, drawn by index with no loader and no workers.
+
+A batch is drawn without a number that Python would have to read or send: a GPU would stop for each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.model.preprocessing import (
+    Preprocessing,
+    neighbour_offsets,
+    neighbour_step,
+    normalise,
+)
+
+from ..data.preprocessed_dataset import Pack, PackedCase
+from .configuration import Recipe
+
+
+class DeviceData:
+    """Slices of the given cases; `draw` returns a batch that never left the device.
+
+    Raises InputError if the device has not the memory for them.
+    """
+
+    def __init__(
+        self, pack: Pack, cases: tuple[PackedCase, ...], preprocessing: Preprocessing, device: torch.device
+    ) -> None:
+        slices = np.concatenate([np.arange(case.start, case.stop) for case in cases])
+        images, labels = pack.images[slices], pack.labels[slices]
+        try:
+            self.images = torch.from_numpy(images).to(device)  # (N, H, W) int16
+            self.labels = torch.from_numpy(labels).to(device)  # (N, H, W) uint8
+        except torch.OutOfMemoryError as error:
+            raise InputError(
+                f"{len(slices)} slices to train on ({(images.nbytes + labels.nbytes) / 2**30:.1f} GB) do not fit into the memory "
+                f"of {device}; prepare a pack with a coarser --spacing or a smaller --size."
+            ) from error
+        self.cases = cases
+        self.window_hu = preprocessing.window_hu
+        self.offsets = torch.tensor(neighbour_offsets(preprocessing.input_slices, 1), device=device)
+        lengths = [case.stop - case.start for case in cases]
+        starts = np.cumsum([0, *lengths[:-1]])
+        steps = [neighbour_step(case.spacing_mm[0], preprocessing) for case in cases]
+        self.first, self.last, self.step = (
+            torch.tensor(np.repeat(values, lengths), device=device)  # (N,) of each slice's case
+            for values in (starts, starts + lengths - np.int64(1), steps)
+        )
+        regions = np.array([[(case.top, case.left), (case.rows, case.columns)] for case in cases], dtype=np.float32)
+        self.regions = torch.from_numpy(np.repeat(regions, lengths, axis=0)).to(device)  # (N, 2, 2): corner and size
+        found = {part.index: np.flatnonzero((labels == part.index).any(axis=(1, 2))) for part in pack.structures}
+        found = {index: slices for index, slices in found.items() if len(slices)}
+        counts = np.array([len(slices) for slices in found.values()], dtype=np.int64)
+        # The slices of the first structure that there is, of the second and so on; where each begins, how many they are.
+        self.slices_with, self.begins, self.counts, self.present = (
+            torch.from_numpy(values).to(device)
+            for values in (
+                np.concatenate([np.empty(0, np.int64), *found.values()]),
+                np.cumsum(counts) - counts,
+                counts,
+                np.array(list(found), dtype=np.uint8),
+            )
+        )
+
+    def draw(self, recipe: Recipe, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Random slices with their neighbours, and where in them to look.
+
+        Returns (B, input slices, H, W) float32 in -1..1, labels (B, H, W) uint8 and the patches' centres (B, 2), as
+        `affine_grid` takes them.
+        """
+        slices, structures = self.draw_slices(recipe, generator)
+        step = self._jittered(self.step[slices], recipe.neighbour_jitter, generator)
+        index = slices[:, None] + step[:, None] * self.offsets
+        index = torch.minimum(torch.maximum(index, self.first[slices, None]), self.last[slices, None])
+        labels = self.labels[slices]
+        centres = self._centres(slices, labels, structures, recipe.patch, generator)
+        return normalise(self.images[index], self.window_hu), labels, centres
+
+    def batch_cases(self, recipe: Recipe, generator: Generator) -> dict[str, list[int]]:
+        """Which slices of which cases `draw` gives for a generator in the same state: case name to slice numbers."""
+        drawn: dict[str, list[int]] = {}
+        starts = np.cumsum([0] + [case.stop - case.start for case in self.cases])
+        for position in sorted(self.draw_slices(recipe, generator)[0].tolist()):
+            which = int(np.searchsorted(starts, position, side="right")) - 1
+            drawn.setdefault(self.cases[which].name, []).append(position - int(starts[which]))
+        return drawn
+
+    def draw_slices(self, recipe: Recipe, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Slices drawn evenly, but `foreground_share` of them, which come first, for a structure drawn evenly.
+
+        Returns slice numbers (B,) and the indices of the structures that the first ones were drawn for (<= B,).
+        """
+        device = self.images.device
+        drawn = torch.randint(len(self.images), (recipe.batch_size,), device=device, generator=generator)
+        count = round(recipe.foreground_share * recipe.batch_size) if len(self.counts) else 0
+        if not count:
+            return drawn, self.present[:0]
+        wanted = torch.randint(len(self.counts), (count,), device=device, generator=generator)
+        counts = self.counts[wanted]
+        position = (torch.rand(count, device=device, generator=generator) * counts).long()
+        position = torch.minimum(position, counts - 1)  # a product of float32 can be rounded up to the count itself
+        slices = self.slices_with[self.begins[wanted] + position]
+        return torch.cat([slices, drawn[count:]]), self.present[wanted]
+
+    def _centres(
+        self, slices: Tensor, labels: Tensor, structures: Tensor, patch: tuple[int, int], generator: Generator
+    ) -> Tensor:
+        """Where the patches lie (B, 2): about a random pixel of the structure that a slice was drawn for, else anywhere.
+
+        A patch stays within its case's own pixels where it fits into them, and lies about their middle where it does not.
+        """
+        batch, count, columns = len(labels), len(structures), labels.shape[2]
+        corner, size = self.regions[slices].unbind(1)
+        half = torch.stack([(size[:, axis] / 2).clamp(max=patch[axis] / 2) for axis in (0, 1)], dim=1)
+        lowest, highest = corner + half, corner + size - half
+        chance = torch.rand(batch, 2, device=labels.device, generator=generator)
+        anywhere = lowest + chance * (highest - lowest)
+        inside = (labels[:count] == structures[:, None, None]).flatten(1).cumsum(dim=1, dtype=torch.int32)
+        wanted = (chance[:count, :1] * inside[:, -1:]).int() + 1  # the how many-th pixel of the structure
+        pixel = torch.searchsorted(inside, wanted)[:, 0]
+        on_structure = torch.stack([pixel // columns, pixel % columns], dim=1) + 0.5
+        on_structure = torch.minimum(torch.maximum(on_structure, lowest[:count]), highest[:count])
+        return torch.cat([on_structure, anywhere[count:]])
+
+    @staticmethod
+    def _jittered(step: Tensor, share: float, generator: Generator) -> Tensor:
+        """Neighbours of some slices at twice the distance, of as many at none: other slice distances, ends of a scan."""
+        draw = torch.rand(len(step), device=step.device, generator=generator)
+        return torch.where(draw < share / 2, 0, torch.where(draw < share, 2 * step, step))

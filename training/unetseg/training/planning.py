@@ -1,0 +1,235 @@
+"""A plan: the choices of a run as data, made from the fingerprint, for a person to read, edit and pass back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.io.files import write_text
+
+from ..data.preprocessed_dataset import Pack
+from .configuration import Recipe
+
+LARGEST_SLICE = 256  # pixels across a slice at the network's spacing
+VISITS = 40  # how often a slice is drawn in a run, as in the measured recipe
+BYTES_A_PIXEL = 90  # GPU memory of a training step for each pixel of a patch and channel of the first level
+_NEEDED = ("spacing_mm", "window_hu", "slice_distance_mm")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """spacing_mm, window_hu, slice_distance_mm and slice_size are what `prepare` executes, the recipe what `train` does.
+
+    slice_size: rows and columns that slices are cut or padded to about the body; (0, 0) takes them whole. reasons: one
+    sentence for each choice that the data decided. made_from: names of the cases that were read for it, where that is known.
+    """
+
+    spacing_mm: float
+    window_hu: tuple[float, float]
+    slice_distance_mm: float
+    recipe: Recipe
+    reasons: dict[str, str] = field(default_factory=dict)
+    slice_size: tuple[int, int] = (0, 0)
+    made_from: tuple[str, ...] = ()
+
+    def chosen(
+        self,
+        spacing_mm: float | None = None,
+        window_hu: tuple[float, float] | None = None,
+        slice_size: tuple[int, int] | None = None,
+    ) -> Plan:
+        """The same plan with what a person wants instead (None keeps the plan's); the recipe stays as it is."""
+        given = {"spacing_mm": spacing_mm, "window_hu": window_hu, "slice_size": slice_size}
+        new = {name: value for name, value in given.items() if value is not None and value != getattr(self, name)}
+        return replace(self, **new, reasons=self.reasons | dict.fromkeys(new, "chosen"))  # type: ignore[arg-type]
+
+    def to_json(self) -> dict[str, Any]:
+        """What pack.json and the card keep."""
+        return asdict(self)
+
+
+def make_plan(
+    fingerprint: Mapping[str, Any],
+    gpu_gb: float = 0.0,
+    spacing_mm: float | None = None,
+    window_hu: tuple[float, float] | None = None,
+    slice_size: tuple[int, int] | None = None,
+) -> Plan:
+    """Plan for a data set of that fingerprint; gpu_gb is the memory of the GPU to train on, 0 for a CPU.
+
+    spacing_mm, window_hu and slice_size that are given are taken, and all else is planned to fit them. What the data don't
+    decide is the measured recipe.
+    """
+    distance, pixel, _ = fingerprint["median_spacing_mm"]
+    rows, columns = fingerprint["median_size"][1:]
+    across = max(rows, columns) * pixel
+    low, _, high = fingerprint["structure_hu_percentiles_0.5_50_99.5"]
+    margin = 0.1 * (high - low)
+    reasons = {
+        "spacing_mm": f"median pixel {pixel:g} mm, and at most {LARGEST_SLICE} pixels across {across:.0f} mm",
+        "window_hu": f"0.5 and 99.5 % of HU inside structures are {low:.0f} and {high:.0f}; a tenth wider",
+        "slice_distance_mm": "median of the data set",
+        "slice_size": "whole slices",
+    }
+    plan = Plan(
+        round(max(pixel, across / LARGEST_SLICE), 3),
+        (math.floor((low - margin) / 10) * 10.0, math.ceil((high + margin) / 10) * 10.0),
+        round(distance, 3),
+        Recipe(),
+        reasons,
+        made_from=tuple(part["name"] for part in fingerprint.get("by_case", ())),
+    ).chosen(spacing_mm, window_hu, slice_size)
+    scale = pixel / plan.spacing_mm
+    size = plan.slice_size if all(plan.slice_size) else (rows * scale, columns * scale)
+    recipe, why = _plan_recipe(size, distance, fingerprint["slices"], gpu_gb)
+    return replace(plan, recipe=recipe, reasons=plan.reasons | why)
+
+
+def _plan_recipe(
+    size: tuple[float, float], distance_mm: float, slices: int, gpu_gb: float
+) -> tuple[Recipe, dict[str, str]]:
+    """The measured recipe made to fit slices of `size` pixels, `distance_mm` apart, with a reason for each change."""
+    recipe = Recipe()
+    depth = max(2, min(5, int(math.log2(0.7 * min(size) / 8)))) if min(size) > 12 else 2
+    patch = _multiple(0.7 * size[0], 2**depth), _multiple(0.9 * size[1], 2**depth)
+    width, batch = (32, 32) if gpu_gb else (recipe.base_width, recipe.batch_size)
+    while gpu_gb and batch > 4 and _memory_gb(patch, width, batch) > 0.8 * gpu_gb:
+        batch //= 2
+    steps = max(300, min(20_000, round(VISITS * slices / batch / 100) * 100))
+    neighbours = 3 if distance_mm <= 5 else 1
+    reasons = {
+        "input_slices": f"slices lie {distance_mm:g} mm apart"
+        + (": near enough to help each other" if neighbours > 1 else ""),
+        "depth": f"halved {depth} times, the shorter side of the patch is {min(patch) // 2**depth} pixels",
+        "patch": f"0.7 x 0.9 of a slice of {size[0]:.0f} x {size[1]:.0f} pixels: a body is wider than deep",
+        "base_width": f"for a GPU of {gpu_gb:.0f} GB" if gpu_gb else "measured on a CPU",
+        "batch_size": f"about {_memory_gb(patch, width, batch):.1f} GB a step" if gpu_gb else "measured on a CPU",
+        "steps": f"each of {slices} slices is drawn about {steps * batch / slices:.0f} times",
+    }
+    changes = {"steps": steps, "batch_size": batch, "patch": patch, "input_slices": neighbours}
+    return replace(recipe, **changes, base_width=width, depth=depth), reasons  # type: ignore[arg-type]
+
+
+def gpu_memory_gb() -> float:
+    """Memory of this machine's GPU, 0 without one."""
+    import torch
+
+    return torch.cuda.get_device_properties(0).total_memory / 2**30 if torch.cuda.is_available() else 0.0
+
+
+def _multiple(value: float, of: int) -> int:
+    return max(2 * of, round(value / of) * of)
+
+
+def _memory_gb(patch: tuple[int, ...], width: int, batch: int) -> float:
+    return BYTES_A_PIXEL * math.prod(patch) * width * batch / 2**30
+
+
+def write_plan(plan: Plan, path: Path | str, title: str = "") -> None:
+    """Write YAML in which every choice stands on a line of its own with its reason."""
+    parts = [("preprocessing", _preprocessing(plan)), ("recipe", asdict(plan.recipe))]
+    lines = [f"# Plan for {title or 'a data set'}. Edit what you know better; prepare --plan and train execute it."]
+    for name, values in parts:
+        lines.append(f"{name}:")
+        lines += _yaml_lines(values, plan.reasons, "  ")
+    if plan.made_from:
+        lines += ["made_from:  # the cases that were read; test cases should not be among them"]
+        lines += [f"  - {_scalar(name)}" for name in plan.made_from]
+    text = "\n".join(lines) + "\n"
+    write_text(path, text)
+
+
+def check_plan(plan: Plan, pack: Pack, path: Path | str) -> None:
+    """Raise InputError if the pack was prepared with another spacing, window, distance or size of slices than the plan says."""
+    stored = {name: getattr(pack.preprocessing, name) for name in _NEEDED}
+    if all(plan.slice_size):
+        stored["slice_size"] = pack.images.shape[1:]
+    for name, found in stored.items():
+        if (wanted := getattr(plan, name)) != found:
+            raise InputError(
+                f"{path} wants {name} {wanted}, but the pack was prepared with {found}; prepare another pack with --plan, or "
+                "correct the plan."
+            )
+
+
+def _preprocessing(plan: Plan) -> dict[str, Any]:
+    return {name: getattr(plan, name) for name in (*_NEEDED, "slice_size")}
+
+
+def _yaml_lines(values: Mapping[str, Any], reasons: Mapping[str, str], indent: str) -> list[str]:
+    lines = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{key}:", *_yaml_lines(value, {}, indent + "  ")]
+            continue
+        shown = f"[{', '.join(f'{part:g}' for part in value)}]" if isinstance(value, tuple) else _scalar(value)
+        reason = f"  # {reasons[key]}" if key in reasons else ""
+        lines.append(f"{indent}{key}: {shown}{reason}")
+    return lines
+
+
+def _scalar(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def read_plan(path: Path | str) -> Plan:
+    """Plan of a YAML (or JSON) file; raises InputError for what it can't mean, with the key that was probably meant."""
+    import yaml
+
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} can't be read as YAML ({' '.join(str(error).split())}).") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is no plan; preprocessing and recipe are expected in it.")
+    _refuse_unknown(content, ("preprocessing", "recipe", "made_from"), str(path))
+    if missing := [name for name in ("preprocessing", "recipe") if not isinstance(content.get(name), dict)]:
+        raise InputError(f'{path} has no "{missing[0]}" with values; unetseg plan writes one to start from.')
+    choices = content["preprocessing"]
+    _refuse_unknown(choices, (*_NEEDED, "slice_size"), f"{path}, preprocessing")
+    if missing := [name for name in _NEEDED if name not in choices]:
+        raise InputError(f"{path}, preprocessing has no {missing[0]}; unetseg plan writes one to start from.")
+    hints = get_type_hints(Plan)
+    values = {name: _converted(choices[name], hints[name], f"{path}, {name}") for name in choices}
+    made_from = content.get("made_from") or ()
+    if not isinstance(made_from, list | tuple):
+        raise InputError(f"{path}, made_from is {made_from!r}; a list of names of cases is expected.")
+    recipe = from_mapping(Recipe, content["recipe"], f"{path}, recipe")
+    return Plan(**values, recipe=recipe, made_from=tuple(map(str, made_from)))
+
+
+def from_mapping(cls: type, values: Mapping[str, Any], where: str) -> Any:
+    """Dataclass of a mapping: left-out entries keep their default, unknown and unfit ones raise InputError."""
+    hints = get_type_hints(cls)
+    _refuse_unknown(values, [part.name for part in fields(cls)], where)
+    return cls(**{name: _converted(value, hints[name], f"{where}.{name}") for name, value in values.items()})
+
+
+def _refuse_unknown(values: Mapping[str, Any], known: Any, where: str) -> None:
+    for key in values:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
+            raise InputError(f"{where} has {key}, which nobody reads; {hint}")
+
+
+def _converted(value: Any, wanted: Any, where: str) -> Any:
+    if is_dataclass(wanted):
+        if isinstance(value, Mapping):
+            return from_mapping(wanted, value, where)  # type: ignore[arg-type]
+    elif wanted is float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    elif wanted in (int, str):
+        if isinstance(value, wanted) and not isinstance(value, bool):
+            return value
+    elif isinstance(value, list | tuple) and len(value) == len(wanted.__args__):
+        return tuple(_converted(part, kind, where) for part, kind in zip(value, wanted.__args__, strict=True))
+    name = getattr(wanted, "__name__", str(wanted))
+    raise InputError(f"{where} is {value!r}; {name} is expected.")

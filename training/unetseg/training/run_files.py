@@ -1,0 +1,283 @@
+"""What a run leaves in its folder: state.pt to resume from, metrics.csv and TensorBoard's events, and the card."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import logging
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from UNetSegmenterLib import __version__
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.io.csv_text import csv_text
+from UNetSegmenterLib.engine.io.files import write_text, write_whole
+from UNetSegmenterLib.engine.model.card import Card, NetworkShape
+from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
+from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
+from UNetSegmenterLib.engine.model.tensor_file import read_tensor_file
+from UNetSegmenterLib.engine.plausibility.training_statistics import facts_from_json, statistics_of
+
+from ..data.preprocessed_dataset import Pack
+from ..data.seen_cases import VALIDATED, as_seen, joined, older, overlap, packed, seen_cases, to_json
+from .configuration import Recipe
+from .validation import validation_cases
+
+
+class RunState:
+    """Weights, optimiser and position of a run, written whole or not at all; the state before the last one is kept.
+
+    dice: (cases, structures) of the last validation, or None; `parts` are objects with state_dict and load_state_dict;
+    seen_before: what the checkpoint that the run began with, and its ancestors, had seen.
+    """
+
+    def __init__(
+        self, run: Path, recipe: Recipe, pack: Pack, parts: dict[str, Any], start_from: Checkpoint | None = None
+    ) -> None:
+        self.path = run / "state.pt"
+        self.previous = run / "state.previous.pt"
+        self.parts = parts
+        self.identity = {
+            "recipe": asdict(recipe),
+            "cases": [asdict(case) for case in pack.cases],
+            "preprocessing": asdict(pack.preprocessing),
+            "splits": pack.splits,
+            "arrays_sha256": pack.arrays_sha256,
+            "started_from": None if start_from is None else started_from(start_from),
+        }
+        self.seen_before = () if start_from is None else older(seen_cases(start_from.card))
+        self.dice: np.ndarray | None = None
+        self.minutes = self._minutes_before = 0.0
+
+    @property
+    def mean_dice(self) -> float | None:
+        """Mean over structures of their means over the cases of the last validation, as metrics.csv has it."""
+        return None if self.dice is None else mean_over_structures(self.dice)
+
+    def resume(self) -> int:
+        """Step to go on from: 0 in a new folder. Raises InputError if the folder holds a run of another recipe or pack."""
+        content = self._last_good()
+        if content is None:
+            return 0
+        # Only what the state tells is compared: entries that came with a later version have their old meaning.
+        now = json.loads(json.dumps(self.identity))
+        if different := differences(json.loads(content["identity"]), now):
+            more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
+            raise InputError(
+                f"{self.path.parent} holds a run of another recipe or pack: {different[0]}{more}; choose another --output, "
+                "or give the recipe and pack it began with."
+            )
+        for name, part in self.parts.items():
+            if content["parts"][name]:  # that of a gradient scaler is empty where the run began in bfloat16
+                part.load_state_dict(content["parts"][name])
+        self.dice = None if content["dice"] is None else content["dice"].numpy()
+        self.minutes = self._minutes_before = content["minutes"]
+        return content["step"]
+
+    def _last_good(self) -> dict[str, Any] | None:
+        """The newest state that can be read; raises InputError if there are some and none can."""
+        there = [path for path in (self.path, self.previous) if path.exists()]
+        for path in there:
+            try:
+                return read_state(path)
+            except InputError as error:
+                logging.warning("%s; it was passed over", str(error).partition(";")[0])
+        if there:
+            raise InputError(f"{there[0]} is damaged and there is no good state before it; choose another --output.")
+        return None
+
+    def save(self, step: int, minutes: float) -> None:
+        """Write the state after `step` steps, `minutes` after this start."""
+        self.minutes = self._minutes_before + minutes
+        content = {
+            "identity": json.dumps(self.identity),
+            "step": step,
+            "dice": None if self.dice is None else torch.from_numpy(self.dice),
+            "minutes": self.minutes,
+            "parts": {name: part.state_dict() for name, part in self.parts.items()},
+        }
+
+        def write(partial: Path) -> None:
+            with partial.open("wb") as file:
+                _save(content, file)
+            if self.path.exists():
+                self.path.replace(self.previous)
+
+        write_whole(self.path, write)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What RunState.save wrote; raises InputError for any other file. As with a checkpoint, nothing in it is run."""
+    content = read_tensor_file(path)
+    if not isinstance(content, dict) or not {"identity", "step", "dice", "minutes", "parts"} <= content.keys():
+        raise InputError(f"{path} holds no state of a training run; choose another --output.")
+    return content
+
+
+def _save(content: dict[str, Any], file: BinaryIO) -> None:
+    try:
+        torch.save(content, file)
+    except RuntimeError as error:  # torch's own words for it hide that the disk is full
+        raise error.__context__ if isinstance(error.__context__, OSError) else error from error
+
+
+def started_from(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What the card keeps of the checkpoint whose weights a run began with."""
+    training = checkpoint.card.training
+    return {
+        "title": checkpoint.card.title,
+        "sha256": checkpoint.sha256,
+        "data_set": training.get("data_set", ""),
+        "cases": training.get("cases", []),
+        "preprocessing": asdict(checkpoint.card.preprocessing),
+        "steps": training.get("recipe", {}).get("steps"),
+    }
+
+
+def differences(before: Any, now: Any, name: str = "") -> list[str]:
+    """What differs between two JSON values, a sentence each; entries that `before` doesn't have are not looked at."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        pairs = [(f"{name}.{key}".strip("."), value, now.get(key)) for key, value in before.items()]
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = [(f"{name}[{place}]", old, new) for place, (old, new) in enumerate(zip(before, now, strict=True))]
+    else:
+        return [] if before == now else [f"{name} was {_short(before)} and is {_short(now)}"]
+    return [line for part, old, new in pairs for line in differences(old, new, part)]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+class RunLog:
+    """One row a validation, in metrics.csv and, where it is installed, TensorBoard."""
+
+    def __init__(self, run: Path, structures: list[str], first_step: int = 0) -> None:
+        self.path = run / "metrics.csv"
+        self.structures = structures
+        self._forget_after(first_step)
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            self.board = None
+        else:
+            self.board = SummaryWriter(str(run / "tensorboard"), purge_step=first_step + 1)
+
+    def _forget_after(self, step: int) -> None:
+        """Drop rows of steps that will be taken again, and a row that was cut off."""
+        if not self.path.exists():
+            return
+        head, *rows = self.path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+        kept = [row for row in rows if row.endswith("\n") and int(row.split(",", 1)[0]) <= step]
+        if kept != rows:
+            write_text(self.path, "".join([head, *kept]))
+
+    def write(self, step: int, loss: float, learning_rate: float, dice: np.ndarray | None) -> None:
+        """Append mean training loss, learning rate and the mean Dice of each structure over the validation cases.
+
+        Raises InputError if the disk is full; the run's last state is whole then.
+        """
+        by_structure = [float("nan")] * len(self.structures) if dice is None else _mean_of_cases(dice)
+        row = {"step": step, "loss": loss, "learning_rate": learning_rate, "dice_mean": float(_mean(by_structure))}
+        row |= {csv_text(f"dice_{name}"): value for name, value in zip(self.structures, by_structure, strict=True)}
+        new = not self.path.exists()
+        try:
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, row, lineterminator="\n")
+                if new:
+                    writer.writeheader()
+                writer.writerow(row)
+            if self.board:
+                for name, value in row.items():
+                    self.board.add_scalar(name, value, step)
+                self.board.flush()
+        except OSError as error:
+            raise InputError(
+                f"{self.path} could not be written ({error.strerror}) at step {step}; make room, and the same command goes "
+                "on from the last state."
+            ) from error
+
+
+def training_card(
+    pack: Pack, recipe: Recipe, preprocessing: Preprocessing, title: str, device: str, state: RunState
+) -> Card:
+    """Card of a finished run; its validation figures are over the cases that no ancestor was trained on."""
+    cases = pack.of_split(recipe.train_split)
+    validated = () if state.dice is None else validation_cases(pack, recipe)
+    known = overlap(state.seen_before, [packed(case, pack.name) for case in validated])
+    seen = [as_seen(packed(case, pack.name)) for case in cases]
+    seen += [as_seen(packed(case, pack.name), VALIDATED) for case in validated]
+    return Card(
+        title or f"{pack.name}, 2D U-Net",
+        NetworkShape(recipe.input_slices, len(pack.structures) + 1, recipe.base_width, recipe.depth),
+        pack.structures,
+        preprocessing,
+        data_licence=pack.licence,
+        data_citation=pack.citation,
+        training={
+            "data_set": pack.name,
+            "cases": [case.name for case in cases],
+            "splits": pack.splits,
+            "slices": sum(case.stop - case.start for case in cases),
+            "recipe": asdict(recipe),
+            "started_from": state.identity["started_from"],
+            "seen_cases": to_json(joined(*seen, *state.seen_before)),
+            "plan": pack.fingerprint.get("plan", {}),
+            "pack_sha256": hashlib.sha256(json.dumps(state.identity["cases"]).encode()).hexdigest(),
+            "device": device,
+            "minutes": round(state.minutes, 1),
+            "software": f"unetsegmenter {__version__}, torch {torch.__version__}",
+            "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        }
+        | ({"validated_though_trained_on": known} if known else {}),
+        validation=_validation(pack, state.dice, [case.name not in known for case in validated]),
+        statistics=label_statistics(pack, {case.name for case in cases}),
+    )
+
+
+def label_statistics(pack: Pack, trained: set[str]) -> dict[str, Any]:
+    """Statistics of the labels of the pack's training cases, without those that a run leaves out to be validated on.
+
+    Empty, so that rules of thumb hold, where they would be of other cases: a pack of an earlier version with folds.
+    """
+    training = pack.splits["train"]
+    if trained.issuperset(training):
+        return pack.fingerprint.get("label_statistics", {})
+    by_case = pack.fingerprint.get("label_facts", {})
+    return statistics_of([facts_from_json(by_case[name]) for name in training if name in trained]) if by_case else {}
+
+
+def _validation(pack: Pack, dice: np.ndarray | None, counted: list[bool]) -> dict[str, Any]:
+    """Mean, standard deviation and n of each structure's Dice over the validation cases that count."""
+    if dice is None or not any(counted):
+        return {}
+    validation = {}
+    for structure, values in zip(pack.structures, dice[np.array(counted)].T, strict=True):
+        known = values[np.isfinite(values)]
+        spread = (
+            {"mean": float(known.mean()), "sd": float(known.std(ddof=1)) if len(known) > 1 else None}
+            if len(known)
+            else {}
+        )
+        validation[structure.name] = {"dice": spread | {"n": len(known)}}
+    return validation
+
+
+def mean_over_structures(dice: np.ndarray) -> float:
+    """Mean over structures of each one's mean over cases; dice: (cases, structures), NaN where neither side has it."""
+    return _mean(_mean_of_cases(dice))
+
+
+def _mean(values: Any) -> float:
+    known = np.asarray(values)[np.isfinite(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _mean_of_cases(dice: np.ndarray) -> list[float]:
+    return [_mean(column) for column in dice.T]
