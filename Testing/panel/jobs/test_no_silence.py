@@ -17,7 +17,7 @@ LIB = "UNetSegmenterLib."
 
 
 def break_once(monkeypatch, place, error, in_a_step=False):
-    """Let the function or method `place` ("panel.run.array_steps", "panel.run.SegmentationRun._read") raise, once."""
+    """Let the function or method `place` ("panel.jobs.segmentation_run.array_steps", "...SegmentationRun._read") raise, once."""
     parts = place.split(".")
     owner = sys.modules[LIB + ".".join(parts[:2])]
     for part in parts[2:-1]:
@@ -67,13 +67,20 @@ def is_free(panel):
 @pytest.mark.parametrize(
     "place",
     [
-        "panel.segmenter.SegmentationRun", "panel.segmenter.nodes.volume_geometry", "panel.run.stored_dtype",
-        "panel.run.SegmentationRun._refusal", "panel.run.Progress.text", "panel.segmenter.nodes.segmentation_to_node",
-        "panel.segmenter.remember_labels", "panel.segmenter.absent_structures", "panel.segmenter.nodes._show_segments",
-        "panel.segment_section.SegmentSection._show_result", "panel.segment_section.SegmentSection._on_stage",
-        "panel.process.WorkerProcess.make_folder",
+        "panel.jobs.segmenter.SegmentationRun",
+        "panel.jobs.segmenter.nodes.volume_geometry",
+        "panel.jobs.segmentation_run.stored_dtype",
+        "panel.jobs.segmentation_run.SegmentationRun._refusal",
+        "panel.jobs.segmentation_run.Progress.text",
+        "panel.jobs.segmenter.nodes.segmentation_to_node",
+        "panel.jobs.segmenter.remember_labels",
+        "panel.jobs.segmenter.absent_structures",
+        "panel.jobs.segmenter.nodes._show_segments",
+        "panel.sections.segment_section.SegmentSection._show_result",
+        "panel.sections.segment_section.SegmentSection._on_stage",
+        "panel.jobs.worker_process.WorkerProcess.make_folder",
     ],
-)  # fmt: skip
+)
 def test_segmenting(widget, ready, scan, monkeypatch, error, place):
     widget.ui.keepPartialCheckBox.setChecked(False)
     settle(0.02)
@@ -92,7 +99,7 @@ def test_segmenting(widget, ready, scan, monkeypatch, error, place):
 
 @each_error
 def test_surfaces_that_fail_leave_the_result(widget, ready, scan, monkeypatch, error):
-    break_once(monkeypatch, "panel.segmenter.nodes.make_surfaces", error)
+    break_once(monkeypatch, "panel.jobs.segmenter.nodes.make_surfaces", error)
     ready.segment.apply()
     turn(lambda: not ready.segment.state.is_busy, 60)
     assert ready.segment.state is State.DONE and ready.segment.result.node is not None
@@ -101,7 +108,9 @@ def test_surfaces_that_fail_leave_the_result(widget, ready, scan, monkeypatch, e
 
 
 @each_error
-@pytest.mark.parametrize("place", ["panel.segmenter.nodes.segmentation_to_node", "panel.run.stored_dtype"])
+@pytest.mark.parametrize(
+    "place", ["panel.jobs.segmenter.nodes.segmentation_to_node", "panel.jobs.segmentation_run.stored_dtype"]
+)
 def test_a_script_that_waits_is_told(widget, scan, checkpoints, monkeypatch, error, place):
     break_once(monkeypatch, place, error)
     with pytest.raises(RuntimeError):
@@ -140,12 +149,16 @@ def compared(widget):
 @pytest.mark.parametrize(
     ("place", "in_a_step"),
     [
-        ("panel.compare_section.side_steps", True), ("panel.compare_section.segmentation_steps", True),
-        ("panel.compare_section.matched_by_hand", False), ("panel.compare_section.comparison_from_json", False),
-        ("panel.compare_section.comparison_in_world", False), ("panel.compare_section.CompareSection._words", False),
-        ("panel.judging_task.JudgingTask._progress", False), ("panel.process.WorkerProcess.make_folder", False),
+        ("panel.sections.compare_section.side_steps", True),
+        ("panel.sections.compare_section.segmentation_steps", True),
+        ("panel.sections.compare_section.matched_by_hand", False),
+        ("panel.sections.compare_section.comparison_from_json", False),
+        ("panel.sections.compare_section.comparison_in_world", False),
+        ("panel.sections.compare_section.CompareSection._words", False),
+        ("panel.jobs.plausibility_task.JudgingTask._progress", False),
+        ("panel.jobs.worker_process.WorkerProcess.make_folder", False),
     ],
-)  # fmt: skip
+)
 def test_comparing(widget, compared, monkeypatch, error, place, in_a_step):
     raised = break_once(monkeypatch, place, error, in_a_step)
     compared.compare.compare()
@@ -161,11 +174,13 @@ def test_comparing(widget, compared, monkeypatch, error, place, in_a_step):
 @pytest.mark.parametrize(
     ("place", "in_a_step"),
     [
-        ("panel.plausibility_section.array_steps", True), ("panel.plausibility_section.segmentation_from_node", False),
-        ("panel.plausibility_section.finding_from_json", False), ("panel.plausibility_section.findings_in_world", False),
-        ("panel.plausibility_section.PlausibilitySection._words", False),
+        ("panel.sections.plausibility_section.array_steps", True),
+        ("panel.sections.plausibility_section.segmentation_from_node", False),
+        ("panel.sections.plausibility_section.finding_from_json", False),
+        ("panel.sections.plausibility_section.findings_in_world", False),
+        ("panel.sections.plausibility_section.PlausibilitySection._words", False),
     ],
-)  # fmt: skip
+)
 def test_checking(widget, compared, monkeypatch, error, place, in_a_step):
     raised = break_once(monkeypatch, place, error, in_a_step)
     compared.plausibility.check()
@@ -180,11 +195,14 @@ def test_checking(widget, compared, monkeypatch, error, place, in_a_step):
 @pytest.mark.parametrize(
     ("place", "in_a_step"),
     [
-        ("panel.report_section.judge_steps", True), ("panel.report_section.picture_steps", True),
-        ("panel.report_section.image_steps", True), ("panel.report_section.report_steps", True),
-        ("panel.report_section.facts_of", False), ("panel.report_section.ReportSection._on_progress", False),
+        ("panel.sections.report_section.judge_steps", True),
+        ("panel.sections.report_section.picture_steps", True),
+        ("panel.sections.report_section.image_steps", True),
+        ("panel.sections.report_section.report_steps", True),
+        ("panel.sections.report_section.facts_of", False),
+        ("panel.sections.report_section.ReportSection._on_progress", False),
     ],
-)  # fmt: skip
+)
 def test_reporting(widget, compared, monkeypatch, tmp_path, error, place, in_a_step):
     raised = break_once(monkeypatch, place, error, in_a_step)
     compared.report.write(tmp_path / "report")
@@ -202,11 +220,14 @@ def test_reporting(widget, compared, monkeypatch, tmp_path, error, place, in_a_s
 @pytest.mark.parametrize(
     ("overlay", "place", "in_a_step"),
     [
-        ("error_map", "panel.error_views.error_map_node_steps", True), ("error_map", "scene.error_map._draw", False),
-        ("error_map", "panel.overlay.InPlaceOf", False), ("distances", "panel.error_views.distance_colors_steps", True),
-        ("distances", "scene.distance_colors._add_legend", False), ("distances", "panel.error_views.set_scale", False),
+        ("error_map", "panel.sections.error_views.error_map_node_steps", True),
+        ("error_map", "scene.nodes.error_map._draw", False),
+        ("error_map", "panel.jobs.overlay.InPlaceOf", False),
+        ("distances", "panel.sections.error_views.distance_colors_steps", True),
+        ("distances", "scene.views.distance_colors._add_legend", False),
+        ("distances", "panel.sections.error_views.set_scale", False),
     ],
-)  # fmt: skip
+)
 def test_drawing_errors(widget, compared, monkeypatch, error, overlay, place, in_a_step):
     compared.compare.compare()
     turn(lambda: compared.compare.comparison is not None, 60)
@@ -219,7 +240,9 @@ def test_drawing_errors(widget, compared, monkeypatch, error, overlay, place, in
     settle()
     assert widget.ui.errorsLabel.text and widget.ui.errorsLabel.visible
     assert not button.checked and button.enabled
-    if place != "panel.error_views.set_scale":  # it fails after its steps have made the node, which only they know
+    if (
+        place != "panel.sections.error_views.set_scale"
+    ):  # it fails after its steps have made the node, which only they know
         assert names() == before
     for node in (compared.compare.prediction_node, compared.compare.reference_node):
         assert node.GetDisplayNode().GetVisibility2D()
@@ -245,11 +268,14 @@ def folder(tmp_path):
 @pytest.mark.parametrize(
     ("place", "in_a_step"),
     [
-        ("panel.review_section.cases_from_json", False), ("panel.review_section.node_steps", True),
-        ("panel.review_section.loaded", False), ("scene.review.segmentation_to_node", False),
-        ("panel.review_desk.judge_steps", True), ("panel.process.WorkerProcess.make_folder", False),
+        ("panel.sections.review_section.cases_from_json", False),
+        ("panel.sections.review_section.node_steps", True),
+        ("panel.sections.review_section.loaded", False),
+        ("scene.nodes.review.segmentation_to_node", False),
+        ("panel.jobs.review_queue.judge_steps", True),
+        ("panel.jobs.worker_process.WorkerProcess.make_folder", False),
     ],
-)  # fmt: skip
+)
 def test_reviewing(widget, folder, monkeypatch, error, place, in_a_step):
     review, ui = widget.panel.review, widget.ui
     raised = break_once(monkeypatch, place, error, in_a_step)
@@ -268,7 +294,7 @@ def test_reviewing(widget, folder, monkeypatch, error, place, in_a_step):
 @each_error
 def test_reading_a_checkpoint(widget, checkpoints, monkeypatch, error):
     model = widget.panel.model
-    raised = break_once(monkeypatch, "panel.model_section.remember_checkpoint", error)
+    raised = break_once(monkeypatch, "panel.sections.model_section.remember_checkpoint", error)
     model.choose(str(checkpoints["other"]))
     turn(lambda: raised and not model.is_reading, 60)
     assert model.card is None and model.refusal
@@ -309,10 +335,10 @@ def test_a_step_that_fails_in_a_driver(widget, error):
     ("button", "section", "place"),
     [
         ("applyButton", "segment", "panel.panel.Choices"),
-        ("correctButton", "correct", "panel.correct_section.correction.is_uncorrected_prediction"),
-        ("saveCaseButton", "correct", "panel.correct_section.case_exists"),
-        ("compareButton", "compare", "panel.judging_task.WorkerTask"),
-        ("reportButton", "report", "panel.report_section.outputs_in"),
+        ("correctButton", "correct", "panel.sections.correct_section.correction.is_uncorrected_prediction"),
+        ("saveCaseButton", "correct", "panel.sections.correct_section.case_exists"),
+        ("compareButton", "compare", "panel.jobs.plausibility_task.WorkerTask"),
+        ("reportButton", "report", "panel.sections.report_section.outputs_in"),
     ],
 )
 def test_a_button_whose_handler_fails_says_so(widget, compared, monkeypatch, tmp_path, error, button, section, place):
@@ -330,7 +356,7 @@ def test_a_button_whose_handler_fails_says_so(widget, compared, monkeypatch, tmp
 def test_views_that_can_not_be_filled_are_left(widget, compared, monkeypatch, error):
     manager = slicer.app.layoutManager()
     before = manager.layout
-    raised = break_once(monkeypatch, "scene.linked_views.LinkedViews.show", error)
+    raised = break_once(monkeypatch, "scene.views.linked_views.LinkedViews.show", error)
     widget.ui.sideBySideButton.setChecked(True)
     settle()
     assert raised and any(note.severity == "error" for note in widget.panel.compare.notes)
