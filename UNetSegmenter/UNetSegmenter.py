@@ -319,11 +319,11 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         """
         from UNetSegmenterLib.engine.evaluation.comparison import compare
         from UNetSegmenterLib.engine.labels.matching import still_there
-        from UNetSegmenterLib.engine.worker.serialization import finished
+        from UNetSegmenterLib.engine.stepwise import run_to_end
         from UNetSegmenterLib.scene.nodes.by_hand import matched_by_hand
         from UNetSegmenterLib.scene.nodes.plausibility_request import comparison_in_world, side_steps
 
-        prediction, reference, notes = finished(side_steps(predictionNode, referenceNode))
+        prediction, reference, notes = run_to_end(side_steps(predictionNode, referenceNode))
         if byHand is None:
             remembered = matched_by_hand(predictionNode, referenceNode)
             byHand = still_there(remembered, prediction.structures, reference.structures)
@@ -341,10 +341,10 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :returns: the node, on the reference's grid and under its transform; the next call for this prediction replaces it.
         :raises InputError: (a ValueError) for nodes that cannot be compared or a structure that is not on both sides.
         """
-        from UNetSegmenterLib.engine.worker.serialization import finished
+        from UNetSegmenterLib.engine.stepwise import run_to_end
         from UNetSegmenterLib.scene.nodes.error_map import error_map_node_steps
 
-        return finished(error_map_node_steps(predictionNode, referenceNode, structure))
+        return run_to_end(error_map_node_steps(predictionNode, referenceNode, structure))
 
     def distanceColors(self, predictionNode, referenceNode, structure=None, scale=10.0):
         """The surface of a prediction painted with its signed distance from a reference's, in mm; waits.
@@ -354,10 +354,10 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :returns: a new model node "<prediction> distances" with a colour bar; its points carry the distances.
         :raises InputError: (a ValueError) for nodes that cannot be compared or a structure that is not on both sides.
         """
-        from UNetSegmenterLib.engine.worker.serialization import finished
+        from UNetSegmenterLib.engine.stepwise import run_to_end
         from UNetSegmenterLib.scene.views.distance_colors import distance_colors_steps
 
-        return finished(distance_colors_steps(predictionNode, referenceNode, structure, scale_mm=scale)).node
+        return run_to_end(distance_colors_steps(predictionNode, referenceNode, structure, scale_mm=scale)).node
 
     def check(self, segmentationNode, volumeNode=None, checkpointPath=None):
         """Plausibility findings of a segmentation, without any ground truth.
@@ -390,7 +390,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         """
         from UNetSegmenterLib.engine.errors import InputError
         from UNetSegmenterLib.engine.report.case_report import CaseReport, outputs_in, write_case_report
-        from UNetSegmenterLib.engine.worker.serialization import finished
+        from UNetSegmenterLib.engine.stepwise import run_to_end
         from UNetSegmenterLib.scene.nodes.case_report import comparison_on_scan, facts_of, image_steps
         from UNetSegmenterLib.scene.nodes.verdict import verdict_of
 
@@ -402,7 +402,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         images = None
         if volumeNode is not None:
             comparison = comparison_on_scan(comparison, volumeNode)
-            images = finished(image_steps(volumeNode, predictionNode, referenceNode))
+            images = run_to_end(image_steps(volumeNode, predictionNode, referenceNode))
         facts = facts_of(predictionNode, referenceNode, volumeNode)
         report = CaseReport(comparison, findings, verdict_of(predictionNode), facts, images=images)
         return str(write_case_report(report, os.path.abspath(folder)))

@@ -33,10 +33,8 @@ from unetseg.training.run_files import mean_over_structures
 from unetseg.training.schedules import schedule
 from unetseg.training.training_loop import gradients, make_optimiser, update_average
 from unetseg.training.validation import validate
-from UNetSegmenterLib.engine.model.memory import keep_freed_memory
+from UNetSegmenterLib.engine.model.device import choose_device, keep_freed_memory, mixed_precision
 from UNetSegmenterLib.engine.model.network import UNet
-from UNetSegmenterLib.engine.model.precision import mixed_precision
-from UNetSegmenterLib.engine.model.prediction import choose_device
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
 from .training_contenders import Contender, contenders, has_nnunet

@@ -11,10 +11,10 @@ from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_volume
 from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, write_labelmap, write_seg_nrrd
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.worker.review_serialization import (
+    case_from_files,
+    case_to_files,
     cases_from_json,
     cases_to_json,
-    load_to_files,
-    loaded,
 )
 
 AWKWARD = 'patient "7", ü 漢'
@@ -139,7 +139,7 @@ def test_a_case_and_its_list_go_through_the_worker(tmp_path):
         "image": str(case.image), "reference": str(case.reference), "prediction": str(case.prediction),
         "structures": [one.to_json() for one in found.structures], "into": str(tmp_path / "into"),
     }  # fmt: skip
-    volume, reference, prediction = loaded(json.loads(json.dumps(load_to_files(request))))
+    volume, reference, prediction = case_from_files(json.loads(json.dumps(case_to_files(request))))
     assert np.array_equal(volume.array, array) and volume.geometry.is_close(geometry)
     for side in (reference, prediction):
         assert {one.name: int((side.labels == one.index).sum()) for one in side.structures} == {

@@ -10,7 +10,7 @@ from UNetSegmenterLib.engine.io.volume import Geometry
 from UNetSegmenterLib.engine.labels.overlap import overlap_dice
 from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
-from UNetSegmenterLib.engine.worker.serialization import comparison_from_json, comparison_to_json
+from UNetSegmenterLib.engine.worker.result_serialization import comparison_from_json, comparison_to_json
 
 GRID = Geometry((10, 30, 30), (4.0, 2.0, 2.0))
 

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from UNetSegmenterLib.engine.errors import TORCH_MISSING, explain
 from UNetSegmenterLib.engine.io.volume import Geometry
-from UNetSegmenterLib.engine.worker import service as worker_module
+from UNetSegmenterLib.engine.worker import service
+from UNetSegmenterLib.engine.worker.image_serialization import geometry_from_json, geometry_to_json
 
-PACKAGE_ROOT = Path(worker_module.__file__).resolve().parents[3]
+PACKAGE_ROOT = Path(service.__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,7 @@ def scan_files(folder, shape=(24, 64, 64)):
         geometry,
         {
             "image": {"path": str(folder / "image.raw"), "dtype": "<i2"},
-            "geometry": worker_module.geometry_to_json(geometry),
+            "geometry": geometry_to_json(geometry),
             "labels": str(folder / "labels.raw"),
         },
     )
@@ -253,15 +255,13 @@ def test_geometry_survives_the_protocol():
     geometry = Geometry(
         (3, 4, 5), (1.25, 0.7, 0.1 + 0.2), (1e-3, -2.0, 3.3), ((0.0, 0.6, 0.8), (1.0, 0.0, 0.0), (0.0, 0.8, -0.6))
     )
-    assert (
-        worker_module.geometry_from_json(json.loads(json.dumps(worker_module.geometry_to_json(geometry)))) == geometry
-    )
+    assert geometry_from_json(json.loads(json.dumps(geometry_to_json(geometry)))) == geometry
 
 
 def test_errors_become_one_sentence():
     missing = ModuleNotFoundError("No module named 'torch'", name="torch")
-    assert worker_module.explain(missing) == ("missing", worker_module.TORCH_MISSING)
-    kind, message = worker_module.explain(RuntimeError("CUDA error: misaligned address\nmore\nlines"))
+    assert explain(missing) == ("missing", TORCH_MISSING)
+    kind, message = explain(RuntimeError("CUDA error: misaligned address\nmore\nlines"))
     assert kind == "internal" and message.count("\n") == 0 and "misaligned" in message
 
 

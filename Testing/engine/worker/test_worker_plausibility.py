@@ -12,7 +12,7 @@ from UNetSegmenterLib.engine.io.volume import Geometry, Volume
 from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.plausibility import check, reference_statistics
-from UNetSegmenterLib.engine.worker import serialization as exchange
+from UNetSegmenterLib.engine.worker import image_serialization, result_serialization
 
 from .test_worker import Conversation
 
@@ -42,7 +42,7 @@ def sides():
 
 
 def written(segmentation, folder, stem):
-    steps = exchange.segmentation_steps(segmentation, folder, stem)
+    steps = image_serialization.segmentation_steps(segmentation, folder, stem)
     while True:
         try:
             next(steps)
@@ -61,8 +61,8 @@ def conversation(**request):
 
 def test_pieces_make_the_whole(tmp_path, monkeypatch):
     array = np.arange(5 * 6 * 7, dtype=np.int32).reshape(5, 6, 7)
-    monkeypatch.setattr(exchange, "PIECE_BYTES", array[0].nbytes * 2)
-    steps = exchange.array_steps(array, tmp_path / "a.raw", "<i2")
+    monkeypatch.setattr(image_serialization, "PIECE_BYTES", array[0].nbytes * 2)
+    steps = image_serialization.array_steps(array, tmp_path / "a.raw", "<i2")
     pieces = 0
     while True:
         try:
@@ -79,7 +79,7 @@ def test_the_worker_compares_as_the_engine_does(sides, tmp_path):
     files = {side: written(one, tmp_path, side) for side, one in zip(("prediction", "reference"), sides, strict=True)}
     *progress, result = conversation(do="compare", case="CT", **json.loads(json.dumps(files)))
     assert [(one["done"], one["total"]) for one in progress] == [(1, 2), (2, 2)]
-    made, own = exchange.comparison_from_json(result), compare(*sides, case="CT")
+    made, own = result_serialization.comparison_from_json(result), compare(*sides, case="CT")
     assert made.rows == own.rows and made.notes == own.notes and made.complete
     assert {row.status for row in made.rows} == {"ok", "unmatched"} and "another grid" in made.notes[0]
     assert made.rows[0].curve.worst_first() == own.rows[0].curve.worst_first()
@@ -101,7 +101,7 @@ def test_the_worker_checks_as_the_engine_does(sides, tmp_path):
     assert [one["done"] for one in progress] == [1, 2] and result["complete"]
     for plain, segmentation in zip(result["findings"], (broken, reference), strict=True):
         own = check(segmentation, Volume(hu, segmentation.geometry), json.loads(json.dumps(statistics)))
-        assert [exchange.finding_from_json(one) for one in plain] == own
+        assert [result_serialization.finding_from_json(one) for one in plain] == own
     assert any(one["severity"] != "pass" for one in result["findings"][0])
     assert any(one["check"] == "confidence" and one["severity"] == "fail" for one in result["findings"][1])
 

@@ -270,7 +270,7 @@ def folder(tmp_path):
     [
         ("panel.sections.review_section.cases_from_json", False),
         ("panel.sections.review_section.node_steps", True),
-        ("panel.sections.review_section.loaded", False),
+        ("panel.sections.review_section.case_from_files", False),
         ("scene.nodes.review.segmentation_to_node", False),
         ("panel.jobs.review_queue.judge_steps", True),
         ("panel.jobs.worker_process.WorkerProcess.make_folder", False),

@@ -10,7 +10,7 @@ from UNetSegmenterLib.engine.evaluation.error_map import AGREEMENT, CLASSES
 from UNetSegmenterLib.engine.io.volume import Geometry
 from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
-from UNetSegmenterLib.engine.worker.serialization import finished
+from UNetSegmenterLib.engine.stepwise import run_to_end
 from UNetSegmenterLib.scene.nodes.error_map import error_map_node_steps
 from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
 from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node
@@ -38,7 +38,7 @@ def blocks(scene, name, shift=0, spleen=True, spacing_mm=(3.0, 2.0, 2.0)):
 
 
 def made(prediction, reference, structure=None):
-    return finished(error_map_node_steps(prediction, reference, structure))
+    return run_to_end(error_map_node_steps(prediction, reference, structure))
 
 
 def counts(node):

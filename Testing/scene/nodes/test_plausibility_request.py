@@ -11,7 +11,7 @@ from UNetSegmenterLib.engine.evaluation.comparison import compare
 from UNetSegmenterLib.engine.io.volume import Geometry
 from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
-from UNetSegmenterLib.engine.worker.serialization import finished
+from UNetSegmenterLib.engine.stepwise import run_to_end
 from UNetSegmenterLib.scene.nodes.plausibility_request import (
     comparison_in_world,
     look_at,
@@ -45,7 +45,7 @@ def moved(scene, node, x, name="Pose"):
 
 
 def rows(prediction, reference):
-    ours, theirs, notes = finished(side_steps(prediction, reference))
+    ours, theirs, notes = run_to_end(side_steps(prediction, reference))
     return comparison_in_world(compare(ours, theirs), reference).rows, notes
 
 

@@ -7,7 +7,7 @@ import pytest
 from UNetSegmenterLib.engine.io.volume import Geometry
 from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, read_segmentation, write_seg_nrrd
 from UNetSegmenterLib.engine.labels.structures import HEART
-from UNetSegmenterLib.engine.worker.serialization import finished
+from UNetSegmenterLib.engine.stepwise import run_to_end
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 
@@ -110,7 +110,7 @@ def test_empty_segments_without_a_grid_are_empty_on_the_other_sides(scene):
     empty = segmentation_to_node(replace(before, labels=np.zeros_like(before.labels)), scene, surfaces=False)
     empty.GetSegmentation().SetConversionParameter("Reference image geometry", "")
     for pair in ((drawn, empty), (empty, drawn)):
-        sides = finished(side_steps(*pair))
+        sides = run_to_end(side_steps(*pair))
         assert all(side.geometry.is_close(GRID, 1e-6) for side in sides[:2])
         assert sorted(bool(side.labels.any()) for side in sides[:2]) == [False, True]
 

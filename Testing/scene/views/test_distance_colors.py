@@ -10,7 +10,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.volume import Geometry
 from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
-from UNetSegmenterLib.engine.worker.serialization import finished
+from UNetSegmenterLib.engine.stepwise import run_to_end
 from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node
 from UNetSegmenterLib.scene.views.distance_colors import (
     NO_DISTANCE,
@@ -56,14 +56,14 @@ def test_points_around_a_sphere(inwards):
     points = rng.normal(size=(2500, 3))
     points *= rng.uniform(5, 30, 2500)[:, None] / np.linalg.norm(points, axis=1, keepdims=True)
     center = np.array([100.0, -50.0, 20.0])
-    distances = finished(signed_distance_steps(points + center, sphere(center=center, inwards=inwards)))
+    distances = run_to_end(signed_distance_steps(points + center, sphere(center=center, inwards=inwards)))
     assert distances == pytest.approx(np.linalg.norm(points, axis=1) - RADIUS_MM, abs=0.03)
 
 
 def test_steps_and_a_surface_that_is_not_there():
     points = np.full((2500, 3), 9.0)  # near the surface: far points take longer
     assert list(signed_distance_steps(points, sphere())) == [0.0, 0.0, 0.4, 0.8, 1.0]
-    assert np.isnan(finished(signed_distance_steps(points, vtk.vtkPolyData()))).all()
+    assert np.isnan(run_to_end(signed_distance_steps(points, vtk.vtkPolyData()))).all()
 
 
 def balls(scene, name, shift_mm=0.0, radius_mm=RADIUS_MM, spleen=True, direction=None, surfaces=False):
@@ -80,7 +80,7 @@ def balls(scene, name, shift_mm=0.0, radius_mm=RADIUS_MM, spleen=True, direction
 
 
 def painted(prediction, reference, structure=None, **more):
-    return finished(distance_colors_steps(prediction, reference, structure, **more))
+    return run_to_end(distance_colors_steps(prediction, reference, structure, **more))
 
 
 def scalars(made):

@@ -21,7 +21,7 @@ from unetseg.training.training_loop import step_generator, train
 from unetseg.training.validation import validate
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, read_card
-from UNetSegmenterLib.engine.model.precision import mixed_precision
+from UNetSegmenterLib.engine.model.device import mixed_precision
 
 from ..datasets import write_dataset
 
@@ -36,7 +36,7 @@ from unetseg.training.configuration import Recipe
 from unetseg.training.distributed import make_team
 from unetseg.training.configuration import Recipe
 from unetseg.training.training_loop import step_generator, train
-from UNetSegmenterLib.engine.model.precision import mixed_precision
+from UNetSegmenterLib.engine.model.device import mixed_precision
 pack, run, steps = sys.argv[1:4]
 team = make_team("cpu", 2)
 assert team.size == 2

@@ -38,7 +38,7 @@ def run(options: Any) -> None:
 
     import torch
     from UNetSegmenterLib.engine.io.files import write_text
-    from UNetSegmenterLib.engine.model.memory import keep_freed_memory
+    from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
     from ..console import say, table
     from ..evaluation.prediction_speed import standard_scan, time_command, try_precisions

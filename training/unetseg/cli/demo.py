@@ -42,7 +42,7 @@ def outputs(options: Any) -> Outputs:
 
 def run(options: Any) -> None:
     from UNetSegmenterLib.engine.labels.segmentation_files import write_seg_nrrd
-    from UNetSegmenterLib.engine.model.memory import keep_freed_memory
+    from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
     from ..console import say
     from ..evaluation.scan_prediction import open_predictor, predict

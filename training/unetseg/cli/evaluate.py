@@ -86,7 +86,7 @@ def run(options: Any) -> None:
 
 
 def _evaluate(options: Any) -> None:
-    from UNetSegmenterLib.engine.model.memory import keep_freed_memory
+    from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
     from ..console import say
     from ..data.layouts import read_dataset, resampled

@@ -43,7 +43,7 @@ def add_options(parser: Any) -> None:
 
 
 def run(options: Any) -> int:
-    from UNetSegmenterLib.engine.model.memory import keep_freed_memory
+    from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
     from ..console import say
     from ..evaluation.scan_prediction import open_predictor

@@ -25,7 +25,7 @@ from UNetSegmenterLib.engine.labels.structures import Structure
 from UNetSegmenterLib.engine.model.prediction import Prediction, Predictor
 from UNetSegmenterLib.engine.plausibility import check
 from UNetSegmenterLib.engine.report import ONE_OF_MANY_BYTES, CaseMaterial, ViewerData, slice_pictures, viewer_data
-from UNetSegmenterLib.engine.worker.serialization import (
+from UNetSegmenterLib.engine.worker.result_serialization import (
     comparison_from_json,
     comparison_to_json,
     finding_from_json,

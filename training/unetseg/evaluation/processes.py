@@ -91,7 +91,7 @@ def _serve(pipe: Connection, start: Callable[[Any], Callable[[Any], Any]], setup
             signal.signal(number, signal.SIG_IGN)
     import SimpleITK
     import torch
-    from UNetSegmenterLib.engine.model.memory import keep_freed_memory
+    from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
     keep_freed_memory()
     torch.set_num_threads(threads)

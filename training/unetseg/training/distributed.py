@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Generator, Tensor, nn
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.model.precision import mixed_precision
-from UNetSegmenterLib.engine.model.prediction import choose_device
+from UNetSegmenterLib.engine.model.device import choose_device, mixed_precision
 
 Item = TypeVar("Item")
 STARTERS = {"TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "MASTER_ADDR"}  # torchrun, srun, or a person by hand

@@ -16,9 +16,8 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.files import write_text
 from UNetSegmenterLib.engine.model.card import NetworkShape
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint, save_checkpoint
-from UNetSegmenterLib.engine.model.memory import keep_freed_memory
+from UNetSegmenterLib.engine.model.device import choose_device, keep_freed_memory
 from UNetSegmenterLib.engine.model.network import UNet
-from UNetSegmenterLib.engine.model.prediction import choose_device
 
 from ..data.preprocessed_dataset import Pack
 from .augmentation import augment

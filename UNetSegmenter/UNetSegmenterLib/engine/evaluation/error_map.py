@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..labels.matching import Pair
 from ..labels.segmentation_files import Segmentation
 from ..labels.structures import Structure, canonical_name
-from ..worker.serialization import Steps, finished
+from ..stepwise import Steps, run_to_end
 from .comparison import onto_reference
 
 AGREEMENT, FALSE_POSITIVE, FALSE_NEGATIVE, CONFUSED = 1, 2, 3, 4
@@ -35,7 +35,7 @@ def error_map(prediction: Segmentation, reference: Segmentation, pairs: Sequence
     pair nothing can be confused, and the class is left out. A prediction on another grid is resampled with nearest
     neighbour; raises InputError if the two grids don't meet.
     """
-    return finished(error_map_steps(prediction, reference, pairs))
+    return run_to_end(error_map_steps(prediction, reference, pairs))
 
 
 def error_map_steps(prediction: Segmentation, reference: Segmentation, pairs: Sequence[Pair]) -> Steps:

@@ -20,7 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ..errors import InputError
 from ..labels.segmentation_files import Segmentation
 from .confidence import OutlineConfidence, outline_sums
-from .precision import mixed_precision
+from .device import choose_device, mixed_precision
 from .preprocessing import neighbour_offsets, neighbour_step, network_slices, pad_to_multiple, stack_slices
 
 if TYPE_CHECKING:
@@ -225,26 +225,6 @@ def _check_size(geometry: Geometry) -> None:
             f"The scan's slices are {width_mm / 1000:,.0f} m wide by its spacing of {in_plane_mm[0]:g} x {in_plane_mm[1]:g} mm; "
             "check that the file keeps its spacing, in mm."
         )
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """The device a person asked for; "auto" is the fastest there is. Raises InputError if it can't be had."""
-    has_mps = torch.backends.mps.is_available()
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f'"{name}" is no device; auto, cpu, cuda or mps are known.') from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(
-            f'The device "{name}" was asked for, but {torch.cuda.device_count()} CUDA device(s) are here; choose auto or cpu.'
-        )
-    if device.type == "mps" and not has_mps:
-        raise InputError('The device "mps" was asked for, but this machine has none; choose auto or cpu.')
-    if device.type not in ("cpu", "cuda", "mps"):
-        raise InputError(f'"{name}" is no device that is supported; auto, cpu, cuda or mps are known.')
-    return device
 
 
 def fold_batch_norm(network: UNet) -> UNet:

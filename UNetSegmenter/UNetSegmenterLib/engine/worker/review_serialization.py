@@ -13,9 +13,9 @@ from ..evaluation.verdict import Verdict, read_reviews
 from ..io.volume import Volume, read_volume
 from ..labels.segmentation_files import Segmentation, read_segmentation
 from ..labels.structures import Structure
-from .serialization import (
+from ..stepwise import run_to_end
+from .image_serialization import (
     array_steps,
-    finished,
     geometry_from_json,
     geometry_to_json,
     segmentation_from_json,
@@ -51,21 +51,21 @@ def cases_from_json(plain: dict[str, Any]) -> tuple[CaseList, dict[str, Verdict]
     return CaseList(tuple(cases), structures, tuple(plain["notes"]), plain["checkpoint"], plain["sha256"]), reviews
 
 
-def load_to_files(request: dict[str, Any]) -> dict[str, Any]:
+def case_to_files(request: dict[str, Any]) -> dict[str, Any]:
     """Read the files of one case and write scan and labels below the folder `into`; raises InputError for a bad file."""
     into = Path(request["into"])
     volume = read_volume(request["image"])
-    image = finished(array_steps(volume.array, into / "scan.raw", volume.array.dtype.newbyteorder("<")))
+    image = run_to_end(array_steps(volume.array, into / "scan.raw", volume.array.dtype.newbyteorder("<")))
     answer: dict[str, Any] = {"scan": {**image, "geometry": geometry_to_json(volume.geometry)}}
     structures = request["structures"] and tuple(Structure.from_json(one) for one in request["structures"])
     for side in ("reference", "prediction"):
         path = request[side]
-        answer[side] = path and finished(segmentation_steps(read_segmentation(path, structures), into, side))
+        answer[side] = path and run_to_end(segmentation_steps(read_segmentation(path, structures), into, side))
     return answer
 
 
-def loaded(answer: dict[str, Any]) -> tuple[Volume, Segmentation | None, Segmentation | None]:
-    """Scan, reference and prediction that `load_to_files` wrote; their arrays stay in the files."""
+def case_from_files(answer: dict[str, Any]) -> tuple[Volume, Segmentation | None, Segmentation | None]:
+    """Scan, reference and prediction that `case_to_files` wrote; their arrays stay in the files."""
     scan = answer["scan"]
     geometry = geometry_from_json(scan["geometry"])
     array = np.memmap(scan["path"], dtype=scan["dtype"], mode="r", shape=geometry.shape)

@@ -10,14 +10,14 @@ on stdout. Every request carries an `id` and a `do`; every answer repeats the `i
      "image": {"path", "dtype"}, "geometry": {...}, "labels": path}
         -> progress: done, total (once a batch) ... -> result: complete, slices_done, slices, seconds, device,
            warm, confidence (mean largest probability along the outline, by structure index), scan (the identity of what
-           was segmented, see exchange.scan_identity), labels_crc32 (of the labels file)
+           was segmented, see image_serialization.scan_identity), labels_crc32 (of the labels file)
     {"id": 5, "do": "compare", "case": "CT", "prediction": {...}, "reference": {...}, "by_hand": {...}}
-         (segmentations: see serialization.py; by_hand, which may be left out, as engine/labels/matching.py has it)
+         (segmentations: see image_serialization.py; by_hand, which may be left out, as engine/labels/matching.py has it)
         -> progress: done, total (once a structure) ... -> result: rows, notes, complete
     {"id": 6, "do": "check", "segmentations": [{...}], "image": {"path", "dtype"} or null, "statistics": path or null}
         -> progress: done, total (once a segmentation) ... -> result: findings (a list for each segmentation), complete
-    {"id": 7, "do": "report", "report": {...}, "folder": path}      (see report_exchange.py) -> result: path of the page
-    {"id": 8, "do": "cases", "folder": path, "results": path or ""}   (a test set; see review_exchange.py)
+    {"id": 7, "do": "report", "report": {...}, "folder": path}      (see result_serialization.py) -> result: path of the page
+    {"id": 8, "do": "cases", "folder": path, "results": path or ""}   (a test set; see review_serialization.py)
         -> result: cases, structures, notes, checkpoint, sha256, reviews
     {"id": 9, "do": "load", "image": path, "reference": path or null, "prediction": path or null,
      "structures": [...] or null, "into": folder} -> result: scan, reference, prediction (raw files in that folder)
@@ -54,18 +54,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from ... import __version__
-from ..errors import TORCH_MISSING, InputError, explain  # noqa: F401  asked for here too
+from ..errors import InputError, explain
 from ..io.volume import Volume
-from ..model.memory import keep_freed_memory
-from .serialization import (  # noqa: F401  the asking side takes it from here
+from ..model.device import available_devices, keep_freed_memory
+from .image_serialization import (
     checksum,
-    comparison_to_json,
     geometry_from_json,
-    geometry_to_json,
     reserve,
     scan_identity,
     segmentation_from_json,
 )
+from .result_serialization import comparison_to_json
 
 if TYPE_CHECKING:
     from ..model.checkpoint import Checkpoint
@@ -275,7 +274,7 @@ class Worker:
     def report(self, request: dict[str, Any]) -> dict[str, Any]:
         """Page and tables of one case, in a folder that a person chose."""
         from ..report.case_report import write_case_report
-        from .report_serialization import report_from_json
+        from .result_serialization import report_from_json
 
         cancelled = lambda: request.get("id") in self._cancelled  # noqa: E731
         path = (
@@ -295,11 +294,11 @@ class Worker:
 
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
         """Scan, reference and prediction of one case as raw files."""
-        from .review_serialization import load_to_files
+        from .review_serialization import case_to_files
 
         if request.get("id") in self._cancelled:
             raise CancelledError
-        return load_to_files(request)
+        return case_to_files(request)
 
     def save_case(self, request: dict[str, Any]) -> dict[str, Any]:
         """A scan and its labels as files of a data set folder."""
@@ -346,18 +345,6 @@ def file_key(path: str) -> tuple[Any, ...]:
             f"{path} cannot be read ({reason.lower()}); choose a checkpoint file that is there."
         ) from error
     return (path, status.st_mtime_ns, status.st_size)
-
-
-def available_devices() -> list[dict[str, str]]:
-    """Devices the network can run on, the fastest first, each with the name people know it by."""
-    import torch
-
-    devices = [{"device": "cpu", "name": f"CPU, {torch.get_num_threads()} threads"}]
-    if torch.backends.mps.is_available():
-        devices.insert(0, {"device": "mps", "name": "Apple GPU"})
-    if torch.cuda.is_available():
-        devices.insert(0, {"device": "cuda", "name": torch.cuda.get_device_name(0)})
-    return devices
 
 
 def is_alive(process_id: int) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ...engine.io.volume import Geometry
-from ...engine.worker.serialization import Steps, array_steps, checksum, geometry_to_json, scan_identity
+from ...engine.stepwise import Steps
+from ...engine.worker.image_serialization import array_steps, checksum, geometry_to_json, scan_identity
 from .failure import Failure
 from .steps import Ticker
 from .worker_process import WorkerProcess

@@ -15,7 +15,8 @@ from ...engine.evaluation.comparison import Comparison, Row
 from ...engine.evaluation.statistics import metrics_table, write_metrics_csv
 from ...engine.io.volume import Geometry, Note
 from ...engine.labels.matching import still_there
-from ...engine.worker.serialization import comparison_from_json, segmentation_steps
+from ...engine.worker.image_serialization import segmentation_steps
+from ...engine.worker.result_serialization import comparison_from_json
 from ...scene.nodes.by_hand import matched_by_hand
 from ...scene.nodes.plausibility_request import comparison_in_world, look_at, side_steps
 from ..jobs.plausibility_task import JudgingTask

@@ -14,7 +14,7 @@ from slicer.util import VTKObservationMixin
 
 from ...engine.io.volume import Note
 from ...engine.labels.training_case import case_exists, case_name, refused_name
-from ...engine.worker.serialization import array_steps, segmentation_steps
+from ...engine.worker.image_serialization import array_steps, segmentation_steps
 from ...scene.nodes import correction
 from ...scene.nodes.node_reading import segmentation_from_node
 from ...scene.nodes.plausibility_request import refuse_empty

@@ -13,7 +13,8 @@ from slicer.util import VTKObservationMixin
 
 from ...engine.io.volume import Note
 from ...engine.labels.structures import canonical_name
-from ...engine.worker.serialization import array_steps, finding_from_json, segmentation_steps
+from ...engine.worker.image_serialization import array_steps, segmentation_steps
+from ...engine.worker.result_serialization import finding_from_json
 from ...scene.nodes.node_reading import segmentation_from_node
 from ...scene.nodes.plausibility_request import findings_in_world, look_at, refuse_empty
 from ...scene.nodes.segmentation_nodes import volume_from_node

@@ -14,7 +14,7 @@ from ...engine.errors import InputError
 from ...engine.evaluation.review import REVIEWS, CaseList, ReviewCase
 from ...engine.evaluation.verdict import Verdict, write_reviews
 from ...engine.io.volume import Note
-from ...engine.worker.review_serialization import cases_from_json, loaded
+from ...engine.worker.review_serialization import case_from_files, cases_from_json
 from ...scene.nodes.changes import labels_time
 from ...scene.nodes.review import node_steps, remove_nodes
 from ...scene.nodes.verdict import set_verdict
@@ -180,7 +180,7 @@ class ReviewSection:
             answer = yield from answer_steps(self._worker, "load", into=str(folder), structures=structures, **paths)
             made_by = {"Checkpoint": self.list.checkpoint, "CheckpointSHA256": self.list.sha256}
             facts = {key: value for key, value in made_by.items() if value}
-            return (yield from node_steps(slicer.mrmlScene, case.name, *loaded(answer), facts, self._node_ids))
+            return (yield from node_steps(slicer.mrmlScene, case.name, *case_from_files(answer), facts, self._node_ids))
         finally:
             self._worker.remove_folder(folder)
 

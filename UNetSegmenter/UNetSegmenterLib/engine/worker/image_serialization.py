@@ -1,6 +1,6 @@
-"""What Slicer and the worker hand each other: geometries, segmentations, comparisons and findings as JSON and raw files.
+"""Geometries, arrays and segmentations as Slicer and the worker exchange them: JSON, and raw files for the voxels.
 
-Large arrays are written piece by piece, so that the side that must not stand still can do it between two looks at its events.
+Large arrays are written in blocks, so that Slicer's event loop can run between two of them.
 """
 
 from __future__ import annotations
@@ -9,37 +9,18 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Generator
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from ..evaluation.comparison import Comparison, Row, SliceCurve
-from ..evaluation.measures import Measures
 from ..io.volume import Geometry
-from ..labels.overlap import Proposal
 from ..labels.segmentation_files import Segmentation
 from ..labels.structures import Structure
-
-if TYPE_CHECKING:
-    from ..plausibility import Finding
+from ..stepwise import Steps
 
 PIECE_BYTES = 8 << 20  # a few ms to write
-
-Steps = Generator[None, None, Any]
-"""Work in small steps; what it made is the generator's return value."""
-
-
-def finished(steps: Steps) -> Any:
-    """Do all steps at once and return what they made."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 def geometry_to_json(geometry: Geometry) -> dict[str, Any]:
@@ -143,60 +124,3 @@ def segmentation_from_json(plain: dict[str, Any]) -> Segmentation:
         confidence={int(index): value for index, value in plain.get("confidence", {}).items()},
         notes=tuple(plain.get("notes", ())),
     )
-
-
-def comparison_to_json(comparison: Comparison) -> dict[str, Any]:
-    """Rows and notes, JSON-ready; NaN and infinity as Python's json has them. The matching is left out: rows name both sides."""
-    return {
-        "case": comparison.case,
-        "rows": [_row_to_json(row) for row in comparison.rows],
-        "notes": list(comparison.notes),
-        "prediction_name": comparison.prediction_name,
-        "reference_name": comparison.reference_name,
-        "complete": comparison.complete,
-        "proposals": [asdict(proposal) for proposal in comparison.proposals],
-    }
-
-
-def comparison_from_json(plain: dict[str, Any]) -> Comparison:
-    """The comparison that `comparison_to_json` wrote, without its matching."""
-    return Comparison(
-        plain["case"],
-        tuple(_row_from_json(row) for row in plain["rows"]),
-        tuple(plain["notes"]),
-        prediction_name=plain["prediction_name"],
-        reference_name=plain["reference_name"],
-        complete=plain["complete"],
-        proposals=tuple(Proposal(**proposal) for proposal in plain["proposals"]),
-    )
-
-
-def _row_to_json(row: Row) -> dict[str, Any]:
-    sides = {side: structure and structure.to_json() for side, structure in _sides(row).items()}
-    return asdict(row) | sides
-
-
-def _sides(row: Row) -> dict[str, Structure | None]:
-    return {"prediction": row.prediction, "reference": row.reference}
-
-
-def _row_from_json(plain: dict[str, Any]) -> Row:
-    made: dict[str, Any] = dict(plain)
-    made["color"] = tuple(plain["color"])
-    for side in ("prediction", "reference"):
-        made[side] = Structure.from_json(plain[side]) if plain[side] else None
-    made["measures"] = Measures(**plain["measures"]) if plain["measures"] else None
-    if plain["curve"]:
-        curve: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain["curve"].items()}
-        made["curve"] = SliceCurve(**curve)
-    if plain["largest_error_ras"]:
-        made["largest_error_ras"] = tuple(plain["largest_error_ras"])
-    return Row(**made)
-
-
-def finding_from_json(plain: dict[str, Any]) -> Finding:
-    """The finding that `Finding.to_json` wrote."""
-    from ..plausibility import Finding
-
-    place = plain["place_ras"]
-    return Finding(**{**plain, "place_ras": tuple(place) if place is not None else None})

@@ -1,10 +1,10 @@
-"""The precision of a device: what its hardware has, told of the very device that is used."""
+"""The precision of a device: what its hardware has, asked of the very device that is used."""
 
 import pytest
 import torch
-from UNetSegmenterLib.engine.model import precision
+from UNetSegmenterLib.engine.model import device as device_module
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
-from UNetSegmenterLib.engine.model.precision import mixed_precision
+from UNetSegmenterLib.engine.model.device import mixed_precision
 from UNetSegmenterLib.engine.model.prediction import Predictor
 
 from ..checkpoints import small_card, small_weights
@@ -64,7 +64,7 @@ def test_the_device_in_use_is_asked_and_not_the_current_one(monkeypatch):
 )
 def test_bfloat16_on_a_cpu_that_multiplies_it(monkeypatch, tmp_path, instructions, flags, dtype):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: instructions)
-    monkeypatch.setattr(precision, "CPU_FACTS", tmp_path / "cpuinfo")
+    monkeypatch.setattr(device_module, "CPU_FACTS", tmp_path / "cpuinfo")
     if flags is not None:
         (tmp_path / "cpuinfo").write_text(f"model name : some CPU\nflags\t\t: fpu {flags} vme\n")
     assert mixed_precision(torch.device("cpu")) is dtype
