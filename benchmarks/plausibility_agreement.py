@@ -22,8 +22,12 @@ from pathlib import Path
 import numpy as np
 from unetseg.synthetic.corruptions import CORRUPTIONS, GLOBAL, Corrupted, reversed_along
 from unetseg.synthetic.phantom_cases import make_phantom
-from UNetSegmenterLib.engine.io.volume import Geometry, Volume, as_hu, read_volume
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, file_stem, read_segmentation
+from UNetSegmenterLib.engine.io.file_names import file_stem
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.image_reading import read_volume
+from UNetSegmenterLib.engine.io.volume import Volume, as_hu
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
+from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import HEART, Structure, known_structure
 from UNetSegmenterLib.engine.plausibility import FAIL, PASS, SEVERITIES, WARN, Finding, alarm_score
 from UNetSegmenterLib.engine.plausibility.anatomy import Anatomy

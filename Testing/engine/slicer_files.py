@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
-from UNetSegmenterLib.engine.io.volume import Geometry
+from UNetSegmenterLib.engine.io.geometry import Geometry
 
 SEG, RTSTRUCT, CT = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.481.3", "1.2.840.10008.5.1.4.1.1.2"
 

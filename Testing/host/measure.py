@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def add_scan(path: Path):
-    from UNetSegmenterLib.engine.io.volume import read_volume
+    from UNetSegmenterLib.engine.io.image_reading import read_volume
     from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_to_node
 
     return volume_to_node(read_volume(path), slicer.mrmlScene, "Scan")

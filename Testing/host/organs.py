@@ -28,8 +28,8 @@ def organs(shift=0, without=(), shape=SHAPE):
 
 def add(name, labels, spacing_mm=SPACING_MM, origin=(-70.0, -60.0, 10.0), structures=None):
     """A segmentation node with these labels."""
-    from UNetSegmenterLib.engine.io.volume import Geometry
-    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+    from UNetSegmenterLib.engine.io.geometry import Geometry
+    from UNetSegmenterLib.engine.labels.segmentation import Segmentation
     from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
     from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node
 

@@ -20,7 +20,8 @@ def body(slices=16, rows=96, columns=128, seed=0):
 
 def add_scan(name="CT", array=None, spacing_mm=(3.0, 1.5, 1.5), direction=None, origin_lps=(-90.0, -70.0, 20.0)):
     """A scalar volume node with this array `(slices, rows, columns)` and place."""
-    from UNetSegmenterLib.engine.io.volume import IDENTITY, Geometry, Volume
+    from UNetSegmenterLib.engine.io.geometry import IDENTITY, Geometry
+    from UNetSegmenterLib.engine.io.volume import Volume
     from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_to_node
 
     array = body() if array is None else array

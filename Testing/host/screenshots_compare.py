@@ -98,8 +98,8 @@ def take(widget, options) -> None:
 
 def add_reference(options, scan):
     """The structures of the label map that the shipped model knows, or those of `--names`, as a segmentation node."""
-    from UNetSegmenterLib.engine.io.volume import read_image
-    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+    from UNetSegmenterLib.engine.io.image_reading import read_image
+    from UNetSegmenterLib.engine.labels.segmentation import Segmentation
     from UNetSegmenterLib.engine.labels.structures import TOTALSEGMENTATOR_VALUES, known_structure
     from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node
 

@@ -88,8 +88,9 @@ def comparing_checking_and_error_views_leave_nothing(world):
 
 def reviewing_leaves_nothing(world):
     """From case to case and back."""
-    from UNetSegmenterLib.engine.io.volume import write_volume
-    from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap, write_seg_nrrd
+    from UNetSegmenterLib.engine.io.image_writing import write_volume
+    from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
+    from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap
     from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
     from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_from_node
 

@@ -570,8 +570,9 @@ def a_verdict_and_a_report(world):
 
 def a_test_set_is_reviewed_case_by_case(world):
     """Two cases on disk: opened, compared, judged, gone again; the verdicts are in reviews.csv."""
-    from UNetSegmenterLib.engine.io.volume import write_volume
-    from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap, write_seg_nrrd
+    from UNetSegmenterLib.engine.io.image_writing import write_volume
+    from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
+    from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap
     from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
     from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_from_node
 

@@ -181,7 +181,8 @@ class World:
         self, name="Synthetic CT", slices=24, size=96, spacing_mm=(3.0, 1.6, 1.6), lies="tilted", center=CENTER_LPS_MM
     ):
         """A body of soft tissue with a bright organ, as a volume node far from the origin; `lies` names its directions."""
-        from UNetSegmenterLib.engine.io.volume import Geometry, Volume
+        from UNetSegmenterLib.engine.io.geometry import Geometry
+        from UNetSegmenterLib.engine.io.volume import Volume
         from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_to_node
 
         y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
@@ -202,7 +203,7 @@ class World:
 
     def add_segmentation(self, name, shift=0, slices=24, size=96):
         """A liver, `shift` voxels off, and a spleen, which only an unshifted one has; on the grid of the scan there is."""
-        from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+        from UNetSegmenterLib.engine.labels.segmentation import Segmentation
         from UNetSegmenterLib.engine.labels.structures import known_structure
         from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node, volume_geometry
 

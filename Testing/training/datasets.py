@@ -3,7 +3,9 @@
 import json
 
 import numpy as np
-from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_image, write_volume
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
+from UNetSegmenterLib.engine.io.volume import Volume
 
 
 def blobs(seed: int, shape=(10, 40, 44)) -> tuple[np.ndarray, np.ndarray]:

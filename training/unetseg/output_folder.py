@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.files import locked, why_not_written, write_text
+from UNetSegmenterLib.engine.io.atomic_files import locked, why_not_written, write_text
 
 MANIFEST, LOCK, RUN_LOCK = ".unetseg.json", ".unetseg.lock", ".unetseg.run.lock"
 RESULTS = ("metrics.csv", "summary.json", "report.html", "figures/*.svg", "figures/*.png")

@@ -10,8 +10,8 @@ import pytest
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.comparison import compare
 from UNetSegmenterLib.engine.evaluation.measures import measure
-from UNetSegmenterLib.engine.io.volume import Geometry
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, resample, resample_labels
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation, resample_labels, resample_segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, HEART, known_structure
 
 GRID = Geometry((30, 40, 50), (3.0, 0.8, 0.7), (-10.0, 20.0, 5.0))
@@ -75,7 +75,7 @@ def test_a_reference_of_other_structures_only():
 def test_another_grid_is_resampled_and_said():
     fine = Geometry((60, 80, 100), (1.5, 0.4, 0.35), (-10.175, 19.8, 4.25))
     reference = boxes()
-    prediction = resample(reference, fine)
+    prediction = resample_segmentation(reference, fine)
     comparison = compare(prediction, reference)
     assert [row.measures.dice for row in comparison.rows] == [1, 1, 1, 1]
     assert any("nearest neighbour" in note for note in comparison.notes)

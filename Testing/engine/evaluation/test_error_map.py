@@ -16,9 +16,9 @@ from UNetSegmenterLib.engine.evaluation.error_map import (
     error_map_steps,
     pairs_of,
 )
-from UNetSegmenterLib.engine.io.volume import Geometry
+from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.labels.matching import match_structures
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 
 GRID = Geometry((6, 20, 20), (5.0, 2.0, 1.0))  # a voxel is 0.01 ml

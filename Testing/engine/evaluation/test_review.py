@@ -7,8 +7,12 @@ import pytest
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.review import list_cases
 from UNetSegmenterLib.engine.evaluation.verdict import make_verdict, write_reviews
-from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_volume
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, write_labelmap, write_seg_nrrd
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.image_writing import write_volume
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
+from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.worker.review_serialization import (
     case_from_files,

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.volume import Geometry, read_volume
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.image_reading import read_volume
 
 from ..dicom_files import (
     INTERCEPT,

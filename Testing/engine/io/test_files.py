@@ -8,7 +8,7 @@ import time
 
 import pytest
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.files import locked, write_folder, write_text, write_whole
+from UNetSegmenterLib.engine.io.atomic_files import locked, write_atomically, write_folder, write_text
 
 FORK = multiprocessing.get_context("fork")
 
@@ -52,7 +52,7 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path, stop):
         raise stop
 
     with pytest.raises(InputError if isinstance(stop, OSError) else stop) as caught:
-        write_whole(path, write)
+        write_atomically(path, write)
     if isinstance(stop, OSError):
         assert "free some space" in str(caught.value) and "rights" not in str(caught.value)
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.nii.gz"]

@@ -7,15 +7,11 @@ import pytest
 import SimpleITK as sitk
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.comparison import compare
-from UNetSegmenterLib.engine.io.volume import (
-    Geometry,
-    Volume,
-    check_volume,
-    read_geometry,
-    read_image,
-    read_volume,
-)
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, read_segmentation, write_labelmap
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.image_reading import read_geometry, read_image, read_volume
+from UNetSegmenterLib.engine.io.volume import Volume, check_volume
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
+from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation, write_labelmap
 from UNetSegmenterLib.engine.labels.structures import known_structure
 
 from ..images import LPS, body, write_metaimage, write_nifti, write_nrrd

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io import streams
-from UNetSegmenterLib.engine.io.image_file import read_image_file
-from UNetSegmenterLib.engine.io.volume import read_geometry, read_image, read_volume
+from UNetSegmenterLib.engine.io import byte_stream
+from UNetSegmenterLib.engine.io.image_reading import read_geometry, read_image, read_image_file, read_volume
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 
 from ..images import body, flipped, nifti_bytes, noise, write_metaimage, write_nifti, write_nrrd
@@ -23,7 +22,7 @@ GZIPPED = ("space: left-posterior-superior", "space directions: (3,0,0) (0,3,0) 
 def unpacker(request, monkeypatch):
     """Each of the two libraries that unpack; Slicer has zlib alone."""
     if request.param == "zlib":
-        monkeypatch.setattr(streams, "_zlib", zlib)
+        monkeypatch.setattr(byte_stream, "_zlib", zlib)
     else:
         pytest.importorskip("isal", reason="isal is not installed")
 

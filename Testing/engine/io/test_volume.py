@@ -9,17 +9,10 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.volume import (
-    Geometry,
-    Volume,
-    as_hu,
-    check_volume,
-    read_geometry,
-    read_image,
-    read_volume,
-    write_image,
-    write_volume,
-)
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.image_reading import read_geometry, read_image, read_volume
+from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
+from UNetSegmenterLib.engine.io.volume import Volume, as_hu, check_volume
 
 PERMUTATIONS = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from UNetSegmenterLib.engine.evaluation.comparison import compare
 from UNetSegmenterLib.engine.evaluation.statistics import metrics_table, summary
-from UNetSegmenterLib.engine.io.volume import Geometry
-from UNetSegmenterLib.engine.labels.overlap import overlap_dice
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.labels.matching_by_overlap import overlap_dice
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.worker.result_serialization import comparison_from_json, comparison_to_json
 
@@ -120,9 +120,9 @@ def test_a_comparison_travels_with_its_proposals():
 
 
 def test_names_in_the_same_language_pair_without_looking_at_voxels(monkeypatch):
-    from UNetSegmenterLib.engine.labels import overlap
+    from UNetSegmenterLib.engine.labels import matching_by_overlap
 
-    monkeypatch.setattr(overlap, "overlap_dice", lambda *_: pytest.fail("costs a pass over all voxels"))
+    monkeypatch.setattr(matching_by_overlap, "overlap_dice", lambda *_: pytest.fail("costs a pass over all voxels"))
     more = segmentation((*NAMED, "stomach", "Femur"), np.where(blocks(), blocks(), 5).astype(np.uint8))
     assert [row.matched for row in compare(segmentation(NAMED), more).rows[:3]] == ["terminology"] * 3
 

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.comparison import compare
-from UNetSegmenterLib.engine.io.grids import apart, grid_difference, same_grid_note
-from UNetSegmenterLib.engine.io.volume import Geometry, read_volume, write_image
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, read_segmentation, write_seg_nrrd
+from UNetSegmenterLib.engine.io.geometry import Geometry, grid_difference, same_grid_note, texts_apart
+from UNetSegmenterLib.engine.io.image_reading import read_volume
+from UNetSegmenterLib.engine.io.image_writing import write_image
+from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
+from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 
 from ..slicer_files import CT, RTSTRUCT, SEG, cropped, dicom_of_class, seg_nrrd
@@ -292,7 +295,7 @@ def test_the_rule_for_one_grid():
 
 
 def test_differences_never_look_alike():
-    assert apart((3.0, 3.0), (3.0, 3.0000004)) == ("3 x 3", "3 x 3.0000004")
+    assert texts_apart((3.0, 3.0), (3.0, 3.0000004)) == ("3 x 3", "3 x 3.0000004")
     text = grid_difference(GRID, replace(GRID, spacing_mm=(5.0, 3.0001, 2.5)))
     assert "2.5 x 3 x 5 against 2.5 x 3.0001 x 5 mm" in text
     assert "axes turned" in grid_difference(GRID, TURNED) and grid_difference(GRID, GRID) == ""

@@ -9,15 +9,11 @@ import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.volume import Geometry, write_image
-from UNetSegmenterLib.engine.labels.segmentation_files import (
-    Segmentation,
-    read_segmentation,
-    resample,
-    resample_labels,
-    write_labelmap,
-    write_seg_nrrd,
-)
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.image_writing import write_image
+from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation, resample_labels, resample_segmentation
+from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation, write_labelmap
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, HEART, Structure, known_structure
 
 OBLIQUE = ((0.0, -0.6, 0.8), (-1.0, 0.0, 0.0), (0.0, -0.8, -0.6))
@@ -59,7 +55,7 @@ def test_overlapping_structures_keep_every_voxel(tmp_path):
     for structure in ABDOMEN8[:3]:
         assert np.array_equal(after.mask(structure.index), before.mask(structure.index)), structure.name
     assert after.structures == before.structures
-    assert [int(resample(after, grid).mask(i).sum()) for i in (1, 2, 3)] == [60, 60, 30]
+    assert [int(resample_segmentation(after, grid).mask(i).sum()) for i in (1, 2, 3)] == [60, 60, 30]
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -10,15 +10,13 @@ from hypothesis import strategies as st
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.labels.structures import (
     ABDOMEN8,
-    GENERAL_ANATOMY,
     HEART,
-    Code,
     Structure,
-    Terminology,
     canonical_name,
     known_names,
     known_structure,
 )
+from UNetSegmenterLib.engine.labels.terminology import GENERAL_ANATOMY, CodedConcept, Terminology
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 
@@ -77,7 +75,9 @@ def test_foreign_entries_are_none():
 def test_same_concept_looks_at_type_and_side_only():
     left, right = ABDOMEN8[2].terminology, ABDOMEN8[3].terminology
     assert not left.same_concept(right) and not left.same_concept(None)
-    reworded = Terminology(Code("SCT", "1", "x"), Code("SCT", "64033007", "Kidney structure"), left.modifier, "other")
+    reworded = Terminology(
+        CodedConcept("SCT", "1", "x"), CodedConcept("SCT", "64033007", "Kidney structure"), left.modifier, "other"
+    )
     assert left.same_concept(reworded)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from UNetSegmenterLib.engine.io.volume import Geometry
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.plausibility import Finding, check
 from UNetSegmenterLib.engine.plausibility.findings_page import WHOLE, findings_page

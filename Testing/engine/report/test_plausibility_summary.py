@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 from UNetSegmenterLib.engine.evaluation.comparison import compare
-from UNetSegmenterLib.engine.io.volume import Geometry
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, known_structure
 from UNetSegmenterLib.engine.plausibility import Finding
 from UNetSegmenterLib.engine.report import CaseMaterial, write_reports

@@ -20,8 +20,9 @@ from UNetSegmenterLib.engine.evaluation.comparison import compare
 from UNetSegmenterLib.engine.evaluation.definitions import BY_KEY, DEFINITIONS, goodness
 from UNetSegmenterLib.engine.evaluation.measures import Measures, measure
 from UNetSegmenterLib.engine.evaluation.verdict import Verdict
-from UNetSegmenterLib.engine.io.volume import Geometry, Volume
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, Structure, known_structure
 from UNetSegmenterLib.engine.report import CaseMaterial, viewer_data, write_figures, write_report, write_reports
 from UNetSegmenterLib.engine.report.case_set import distributions

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from UNetSegmenterLib.engine.evaluation.comparison import compare
-from UNetSegmenterLib.engine.io.volume import Geometry, Volume
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 from UNetSegmenterLib.engine.plausibility import Finding
 from UNetSegmenterLib.engine.report import slice_pictures, viewer, viewer_data, write_report

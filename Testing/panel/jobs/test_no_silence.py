@@ -251,8 +251,12 @@ def test_drawing_errors(widget, compared, monkeypatch, error, overlay, place, in
 @pytest.fixture
 def folder(tmp_path):
     """Two cases with predictions."""
-    from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_volume
-    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, write_labelmap, write_seg_nrrd
+    from UNetSegmenterLib.engine.io.geometry import Geometry
+    from UNetSegmenterLib.engine.io.image_writing import write_volume
+    from UNetSegmenterLib.engine.io.volume import Volume
+    from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
+    from UNetSegmenterLib.engine.labels.segmentation import Segmentation
+    from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap
     from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 
     geometry = Geometry(SHAPE, SPACING_MM, (-70.0, -60.0, 10.0))

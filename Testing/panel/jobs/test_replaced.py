@@ -99,8 +99,12 @@ def test_a_folder_with_anything_of_that_name_is_asked_about(widget, tmp_path, na
 
 
 def test_a_case_that_was_drawn_in_is_not_left_without_a_question(widget, tmp_path):
-    from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_volume
-    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, write_labelmap, write_seg_nrrd
+    from UNetSegmenterLib.engine.io.geometry import Geometry
+    from UNetSegmenterLib.engine.io.image_writing import write_volume
+    from UNetSegmenterLib.engine.io.volume import Volume
+    from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
+    from UNetSegmenterLib.engine.labels.segmentation import Segmentation
+    from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap
     from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 
     geometry = Geometry(SHAPE, SPACING_MM, (-70.0, -60.0, 10.0))

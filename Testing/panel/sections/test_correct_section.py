@@ -12,8 +12,9 @@ import slicer
 from host.organs import SPACING_MM, organs
 from host.pressing import Stalls, picture, press, settle, turn, type_path
 from host.scans import add_scan
-from UNetSegmenterLib.engine.io.volume import read_volume
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, read_segmentation
+from UNetSegmenterLib.engine.io.image_reading import read_volume
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
+from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 from UNetSegmenterLib.scene.nodes.correction import correction_of, prediction_of
 from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node

@@ -12,8 +12,9 @@ import slicer
 from host.pressing import picture, press, settle, turn
 from host.scans import add_scan
 from PySide6 import QtCore, QtTest
-from UNetSegmenterLib.engine.io.volume import Geometry, Volume
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.plausibility import Finding, reference_statistics
 from UNetSegmenterLib.engine.plausibility.findings_page import findings_page

@@ -13,8 +13,12 @@ from host.pressing import picture, press, settle, turn, type_path
 from host.scans import body
 from PySide6 import QtCore, QtTest
 from UNetSegmenterLib.engine.evaluation.verdict import make_verdict, read_reviews, write_reviews
-from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_volume
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, write_labelmap, write_seg_nrrd
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.image_writing import write_volume
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
+from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 
 COMMENT = 'second line, with "quotes"; and commas'

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.volume import Volume
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, Structure
 from UNetSegmenterLib.scene.headless import comparison_scene as comparison
 from UNetSegmenterLib.scene.headless import pictures

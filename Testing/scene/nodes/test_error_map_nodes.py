@@ -7,8 +7,8 @@ import pytest
 import slicer
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.error_map import AGREEMENT, CLASSES
-from UNetSegmenterLib.engine.io.volume import Geometry
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.stepwise import run_to_end
 from UNetSegmenterLib.scene.nodes.error_map import error_map_node_steps

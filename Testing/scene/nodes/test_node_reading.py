@@ -6,8 +6,9 @@ import vtk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.volume import Geometry, Volume
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import HEART, known_structure
 from UNetSegmenterLib.scene.headless.application import HeadlessScene
 from UNetSegmenterLib.scene.nodes import node_reading as reading

@@ -8,8 +8,8 @@ import slicer
 import vtk
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.comparison import compare
-from UNetSegmenterLib.engine.io.volume import Geometry
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.stepwise import run_to_end
 from UNetSegmenterLib.scene.nodes.plausibility_request import (

@@ -7,8 +7,9 @@ import vtk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.volume import Volume, read_volume
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.io.image_reading import read_volume
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, HEART, known_structure
 from UNetSegmenterLib.scene.headless.application import HeadlessScene
 from UNetSegmenterLib.scene.nodes import node_reading as reading

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import slicer
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.volume import Geometry, Volume
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node, volume_to_node
 from UNetSegmenterLib.scene.views import view_nodes as views

@@ -12,14 +12,10 @@ import pytest
 import SimpleITK as sitk
 import torch
 from unetseg.cli.main import main
-from UNetSegmenterLib.engine.io.volume import (
-    Geometry,
-    Volume,
-    read_image,
-    read_volume,
-    write_image,
-    write_volume,
-)
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.image_reading import read_image, read_volume
+from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
+from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.model.checkpoint import FORMAT, save_checkpoint
 
 from ...engine.checkpoints import small_card, small_weights

@@ -6,8 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_image
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.image_writing import write_image
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 from UNetSegmenterLib.engine.plausibility import reference_statistics

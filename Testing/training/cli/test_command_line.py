@@ -10,15 +10,12 @@ import numpy as np
 import pytest
 from unetseg.cli import COMMANDS
 from unetseg.output_folder import MANIFEST
-from UNetSegmenterLib.engine.io.volume import (
-    Geometry,
-    Volume,
-    read_image,
-    read_volume,
-    write_image,
-    write_volume,
-)
-from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation, write_seg_nrrd
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.image_reading import read_image, read_volume
+from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
+from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
 

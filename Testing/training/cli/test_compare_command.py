@@ -5,8 +5,11 @@ import csv
 import numpy as np
 import pytest
 from unetseg.cli.main import main
-from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_image, write_volume
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, write_seg_nrrd
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 from UNetSegmenterLib.engine.plausibility import reference_statistics

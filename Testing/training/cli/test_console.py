@@ -9,7 +9,9 @@ import time
 import numpy as np
 import pytest
 from unetseg.console import progress, say, table, warn
-from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_volume
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.image_writing import write_volume
+from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 
 from ...engine.checkpoints import small_card, small_weights

@@ -13,7 +13,8 @@ from unetseg.data.fingerprint import inspect_cases
 from unetseg.data.layouts import declared_structures, read_dataset
 from unetseg.data.slice_jumps import slice_jumps
 from unetseg.synthetic.phantom_cases import make_phantom, write_phantoms
-from UNetSegmenterLib.engine.io.volume import Geometry, Volume
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.structures import HEART
 
 from ..command import refused, unetseg

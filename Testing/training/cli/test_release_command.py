@@ -12,7 +12,7 @@ from unetseg.data.preparation import prepare
 from unetseg.data.preprocessed_dataset import read_pack
 from unetseg.training.configuration import Recipe
 from unetseg.training.training_loop import train
-from UNetSegmenterLib.engine.io.volume import read_volume
+from UNetSegmenterLib.engine.io.image_reading import read_volume
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, read_card, save_checkpoint
 from UNetSegmenterLib.engine.plausibility import check

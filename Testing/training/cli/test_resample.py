@@ -7,7 +7,9 @@ import pytest
 import SimpleITK as sitk
 from unetseg.data.layouts import read_dataset, resampled
 from unetseg.data.preparation import prepare
-from UNetSegmenterLib.engine.io.volume import Geometry, read_geometry, write_image
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.image_reading import read_geometry
+from UNetSegmenterLib.engine.io.image_writing import write_image
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 
 from ...engine.checkpoints import small_card, small_weights

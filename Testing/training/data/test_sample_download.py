@@ -12,7 +12,7 @@ import pytest
 from unetseg.data import sample_download as sample
 from unetseg.data.sample_download import fetch_sample
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.labels.sample import FOLDER, LICENCE, REFERENCE, SCAN, SHA256, VERSION
+from UNetSegmenterLib.engine.labels.sample_scan import FOLDER, LICENCE, REFERENCE, SCAN, SHA256, VERSION
 
 NAME = f"totalsegmentator-{VERSION}"
 

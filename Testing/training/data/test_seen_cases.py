@@ -24,7 +24,10 @@ from unetseg.data.seen_cases import (
 from unetseg.evaluation.leakage import seen_before
 from unetseg.training.run_files import label_statistics
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.volume import Geometry, Volume, read_volume, write_image, write_volume
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.image_reading import read_volume
+from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
+from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.model.checkpoint import (
     load_checkpoint,
     read_card,

@@ -24,7 +24,9 @@ from unetseg.evaluation.evaluation_run import evaluate_cases
 from unetseg.evaluation.paired_comparison import OVER_ALL
 from unetseg.evaluation.processes import Died, in_processes
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_image, write_volume
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
+from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
 from UNetSegmenterLib.engine.model.prediction import Predictor

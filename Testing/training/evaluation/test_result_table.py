@@ -9,8 +9,8 @@ from unetseg.training.cross_validation import FoldRow, summarise
 from UNetSegmenterLib.engine.evaluation.comparison import Comparison, Row, compare
 from UNetSegmenterLib.engine.evaluation.measures import measure
 from UNetSegmenterLib.engine.evaluation.statistics import summary
-from UNetSegmenterLib.engine.io.volume import Geometry
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 
 GRID = Geometry((4, 20, 20), (1.0, 1.0, 1.0))

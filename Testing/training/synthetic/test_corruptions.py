@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from unetseg.synthetic.corruptions import CORRUPTIONS
 from unetseg.synthetic.phantom_cases import make_phantom
-from UNetSegmenterLib.engine.io.volume import Geometry, Volume
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, write_seg_nrrd
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import HEART
 from UNetSegmenterLib.engine.plausibility import FAIL, PASS, WARN, Finding, check, reference_statistics
 

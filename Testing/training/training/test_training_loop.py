@@ -23,7 +23,7 @@ from unetseg.training.training_loop import gradients, train, update_average
 from unetseg.training.validation import dice_of_volume, predict_case
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.measures import measure
-from UNetSegmenterLib.engine.io.volume import read_volume
+from UNetSegmenterLib.engine.io.image_reading import read_volume
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 from UNetSegmenterLib.engine.model.network import UNet
 from UNetSegmenterLib.engine.model.prediction import Predictor

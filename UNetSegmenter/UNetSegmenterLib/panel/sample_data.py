@@ -11,7 +11,7 @@ from typing import Any
 
 import slicer
 
-from ..engine.labels.sample import ADDRESS, REFERENCE, SCAN, SHA256, read_reference
+from ..engine.labels.sample_scan import ADDRESS, REFERENCE, SCAN, SHA256, read_reference
 
 CATEGORY = "UNetSegmenter"
 REFERENCE_NAME = "UNetSegmenterSampleReference"

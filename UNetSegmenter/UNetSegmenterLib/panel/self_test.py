@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import slicer
 
-from ..engine.io.volume import Geometry, Volume
+from ..engine.io.geometry import Geometry
+from ..engine.io.volume import Volume
 from ..engine.labels.structures import known_structure
 from ..engine.model.card import Card, NetworkShape
 from ..engine.model.preprocessing import Preprocessing

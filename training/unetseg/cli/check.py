@@ -78,8 +78,8 @@ def write_findings(findings: list[Finding], folder: Path) -> None:
     import csv
     import json
 
+    from UNetSegmenterLib.engine.io.atomic_files import write_atomically, write_text
     from UNetSegmenterLib.engine.io.csv_text import csv_cell
-    from UNetSegmenterLib.engine.io.files import write_text, write_whole
 
     def write_csv(partial: Path) -> None:
         with partial.open("w", newline="", encoding="utf-8") as file:
@@ -91,6 +91,6 @@ def write_findings(findings: list[Finding], folder: Path) -> None:
                     cells["place_ras"] = " ".join(f"{mm:.1f}" for mm in cells["place_ras"])
                 writer.writerow([cells[column] for column in COLUMNS])
 
-    write_whole(folder / "findings.csv", write_csv)
+    write_atomically(folder / "findings.csv", write_csv)
     text = json.dumps([finding.to_json() for finding in findings], indent=1) + "\n"
     write_text(folder / "findings.json", text)

@@ -74,7 +74,8 @@ def outputs(options: Any) -> Outputs:
 def run(options: Any) -> None:
     from UNetSegmenterLib.engine.evaluation.comparison import compare
     from UNetSegmenterLib.engine.evaluation.measures import check_tolerance
-    from UNetSegmenterLib.engine.labels.segmentation_files import file_stem, read_segmentation
+    from UNetSegmenterLib.engine.io.file_names import file_stem
+    from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
     from UNetSegmenterLib.engine.model.checkpoint import read_card
     from UNetSegmenterLib.engine.plausibility import check
     from UNetSegmenterLib.engine.report import CaseMaterial, slice_pictures, viewer_data

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.io.volume import Volume
-    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+    from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 
     from ..data.fingerprint import CaseFacts, Refused
     from ..output_folder import Outputs
@@ -76,8 +76,8 @@ def run(options: Any) -> None:
 
 
 def _say_scan(scan: Path, label: Path | None, plot: Path | None, resample: bool) -> None:
-    from UNetSegmenterLib.engine.io.image_file import is_dicom
-    from UNetSegmenterLib.engine.io.volume import check_volume, read_volume
+    from UNetSegmenterLib.engine.io.image_reading import is_dicom, read_volume
+    from UNetSegmenterLib.engine.io.volume import check_volume
 
     from ..console import say, table, warn
     from ..data.slice_jumps import jump_text, slice_jumps

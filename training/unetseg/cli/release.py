@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from UNetSegmenterLib.engine.io.volume import Volume
-    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+    from UNetSegmenterLib.engine.labels.segmentation import Segmentation
     from UNetSegmenterLib.engine.model.card import Card
     from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
 
@@ -188,7 +188,7 @@ def from_images(dataset: DataSet, card: Card, nominal_spacing: bool) -> tuple[di
     """Reference statistics of the labels that the checkpoint was trained on, in their own grids; and the cases that it has
     seen, with hashes where the card had none and the data set is theirs.
     """
-    from UNetSegmenterLib.engine.io.volume import read_volume
+    from UNetSegmenterLib.engine.io.image_reading import read_volume
     from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
     from UNetSegmenterLib.engine.plausibility import reference_statistics
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.labels.case_files import by_name
-from UNetSegmenterLib.engine.labels.segmentation_files import IMAGE_ENDINGS
+from UNetSegmenterLib.engine.io.file_names import IMAGE_ENDINGS, cases_by_name
 
 from ..evaluation.scan_prediction import volume_name
 from ..output_folder import written_here
@@ -68,7 +67,7 @@ def _in_folder(folder: Path) -> list[Path]:
             f"{folder} holds no scan; image files ({' '.join(IMAGE_ENDINGS)}), one DICOM series, or folders with either are "
             "expected."
         )
-    roles = {file: role for _, role, file in by_name(folder, [scan for scan in found if scan.is_file()])}
+    roles = {file: role for _, role, file in cases_by_name(folder, [scan for scan in found if scan.is_file()])}
     scans = [scan for scan in found if roles.get(scan) != "label"]
     if not scans:
         raise InputError(f"{folder} holds segmentations alone, by their names; choose the folder of the scans.")

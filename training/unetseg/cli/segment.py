@@ -74,7 +74,7 @@ def _segment_all(scans: Sequence[Scan], predictor: Predictor, output: OutputFold
     import traceback
 
     from UNetSegmenterLib.engine.errors import InputError
-    from UNetSegmenterLib.engine.io.files import WriteError
+    from UNetSegmenterLib.engine.io.atomic_files import WriteError
 
     from ..console import complain, warn
 
@@ -103,8 +103,9 @@ def _named(path: Path, reason: str) -> str:
 
 def _segment(scan: Scan, predictor: Predictor, output: OutputFolder, options: Any) -> None:
     """Segment one scan and write its results, unless another run is at it or has just done it."""
-    from UNetSegmenterLib.engine.io.files import locked
-    from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap, write_seg_nrrd
+    from UNetSegmenterLib.engine.io.atomic_files import locked
+    from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
+    from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap
 
     from ..console import say
     from ..evaluation.scan_prediction import predict, read_scan

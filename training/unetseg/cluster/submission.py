@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.files import write_text
+from UNetSegmenterLib.engine.io.atomic_files import write_text
 
 MERGE = "merge.sh"  # beside submit.sh
 SCHEDULERS = ("lsf", "slurm", "ssh")

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.grids import grid_difference, same_grid_note
-from UNetSegmenterLib.engine.io.volume import Volume, check_volume, read_volume
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, read_segmentation
+from UNetSegmenterLib.engine.io.geometry import grid_difference, same_grid_note
+from UNetSegmenterLib.engine.io.image_reading import read_volume
+from UNetSegmenterLib.engine.io.volume import Volume, check_volume
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
+from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import Structure
 
 from .layouts import Case, DataSet

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.files import write_folder
-from UNetSegmenterLib.engine.io.volume import read_geometry
+from UNetSegmenterLib.engine.io.atomic_files import write_folder
+from UNetSegmenterLib.engine.io.image_reading import read_geometry
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing, network_labels, network_slices
 from UNetSegmenterLib.engine.plausibility.anatomy import Anatomy
 from UNetSegmenterLib.engine.plausibility.training_statistics import (

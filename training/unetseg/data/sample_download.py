@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.volume import Volume, read_volume
-from UNetSegmenterLib.engine.labels.sample import (
+from UNetSegmenterLib.engine.io.image_reading import read_volume
+from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.sample_scan import (
     ARCHIVE_SHA256,
     FOLDER,
     LICENCE,
@@ -29,7 +30,7 @@ from UNetSegmenterLib.engine.labels.sample import (
     VERSION,
     read_reference,
 )
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 
 from ..console import say
 

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.comparison import Comparison, compare
-from UNetSegmenterLib.engine.io.files import write_text
+from UNetSegmenterLib.engine.io.atomic_files import write_text
 from UNetSegmenterLib.engine.io.volume import Volume
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, read_segmentation, write_seg_nrrd
+from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
+from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import Structure
 from UNetSegmenterLib.engine.model.prediction import Prediction, Predictor
 from UNetSegmenterLib.engine.plausibility import check

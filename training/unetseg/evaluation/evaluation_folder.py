@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.files import write_text
+from UNetSegmenterLib.engine.io.atomic_files import write_text
 from UNetSegmenterLib.engine.report import CaseMaterial, Paired
 
 from ..data.seen_cases import SeenCase

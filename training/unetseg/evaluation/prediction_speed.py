@@ -96,7 +96,9 @@ def _dice(labels: np.ndarray, exact: np.ndarray) -> list[float]:
 
 def standard_scan(folder: Path) -> Path:
     """A synthetic scan of the size of a chest CT at 1 mm: speed depends on the size, not on what is seen."""
-    from UNetSegmenterLib.engine.io.volume import Geometry, Volume, write_volume
+    from UNetSegmenterLib.engine.io.geometry import Geometry
+    from UNetSegmenterLib.engine.io.image_writing import write_volume
+    from UNetSegmenterLib.engine.io.volume import Volume
 
     slices, rows, columns = STANDARD_SHAPE
     y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j].astype(np.float32)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.grids import same_grid_note
-from UNetSegmenterLib.engine.io.volume import Volume, check_volume, read_volume
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation, file_stem, resample
+from UNetSegmenterLib.engine.io.file_names import file_stem
+from UNetSegmenterLib.engine.io.geometry import same_grid_note
+from UNetSegmenterLib.engine.io.image_reading import read_volume
+from UNetSegmenterLib.engine.io.volume import Volume, check_volume
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation, resample_segmentation
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, shipped_checkpoints
 from UNetSegmenterLib.engine.model.prediction import Prediction, Predictor
 
@@ -42,7 +44,7 @@ def on_grid_of(volume: Volume, segmentation: Segmentation) -> Segmentation:
         if note := same_grid_note(segmentation.geometry, volume.geometry, f"{segmentation.name} and its scan"):
             warn(note)
         return segmentation
-    placed = resample(segmentation, volume.geometry)
+    placed = resample_segmentation(segmentation, volume.geometry)
     if segmentation.labels.any() and not placed.labels.any():
         raise InputError(
             f"{segmentation.name} and the scan {volume.name} lie apart: no labelled voxel is inside the scan; choose the "

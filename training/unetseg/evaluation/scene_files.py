@@ -9,7 +9,7 @@ from pathlib import Path
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.comparison import Comparison
 from UNetSegmenterLib.engine.io.volume import Volume
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 
 from ..console import warn
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.files import write_whole
+from UNetSegmenterLib.engine.io.atomic_files import write_atomically
 from UNetSegmenterLib.engine.labels.structures import Structure
 
 # Usual HU: T. Buzug, Computed Tomography, Springer 2008, section 13.1 (rounded).
@@ -43,7 +43,7 @@ def new_figure(width: float, height: float) -> Any:
 
 def save_figure(figure: Any, path: Path) -> None:
     """Write a PNG, whole or not at all."""
-    write_whole(path, lambda partial: figure.savefig(partial, dpi=100, format="png"))
+    write_atomically(path, lambda partial: figure.savefig(partial, dpi=100, format="png"))
 
 
 def mark_tissues(axes: Any, low: float = LOWEST_HU, high: float = HIGHEST_HU) -> None:

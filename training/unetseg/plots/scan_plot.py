@@ -11,7 +11,7 @@ from .plotting import HIGHEST_HU, LOWEST_HU, mark_tissues, new_figure, plot_colo
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.io.volume import Volume
-    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+    from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 
 WINDOW_HU = (-160, 240)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
-from UNetSegmenterLib.engine.io.volume import Geometry
-from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 
 _SMALLEST_VOXELS = 60
 

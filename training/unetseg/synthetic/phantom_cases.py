@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from UNetSegmenterLib.engine.io.files import write_whole
+from UNetSegmenterLib.engine.io.atomic_files import write_atomically
 
 from .phantom_anatomy import LABEL_VALUES, LEFT_ATRIUM, anatomy, rotation
 
@@ -108,7 +108,7 @@ def write_phantoms(
         stem = f"{prefix}{first_number + case}"
         pair = (folder / f"{stem}_image.nii.gz", folder / f"{stem}_label.nii.gz")
         for image, path in zip(phantom.to_sitk(), pair, strict=True):
-            write_whole(path, partial(_write, image))
+            write_atomically(path, partial(_write, image))
         paths.append(pair)
     return paths
 

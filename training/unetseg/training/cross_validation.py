@@ -18,8 +18,8 @@ from UNetSegmenterLib.engine.evaluation.statistics import (
     Aggregate,
     aggregate,
 )
+from UNetSegmenterLib.engine.io.atomic_files import write_atomically, write_text
 from UNetSegmenterLib.engine.io.csv_text import csv_text
-from UNetSegmenterLib.engine.io.files import write_text, write_whole
 from UNetSegmenterLib.engine.model.checkpoint import read_card
 
 from ..data.preprocessed_dataset import Pack
@@ -126,7 +126,7 @@ def write_folds(rows: Sequence[FoldRow], summary: dict[str, Any], folder: Path) 
                 seen = "yes" if row.seen else "no"
                 writer.writerow((row.fold, csv_text(row.case), csv_text(row.structure), dice, seen))
 
-    write_whole(folder / "metrics.csv", table)
+    write_atomically(folder / "metrics.csv", table)
     text = json.dumps(_without_nan(summary), indent=1)
     write_text(folder / "summary.json", text)
 

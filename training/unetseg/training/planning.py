@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.files import write_text
+from UNetSegmenterLib.engine.io.atomic_files import write_text
 
 from ..data.preprocessed_dataset import Pack
 from .configuration import Recipe

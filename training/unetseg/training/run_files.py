@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.io.atomic_files import write_atomically, write_text
 from UNetSegmenterLib.engine.io.csv_text import csv_text
-from UNetSegmenterLib.engine.io.files import write_text, write_whole
 from UNetSegmenterLib.engine.model.card import Card, NetworkShape
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
@@ -108,7 +108,7 @@ class RunState:
             if self.path.exists():
                 self.path.replace(self.previous)
 
-        write_whole(self.path, write)
+        write_atomically(self.path, write)
 
 
 def read_state(path: Path) -> dict[str, Any]:

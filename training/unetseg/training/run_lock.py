@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from UNetSegmenterLib.engine.io.files import locked
+from UNetSegmenterLib.engine.io.atomic_files import locked
 
 TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: what schedulers requeue on (LSF: bsub -Q "75")
 WARNINGS = ("SIGUSR1", "SIGUSR2")  # what a scheduler sends before the wall time ends (LSF by itself: SIGUSR2)

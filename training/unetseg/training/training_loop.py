@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor, nn
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.files import write_text
+from UNetSegmenterLib.engine.io.atomic_files import write_text
 from UNetSegmenterLib.engine.model.card import NetworkShape
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint, save_checkpoint
 from UNetSegmenterLib.engine.model.device import choose_device, keep_freed_memory

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import InputError
-from ..io.grids import grid_difference, same_grid_note
-from ..io.volume import SHEAR_MM, Geometry, sheared_text
+from ..io.geometry import SHEAR_MM, Geometry, grid_difference, same_grid_note, sheared_text
 from ..labels.matching import Matching, Pair, match_structures
-from ..labels.overlap import Proposal, question_pairs
-from ..labels.segmentation_files import Segmentation, resample, resample_labels
+from ..labels.matching_by_overlap import Proposal, question_pairs
+from ..labels.segmentation import Segmentation, resample_labels, resample_segmentation
 from ..labels.structures import Structure, refuse_two_spellings
 from .measures import DEFAULT_TOLERANCE_MM, Box, Measures, check_tolerance, measure_with_place, union_box
 from .statistics import summary, write_metrics_csv, write_summary
@@ -291,7 +290,7 @@ def onto_reference(prediction: Segmentation, target: Geometry, notes: list[str])
     outside_ml = np.count_nonzero(prediction.labels[~inside]) * source.voxel_ml
     if outside_ml:
         notes.append(f"{outside_ml:.1f} ml of the prediction lie outside the reference's grid and are not counted.")
-    return resample(prediction, target)
+    return resample_segmentation(prediction, target)
 
 
 def _size(geometry: Geometry) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..labels.matching import Pair
-from ..labels.segmentation_files import Segmentation
+from ..labels.segmentation import Segmentation
 from ..labels.structures import Structure, canonical_name
 from ..stepwise import Steps, run_to_end
 from .comparison import onto_reference

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..labels.case_files import by_name
-from ..labels.label_values import IMAGE_ENDINGS, file_stem
+from ..io.file_names import IMAGE_ENDINGS, cases_by_name, file_stem
 from ..labels.structures import HEART, Structure, known_structure
 
 REVIEWS, PREDICTIONS = "reviews.csv", "predictions"
@@ -99,7 +98,7 @@ def _split(images: Path, labels: Path) -> Iterator[ReviewCase]:
 
 def _pairs(folder: Path, results: Path | None) -> tuple[list[ReviewCase], list[str]]:
     found: dict[str, dict[str, Path]] = {}
-    for stem, role, file in by_name(folder, _files_below(folder, results)):
+    for stem, role, file in cases_by_name(folder, _files_below(folder, results)):
         match = _MMWHS.search(stem)
         name = stem[match.start(1) :] if match else stem  # whatever folder it lies in
         roles = found.setdefault(name, {})

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..io.atomic_files import write_atomically, write_text
 from ..io.csv_text import csv_text
-from ..io.files import write_text, write_whole
 
 if TYPE_CHECKING:
     from .comparison import Comparison, Row
@@ -188,7 +188,7 @@ def write_metrics_csv(
         with partial.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(metrics_table(rows, verdicts, trained_on))
 
-    write_whole(path, write)
+    write_atomically(path, write)
 
 
 def counted_cases(comparisons: Sequence[Comparison], trained_on: Collection[str]) -> list[Comparison]:

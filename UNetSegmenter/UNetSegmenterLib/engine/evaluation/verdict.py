@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..errors import InputError
+from ..io.atomic_files import locked, write_atomically
 from ..io.csv_text import csv_text, from_csv_text
-from ..io.files import locked, write_whole
 
 SCORES = {
     "plausible": "plausible",
@@ -100,7 +100,7 @@ def write_reviews(path: Path | str, verdicts: Mapping[str, Verdict]) -> dict[str
                 writer.writerows(_converted(row, csv_text) for row in rows)
 
         if rows or path.exists():
-            write_whole(path, write)
+            write_atomically(path, write)
     return _latest(path, rows)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
-from .streams import MOST_PER_PACKED_BYTE, RAW, Stream
-from .volume import Geometry, Note
+from .byte_stream import MOST_PER_PACKED_BYTE, RAW, Stream
+from .geometry import Geometry
+from .volume import Note
 
 TEXT, HEX = "text", "hex"
 
@@ -168,3 +170,13 @@ def _decoded(header: ImageHeader) -> np.ndarray:
     if values.size != math.prod(header.stored_shape):
         raise _cut_off(header, values.nbytes)
     return values.reshape(header.stored_shape)
+
+
+def numbered(text: str, slices: int) -> list[str]:
+    """File names of "slice%03d.raw FIRST LAST STEP", at most one per slice; empty if `text` is no such pattern."""
+    match = re.fullmatch(r"(.*%0?\d*d.*?)\s+(-?\d+)\s+(-?\d+)\s+(-?\d+)(\s+\d+)?", text.strip())
+    if match is None or int(match[4]) == 0:
+        return []
+    first, last, step = (int(match[place]) for place in (2, 3, 4))
+    numbers = range(first, last + (1 if step > 0 else -1), step)
+    return [match[1] % number for number in numbers][: max(1, slices)]

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .data_files import numbered
-from .image_header import TEXT, DataPlace, ImageHeader
-from .placement import SAME_SIZE, check_spacing, geometry_of, no_orientation_note, no_spacing
-from .streams import GZIP, GZIP_MAGIC, RAW, ZLIB
+from .byte_stream import GZIP, GZIP_MAGIC, RAW, ZLIB
+from .header_geometry import SAME_SIZE, check_spacing, geometry_of, no_orientation_note, no_spacing
+from .image_header import TEXT, DataPlace, ImageHeader, numbered
 from .volume import Note
 
 _TYPES = {

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from .byte_stream import GZIP, RAW, Stream, is_gzip
+from .header_geometry import SAME_PLACE_MM, SAME_SIZE, apart_mm, check_spacing, geometry_of, no_orientation_note
 from .image_header import DataPlace, ImageHeader
-from .placement import SAME_PLACE_MM, SAME_SIZE, apart_mm, check_spacing, geometry_of, no_orientation_note
-from .streams import GZIP, RAW, Stream, is_gzip
 from .volume import Note
 
 _TYPES = {

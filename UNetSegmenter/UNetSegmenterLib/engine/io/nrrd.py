@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .data_files import numbered
-from .image_header import HEX, TEXT, DataPlace, ImageHeader
-from .placement import check_spacing, geometry_of, no_orientation_note, no_spacing
-from .streams import BZIP2, GZIP, RAW
+from .byte_stream import BZIP2, GZIP, RAW
+from .header_geometry import check_spacing, geometry_of, no_orientation_note, no_spacing
+from .image_header import HEX, TEXT, DataPlace, ImageHeader, numbered
 from .volume import Note
 
 MAGIC = b"NRRD"

@@ -12,20 +12,9 @@ import numpy as np
 from ..errors import InputError
 from .structures import Structure, canonical_name, known_names, known_structure
 
-IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
-_RARE_ENDINGS = (".hdr.gz", ".img.gz", ".hdr", ".img", ".dcm")  # read where a file is named, not looked for in folders
 MOST_STRUCTURES = 255
 ROUNDED = 1e-3
 """A label that lies this close to a whole number is meant to be it: a scale factor or a float took the rest."""
-
-
-def file_stem(path: Path | str) -> str:
-    """File name without folder and image ending ("case1.seg.nrrd" -> "case1")."""
-    name = Path(path).name
-    for ending in (".seg.nrrd", *IMAGE_ENDINGS, *_RARE_ENDINGS):
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return name
 
 
 def as_labels(array: np.ndarray, what: Path | str) -> np.ndarray:

@@ -108,11 +108,7 @@ def _named(structures: Sequence[Structure], name: str, side: str) -> Structure:
 
 
 def _concept(structure: Structure) -> Hashable:
-    terminology = structure.terminology
-    if terminology is None:
-        return None
-    side = terminology.modifier
-    return terminology.type.scheme, terminology.type.value, side and (side.scheme, side.value)
+    return structure.terminology and structure.terminology.concept
 
 
 def _name(structure: Structure) -> Hashable:

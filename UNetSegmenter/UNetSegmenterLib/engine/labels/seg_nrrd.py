@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..io.files import write_whole
-from ..io.image_file import read_image_file, read_image_header
-from ..io.volume import log_notes, write_image
-from .label_values import MOST_STRUCTURES, as_labels, file_stem
+from ..io.atomic_files import write_atomically
+from ..io.file_names import file_stem
+from ..io.image_reading import log_notes, read_image_file, read_image_header
+from ..io.image_writing import write_image
+from .label_values import MOST_STRUCTURES, as_labels
 from .seg_nrrd_grid import reference_geometry, reference_geometry_text, uncropped
 from .segmentation import Segmentation, paint
-from .structures import Structure, Terminology, known_structure
+from .structures import Structure, known_structure
+from .terminology import Terminology
 
 SOURCE_VALUES_TAG = "UNetSegmenter.SourceValues"
 CONFIDENCE_TAG = "UNetSegmenter.Confidence"
@@ -211,7 +213,7 @@ def write_seg_nrrd(segmentation: Segmentation, path: Path | str) -> None:
     segmentation.geometry.stamp(image)
     for key, text in metadata.items():
         image.SetMetaData(key, text)
-    write_whole(path, lambda partial: sitk.WriteImage(image, str(partial), useCompression=True))
+    write_atomically(path, lambda partial: sitk.WriteImage(image, str(partial), useCompression=True))
 
 
 def _layers(segmentation: Segmentation) -> tuple[list[np.ndarray], dict[int, tuple[int, int]]]:

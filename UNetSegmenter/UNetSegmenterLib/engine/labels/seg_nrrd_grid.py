@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..io.volume import SAME_GRID_VOXELS, Geometry
+from ..io.geometry import SAME_GRID_VOXELS, Geometry
 
 _PARAMETERS, _OFFSET = "Segmentation_ConversionParameters", "Segmentation_ReferenceImageExtentOffset"
 _REFERENCE = "Reference image geometry"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..errors import InputError
-from ..io.volume import Geometry
+from ..io.geometry import Geometry
 from .structures import Structure
 
 
@@ -83,7 +83,7 @@ def resample_labels(labels: np.ndarray, geometry: Geometry, target: Geometry) ->
     return sitk.GetArrayFromImage(grid.Execute(image))
 
 
-def resample(segmentation: Segmentation, target: Geometry) -> Segmentation:
+def resample_segmentation(segmentation: Segmentation, target: Geometry) -> Segmentation:
     """The same segmentation on another grid, nearest neighbour, overlaps included."""
     labels = resample_labels(segmentation.labels, segmentation.geometry, target)
     overlaps = {}

@@ -13,33 +13,19 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..io.dicom_objects import refuse_dicom_object
-from ..io.grids import grid_difference, same_grid_note
-from ..io.volume import read_image, write_image
-from .label_values import (
-    IMAGE_ENDINGS,
-    MOST_STRUCTURES,
-    as_labels,
-    file_stem,
-    to_indices,
-    undeclared_structures,
-)
+from ..io.dicom_file import refuse_dicom_object
+from ..io.file_names import IMAGE_ENDINGS, file_stem
+from ..io.geometry import grid_difference, same_grid_note
+from ..io.image_reading import read_image
+from ..io.image_writing import write_image
+from .label_values import MOST_STRUCTURES, as_labels, to_indices, undeclared_structures
 from .matching import match_structures
 from .seg_nrrd import (
-    CONFIDENCE_TAG,
-    SOURCE_VALUES_TAG,
-    confidence_from_tag,
     read_slicer,
     slicer_header,
-    write_seg_nrrd,
 )
-from .segmentation import Segmentation, paint, resample, resample_labels
+from .segmentation import Segmentation, paint
 from .structures import Structure, known_structure, number_in_name, refuse_two_spellings
-
-__all__ = [
-    "CONFIDENCE_TAG", "IMAGE_ENDINGS", "MOST_STRUCTURES", "SOURCE_VALUES_TAG", "Segmentation", "confidence_from_tag",
-    "file_stem", "is_label_map", "read_segmentation", "resample", "resample_labels", "write_labelmap", "write_seg_nrrd",
-]  # fmt: skip
 
 
 def read_segmentation(

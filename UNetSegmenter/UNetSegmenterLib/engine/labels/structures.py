@@ -15,64 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
-
-GENERAL_ANATOMY = "Segmentation category and type - 3D Slicer General Anatomy list"
-DICOM_MASTER = "Segmentation category and type - DICOM master list"
-_REGION_LIST = "Anatomic codes - DICOM master list"
-
-
-@dataclass(frozen=True)
-class Code:
-    """A coded concept: coding scheme, value, and what it means in words, e.g. ("SCT", "10200004", "Liver")."""
-
-    scheme: str
-    value: str
-    meaning: str
-
-    def __str__(self) -> str:
-        return f"{self.scheme}^{self.value}^{self.meaning}"
-
-
-ANATOMICAL_STRUCTURE = Code("SCT", "123037004", "Anatomical Structure")
-LEFT = Code("SCT", "7771000", "Left")
-RIGHT = Code("SCT", "24028007", "Right")
-
-
-@dataclass(frozen=True)
-class Terminology:
-    """What a segment is, in the terms of DICOM Segmentation objects: category, type and, for pairs, the side."""
-
-    category: Code
-    type: Code
-    modifier: Code | None = None
-    context: str = GENERAL_ANATOMY
-
-    def entry(self) -> str:
-        """The text of Slicer's segment tag `TerminologyEntry` (vtkSlicerTerminologiesModuleLogic's serialisation)."""
-        modifier = "^^" if self.modifier is None else str(self.modifier)
-        return f"{self.context}~{self.category}~{self.type}~{modifier}~{_REGION_LIST}~^^~^^"
-
-    @classmethod
-    def from_entry(cls, text: str) -> Terminology | None:
-        """Read Slicer's tag text; None where it names no type (an empty or foreign tag)."""
-        parts = text.split("~")
-        if len(parts) < 4:
-            return None
-        category, kind, modifier = (Code(*[*part.split("^"), "", ""][:3]) for part in parts[1:4])
-        if not category.value or not kind.value:
-            return None
-        return cls(category, kind, modifier if modifier.value else None, parts[0])
-
-    def same_concept(self, other: Terminology | None) -> bool:
-        """Whether both mean the same anatomy: type and side by their codes; lists and wording do not count."""
-        if other is None:
-            return False
-
-        def key(terminology: Terminology) -> tuple[str, ...]:
-            side = terminology.modifier
-            return (terminology.type.scheme, terminology.type.value, *((side.scheme, side.value) if side else ()))
-
-        return key(self) == key(other)
+from .terminology import ANATOMICAL_STRUCTURE, DICOM_MASTER, GENERAL_ANATOMY, LEFT, RIGHT, CodedConcept, Terminology
 
 
 @dataclass(frozen=True)
@@ -92,21 +35,12 @@ class Structure:
 
     def to_json(self) -> dict:
         """A JSON-ready dictionary; `from_json` reads it."""
-        codes = None
-        if self.terminology is not None:
-            modifier = self.terminology.modifier
-            codes = {
-                "context": self.terminology.context,
-                "category": _code_to_json(self.terminology.category),
-                "type": _code_to_json(self.terminology.type),
-                "modifier": None if modifier is None else _code_to_json(modifier),
-            }
         return {
             "name": self.name,
             "index": self.index,
             "values": list(self.values),
             "color": list(self.color),
-            "terminology": codes,
+            "terminology": None if self.terminology is None else self.terminology.to_json(),
         }
 
     @classmethod
@@ -114,15 +48,7 @@ class Structure:
         """Read what `to_json` wrote. Raises InputError where a field is missing or of the wrong kind."""
         try:
             codes = fields.get("terminology")
-            terminology = None
-            if codes is not None:
-                modifier = codes.get("modifier")
-                terminology = Terminology(
-                    _code_from_json(codes["category"]),
-                    _code_from_json(codes["type"]),
-                    None if modifier is None else _code_from_json(modifier),
-                    str(codes.get("context", GENERAL_ANATOMY)),
-                )
+            terminology = None if codes is None else Terminology.from_json(codes)
             red, green, blue = (int(channel) for channel in fields["color"])
             values = tuple(int(value) for value in fields["values"])
             return cls(str(fields["name"]), int(fields["index"]), values, (red, green, blue), terminology)
@@ -133,21 +59,17 @@ class Structure:
             ) from error
 
 
-def _code_to_json(code: Code) -> dict[str, str]:
-    return {"scheme": code.scheme, "value": code.value, "meaning": code.meaning}
-
-
-def _code_from_json(fields: dict) -> Code:
-    return Code(str(fields["scheme"]), str(fields["value"]), str(fields["meaning"]))
-
-
-_Known = tuple[Code, Code | None, str, tuple[int, int, int]]
+_Known = tuple[CodedConcept, CodedConcept | None, str, tuple[int, int, int]]
 
 
 def _entry(
-    value: str, meaning: str, color: tuple[int, int, int], context: str = GENERAL_ANATOMY, side: Code | None = None
+    value: str,
+    meaning: str,
+    color: tuple[int, int, int],
+    context: str = GENERAL_ANATOMY,
+    side: CodedConcept | None = None,
 ) -> _Known:
-    return Code("SCT", value, meaning), side, context, color
+    return CodedConcept("SCT", value, meaning), side, context, color
 
 
 _KNOWN: dict[str, _Known] = {

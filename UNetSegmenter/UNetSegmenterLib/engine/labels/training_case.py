@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..io.files import locked, write_text
-from ..io.volume import Volume, write_image, write_volume
-from .segmentation_files import Segmentation
+from ..io.atomic_files import locked, write_text
+from ..io.image_writing import write_image, write_volume
+from ..io.volume import Volume
+from .segmentation import Segmentation
 from .structures import canonical_name
 
 ENDING = ".nii.gz"

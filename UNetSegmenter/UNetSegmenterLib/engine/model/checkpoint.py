@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..io.files import write_whole
+from ..io.atomic_files import write_atomically
 from .card import Card
 from .tensor_file import read_tensor_file
 
@@ -47,7 +47,7 @@ def save_checkpoint(path: Path | str, card: Card, weights: dict[str, Tensor], ha
     card.check()
     stored = {name: _stored(path, name, tensor.detach().cpu(), half) for name, tensor in weights.items()}
     content = {"format": FORMAT, "card": card.to_json(), "weights": stored}
-    write_whole(path, lambda partial: torch.save(content, partial))
+    write_atomically(path, lambda partial: torch.save(content, partial))
 
 
 def _stored(path: Path | str, name: str, tensor: Tensor, half: bool) -> Tensor:

@@ -18,13 +18,14 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..errors import InputError
-from ..labels.segmentation_files import Segmentation
+from ..labels.segmentation import Segmentation
 from .confidence import OutlineConfidence, outline_sums
 from .device import choose_device, mixed_precision
 from .preprocessing import neighbour_offsets, neighbour_step, network_slices, pad_to_multiple, stack_slices
 
 if TYPE_CHECKING:
-    from ..io.volume import Geometry, Volume
+    from ..io.geometry import Geometry
+    from ..io.volume import Volume
     from .checkpoint import Checkpoint
     from .network import DoubleConvolution, UNet
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..io.volume import Volume
-from ..labels.segmentation_files import Segmentation
+from ..labels.segmentation import Segmentation
 from .anatomy import Anatomy
 from .finding import FAIL, PASS, SEVERITIES, WARN, Finding, alarm_score, worst
 from .plausibility_checks import Judge

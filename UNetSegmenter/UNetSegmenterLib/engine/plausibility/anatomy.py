@@ -10,9 +10,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
-from ..io.grids import grid_difference
-from ..io.volume import Geometry, Volume
-from ..labels.segmentation_files import Segmentation
+from ..io.geometry import Geometry, grid_difference
+from ..io.volume import Volume
+from ..labels.segmentation import Segmentation
 from ..labels.structures import Structure, canonical_name
 
 WORKING_SPACING_MM = 1.5

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..io.volume import Volume
-from ..labels.segmentation_files import Segmentation
+from ..labels.segmentation import Segmentation
 from . import relations, shape, size, tissue
 from .anatomy import Anatomy
 from .quantity import Quantity, limits, summary

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from ..evaluation.comparison import Comparison
 from ..evaluation.statistics import counted_cases
-from ..io.files import write_text
+from ..io.atomic_files import write_text
 from . import case_set, one_case
 from . import html_parts as parts
 from . import plausibility_summary as judgement

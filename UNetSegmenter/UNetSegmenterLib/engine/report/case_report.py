@@ -10,7 +10,7 @@ from typing import Any
 from ..evaluation.comparison import Comparison
 from ..evaluation.verdict import Verdict
 from ..io.volume import Volume
-from ..labels.segmentation_files import Segmentation
+from ..labels.segmentation import Segmentation
 from . import CaseMaterial, slice_pictures, viewer_data
 from .result_folder import provenance, write_results
 

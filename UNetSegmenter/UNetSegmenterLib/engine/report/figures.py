@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..evaluation.comparison import Comparison
-from ..io.files import write_whole
+from ..io.atomic_files import write_atomically
 from .case_set import distributions
 from .svg import box_plot_svg, curve_svg, standalone
 
@@ -34,7 +34,7 @@ def write_figures(
     files = {f"{unique_name(name, taken)}.svg": standalone(svg).encode() for name, svg in charts}
     files |= {f"{unique_name(caption.split(':')[0].lower(), taken)}.png": png for caption, png in pictures}
     for name, content in files.items():
-        write_whole(Path(folder) / name, lambda partial, content=content: partial.write_bytes(content))  # type: ignore[misc]
+        write_atomically(Path(folder) / name, lambda partial, content=content: partial.write_bytes(content))  # type: ignore[misc]
     return [Path(folder) / name for name in files]
 
 

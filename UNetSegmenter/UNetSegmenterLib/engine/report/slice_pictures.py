@@ -9,7 +9,7 @@ import numpy as np
 
 from ..evaluation.comparison import Comparison, slice_heights_mm
 from ..io.volume import Volume
-from ..labels.segmentation_files import Segmentation, resample
+from ..labels.segmentation import Segmentation, resample_segmentation
 from .viewer_data import numbered
 
 TITLES = ("Worst slice", "Median slice", "Best slice")
@@ -31,7 +31,7 @@ def slice_pictures(
     geometry = volume.geometry
     sides = []
     for side, name in ((reference, "reference"), (prediction, "prediction")):
-        own = side if side.geometry.is_close(geometry) else resample(side, geometry)
+        own = side if side.geometry.is_close(geometry) else resample_segmentation(side, geometry)
         sides.append(geometry.to_axial(numbered(own, comparison, name, matched=True)))
     hu = geometry.to_axial(volume.array)
     spacing = geometry.axial_spacing_mm[1:]

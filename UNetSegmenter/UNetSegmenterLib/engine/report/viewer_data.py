@@ -14,8 +14,10 @@ import numpy as np
 
 from ..evaluation.comparison import Comparison
 from ..evaluation.measures import Box, union_box
-from ..io.volume import Geometry, Volume, write_image
-from ..labels.segmentation_files import Segmentation, resample_labels
+from ..io.geometry import Geometry
+from ..io.image_writing import write_image
+from ..io.volume import Volume
+from ..labels.segmentation import Segmentation, resample_labels
 
 if TYPE_CHECKING:
     import SimpleITK as sitk

@@ -10,8 +10,10 @@ import numpy as np
 
 from ..evaluation.review import REVIEWS, CaseList, ReviewCase, list_cases
 from ..evaluation.verdict import Verdict, read_reviews
-from ..io.volume import Volume, read_volume
-from ..labels.segmentation_files import Segmentation, read_segmentation
+from ..io.image_reading import read_volume
+from ..io.volume import Volume
+from ..labels.segmentation import Segmentation
+from ..labels.segmentation_files import read_segmentation
 from ..labels.structures import Structure
 from ..stepwise import run_to_end
 from .image_serialization import (

@@ -16,7 +16,7 @@ from slicer.util import VTKObservationMixin
 from ... import __version__
 from ...engine.errors import InputError
 from ...engine.io.volume import Note
-from ...engine.labels.segmentation_files import Segmentation
+from ...engine.labels.segmentation import Segmentation
 from ...engine.model.card import Card
 from ...scene.nodes import segmentation_nodes as nodes
 from ...scene.nodes.changes import labels_time, remember_labels, was_changed

@@ -13,7 +13,8 @@ from slicer.util import VTKObservationMixin
 from ...engine.errors import InputError
 from ...engine.evaluation.comparison import Comparison, Row
 from ...engine.evaluation.statistics import metrics_table, write_metrics_csv
-from ...engine.io.volume import Geometry, Note
+from ...engine.io.geometry import Geometry
+from ...engine.io.volume import Note
 from ...engine.labels.matching import still_there
 from ...engine.worker.image_serialization import segmentation_steps
 from ...engine.worker.result_serialization import comparison_from_json

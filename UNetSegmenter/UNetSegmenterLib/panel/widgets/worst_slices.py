@@ -8,7 +8,7 @@ from typing import Any
 import slicer
 
 from ...engine.evaluation.comparison import Row
-from ...engine.io.volume import Geometry
+from ...engine.io.geometry import Geometry
 from ...scene.nodes.plausibility_request import Place, look_at, slice_place, to_world
 
 

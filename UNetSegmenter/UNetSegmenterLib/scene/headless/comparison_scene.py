@@ -14,7 +14,7 @@ import slicer
 from vtk.util import numpy_support
 
 from ...engine.io.volume import Volume
-from ...engine.labels.segmentation_files import Segmentation
+from ...engine.labels.segmentation import Segmentation
 from ..nodes.segmentation_nodes import segmentation_to_node, volume_to_node
 from ..views.framing import FROM_THE_FRONT, frame
 from ..views.surfaces import CLOSED_SURFACE

@@ -12,7 +12,7 @@ import numpy as np
 import slicer
 import vtk
 
-from ...engine.io.files import write_whole
+from ...engine.io.atomic_files import write_atomically
 from ..views.view_nodes import (
     BACKGROUND,
     SUPERSAMPLING,
@@ -235,7 +235,7 @@ def _blank(height: int, width: int) -> np.ndarray:
 
 def write_png(pixels: np.ndarray, path: Path | str) -> None:
     """Write an RGB picture `(height, width, 3)` uint8 as PNG. Raises InputError if it can't be written."""
-    write_whole(path, lambda partial: partial.write_bytes(png_bytes(pixels)))
+    write_atomically(path, lambda partial: partial.write_bytes(png_bytes(pixels)))
 
 
 def png_bytes(pixels: np.ndarray) -> bytes:

@@ -11,8 +11,8 @@ from pathlib import Path
 import slicer
 
 from ...engine.errors import InputError
-from ...engine.io.files import sync, why_not_written
-from ...engine.labels.segmentation_files import file_stem
+from ...engine.io.atomic_files import sync, why_not_written
+from ...engine.io.file_names import file_stem
 from ..views.surfaces import DEFAULT_SMOOTHING, make_surfaces
 
 

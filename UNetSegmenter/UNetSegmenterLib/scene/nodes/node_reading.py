@@ -10,16 +10,12 @@ import vtk
 from vtk.util import numpy_support
 
 from ...engine.errors import InputError
-from ...engine.io.volume import SAME_GRID_MM, SAME_GRID_VOXELS, Geometry
-from ...engine.labels.label_values import as_labels, undeclared_structures
-from ...engine.labels.segmentation_files import (
-    CONFIDENCE_TAG,
-    MOST_STRUCTURES,
-    SOURCE_VALUES_TAG,
-    Segmentation,
-    confidence_from_tag,
-)
-from ...engine.labels.structures import Structure, Terminology, known_structure
+from ...engine.io.geometry import SAME_GRID_MM, SAME_GRID_VOXELS, Geometry
+from ...engine.labels.label_values import MOST_STRUCTURES, as_labels, undeclared_structures
+from ...engine.labels.seg_nrrd import CONFIDENCE_TAG, SOURCE_VALUES_TAG, confidence_from_tag
+from ...engine.labels.segmentation import Segmentation
+from ...engine.labels.structures import Structure, known_structure
+from ...engine.labels.terminology import Terminology
 from ..views.surfaces import BINARY_LABELMAP
 from .segmentation_nodes import attributes, image_geometry, reference_text, volume_geometry, voxels
 

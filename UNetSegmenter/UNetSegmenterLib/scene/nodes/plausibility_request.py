@@ -11,8 +11,8 @@ import slicer
 
 from ...engine.errors import InputError
 from ...engine.evaluation.comparison import Comparison, Row
-from ...engine.io.volume import Geometry
-from ...engine.labels.segmentation_files import Segmentation
+from ...engine.io.geometry import Geometry
+from ...engine.labels.segmentation import Segmentation
 from ..views.framing import look_towards
 from .node_reading import has_grid, segmentation_from_node
 from .segmentation_nodes import nodes_of_class

@@ -8,7 +8,7 @@ from typing import Any
 import slicer
 
 from ...engine.io.volume import Volume
-from ...engine.labels.segmentation_files import Segmentation
+from ...engine.labels.segmentation import Segmentation
 from .segmentation_nodes import remove_node, segmentation_to_node, volume_to_node
 
 CaseNodes = tuple[Any, Any, Any]

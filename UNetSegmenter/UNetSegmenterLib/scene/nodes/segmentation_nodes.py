@@ -19,8 +19,10 @@ import vtk
 from vtk.util import numpy_support
 
 from ...engine.errors import InputError
-from ...engine.io.volume import Geometry, Volume, as_hu
-from ...engine.labels.segmentation_files import CONFIDENCE_TAG, SOURCE_VALUES_TAG, Segmentation
+from ...engine.io.geometry import Geometry
+from ...engine.io.volume import Volume, as_hu
+from ...engine.labels.seg_nrrd import CONFIDENCE_TAG, SOURCE_VALUES_TAG
+from ...engine.labels.segmentation import Segmentation
 from ..views.surfaces import BINARY_LABELMAP, CLOSED_SURFACE, DEFAULT_SMOOTHING, bounding_box, make_surfaces
 
 ATTRIBUTE_PREFIX = "UNetSegmenter."

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.labels.segmentation_files import file_stem
+from UNetSegmenterLib.engine.io.file_names import file_stem
 
 from ..dataset import Case, DataSet, Problems, check_cases, some
 from .description import entry, make_structures, values_by_name

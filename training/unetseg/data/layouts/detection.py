@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.labels.segmentation_files import IMAGE_ENDINGS
+from UNetSegmenterLib.engine.io.file_names import IMAGE_ENDINGS
 from UNetSegmenterLib.engine.labels.structures import HEART, Structure
 
 from ..dataset import DataSet, Problems, some

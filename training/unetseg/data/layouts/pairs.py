@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.labels.case_files import by_name
+from UNetSegmenterLib.engine.io.file_names import cases_by_name
 
 from ..dataset import Case, DataSet, Problems, check_cases
 from .description import entry, make_structures, read_description, refuse_unknown
@@ -40,7 +40,7 @@ def read_pairs(folder: Path, files: list[Path], problems: Problems) -> DataSet:
     structures = make_structures(entry(description, "structures", path, dict, "an object of names and values"), path)
     if ("image" in description) != ("label" in description):
         raise InputError(f'{path} has one of "image" and "label"; give both patterns or neither.')
-    roles = _by_pattern(folder, description, files) if "image" in description else by_name(folder, files)
+    roles = _by_pattern(folder, description, files) if "image" in description else cases_by_name(folder, files)
     images: dict[str, Path] = {}
     labels: dict[str, Path] = {}
     for name, role, file in roles:

@@ -31,7 +31,7 @@ class WriteError(InputError):
     """A file that can't be written, with the reason: the next one in that folder can't be written either."""
 
 
-def write_whole(path: Path | str, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
     """Call `write(partial_path)` beside `path`, bring that to the disk and rename it into place.
 
     Nobody meets half a file, and of two processes that write one file at once, one wins whole. The temporary name ends as
@@ -54,8 +54,8 @@ def write_whole(path: Path | str, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write UTF-8 text atomically; line ends stay as they are. Raises InputError as `write_whole` does."""
-    write_whole(path, lambda partial: partial.write_bytes(text.encode("utf-8", errors="replace")))
+    """Write UTF-8 text atomically; line ends stay as they are. Raises InputError as `write_atomically` does."""
+    write_atomically(path, lambda partial: partial.write_bytes(text.encode("utf-8", errors="replace")))
 
 
 def write_folder(folder: Path | str, write: Callable[[Path], object]) -> None:

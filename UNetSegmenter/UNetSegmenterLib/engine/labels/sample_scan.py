@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .segmentation_files import Segmentation
+    from .segmentation import Segmentation
 
 VERSION = "2.18.0"
 FOLDER = "tests/reference_files/"
@@ -32,8 +32,8 @@ def read_reference(path: Path, name: str) -> Segmentation:
     """The structures of the shipped model in the sample's reference; TotalSegmentator's other structures are left out."""
     import numpy as np
 
-    from ..io.volume import read_image
-    from .segmentation_files import Segmentation
+    from ..io.image_reading import read_image
+    from .segmentation import Segmentation
     from .structures import TOTALSEGMENTATOR_VALUES, known_structure
 
     values, geometry = read_image(path)

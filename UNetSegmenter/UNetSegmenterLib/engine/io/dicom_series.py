@@ -31,11 +31,12 @@ from .dicom_file import (
     read_dicom_file,
 )
 from .dicom_pixels import check_pixels, frames_hu, frames_of
+from .geometry import SHEAR_MM
+from .header_geometry import check_spacing, geometry_of
 from .image_header import StoredImage
-from .placement import check_spacing, geometry_of
+from .resampling import straight
 from .slice_positions import even_positions, evenly
-from .straighten import straight
-from .volume import SHEAR_MM, Note
+from .volume import Note
 
 _DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
 _NO_SLICES = tuple(

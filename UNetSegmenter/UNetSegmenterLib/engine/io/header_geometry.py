@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .volume import Geometry, Note
+from .geometry import Geometry
+from .volume import Note
 
 SAME_PLACE_MM = 0.1
 """Two entries of one header that place every voxel this near each other agree: their numbers are rounded."""

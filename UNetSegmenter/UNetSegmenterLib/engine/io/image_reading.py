@@ -1,18 +1,26 @@
-"""An image file of any format that is read, told by its first bytes rather than by its name."""
+"""Image files of every format that is read: volumes, arrays and headers. The first bytes say the format, not the name."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import InputError
-from .dicom_objects import refuse_dicom_object
+from .byte_stream import GZIP, RAW, Stream, is_gzip
+from .dicom_file import refuse_dicom_object
+from .dicom_series import read_dicom
+from .file_names import file_stem
+from .geometry import Geometry
 from .image_header import ImageHeader, StoredImage, read_voxels
 from .metaimage import is_metaimage, read_metaimage_header
 from .nifti import is_nifti, read_nifti_header
 from .nrrd import MAGIC as NRRD_MAGIC
 from .nrrd import read_nrrd_header
-from .straighten import check_straight, straight
-from .streams import GZIP, RAW, Stream, is_gzip
+from .resampling import check_straight, straight, straight_geometry
+from .volume import Note, Volume, as_hu, check_volume
 
 _HEAD = 1024
 _EXPECTED = "NIfTI, NRRD, MetaImage or DICOM is expected"
@@ -24,22 +32,52 @@ _KNOWN_OTHERS = (
 )  # fmt: skip
 
 
-def read_image_header(path: Path | str) -> ImageHeader:
-    """Header of a NIfTI, NRRD or MetaImage file; raises InputError for anything else, saying what it seems to be."""
+def read_volume(path: Path | str, resample: bool = False) -> Volume:
+    """Read a CT volume from an image file or from DICOM, a folder or one multi-frame file.
+
+    HU come back as int16 where that is exact, else as float32. `resample` brings sheared or uneven slices onto a straight,
+    even grid, which are refused otherwise. Raises InputError for anything that is not one 3D scan.
+    """
     path = Path(path)
-    head = _head(path)
-    if path.suffix.lower() == ".img" or path.name.lower().endswith(".img.gz"):
-        path, head = _header_of_pair(path, head)
-    if head[128:132] == b"DICM":
+    if path.is_dir() or (path.is_file() and is_dicom(path)):
         refuse_dicom_object(path)
-        raise InputError(f"{path} is DICOM, which is read as a scan but not as labels; save it as NIfTI or NRRD first.")
-    if is_nifti(head):
-        return read_nifti_header(path)
-    if head.startswith(NRRD_MAGIC) and not is_gzip(path):
-        return read_nrrd_header(path)
-    if is_metaimage(head) and not is_gzip(path):
-        return read_metaimage_header(path)
-    raise InputError(f"{path} is not an image that can be read: it is {_what(path, head)}; {_EXPECTED}.")
+        image = read_dicom(path, resample)
+    else:
+        image = read_scalar_file(path, resample)
+    name = path.name if path.is_dir() else file_stem(path)
+    volume = Volume(as_hu(image.array), image.geometry, name, image.notes)
+    for note in check_volume(volume):
+        if note.severity == "error":
+            raise InputError(f"{path}: {note.text}")
+    return volume
+
+
+def read_image(path: Path | str, resample: bool = False, labels: bool = False) -> tuple[np.ndarray, Geometry]:
+    """Array and geometry of a 3D scalar image file (NIfTI, NRRD, MetaImage), values as they are stored.
+
+    What its header contradicts itself in is logged. Sheared voxels are resampled to a straight grid with `resample`, by the
+    nearest voxel where they are `labels`. Raises InputError if the file is missing, damaged, sheared without `resample`, or
+    not one scalar value a voxel in three dimensions.
+    """
+    image = read_scalar_file(path, resample, labels)
+    log_notes(path, image.notes)
+    return image.array, image.geometry
+
+
+def read_geometry(path: Path | str, resample: bool = False) -> Geometry:
+    """Geometry of a 3D image file from its header alone; raises InputError as `read_image` does."""
+    header = read_image_header(path)
+    if resample:
+        return straight_geometry(header.geometry)
+    check_straight(Path(path), header.geometry, header.notes)
+    return header.geometry
+
+
+def log_notes(path: Path | str, notes: Iterable[Note]) -> None:
+    """Log what the reader of a file warns of, where no face shows the notes themselves."""
+    for note in notes:
+        if note.severity != "info":
+            logging.getLogger(__name__).warning("%s: %s", path, note.text)
 
 
 def read_image_file(path: Path | str, resample: bool = False, labels: bool = False) -> StoredImage:
@@ -70,6 +108,24 @@ def read_scalar_file(path: Path | str, resample: bool = False, labels: bool = Fa
             "extract one first."
         )
     return image
+
+
+def read_image_header(path: Path | str) -> ImageHeader:
+    """Header of a NIfTI, NRRD or MetaImage file; raises InputError for anything else, saying what it seems to be."""
+    path = Path(path)
+    head = _head(path)
+    if path.suffix.lower() == ".img" or path.name.lower().endswith(".img.gz"):
+        path, head = _header_of_pair(path, head)
+    if head[128:132] == b"DICM":
+        refuse_dicom_object(path)
+        raise InputError(f"{path} is DICOM, which is read as a scan but not as labels; save it as NIfTI or NRRD first.")
+    if is_nifti(head):
+        return read_nifti_header(path)
+    if head.startswith(NRRD_MAGIC) and not is_gzip(path):
+        return read_nrrd_header(path)
+    if is_metaimage(head) and not is_gzip(path):
+        return read_metaimage_header(path)
+    raise InputError(f"{path} is not an image that can be read: it is {_what(path, head)}; {_EXPECTED}.")
 
 
 def is_dicom(path: Path) -> bool:

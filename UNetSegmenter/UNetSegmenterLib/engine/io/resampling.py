@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from .geometry import SHEAR_MM, Geometry, sheared_text
 from .image_header import StoredImage
-from .volume import SHEAR_MM, Geometry, Note, sheared_text
+from .volume import Note
 
 
 def check_straight(path: Path, geometry: Geometry, notes: Iterable[Note] = ()) -> None:

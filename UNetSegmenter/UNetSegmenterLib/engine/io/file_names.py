@@ -1,4 +1,4 @@
-"""Which file is the scan and which the labels of which case, by the names people give them."""
+"""Names of image files: their endings, their stems, and which file is the scan and which the labels of which case."""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .label_values import file_stem
-
+IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+_RARE_ENDINGS = (".hdr.gz", ".img.gz", ".hdr", ".img", ".dcm")  # read where a file is named, not looked for in folders
 _IMAGE_WORDS = ("image", "images", "img", "imgs", "ct", "cts", "scan", "scans", "volume", "volumes")
 _LABEL_WORDS = ("label", "labels", "seg", "segs", "segmentation", "segmentations", "mask", "masks", "gt")
 _ENDS = re.compile(rf"^(?:(?P<case>.*?)[_\-. ])?(?P<word>{'|'.join(_IMAGE_WORDS + _LABEL_WORDS)})$", re.IGNORECASE)
 
 
-def by_name(folder: Path, files: Iterable[Path]) -> Iterator[tuple[str, str, Path]]:
+def file_stem(path: Path | str) -> str:
+    """File name without folder and image ending ("case1.seg.nrrd" -> "case1")."""
+    name = Path(path).name
+    for ending in (".seg.nrrd", *IMAGE_ENDINGS, *_RARE_ENDINGS):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name
+
+
+def cases_by_name(folder: Path, files: Iterable[Path]) -> Iterator[tuple[str, str, Path]]:
     """Case, "image" or "label", and path of each file below `folder`.
 
     NAME_image and NAME_label (and the words above), NAME in a folder `images` or `labels`, or a folder a case with

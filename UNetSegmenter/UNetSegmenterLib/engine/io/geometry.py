@@ -1,0 +1,205 @@
+"""The grid of a volume: where its voxels lie in the patient, and in what two grids differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+Matrix3 = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+
+IDENTITY: Matrix3 = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the voxels of an array `(slices, rows, columns)` lie in the patient.
+
+    `spacing_mm` is in array order (slice, row, column). `origin_lps` is the centre of voxel (0, 0, 0) in mm, and the
+    columns of `direction` are the LPS unit vectors along columns, rows and slices (x, y, z index), as in ITK.
+    """
+
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    origin_lps: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    direction: Matrix3 = IDENTITY
+
+    @classmethod
+    def from_sitk(cls, image: sitk.Image) -> Geometry:
+        """Geometry of a three-dimensional SimpleITK image."""
+        x, y, z = (float(value) for value in image.GetSpacing())
+        columns, rows, slices = image.GetSize()
+        flat = image.GetDirection()
+        direction = tuple(tuple(float(value) for value in flat[3 * row : 3 * row + 3]) for row in range(3))
+        origin = tuple(float(value) for value in image.GetOrigin())
+        return cls((slices, rows, columns), (z, y, x), origin, direction)  # type: ignore[arg-type]
+
+    def stamp(self, image: sitk.Image) -> None:
+        """Give a SimpleITK image of this shape this spacing, origin and direction."""
+        z, y, x = self.spacing_mm
+        image.SetSpacing((x, y, z))
+        image.SetOrigin(self.origin_lps)
+        image.SetDirection([value for row in self.direction for value in row])
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in millilitres, by the determinant: sheared voxels are smaller than their edges say."""
+        return float(np.prod(self.spacing_mm) * abs(np.linalg.det(self.direction))) / 1000.0
+
+    def affine_lps(self) -> np.ndarray:
+        """4x4 matrix from the voxel index (column, row, slice, 1) to LPS in mm."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = np.asarray(self.direction) * np.asarray(self.spacing_mm[::-1])
+        matrix[:3, 3] = self.origin_lps
+        return matrix
+
+    def axial(self) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+        """How to see the array in the patient's axial order.
+
+        Returns the array axes that lie closest to superior, posterior and left, each used once, and whether each of them
+        has to be reversed to run inferior to superior, anterior to posterior and right to left. An oblique scan goes by
+        its nearest axes, so its "axial" slices are the acquired ones.
+        """
+        cosines = np.asarray(self.direction)[::-1, ::-1]  # rows: S, P, L; columns: array axes (slice, row, column)
+        best = max(_PERMUTATIONS, key=lambda axes: sum(abs(cosines[i, axis]) for i, axis in enumerate(axes)))
+        flips = tuple(bool(cosines[i, axis] < 0) for i, axis in enumerate(best))
+        return best, flips  # type: ignore[return-value]
+
+    def to_axial(self, array: np.ndarray) -> np.ndarray:
+        """View of `array` (shape of this geometry) with axes inferior-superior, anterior-posterior, right-left.
+
+        No copy is made: what is written into the view lands in the array.
+        """
+        axes, flips = self.axial()
+        return array.transpose(axes)[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
+
+    @property
+    def axial_spacing_mm(self) -> tuple[float, float, float]:
+        """Spacing of the axial view (slice, row, column)."""
+        axes, _ = self.axial()
+        return tuple(self.spacing_mm[axis] for axis in axes)  # type: ignore[return-value]
+
+    def orientation(self) -> str:
+        """Letters of the directions in which columns, rows and slices run, such as "LPS" (nearest axes if oblique)."""
+        axes, flips = self.axial()
+        letters = {axis: "SIPALR"[2 * i + flip] for i, (axis, flip) in enumerate(zip(axes, flips, strict=True))}
+        return letters[2] + letters[1] + letters[0]
+
+    def obliqueness_degrees(self) -> float:
+        """Largest angle between an array axis and the patient axis nearest to it."""
+        axes, _ = self.axial()
+        cosines = np.asarray(self.direction)[::-1, ::-1]
+        nearest = [min(1.0, abs(float(cosines[i, axis]))) for i, axis in enumerate(axes)]
+        return float(np.degrees(np.arccos(min(nearest))))
+
+    def shear_mm(self) -> float:
+        """How far the volume's edges leave a right angle at most, at the end of the shorter edge of each two."""
+        axes = np.asarray(self.direction).T
+        extent = np.asarray(self.shape[::-1]) * np.asarray(self.spacing_mm[::-1])
+        return max(abs(float(axes[i] @ axes[j])) * min(extent[i], extent[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+
+    def tilt_degrees(self) -> float:
+        """Largest angle by which two axes leave the right angle."""
+        axes = np.asarray(self.direction).T
+        cosines = [abs(float(axes[i] @ axes[j])) for i, j in ((0, 1), (0, 2), (1, 2))]
+        return float(np.degrees(np.arcsin(min(1.0, max(cosines)))))
+
+    def shift_mm(self, other: Geometry) -> float:
+        """How far a voxel of one grid lies at most from the same voxel of the other; infinite if their shapes differ."""
+        if self.shape != other.shape:
+            return math.inf
+        corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=float)
+        corners[:, :3] *= np.asarray(self.shape[::-1]) - 1
+        gap = corners @ (self.affine_lps() - other.affine_lps()).T
+        return float(np.linalg.norm(gap[:, :3], axis=1).max())
+
+    def is_close(self, other: Geometry, tolerance_mm: float | None = None) -> bool:
+        """Whether both are one grid: every voxel of both lies at the same place within `tolerance_mm`.
+
+        Without one, by the rule for all pairs of grids: within `SAME_GRID_MM`, and within a quarter of a voxel, so that the
+        nearest neighbour of each voxel is the same voxel of the other grid.
+        """
+        if tolerance_mm is None:
+            tolerance_mm = min(SAME_GRID_MM, *(SAME_GRID_VOXELS * mm for mm in (*self.spacing_mm, *other.spacing_mm)))
+        return self.shift_mm(other) <= tolerance_mm
+
+
+SAME_GRID_MM, SAME_GRID_VOXELS = 0.15, 0.25
+"""Grids that lie closer than both are one: a direction rounded to 1e-4 rad moves the end of a whole body by 0.12 mm."""
+
+SHEAR_MM = 0.5
+"""An edge of a volume that leaves the right angle by more (`Geometry.shear_mm`) is no rounding: its voxels are no boxes."""
+
+_PERMUTATIONS: tuple[tuple[int, int, int], ...] = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
+
+
+def sheared_text(geometry: Geometry) -> str:
+    """What is wrong with sheared voxels, and what to do."""
+    return (
+        f"the voxels are sheared, as of a tilted gantry: the axes leave the right angle by {geometry.tilt_degrees():.3g} "
+        f"degrees ({geometry.shear_mm():.3g} mm over the volume), so that sizes and distances in mm would be wrong; resample "
+        "it to a straight grid, by --resample on the command line or in 3D Slicer."
+    )
+
+
+NOTED_MM = 0.01
+"""Rounding in a file's header moves voxels by less; a larger shift between grids that are taken as one is noted."""
+
+_NEGLIGIBLE_MM = 1e-3  # parts of a difference below this are left out of its description
+
+
+def grid_difference(one: Geometry, other: Geometry) -> str:
+    """In what two grids differ, with as many digits as it takes to tell both sides apart; empty where nothing matters."""
+    parts = []
+    if one.shape != other.shape:
+        parts.append(f"{_size(one)} against {_size(other)} voxels")
+    reach = np.asarray(one.shape) * np.abs(np.subtract(one.spacing_mm, other.spacing_mm))
+    if reach.max() > _NEGLIGIBLE_MM:
+        mine, others = texts_apart(one.spacing_mm[::-1], other.spacing_mm[::-1])
+        parts.append(f"voxels of {mine} against {others} mm")
+    away_mm = float(np.linalg.norm(np.subtract(one.origin_lps, other.origin_lps)))
+    if away_mm > _NEGLIGIBLE_MM:
+        parts.append(f"origins {away_mm:.3g} mm apart")
+    turned = _turned_degrees(one, other)
+    if np.radians(turned) * max(np.asarray(one.shape) * one.spacing_mm) > _NEGLIGIBLE_MM:
+        parts.append(f"axes turned by {turned:.2g} degrees ({one.orientation()} against {other.orientation()})")
+    return "; ".join(parts)
+
+
+def same_grid_note(one: Geometry, other: Geometry, whose: str) -> str:
+    """What is to be said of two grids that `Geometry.is_close` takes as one, empty where only rounding parts them.
+
+    `whose` names the two, such as "prediction and reference".
+    """
+    shift_mm = one.shift_mm(other)
+    if shift_mm <= NOTED_MM:
+        return ""
+    return (
+        f"The grids of {whose} lie up to {shift_mm:.2g} mm apart ({grid_difference(one, other)}): they were taken as the "
+        "same grid."
+    )
+
+
+def texts_apart(one: Sequence[float], other: Sequence[float]) -> tuple[str, str]:
+    """Both rows of numbers as text, with enough digits (four at least) that they don't look alike where they differ."""
+    for digits in range(4, 18):
+        mine, others = (" x ".join(f"{value:.{digits}g}" for value in row) for row in (one, other))
+        if mine != others:
+            break
+    return mine, others
+
+
+def _size(geometry: Geometry) -> str:
+    return " x ".join(str(n) for n in geometry.shape[::-1])
+
+
+def _turned_degrees(one: Geometry, other: Geometry) -> float:
+    """Largest angle between the same axis of both grids; by the chord, which small angles leave exact."""
+    chords = np.linalg.norm(np.subtract(one.direction, other.direction), axis=0)
+    return float(np.degrees(2 * np.arcsin(np.clip(chords / 2, 0, 1)).max()))
