@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from UNetSegmenterLib.engine.errors import TORCH_MISSING, explain
-from UNetSegmenterLib.engine.io.volume import Geometry
+from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.worker import service
 from UNetSegmenterLib.engine.worker.image_serialization import geometry_from_json, geometry_to_json
 

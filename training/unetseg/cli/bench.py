@@ -37,7 +37,7 @@ def run(options: Any) -> None:
     from dataclasses import asdict
 
     import torch
-    from UNetSegmenterLib.engine.io.files import write_text
+    from UNetSegmenterLib.engine.io.atomic_files import write_text
     from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
     from ..console import say, table

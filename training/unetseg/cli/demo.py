@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.io.volume import Volume
-    from UNetSegmenterLib.engine.labels.segmentation_files import Segmentation
+    from UNetSegmenterLib.engine.labels.segmentation import Segmentation
     from UNetSegmenterLib.engine.model.prediction import Predictor
 
     from ..output_folder import Outputs
@@ -41,7 +41,7 @@ def outputs(options: Any) -> Outputs:
 
 
 def run(options: Any) -> None:
-    from UNetSegmenterLib.engine.labels.segmentation_files import write_seg_nrrd
+    from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
     from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
     from ..console import say
@@ -126,7 +126,7 @@ def _show(folder: Path, volume: Volume, prediction: Segmentation, predictor: Pre
     import json
 
     import numpy as np
-    from UNetSegmenterLib.engine.io.files import write_text
+    from UNetSegmenterLib.engine.io.atomic_files import write_text
 
     from ..console import table
     from ..evaluation.result_table import provenance

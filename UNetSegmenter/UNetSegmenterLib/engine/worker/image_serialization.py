@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..io.volume import Geometry
-from ..labels.segmentation_files import Segmentation
+from ..io.geometry import Geometry
+from ..labels.segmentation import Segmentation
 from ..labels.structures import Structure
 from ..stepwise import Steps
 

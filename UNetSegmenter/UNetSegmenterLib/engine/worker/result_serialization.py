@@ -13,7 +13,7 @@ from ..evaluation.comparison import Comparison, Row, SliceCurve
 from ..evaluation.measures import Measures
 from ..evaluation.verdict import Verdict
 from ..io.volume import Volume
-from ..labels.overlap import Proposal
+from ..labels.matching_by_overlap import Proposal
 from ..labels.structures import Structure
 from ..stepwise import Steps
 from .image_serialization import (

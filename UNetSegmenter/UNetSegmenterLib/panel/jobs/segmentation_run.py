@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...engine.io.volume import Geometry
+from ...engine.io.geometry import Geometry
 from ...engine.stepwise import Steps
 from ...engine.worker.image_serialization import array_steps, checksum, geometry_to_json, scan_identity
 from .failure import Failure
