@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import yaml
-from unetseg.console import say
+from unetseg.console import print_line
 from unetseg.data.layouts import read_dataset
 from unetseg.data.preparation import prepare
 from unetseg.data.preprocessed_dataset import Pack, read_pack
@@ -113,15 +113,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         todo = trials(base, options.vary)
         names = [structure.name for structure in pack.structures]
         cases = len(pack.of_split(base.validation_split))
-        say(f"{pack.name}: {base.steps} steps of {base.batch_size} slices a run, Dice over {cases} validation cases\n")
-        say("| changed | mean | to the recipe | " + " | ".join(names) + " | seconds |")
-        say("|---" * (len(names) + 4) + "|")
+        print_line(
+            f"{pack.name}: {base.steps} steps of {base.batch_size} slices a run, Dice over {cases} validation cases\n"
+        )
+        print_line("| changed | mean | to the recipe | " + " | ".join(names) + " | seconds |")
+        print_line("|---" * (len(names) + 4) + "|")
         first = math.nan
         for trial, dice, seconds in rows(pack, todo, options.output or Path(temporary), options.device):
             first = mean(dice) if trial is todo[0] else first
             cells = " | ".join(f"{value:.3f}" for value in dice)
             change = "" if trial is todo[0] else f"{mean(dice) - first:+.3f}"
-            say(f"| {trial.name} | {mean(dice):.3f} | {change} | {cells} | {seconds:.0f} |")
+            print_line(f"| {trial.name} | {mean(dice):.3f} | {change} | {cells} | {seconds:.0f} |")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from unetseg.console import progress, say, table, warn
+from unetseg.console import print_line, progress, table, warn
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_writing import write_volume
 from UNetSegmenterLib.engine.io.volume import Volume
@@ -183,7 +183,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_is_neither_markup_nor_a_command_to_the_terminal(name, capsys):
-    say(name)
+    print_line(name)
     warn(name)
     table([name, name], [[name, name]], name)
     with progress(name, "slices") as show:

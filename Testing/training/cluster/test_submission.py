@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 from unetseg.cli.main import main
-from unetseg.cluster.submission import Job, commands, evaluation_commands, job_script, submit, training_command
+from unetseg.cluster.submission import ClusterJob, commands, evaluation_commands, job_script, submit, training_command
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 
 from ...engine.checkpoints import small_card, small_weights
 
 TRAINING = training_command("packs/abdomen", "runs/cv", ("--steps", "4000"), folds=5)
-JOB = Job(
+JOB = ClusterJob(
     "abdomen", "runs/cv", "/home/me", TRAINING, ("packs/abdomen",), members=5, queue="gpuv100", cores=4, hours=7.5
 )
 EVALUATE, MERGE = evaluation_commands("my heart.pt", "MMWHS", "evaluated", ("--split", "test"), 3)
-ARRAY = Job("hearts", "evaluated", "/home/me", EVALUATE, ("my heart.pt", "MMWHS"), members=3, after=MERGE)
+ARRAY = ClusterJob("hearts", "evaluated", "/home/me", EVALUATE, ("my heart.pt", "MMWHS"), members=3, after=MERGE)
 
 
 def test_lsf_script_has_the_documented_options():

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from unetseg.cli import submit as submit_command
 from unetseg.cli.main import main
-from unetseg.cluster.submission import Job, commands, job_script
+from unetseg.cluster.submission import ClusterJob, commands, job_script
 from UNetSegmenterLib.engine.errors import InputError
 
 PLAIN, SPACES = "packs", "my packs; touch pwned"
@@ -140,7 +140,7 @@ def test_jobs_of_a_host(pack_folder, told, tmp_path, monkeypatch, scheduler, fol
 
 
 def test_an_array_goes_into_folders_of_its_own(told, tmp_path):
-    job = Job(
+    job = ClusterJob(
         "cv",
         "my runs/cv",
         str(tmp_path),
@@ -207,13 +207,13 @@ def test_line_ends_in_options_are_refused(pack_folder, told, capsys, scheduler, 
 def test_names_that_a_log_cannot_have_are_refused(scheduler, marks):
     for mark in marks:
         with pytest.raises(InputError, match="choose another --output or --folder"):
-            job_script(Job("run", f"a{mark}b", "/home/me", "true"), scheduler)
+            job_script(ClusterJob("run", f"a{mark}b", "/home/me", "true"), scheduler)
         with pytest.raises(InputError, match="choose another --output or --folder"):
-            job_script(Job("run", "run", f"/home/a{mark}b", "true"), scheduler)
+            job_script(ClusterJob("run", "run", f"/home/a{mark}b", "true"), scheduler)
 
 
 def test_plain_paths_are_left_as_people_write_them():
-    job = Job("run", "runs/cv", "seg", "true", ("packs/a",), host="server")
+    job = ClusterJob("run", "runs/cv", "seg", "true", ("packs/a",), host="server")
     assert "#BSUB -o seg/runs/cv/logs/%J_%I.log" in job_script(job, "lsf").splitlines()
     assert "#SBATCH --output=seg/runs/cv/logs/%j.log" in job_script(job, "slurm").splitlines()
     copies = [

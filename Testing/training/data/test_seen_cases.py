@@ -21,7 +21,7 @@ from unetseg.data.seen_cases import (
     seen_cases,
     voxels_sha256,
 )
-from unetseg.evaluation.leakage import seen_before
+from unetseg.evaluation.leakage import seen_in_training
 from unetseg.training.run_files import label_statistics
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.geometry import Geometry
@@ -260,7 +260,7 @@ def test_two_scans_of_one_patient_and_validation_cases_are_said():
     cases = [CaseIdentity(name, "Abdomen", "p1", name) for name in ("a", "b")] + [
         CaseIdentity("v", "Abdomen", "", "vv")
     ]
-    notes = " ".join(seen_before(seen, cases).notes)
+    notes = " ".join(seen_in_training(seen, cases).notes)
     assert "a, b are of one patient" in notes and "1 of 3 cases were validated with" in notes
 
 

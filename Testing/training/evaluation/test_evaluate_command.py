@@ -18,11 +18,11 @@ import torch
 from unetseg.cli.main import main
 from unetseg.data.layouts import read_dataset
 from unetseg.data.seen_cases import SeenCase
-from unetseg.evaluation.case_evaluation import Evaluation, evaluator, read_result, write_result
-from unetseg.evaluation.evaluation_folder import Manifest, merge, parse_shard, sum_up
+from unetseg.evaluation.case_evaluation import EvaluationSettings, evaluator, read_result, write_result
+from unetseg.evaluation.evaluation_folder import EvaluationManifest, merge, parse_shard, sum_up
 from unetseg.evaluation.evaluation_run import evaluate_cases
 from unetseg.evaluation.paired_comparison import OVER_ALL
-from unetseg.evaluation.processes import Died, in_processes
+from unetseg.evaluation.process_pool import WorkerDied, run_in_processes
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
@@ -72,11 +72,11 @@ def evaluate(checkpoint: Path, dataset: Path, folder: Path, shard=(1, 1), worker
     predictor = Predictor(load_checkpoint(checkpoint), "cpu", dtype=torch.float32)
     data = read_dataset(dataset)
     names = tuple(case.name for case in data.cases)
-    manifest = Manifest(
+    manifest = EvaluationManifest(
         "Small on Blobs", "small", predictor.checkpoint.sha256, data.name, names, (SeenCase("case0", ""),), *shard
     )
     cases = [case for case in data.cases if case.name in manifest.own_cases]
-    work = Evaluation(checkpoint, manifest.checkpoint_sha256, folder, data.structures, "cpu", torch.float32)
+    work = EvaluationSettings(checkpoint, manifest.checkpoint_sha256, folder, data.structures, "cpu", torch.float32)
     results, failed = evaluate_cases(work, manifest, cases, predictor, workers)
     assert not failed
     return sum_up(folder, manifest, results, {})
@@ -123,15 +123,15 @@ def square_or_die(offset):
 
 
 def test_a_process_that_dies_costs_its_task_only():
-    answers = dict(in_processes(square_or_die, 1, [0, 3, 2, 3, 4], 2, 1))
+    answers = dict(run_in_processes(square_or_die, 1, [0, 3, 2, 3, 4], 2, 1))
     assert {place: answer for place, answer in answers.items() if place in (0, 2, 4)} == {0: 1, 2: 5, 4: 17}
-    assert answers[1] == answers[3] == Died(7)
+    assert answers[1] == answers[3] == WorkerDied(7)
     assert "fewer --workers" in str(answers[1])
 
 
 def test_what_a_task_raises_ends_all():
     with pytest.raises(InputError, match="disk is full"):
-        list(in_processes(square_or_die, 0, [1, 100, 2, 5], 2, 1))
+        list(run_in_processes(square_or_die, 0, [1, 100, 2, 5], 2, 1))
 
 
 # --- shards ------------------------------------------------------------------------------------------------------------
@@ -299,7 +299,7 @@ def test_no_good_case_leaves_nothing(checkpoint, tmp_path, unetseg):
 
 
 def test_manifest_deals_cases_evenly():
-    manifest = Manifest("t", "c", "0", "d", tuple("abcdefg"))
+    manifest = EvaluationManifest("t", "c", "0", "d", tuple("abcdefg"))
     parts = [replace(manifest, shard=number, shards=3).own_cases for number in (1, 2, 3)]
     assert parts == [("a", "d", "g"), ("b", "e"), ("c", "f")]
 
@@ -361,7 +361,7 @@ def test_summary_names_the_worst_cases(whole):
 def test_case_file_gives_back_all_it_was_given(checkpoint, dataset, tmp_path):
     predictor = Predictor(load_checkpoint(checkpoint), "cpu", dtype=torch.float32)
     data = read_dataset(dataset)
-    work = Evaluation(
+    work = EvaluationSettings(
         checkpoint, predictor.checkpoint.sha256, tmp_path, data.structures, "cpu", torch.float32, pictures=True
     )
     assert evaluator(work, predictor)(data.cases[0]) is None

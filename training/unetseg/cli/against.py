@@ -25,7 +25,7 @@ def add_options(parser: Any) -> None:
 
 
 def run(options: Any) -> None:
-    from ..console import say, warn
+    from ..console import print_line, warn
     from ..evaluation.paired_comparison import compare_paired, read_unseen
     from ..evaluation.result_table import print_pairs
 
@@ -38,4 +38,4 @@ def run(options: Any) -> None:
     print_pairs(rows, f"{options.measure}: {options.second} less {options.first}, paired by case")
     alone = len(set(first) ^ set(second))
     if alone:
-        say(f"{alone} values stand in one of the two only and were left out")
+        print_line(f"{alone} values stand in one of the two only and were left out")

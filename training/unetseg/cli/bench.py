@@ -40,7 +40,7 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.io.atomic_files import write_text
     from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
-    from ..console import say, table
+    from ..console import print_line, table
     from ..evaluation.prediction_speed import standard_scan, time_command, try_precisions
     from ..evaluation.scan_prediction import open_predictor, read_scan
 
@@ -50,13 +50,13 @@ def run(options: Any) -> None:
         scan = options.scan or standard_scan(Path(folder))
         volume = read_scan(scan)
         machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-        say(
+        print_line(
             f"{volume.name}, {' x '.join(map(str, volume.array.shape[::-1]))} voxels; {checkpoint.card.title}; {machine}"
         )
         cost = time_command(scan, checkpoint.path, options.device)
         rate = volume.geometry.to_axial(volume.array).shape[0] / cost.seconds
         load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-        say(
+        print_line(
             f"unetseg segment, whole command: {cost.seconds:.1f} s ({rate:.1f} slices/s), "
             f"{cost.cpu_seconds:.0f} CPU seconds, peak {cost.peak_gb:.2f} GB{load}"
         )

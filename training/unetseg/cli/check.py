@@ -44,7 +44,7 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.model.checkpoint import read_card
     from UNetSegmenterLib.engine.plausibility import PASS, SEVERITIES, check
 
-    from ..console import say, warn
+    from ..console import print_line, warn
     from ..evaluation.scan_prediction import on_grid_of, read_scan
     from ..output_folder import output_folder
 
@@ -68,9 +68,9 @@ def run(options: Any) -> None:
         write_findings(findings, folder)
     for finding in findings:
         if finding.severity != PASS:
-            say(f"{finding.severity:<5} {finding.sentence}")
+            print_line(f"{finding.severity:<5} {finding.sentence}")
     counts = ", ".join(f"{sum(f.severity == severity for f in findings)} {severity}" for severity in SEVERITIES)
-    say(f"{counts}; {options.output}: findings.csv, findings.json")
+    print_line(f"{counts}; {options.output}: findings.csv, findings.json")
 
 
 def write_findings(findings: list[Finding], folder: Path) -> None:

@@ -80,7 +80,7 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.plausibility import check
     from UNetSegmenterLib.engine.report import CaseMaterial, slice_pictures, viewer_data
 
-    from ..console import progress, say
+    from ..console import print_line, progress
     from ..evaluation.result_table import print_results, provenance, write_results
     from ..evaluation.scan_prediction import on_grid_of, read_scan
     from ..evaluation.scene_files import SceneFiles, dice_captions, write_scene_files
@@ -122,7 +122,9 @@ def run(options: Any) -> None:
         summary = write_results(folder, f"Comparison: {case}", [comparison], facts, material)
     print_results([comparison], summary, case)
     _propose(comparison)
-    say(f"{folder}: metrics.csv, summary.json, report.html" + (", pictures, scene.mrb" if files.pictures else ""))
+    print_line(
+        f"{folder}: metrics.csv, summary.json, report.html" + (", pictures, scene.mrb" if files.pictures else "")
+    )
 
 
 def _declared(options: Any) -> tuple[Path | None, Path | None]:

@@ -37,7 +37,7 @@ def outputs(options: Any) -> Outputs:
 def run(options: Any) -> None:
     from UNetSegmenterLib.engine.errors import InputError
 
-    from ..console import say, table, warn
+    from ..console import print_line, table, warn
     from ..data.preprocessed_dataset import read_pack
     from ..data.seen_cases import overlap_text
     from ..training.cross_validation import fold_dice, recipe_of_folds, summarise, write_folds
@@ -51,7 +51,7 @@ def run(options: Any) -> None:
     for fold in range(folds):
         options.output, options.fold = runs / f"fold{fold}", fold
         if not (options.output / "checkpoint.pt").exists():
-            say(f"fold {fold} of {folds}")
+            print_line(f"fold {fold} of {folds}")
             train.run(options)
     trained = recipe_of_folds([runs / f"fold{fold}" for fold in range(folds)])
     if trained != (asked := train.recipe_of(options, pack)):
@@ -80,8 +80,8 @@ def run(options: Any) -> None:
         )
         warn(f"an ancestor of the folds' checkpoints was trained on {overlap_text(seen['names'])}: {apart}")
     over = summary["mean_dice_over_cases"]
-    say(f"mean Dice over {over['n']} cases: {over['mean']:.3f} (95 % confidence interval {_interval(over)})")
-    say(
+    print_line(f"mean Dice over {over['n']} cases: {over['mean']:.3f} (95 % confidence interval {_interval(over)})")
+    print_line(
         f"mean Dice over structures: {summary['mean_dice']:.3f}; {runs / 'summary.json'} and metrics.csv hold all of it"
     )
 

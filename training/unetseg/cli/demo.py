@@ -44,7 +44,7 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
     from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
-    from ..console import say
+    from ..console import print_line
     from ..evaluation.scan_prediction import open_predictor, predict
     from ..output_folder import output_folder
 
@@ -52,18 +52,18 @@ def run(options: Any) -> None:
     predictor = open_predictor(options.checkpoint, options.device)
     volume, reference, note = _material(options, predictor)
     card = predictor.checkpoint.card
-    say(f"{volume.name} with {card.title} on {predictor.device_name}")
+    print_line(f"{volume.name} with {card.title} on {predictor.device_name}")
     with output_folder(options.output) as folder:
         prediction = predict(predictor, volume)
         rate = prediction.slices / prediction.seconds
-        say(f"{prediction.slices} slices in {prediction.seconds:.1f} s, {rate:.1f} slices/s")
+        print_line(f"{prediction.slices} slices in {prediction.seconds:.1f} s, {rate:.1f} slices/s")
         write_seg_nrrd(prediction.segmentation, folder / f"{volume.name}.seg.nrrd")
         left = [f"{volume.name}.seg.nrrd"]
         if reference is None:
             left += _show(folder, volume, prediction.segmentation, predictor)
         else:
             left += _compare(folder, volume, prediction.segmentation, reference, note, predictor)
-    say(f"left in {folder}/: {', '.join(left)}")
+    print_line(f"left in {folder}/: {', '.join(left)}")
 
 
 def _material(options: Any, predictor: Predictor) -> tuple[Volume, Segmentation | None, str]:

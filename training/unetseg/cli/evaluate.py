@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from UNetSegmenterLib.engine.model.prediction import Predictor
 
     from ..data.layouts import Case, DataSet
-    from ..evaluation.case_evaluation import CaseResult, Failed
-    from ..evaluation.evaluation_folder import Manifest, Other
+    from ..evaluation.case_evaluation import CaseFailure, CaseResult
+    from ..evaluation.evaluation_folder import BaselineEvaluation, EvaluationManifest
     from ..output_folder import OutputFolder, Outputs
 
 
@@ -88,9 +88,9 @@ def run(options: Any) -> None:
 def _evaluate(options: Any) -> None:
     from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
-    from ..console import say
+    from ..console import print_line
     from ..data.layouts import read_dataset, resampled
-    from ..evaluation.evaluation_folder import OTHER, Other, sum_up
+    from ..evaluation.evaluation_folder import BASELINE_FOLDER, BaselineEvaluation, sum_up
     from ..evaluation.evaluation_run import end_if_failed
     from ..evaluation.scan_prediction import open_predictor
     from ..output_folder import claimed
@@ -108,13 +108,13 @@ def _evaluate(options: Any) -> None:
         reasons = {name: one.reason for name, one in failed.items()}
         other = None
         if against is not None:
-            own = _one_checkpoint(against, dataset, cases, folder / OTHER, options, output)
-            other = Other(own[0], own[1])
-            sum_up(folder / OTHER, *own[:2], {name: one.reason for name, one in own[2].items()})
+            own = _one_checkpoint(against, dataset, cases, folder / BASELINE_FOLDER, options, output)
+            other = BaselineEvaluation(own[0], own[1])
+            sum_up(folder / BASELINE_FOLDER, *own[:2], {name: one.reason for name, one in own[2].items()})
             failed = failed | own[2]
         summary = sum_up(folder, manifest, results, reasons, other)
     _print(manifest, results, summary, other)
-    say(f"{folder}: metrics.csv, summary.json, report.html" + (", predictions/" if options.predictions else ""))
+    print_line(f"{folder}: metrics.csv, summary.json, report.html" + (", predictions/" if options.predictions else ""))
     end_if_failed(
         failed, len(manifest.own_cases), f"{folder} holds the others; the same command tries what is missing."
     )
@@ -122,25 +122,25 @@ def _evaluate(options: Any) -> None:
 
 def _outputs(folder: Path, inputs: Sequence[Path | None]) -> Outputs:
     from ..evaluation.case_evaluation import CASES
-    from ..evaluation.evaluation_folder import MANIFEST, OTHER
+    from ..evaluation.evaluation_folder import BASELINE_FOLDER, MANIFEST
     from ..output_folder import RESULTS, Outputs
 
     own = (*RESULTS, MANIFEST, f"{CASES}/*.json", f"{CASES}/*.html")
-    return Outputs(folder, (*own, *(f"{OTHER}/{name}" for name in own)), tuple(inputs), marker=MANIFEST)
+    return Outputs(folder, (*own, *(f"{BASELINE_FOLDER}/{name}" for name in own)), tuple(inputs), marker=MANIFEST)
 
 
 def _one_checkpoint(
     predictor: Predictor, dataset: DataSet, cases: tuple[Case, ...], folder: Path, options: Any, output: OutputFolder
-) -> tuple[Manifest, dict[str, CaseResult], dict[str, Failed]]:
+) -> tuple[EvaluationManifest, dict[str, CaseResult], dict[str, CaseFailure]]:
     """Evaluate one checkpoint into `folder`; raises InputError if no case could be used."""
-    from ..console import say, warn
+    from ..console import print_line, warn
     from ..data.seen_cases import seen_cases
-    from ..evaluation.case_evaluation import Evaluation
-    from ..evaluation.evaluation_folder import Manifest, parse_shard
+    from ..evaluation.case_evaluation import EvaluationSettings
+    from ..evaluation.evaluation_folder import EvaluationManifest, parse_shard
     from ..evaluation.evaluation_run import end_if_failed, evaluate_cases
 
     checkpoint, card = predictor.checkpoint, predictor.checkpoint.card
-    manifest = Manifest(
+    manifest = EvaluationManifest(
         f"{card.title} on {dataset.name}",
         f"{card.title} ({_file(checkpoint.path)})",
         checkpoint.sha256,
@@ -150,8 +150,8 @@ def _one_checkpoint(
         *(parse_shard(options.shard) if options.shard else ()),
     )
     cases = tuple(case for case in cases if case.name in manifest.own_cases)
-    say(f"{card.title} on {predictor.device_name}: {len(cases)} cases of {dataset.name}")
-    work = Evaluation(
+    print_line(f"{card.title} on {predictor.device_name}: {len(cases)} cases of {dataset.name}")
+    work = EvaluationSettings(
         checkpoint.path, checkpoint.sha256, folder, dataset.structures, options.device, predictor.dtype,
         options.predictions, options.pictures, dataset.name,
     )  # fmt: skip
@@ -172,7 +172,12 @@ def _file(checkpoint: Path) -> str:
     )
 
 
-def _print(manifest: Manifest, results: dict[str, CaseResult], summary: dict[str, Any], other: Other | None) -> None:
+def _print(
+    manifest: EvaluationManifest,
+    results: dict[str, CaseResult],
+    summary: dict[str, Any],
+    other: BaselineEvaluation | None,
+) -> None:
     from ..evaluation.evaluation_folder import paired_rows
     from ..evaluation.result_table import print_pairs, print_results
 
@@ -186,9 +191,9 @@ def _print(manifest: Manifest, results: dict[str, CaseResult], summary: dict[str
 def _merge(folders: list[Path], output: Path, overwrite: bool) -> None:
     from UNetSegmenterLib.engine.errors import InputError
 
-    from ..console import say, warn
+    from ..console import print_line, warn
     from ..evaluation.case_evaluation import CASES
-    from ..evaluation.evaluation_folder import OTHER, Other, merge, sum_up
+    from ..evaluation.evaluation_folder import BASELINE_FOLDER, BaselineEvaluation, merge, sum_up
     from ..output_folder import claimed
 
     manifest, results, missing = merge(folders)
@@ -198,14 +203,14 @@ def _merge(folders: list[Path], output: Path, overwrite: bool) -> None:
     read = [file for part in folders for file in (part, part / CASES)]
     with claimed(_outputs(output, read), "evaluate", overwrite) as claim:
         folder = claim.path
-        if any((part / OTHER).is_dir() for part in folders):
-            own = merge([part / OTHER for part in folders])
-            other = Other(own[0], own[1])
-            sum_up(folder / OTHER, *own)
+        if any((part / BASELINE_FOLDER).is_dir() for part in folders):
+            own = merge([part / BASELINE_FOLDER for part in folders])
+            other = BaselineEvaluation(own[0], own[1])
+            sum_up(folder / BASELINE_FOLDER, *own)
             missing = own[2] | missing
         summary = sum_up(folder, manifest, results, missing, other)
     _print(manifest, results, summary, other)
-    say(f"{output}: metrics.csv, summary.json, report.html")
+    print_line(f"{output}: metrics.csv, summary.json, report.html")
     if missing:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(missing.items())[:3])
         more = f"; and {len(missing) - 3} more" if len(missing) > 3 else ""

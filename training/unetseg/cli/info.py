@@ -79,7 +79,7 @@ def _say_scan(scan: Path, label: Path | None, plot: Path | None, resample: bool)
     from UNetSegmenterLib.engine.io.image_reading import is_dicom, read_volume
     from UNetSegmenterLib.engine.io.volume import check_volume
 
-    from ..console import say, table, warn
+    from ..console import print_line, table, warn
     from ..data.slice_jumps import jump_text, slice_jumps
 
     volume = read_volume(scan, resample)
@@ -87,7 +87,7 @@ def _say_scan(scan: Path, label: Path | None, plot: Path | None, resample: bool)
     _say_facts(describe(volume, scan.is_dir() or is_dicom(scan)))
     for note in check_volume(volume):
         if note.severity == "info":
-            say(f"{'note':<14}  {note.text}")
+            print_line(f"{'note':<14}  {note.text}")
         else:
             warn(f"{volume.name}: {note.text}")
     for after in slice_jumps(volume):
@@ -98,15 +98,15 @@ def _say_scan(scan: Path, label: Path | None, plot: Path | None, resample: bool)
         from ..plots.scan_plot import plot_scan
 
         plot_scan(volume, plot, segmentation)
-        say(f"{'plot':<14}  {plot}")
+        print_line(f"{'plot':<14}  {plot}")
 
 
 def _say_facts(facts: dict[str, str]) -> None:
-    from ..console import say
+    from ..console import print_line
 
     width = max(map(len, facts))
     for name, text in facts.items():
-        say(f"{name:<{width}}  {text}")
+        print_line(f"{name:<{width}}  {text}")
 
 
 def describe(volume: Volume, dicom: bool) -> dict[str, str]:
@@ -166,11 +166,11 @@ def structure_rows(volume: Volume, segmentation: Segmentation) -> list[list[str]
 
 
 def _say_dataset(dataset: Any, plot: Path | None, workers: int) -> None:
-    from ..console import say, table
+    from ..console import print_line, table
     from ..data.dataset_summary import HEADERS, differences, row_of, summary
     from ..data.fingerprint import CaseFacts
 
-    say(dataset.describe())
+    print_line(dataset.describe())
     found = _inspect(dataset, workers)
     known = [facts for facts in found if isinstance(facts, CaseFacts)]
     if known:
@@ -178,15 +178,15 @@ def _say_dataset(dataset: Any, plot: Path | None, workers: int) -> None:
         _say_volumes(known)
         _say_facts(summary(known))
     look = [*dataset.problems, *differences(found)]
-    say()
-    say("Look at:" if look else "No case differs from the others.")
+    print_line()
+    print_line("Look at:" if look else "No case differs from the others.")
     for sentence in look:
-        say(f"  {sentence}")
+        print_line(f"  {sentence}")
     if plot and known:
         from ..plots.dataset_plot import plot_dataset
 
         plot_dataset(dataset.name, known, dataset.structures, plot)
-        say(f"plot: {plot}")
+        print_line(f"plot: {plot}")
 
 
 def _inspect(dataset: Any, workers: int) -> list[CaseFacts | Refused]:

@@ -18,10 +18,10 @@ from typing import Any, NoReturn, get_origin
 from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.errors import InputError
 
-from ..standard_streams import accept_any_console, plain, silence
+from ..console import accept_any_console, silence, without_control_characters
 from . import COMMANDS
 
-DONE, OTHER, BAD_INPUT = 0, 1, 2
+DONE, FAILED, BAD_INPUT = 0, 1, 2
 INTERRUPTED, PIPE_ENDED, TERMINATED = 130, 141, 143  # 128 + the signal's number, as a shell has it
 NUMBERS = re.compile(r"-?[\d.]+(,-?[\d.]+)+")
 EXTRA_OF = {  # the optional dependencies of pyproject.toml, by the name under which they are imported
@@ -253,7 +253,7 @@ def _bracketed(argument: str, parser: Any) -> str:
 def _complain(text: str, command: str = "", status: int = BAD_INPUT) -> int:
     name = f"unetseg {command}".strip()
     try:
-        sys.stderr.write(f"{name}: error: {' '.join(plain(text).split())}\n")
+        sys.stderr.write(f"{name}: error: {' '.join(without_control_characters(text).split())}\n")
         sys.stderr.flush()
     except OSError:
         silence(sys.stderr)

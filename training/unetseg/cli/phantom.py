@@ -37,7 +37,7 @@ def outputs(options: Any) -> Outputs:
 def run(options: Any) -> None:
     from UNetSegmenterLib.engine.errors import InputError
 
-    from ..console import say
+    from ..console import print_line
     from ..output_folder import output_folder
     from ..synthetic.phantom_cases import write_phantoms
 
@@ -51,4 +51,4 @@ def run(options: Any) -> None:
         pairs = write_phantoms(
             folder, options.count, options.seed, shape=shape, orientation="lps" if options.axial else "varied"
         )
-    say(f"{options.output}: {len(pairs)} scans with labels, {pairs[0][0].name} to {pairs[-1][0].name}")
+    print_line(f"{options.output}: {len(pairs)} scans with labels, {pairs[0][0].name} to {pairs[-1][0].name}")

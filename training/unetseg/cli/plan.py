@@ -42,7 +42,7 @@ def outputs(options: Any) -> Outputs:
 def run(options: Any) -> None:
     from dataclasses import replace
 
-    from ..console import say, warn
+    from ..console import print_line, warn
     from ..data.fingerprint import check_spacings, dataset_facts, fingerprint
     from ..data.layouts import read_dataset, resampled
     from ..data.preparation import splits_of
@@ -51,11 +51,11 @@ def run(options: Any) -> None:
 
     dataset = read_dataset(options.dataset)
     dataset = resampled(dataset) if options.resample else dataset
-    say(dataset.describe())
+    print_line(dataset.describe())
     splits = splits_of(dataset, patients_of(options.test), patients_of(options.validation), options.seed)
     training = tuple(case for case in dataset.cases if case.name in splits["train"])
     held_out = len(dataset.cases) - len(training)
-    say(
+    print_line(
         f"planned from {len(training)} training cases"
         + (f"; {held_out} are held out" if held_out else ", which are all")
     )
@@ -66,7 +66,7 @@ def run(options: Any) -> None:
     write_plan(plan, options.output, dataset.name)
     for name, reason in plan.reasons.items():
         value = getattr(plan, name) if hasattr(plan, name) else getattr(plan.recipe, name)
-        say(f"  {name:<18} {value!s:<16} {reason}")
-    say(
+        print_line(f"  {name:<18} {value!s:<16} {reason}")
+    print_line(
         f"{options.output}: edit what you know better, then: unetseg prepare {options.dataset} PACK --plan {options.output}"
     )

@@ -68,7 +68,7 @@ def add_split_options(parser: Any) -> None:
 def run(options: Any) -> None:
     from UNetSegmenterLib.engine.errors import InputError
 
-    from ..console import progress, say
+    from ..console import print_line, progress
     from ..data.layouts import read_dataset, resampled
     from ..data.preparation import prepare, splits_of
     from ..data.preprocessed_dataset import read_pack
@@ -89,9 +89,9 @@ def run(options: Any) -> None:
         drawn = test or validation or options.folds
         splits = splits_of(dataset, test, validation, options.seed, options.folds) if drawn else None
         check_choices(pack, options.pack, plan, options.spacing, window_hu, slice_size, splits)
-        say(f"{options.pack} was prepared in this way from these very files; nothing to do")
+        print_line(f"{options.pack} was prepared in this way from these very files; nothing to do")
         return
-    say(dataset.describe())
+    print_line(dataset.describe())
     gpu_gb = gpu_memory_gb() if options.gpu_gb is None else options.gpu_gb
     with progress("preparing", "cases") as show:
         pack = prepare(
@@ -109,10 +109,10 @@ def run(options: Any) -> None:
             gpu_gb,
         )
     slices, rows, columns = pack.images.shape
-    say(f"{options.pack}: {slices} slices of {rows} x {columns} pixels of {pack.preprocessing.spacing_mm:g} mm")
+    print_line(f"{options.pack}: {slices} slices of {rows} x {columns} pixels of {pack.preprocessing.spacing_mm:g} mm")
     for split, names in pack.splits.items():
-        say(f"  {split:<10}  {len(names):>3}  {', '.join(names)}")
-    say(f"{options.pack / 'plan.yaml'} says how it will be trained: unetseg train {options.pack} --output RUN")
+        print_line(f"  {split:<10}  {len(names):>3}  {', '.join(names)}")
+    print_line(f"{options.pack / 'plan.yaml'} says how it will be trained: unetseg train {options.pack} --output RUN")
 
 
 def _window_hu(text: str) -> tuple[float, float]:

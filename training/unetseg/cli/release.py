@@ -63,7 +63,7 @@ def outputs(options: Any) -> Outputs:
 def run(options: Any) -> None:
     from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
 
-    from ..console import say, warn
+    from ..console import print_line, warn
     from ..data.layouts import read_dataset
 
     checkpoint = load_checkpoint(options.checkpoint)
@@ -88,7 +88,7 @@ def run(options: Any) -> None:
     )
     save_checkpoint(options.output, card, checkpoint.weights)
     megabytes = options.output.stat().st_size / 1e6
-    say(f"{options.output}: {card.title}, {megabytes:.1f} MB, SHA-256 {load_checkpoint(options.output).sha256}")
+    print_line(f"{options.output}: {card.title}, {megabytes:.1f} MB, SHA-256 {load_checkpoint(options.output).sha256}")
 
 
 def test_results(folder: Path, tested: Checkpoint, released: Card) -> tuple[dict[str, Any], list[str]]:
@@ -100,10 +100,10 @@ def test_results(folder: Path, tested: Checkpoint, released: Card) -> tuple[dict
     from UNetSegmenterLib.engine.errors import InputError
 
     from ..data.seen_cases import seen_cases
-    from ..evaluation.leakage import seen_before
+    from ..evaluation.leakage import seen_in_training
 
     summary, identities = evaluated_cases(folder)
-    seen = seen_before(seen_cases(tested.card), identities)
+    seen = seen_in_training(seen_cases(tested.card), identities)
     apart = summary.get("trained_on", {})
     left_out = [] if apart.get("in_the_numbers_above") else apart.get("names", [])
     if len(seen.trained) == len(identities):

@@ -18,14 +18,14 @@ _IMAGE_FOLDERS = ("imagesTr", "imagesTs", "imagesVal")
 
 
 @dataclass(frozen=True)
-class Scan:
+class NamedScan:
     """A scan to read, an image file or the folder of one DICOM series, and the name of its results, "/" in it for folders."""
 
     path: Path
     name: str
 
 
-def find_scans(given: Iterable[Path]) -> list[Scan]:
+def find_scans(given: Iterable[Path]) -> list[NamedScan]:
     """The scans that files, folders and lists (.txt, one path a line) stand for, each under a name of its own.
 
     Files that are named need not be there: what is wrong with them is said when they are read. Scans of one name are told
@@ -35,7 +35,7 @@ def find_scans(given: Iterable[Path]) -> list[Scan]:
     for path, count in Counter(map(os.path.abspath, paths)).items():
         if count > 1:
             raise InputError(f"{path} is given {count} times; give each scan once.")
-    return [Scan(path, name) for path, name in zip(paths, _names(paths), strict=True)]
+    return [NamedScan(path, name) for path, name in zip(paths, _names(paths), strict=True)]
 
 
 def _expand(path: Path) -> list[Path]:

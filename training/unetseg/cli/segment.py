@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from UNetSegmenterLib.engine.model.prediction import Predictor
 
     from ..output_folder import OutputFolder
-    from .scan_paths import Scan
+    from .scan_paths import NamedScan
 
 
 def add_options(parser: Any) -> None:
@@ -45,7 +45,7 @@ def add_options(parser: Any) -> None:
 def run(options: Any) -> int:
     from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
-    from ..console import say
+    from ..console import print_line
     from ..evaluation.scan_prediction import open_predictor
     from ..output_folder import Outputs, claimed
     from .scan_paths import find_scans
@@ -55,28 +55,28 @@ def run(options: Any) -> int:
     others = {scan for scan in scans if _is_of_another(scan, options)}
     todo = [scan for scan in scans if scan in others or not (options.skip_existing and _is_there(scan, options))]
     if kept := len(scans) - len(todo):
-        say(f"{kept} of {len(scans)} scans have results in {options.output} and are left out")
+        print_line(f"{kept} of {len(scans)} scans have results in {options.output} and are left out")
     writes = tuple(name for scan in todo for name in _names(scan, options))
     inputs = (*(scan.path for scan in scans), options.checkpoint)
     if not todo:
         return 0
     with claimed(Outputs(options.output, writes, inputs), "segment", options.overwrite, alone=False) as output:
         predictor = open_predictor(options.checkpoint, options.device)
-        say(f"{predictor.checkpoint.card.title} on {predictor.device_name}")
+        print_line(f"{predictor.checkpoint.card.title} on {predictor.device_name}")
         if len(scans) == 1:
             _segment(todo[0], predictor, output, options)
             return 0
         return _segment_all(todo, predictor, output, options)
 
 
-def _segment_all(scans: Sequence[Scan], predictor: Predictor, output: OutputFolder, options: Any) -> int:
+def _segment_all(scans: Sequence[NamedScan], predictor: Predictor, output: OutputFolder, options: Any) -> int:
     """Segment what can be segmented, name the rest with the reasons, and return the exit status."""
     import traceback
 
     from UNetSegmenterLib.engine.errors import InputError
     from UNetSegmenterLib.engine.io.atomic_files import WriteError
 
-    from ..console import complain, warn
+    from ..console import print_errors, warn
 
     failed: dict[Path, str] = {}
     for scan in scans:
@@ -93,7 +93,7 @@ def _segment_all(scans: Sequence[Scan], predictor: Predictor, output: OutputFold
             warn(f"not segmented: {_named(scan.path, failed[scan.path])}")
     if failed:
         lines = [_named(path, reason) for path, reason in failed.items()]
-        complain(f"{len(failed)} of {len(scans)} scans could not be segmented:", lines)
+        print_errors(f"{len(failed)} of {len(scans)} scans could not be segmented:", lines)
     return 1 if failed else 0
 
 
@@ -101,13 +101,13 @@ def _named(path: Path, reason: str) -> str:
     return reason if str(path) in reason else f"{path}: {reason}"
 
 
-def _segment(scan: Scan, predictor: Predictor, output: OutputFolder, options: Any) -> None:
+def _segment(scan: NamedScan, predictor: Predictor, output: OutputFolder, options: Any) -> None:
     """Segment one scan and write its results, unless another run is at it or has just done it."""
     from UNetSegmenterLib.engine.io.atomic_files import locked
     from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
     from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap
 
-    from ..console import say
+    from ..console import print_line
     from ..evaluation.scan_prediction import predict, read_scan
 
     with locked(output.path / f".{scan.name.replace('/', '_')}.lock", wait_seconds=0):
@@ -120,19 +120,19 @@ def _segment(scan: Scan, predictor: Predictor, output: OutputFolder, options: An
         output.record(names, scan.path)
     rate = prediction.slices / prediction.seconds
     written = " and ".join([str(output.path / names[0]), *names[1:]])
-    say(f"{written}: {prediction.slices} slices in {prediction.seconds:.1f} s, {rate:.1f} slices/s")
+    print_line(f"{written}: {prediction.slices} slices in {prediction.seconds:.1f} s, {rate:.1f} slices/s")
 
 
-def _names(scan: Scan, options: Any) -> list[str]:
+def _names(scan: NamedScan, options: Any) -> list[str]:
     """The files that a scan's results are written to, below the output folder."""
     return [f"{scan.name}.seg.nrrd", *([f"{scan.name}.nii.gz"] if options.nifti else [])]
 
 
-def _is_there(scan: Scan, options: Any) -> bool:
+def _is_there(scan: NamedScan, options: Any) -> bool:
     return all((options.output / name).exists() for name in _names(scan, options))
 
 
-def _is_of_another(scan: Scan, options: Any) -> bool:
+def _is_of_another(scan: NamedScan, options: Any) -> bool:
     """Whether what is there was made from another scan of that name; raises InputError if so, without --overwrite."""
     from UNetSegmenterLib.engine.errors import InputError
 

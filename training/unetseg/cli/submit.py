@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..cluster.submission import Job
+    from ..cluster.submission import ClusterJob
 
 
 def add_options(parser: Any) -> None:
@@ -68,7 +68,7 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.errors import InputError
 
     from ..cluster.submission import commands, job_script, submit
-    from ..console import say
+    from ..console import print_line
 
     if not options.hours > 0:
         raise InputError(f"--hours is {options.hours:g}; more than 0 hours of wall time are expected.")
@@ -80,16 +80,16 @@ def run(options: Any) -> None:
     job = _evaluation(options) if options.dataset else _training(options)
     script, code = options.output / "submit.sh", _code() if options.host else None
     if not options.dry_run:
-        say(submit(job, options.scheduler, script, code, options.overwrite))
+        print_line(submit(job, options.scheduler, script, code, options.overwrite))
         return
-    say(job_script(job, options.scheduler))
+    print_line(job_script(job, options.scheduler))
     if job.after and options.scheduler != "ssh":
-        say(job_script(job.following, options.scheduler))
+        print_line(job_script(job.following, options.scheduler))
     for step in commands(job, options.scheduler, script, code):
-        say(f"would run: {shlex.join(step)}")
+        print_line(f"would run: {shlex.join(step)}")
 
 
-def _training(options: Any) -> Job:
+def _training(options: Any) -> ClusterJob:
     from ..cluster.submission import training_command
     from ..data.preprocessed_dataset import read_pack
     from ..data.splits import fold_splits
@@ -103,7 +103,7 @@ def _training(options: Any) -> Job:
     return _job(options, command, (source,), options.folds)
 
 
-def _evaluation(options: Any) -> Job:
+def _evaluation(options: Any) -> ClusterJob:
     from UNetSegmenterLib.engine.errors import InputError
     from UNetSegmenterLib.engine.model.checkpoint import read_card
 
@@ -170,10 +170,10 @@ def _setup(host: str) -> str:
     return f". {shlex.quote(str(script))}" if script.is_file() else ""
 
 
-def _job(options: Any, command: str, inputs: tuple[str, ...], members: int, after: str = "") -> Job:
-    from ..cluster.submission import Job
+def _job(options: Any, command: str, inputs: tuple[str, ...], members: int, after: str = "") -> ClusterJob:
+    from ..cluster.submission import ClusterJob
 
-    return Job(
+    return ClusterJob(
         options.name or _job_name(options.output),
         _place(options.output),
         _folder(options),

@@ -109,7 +109,7 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.errors import InputError
     from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 
-    from ..console import progress, say, warn
+    from ..console import print_line, progress, warn
     from ..data.dataset import some
     from ..data.preprocessed_dataset import read_pack
     from ..output_folder import claimed
@@ -146,7 +146,9 @@ def run(options: Any) -> None:
         warn(
             f"test cases are trained on ({some(tested)}): nothing that is evaluated on them says anything of new patients"
         )
-    say(f"{pack.name}: {recipe_in_words(recipe)}, on {len(pack.of_split(recipe.train_split))} cases, {_where(team)}")
+    print_line(
+        f"{pack.name}: {recipe_in_words(recipe)}, on {len(pack.of_split(recipe.train_split))} cases, {_where(team)}"
+    )
     try:
         with claimed(run_outputs(options), "train", options.overwrite):
             with progress("training", "steps") as show:
@@ -213,7 +215,7 @@ def _tell(checkpoint: Path) -> None:
     from UNetSegmenterLib.engine.errors import InputError
     from UNetSegmenterLib.engine.model.checkpoint import read_card
 
-    from ..console import say, table
+    from ..console import print_line, table
     from ..plots.run_plot import plot_run
 
     card = read_card(checkpoint)
@@ -224,5 +226,5 @@ def _tell(checkpoint: Path) -> None:
     if rows:
         table(("structure", "Dice", "cases"), rows, "validation cases, whole volumes")
     with suppress(InputError):  # matplotlib is not installed
-        say(f"{plot_run(checkpoint.parent, card.structures)}: loss and Dice over the steps")
-    say(f"{checkpoint}: open it in Slicer, or run: unetseg segment SCAN --checkpoint {checkpoint} --output DIR")
+        print_line(f"{plot_run(checkpoint.parent, card.structures)}: loss and Dice over the steps")
+    print_line(f"{checkpoint}: open it in Slicer, or run: unetseg segment SCAN --checkpoint {checkpoint} --output DIR")

@@ -23,7 +23,7 @@ _NOT_IN_LOGS = {"lsf": "\"'\\$`%", "slurm": "\\", "ssh": ""}  # what the schedul
 
 
 @dataclass(frozen=True)
-class Job:
+class ClusterJob:
     """A command, or an array of them, as a scheduler is told of it.
 
     output: where results, scripts and logs go. folder: where code and data lie on the machine that works. command: a line of
@@ -50,7 +50,7 @@ class Job:
     host: str = ""
 
     @property
-    def following(self) -> Job:
+    def following(self) -> ClusterJob:
         """The job that runs `after`, with what this one asks for, so that the same queue takes it."""
         return replace(self, name=f"{self.name}-merge", command=self.after, members=0, after="", nodes=1)
 
@@ -118,7 +118,7 @@ def evaluation_commands(
     return f"unetseg {evaluate} {part}", f"unetseg {merge}"
 
 
-def job_script(job: Job, scheduler: str) -> str:
+def job_script(job: ClusterJob, scheduler: str) -> str:
     """The template of `scheduler` filled in for the job; raises InputError if the job can't be."""
     job.check(scheduler)
     minutes = max(1, round(job.hours * 60))
@@ -149,7 +149,7 @@ def job_script(job: Job, scheduler: str) -> str:
     return re.sub(r"\n{2,}", "\n", text)
 
 
-def _log(job: Job, scheduler: str) -> str:
+def _log(job: ClusterJob, scheduler: str) -> str:
     """The file of a job's output as the scheduler's line has it: no shell reads that line, each has rules of its own.
 
     sbatch (src/sbatch/opt.c): quotes group, a backslash keeps what follows, %% is a percent sign in a name, and a name with
@@ -176,7 +176,7 @@ def below(folder: str, place: str) -> str:
     return f"./{path}" if path.startswith("-") else path
 
 
-def commands(job: Job, scheduler: str, script: Path, code: Path | None) -> list[list[str]]:
+def commands(job: ClusterJob, scheduler: str, script: Path, code: Path | None) -> list[list[str]]:
     """What is run here, in order: copies of code and data if there is a host, then the hand-over of the scripts."""
     target = below(job.folder, job.output)
     hand_over = _hand_over(shlex.quote(target), scheduler, bool(job.after))
@@ -197,11 +197,11 @@ def commands(job: Job, scheduler: str, script: Path, code: Path | None) -> list[
     return steps
 
 
-def _on_host(job: Job, line: str) -> list[str]:
+def _on_host(job: ClusterJob, line: str) -> list[str]:
     return ["ssh", "--", job.host, line]
 
 
-def _copy(job: Job, here: str, there: str, *options: str) -> list[str]:
+def _copy(job: ClusterJob, here: str, there: str, *options: str) -> list[str]:
     """rsync of one file or folder; a name with a colon is a file of this machine, and no name is an option.
 
     -s hands the path over as it is. It is left out where the path needs no care, since Apple's rsync does not know it.
@@ -211,7 +211,7 @@ def _copy(job: Job, here: str, there: str, *options: str) -> list[str]:
     return ["rsync", "-az", *protected, *options, "--", here, f"{job.host}:{there}"]
 
 
-def _has_merge_script(job: Job, scheduler: str) -> bool:
+def _has_merge_script(job: ClusterJob, scheduler: str) -> bool:
     return bool(job.after) and scheduler != "ssh"
 
 
@@ -236,7 +236,7 @@ def _hand_over(target: str, scheduler: str, merges: bool) -> str:
     )
 
 
-def submit(job: Job, scheduler: str, script: Path, code: Path | None, overwrite: bool = False) -> str:
+def submit(job: ClusterJob, scheduler: str, script: Path, code: Path | None, overwrite: bool = False) -> str:
     """Write the scripts, run the commands and return what the last one said; raises InputError if one of them fails.
 
     A script that is there and differs is replaced only with `overwrite`: it may have been edited.

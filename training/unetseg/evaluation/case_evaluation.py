@@ -47,7 +47,7 @@ CASES = "cases"  # below the folder of an evaluation
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationSettings:
     """What is done with every case; travels to other processes.
 
     checkpoint_sha256 is that of the file when the evaluation began. dtype: the precision that was chosen once for all
@@ -89,14 +89,14 @@ class CaseResult:
 
 
 @dataclass(frozen=True)
-class Failed:
+class CaseFailure:
     """Why a case has no result. `trace` is empty if its files are to blame, else the traceback."""
 
     reason: str
     trace: str = ""
 
 
-def inputs_of(case: Case, evaluation: Evaluation) -> dict[str, Any]:
+def inputs_of(case: Case, evaluation: EvaluationSettings) -> dict[str, Any]:
     """All that the result of a case depends on, apart from the device; raises OSError if a file can't be read."""
     return {
         "checkpoint SHA-256": evaluation.checkpoint_sha256,
@@ -108,7 +108,7 @@ def inputs_of(case: Case, evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def is_finished(case: Case, evaluation: Evaluation) -> bool:
+def is_finished(case: Case, evaluation: EvaluationSettings) -> bool:
     """Whether the folder holds a result of this case from the same checkpoint, image, label and version."""
     if evaluation.predictions and not evaluation.prediction_path(case.name).is_file():
         return False
@@ -118,7 +118,7 @@ def is_finished(case: Case, evaluation: Evaluation) -> bool:
         return False
 
 
-def evaluator(evaluation: Evaluation, predictor: Predictor | None = None) -> Callable[..., Failed | None]:
+def evaluator(evaluation: EvaluationSettings, predictor: Predictor | None = None) -> Callable[..., CaseFailure | None]:
     """A function that evaluates one case and writes its file.
 
     It returns why not, if the case can't be used; InputError from it means that nothing can be written, so that going on
@@ -131,13 +131,13 @@ def evaluator(evaluation: Evaluation, predictor: Predictor | None = None) -> Cal
     if predictor.checkpoint.sha256 != evaluation.checkpoint_sha256:
         raise InputError(f"{evaluation.checkpoint} was changed during the evaluation; run the same command again.")
 
-    def evaluate(case: Case, progress: Callable[[int, int], None] | None = None) -> Failed | None:
+    def evaluate(case: Case, progress: Callable[[int, int], None] | None = None) -> CaseFailure | None:
         try:
             result, prediction = _evaluate(case, predictor, evaluation, progress)
         except (InputError, OSError) as error:
-            return Failed(" ".join(str(error).split()))
+            return CaseFailure(" ".join(str(error).split()))
         except Exception as error:
-            return Failed(f"{type(error).__name__}: {error}", traceback.format_exc())
+            return CaseFailure(f"{type(error).__name__}: {error}", traceback.format_exc())
         if evaluation.predictions:
             write_seg_nrrd(prediction, evaluation.prediction_path(case.name))
         write_result(result, evaluation.result_path(case.name))
@@ -147,7 +147,7 @@ def evaluator(evaluation: Evaluation, predictor: Predictor | None = None) -> Cal
 
 
 def _evaluate(
-    case: Case, predictor: Predictor, evaluation: Evaluation, progress: Callable[[int, int], None] | None
+    case: Case, predictor: Predictor, evaluation: EvaluationSettings, progress: Callable[[int, int], None] | None
 ) -> tuple[CaseResult, Segmentation]:
     inputs = inputs_of(case, evaluation)
     volume = read_scan(case.image, case.resample)
@@ -164,7 +164,11 @@ def _evaluate(
 
 
 def _pictures(
-    volume: Volume, prediction: Segmentation, reference: Segmentation, comparison: Comparison, evaluation: Evaluation
+    volume: Volume,
+    prediction: Segmentation,
+    reference: Segmentation,
+    comparison: Comparison,
+    evaluation: EvaluationSettings,
 ) -> tuple[tuple[str, bytes], ...]:
     """The slice with the largest disagreement, which costs next to nothing; more, and Slicer's views, if asked for."""
     pictures = slice_pictures(volume, prediction, reference, comparison, most=3 if evaluation.pictures else 1)

@@ -15,16 +15,16 @@ from UNetSegmenterLib.engine.report import CaseMaterial, Paired
 
 from ..data.seen_cases import SeenCase
 from .case_evaluation import CASES, CaseResult, read_result
-from .leakage import SeenBefore, seen_before
-from .paired_comparison import Pairing, compare_dice
+from .leakage import SeenInTraining, seen_in_training
+from .paired_comparison import PairedDifference, compare_dice
 from .result_table import provenance, write_results
 
 MANIFEST = "evaluation.json"
-OTHER = "against"  # below the folder of an evaluation: that of the checkpoint it is compared with
+BASELINE_FOLDER = "against"  # below the folder of an evaluation: that of the checkpoint it is compared with
 
 
 @dataclass(frozen=True)
-class Manifest:
+class EvaluationManifest:
     """What was asked for: a checkpoint over cases of a data set, all of them or the shard `shard` of `shards`.
 
     cases: all cases, in the order of the tables. seen_cases: what the checkpoint and its ancestors have seen, of whatever
@@ -45,37 +45,37 @@ class Manifest:
         """The cases of this shard: every n-th, so that long and short scans spread evenly."""
         return self.cases[self.shard - 1 :: self.shards]
 
-    def seen(self, results: Iterable[CaseResult]) -> SeenBefore:
+    def seen(self, results: Iterable[CaseResult]) -> SeenInTraining:
         """Which of the evaluated cases the checkpoint or an ancestor has seen."""
-        return seen_before(self.seen_cases, [one.identity for one in results])
+        return seen_in_training(self.seen_cases, [one.identity for one in results])
 
     @property
-    def whole(self) -> Manifest:
+    def whole(self) -> EvaluationManifest:
         """The same evaluation without shards."""
         return replace(self, shard=1, shards=1)
 
 
 @dataclass(frozen=True)
-class Other:
+class BaselineEvaluation:
     """The evaluation of another checkpoint on the same cases."""
 
-    manifest: Manifest
+    manifest: EvaluationManifest
     results: Mapping[str, CaseResult]
 
 
-def write_manifest(manifest: Manifest, folder: Path) -> None:
+def write_manifest(manifest: EvaluationManifest, folder: Path) -> None:
     """Write evaluation.json."""
     text = json.dumps(asdict(manifest), indent=1)
     write_text(folder / MANIFEST, text)
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> EvaluationManifest:
     """The manifest of an evaluation's folder; raises InputError if it is none."""
     path = folder / MANIFEST
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
         seen = tuple(SeenCase(**one) for one in plain["seen_cases"])
-        return Manifest(**plain | {"cases": tuple(plain["cases"]), "seen_cases": seen})
+        return EvaluationManifest(**plain | {"cases": tuple(plain["cases"]), "seen_cases": seen})
     except OSError as error:
         raise InputError(
             f"{path} can't be read ({error.strerror}); a folder that unetseg evaluate wrote is expected."
@@ -94,10 +94,10 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 def sum_up(
     folder: Path,
-    manifest: Manifest,
+    manifest: EvaluationManifest,
     results: Mapping[str, CaseResult],
     failed: Mapping[str, str],
-    other: Other | None = None,
+    other: BaselineEvaluation | None = None,
 ) -> dict[str, Any]:
     """Write metrics.csv, summary.json and report.html over the results, in the order of the cases; returns the summary.
 
@@ -117,7 +117,7 @@ def sum_up(
     paired = None
     if other is not None and ordered:
         rows, said = paired_rows(manifest, results, other)
-        paired = Paired(manifest.checkpoint, other.manifest.checkpoint, "Dice", rows, f"{OTHER}/report.html")
+        paired = Paired(manifest.checkpoint, other.manifest.checkpoint, "Dice", rows, f"{BASELINE_FOLDER}/report.html")
         extra["against"] = {
             "checkpoint": other.manifest.checkpoint,
             "checkpoint SHA-256": other.manifest.checkpoint_sha256,
@@ -137,7 +137,9 @@ def sum_up(
     )
 
 
-def paired_rows(manifest: Manifest, results: Mapping[str, CaseResult], other: Other) -> tuple[list[Pairing], list[str]]:
+def paired_rows(
+    manifest: EvaluationManifest, results: Mapping[str, CaseResult], other: BaselineEvaluation
+) -> tuple[list[PairedDifference], list[str]]:
     """Paired differences over the cases that neither checkpoint was trained on (over all where no other is left), and what
     must stand beside them.
     """
@@ -167,7 +169,7 @@ def paired_rows(manifest: Manifest, results: Mapping[str, CaseResult], other: Ot
     return compare_dice(*sides), notes
 
 
-def _with_warning(result: CaseResult, seen: SeenBefore) -> CaseMaterial:
+def _with_warning(result: CaseResult, seen: SeenInTraining) -> CaseMaterial:
     if result.comparison.case not in seen.trained or seen.cases == 1:
         return result.material
     how = seen.trained[result.comparison.case]
@@ -175,7 +177,7 @@ def _with_warning(result: CaseResult, seen: SeenBefore) -> CaseMaterial:
     return replace(result.material, warnings=(warning,))
 
 
-def _json_ready(row: Pairing) -> dict[str, Any]:
+def _json_ready(row: PairedDifference) -> dict[str, Any]:
     plain = asdict(row) | {"ci95": list(row.ci95)}
     plain["ci95"] = None if math.isnan(row.ci95[0]) else plain["ci95"]
     return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in plain.items()}
@@ -186,7 +188,7 @@ def seen_note(seen: Collection[str], cases: int) -> str:
     return f"{len(seen)} of {cases} cases were trained on, so their figures say nothing about new patients."
 
 
-def merge(folders: Sequence[Path]) -> tuple[Manifest, dict[str, CaseResult], dict[str, str]]:
+def merge(folders: Sequence[Path]) -> tuple[EvaluationManifest, dict[str, CaseResult], dict[str, str]]:
     """What shards hold together: the evaluation, results by case, and the cases that have none, with the reason.
 
     Raises InputError if the folders are not shards of one evaluation, or if two hold the same case.
@@ -214,7 +216,7 @@ def merge(folders: Sequence[Path]) -> tuple[Manifest, dict[str, CaseResult], dic
     return first.whole, results, missing
 
 
-def _refuse_other(one: Path, first: Manifest, other: Path, manifest: Manifest) -> None:
+def _refuse_other(one: Path, first: EvaluationManifest, other: Path, manifest: EvaluationManifest) -> None:
     differing = [
         what
         for what, mine, theirs in (
@@ -232,7 +234,7 @@ def _refuse_other(one: Path, first: Manifest, other: Path, manifest: Manifest) -
         )
 
 
-def _checked(path: Path, manifest: Manifest) -> CaseResult:
+def _checked(path: Path, manifest: EvaluationManifest) -> CaseResult:
     result = read_result(path)
     found = result.inputs["checkpoint SHA-256"]
     if found != manifest.checkpoint_sha256:

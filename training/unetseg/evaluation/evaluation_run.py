@@ -9,12 +9,12 @@ import torch
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.prediction import Predictor
 
-from ..console import Show, progress, say, warn
+from ..console import ProgressCallback, print_line, progress, warn
 from ..data.layouts import Case
 from ..output_folder import OutputFolder
-from .case_evaluation import CaseResult, Evaluation, Failed, evaluator, is_finished, read_result
-from .evaluation_folder import MANIFEST, Manifest, write_manifest
-from .processes import Died, in_processes
+from .case_evaluation import CaseFailure, CaseResult, EvaluationSettings, evaluator, is_finished, read_result
+from .evaluation_folder import MANIFEST, EvaluationManifest, write_manifest
+from .process_pool import WorkerDied, run_in_processes
 
 
 def default_workers(device: torch.device) -> int:
@@ -23,13 +23,13 @@ def default_workers(device: torch.device) -> int:
 
 
 def evaluate_cases(
-    work: Evaluation,
-    manifest: Manifest,
+    work: EvaluationSettings,
+    manifest: EvaluationManifest,
     cases: Sequence[Case],
     predictor: Predictor,
     workers: int = 0,
     output: OutputFolder | None = None,
-) -> tuple[dict[str, CaseResult], dict[str, Failed]]:
+) -> tuple[dict[str, CaseResult], dict[str, CaseFailure]]:
     """All results by case, and why the other cases have none; what is finished in the folder is not done again.
 
     workers: processes, 0 for as many as suit the machine. output: the folder of the command, if there is one: predictions
@@ -40,12 +40,12 @@ def evaluate_cases(
         raise InputError(f"{workers} workers can't be; give 1 or more, or leave the number out.")
     waiting = [case for case in cases if not is_finished(case, work)]
     if kept := len(cases) - len(waiting):
-        say(f"{kept} of {len(cases)} cases were evaluated before and are kept")
+        print_line(f"{kept} of {len(cases)} cases were evaluated before and are kept")
     if work.predictions and output is not None:
         output.claim(*(work.prediction_path(case.name).relative_to(output.path).as_posix() for case in waiting))
     for case in waiting:
         work.result_path(case.name).unlink(missing_ok=True)
-    failed: dict[str, Failed] = {}
+    failed: dict[str, CaseFailure] = {}
     write_manifest(manifest, work.folder)
     try:
         for case, failure in _each(work, waiting, predictor, workers):
@@ -59,8 +59,8 @@ def evaluate_cases(
 
 
 def _each(
-    work: Evaluation, cases: Sequence[Case], predictor: Predictor, workers: int
-) -> Iterator[tuple[Case, Failed | None]]:
+    work: EvaluationSettings, cases: Sequence[Case], predictor: Predictor, workers: int
+) -> Iterator[tuple[Case, CaseFailure | None]]:
     """Each case as it ends, with the reason if it failed."""
     workers = min(workers or default_workers(predictor.device), len(cases))
     if not cases:
@@ -71,14 +71,14 @@ def _each(
             yield from _in_this_process(work, cases, predictor, show)
             return
         threads = max(1, torch.get_num_threads() // workers)
-        for done, (place, failure) in enumerate(in_processes(evaluator, work, cases, workers, threads), start=1):
+        for done, (place, failure) in enumerate(run_in_processes(evaluator, work, cases, workers, threads), start=1):
             show(done, len(cases), cases[place].name)
-            yield cases[place], Failed(str(failure), str(failure)) if isinstance(failure, Died) else failure
+            yield cases[place], CaseFailure(str(failure), str(failure)) if isinstance(failure, WorkerDied) else failure
 
 
 def _in_this_process(
-    work: Evaluation, cases: Sequence[Case], predictor: Predictor, show: Show
-) -> Iterator[tuple[Case, Failed | None]]:
+    work: EvaluationSettings, cases: Sequence[Case], predictor: Predictor, show: ProgressCallback
+) -> Iterator[tuple[Case, CaseFailure | None]]:
     evaluate = evaluator(work, predictor)
     for done, case in enumerate(cases):
 
@@ -90,7 +90,7 @@ def _in_this_process(
         yield case, failure
 
 
-def end_if_failed(failed: dict[str, Failed], cases: int, kept_in: str) -> None:
+def end_if_failed(failed: dict[str, CaseFailure], cases: int, kept_in: str) -> None:
     """End the command if cases failed: InputError if files are to blame, status 1 with the traceback for the rest."""
     if not failed:
         return

@@ -10,7 +10,7 @@ from ..data.seen_cases import TRAINED, VALIDATED, CaseIdentity, SeenCase, lacks_
 
 
 @dataclass(frozen=True)
-class SeenBefore:
+class SeenInTraining:
     """Cases that were trained on, and those that were validated with, by name, each with how it was recognised.
 
     cases: how many were evaluated; by_name: whether the card has cases without hashes of their images; unknown: whether it
@@ -66,14 +66,14 @@ class SeenBefore:
 _NOTHING_NEW = "No other case was evaluated, so the figures say nothing about new patients."
 
 
-def seen_before(seen: Sequence[SeenCase], identities: Iterable[CaseIdentity]) -> SeenBefore:
+def seen_in_training(seen: Sequence[SeenCase], identities: Iterable[CaseIdentity]) -> SeenInTraining:
     """Which of these cases are among those that a checkpoint's card names."""
     identities = list(identities)
     patients: dict[str, list[str]] = {}
     for one in identities:
         if one.patient:
             patients.setdefault(one.patient, []).append(one.name)
-    return SeenBefore(
+    return SeenInTraining(
         overlap(seen, identities),
         overlap(seen, identities, VALIDATED),
         len(identities),

@@ -18,7 +18,7 @@ LARGEST_EXACT = 50  # pairs up to which the distribution of the rank sum is coun
 
 
 @dataclass(frozen=True)
-class Pairing:
+class PairedDifference:
     """One structure: `difference` is the mean of second less first over n cases, with its 95 % interval.
 
     infinite: further cases in which a distance is infinite on one side or both; no mean can hold them. better and worse
@@ -75,7 +75,7 @@ def _read_column(folder: Path, measure: str) -> tuple[dict[tuple[str, str], floa
 
 def compare_paired(
     first: Mapping[tuple[str, str], float], second: Mapping[tuple[str, str], float], *, less_is_better: bool = False
-) -> list[Pairing]:
+) -> list[PairedDifference]:
     """A row a structure over the cases that both have; raises InputError if they share none.
 
     Infinite distances can't be averaged: pairs with one are left out of the mean, its interval and n, and are counted apart;
@@ -95,12 +95,12 @@ def compare_paired(
         if less_is_better:
             better, worse = worse, better
         p, infinite = wilcoxon_p(differences), len(pairs) - known.n
-        rows.append(Pairing(structure, known.n, known.mean, known.ci95, better, worse, p, infinite=infinite))
+        rows.append(PairedDifference(structure, known.n, known.mean, known.ci95, better, worse, p, infinite=infinite))
     corrected = holm([row.p for row in rows])
     return [replace(row, p_holm=p) for row, p in zip(rows, corrected, strict=True)]
 
 
-def compare_dice(other: Sequence[Comparison], this: Sequence[Comparison]) -> list[Pairing]:
+def compare_dice(other: Sequence[Comparison], this: Sequence[Comparison]) -> list[PairedDifference]:
     """Dice of `this` less that of `other`, a row a structure; the first row takes each case's mean over what both measured.
 
     The first row is one question of its own, so that Holm's correction leaves it alone (p_holm is NaN). Raises InputError if

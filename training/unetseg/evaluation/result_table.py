@@ -11,8 +11,8 @@ from UNetSegmenterLib.engine.evaluation.statistics import counted_cases
 from UNetSegmenterLib.engine.labels.matching import BY_VALUE
 from UNetSegmenterLib.engine.report.result_folder import provenance, write_results
 
-from ..console import say, table
-from .paired_comparison import Pairing
+from ..console import print_line, table
+from .paired_comparison import PairedDifference
 
 __all__ = ["print_case", "print_pairs", "print_results", "provenance", "write_results"]
 
@@ -36,14 +36,14 @@ def print_results(comparisons: Sequence[Comparison], summary: Mapping[str, Any],
     measured = sum(entry["dice"]["n"] > 0 for entry in summary["structures"].values())
     _print_mean(summary["mean_dice"], measured, note)
     if by_value := [name for name, entry in summary["structures"].items() if BY_VALUE in entry["matched"]]:
-        say(f"matched by label value alone: {', '.join(by_value)}")
+        print_line(f"matched by label value alone: {', '.join(by_value)}")
     over = summary["mean_dice_over_cases"]
     if over["n"]:
         interval = "{:.3f} to {:.3f}".format(*over["ci95"]) if over["ci95"] else "none: one case"
-        say(f"mean Dice over {over['n']} cases: {over['mean']:.3f} (95 % confidence interval {interval})")
+        print_line(f"mean Dice over {over['n']} cases: {over['mean']:.3f} (95 % confidence interval {interval})")
     if len(comparisons) > len(summary["worst_cases"]):
         worst = ", ".join(f"{one['case']} ({one['mean_dice']:.3f})" for one in summary["worst_cases"])
-        say(f"cases with the lowest mean Dice: {worst}")
+        print_line(f"cases with the lowest mean Dice: {worst}")
     _print_seen(seen if apart else None)
 
 
@@ -52,10 +52,10 @@ def _print_seen(seen: Mapping[str, Any] | None) -> None:
     if seen is not None:
         over = seen["mean_dice_over_cases"]
         mean = f": mean Dice over cases {over['mean']:.3f}, in no number above" if over["n"] else ""
-        say(f"trained on ({len(seen['names'])}): {', '.join(seen['names'])}{mean}")
+        print_line(f"trained on ({len(seen['names'])}): {', '.join(seen['names'])}{mean}")
 
 
-def print_pairs(rows: Sequence[Pairing], title: str) -> None:
+def print_pairs(rows: Sequence[PairedDifference], title: str) -> None:
     """Paired differences, a row a structure; `cases` is what difference and interval are over."""
     infinite = any(row.infinite for row in rows)
     headers = ("structure", "difference", "95 % interval", "better", "worse", "cases", "p", "p (Holm)")
@@ -78,9 +78,11 @@ def print_pairs(rows: Sequence[Pairing], title: str) -> None:
         title,
     )
     if any(row.n == 1 for row in rows):
-        say("one case has no interval")
+        print_line("one case has no interval")
     if infinite:
-        say('"infinite" counts further cases with an infinite distance: in better, worse and p, but in no difference')
+        print_line(
+            '"infinite" counts further cases with an infinite distance: in better, worse and p, but in no difference'
+        )
 
 
 def print_case(comparison: Comparison, title: str, note: str = "") -> None:
@@ -92,16 +94,16 @@ def print_case(comparison: Comparison, title: str, note: str = "") -> None:
     if measured:
         table([*headers, *extra], [_cells(row, "matched by" in extra, note) for row in measured], title)
     if len(bases) == 1:
-        say(f"structures are matched by {bases.pop().removeprefix('by ')}")
+        print_line(f"structures are matched by {bases.pop().removeprefix('by ')}")
     for row in comparison.rows:
         if row.measures is None:
-            say(f"  {row.structure}: {row.note or row.status}")
+            print_line(f"  {row.structure}: {row.note or row.status}")
     for text in comparison.notes:
-        say(f"  {text}")
+        print_line(f"  {text}")
     dice = [row.measures.dice for row in measured if row.measures]
     _print_mean(sum(dice) / len(dice) if dice else None, len(dice), note)
     if dice:
-        say("one case: no interval over cases")
+        print_line("one case: no interval over cases")
 
 
 def _cells(row: Row, basis: bool, note: str) -> list[str]:
@@ -122,7 +124,7 @@ def _cells(row: Row, basis: bool, note: str) -> list[str]:
 
 def _print_mean(value: float | None, structures: int, note: str) -> None:
     if value is not None:
-        say(
+        print_line(
             f"mean Dice over {structures} structure{'s' * (structures != 1)}: {value:.3f}"
             + (f" ({note})" if note else "")
         )

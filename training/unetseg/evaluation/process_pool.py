@@ -15,7 +15,7 @@ _OUR_PARENT_ENDS_US = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
 
 
 @dataclass(frozen=True)
-class Died:
+class WorkerDied:
     """A process ended without an answer, such as by the system when memory ran out."""
 
     status: int
@@ -25,28 +25,28 @@ class Died:
         return f"its process {how}; if memory ran out, take fewer --workers"
 
 
-def in_processes(
+def run_in_processes(
     start: Callable[[Any], Callable[[Any], Any]], setup: Any, tasks: Sequence[Any], workers: int, threads: int
 ) -> Iterator[tuple[int, Any]]:
     """Yield (place of the task, what `start(setup)(task)` returned) as tasks end, from `workers` fresh processes.
 
     start, setup and tasks are pickled. threads: what torch and SimpleITK take in each process. A process that dies
-    yields `Died` for its task and is replaced. What a task raises is raised here. However this is left, by an exception,
+    yields `WorkerDied` for its task and is replaced. What a task raises is raised here. However this is left, by an exception,
     Ctrl-C or the end, the processes are gone; if this process is killed, they end after the task at hand.
     """
     waiting = list(enumerate(tasks))[::-1]
-    crew: list[_Worker] = []
+    crew: list[_WorkerProcess] = []
     try:
         while waiting or crew:
             while waiting and len(crew) < workers:
-                crew.append(_Worker(start, setup, threads))
+                crew.append(_WorkerProcess(start, setup, threads))
                 crew[-1].give(waiting.pop())
             ready = wait([worker.pipe for worker in crew])
             for worker in [worker for worker in crew if worker.pipe in ready]:
                 place, answer = worker.answer()
                 if isinstance(answer, Exception):
                     raise answer
-                if waiting and not isinstance(answer, Died):
+                if waiting and not isinstance(answer, WorkerDied):
                     worker.give(waiting.pop())
                 else:
                     crew.remove(worker)
@@ -57,7 +57,7 @@ def in_processes(
             worker.end()
 
 
-class _Worker:
+class _WorkerProcess:
     def __init__(self, start: Callable[[Any], Callable[[Any], Any]], setup: Any, threads: int) -> None:
         context = multiprocessing.get_context("spawn")  # a fork of a process that runs torch threads may hang
         self.pipe, theirs = context.Pipe()
@@ -76,7 +76,7 @@ class _Worker:
             return self.place, self.pipe.recv()
         except (EOFError, ConnectionResetError):
             self.process.join()
-            return self.place, Died(self.process.exitcode or 0)
+            return self.place, WorkerDied(self.process.exitcode or 0)
 
     def end(self) -> None:
         self.process.kill()
