@@ -389,7 +389,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :raises InputError: (a ValueError) for nodes that cannot be compared and folders that cannot be written to.
         """
         from UNetSegmenterLib.engine.errors import InputError
-        from UNetSegmenterLib.engine.report.case_report import CaseReport, outputs_in, write_case_report
+        from UNetSegmenterLib.engine.report.report_folder import CaseReport, outputs_in, write_case_report
         from UNetSegmenterLib.engine.stepwise import run_to_end
         from UNetSegmenterLib.scene.nodes.case_report import comparison_on_scan, facts_of, image_steps
         from UNetSegmenterLib.scene.nodes.verdict import verdict_of

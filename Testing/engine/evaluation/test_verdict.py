@@ -16,9 +16,8 @@ from UNetSegmenterLib.engine.evaluation.verdict import (
     read_reviews,
     write_reviews,
 )
-from UNetSegmenterLib.engine.report import CaseMaterial
-from UNetSegmenterLib.engine.report.case_report import CaseReport, write_case_report
-from UNetSegmenterLib.engine.report.result_folder import write_results
+from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
+from UNetSegmenterLib.engine.report.report_folder import CaseReport, write_case_report, write_results
 
 AWKWARD = 'He said "no", twice;\nthe second line: ü 漢 <b> & 100 %, =1+1\n\nand a last one'
 

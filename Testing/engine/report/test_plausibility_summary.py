@@ -9,8 +9,9 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, known_structure
 from UNetSegmenterLib.engine.plausibility import Finding
-from UNetSegmenterLib.engine.report import CaseMaterial, write_reports
+from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
 from UNetSegmenterLib.engine.report.plausibility_summary import case_takeaway, set_takeaway
+from UNetSegmenterLib.engine.report.report_pages import write_reports
 
 GRID = Geometry((10, 30, 40), (1.0, 1.0, 1.0))
 AORTA, GALLBLADDER, LEFT = ABDOMEN8[:3]

@@ -78,7 +78,9 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
     from UNetSegmenterLib.engine.model.checkpoint import read_card
     from UNetSegmenterLib.engine.plausibility import check
-    from UNetSegmenterLib.engine.report import CaseMaterial, slice_pictures, viewer_data
+    from UNetSegmenterLib.engine.report.niivue_viewer import viewer_data
+    from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
+    from UNetSegmenterLib.engine.report.slice_pictures import slice_pictures
 
     from ..console import print_line, progress
     from ..evaluation.result_table import print_results, provenance, write_results

@@ -91,7 +91,9 @@ def _compare(
 ) -> list[str]:
     from UNetSegmenterLib.engine.evaluation.comparison import compare
     from UNetSegmenterLib.engine.plausibility import check
-    from UNetSegmenterLib.engine.report import CaseMaterial, slice_pictures, viewer_data
+    from UNetSegmenterLib.engine.report.niivue_viewer import viewer_data
+    from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
+    from UNetSegmenterLib.engine.report.slice_pictures import slice_pictures
 
     from ..console import progress
     from ..evaluation.result_table import print_results, provenance, write_results

@@ -26,7 +26,9 @@ from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import Structure
 from UNetSegmenterLib.engine.model.prediction import Prediction, Predictor
 from UNetSegmenterLib.engine.plausibility import check
-from UNetSegmenterLib.engine.report import ONE_OF_MANY_BYTES, CaseMaterial, ViewerData, slice_pictures, viewer_data
+from UNetSegmenterLib.engine.report.niivue_viewer import ONE_OF_MANY_BYTES, ViewerData, viewer_data
+from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
+from UNetSegmenterLib.engine.report.slice_pictures import slice_pictures
 from UNetSegmenterLib.engine.worker.result_serialization import (
     comparison_from_json,
     comparison_to_json,
@@ -187,7 +189,7 @@ def write_result(result: CaseResult, path: Path) -> None:
         "identity": asdict(result.identity),
         "device": result.device,
         "comparison": comparison_to_json(result.comparison),
-        "findings": [finding.to_json() for finding in result.material.findings],  # type: ignore[attr-defined]
+        "findings": [finding.to_json() for finding in result.material.findings],
         "pictures": [[caption, _text(png)] for caption, png in result.material.pictures],
         "viewer": viewer and asdict(viewer) | {name: _text(getattr(viewer, name)) for name in VIEWER_IMAGES},
     }

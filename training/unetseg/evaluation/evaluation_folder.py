@@ -11,7 +11,8 @@ from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_text
-from UNetSegmenterLib.engine.report import CaseMaterial, Paired
+from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
+from UNetSegmenterLib.engine.report.paired_section import PairedComparison
 
 from ..data.seen_cases import SeenCase
 from .case_evaluation import CASES, CaseResult, read_result
@@ -117,7 +118,9 @@ def sum_up(
     paired = None
     if other is not None and ordered:
         rows, said = paired_rows(manifest, results, other)
-        paired = Paired(manifest.checkpoint, other.manifest.checkpoint, "Dice", rows, f"{BASELINE_FOLDER}/report.html")
+        paired = PairedComparison(
+            manifest.checkpoint, other.manifest.checkpoint, "Dice", rows, f"{BASELINE_FOLDER}/report.html"
+        )
         extra["against"] = {
             "checkpoint": other.manifest.checkpoint,
             "checkpoint SHA-256": other.manifest.checkpoint_sha256,

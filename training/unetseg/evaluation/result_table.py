@@ -9,7 +9,7 @@ from typing import Any
 from UNetSegmenterLib.engine.evaluation.comparison import Comparison, Row
 from UNetSegmenterLib.engine.evaluation.statistics import counted_cases
 from UNetSegmenterLib.engine.labels.matching import BY_VALUE
-from UNetSegmenterLib.engine.report.result_folder import provenance, write_results
+from UNetSegmenterLib.engine.report.report_folder import provenance, write_results
 
 from ..console import print_line, table
 from .paired_comparison import PairedDifference

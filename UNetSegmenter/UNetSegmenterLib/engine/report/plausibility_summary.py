@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Protocol
 
 from ..evaluation.comparison import Comparison, Row
 from ..evaluation.statistics import mean_dice
-from .html_parts import CaseMaterial, count, counted, dice_of, listed, tile
+from ..plausibility import Finding
+from .page_elements import CaseMaterial, count, counted, dice_of, listed, tile
 
 LITTLE_DICE, HIGH_DICE = 0.7, 0.9
 """Below the first there is little overlap; above the second two experts hardly agree better (docs/metrics.md)."""
@@ -17,19 +17,6 @@ _DOUBTFUL_WARNINGS = 2  # single warnings come with expert drawings too (docs/pl
 _NAMED = 3  # structures that a sentence names
 _SEVERITIES = {"fail": "✕ fail", "warn": "! warning", "pass": "✓ pass"}
 _MOST_FINDINGS = 40
-
-
-class Finding(Protocol):
-    """What a page shows of a plausibility finding; `place_ras` is where to look (mm), None for nowhere in particular."""
-
-    @property
-    def severity(self) -> str: ...
-    @property
-    def structure(self) -> str: ...
-    @property
-    def sentence(self) -> str: ...
-    @property
-    def place_ras(self) -> tuple[float, float, float] | None: ...
 
 
 @dataclass(frozen=True, order=True)

@@ -10,7 +10,7 @@ import numpy as np
 from ..evaluation.comparison import Comparison, slice_heights_mm
 from ..io.volume import Volume
 from ..labels.segmentation import Segmentation, resample_segmentation
-from .viewer_data import numbered
+from .niivue_viewer import numbered
 
 TITLES = ("Worst slice", "Median slice", "Best slice")
 WINDOW_HU = (-160.0, 240.0)  # soft tissue

@@ -26,7 +26,7 @@ from .image_serialization import (
 
 if TYPE_CHECKING:
     from ..plausibility import Finding
-    from ..report.case_report import CaseImages, CaseReport
+    from ..report.report_folder import CaseImages, CaseReport
 
 
 def comparison_to_json(comparison: Comparison) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def report_steps(report: CaseReport, folder: Path) -> Steps:
 
 def report_from_json(plain: dict[str, Any]) -> CaseReport:
     """The report that `report_steps` wrote."""
-    from ..report.case_report import CaseReport
+    from ..report.report_folder import CaseReport
 
     words = json.loads(Path(plain["words"]).read_text(encoding="utf-8"))
     return CaseReport(
@@ -135,7 +135,7 @@ def _image_steps(images: CaseImages, folder: Path) -> Steps:
 
 
 def _images_from_json(plain: dict[str, Any]) -> CaseImages:
-    from ..report.case_report import CaseImages
+    from ..report.report_folder import CaseImages
 
     scan = plain["scan"]
     geometry = geometry_from_json(scan["geometry"])

@@ -273,7 +273,7 @@ class Worker:
 
     def report(self, request: dict[str, Any]) -> dict[str, Any]:
         """Page and tables of one case, in a folder that a person chose."""
-        from ..report.case_report import write_case_report
+        from ..report.report_folder import write_case_report
         from .result_serialization import report_from_json
 
         cancelled = lambda: request.get("id") in self._cancelled  # noqa: E731

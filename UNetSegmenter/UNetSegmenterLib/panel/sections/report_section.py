@@ -12,7 +12,7 @@ import slicer
 
 from ...engine.evaluation.verdict import Verdict
 from ...engine.io.volume import Note
-from ...engine.report.case_report import CaseReport, outputs_in
+from ...engine.report.report_folder import CaseReport, outputs_in
 from ...engine.worker.result_serialization import report_steps
 from ...scene.nodes.case_report import comparison_on_scan, facts_of, image_steps
 from ..jobs.failure import Failure, FailureError, failure_note, told

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...engine.evaluation.comparison import Comparison
-from ...engine.report.case_report import CaseImages
+from ...engine.report.report_folder import CaseImages
 from .node_reading import segmentation_from_node
 from .plausibility_request import Place
 from .segmentation_nodes import attributes, volume_from_node

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Protocol
 
-from .html_parts import count, sort_head
-from .svg import WIDTH, names_width, round_up, row_name
+from .charts import WIDTH, names_width, round_up, row_name
+from .page_elements import count, sort_head
 
 _ROW, _RIGHT = 30, 40
 
@@ -41,7 +41,7 @@ class Pairing(Protocol):
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedComparison:
     """This checkpoint and the other one, the measure, and a row a structure; `link` leads to the other's own report."""
 
     this: str
@@ -51,7 +51,7 @@ class Paired:
     link: str = ""
 
 
-def paired_section(paired: Paired) -> str:
+def paired_section(paired: PairedComparison) -> str:
     """Differences as dots with their intervals, and below them the table."""
     other = escape(paired.other)
     linked = f'<a href="{escape(paired.link)}">{other}</a>' if paired.link else other
@@ -62,7 +62,7 @@ def paired_section(paired: Paired) -> str:
     return f'<p class="lead">{said}</p><figure class="chart wide">{forest_svg(paired)}</figure>{_table(paired)}'
 
 
-def forest_svg(paired: Paired) -> str:
+def forest_svg(paired: PairedComparison) -> str:
     """A row a structure: mean difference as a dot, its 95 % confidence interval as a line, zero as the axis."""
     ends = [abs(value) for row in paired.rows for value in (row.difference, *row.ci95) if math.isfinite(value)]
     end = round_up(max([*ends, 0.01]))
@@ -109,7 +109,7 @@ def _p_cell(p: float) -> str:
     return f'<td data-v="{p}">{"&lt; 0.001" if p < 0.001 else f"{p:.3f}"}</td>'
 
 
-def _table(paired: Paired) -> str:
+def _table(paired: PairedComparison) -> str:
     head = sort_head("Structure", "", "Name in the reference", "ascending", "")
     for title, text in (
         ("Difference", f"Mean over cases of {paired.measure}: this checkpoint less the other"),

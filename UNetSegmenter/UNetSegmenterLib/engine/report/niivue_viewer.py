@@ -1,12 +1,16 @@
-"""What the viewer inside a report shows: scan, prediction and reference on one grid, reduced until a page can hold them."""
+"""The viewer inside the page of one case: NiiVue, and scan, prediction and reference reduced until a page can hold them."""
 
 from __future__ import annotations
 
+import base64
 import gzip
+import json
 import struct
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +22,18 @@ from ..io.geometry import Geometry
 from ..io.image_writing import write_image
 from ..io.volume import Volume
 from ..labels.segmentation import Segmentation, resample_labels
+from .page_elements import fill
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
+LIBRARY = Path(__file__).with_name("niivue.umd.js")
+"""NiiVue's bundle, which tools/fetch_viewer.py brings; without it a report is whole but static."""
+_LICENSE = Path(__file__).with_name("niivue-LICENSE.txt")
+_ABSENT = (
+    "This report has no interactive viewer, because NiiVue was not installed where it was written (make setup, or "
+    "python tools/fetch_viewer.py, fetches it). Everything else is here."
+)
 ONE_CASE_BYTES = 7_000_000
 """Most that the packed scan of a report of its own takes; base64 and the viewer bring that to about 11 MB."""
 ONE_OF_MANY_BYTES = 2_000_000
@@ -176,3 +188,37 @@ def _words(full: Geometry, small: Geometry, cut: bool, window: tuple[float, floa
 
 def _mm(geometry: Geometry) -> str:
     return " × ".join(f"{mm:.3g}" for mm in geometry.spacing_mm[::-1])
+
+
+def viewer_html(data: ViewerData | None) -> str:
+    """The viewer, closed until somebody opens it; one sentence where NiiVue is not there; nothing without data."""
+    if data is None:
+        return ""
+    if not LIBRARY.is_file():
+        return f'<p class="viewer-note">{_ABSENT}</p>'
+    here = Path(__file__).parent
+    template = (here / "viewer.html").read_text(encoding="utf-8")
+    options = "".join(
+        f'<option value="{n}">{escape(name)}</option>' for n, (name, _, _) in enumerate(data.structures, 1)
+    )
+    setup = {
+        "names": ["", *(name for name, _, _ in data.structures)],
+        "colors": [[0, 0, 0], *(list(color) for _, color, _ in data.structures)],
+        "places": [None, *(None if ras is None else [round(mm, 1) for mm in ras] for _, _, ras in data.structures)],
+        "window": list(data.window_hu),
+    }
+    fields = {
+        "options": options,
+        "words": escape(data.words),
+        "license": escape(_LICENSE.read_text(encoding="utf-8")),
+        "setup": json.dumps(setup).replace("<", "\\u003c"),
+        "library": _packed_library(LIBRARY.stat().st_mtime),
+        **{key: base64.b64encode(getattr(data, key)).decode() for key in ("scan", "prediction", "reference")},
+        "script": (here / "viewer.js").read_text(encoding="utf-8"),
+    }
+    return fill(template, fields)
+
+
+@cache
+def _packed_library(changed: float) -> str:  # `changed`: a library that was fetched meanwhile is read anew
+    return base64.b64encode(gzip.compress(LIBRARY.read_bytes(), 9, mtime=0)).decode()

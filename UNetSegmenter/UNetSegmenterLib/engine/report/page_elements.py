@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from ..evaluation.comparison import Comparison, Row
 from ..evaluation.definitions import DEFINITIONS
 from ..evaluation.verdict import Verdict
-from .viewer_data import ViewerData
+from ..plausibility import Finding
 
 if TYPE_CHECKING:
-    from .plausibility_summary import Finding
+    from .niivue_viewer import ViewerData
 
 STATUS = {
     "ok": "found",

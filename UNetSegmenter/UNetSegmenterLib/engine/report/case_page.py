@@ -10,9 +10,10 @@ from html import escape
 from ..evaluation.comparison import Comparison, Row
 from ..evaluation.definitions import DEFINITIONS, goodness
 from ..evaluation.statistics import mean_dice
-from .html_parts import STATUS, count, counted, dice_of, sort_head, swatch, tile
-from .plausibility_summary import LITTLE_DICE, Finding, Tally, badge, case_tile, tally
-from .svg import curve_svg
+from ..plausibility import Finding
+from .charts import curve_svg
+from .page_elements import STATUS, count, counted, dice_of, sort_head, swatch, tile
+from .plausibility_summary import LITTLE_DICE, Tally, badge, case_tile, tally
 
 
 def case_sentence(comparison: Comparison) -> str:

@@ -10,10 +10,10 @@ from ..evaluation.comparison import Comparison, Row
 from ..evaluation.definitions import BY_KEY, goodness
 from ..evaluation.statistics import mean_dice, summary
 from ..evaluation.verdict import SCORES, Verdict
-from .html_parts import STATUS, CaseMaterial, count, counted, dice_of, image, sort_head, swatch, tile
-from .one_case import slice_curve
+from .case_page import slice_curve
+from .charts import Distribution, box_plot_svg
+from .page_elements import STATUS, CaseMaterial, count, counted, dice_of, image, sort_head, swatch, tile
 from .plausibility_summary import case_link, set_tile, tally
-from .svg import Distribution, box_plot_svg
 
 
 def set_sentence(comparisons: Sequence[Comparison]) -> str:

@@ -12,12 +12,15 @@ from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 from UNetSegmenterLib.engine.plausibility import Finding
-from UNetSegmenterLib.engine.report import slice_pictures, viewer, viewer_data, write_report
+from UNetSegmenterLib.engine.report import niivue_viewer
+from UNetSegmenterLib.engine.report.niivue_viewer import viewer_data
+from UNetSegmenterLib.engine.report.report_pages import write_report
+from UNetSegmenterLib.engine.report.slice_pictures import slice_pictures
 
 from ..chromium import BROWSER, Page
 
 needs_viewer = pytest.mark.skipif(
-    BROWSER is None or not viewer.LIBRARY.is_file(),
+    BROWSER is None or not niivue_viewer.LIBRARY.is_file(),
     reason="no Chromium here: apt-get install chromium" if BROWSER is None
     else "the viewer was not fetched: python tools/fetch_viewer.py",
 )  # fmt: skip
@@ -102,7 +105,7 @@ def test_very_little_is_shown_too(tmp_path, shape):
 
 def test_without_the_library_the_report_is_whole_and_says_so(tmp_path, monkeypatch):
     comparison, *images = material()
-    monkeypatch.setattr(viewer, "LIBRARY", tmp_path / "nothing.js")
+    monkeypatch.setattr(niivue_viewer, "LIBRARY", tmp_path / "nothing.js")
     page = write_report(tmp_path / "report.html", "static", comparison, viewer=viewer_data(comparison, *images))
     text = page.read_text(encoding="utf-8")
     assert "no interactive viewer" in text and "fetch_viewer.py" in text

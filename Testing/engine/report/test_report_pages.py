@@ -24,10 +24,13 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, Structure, known_structure
-from UNetSegmenterLib.engine.report import CaseMaterial, viewer_data, write_figures, write_report, write_reports
-from UNetSegmenterLib.engine.report.case_set import distributions
-from UNetSegmenterLib.engine.report.paired_page import Paired, paired_section
-from UNetSegmenterLib.engine.report.svg import box_plot_svg
+from UNetSegmenterLib.engine.report.case_set_page import distributions
+from UNetSegmenterLib.engine.report.charts import box_plot_svg
+from UNetSegmenterLib.engine.report.niivue_viewer import viewer_data
+from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
+from UNetSegmenterLib.engine.report.paired_section import PairedComparison, paired_section
+from UNetSegmenterLib.engine.report.report_folder import write_figures
+from UNetSegmenterLib.engine.report.report_pages import write_report, write_reports
 
 from ..chromium import Page
 
@@ -352,7 +355,9 @@ def test_paired_differences_say_what_their_number_allows(cases, words):
     def row(name, low, p_holm):
         return SimpleNamespace(**shared, structure=name, ci95=(low, 0.2), p_holm=p_holm)
 
-    page = paired_section(Paired("this", "other", "Dice", [row("a", -0.3, 0.5), row("b", math.nan, math.nan)]))
+    page = paired_section(
+        PairedComparison("this", "other", "Dice", [row("a", -0.3, 0.5), row("b", math.nan, math.nan)])
+    )
     assert words in page and "−0.012" in page and ">-" not in page and "&lt; 0.001" in page
     assert page.count(f"n = {cases}</text>") == 2 and "Difference of Dice</text>" in page
     assert '<td data-v="">–</td>' in page and "nan" not in page
@@ -361,7 +366,7 @@ def test_paired_differences_say_what_their_number_allows(cases, words):
 def test_paired_cases_with_an_infinite_distance_are_counted_apart():
     row = {"n": 1, "difference": 2.0, "better": 1, "worse": 2, "p": 0.5, "p_holm": 0.5, "infinite": 2}
     page = paired_section(
-        Paired("this", "other", "HD95", [SimpleNamespace(**row, structure="a", ci95=(math.nan,) * 2)])
+        PairedComparison("this", "other", "HD95", [SimpleNamespace(**row, structure="a", ci95=(math.nan,) * 2)])
     )
     assert "and 2 with ∞" in page and "one case: no interval" in page
     assert "with 3 cases no p below 0.25" in page  # the test ranks all three
@@ -520,14 +525,14 @@ class Markup(HTMLParser):
 
 def markup_of(folder, name, monkeypatch):
     """The markup of all pages of a test set in which every text that somebody can choose is `name` (and a number)."""
-    monkeypatch.setattr("UNetSegmenterLib.engine.report.viewer.LIBRARY", Path(__file__))
+    monkeypatch.setattr("UNetSegmenterLib.engine.report.niivue_viewer.LIBRARY", Path(__file__))
     structures = [Structure(f"{name}{i}", i, (i,), (200, 10 * i, 9), None) for i in range(1, 4)]
     comparisons = [case(f"{name}{i}", structures=structures) for i in range(2)]
     sides = [Segmentation(np.zeros(GRID.shape, np.uint8), GRID, tuple(structures)) for _ in range(2)]
     viewer = viewer_data(comparisons[0], Volume(np.zeros(GRID.shape, np.int16), GRID, name), *sides)
     found = [finding("fail", f"{name}1"), SimpleNamespace(severity=name, structure=name, sentence=name, place_ras=None)]
     material = CaseMaterial([(name, png())], found, Verdict("implausible", name, name), viewer, [name])
-    paired = Paired(
+    paired = PairedComparison(
         name,
         name,
         name,
