@@ -18,7 +18,7 @@ from UNetSegmenterLib.engine.model.checkpoint import (
     save_checkpoint,
     shipped_checkpoints,
 )
-from UNetSegmenterLib.engine.model.schema import violation
+from UNetSegmenterLib.engine.plain_data import violation
 
 from ..checkpoints import small_card, small_weights
 
@@ -251,7 +251,7 @@ def test_own_schema_check_agrees_with_jsonschema(data):
         valid = True
     except jsonschema.ValidationError:
         valid = False
-    assert (violation(card, card_schema()) is None) == valid
+    assert (violation(card, card_schema(), "card") is None) == valid
 
 
 def test_card_text_is_what_the_schema_says():

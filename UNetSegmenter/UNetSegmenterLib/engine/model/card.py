@@ -10,8 +10,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..labels.structures import Structure
+from ..plain_data import violation
 from .preprocessing import Preprocessing
-from .schema import violation
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Card:
             raise InputError(
                 f"The card is no JSON text ({error}); the file was not written by this software."
             ) from error
-        if problem := violation(plain, card_schema()):
-            raise InputError(f"The card breaks its schema: {problem}.")
+        if problem := violation(plain, card_schema(), "card"):
+            raise InputError(f"The card breaks its schema: {problem}")
         preprocessing = plain["preprocessing"] | {"window_hu": tuple(plain["preprocessing"]["window_hu"])}
         card = cls(
             **plain
