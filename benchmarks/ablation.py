@@ -21,17 +21,17 @@ from pathlib import Path
 
 import yaml
 from unetseg.console import print_line
-from unetseg.data.layouts import read_dataset
+from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preparation import prepare
-from unetseg.data.preprocessed_dataset import Pack, read_pack
+from unetseg.data.preprocessed_dataset import PreprocessedDataset, read_preprocessed_dataset
 from unetseg.synthetic.phantom_cases import write_phantoms
-from unetseg.training.configuration import Recipe
+from unetseg.training.configuration import TrainingConfig
 from unetseg.training.planning import from_mapping
 from unetseg.training.training_loop import train
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.checkpoint import read_card
 
-HEARTS = Recipe(
+HEARTS = TrainingConfig(
     steps=300, patch=(64, 64), base_width=8, depth=3, learning_rate=5e-3, ema=0.95, input_slices=1
 )  # what learns on the synthetic hearts in a minute
 
@@ -41,25 +41,25 @@ class Trial:
     """One run: what was changed, and the recipe with that change."""
 
     name: str
-    recipe: Recipe
+    config: TrainingConfig
 
 
-def hearts(folder: Path) -> Pack:
+def hearts(folder: Path) -> PreprocessedDataset:
     """Eight hearts of 24 slices of 64 x 64 pixels, two of them for validation."""
     write_phantoms(folder / "hearts", 8, seed=1, shape=(24, 64, 64))
     prepare(read_dataset(folder / "hearts"), folder / "pack", window_hu=(-150.0, 550.0), validation=2)
-    return read_pack(folder / "pack")
+    return read_preprocessed_dataset(folder / "pack")
 
 
-def changed(recipe: Recipe, key: str, value: str) -> Recipe:
+def changed(config: TrainingConfig, key: str, value: str) -> TrainingConfig:
     """The recipe with one option changed; raises InputError for an option or a value that there is not."""
     parsed = yaml.safe_load(value)
     if key == "augmentation":
-        return replace(recipe, augmentation=recipe.augmentation.scaled(float(parsed)))
-    return from_mapping(Recipe, asdict(recipe) | {key: parsed}, "the recipe")
+        return replace(config, augmentation=config.augmentation.scaled(float(parsed)))
+    return from_mapping(TrainingConfig, asdict(config) | {key: parsed}, "the recipe")
 
 
-def trials(base: Recipe, vary: Sequence[str]) -> list[Trial]:
+def trials(base: TrainingConfig, vary: Sequence[str]) -> list[Trial]:
     """The recipe itself, then one trial a value; `vary` holds KEY=VALUE,VALUE."""
     found = [Trial("the recipe", base)]
     for text in vary:
@@ -70,13 +70,15 @@ def trials(base: Recipe, vary: Sequence[str]) -> list[Trial]:
     return found
 
 
-def rows(pack: Pack, todo: Sequence[Trial], folder: Path, device: str) -> Iterator[tuple[Trial, list[float], float]]:
+def rows(
+    dataset: PreprocessedDataset, todo: Sequence[Trial], folder: Path, device: str
+) -> Iterator[tuple[Trial, list[float], float]]:
     """Each trial with the Dice of each structure (mean over the validation cases) and the seconds it took."""
     for trial in todo:
         run, began = folder / trial.name.replace(" ", "-"), time.perf_counter()
-        steps = trial.recipe.steps
+        steps = trial.config.steps
         if not (run / "checkpoint.pt").exists():
-            train(pack, run, trial.recipe, device, validate_every=steps, save_every=steps)
+            train(dataset, run, trial.config, device, validate_every=steps, save_every=steps)
         card = read_card(run / "checkpoint.pt")
         dice = [part["dice"].get("mean", math.nan) for part in card.validation.values()]
         yield trial, dice, time.perf_counter() - began
@@ -105,21 +107,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
-        pack = read_pack(options.pack) if options.pack else hearts(Path(temporary))
-        base = Recipe() if options.pack else HEARTS
+        dataset = read_preprocessed_dataset(options.pack) if options.pack else hearts(Path(temporary))
+        base = TrainingConfig() if options.pack else HEARTS
         for text in options.set:
             base = changed(base, *text.split("=", 1))
         base = replace(base, steps=options.steps or base.steps)
         todo = trials(base, options.vary)
-        names = [structure.name for structure in pack.structures]
-        cases = len(pack.of_split(base.validation_split))
+        names = [structure.name for structure in dataset.structures]
+        cases = len(dataset.of_split(base.validation_split))
         print_line(
-            f"{pack.name}: {base.steps} steps of {base.batch_size} slices a run, Dice over {cases} validation cases\n"
+            f"{dataset.name}: {base.steps} steps of {base.batch_size} slices a run, Dice over {cases} validation cases\n"
         )
         print_line("| changed | mean | to the recipe | " + " | ".join(names) + " | seconds |")
         print_line("|---" * (len(names) + 4) + "|")
         first = math.nan
-        for trial, dice, seconds in rows(pack, todo, options.output or Path(temporary), options.device):
+        for trial, dice, seconds in rows(dataset, todo, options.output or Path(temporary), options.device):
             first = mean(dice) if trial is todo[0] else first
             cells = " | ".join(f"{value:.3f}" for value in dice)
             change = "" if trial is todo[0] else f"{mean(dice) - first:+.3f}"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from unetseg.training.augmentation import augment
-from unetseg.training.configuration import Recipe
+from unetseg.training.configuration import TrainingConfig
 from unetseg.training.device_data import DeviceData
 from unetseg.training.training_loop import step_generator
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing, normalise
@@ -24,21 +24,21 @@ Contender = Callable[[], Iterator[Batch]]
 
 
 def contenders(
-    data: DeviceData, preprocessing: Preprocessing, recipe: Recipe, device: torch.device, workers: int
+    data: DeviceData, preprocessing: Preprocessing, config: TrainingConfig, device: torch.device, workers: int
 ) -> dict[str, Contender]:
     """What to compare, by name, ours first; nnU-Net's transforms only where batchgeneratorsv2 is installed."""
-    own = SliceByIndex(data, preprocessing, recipe)
+    own = SliceByIndex(data, preprocessing, config)
 
     def loaded(make: Callable[[], Dataset]) -> Contender:
-        return lambda: loader_batches(make(), data, recipe, device, workers)
+        return lambda: loader_batches(make(), data, config, device, workers)
 
     found: dict[str, Contender] = {
-        "ours, on the device": lambda: our_batches(data, recipe, device),
+        "ours, on the device": lambda: our_batches(data, config, device),
         "loader, our changes": loaded(lambda: own),
     }
     if has_nnunet():
-        found["loader, nnU-Net's changes"] = loaded(lambda: NnunetSlice(own, recipe))
-    found["MONAI, cached"] = loaded(lambda: monai_dataset(own, recipe))
+        found["loader, nnU-Net's changes"] = loaded(lambda: NnunetSlice(own, config))
+    found["MONAI, cached"] = loaded(lambda: monai_dataset(own, config))
     return found
 
 
@@ -52,10 +52,10 @@ def has_nnunet() -> bool:
 class SliceByIndex(Dataset):
     """A slice with its neighbours, augmented by itself with the very changes of ours, as a loader's worker does it."""
 
-    def __init__(self, data: DeviceData, preprocessing: Preprocessing, recipe: Recipe) -> None:
+    def __init__(self, data: DeviceData, preprocessing: Preprocessing, config: TrainingConfig) -> None:
         self.images, self.labels = data.images.cpu(), data.labels.cpu()
         self.first, self.last, self.step = (part.cpu() for part in (data.first, data.last, data.step))
-        self.window_hu, self.recipe = preprocessing.window_hu, recipe
+        self.window_hu, self.config = preprocessing.window_hu, config
         self.reach = preprocessing.input_slices // 2
 
     def raw(self, index: int) -> Batch:
@@ -70,23 +70,23 @@ class SliceByIndex(Dataset):
     def __getitem__(self, index: int) -> Batch:
         image, label = self.raw(index)
         generator = torch.Generator().manual_seed(torch.initial_seed() + index)
-        images, targets = augment(image[None], label[None], self.recipe.patch, self.recipe.augmentation, generator)
+        images, targets = augment(image[None], label[None], self.config.patch, self.config.augmentation, generator)
         return images[0], targets[0]
 
 
-def our_batches(data: DeviceData, recipe: Recipe, device: torch.device) -> Iterator[Batch]:
+def our_batches(data: DeviceData, config: TrainingConfig, device: torch.device) -> Iterator[Batch]:
     """What `train` does."""
-    for step in range(recipe.steps):
-        generator = step_generator(recipe, step, device)
-        images, labels, centres = data.draw(recipe, generator)
-        yield augment(images, labels, recipe.patch, recipe.augmentation, generator, centres)
+    for step in range(config.steps):
+        generator = step_generator(config, step, device)
+        images, labels, centres = data.sample_batch(config, generator)
+        yield augment(images, labels, config.patch, config.augmentation, generator, centres)
 
 
 def loader_batches(
-    dataset: Dataset, data: DeviceData, recipe: Recipe, device: torch.device, workers: int
+    dataset: Dataset, data: DeviceData, config: TrainingConfig, device: torch.device, workers: int
 ) -> Iterator[Batch]:
     """The same slices by way of worker processes."""
-    drawn = (data.draw_slices(recipe, step_generator(recipe, step, device))[0] for step in range(recipe.steps))
+    drawn = (data.sample_slices(config, step_generator(config, step, device))[0] for step in range(config.steps))
     slices = [batch.tolist() for batch in drawn]
     loader = DataLoader(
         dataset, batch_sampler=slices, num_workers=workers, pin_memory=device.type == "cuda", prefetch_factor=4
@@ -99,8 +99,8 @@ def loader_batches(
 class NnunetSlice(Dataset):
     """A slice augmented by nnU-Net's own transforms, with its probabilities and ranges."""
 
-    def __init__(self, slices: SliceByIndex, recipe: Recipe) -> None:
-        self.slices, self.transforms = slices, nnunet_transforms(recipe.patch)
+    def __init__(self, slices: SliceByIndex, config: TrainingConfig) -> None:
+        self.slices, self.transforms = slices, nnunet_transforms(config.patch)
 
     def __len__(self) -> int:
         return len(self.slices)
@@ -166,7 +166,7 @@ def nnunet_transforms(patch: tuple[int, int]) -> Any:
     return ComposeTransforms([spatial, *chosen, MirrorTransform(allowed_axes=(0, 1)), RemoveLabelTansform(-1, 0)])
 
 
-def monai_dataset(slices: SliceByIndex, recipe: Recipe) -> Dataset:
+def monai_dataset(slices: SliceByIndex, config: TrainingConfig) -> Dataset:
     """MONAI's cached data set with random transforms of the same kinds and ranges as ours."""
     from monai.data import CacheDataset
     from monai.transforms import (
@@ -180,7 +180,7 @@ def monai_dataset(slices: SliceByIndex, recipe: Recipe) -> Dataset:
         ToTensord,
     )
 
-    settings, rows = recipe.augmentation, recipe.patch
+    settings, rows = config.augmentation, config.patch
     both, image = ["image", "label"], ["image"]
     transforms = Compose(
         [

@@ -21,20 +21,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from unetseg.data.layouts import read_dataset
+from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preparation import prepare
-from unetseg.data.preprocessed_dataset import Pack, read_pack
+from unetseg.data.preprocessed_dataset import PreprocessedDataset, read_preprocessed_dataset
 from unetseg.synthetic.phantom_cases import write_phantoms
-from unetseg.training.configuration import Recipe
+from unetseg.training.configuration import TrainingConfig
 from unetseg.training.device_data import DeviceData
-from unetseg.training.distributed import Team
-from unetseg.training.losses import make_loss
+from unetseg.training.distributed import ProcessGroup
+from unetseg.training.optimisation import Learner, make_networks
 from unetseg.training.run_files import mean_over_structures
-from unetseg.training.schedules import schedule
-from unetseg.training.training_loop import gradients, make_optimiser, update_average
 from unetseg.training.validation import validate
 from UNetSegmenterLib.engine.model.device import choose_device, keep_freed_memory, mixed_precision
-from UNetSegmenterLib.engine.model.network import UNet
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
 from .training_contenders import Contender, contenders, has_nnunet
@@ -44,7 +41,7 @@ TIMED_STEPS = 60  # the first steps, in which nothing but training happens
 
 
 @dataclass(frozen=True)
-class Result:
+class ContenderSpeed:
     """One contender: seconds a step and of them for data; busy is the device's utilisation, 0 to 1, None if unknown.
 
     curve: mean validation Dice after so many steps.
@@ -62,7 +59,7 @@ class Result:
         return None if steps is None else steps * self.seconds_a_step
 
 
-class Clock:
+class StepTimer:
     """Wall time of the timed steps, the part of it that waiting for data took, and how busy the device was."""
 
     def __init__(self, device: torch.device) -> None:
@@ -75,12 +72,12 @@ class Clock:
         self.data_seconds, self.samples = 0.0, []
         self.started, self.cpu_started = time.perf_counter(), time.process_time()
 
-    def data(self, since: float) -> None:
+    def batch_arrived(self, since: float) -> None:
         """The batch that was asked for at `since` is there."""
         self._finish()
         self.data_seconds += time.perf_counter() - since
 
-    def look(self) -> None:
+    def sample_utilisation(self) -> None:
         """Ask a GPU how busy it is."""
         if self.device.type == "cuda" and find_nvml():
             self.samples.append(torch.cuda.utilization(self.device) / 100)
@@ -110,62 +107,48 @@ def find_nvml() -> bool:
 def measure(
     name: str,
     contender: Contender,
-    pack: Pack,
-    recipe: Recipe,
-    preprocessing: Preprocessing,
-    device: str,
+    dataset: PreprocessedDataset,
+    config: TrainingConfig,
+    process_group: ProcessGroup,
     validate_every: int,
-) -> Result:
+) -> ContenderSpeed:
     """Train on the batches; time the steps from `WARM_UP` to `TIMED_STEPS`, and validate every few steps after them."""
-    team = Team(choose_device(device))
-    dtype = team.precision()
-    torch.manual_seed(recipe.seed)
-    network, average = (_network(pack, recipe, team.device) for _ in range(2))
-    average.load_state_dict(network.state_dict())
-    optimiser = make_optimiser(network, recipe, team.device)
-    scaler = torch.amp.GradScaler(team.device.type, enabled=dtype == torch.float16)
-    loss_of, source, clock = make_loss(recipe.loss), contender(), Clock(team.device)
-    timed, curve = min(recipe.steps, TIMED_STEPS), []
+    learner = Learner(config, dataset, process_group)
+    preprocessing = network_preprocessing(dataset, config)
+    source, timer = contender(), StepTimer(process_group.device)
+    timed, curve = min(config.steps, TIMED_STEPS), []
     seconds, data_seconds, busy = math.nan, math.nan, None
-    for step in range(recipe.steps):
+    for step in range(config.steps):
         if step == WARM_UP:
-            clock.restart()
+            timer.restart()
         before = time.perf_counter()
         images, targets = next(source)
-        clock.data(before)
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.learning_rate * schedule(step, recipe)
-        optimiser.zero_grad(set_to_none=True)
-        gradients(network, loss_of, images, targets, 1, dtype, scaler, team)
+        timer.batch_arrived(before)
+        learner.step(step, images, targets)
         if step % 10 == 0:
-            clock.look()
-        scaler.unscale_(optimiser)
-        torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_norm)
-        scaler.step(optimiser)
-        scaler.update()
-        update_average(average, network, min(recipe.ema, (1 + step) / (10 + step)))
+            timer.sample_utilisation()
         done = step + 1
         if done == timed:
-            seconds, data_seconds, busy = clock.stop()
-        if done == recipe.steps or (done >= timed and done % validate_every == 0):
-            dice = validate(average, pack, recipe, preprocessing, team.device, dtype)
+            seconds, data_seconds, busy = timer.stop()
+        if done == config.steps or (done >= timed and done % validate_every == 0):
+            dice = validate(learner.average, dataset, config, preprocessing, learner.dtype, process_group)
             curve.append((done, float("nan") if dice is None else mean_over_structures(dice)))
     timed -= WARM_UP
-    return Result(name, seconds / timed, data_seconds / timed, busy, tuple(curve))
+    return ContenderSpeed(name, seconds / timed, data_seconds / timed, busy, tuple(curve))
 
 
-def _network(pack: Pack, recipe: Recipe, device: torch.device) -> UNet:
-    network = UNet(recipe.input_slices, len(pack.structures) + 1, recipe.base_width, recipe.depth)
-    return network.to(device, memory_format=torch.channels_last)
+def network_preprocessing(dataset: PreprocessedDataset, config: TrainingConfig) -> Preprocessing:
+    """The data set's preprocessing with the configuration's input slices and network depth."""
+    return replace(dataset.preprocessing, input_slices=config.input_slices, size_multiple=2**config.depth)
 
 
-def flop_a_step(pack: Pack, recipe: Recipe) -> float:
+def flop_a_step(dataset: PreprocessedDataset, config: TrainingConfig) -> float:
     """Multiplications and additions of one step, forward and backward, counted by torch."""
-    network = _network(pack, recipe, torch.device("cpu"))
-    images = torch.zeros(1, recipe.input_slices, *recipe.patch)
+    network, _ = make_networks(config, dataset, torch.device("cpu"))
+    images = torch.zeros(1, config.input_slices, *config.patch)
     with FlopCounterMode(display=False) as counter:
         network(images).sum().backward()
-    return float(counter.get_total_flops()) * recipe.batch_size
+    return float(counter.get_total_flops()) * config.batch_size
 
 
 def peak_flop_s(device: torch.device, dtype: torch.dtype) -> float:
@@ -174,21 +157,28 @@ def peak_flop_s(device: torch.device, dtype: torch.dtype) -> float:
     left = torch.randn(size, size, device=device, dtype=dtype)
     best = math.inf
     for _ in range(4):
-        clock = Clock(device)
+        timer = StepTimer(device)
         left @ left
-        best = min(best, clock.stop()[0])
+        best = min(best, timer.stop()[0])
     return 2 * size**3 / best
 
 
-def report(results: list[Result], pack: Pack, recipe: Recipe, slices: int, device: torch.device, target: float) -> str:
+def report(
+    results: list[ContenderSpeed],
+    dataset: PreprocessedDataset,
+    config: TrainingConfig,
+    slices: int,
+    device: torch.device,
+    target: float,
+) -> str:
     """The table."""
     dtype = mixed_precision(device)
     what = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    work, peak = flop_a_step(pack, recipe), peak_flop_s(device, dtype)
+    work, peak = flop_a_step(dataset, config), peak_flop_s(device, dtype)
     lines = [
-        f"{what}, {str(dtype).removeprefix('torch.')}, torch {torch.__version__}{load}; {recipe.steps} steps of "
-        f"{recipe.batch_size} slices of {recipe.patch[0]} x {recipe.patch[1]}, width {recipe.base_width}, depth {recipe.depth}",
+        f"{what}, {str(dtype).removeprefix('torch.')}, torch {torch.__version__}{load}; {config.steps} steps of "
+        f"{config.batch_size} slices of {config.patch[0]} x {config.patch[1]}, width {config.base_width}, depth {config.depth}",
         f"{'':28}{'s/step':>9}{'slices/s':>10}{'s/epoch':>9}{'data':>7}{'busy':>7}{'of peak':>9}{'Dice':>8}"
         f"{f's to {target:g}':>10}{'ours is':>10}",
     ]
@@ -196,8 +186,8 @@ def report(results: list[Result], pack: Pack, recipe: Recipe, slices: int, devic
         ratio = result.seconds_a_step / results[0].seconds_a_step
         reached, busy = result.seconds_to(target), result.busy
         lines.append(
-            f"{result.name:28}{result.seconds_a_step:9.3f}{recipe.batch_size / result.seconds_a_step:10.1f}"
-            f"{result.seconds_a_step * slices / recipe.batch_size:9.1f}"
+            f"{result.name:28}{result.seconds_a_step:9.3f}{config.batch_size / result.seconds_a_step:10.1f}"
+            f"{result.seconds_a_step * slices / config.batch_size:9.1f}"
             f"{result.data_seconds_a_step / result.seconds_a_step:7.1%}{'-' if busy is None else f'{busy:.0%}':>7}"
             f"{work / result.seconds_a_step / peak:9.1%}{result.curve[-1][1]:8.3f}"
             f"{'-' if reached is None else f'{reached:.1f}':>10}{f'{ratio:.2f} x':>10}"
@@ -213,26 +203,28 @@ def report(results: list[Result], pack: Pack, recipe: Recipe, slices: int, devic
     return "\n".join(lines)
 
 
-def compare(pack: Pack, recipe: Recipe, device: str, workers: int, validate_every: int) -> tuple[list[Result], int]:
+def compare(
+    dataset: PreprocessedDataset, config: TrainingConfig, device: str, workers: int, validate_every: int
+) -> tuple[list[ContenderSpeed], int]:
     """Results of the contenders, ours first, and the number of slices they train on."""
     keep_freed_memory()
-    where = choose_device(device)
-    preprocessing = replace(pack.preprocessing, input_slices=recipe.input_slices, size_multiple=2**recipe.depth)
-    data = DeviceData(pack, pack.of_split(recipe.train_split), preprocessing, where)
+    process_group = ProcessGroup(choose_device(device))
+    preprocessing = network_preprocessing(dataset, config)
+    data = DeviceData(dataset, dataset.of_split(config.train_split), preprocessing, process_group.device)
     results = [
-        measure(name, contender, pack, recipe, preprocessing, device, validate_every)
-        for name, contender in contenders(data, preprocessing, recipe, where, workers).items()
+        measure(name, contender, dataset, config, process_group, validate_every)
+        for name, contender in contenders(data, preprocessing, config, process_group.device, workers).items()
     ]
     return results, len(data.images)
 
 
-def phantom_pack(folder: Path, quick: bool) -> Pack:
+def phantom_dataset(folder: Path, quick: bool) -> PreprocessedDataset:
     """Hearts at a size that trains in a minute or two."""
     shape = (12, 48, 48) if quick else (40, 128, 128)
     write_phantoms(folder / "hearts", 4 if quick else 8, seed=1, shape=shape)
     dataset = read_dataset(folder / "hearts")
     prepare(dataset, folder / "pack", window_hu=(-150.0, 550.0), validation=1 if quick else 2)
-    return read_pack(folder / "pack")
+    return read_preprocessed_dataset(folder / "pack")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -248,14 +240,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="tiny hearts and network: does it run, not how fast it is")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        pack = read_pack(options.pack) if options.pack else phantom_pack(Path(folder), options.quick)
-        recipe = replace(Recipe(), steps=options.steps, batch_size=options.batch_size, neighbour_jitter=0.0, ema=0.95)
+        dataset = (
+            read_preprocessed_dataset(options.pack) if options.pack else phantom_dataset(Path(folder), options.quick)
+        )
+        config = replace(
+            TrainingConfig(), steps=options.steps, batch_size=options.batch_size, neighbour_jitter=0.0, ema=0.95
+        )
         if options.quick:
-            recipe = replace(recipe, steps=8, patch=(48, 48), base_width=4, depth=2, loss="cross_entropy")
+            config = replace(config, steps=8, patch=(48, 48), base_width=4, depth=2, loss="cross_entropy")
         elif not options.pack:
-            recipe = replace(recipe, patch=(96, 112))
-        results, slices = compare(pack, recipe, options.device, options.workers, options.validate_every)
-        print(report(results, pack, recipe, slices, choose_device(options.device), options.target))
+            config = replace(config, patch=(96, 112))
+        results, slices = compare(dataset, config, options.device, options.workers, options.validate_every)
+        print(report(results, dataset, config, slices, choose_device(options.device), options.target))
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from unetseg.data.layouts import read_dataset
+from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preparation import prepare
-from unetseg.data.preprocessed_dataset import Pack, read_pack
+from unetseg.data.preprocessed_dataset import PreprocessedDataset, read_preprocessed_dataset
 from unetseg.synthetic.phantom_cases import write_phantoms
-from unetseg.training.configuration import Recipe
+from unetseg.training.configuration import TrainingConfig
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def hearts(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pack_folder(hearts, tmp_path_factory) -> Path:
+def preprocessed_folder(hearts, tmp_path_factory) -> Path:
     """Their pack at 6 mm: three to train on, one to validate, one to test."""
     folder = tmp_path_factory.mktemp("packs") / "hearts"
     prepare(read_dataset(hearts), folder, spacing_mm=6.0, window_hu=(-100.0, 500.0), test=1, validation=1)
@@ -38,11 +38,11 @@ def pack_folder(hearts, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def pack(pack_folder) -> Pack:
-    return read_pack(pack_folder)
+def preprocessed(preprocessed_folder) -> PreprocessedDataset:
+    return read_preprocessed_dataset(preprocessed_folder)
 
 
 @pytest.fixture
-def small_recipe() -> Recipe:
+def small_config() -> TrainingConfig:
     """Twelve steps of a tiny network: for tests of everything but the accuracy."""
-    return Recipe(steps=12, batch_size=4, patch=(32, 32), base_width=4, depth=2, loss="cross_entropy")
+    return TrainingConfig(steps=12, batch_size=4, patch=(32, 32), base_width=4, depth=2, loss="cross_entropy")

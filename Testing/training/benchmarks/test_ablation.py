@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import pytest
-from unetseg.training.configuration import Recipe
+from unetseg.training.configuration import TrainingConfig
 from UNetSegmenterLib.engine.errors import InputError
 
 from benchmarks.ablation import changed, main, trials
@@ -25,28 +25,28 @@ SMALL = [
 
 
 def test_each_trial_changes_one_thing():
-    base = Recipe()
+    base = TrainingConfig()
     for trial, key in zip(
         trials(base, ["input_slices=1,5", "loss=mse"])[1:], ("input_slices",) * 2 + ("loss",), strict=True
     ):
-        different = [name for name, value in asdict(trial.recipe).items() if value != asdict(base)[name]]
+        different = [name for name, value in asdict(trial.config).items() if value != asdict(base)[name]]
         assert different == [key]
 
 
 def test_augmentation_is_varied_by_strength():
-    assert changed(Recipe(), "augmentation", "1") == Recipe()
-    none = changed(Recipe(), "augmentation", "0").augmentation
+    assert changed(TrainingConfig(), "augmentation", "1") == TrainingConfig()
+    none = changed(TrainingConfig(), "augmentation", "0").augmentation
     assert (none.rotation_degrees, none.scale, none.shift, none.gamma, none.noise, none.blur) == (0, 1, 0, 1, 0, 0)
-    assert none.share == Recipe().augmentation.share
+    assert none.share == TrainingConfig().augmentation.share
 
 
 def test_a_misspelt_option_is_named():
     with pytest.raises(InputError, match="did you mean base_width"):
-        trials(Recipe(), ["base_widht=8"])
+        trials(TrainingConfig(), ["base_widht=8"])
 
 
-def test_table_and_going_on(pack_folder, tmp_path, capsys):
-    arguments = [str(pack_folder), "--output", str(tmp_path), *SMALL, "--device", "cpu", "--vary", "loss=mse"]
+def test_table_and_going_on(preprocessed_folder, tmp_path, capsys):
+    arguments = [str(preprocessed_folder), "--output", str(tmp_path), *SMALL, "--device", "cpu", "--vary", "loss=mse"]
     main(arguments)
     first = [line.split("|")[1:4] for line in capsys.readouterr().out.splitlines() if line.startswith("|")][2:]
     assert [cells[0].strip() for cells in first] == ["the recipe", "loss mse"]

@@ -7,7 +7,7 @@ import torch
 from unetseg.training.device_data import DeviceData
 
 from benchmarks.training_contenders import SliceByIndex, has_nnunet, our_batches
-from benchmarks.training_speed import Result, main
+from benchmarks.training_speed import ContenderSpeed, main
 
 
 @pytest.mark.slow
@@ -28,26 +28,26 @@ def test_quick_bench_prints_a_row_a_contender(capsys):
 
 
 def test_seconds_to_a_dice_count_training_alone():
-    result = Result("ours", 0.5, 0.1, None, ((60, 0.4), (80, 0.7), (100, 0.65), (120, 0.8)))
+    result = ContenderSpeed("ours", 0.5, 0.1, None, ((60, 0.4), (80, 0.7), (100, 0.65), (120, 0.8)))
     assert result.seconds_to(0.7) == 40.0
     assert result.seconds_to(0.8) == 60.0
     assert result.seconds_to(0.81) is None
 
 
-def test_loader_reads_the_slices_that_ours_draws(pack, small_recipe):
+def test_loader_reads_the_slices_that_ours_draws(preprocessed, small_config):
     from dataclasses import replace
 
-    recipe = replace(small_recipe, neighbour_jitter=0.0)
-    preprocessing = replace(pack.preprocessing, input_slices=3, size_multiple=4)
-    data = DeviceData(pack, pack.of_split("train"), preprocessing, torch.device("cpu"))
+    config = replace(small_config, neighbour_jitter=0.0)
+    preprocessing = replace(preprocessed.preprocessing, input_slices=3, size_multiple=4)
+    data = DeviceData(preprocessed, preprocessed.of_split("train"), preprocessing, torch.device("cpu"))
     generator = torch.Generator().manual_seed(1)
-    images, labels, _ = data.draw(recipe, generator)
-    slices, _ = data.draw_slices(recipe, torch.Generator().manual_seed(1))
-    loader = SliceByIndex(data, preprocessing, recipe)
+    images, labels, _ = data.sample_batch(config, generator)
+    slices, _ = data.sample_slices(config, torch.Generator().manual_seed(1))
+    loader = SliceByIndex(data, preprocessing, config)
     for position, number in enumerate(slices.tolist()):
         image, label = loader.raw(number)
         assert torch.equal(image, images[position])
         assert torch.equal(label, labels[position])
-    batch, targets = next(our_batches(data, recipe, torch.device("cpu")))
+    batch, targets = next(our_batches(data, config, torch.device("cpu")))
     assert batch.shape == (4, 3, 32, 32)
     assert targets.shape == (4, 32, 32)

@@ -108,9 +108,9 @@ def test_configuration_with_an_unknown_word(place, tmp_path):
     ],
     ids=lambda part: "".join(part[:2]) if isinstance(part, tuple) else "",
 )
-def test_choices_that_train_nothing(option, words, pack_folder, place, capsys):
+def test_choices_that_train_nothing(option, words, preprocessed_folder, place, capsys):
     arguments = (
-        *("train", pack_folder, "--output", place / "run", "--device", "cpu"),
+        *("train", preprocessed_folder, "--output", place / "run", "--device", "cpu"),
         *("--depth", 4, "--patch", "64,64", *option),
     )
     try:

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from unetseg.cli.main import main
-from unetseg.data.fingerprint import inspect_cases
-from unetseg.data.layouts import declared_structures, read_dataset
-from unetseg.data.slice_jumps import slice_jumps
+from unetseg.data.fingerprint import inspect_cases, slice_jumps
+from unetseg.data.layouts.detection import declared_structures, read_dataset
 from unetseg.synthetic.phantom_cases import make_phantom, write_phantoms
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.volume import Volume

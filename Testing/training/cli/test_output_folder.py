@@ -105,7 +105,7 @@ def test_it_is_refused_before_the_work(tmp_path, checkpoint):
 
 def test_a_case_that_is_named_twice_counts_once(tmp_path):
     from unetseg.cli.evaluate import chosen_cases
-    from unetseg.data.layouts import read_dataset
+    from unetseg.data.layouts.detection import read_dataset
 
     dataset = read_dataset(write_dataset(tmp_path / "set", cases=2))
     assert [case.name for case in chosen_cases(dataset, small_card(), None, "case1,case0,case1", None)] == [

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 from unetseg.cli.main import main
-from unetseg.data.layouts import read_dataset
+from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preparation import prepare
-from unetseg.data.preprocessed_dataset import read_pack
-from unetseg.training.configuration import Recipe
+from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
+from unetseg.training.configuration import TrainingConfig
 from unetseg.training.training_loop import train
 from UNetSegmenterLib.engine.io.image_reading import read_volume
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
@@ -25,9 +25,9 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("release")
     dataset = write_dataset(folder / "data")
     prepare(read_dataset(dataset), folder / "pack", window_hu=(-200.0, 300.0), test=["case3"])
-    pack = read_pack(folder / "pack")
+    pack = read_preprocessed_dataset(folder / "pack")
     for name, split, steps in (("part", "train", 30), ("all", "all", 30), ("other", "all", 3)):
-        recipe = Recipe(steps=steps, batch_size=4, patch=(32, 32), base_width=4, depth=2, train_split=split)
+        recipe = TrainingConfig(steps=steps, batch_size=4, patch=(32, 32), base_width=4, depth=2, train_split=split)
         train(pack, folder / name, recipe, device="cpu", validate_every=1000)
     evaluated = ["--cases", "case3", "--output", str(folder / "evaluated"), "--device", "cpu"]
     assert main(["evaluate", str(folder / "part" / "checkpoint.pt"), str(dataset), *evaluated]) == 0

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from unetseg.data.layouts import read_dataset, resampled
+from unetseg.data.dataset import resampled
+from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preparation import prepare
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_reading import read_geometry

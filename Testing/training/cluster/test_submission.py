@@ -159,11 +159,11 @@ def test_missing_scheduler_is_said(tmp_path, monkeypatch):
     assert (tmp_path / "runs/cv/submit.sh").read_text().startswith("#!/bin/sh")
 
 
-def test_dry_run_prints_and_writes_nothing(pack_folder, tmp_path, capsys):
+def test_dry_run_prints_and_writes_nothing(preprocessed_folder, tmp_path, capsys):
     output = tmp_path / "run"
     arguments = [
         "submit",
-        str(pack_folder),
+        str(preprocessed_folder),
         "--output",
         str(output),
         "--scheduler",

@@ -82,15 +82,15 @@ def trained(told) -> list[str]:
     raise AssertionError(told())
 
 
-def a_pack(pack_folder, name) -> Path:
+def a_pack(preprocessed_folder, name) -> Path:
     (Path.cwd() / name).mkdir(parents=True, exist_ok=True)
-    return shutil.copytree(pack_folder, Path.cwd() / name / "pack")
+    return shutil.copytree(preprocessed_folder, Path.cwd() / name / "pack")
 
 
 @pytest.mark.parametrize("name", [PLAIN, SPACES, HOSTILE, "-packs"])
 @pytest.mark.parametrize("scheduler", ["lsf", "slurm"])
-def test_jobs_of_this_machine(pack_folder, told, tmp_path, scheduler, name):
-    a_pack(pack_folder, name)
+def test_jobs_of_this_machine(preprocessed_folder, told, tmp_path, scheduler, name):
+    a_pack(preprocessed_folder, name)
     output = f"./{name}/run of $USER's" if scheduler == "slurm" else f"./{name}/run 1"
     arguments = [
         "submit",
@@ -120,20 +120,22 @@ def test_jobs_of_this_machine(pack_folder, told, tmp_path, scheduler, name):
 @pytest.mark.skipif(not shutil.which("rsync"), reason="rsync is not installed here")
 @pytest.mark.parametrize("folder", ["", "~/seg", "my seg", HOSTILE, "-seg", "deep/-er/$HOME"])
 @pytest.mark.parametrize("scheduler", ["lsf", "slurm", "ssh"])
-def test_jobs_of_a_host(pack_folder, told, tmp_path, monkeypatch, scheduler, folder):
+def test_jobs_of_a_host(preprocessed_folder, told, tmp_path, monkeypatch, scheduler, folder):
     """Everything but the network and the scheduler is real: the shell of the host, rsync, the script."""
     if scheduler == "lsf" and "$" in folder:
         pytest.skip("refused, as test_names_that_a_log_cannot_have holds")
     (tmp_path / "the code's").mkdir()
     (tmp_path / "the code's" / "pyproject.toml").write_text("[project]")
     monkeypatch.setattr(submit_command, "_code", lambda: tmp_path / "the code's")
-    a_pack(pack_folder, "my: packs")
+    a_pack(preprocessed_folder, "my: packs")
     given = ["submit", "my: packs/pack", "--output", "run 1", "--scheduler", scheduler, "--host", "me@server"]
     assert main([*given, f"--folder={folder}", "--setup", ":", "--gpus", "0"]) == 0
     there = tmp_path / "home" / (folder.removeprefix("~/") or "unetsegmenter")
     assert trained(told) == ["train", "my: packs/pack", "--output", "run 1", str(there)]
     assert (there / "pyproject.toml").read_text() == "[project]"
-    assert {path.name for path in (there / "my: packs/pack").iterdir()} == {path.name for path in pack_folder.iterdir()}
+    assert {path.name for path in (there / "my: packs/pack").iterdir()} == {
+        path.name for path in preprocessed_folder.iterdir()
+    }
     assert (there / "run 1" / "submit.sh").read_text() == (tmp_path / "run 1" / "submit.sh").read_text()
     assert not list(tmp_path.rglob("pwned"))
     assert not (tmp_path / "home" / "~").exists()
@@ -173,8 +175,8 @@ def test_an_array_goes_into_folders_of_its_own(told, tmp_path):
     ],
 )
 @pytest.mark.parametrize("scheduler", ["lsf", "slurm", "ssh"])
-def test_hosts_that_are_none_are_refused(pack_folder, told, tmp_path, capsys, host, scheduler):
-    a_pack(pack_folder, "packs")
+def test_hosts_that_are_none_are_refused(preprocessed_folder, told, tmp_path, capsys, host, scheduler):
+    a_pack(preprocessed_folder, "packs")
     assert main(["submit", "packs/pack", "--output", "run", "--scheduler", scheduler, f"--host={host}"]) == 2
     assert "host" in capsys.readouterr().err
     assert told() == []
@@ -193,8 +195,8 @@ def test_hosts_that_are_none_are_refused(pack_folder, told, tmp_path, capsys, ho
         "--queue=a\rb",
     ],
 )
-def test_line_ends_in_options_are_refused(pack_folder, told, capsys, scheduler, option):
-    a_pack(pack_folder, "packs")
+def test_line_ends_in_options_are_refused(preprocessed_folder, told, capsys, scheduler, option):
+    a_pack(preprocessed_folder, "packs")
     arguments = ["submit", "packs/pack", "--scheduler", scheduler, "--host=server", "--output=run", option]
     assert main(arguments) == 2
     error = capsys.readouterr().err
@@ -226,8 +228,8 @@ def test_plain_paths_are_left_as_people_write_them():
     ("output", "name"),
     [("run 1", "run-1"), ("it's $x", "it-s-x"), ("腹部", "unetseg"), ("-run", "run"), ("a.b_c-d", "a.b_c-d")],
 )
-def test_the_name_of_a_job_follows_from_the_output(pack_folder, told, capsys, output, name):
-    a_pack(pack_folder, "packs")
+def test_the_name_of_a_job_follows_from_the_output(preprocessed_folder, told, capsys, output, name):
+    a_pack(preprocessed_folder, "packs")
     arguments = ["submit", "packs/pack", f"--output={output}", "--scheduler", "slurm", "--dry-run"]
     assert main(arguments) == 0
     assert f"#SBATCH --job-name={name}\n" in capsys.readouterr().out

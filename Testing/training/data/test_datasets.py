@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from unetseg.data.layouts import read_dataset
+from unetseg.data.layouts.detection import read_dataset
 from unetseg.synthetic.phantom_cases import LABEL_VALUES, write_phantoms
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation

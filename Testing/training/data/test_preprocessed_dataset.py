@@ -5,13 +5,13 @@ import shutil
 
 import numpy as np
 import pytest
-from unetseg.data.preprocessed_dataset import read_pack, sha256
+from unetseg.data.preprocessed_dataset import read_preprocessed_dataset, sha256
 from UNetSegmenterLib.engine.errors import InputError
 
 
 @pytest.fixture
-def copy(pack_folder, tmp_path):
-    return shutil.copytree(pack_folder, tmp_path / "pack")
+def copy(preprocessed_folder, tmp_path):
+    return shutil.copytree(preprocessed_folder, tmp_path / "pack")
 
 
 def edit(folder, change):
@@ -59,9 +59,9 @@ def flipped(folder):
     ],
 )
 def test_a_pack_that_does_not_fit_itself_is_refused(copy, damage, words):
-    assert len(read_pack(copy).images)
+    assert len(read_preprocessed_dataset(copy).images)
     damage(copy)
     with pytest.raises(InputError) as caught:
-        read_pack(copy)
+        read_preprocessed_dataset(copy)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)

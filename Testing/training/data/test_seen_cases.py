@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from unetseg.cli.main import main
-from unetseg.data.preprocessed_dataset import read_pack
+from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.data.seen_cases import (
     CaseIdentity,
     SeenCase,
@@ -64,9 +64,9 @@ def run(*arguments) -> int:
 
 
 def prepare_and_train(folder: Path, dataset: Path, test: str, *options) -> Path:
-    pack, output = folder / f"{dataset.name}-pack", folder / f"{dataset.name}-run"
-    assert run("prepare", dataset, pack, f"--test={test}", "--window=-200,300") == 0
-    assert run("train", pack, "--output", output, *SMALL, *options) == 0
+    preprocessed, output = folder / f"{dataset.name}-pack", folder / f"{dataset.name}-run"
+    assert run("prepare", dataset, preprocessed, f"--test={test}", "--window=-200,300") == 0
+    assert run("train", preprocessed, "--output", output, *SMALL, *options) == 0
     return output / "checkpoint.pt"
 
 
@@ -140,9 +140,9 @@ def test_a_case_stands_once_as_trained_on_if_it_ever_was():
 
 
 def test_packs_and_cards_hold_hashes_and_the_cases_of_all_ancestors(family):
-    pack = read_pack(family["folder"] / "first-pack")
-    images = {case.name: family["first"] / "imagesTr" / f"{case.name}_0000.nii.gz" for case in pack.cases}
-    assert {case.name: case.voxels_sha256 for case in pack.cases} == {
+    preprocessed = read_preprocessed_dataset(family["folder"] / "first-pack")
+    images = {case.name: family["first"] / "imagesTr" / f"{case.name}_0000.nii.gz" for case in preprocessed.cases}
+    assert {case.name: case.voxels_sha256 for case in preprocessed.cases} == {
         name: voxels_sha256(read_volume(path)) for name, path in images.items()
     }
     seen = seen_cases(read_card(family["child"]))
@@ -157,13 +157,21 @@ def test_the_panel_s_card_says_with_whose_weights_training_began(family):
 
 
 def test_train_warns_of_its_parent_s_cases_and_of_another_input(family, tmp_path, capsys):
-    pack = tmp_path / "pack"
+    preprocessed = tmp_path / "pack"
     assert (
-        run("prepare", family["second"], pack, "--test=other", "--validation=b2", "--window=-100,250", "--spacing=3")
+        run(
+            "prepare",
+            family["second"],
+            preprocessed,
+            "--test=other",
+            "--validation=b2",
+            "--window=-100,250",
+            "--spacing=3",
+        )
         == 0
     )
     capsys.readouterr()
-    assert run("train", pack, "--output", tmp_path / "run", *SMALL, "--start-from", family["parent"]) == 0
+    assert run("train", preprocessed, "--output", tmp_path / "run", *SMALL, "--start-from", family["parent"]) == 0
     said = capsys.readouterr().err
     assert "1 of 1 test cases were trained on" in said and "other (the same voxels as a1)" in said
     assert "validation cases were trained on" not in said
@@ -319,15 +327,15 @@ def test_a_fold_s_statistics_are_of_its_own_training_cases(family, tmp_path):
     data = write_cases(tmp_path / "data", {f"e{i}": 40 + i for i in range(4)})
     assert run("prepare", data, tmp_path / "pack", "--folds=2", "--window=-200,300") == 0
     assert run("train", tmp_path / "pack", "--output", tmp_path / "run", *SMALL, "--fold=0") == 0
-    card, pack = read_card(tmp_path / "run" / "checkpoint.pt"), read_pack(tmp_path / "pack")
+    card, preprocessed = read_card(tmp_path / "run" / "checkpoint.pt"), read_preprocessed_dataset(tmp_path / "pack")
     trained = card.training["cases"]
-    assert trained == pack.splits["fold1"] and card.statistics["cases"] == 2
+    assert trained == preprocessed.splits["fold1"] and card.statistics["cases"] == 2
     alone = write_cases(tmp_path / "alone", {name: 40 + int(name[1]) for name in trained})
     assert run("prepare", alone, tmp_path / "alone-pack", "--window=-200,300") == 0
-    assert card.statistics == read_pack(tmp_path / "alone-pack").fingerprint["label_statistics"]
-    old = replace(pack, fingerprint={k: v for k, v in pack.fingerprint.items() if k != "label_facts"})
+    assert card.statistics == read_preprocessed_dataset(tmp_path / "alone-pack").fingerprint["label_statistics"]
+    old = replace(preprocessed, fingerprint={k: v for k, v in preprocessed.fingerprint.items() if k != "label_facts"})
     assert label_statistics(old, set(trained)) == {}
-    assert label_statistics(old, set(pack.splits["train"])) == pack.fingerprint["label_statistics"]
+    assert label_statistics(old, set(preprocessed.splits["train"])) == preprocessed.fingerprint["label_statistics"]
 
 
 ABDOMEN8 = Path(__file__).parents[4] / "shared" / "data" / "abdomen8"

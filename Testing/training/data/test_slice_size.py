@@ -7,17 +7,24 @@ import dataclasses
 import numpy as np
 import pytest
 from unetseg.cli.main import main
-from unetseg.data.layouts import read_dataset
-from unetseg.data.preparation import prepare
-from unetseg.data.preprocessed_dataset import read_pack
-from unetseg.data.slice_size import body_region
+from unetseg.data.layouts.detection import read_dataset
+from unetseg.data.preparation import body_region, prepare
+from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.training.planning import check_plan, read_plan
 from UNetSegmenterLib.engine.errors import InputError
 
 
 def prepared(hearts, folder, size=None, **options):
-    prepare(read_dataset(hearts), folder, 6.0, (-100.0, 500.0), validation=1, slice_size=size, **options)
-    return read_pack(folder)
+    prepare(
+        read_dataset(hearts),
+        folder,
+        spacing_mm=6.0,
+        window_hu=(-100.0, 500.0),
+        validation=1,
+        slice_size=size,
+        **options,
+    )
+    return read_preprocessed_dataset(folder)
 
 
 def test_what_stays_lies_about_the_body_and_within_the_slice():
@@ -52,7 +59,9 @@ def test_labels_that_are_cut_off_are_said_in_ml(hearts, tmp_path, caplog):
     whole, cut = prepared(hearts, tmp_path / "whole"), prepared(hearts, tmp_path / "cut", (16, 16))
     case, small = whole.cases[0], cut.cases[0]
     voxel_ml = case.spacing_mm[0] * 6.0**2 / 1000
-    before, after = (np.sum(part.region(pack.labels) == 3) for part, pack in ((case, whole), (small, cut)))
+    before, after = (
+        np.sum(part.region(preprocessed.labels) == 3) for part, preprocessed in ((case, whole), (small, cut))
+    )
     expected = f"{(before - after) * voxel_ml:.3g} ml ({100 * (1 - after / before):.2g} %) of left ventricle"
     warning = next(text for text in cut.fingerprint["warnings"] if text.startswith(case.name))
     assert before > after

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 from unetseg.cli.main import main
-from unetseg.data.layouts import read_dataset
+from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.seen_cases import SeenCase
 from unetseg.evaluation.case_evaluation import EvaluationSettings, evaluator, read_result, write_result
 from unetseg.evaluation.evaluation_folder import EvaluationManifest, merge, parse_shard, sum_up

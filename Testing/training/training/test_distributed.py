@@ -11,12 +11,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-from unetseg.data.layouts import read_dataset
+from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preparation import prepare
-from unetseg.data.preprocessed_dataset import read_pack
+from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.training.augmentation import Augmentation
-from unetseg.training.configuration import Recipe
-from unetseg.training.distributed import Team, make_team
+from unetseg.training.configuration import TrainingConfig
+from unetseg.training.distributed import ProcessGroup, start_process_group
 from unetseg.training.training_loop import step_generator, train
 from unetseg.training.validation import validate
 from UNetSegmenterLib.engine.errors import InputError
@@ -30,20 +30,19 @@ PROCESS = """
 import sys
 from pathlib import Path
 import torch; torch.set_num_threads(1)
+from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.training.augmentation import Augmentation
-from unetseg.data.preprocessed_dataset import read_pack
-from unetseg.training.configuration import Recipe
-from unetseg.training.distributed import make_team
-from unetseg.training.configuration import Recipe
-from unetseg.training.training_loop import step_generator, train
-from UNetSegmenterLib.engine.model.device import mixed_precision
-pack, run, steps = sys.argv[1:4]
-team = make_team("cpu", 2)
-assert team.size == 2
+from unetseg.training.configuration import TrainingConfig
+from unetseg.training.distributed import start_process_group
+from unetseg.training.training_loop import train
+preprocessed, run, steps = sys.argv[1:4]
+process_group = start_process_group("cpu", 2)
+assert process_group.world_size == 2
 gentle = Augmentation(rotation_degrees=5, scale=1.1, contrast=0.1, brightness=0.05, gamma=1.1, noise=0.05)
-recipe = Recipe(steps=int(steps), batch_size=8, patch=(32, 32), base_width=4, depth=2, learning_rate=1e-2, ema=0.9,
-                augmentation=gentle)
-train(read_pack(pack), Path(run), recipe, "cpu", save_every=1000, validate_every=1000, team=team)
+config = TrainingConfig(steps=int(steps), batch_size=8, patch=(32, 32), base_width=4, depth=2, learning_rate=1e-2, ema=0.9,
+                        augmentation=gentle)
+train(read_preprocessed_dataset(preprocessed), Path(run), config, save_every=1000, validate_every=1000,
+      process_group=process_group)
 """
 
 
@@ -71,7 +70,7 @@ def two_processes(*arguments: object) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_train_and_validate_like_one(small_recipe, tmp_path):
+def test_two_processes_train_and_validate_like_one(small_config, tmp_path):
     steps = 160
     prepare(
         read_dataset(write_dataset(tmp_path / "blobs", cases=5)),
@@ -80,13 +79,13 @@ def test_two_processes_train_and_validate_like_one(small_recipe, tmp_path):
         test=["case3"],
         validation=["case1", "case2"],
     )
-    pack = read_pack(tmp_path / "pack")
+    preprocessed = read_preprocessed_dataset(tmp_path / "pack")
     two_processes(tmp_path / "pack", tmp_path / "two", steps)
     gentle = Augmentation(rotation_degrees=5, scale=1.1, contrast=0.1, brightness=0.05, gamma=1.1, noise=0.05)
-    recipe = dataclasses.replace(
-        small_recipe, steps=steps, batch_size=8, loss="dice_ce", learning_rate=1e-2, ema=0.9, augmentation=gentle
+    config = dataclasses.replace(
+        small_config, steps=steps, batch_size=8, loss="dice_ce", learning_rate=1e-2, ema=0.9, augmentation=gentle
     )
-    train(pack, tmp_path / "one", recipe, "cpu", save_every=1000, validate_every=1000)
+    train(preprocessed, tmp_path / "one", config, "cpu", save_every=1000, validate_every=1000)
     one, two = (read_card(tmp_path / name / "checkpoint.pt") for name in ("one", "two"))
     assert two.training["device"].endswith("x 2")
     first, second = (np.mean([part["dice"]["mean"] for part in card.validation.values()]) for card in (one, two))
@@ -97,37 +96,43 @@ def test_two_processes_train_and_validate_like_one(small_recipe, tmp_path):
 
     checkpoint = load_checkpoint(tmp_path / "two" / "checkpoint.pt")
     cpu = torch.device("cpu")
-    again = validate(checkpoint.network(), pack, recipe, two.preprocessing, cpu, mixed_precision(cpu))
+    again = validate(
+        checkpoint.network(), preprocessed, config, two.preprocessing, mixed_precision(cpu), ProcessGroup(cpu)
+    )
     for mean, part in zip(np.nanmean(again, axis=0), two.validation.values(), strict=True):
         assert part["dice"]["mean"] == pytest.approx(mean, abs=2e-3)  # bfloat16
 
 
 def test_one_process_is_not_wrapped():
-    team = make_team("cpu")
+    process_group = start_process_group("cpu")
     network = torch.nn.Linear(1, 1)
-    assert team.wrap(network) is network
-    assert team.map(str, [1, 2, 3]) == ["1", "2", "3"]
-    assert team.leads
-    assert team.agree(True, due=False)
+    assert process_group.wrap(network) is network
+    assert process_group.map(str, [1, 2, 3]) == ["1", "2", "3"]
+    assert process_group.is_main_process
+    assert process_group.any_process(True, due=False)
 
 
-def test_shares_cover_a_batch_once(tmp_path):
-    teams = []
+def test_own_parts_cover_a_batch_once(tmp_path):
+    process_groups = []
     for rank in range(3):
-        team = Team(torch.device("cpu"))
-        team.rank, team.size = rank, 3
-        teams.append(team)
-    shares = [team.share(torch.arange(8))[0].tolist() for team in teams]
-    assert sorted(value for share in shares for value in share) == list(range(8))
+        process_group = ProcessGroup(torch.device("cpu"))
+        process_group.rank, process_group.world_size = rank, 3
+        process_groups.append(process_group)
+    parts = [process_group.own_part(torch.arange(8))[0].tolist() for process_group in process_groups]
+    assert sorted(value for part in parts for value in part) == list(range(8))
 
 
 def test_every_process_augments_with_numbers_of_its_own():
     numbers = []
     for rank in range(3):
-        team = Team(torch.device("cpu"))
-        team.rank, team.size = rank, 3
-        numbers.append(torch.rand(4, generator=team.own(step_generator(Recipe(), 5, team.device))))
-    assert torch.equal(numbers[0], torch.rand(4, generator=step_generator(Recipe(), 5, torch.device("cpu"))))
+        process_group = ProcessGroup(torch.device("cpu"))
+        process_group.rank, process_group.world_size = rank, 3
+        numbers.append(
+            torch.rand(
+                4, generator=process_group.own_generator(step_generator(TrainingConfig(), 5, process_group.device))
+            )
+        )
+    assert torch.equal(numbers[0], torch.rand(4, generator=step_generator(TrainingConfig(), 5, torch.device("cpu"))))
     assert len({tuple(drawn.tolist()) for drawn in numbers}) == 3
 
 
@@ -144,12 +149,12 @@ def test_all_processes_compute_in_float16_if_one_does(monkeypatch, own, other):
 
     monkeypatch.setattr("unetseg.training.distributed.mixed_precision", lambda device: own)
     expected = torch.bfloat16 if own == other == torch.bfloat16 else torch.float16
-    assert Team(torch.device("cpu"), Two()).precision() is expected
-    assert Team(torch.device("cpu")).precision() is own
+    assert ProcessGroup(torch.device("cpu"), Two()).precision() is expected
+    assert ProcessGroup(torch.device("cpu")).precision() is own
 
 
 def test_devices_that_are_not_there_are_refused():
     with pytest.raises(InputError, match="at least 1"):
-        make_team("cpu", devices=0)
+        start_process_group("cpu", devices=0)
     with pytest.raises(InputError, match='strategy "nonsense"'):
-        make_team("cpu", devices=2, strategy="nonsense")
+        start_process_group("cpu", devices=2, strategy="nonsense")

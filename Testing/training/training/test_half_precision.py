@@ -7,19 +7,19 @@ import dataclasses
 
 import pytest
 import torch
-from unetseg.training.distributed import Team
+from unetseg.training.distributed import ProcessGroup
 from unetseg.training.run_files import read_state
 from unetseg.training.training_loop import train
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 
 
-def test_float16_learns_what_float32_learns(pack, small_recipe, tmp_path, monkeypatch):
-    recipe = dataclasses.replace(small_recipe, steps=80, loss="dice_ce", learning_rate=1e-2, ema=0.9)
+def test_float16_learns_what_float32_learns(preprocessed, small_config, tmp_path, monkeypatch):
+    config = dataclasses.replace(small_config, steps=80, loss="dice_ce", learning_rate=1e-2, ema=0.9)
     losses = {}
     for dtype in (torch.float32, torch.float16):
-        monkeypatch.setattr(Team, "precision", lambda team, dtype=dtype: dtype)
+        monkeypatch.setattr(ProcessGroup, "precision", lambda process_group, dtype=dtype: dtype)
         run = tmp_path / str(dtype)
-        checkpoint = load_checkpoint(train(pack, run, recipe, "cpu", validate_every=20, save_every=40))
+        checkpoint = load_checkpoint(train(preprocessed, run, config, "cpu", validate_every=20, save_every=40))
         assert str(dtype).removeprefix("torch.") in checkpoint.card.training["device"]
         scaler = read_state(run / "state.pt")["parts"]["scaler"]
         assert bool(scaler) == (dtype == torch.float16)

@@ -11,11 +11,11 @@ import pytest
 import SimpleITK as sitk
 from unetseg.cli.main import main
 from unetseg.data.fingerprint import check_spacings
-from unetseg.data.layouts import read_dataset
+from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preparation import prepare
-from unetseg.data.preprocessed_dataset import read_pack
+from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.data.splits import fold_splits, refuse_leaks, split_cases
-from unetseg.training.configuration import Recipe
+from unetseg.training.configuration import TrainingConfig
 from unetseg.training.planning import make_plan, read_plan, write_plan
 from UNetSegmenterLib.engine.errors import InputError
 
@@ -68,8 +68,8 @@ def test_the_same_voxels_in_two_splits_are_refused_whatever_their_file(mmwhs):
     with pytest.raises(InputError, match="hold the very same voxels"):
         prepared(mmwhs, test=["ct_train_1009"])
     assert not (mmwhs.parent / "pack").exists()
-    pack = prepared(mmwhs, test=["ct_train_1002"])
-    assert "both in train" in pack.fingerprint["warnings"][0]
+    preprocessed = prepared(mmwhs, test=["ct_train_1002"])
+    assert "both in train" in preprocessed.fingerprint["warnings"][0]
 
 
 def test_the_same_voxels_in_two_folds_are_refused():
@@ -95,8 +95,8 @@ def test_a_structure_that_a_split_lacks(mmwhs):
     path = mmwhs / "ct_train_1003_label.nii.gz"
     label = sitk.ReadImage(str(path))
     sitk.WriteImage(sitk.ChangeLabel(label, {850: 0}), str(path))
-    pack = prepared(mmwhs, test=["ct_train_1003"])
-    assert pack.fingerprint["warnings"] == [
+    preprocessed = prepared(mmwhs, test=["ct_train_1003"])
+    assert preprocessed.fingerprint["warnings"] == [
         "no case of the split test has pulmonary artery: nothing will be known of it there"
     ]
     shutil.rmtree(mmwhs.parent / "pack")
@@ -110,21 +110,21 @@ def test_locked_test_stays_the_test(mmwhs):
         (mmwhs / f"ct_train_1003_{role}.nii.gz").rename(mmwhs / f"ct_test_2003_{role}.nii.gz")
     with pytest.raises(InputError, match="sets 1 test cases apart itself"):
         prepared(mmwhs, test=1)
-    pack = prepared(mmwhs, validation=1, folds=3)
-    assert pack.splits["test"] == ["ct_test_2003"]
-    assert "ct_test_2003" not in pack.splits["train"] + pack.splits["validation"]
+    preprocessed = prepared(mmwhs, validation=1, folds=3)
+    assert preprocessed.splits["test"] == ["ct_test_2003"]
+    assert "ct_test_2003" not in preprocessed.splits["train"] + preprocessed.splits["validation"]
 
 
 def test_plan_of_an_abdomen_and_its_way_through_a_file(tmp_path):
     plan = make_plan(ABDOMEN)
     assert (plan.spacing_mm, plan.window_hu, plan.slice_distance_mm) == (1.52, (-90.0, 270.0), 3.0)
-    assert (plan.recipe.patch, plan.recipe.depth, plan.recipe.input_slices) == ((176, 224), 4, 3)
-    assert plan.recipe.steps == round(40 * 1500 / plan.recipe.batch_size / 100) * 100
+    assert (plan.config.patch, plan.config.depth, plan.config.input_slices) == ((176, 224), 4, 3)
+    assert plan.config.steps == round(40 * 1500 / plan.config.batch_size / 100) * 100
     path = tmp_path / "plan.yaml"
     write_plan(plan, path, "an abdomen")
     assert "spacing_mm: 1.52  # median pixel 1.52 mm" in path.read_text()
     assert dataclasses.replace(read_plan(path), reasons=plan.reasons) == plan
-    small, large = (make_plan(ABDOMEN, gpu_gb=gb).recipe for gb in (2, 80))
+    small, large = (make_plan(ABDOMEN, gpu_gb=gb).config for gb in (2, 80))
     assert (small.base_width, large.base_width, large.batch_size) == (32, 32, 32)
     assert small.batch_size < large.batch_size
 
@@ -133,24 +133,24 @@ def test_what_is_chosen_goes_into_the_plan_and_all_else_fits_it():
     planned, chosen = make_plan(ABDOMEN), make_plan(ABDOMEN, spacing_mm=2.0, window_hu=(-125.0, 275.0))
     assert (chosen.spacing_mm, chosen.window_hu) == (2.0, (-125.0, 275.0))
     assert (chosen.reasons["spacing_mm"], chosen.reasons["window_hu"]) == ("chosen", "chosen")
-    assert chosen.recipe.patch == (144, 176), "0.7 x 0.9 of 195 x 195 pixels of 2 mm, in multiples of 16"
+    assert chosen.config.patch == (144, 176), "0.7 x 0.9 of 195 x 195 pixels of 2 mm, in multiples of 16"
     assert "195 x 195 pixels" in chosen.reasons["patch"]
     cut = make_plan(ABDOMEN, spacing_mm=2.0, slice_size=(128, 160))
-    assert (cut.recipe.patch, cut.recipe.depth) == ((88, 144), 3)
+    assert (cut.config.patch, cut.config.depth) == ((88, 144), 3)
     assert cut.reasons["slice_size"] == "chosen"
     same = make_plan(ABDOMEN, spacing_mm=planned.spacing_mm, slice_size=(0, 0))
     assert same == planned
 
 
 def test_prepare_keeps_a_plan_that_fits_its_pack(mmwhs, caplog):
-    pack = prepared(mmwhs, test=["ct_train_1003"], validation=1, slice_size=(32, 36))
+    preprocessed = prepared(mmwhs, test=["ct_train_1003"], validation=1, slice_size=(32, 36))
     plan = read_plan(mmwhs.parent / "pack" / "plan.yaml")
     assert (plan.spacing_mm, plan.window_hu, plan.slice_size) == (6.0, (-100.0, 500.0), (32, 36))
-    assert all(wanted <= own for wanted, own in zip(plan.recipe.patch, pack.images.shape[1:], strict=True))
-    slices = sum(case.stop - case.start for case in pack.of_split("train"))
-    assert f"each of {slices} slices is drawn" in pack.fingerprint["plan"]["reasons"]["steps"]
+    assert all(wanted <= own for wanted, own in zip(plan.config.patch, preprocessed.images.shape[1:], strict=True))
+    slices = sum(case.stop - case.start for case in preprocessed.of_split("train"))
+    assert f"each of {slices} slices is drawn" in preprocessed.fingerprint["plan"]["reasons"]["steps"]
     assert "larger than the slices" not in caplog.text
-    wide = dataclasses.replace(plan, recipe=Recipe(patch=(128, 128)))
+    wide = dataclasses.replace(plan, config=TrainingConfig(patch=(128, 128)))
     prepare(read_dataset(mmwhs), mmwhs.parent / "wide", plan=wide)
     assert "the plan's patch of 128 x 128 is larger than the slices of 32 x 36 pixels" in caplog.text
 
@@ -172,14 +172,16 @@ def test_plan_and_prepare_read_the_same_training_cases(mmwhs, capsys, caplog):
     held_out = ("--test=ct_train_1003", "--validation=1", "--seed=4")
     for name, options in (("apart", held_out), ("all", ())):
         assert main(["plan", str(mmwhs), str(plans[name]), "--gpu-gb=0", *options]) == 0
-    pack = prepare(read_dataset(mmwhs), mmwhs.parent / "pack", test=["ct_train_1003"], validation=1, seed=4)
+    preprocessed = prepare(read_dataset(mmwhs), mmwhs.parent / "pack", test=["ct_train_1003"], validation=1, seed=4)
     assert read_plan(mmwhs.parent / "pack" / "plan.yaml") == read_plan(plans["apart"]) != read_plan(plans["all"])
-    assert list(read_plan(plans["apart"]).made_from) == pack.splits["train"]
+    assert list(read_plan(plans["apart"]).made_from) == preprocessed.splits["train"]
     assert "plan was made" not in caplog.text
     arguments = [str(mmwhs), str(mmwhs.parent / "second"), f"--plan={plans['all']}", *held_out]
     assert main(["prepare", *arguments]) == 0
     (warning,) = [
-        text for text in read_pack(mmwhs.parent / "second").fingerprint["warnings"] if "plan was made" in text
+        text
+        for text in read_preprocessed_dataset(mmwhs.parent / "second").fingerprint["warnings"]
+        if "plan was made" in text
     ]
     assert "ct_train_1003" in warning
 
@@ -215,9 +217,9 @@ def test_prepare_writes_the_plan_and_executes_an_edited_one(mmwhs):
     assert plan.spacing_mm == first.preprocessing.spacing_mm
     assert plan.window_hu == first.preprocessing.window_hu
     assert plan.window_hu[0] < 60 < 400 < plan.window_hu[1]
-    edited = dataclasses.replace(plan, spacing_mm=7.0, recipe=Recipe(steps=5))
+    edited = dataclasses.replace(plan, spacing_mm=7.0, config=TrainingConfig(steps=5))
     prepare(dataset, mmwhs.parent / "second", validation=1, plan=edited)
-    second = read_pack(mmwhs.parent / "second")
+    second = read_preprocessed_dataset(mmwhs.parent / "second")
     assert second.preprocessing.spacing_mm == 7.0
     assert second.fingerprint["plan"]["recipe"]["steps"] == 5
     assert second.fingerprint["by_case"][0]["structure_ml"]["left ventricle"] > 10

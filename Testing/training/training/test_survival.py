@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from unetseg.data.preprocessed_dataset import read_pack
-from unetseg.training.configuration import Recipe
+from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
+from unetseg.training.configuration import TrainingConfig
 from unetseg.training.device_data import DeviceData
 from unetseg.training.run_files import RunState, differences, read_state
-from unetseg.training.run_lock import TRY_AGAIN, Stopped, only_run
+from unetseg.training.run_lock import TRY_AGAIN, Stopped, run_lock
 from unetseg.training.training_loop import train
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
@@ -29,15 +29,17 @@ from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 class Process:
     """A forked process that trains and says each step it has done, waiting `pause` seconds after each."""
 
-    def __init__(self, pack: Path, run: Path, recipe: Recipe, pause: float = 0.0, limit_bytes: int = 0) -> None:
+    def __init__(
+        self, preprocessed: Path, run: Path, config: TrainingConfig, pause: float = 0.0, limit_bytes: int = 0
+    ) -> None:
         context = multiprocessing.get_context("fork")
         self.said, writer = context.Pipe(duplex=False)
-        self.process = context.Process(target=self._train, args=(pack, run, recipe, pause, limit_bytes, writer))
+        self.process = context.Process(target=self._train, args=(preprocessed, run, config, pause, limit_bytes, writer))
         self.process.start()
         writer.close()
 
     @staticmethod
-    def _train(pack: Path, run: Path, recipe: Recipe, pause: float, limit_bytes: int, writer) -> None:
+    def _train(preprocessed: Path, run: Path, config: TrainingConfig, pause: float, limit_bytes: int, writer) -> None:
         if limit_bytes:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
@@ -47,7 +49,9 @@ class Process:
             time.sleep(pause)
 
         try:
-            train(read_pack(pack), run, recipe, "cpu", save_every=3, validate_every=6, watch=watch)
+            train(
+                read_preprocessed_dataset(preprocessed), run, config, "cpu", save_every=3, validate_every=6, watch=watch
+            )
         except InputError as error:
             writer.send(str(error))
             sys.exit(2)
@@ -91,91 +95,95 @@ def assert_same_weights(first: Path, second: Path) -> None:
 
 
 @pytest.fixture
-def straight_run(pack, small_recipe, tmp_path) -> Path:
+def straight_run(preprocessed, small_config, tmp_path) -> Path:
     run = tmp_path / "straight"
-    train(pack, run, small_recipe, "cpu", save_every=3, validate_every=6)
+    train(preprocessed, run, small_config, "cpu", save_every=3, validate_every=6)
     return run
 
 
-def test_killed_anywhere_and_resumed_gives_the_same_weights(pack_folder, small_recipe, straight_run, tmp_path):
+def test_killed_anywhere_and_resumed_gives_the_same_weights(preprocessed_folder, small_config, straight_run, tmp_path):
     run = tmp_path / "killed"
     for step in (2, 5, 10):
-        process = Process(pack_folder, run, small_recipe, pause=0.3)
+        process = Process(preprocessed_folder, run, small_config, pause=0.3)
         process.until(step)
         process.send(signal.SIGKILL)
         assert process.end()[0] == -signal.SIGKILL
-    assert process_to_the_end(pack_folder, run, small_recipe) == [10, 11, 12]
+    assert process_to_the_end(preprocessed_folder, run, small_config) == [10, 11, 12]
     assert_same_weights(straight_run, run)
     with (run / "metrics.csv").open(newline="") as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["6", "12"]
 
 
 @pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGUSR1", TRY_AGAIN)])
-def test_signal_saves_and_the_next_start_goes_on(pack_folder, small_recipe, straight_run, tmp_path, name, status):
+def test_signal_saves_and_the_next_start_goes_on(
+    preprocessed_folder, small_config, straight_run, tmp_path, name, status
+):
     run = tmp_path / "stopped"
-    process = Process(pack_folder, run, small_recipe, pause=0.3)
+    process = Process(preprocessed_folder, run, small_config, pause=0.3)
     process.until(4)
     process.send(getattr(signal, name))
     assert process.end()[0] == status
     assert torch.load(run / "state.pt", weights_only=True)["step"] in (4, 5)
     assert not (run / "checkpoint.pt").exists()
-    process_to_the_end(pack_folder, run, small_recipe)
+    process_to_the_end(preprocessed_folder, run, small_config)
     assert_same_weights(straight_run, run)
 
 
-def process_to_the_end(pack_folder: Path, run: Path, recipe: Recipe) -> list:
-    status, said = Process(pack_folder, run, recipe).end()
+def process_to_the_end(preprocessed_folder: Path, run: Path, config: TrainingConfig) -> list:
+    status, said = Process(preprocessed_folder, run, config).end()
     assert status == 0, said
     return said
 
 
-def test_two_runs_refuse_each_other_and_a_killed_one_leaves_no_lock(pack_folder, pack, small_recipe, tmp_path):
+def test_two_runs_refuse_each_other_and_a_killed_one_leaves_no_lock(
+    preprocessed_folder, preprocessed, small_config, tmp_path
+):
     run = tmp_path / "run"
-    process = Process(pack_folder, run, small_recipe, pause=30)
+    process = Process(preprocessed_folder, run, small_config, pause=30)
     process.until(1)
     with pytest.raises(InputError, match=rf"another run \(process {process.pid} on "):
-        train(pack, run, small_recipe, "cpu")
+        train(preprocessed, run, small_config, "cpu")
     process.send(signal.SIGKILL)
     process.end()
-    train(pack, run, small_recipe, "cpu")
+    train(preprocessed, run, small_config, "cpu")
 
 
 def test_lock_is_of_one_holder(tmp_path):
-    with only_run(tmp_path), pytest.raises(InputError, match="another run"), only_run(tmp_path):
+    with run_lock(tmp_path), pytest.raises(InputError, match="another run"), run_lock(tmp_path):
         pass
-    with only_run(tmp_path):
+    with run_lock(tmp_path):
         pass
 
 
-def test_full_disk_says_so_and_keeps_the_last_state(pack_folder, small_recipe, straight_run, tmp_path):
+def test_full_disk_says_so_and_keeps_the_last_state(preprocessed_folder, small_config, straight_run, tmp_path):
     run = tmp_path / "full"
-    process = Process(pack_folder, run, small_recipe, pause=0.3)
+    process = Process(preprocessed_folder, run, small_config, pause=0.3)
     process.until(7)
     process.send(signal.SIGKILL)
     process.end()
     size = (run / "state.pt").stat().st_size
-    status, said = Process(pack_folder, run, small_recipe, limit_bytes=size // 2).end()
+    status, said = Process(preprocessed_folder, run, small_config, limit_bytes=size // 2).end()
     assert status == 2
     assert "state.pt could not be written (File too large: a limit" in said[-1]
     assert torch.load(run / "state.pt", weights_only=True)["step"] == 6
     assert not list(run.glob(".partial*"))
-    process_to_the_end(pack_folder, run, small_recipe)
+    process_to_the_end(preprocessed_folder, run, small_config)
     assert_same_weights(straight_run, run)
 
 
-def test_damaged_state_falls_back_to_the_one_before(pack, small_recipe, straight_run, tmp_path, caplog):
+def test_damaged_state_falls_back_to_the_one_before(preprocessed, small_config, straight_run, tmp_path, caplog):
     run = Path(shutil.copytree(straight_run, tmp_path / "damaged"))
     assert torch.load(run / "state.previous.pt", weights_only=True)["step"] == 9
     whole = (run / "state.pt").read_bytes()
     (run / "state.pt").write_bytes(whole[: len(whole) // 2])
     (run / "checkpoint.pt").unlink()
-    train(pack, run, small_recipe, "cpu")
+    train(preprocessed, run, small_config, "cpu")
     assert "state.pt is damaged" in caplog.text
     assert_same_weights(straight_run, run)
     for name in ("state.pt", "state.previous.pt"):
         (run / name).write_bytes(b"no state")
     with pytest.raises(InputError, match="no good state before it"):
-        train(pack, run, small_recipe, "cpu")
+        train(preprocessed, run, small_config, "cpu")
 
 
 class Bomb:
@@ -187,13 +195,13 @@ class Bomb:
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_code_in_a_state_is_not_run(pack, small_recipe, straight_run, tmp_path, caplog, zipped):
+def test_code_in_a_state_is_not_run(preprocessed, small_config, straight_run, tmp_path, caplog, zipped):
     run = Path(shutil.copytree(straight_run, tmp_path / "hostile"))
     state = torch.load(run / "state.pt", weights_only=True) | {"dice": Bomb(tmp_path / "ran")}
     for name in ("state.pt", "state.previous.pt"):
         torch.save(state, run / name, _use_new_zipfile_serialization=zipped)
     with pytest.raises(InputError, match="no good state"):
-        train(pack, run, small_recipe, "cpu")
+        train(preprocessed, run, small_config, "cpu")
     assert "could run code" in caplog.text
     assert not (tmp_path / "ran").exists()
 
@@ -203,48 +211,52 @@ def test_a_checkpoint_is_no_state(straight_run):
         read_state(straight_run / "checkpoint.pt")
 
 
-def test_a_run_of_bfloat16_goes_on_where_gradients_are_scaled(pack, small_recipe, tmp_path):
+def test_a_run_of_bfloat16_goes_on_where_gradients_are_scaled(preprocessed, small_config, tmp_path):
     """A job that is queued again may get an older GPU, which computes in float16; the saved scaler holds nothing then."""
     network = torch.nn.Linear(1, 1)
     begun = {"network": network, "scaler": torch.amp.GradScaler("cpu", enabled=False)}
-    RunState(tmp_path, small_recipe, pack, begun).save(3, 0.1)
+    RunState(tmp_path, small_config, preprocessed, begun).save(3, 0.1)
     later = {"network": torch.nn.Linear(1, 1), "scaler": torch.amp.GradScaler("cpu", enabled=True)}
-    assert RunState(tmp_path, small_recipe, pack, later).resume() == 3
+    assert RunState(tmp_path, small_config, preprocessed, later).resume() == 3
     assert torch.equal(later["network"].weight, network.weight)
 
 
-def test_loss_that_is_no_number_names_the_cases_of_its_batch(pack, small_recipe, tmp_path):
-    recipe = dataclasses.replace(small_recipe, learning_rate=1e30, gradient_norm=1e30)
+def test_loss_that_is_no_number_names_the_cases_of_its_batch(preprocessed, small_config, tmp_path):
+    config = dataclasses.replace(small_config, learning_rate=1e30, gradient_norm=1e30)
     with pytest.raises(InputError, match=r"at step \d+, on slices of ct_train_10") as caught:
-        train(pack, tmp_path, recipe, "cpu")
+        train(preprocessed, tmp_path, config, "cpu")
     written = json.loads((tmp_path / "failed_batch.json").read_text())
     assert f"at step {written['step']}," in str(caught.value)
-    assert sum(map(len, written["slices_of_cases"].values())) == recipe.batch_size
-    assert set(written["slices_of_cases"]) <= set(pack.splits["train"])
+    assert sum(map(len, written["slices_of_cases"].values())) == config.batch_size
+    assert set(written["slices_of_cases"]) <= set(preprocessed.splits["train"])
     assert not (tmp_path / "state.pt").exists()
 
 
-def test_run_of_another_recipe_or_pack_is_refused_by_name(pack, small_recipe, straight_run, pack_folder, tmp_path):
+def test_run_of_another_recipe_or_pack_is_refused_by_name(
+    preprocessed, small_config, straight_run, preprocessed_folder, tmp_path
+):
     with pytest.raises(InputError, match=r"recipe.learning_rate was 0.002 and is 0.1"):
-        train(pack, straight_run, dataclasses.replace(small_recipe, learning_rate=0.1), "cpu")
-    changed = dataclasses.replace(pack, splits=pack.splits | {"train": pack.splits["train"][1:]})
+        train(preprocessed, straight_run, dataclasses.replace(small_config, learning_rate=0.1), "cpu")
+    changed = dataclasses.replace(
+        preprocessed, splits=preprocessed.splits | {"train": preprocessed.splits["train"][1:]}
+    )
     with pytest.raises(InputError, match=r"splits\.train was"):
-        train(changed, straight_run, small_recipe, "cpu")
-    copy = Path(shutil.copytree(pack_folder, tmp_path / "copy"))
+        train(changed, straight_run, small_config, "cpu")
+    copy = Path(shutil.copytree(preprocessed_folder, tmp_path / "copy"))
     content = json.loads((copy / "pack.json").read_text())
     content["preprocessing"]["window_hu"] = [-200, 500]
     (copy / "pack.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"preprocessing.window_hu\[0\] was -100.0 and is -200"):
-        train(read_pack(copy), straight_run, small_recipe, "cpu")
+        train(read_preprocessed_dataset(copy), straight_run, small_config, "cpu")
 
 
-def test_changed_array_is_noticed_when_the_pack_is_opened(pack_folder, tmp_path):
-    copy = Path(shutil.copytree(pack_folder, tmp_path / "copy"))
+def test_changed_array_is_noticed_when_the_pack_is_opened(preprocessed_folder, tmp_path):
+    copy = Path(shutil.copytree(preprocessed_folder, tmp_path / "copy"))
     data = bytearray((copy / "labels.npy").read_bytes())
     data[-1] ^= 1
     (copy / "labels.npy").write_bytes(data)
     with pytest.raises(InputError, match="is not the array that"):
-        read_pack(copy)
+        read_preprocessed_dataset(copy)
 
 
 def test_state_without_later_entries_is_still_resumed():
@@ -253,7 +265,7 @@ def test_state_without_later_entries_is_still_resumed():
     assert differences({"a": [1, 2]}, {"a": [1]}) == ["a was [1, 2] and is [1]"]
 
 
-def test_out_of_memory_takes_smaller_pieces_and_says_so(pack, small_recipe, tmp_path, monkeypatch, caplog):
+def test_out_of_memory_takes_micro_batches_and_says_so(preprocessed, small_config, tmp_path, monkeypatch, caplog):
     """A device that holds one slice at a time: the same error as CUDA's, raised where the network is too large for it."""
     from UNetSegmenterLib.engine.model.network import UNet
 
@@ -265,7 +277,7 @@ def test_out_of_memory_takes_smaller_pieces_and_says_so(pack, small_recipe, tmp_
         return whole_forward(self, images)
 
     monkeypatch.setattr(UNet, "forward", forward)
-    train(pack, tmp_path / "run", small_recipe, "cpu")
+    train(preprocessed, tmp_path / "run", small_config, "cpu")
     assert caplog.text.count("Out of memory on cpu") == 2
     assert "1 slices at a time" in caplog.text
 
@@ -274,10 +286,10 @@ def test_out_of_memory_takes_smaller_pieces_and_says_so(pack, small_recipe, tmp_
 
     monkeypatch.setattr(UNet, "forward", never)
     with pytest.raises(InputError, match="One slice does not fit"):
-        train(pack, tmp_path / "never", small_recipe, "cpu")
+        train(preprocessed, tmp_path / "never", small_config, "cpu")
 
 
-def test_a_pack_that_does_not_fit_the_device_is_said(pack, small_recipe, tmp_path, monkeypatch):
+def test_a_pack_that_does_not_fit_the_device_is_said(preprocessed, small_config, tmp_path, monkeypatch):
     """A device without room for a single array: the same error as CUDA's, raised where the pack is sent there."""
 
     def full(self, *_):
@@ -285,16 +297,16 @@ def test_a_pack_that_does_not_fit_the_device_is_said(pack, small_recipe, tmp_pat
 
     monkeypatch.setattr(torch.Tensor, "to", full)
     with pytest.raises(InputError, match=r"24 slices to train on \(0\.0 GB\) do not fit .* coarser --spacing"):
-        DeviceData(pack, pack.of_split("train"), pack.preprocessing, torch.device("cpu"))
+        DeviceData(preprocessed, preprocessed.of_split("train"), preprocessed.preprocessing, torch.device("cpu"))
 
 
-def test_stop_in_this_process_restores_the_handlers(pack, small_recipe, tmp_path):
+def test_stop_in_this_process_restores_the_handlers(preprocessed, small_config, tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Stopped) as caught:
         train(
-            pack,
+            preprocessed,
             tmp_path,
-            dataclasses.replace(small_recipe, steps=30),
+            dataclasses.replace(small_config, steps=30),
             "cpu",
             watch=lambda now: os.kill(os.getpid(), signal.SIGTERM),
         )

@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from unetseg.data.layouts import read_dataset
-from unetseg.data.preparation import prepare, split_cases
-from unetseg.data.preprocessed_dataset import read_pack
+from unetseg.data.layouts.detection import read_dataset
+from unetseg.data.preparation import prepare
+from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
+from unetseg.data.splits import split_cases
 from unetseg.training.augmentation import Augmentation, affine_grid, augment
-from unetseg.training.configuration import Recipe
+from unetseg.training.configuration import TrainingConfig
 from unetseg.training.device_data import DeviceData
-from unetseg.training.distributed import Team
+from unetseg.training.distributed import ProcessGroup
 from unetseg.training.losses import make_loss
+from unetseg.training.optimisation import SCHEDULES, Learner, schedule, update_average
 from unetseg.training.run_files import mean_over_structures
-from unetseg.training.schedules import SCHEDULES, schedule
-from unetseg.training.training_loop import gradients, train, update_average
+from unetseg.training.training_loop import next_batch, train
 from unetseg.training.validation import dice_of_volume, predict_case
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.measures import measure
@@ -37,7 +38,7 @@ from UNetSegmenterLib.engine.model.preprocessing import (
 from ..datasets import write_dataset
 
 GENTLE = Augmentation(rotation_degrees=5, scale=1.1, contrast=0.1, brightness=0.05, gamma=1.1, noise=0.05)
-SMALL = Recipe(
+SMALL = TrainingConfig(
     steps=160, batch_size=8, patch=(32, 32), base_width=4, depth=2, learning_rate=1e-2, ema=0.9, augmentation=GENTLE
 )
 
@@ -48,14 +49,14 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pack(dataset, tmp_path_factory):
+def preprocessed(dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("packs") / "blobs"
     prepare(dataset, folder, window_hu=(-200.0, 300.0), test=["case3"], validation=["case2"])
-    return read_pack(folder)
+    return read_preprocessed_dataset(folder)
 
 
-def test_it_learns_and_generalises(dataset, pack, tmp_path):
-    path = train(pack, tmp_path / "run", SMALL, device="cpu", validate_every=80, save_every=1000)
+def test_it_learns_and_generalises(dataset, preprocessed, tmp_path):
+    path = train(preprocessed, tmp_path / "run", SMALL, device="cpu", validate_every=80, save_every=1000)
     checkpoint = load_checkpoint(path)
     assert checkpoint.card.training["cases"] == ["case0", "case1"]
     assert checkpoint.card.training["splits"]["test"] == ["case3"]
@@ -73,9 +74,9 @@ def test_it_learns_and_generalises(dataset, pack, tmp_path):
     assert list((tmp_path / "run" / "tensorboard").iterdir())
 
 
-def test_resumed_run_ends_with_the_same_weights(pack, tmp_path):
-    recipe = Recipe(steps=14, batch_size=4, patch=(32, 32), base_width=4, depth=2)
-    whole = train(pack, tmp_path / "whole", recipe, device="cpu", save_every=5, validate_every=1000)
+def test_resumed_run_ends_with_the_same_weights(preprocessed, tmp_path):
+    config = TrainingConfig(steps=14, batch_size=4, patch=(32, 32), base_width=4, depth=2)
+    whole = train(preprocessed, tmp_path / "whole", config, device="cpu", save_every=5, validate_every=1000)
 
     class Interrupted(Exception):
         pass
@@ -85,53 +86,64 @@ def test_resumed_run_ends_with_the_same_weights(pack, tmp_path):
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        train(pack, tmp_path / "parts", recipe, device="cpu", save_every=5, validate_every=1000, watch=stop)
-    parts = train(pack, tmp_path / "parts", recipe, device="cpu", save_every=5, validate_every=1000)
+        train(preprocessed, tmp_path / "parts", config, device="cpu", save_every=5, validate_every=1000, watch=stop)
+    parts = train(preprocessed, tmp_path / "parts", config, device="cpu", save_every=5, validate_every=1000)
     one, other = load_checkpoint(whole).weights, load_checkpoint(parts).weights
     for name in one:
         assert torch.equal(one[name], other[name]), name
 
 
-def test_another_recipe_does_not_resume(pack, tmp_path):
-    recipe = Recipe(steps=2, batch_size=2, patch=(32, 32), base_width=4, depth=2)
-    train(pack, tmp_path / "run", recipe, device="cpu")
+def test_another_recipe_does_not_resume(preprocessed, tmp_path):
+    config = TrainingConfig(steps=2, batch_size=2, patch=(32, 32), base_width=4, depth=2)
+    train(preprocessed, tmp_path / "run", config, device="cpu")
     with pytest.raises(InputError, match="another recipe or pack"):
         train(
-            pack, tmp_path / "run", Recipe(steps=3, batch_size=2, patch=(32, 32), base_width=4, depth=2), device="cpu"
+            preprocessed,
+            tmp_path / "run",
+            TrainingConfig(steps=3, batch_size=2, patch=(32, 32), base_width=4, depth=2),
+            device="cpu",
         )
 
 
-def test_pack_training_and_prediction_see_the_same_slices(dataset, pack):
+def test_pack_training_and_prediction_see_the_same_slices(dataset, preprocessed):
     """`prepare`, the training batch and prediction go through one preprocessing: equal to the last bit."""
-    for case in pack.cases:
+    for case in preprocessed.cases:
         source = next(one for one in dataset.cases if one.name == case.name)
         volume = read_volume(source.image)
         spacing = volume.geometry.axial_spacing_mm
-        grid = network_slices(volume.geometry.to_axial(volume.array), spacing[1:], pack.preprocessing)
-        np.testing.assert_array_equal(case.region(pack.images), grid)
-    data = DeviceData(pack, pack.cases, replace(pack.preprocessing, input_slices=3), torch.device("cpu"))
+        grid = network_slices(volume.geometry.to_axial(volume.array), spacing[1:], preprocessed.preprocessing)
+        np.testing.assert_array_equal(case.region(preprocessed.images), grid)
+    data = DeviceData(
+        preprocessed, preprocessed.cases, replace(preprocessed.preprocessing, input_slices=3), torch.device("cpu")
+    )
     generator = torch.Generator().manual_seed(1)
-    images, labels, _ = data.draw(Recipe(batch_size=6, neighbour_jitter=0.0), generator)
-    images_of_pack = torch.from_numpy(np.array(pack.images))
+    images, labels, _ = data.sample_batch(TrainingConfig(batch_size=6, neighbour_jitter=0.0), generator)
+    all_images = torch.from_numpy(np.array(preprocessed.images))
     for image, label in zip(images, labels, strict=True):
         centre = next(
             i
-            for i in range(len(pack.images))
-            if torch.equal(image[1], normalise(images_of_pack[i], pack.preprocessing.window_hu))
+            for i in range(len(preprocessed.images))
+            if torch.equal(image[1], normalise(all_images[i], preprocessed.preprocessing.window_hu))
         )
-        case = next(one for one in pack.cases if one.start <= centre < one.stop)
-        own = images_of_pack[case.start : case.stop]
+        case = next(one for one in preprocessed.cases if one.start <= centre < one.stop)
+        own = all_images[case.start : case.stop]
         expected = stack_slices(own, torch.tensor([centre - case.start]), neighbour_offsets(3, 1), (-200.0, 300.0))
         assert torch.equal(image, expected[0])
-        assert torch.equal(label, torch.from_numpy(np.array(pack.labels[centre])))
+        assert torch.equal(label, torch.from_numpy(np.array(preprocessed.labels[centre])))
 
 
-def test_validation_predicts_what_prediction_does(dataset, pack, tmp_path):
-    recipe = Recipe(steps=80, batch_size=4, patch=(32, 32), base_width=4, depth=2, learning_rate=1e-2)
-    checkpoint = load_checkpoint(train(pack, tmp_path / "run", recipe, device="cpu"))
-    case, network = pack.cases[0], checkpoint.network()
+def test_validation_predicts_what_prediction_does(dataset, preprocessed, tmp_path):
+    config = TrainingConfig(steps=80, batch_size=4, patch=(32, 32), base_width=4, depth=2, learning_rate=1e-2)
+    checkpoint = load_checkpoint(train(preprocessed, tmp_path / "run", config, device="cpu"))
+    case, network = preprocessed.cases[0], checkpoint.network()
     at_grid = predict_case(
-        network, pack, case, checkpoint.card.preprocessing, torch.device("cpu"), torch.float32, batch_size=3
+        network,
+        preprocessed,
+        case,
+        checkpoint.card.preprocessing,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        batch_size=3,
     )
     volume = read_volume(dataset.cases[0].image)
     predicted = Predictor(checkpoint, "cpu", dtype=torch.float32).predict(volume).segmentation.labels
@@ -157,7 +169,7 @@ def test_pack_with_other_arrays_is_refused(dataset, tmp_path):
     images[0, 0, 0] += 1
     np.save(tmp_path / "pack" / "images.npy", images)
     with pytest.raises(InputError, match=r"images\.npy is not the array"):
-        read_pack(tmp_path / "pack")
+        read_preprocessed_dataset(tmp_path / "pack")
     with pytest.raises(InputError, match="already holds a pack"):
         prepare(dataset, tmp_path / "pack")
 
@@ -170,13 +182,13 @@ def test_failed_preparation_leaves_nothing(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
 
 
-def test_pack_is_readable_with_numpy_alone(pack, tmp_path):
-    assert pack.images.dtype == np.int16
-    assert pack.labels.dtype == np.uint8
-    assert pack.images.shape == pack.labels.shape == (40, 48, 48)
-    case = pack.cases[1]
+def test_pack_is_readable_with_numpy_alone(preprocessed, tmp_path):
+    assert preprocessed.images.dtype == np.int16
+    assert preprocessed.labels.dtype == np.uint8
+    assert preprocessed.images.shape == preprocessed.labels.shape == (40, 48, 48)
+    case = preprocessed.cases[1]
     assert (case.start, case.stop, case.rows, case.columns) == (10, 20, 40, 44)
-    outside = np.array(pack.images[case.start : case.stop])
+    outside = np.array(preprocessed.images[case.start : case.stop])
     case_pixels = np.zeros(outside.shape[1:], bool)
     case_pixels[case.top : case.top + case.rows, case.left : case.left + case.columns] = True
     assert (outside[:, ~case_pixels] == -200).all()
@@ -215,25 +227,25 @@ def test_shift_is_a_share_of_the_patch():
     assert middles.mean(dim=0).abs().max() < 0.3
 
 
-def test_patches_lie_about_the_structure_they_were_drawn_for(pack):
+def test_patches_lie_about_the_structure_they_were_drawn_for(preprocessed):
     """Also where it lies at the rim, which a patch about the slice's middle would never see; others lie anywhere."""
-    train_cases = pack.of_split("train")
-    labels = np.zeros_like(pack.labels)
+    train_cases = preprocessed.of_split("train")
+    labels = np.zeros_like(preprocessed.labels)
     for case in train_cases:
         region = case.region(labels)
         region[:, 1:4, 2:5] = 1  # a corner
         region[:, -6:-2, -5:-1] = 2  # the opposite one
-    rim = replace(pack, labels=labels)
-    data = DeviceData(rim, train_cases, pack.preprocessing, torch.device("cpu"))
-    recipe = Recipe(batch_size=600, foreground_share=0.5, patch=(32, 32), depth=2, augmentation=NEUTRAL)
+    rim = replace(preprocessed, labels=labels)
+    data = DeviceData(rim, train_cases, preprocessed.preprocessing, torch.device("cpu"))
+    config = TrainingConfig(batch_size=600, foreground_share=0.5, patch=(32, 32), depth=2, augmentation=NEUTRAL)
     generator = torch.Generator().manual_seed(0)
-    images, labels, centres = data.draw(recipe, generator)
-    _, targets = augment(images, labels, recipe.patch, NEUTRAL, generator, centres)
-    _, structures = data.draw_slices(recipe, torch.Generator().manual_seed(0))
+    images, labels, centres = data.sample_batch(config, generator)
+    _, targets = augment(images, labels, config.patch, NEUTRAL, generator, centres)
+    _, structures = data.sample_slices(config, torch.Generator().manual_seed(0))
     assert (targets[:300] == structures[:, None, None]).any(dim=(1, 2)).all()
     _, middle = augment(images, labels, (16, 16), NEUTRAL, generator)
     assert not middle.any(), "the middle of the slice holds neither"
-    corner, size = data.regions[data.draw_slices(recipe, torch.Generator().manual_seed(0))[0]].unbind(1)
+    corner, size = data.regions[data.sample_slices(config, torch.Generator().manual_seed(0))[0]].unbind(1)
     reach = size - 32
     assert (centres - 16 >= corner).all()
     assert (centres + 16 <= corner + size).all()
@@ -242,24 +254,26 @@ def test_patches_lie_about_the_structure_they_were_drawn_for(pack):
     assert spread.std(dim=0).tolist() == pytest.approx([12**-0.5] * 2, abs=0.05)
 
 
-def test_pixels_of_a_structure_are_drawn_evenly(pack):
-    train_cases = pack.of_split("train")
-    labels = np.zeros_like(pack.labels)
+def test_pixels_of_a_structure_are_drawn_evenly(preprocessed):
+    train_cases = preprocessed.of_split("train")
+    labels = np.zeros_like(preprocessed.labels)
     for case in train_cases:
         case.region(labels)[:, 20, 18:22] = 1
-    data = DeviceData(replace(pack, labels=labels), train_cases, pack.preprocessing, torch.device("cpu"))
-    recipe = Recipe(batch_size=4000, foreground_share=1.0, patch=(8, 8), depth=2)
-    *_, centres = data.draw(recipe, torch.Generator().manual_seed(0))
-    corner = data.regions[data.draw_slices(recipe, torch.Generator().manual_seed(0))[0], 0]
+    data = DeviceData(
+        replace(preprocessed, labels=labels), train_cases, preprocessed.preprocessing, torch.device("cpu")
+    )
+    config = TrainingConfig(batch_size=4000, foreground_share=1.0, patch=(8, 8), depth=2)
+    *_, centres = data.sample_batch(config, torch.Generator().manual_seed(0))
+    corner = data.regions[data.sample_slices(config, torch.Generator().manual_seed(0))[0], 0]
     columns, counts = (centres - corner)[:, 1].unique(return_counts=True)
     assert columns.tolist() == [18.5, 19.5, 20.5, 21.5]
     assert counts.min() > 900
 
 
-def test_a_slice_smaller_than_the_patch_lies_in_its_middle(pack):
-    data = DeviceData(pack, pack.of_split("train"), pack.preprocessing, torch.device("cpu"))
-    *_, centres = data.draw(Recipe(batch_size=50, patch=(64, 64)), torch.Generator().manual_seed(0))
-    regions = data.regions[data.draw_slices(Recipe(batch_size=50), torch.Generator().manual_seed(0))[0]]
+def test_a_slice_smaller_than_the_patch_lies_in_its_middle(preprocessed):
+    data = DeviceData(preprocessed, preprocessed.of_split("train"), preprocessed.preprocessing, torch.device("cpu"))
+    *_, centres = data.sample_batch(TrainingConfig(batch_size=50, patch=(64, 64)), torch.Generator().manual_seed(0))
+    regions = data.regions[data.sample_slices(TrainingConfig(batch_size=50), torch.Generator().manual_seed(0))[0]]
     torch.testing.assert_close(centres, regions[:, 0] + regions[:, 1] / 2)
 
 
@@ -282,23 +296,25 @@ def test_outside_of_the_slice_is_air():
     assert targets[:, 0, 0].tolist() == [0] * 4
 
 
-def test_structures_are_drawn_more_often_than_they_occur(pack):
-    data = DeviceData(pack, pack.of_split("train"), pack.preprocessing, torch.device("cpu"))
+def test_structures_are_drawn_more_often_than_they_occur(preprocessed):
+    data = DeviceData(preprocessed, preprocessed.of_split("train"), preprocessed.preprocessing, torch.device("cpu"))
     rate = {}
     for share in (0.0, 1.0):
-        recipe = Recipe(batch_size=400, foreground_share=share)
-        _, labels, _ = data.draw(recipe, torch.Generator().manual_seed(0))
+        config = TrainingConfig(batch_size=400, foreground_share=share)
+        _, labels, _ = data.sample_batch(config, torch.Generator().manual_seed(0))
         rate[share] = (labels == 1).any(dim=(1, 2)).float().mean().item()
     assert rate[1.0] > rate[0.0] + 0.05
 
 
-def test_every_structure_leads_as_many_slices(pack):
+def test_every_structure_leads_as_many_slices(preprocessed):
     """Of 4,000 led slices, half are drawn for the liver and half for the spleen, evenly over the slices that have them."""
-    data = DeviceData(pack, pack.of_split("train"), pack.preprocessing, torch.device("cpu"))
+    data = DeviceData(preprocessed, preprocessed.of_split("train"), preprocessed.preprocessing, torch.device("cpu"))
     data.labels = torch.arange(len(data.images), dtype=torch.uint8)[:, None, None]
-    _, drawn, _ = data.draw(Recipe(batch_size=4000, foreground_share=1.0), torch.Generator().manual_seed(0))
+    _, drawn, _ = data.sample_batch(
+        TrainingConfig(batch_size=4000, foreground_share=1.0), torch.Generator().manual_seed(0)
+    )
     counts = torch.bincount(drawn[:, 0, 0], minlength=len(data.images)).float()
-    has = [torch.from_numpy((pack.labels[:20] == index).any(axis=(1, 2))) for index in (1, 2)]
+    has = [torch.from_numpy((preprocessed.labels[:20] == index).any(axis=(1, 2))) for index in (1, 2)]
     expected = 2000 * (has[0] / has[0].sum() + has[1] / has[1].sum())
     assert ((counts - expected).abs() <= 5 * expected.sqrt()).all()
 
@@ -317,36 +333,39 @@ class HostWaits(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def test_a_batch_is_drawn_and_augmented_without_the_host(pack):
-    recipe, cpu = Recipe(batch_size=6, patch=(32, 32)), torch.device("cpu")
-    data = DeviceData(pack, pack.of_split("train"), replace(pack.preprocessing, input_slices=3), cpu)
-    network, average = UNet(3, 3, 4, 2), UNet(3, 3, 4, 2)
-    loss_of, scaler = make_loss(recipe.loss), torch.amp.GradScaler("cpu", enabled=False)
+def test_a_batch_is_drawn_and_augmented_without_the_host(preprocessed):
+    config, cpu = TrainingConfig(batch_size=6, patch=(32, 32), base_width=4, depth=2), torch.device("cpu")
+    data = DeviceData(
+        preprocessed, preprocessed.of_split("train"), replace(preprocessed.preprocessing, input_slices=3), cpu
+    )
+    learner = Learner(config, preprocessed, ProcessGroup(cpu))
     with HostWaits() as waits:
-        generator = torch.Generator().manual_seed(0)
-        images, labels, centres = data.draw(recipe, generator)
-        images, targets = augment(images, labels, recipe.patch, recipe.augmentation, generator, centres)
-        gradients(network, loss_of, images, targets, 1, torch.float32, scaler, Team(cpu))
-        update_average(average, network, 0.9)
+        images, targets = next_batch(data, config, 0, learner.process_group)
+        learner.accumulate_gradients(images, targets)
+        update_average(learner.average, learner.network, 0.9)
         assert waits.seen == []
         images.max().item()
         assert waits.seen == ["_local_scalar_dense"], "what is looked for would be seen"
 
 
-def test_neighbours_never_come_from_another_case(pack):
-    data = DeviceData(pack, pack.cases, replace(pack.preprocessing, input_slices=5), torch.device("cpu"))
-    data.images = torch.arange(len(pack.images), dtype=torch.int16)[:, None, None].expand(
+def test_neighbours_never_come_from_another_case(preprocessed):
+    data = DeviceData(
+        preprocessed, preprocessed.cases, replace(preprocessed.preprocessing, input_slices=5), torch.device("cpu")
+    )
+    data.images = torch.arange(len(preprocessed.images), dtype=torch.int16)[:, None, None].expand(
         -1, 2, 2
     )  # slice numbers as HU
-    images, *_ = data.draw(Recipe(batch_size=300, neighbour_jitter=0.5), torch.Generator().manual_seed(0))
+    images, *_ = data.sample_batch(
+        TrainingConfig(batch_size=300, neighbour_jitter=0.5), torch.Generator().manual_seed(0)
+    )
     numbers = (images[:, :, 0, 0] * 250 + 50).round().long()
     assert (numbers // 10 == numbers[:, 2:3] // 10).all()
     assert (numbers[:, 0] < numbers[:, 2]).any()
 
 
 def test_schedule_warms_up_and_ends_at_zero():
-    recipe = Recipe(steps=100, warmup_share=0.1)
-    rates = [schedule(step, recipe) for step in range(100)]
+    config = TrainingConfig(steps=100, warmup_share=0.1)
+    rates = [schedule(step, config) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == rates[9] == 1
     assert rates[55] == pytest.approx(0.5, abs=0.01)
@@ -354,11 +373,11 @@ def test_schedule_warms_up_and_ends_at_zero():
 
 
 def test_other_schedules_fall_in_their_own_way():
-    rates = {name: schedule(55, Recipe(steps=100, warmup_share=0.1, schedule=name)) for name in SCHEDULES}
+    rates = {name: schedule(55, TrainingConfig(steps=100, warmup_share=0.1, schedule=name)) for name in SCHEDULES}
     assert rates["polynomial"] == pytest.approx(0.5**0.9)
     assert rates["constant"] == 1
     with pytest.raises(InputError, match="did you mean cosine"):
-        schedule(0, Recipe(schedule="cosin"))
+        schedule(0, TrainingConfig(schedule="cosin"))
 
 
 def test_average_follows_weights_and_batch_statistics():
@@ -390,23 +409,23 @@ def test_loss_is_small_when_right():
     assert loss(-right, targets) > 2
 
 
-def test_a_run_can_start_from_a_checkpoint(pack, tmp_path):
+def test_a_run_can_start_from_a_checkpoint(preprocessed, tmp_path):
     """A step with a learning rate of almost nothing leaves the weights it started from."""
     small = {"batch_size": 4, "patch": (32, 32), "base_width": 4, "depth": 2}
-    first = load_checkpoint(train(pack, tmp_path / "first", Recipe(steps=6, **small), device="cpu"))
-    still = Recipe(steps=1, learning_rate=1e-9, ema=0.0, **small)
-    went_on = load_checkpoint(train(pack, tmp_path / "on", still, device="cpu", start_from=first))
+    first = load_checkpoint(train(preprocessed, tmp_path / "first", TrainingConfig(steps=6, **small), device="cpu"))
+    still = TrainingConfig(steps=1, learning_rate=1e-9, ema=0.0, **small)
+    went_on = load_checkpoint(train(preprocessed, tmp_path / "on", still, device="cpu", start_from=first))
     torch.testing.assert_close(went_on.weights["exit.weight"], first.weights["exit.weight"])
     assert went_on.card.training["started_from"]["sha256"] == first.sha256
     assert went_on.card.training["started_from"]["cases"] == ["case0", "case1"]
-    wider = Recipe(steps=1, **small | {"base_width": 8})
+    wider = TrainingConfig(steps=1, **small | {"base_width": 8})
     with pytest.raises(InputError, match="base width 4, not 8; start from a checkpoint of the same"):
-        train(pack, tmp_path / "wider", wider, device="cpu", start_from=first)
+        train(preprocessed, tmp_path / "wider", wider, device="cpu", start_from=first)
 
 
-def test_run_card_tells_the_recipe(pack, tmp_path):
-    recipe = Recipe(steps=2, batch_size=2, patch=(32, 32), base_width=4, depth=2)
-    card = load_checkpoint(train(pack, tmp_path / "run", recipe, device="cpu", title="Two steps")).card
+def test_run_card_tells_the_recipe(preprocessed, tmp_path):
+    config = TrainingConfig(steps=2, batch_size=2, patch=(32, 32), base_width=4, depth=2)
+    card = load_checkpoint(train(preprocessed, tmp_path / "run", config, device="cpu", title="Two steps")).card
     assert card.title == "Two steps"
     assert card.training["recipe"]["steps"] == 2
     assert card.statistics["cases"] == 2, "the training labels' statistics, for the plausibility checks"

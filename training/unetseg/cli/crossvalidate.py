@@ -38,12 +38,12 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.errors import InputError
 
     from ..console import print_line, table, warn
-    from ..data.preprocessed_dataset import read_pack
+    from ..data.preprocessed_dataset import read_preprocessed_dataset
     from ..data.seen_cases import overlap_text
-    from ..training.cross_validation import fold_dice, recipe_of_folds, summarise, write_folds
+    from ..training.cross_validation import config_of_folds, fold_dice, summarise, write_folds
     from . import train
 
-    pack = read_pack(options.pack)
+    pack = read_preprocessed_dataset(options.pack)
     folds = sum(name.startswith("fold") for name in pack.splits)
     if not folds:
         raise InputError(f"{options.pack} has no folds; prepare the data set with --folds 5.")
@@ -53,7 +53,7 @@ def run(options: Any) -> None:
         if not (options.output / "checkpoint.pt").exists():
             print_line(f"fold {fold} of {folds}")
             train.run(options)
-    trained = recipe_of_folds([runs / f"fold{fold}" for fold in range(folds)])
+    trained = config_of_folds([runs / f"fold{fold}" for fold in range(folds)])
     if trained != (asked := train.recipe_of(options, pack)):
         changes = [f"{name} {value}" for name, value in vars(trained).items() if value != getattr(asked, name)]
         warn(f"the folds in {runs} were trained before, with {', '.join(changes)}: the table is of that recipe")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from UNetSegmenterLib.engine.model.card import Card
     from UNetSegmenterLib.engine.model.prediction import Predictor
 
-    from ..data.layouts import Case, DataSet
+    from ..data.dataset import Case, DataSet
     from ..evaluation.case_evaluation import CaseFailure, CaseResult
     from ..evaluation.evaluation_folder import BaselineEvaluation, EvaluationManifest
     from ..output_folder import OutputFolder, Outputs
@@ -89,7 +89,8 @@ def _evaluate(options: Any) -> None:
     from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
     from ..console import print_line
-    from ..data.layouts import read_dataset, resampled
+    from ..data.dataset import resampled
+    from ..data.layouts.detection import read_dataset
     from ..evaluation.evaluation_folder import BASELINE_FOLDER, BaselineEvaluation, sum_up
     from ..evaluation.evaluation_run import end_if_failed
     from ..evaluation.scan_prediction import open_predictor
@@ -218,7 +219,7 @@ def _merge(folders: list[Path], output: Path, overwrite: bool) -> None:
 
 
 def chosen_cases(
-    dataset: DataSet, card: Card, split: str | None, names: str | None, pack_folder: Path | None
+    dataset: DataSet, card: Card, split: str | None, names: str | None, preprocessed_folder: Path | None
 ) -> tuple[Case, ...]:
     """The cases that were asked for; raises InputError if there is no such split or case."""
     from UNetSegmenterLib.engine.errors import InputError
@@ -226,11 +227,11 @@ def chosen_cases(
     wanted = list(dict.fromkeys(name for name in names.split(",") if name)) if names else None  # each counts once
     if split:
         splits = card.training.get("splits", {})
-        if pack_folder is not None:
-            from ..data.preprocessed_dataset import read_pack
-            from ..data.sources import check_sources
+        if preprocessed_folder is not None:
+            from ..data.preparation import check_sources
+            from ..data.preprocessed_dataset import read_preprocessed_dataset
 
-            pack = read_pack(pack_folder)
+            pack = read_preprocessed_dataset(preprocessed_folder)
             check_sources(pack, dataset)
             splits = pack.splits
         if not splits.get(split):

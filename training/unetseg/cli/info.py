@@ -57,7 +57,8 @@ def outputs(options: Any) -> Outputs | None:
 def run(options: Any) -> None:
     from UNetSegmenterLib.engine.errors import InputError
 
-    from ..data.layouts import holds_images, read_dataset, resampled
+    from ..data.dataset import resampled
+    from ..data.layouts.detection import holds_images, read_dataset
 
     if options.plot:
         from ..plots.plotting import check_plotting
@@ -80,7 +81,7 @@ def _say_scan(scan: Path, label: Path | None, plot: Path | None, resample: bool)
     from UNetSegmenterLib.engine.io.volume import check_volume
 
     from ..console import print_line, table, warn
-    from ..data.slice_jumps import jump_text, slice_jumps
+    from ..data.fingerprint import jump_text, slice_jumps
 
     volume = read_volume(scan, resample)
     segmentation = _segmentation(volume, label, resample) if label else None
@@ -139,7 +140,7 @@ def _segmentation(volume: Volume, label: Path, resample: bool) -> Segmentation:
     from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 
     from ..data.fingerprint import check_same_grid
-    from ..data.layouts import declared_structures
+    from ..data.layouts.detection import declared_structures
 
     segmentation = read_segmentation(label, declared_structures(label), resample=resample)
     return check_same_grid(volume, segmentation, label)

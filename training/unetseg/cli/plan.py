@@ -43,8 +43,9 @@ def run(options: Any) -> None:
     from dataclasses import replace
 
     from ..console import print_line, warn
+    from ..data.dataset import resampled
     from ..data.fingerprint import check_spacings, dataset_facts, fingerprint
-    from ..data.layouts import read_dataset, resampled
+    from ..data.layouts.detection import read_dataset
     from ..data.preparation import splits_of
     from ..training.planning import gpu_memory_gb, make_plan, write_plan
     from .prepare import patients_of
@@ -65,7 +66,7 @@ def run(options: Any) -> None:
     plan = make_plan(fingerprint(facts), gpu_memory_gb() if options.gpu_gb is None else options.gpu_gb)
     write_plan(plan, options.output, dataset.name)
     for name, reason in plan.reasons.items():
-        value = getattr(plan, name) if hasattr(plan, name) else getattr(plan.recipe, name)
+        value = getattr(plan, name) if hasattr(plan, name) else getattr(plan.config, name)
         print_line(f"  {name:<18} {value!s:<16} {reason}")
     print_line(
         f"{options.output}: edit what you know better, then: unetseg prepare {options.dataset} PACK --plan {options.output}"

@@ -69,10 +69,10 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.errors import InputError
 
     from ..console import print_line, progress
-    from ..data.layouts import read_dataset, resampled
-    from ..data.preparation import prepare, splits_of
-    from ..data.preprocessed_dataset import read_pack
-    from ..data.sources import check_choices, check_sources
+    from ..data.dataset import resampled
+    from ..data.layouts.detection import read_dataset
+    from ..data.preparation import check_choices, check_sources, prepare, splits_of
+    from ..data.preprocessed_dataset import read_preprocessed_dataset
     from ..training.planning import gpu_memory_gb, read_plan
 
     if options.spacing and not math.isfinite(options.spacing):
@@ -84,11 +84,19 @@ def run(options: Any) -> None:
     dataset = read_dataset(options.dataset)
     dataset = resampled(dataset) if options.resample else dataset
     if (options.pack / "pack.json").exists():
-        pack = read_pack(options.pack)
+        pack = read_preprocessed_dataset(options.pack)
         check_sources(pack, dataset)
         drawn = test or validation or options.folds
         splits = splits_of(dataset, test, validation, options.seed, options.folds) if drawn else None
-        check_choices(pack, options.pack, plan, options.spacing, window_hu, slice_size, splits)
+        check_choices(
+            pack,
+            options.pack,
+            plan=plan,
+            spacing_mm=options.spacing,
+            window_hu=window_hu,
+            slice_size=slice_size,
+            splits=splits,
+        )
         print_line(f"{options.pack} was prepared in this way from these very files; nothing to do")
         return
     print_line(dataset.describe())
@@ -97,16 +105,16 @@ def run(options: Any) -> None:
         pack = prepare(
             dataset,
             options.pack,
-            options.spacing,
-            window_hu,
-            test,
-            validation,
-            options.seed,
-            show,
-            plan,
-            options.folds,
-            slice_size,
-            gpu_gb,
+            spacing_mm=options.spacing,
+            window_hu=window_hu,
+            slice_size=slice_size,
+            test=test,
+            validation=validation,
+            seed=options.seed,
+            folds=options.folds,
+            plan=plan,
+            gpu_gb=gpu_gb,
+            progress=show,
         )
     slices, rows, columns = pack.images.shape
     print_line(f"{options.pack}: {slices} slices of {rows} x {columns} pixels of {pack.preprocessing.spacing_mm:g} mm")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from UNetSegmenterLib.engine.model.card import Card
     from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
 
-    from ..data.layouts import DataSet
+    from ..data.dataset import DataSet
     from ..data.seen_cases import CaseIdentity
     from ..output_folder import Outputs
 
@@ -64,7 +64,7 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
 
     from ..console import print_line, warn
-    from ..data.layouts import read_dataset
+    from ..data.layouts.detection import read_dataset
 
     checkpoint = load_checkpoint(options.checkpoint)
     dataset = read_dataset(options.dataset)

@@ -91,10 +91,10 @@ def run(options: Any) -> None:
 
 def _training(options: Any) -> ClusterJob:
     from ..cluster.submission import training_command
-    from ..data.preprocessed_dataset import read_pack
+    from ..data.preprocessed_dataset import read_preprocessed_dataset
     from ..data.splits import fold_splits
 
-    pack = read_pack(options.source)
+    pack = read_preprocessed_dataset(options.source)
     for fold in range(options.folds):
         fold_splits(pack.splits, fold)
     source, output = _place(options.source), _place(options.output)
@@ -108,7 +108,7 @@ def _evaluation(options: Any) -> ClusterJob:
     from UNetSegmenterLib.engine.model.checkpoint import read_card
 
     from ..cluster.submission import evaluation_commands
-    from ..data.layouts import read_dataset
+    from ..data.layouts.detection import read_dataset
 
     if options.folds or options.nodes > 1:
         raise InputError(

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..data.preprocessed_dataset import Pack
+    from ..data.preprocessed_dataset import PreprocessedDataset
     from ..output_folder import Outputs
-    from ..training.configuration import Recipe
-    from ..training.distributed import Team
-    from ..training.training_loop import Progress
+    from ..training.configuration import TrainingConfig
+    from ..training.distributed import ProcessGroup
+    from ..training.training_loop import TrainingProgress
 
 
 SPLITS = ("train_split", "validation_split")
@@ -47,7 +47,7 @@ def add_training_options(parser: Any, without: tuple[str, ...] = ()) -> None:
     """What a run of any kind can be told, but for the choices of the recipe that are named in `without`."""
     from jsonargparse.typing import PositiveInt
 
-    from ..training.configuration import Recipe
+    from ..training.configuration import TrainingConfig
 
     parser.add_argument("pack", type=Path, help="folder that unetseg prepare wrote")
     parser.add_argument("--output", type=Path, required=True, metavar="RUN", help="folder of the run")
@@ -75,7 +75,7 @@ def add_training_options(parser: Any, without: tuple[str, ...] = ()) -> None:
     parser.add_argument(
         "--save-every", type=PositiveInt, default=500, metavar="STEPS", help="steps between states to resume from"
     )
-    parser.add_class_arguments(Recipe, None, skip=set(without))
+    parser.add_class_arguments(TrainingConfig, None, skip=set(without))
 
 
 def defaults(options: Any) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def defaults(options: Any) -> dict[str, Any]:
     from ..training.planning import read_plan
 
     path = _plan_path(options)
-    recipe = asdict(read_plan(path).recipe) if path else {}
+    recipe = asdict(read_plan(path).config) if path else {}
     changes = recipe.pop("augmentation", {})
     known = {name: value for name, value in recipe.items() if name in options}
     return known | {f"augmentation.{name}": value for name, value in changes.items()}
@@ -111,15 +111,15 @@ def run(options: Any) -> None:
 
     from ..console import print_line, progress, warn
     from ..data.dataset import some
-    from ..data.preprocessed_dataset import read_pack
+    from ..data.preprocessed_dataset import read_preprocessed_dataset
     from ..output_folder import claimed
-    from ..training.distributed import make_team
+    from ..training.distributed import start_process_group
     from ..training.fine_tuning import tested_but_trained_on, warnings_of_parent
     from ..training.run_lock import Stopped
     from ..training.training_loop import train
     from ..training.validation import validation_cases
 
-    pack = read_pack(options.pack)
+    pack = read_preprocessed_dataset(options.pack)
     recipe = recipe_of(options, pack)
     validation_cases(pack, recipe)  # splits that can't be trained are refused before anything is said of them
     start_from = load_checkpoint(options.start_from) if options.start_from else None
@@ -127,15 +127,15 @@ def run(options: Any) -> None:
         raise InputError(
             f"A batch of {recipe.batch_size} slices can't be shared by {processes} processes; take a larger --batch-size."
         )
-    team = make_team(options.device, options.devices, options.nodes, options.strategy)
-    if not team.leads:
+    team = start_process_group(options.device, options.devices, options.nodes, options.strategy)
+    if not team.is_main_process:
         train(
             pack,
             options.output,
             recipe,
             validate_every=options.validate_every,
             save_every=options.save_every,
-            team=team,
+            process_group=team,
             start_from=start_from,
         )
         return
@@ -156,13 +156,12 @@ def run(options: Any) -> None:
                     pack,
                     options.output,
                     recipe,
-                    options.device,
-                    options.title,
-                    options.validate_every,
-                    options.save_every,
-                    lambda now: show(now.step, now.steps, _words(now)),
-                    team,
-                    start_from,
+                    title=options.title,
+                    validate_every=options.validate_every,
+                    save_every=options.save_every,
+                    watch=lambda now: show(now.step, now.steps, _words(now)),
+                    process_group=team,
+                    start_from=start_from,
                 )
             _tell(checkpoint)
     except Stopped as stop:
@@ -170,17 +169,17 @@ def run(options: Any) -> None:
         raise
 
 
-def recipe_of(options: Any, pack: Pack) -> Recipe:
+def recipe_of(options: Any, pack: PreprocessedDataset) -> TrainingConfig:
     """The options' recipe, with the splits of the fold if one is asked for."""
     from dataclasses import fields, replace
 
     from ..data.splits import fold_splits
     from ..training.augmentation import Augmentation
-    from ..training.configuration import Recipe
+    from ..training.configuration import TrainingConfig
     from ..training.planning import check_plan, read_plan
 
-    values = {field.name: options[field.name] for field in fields(Recipe) if field.name in options}
-    recipe = Recipe(**values | {"augmentation": Augmentation(**vars(values["augmentation"]))})
+    values = {field.name: options[field.name] for field in fields(TrainingConfig) if field.name in options}
+    recipe = TrainingConfig(**values | {"augmentation": Augmentation(**vars(values["augmentation"]))})
     if path := _plan_path(options):
         check_plan(read_plan(path), pack, path)
     if options.fold is not None:
@@ -189,7 +188,7 @@ def recipe_of(options: Any, pack: Pack) -> Recipe:
     return recipe
 
 
-def recipe_in_words(recipe: Recipe) -> str:
+def recipe_in_words(recipe: TrainingConfig) -> str:
     """What a person looks at first."""
     size = " x ".join(map(str, recipe.patch))
     return (
@@ -198,14 +197,14 @@ def recipe_in_words(recipe: Recipe) -> str:
     )
 
 
-def _where(team: Team) -> str:
+def _where(team: ProcessGroup) -> str:
     import torch
 
     name = torch.cuda.get_device_name(team.device) if team.device.type == "cuda" else team.device.type
-    return name + (f" x {team.size}" if team.size > 1 else "")
+    return name + (f" x {team.world_size}" if team.world_size > 1 else "")
 
 
-def _words(now: Progress) -> str:
+def _words(now: TrainingProgress) -> str:
     dice = "" if now.dice is None else f", Dice {now.dice:.3f}"
     return f"loss {now.loss:.3f}{dice}, {now.slices_per_second:.0f} slices/s"
 
@@ -216,7 +215,7 @@ def _tell(checkpoint: Path) -> None:
     from UNetSegmenterLib.engine.model.checkpoint import read_card
 
     from ..console import print_line, table
-    from ..plots.run_plot import plot_run
+    from ..plots.plotting import plot_run
 
     card = read_card(checkpoint)
     rows = [

@@ -21,13 +21,22 @@ from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import Structure
 
-from .layouts import Case, DataSet
+from .dataset import Case, DataSet
 from .seen_cases import voxels_sha256
-from .slice_jumps import jump_text, slice_jumps
 from .splits import Splits
 
 HU_EVERY = 7  # of the voxels inside structures, for percentiles
 SPACING_RATIO = 10.0  # in-plane spacings that differ by this are no one data set
+
+# A jump: two neighbouring slices that differ more than those around them, as if one were missing. Image files hold one slice
+# distance, so a series that lost slices before it was converted still looks even. What it shows does not: on fifteen CTs of
+# the trunk the ratio stayed under 1.35; with one slice of 1 to 3 mm taken out it rose above 1.4 in 109 of 150 trials, with
+# two in 147.
+JUMP_RATIO = 1.4  # difference of two neighbouring slices over the median of those around it
+JUMP_NEIGHBOURS = 5  # slices to both sides that it is compared with
+JUMP_FEWEST_SLICES = 30
+JUMP_LARGEST_DISTANCE_MM = 5.0  # beyond it, neighbouring slices differ for reasons of anatomy
+SOFT_TISSUE_HU = (-160, 240)
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,26 @@ def case_facts(name: str, volume: Volume, segmentation: Segmentation) -> CaseFac
         (*warnings, *(jump_text(after) for after in slice_jumps(volume))),
         np.asarray(inside[::HU_EVERY], dtype=np.float32),
         indices[::HU_EVERY],
+    )
+
+
+def slice_jumps(volume: Volume) -> list[int]:
+    """Numbers of the axial slices (from 0, at the feet) after which the scan jumps; none if it is too coarse to tell."""
+    axial = volume.geometry.to_axial(volume.array)
+    if len(axial) < JUMP_FEWEST_SLICES or volume.geometry.axial_spacing_mm[0] > JUMP_LARGEST_DISTANCE_MM:
+        return []
+    rows, columns = (max(1, size // 64) for size in axial.shape[1:])
+    small = axial[:, ::rows, ::columns].clip(*SOFT_TISSUE_HU).astype(np.float32)
+    change = np.abs(np.diff(small, axis=0)).mean(axis=(1, 2))
+    usual = [np.median(change[max(0, i - JUMP_NEIGHBOURS) : i + JUMP_NEIGHBOURS + 1]) for i in range(len(change))]
+    return np.flatnonzero(change > JUMP_RATIO * np.maximum(usual, 1.0)).tolist()
+
+
+def jump_text(after: int) -> str:
+    """What to tell a person of a jump after axial slice `after`, counted from 0."""
+    return (
+        f"a jump between axial slices {after + 1} and {after + 2}, counted from the feet: they differ more than their "
+        "neighbours do, as if slices were missing or the patient had moved."
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_folder
 from UNetSegmenterLib.engine.io.image_reading import read_geometry
+from UNetSegmenterLib.engine.labels.structures import Structure
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing, network_labels, network_slices
 from UNetSegmenterLib.engine.plausibility.anatomy import Anatomy
 from UNetSegmenterLib.engine.plausibility.training_statistics import (
@@ -21,7 +22,7 @@ from UNetSegmenterLib.engine.plausibility.training_statistics import (
 )
 
 from ..training.planning import Plan, make_plan, write_plan
-from .dataset import some
+from .dataset import Case, DataSet, some
 from .fingerprint import (
     CaseFacts,
     case_facts,
@@ -31,12 +32,10 @@ from .fingerprint import (
     fingerprint,
     read_case,
 )
-from .layouts import Case, DataSet
-from .preprocessed_dataset import Pack, PackedCase, sha256, write_pack
-from .slice_size import body_region, cut_off_text
+from .preprocessed_dataset import PreprocessedCase, PreprocessedDataset, sha256, write_preprocessed_dataset
 from .splits import Splits, refuse_leaks, split_cases
 
-__all__ = ["prepare", "split_cases", "splits_of"]
+BODY_HU = -500  # what is above it is body, not air
 
 
 @dataclass(frozen=True)
@@ -57,17 +56,18 @@ class _Slices:
 def prepare(
     dataset: DataSet,
     folder: Path,
+    *,
     spacing_mm: float | None = None,
     window_hu: tuple[float, float] | None = None,
+    slice_size: tuple[int, int] | None = None,
     test: int | list[str] = 0,
     validation: int | list[str] = 0,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-    plan: Plan | None = None,
     folds: int = 0,
-    slice_size: tuple[int, int] | None = None,
+    plan: Plan | None = None,
     gpu_gb: float = 0.0,
-) -> Pack:
+    progress: Callable[[int, int], None] | None = None,
+) -> PreprocessedDataset:
     """Write a pack of every case of a data set, with plan.yaml beside it, and return it.
 
     spacing_mm (in-plane pixel size), window_hu and slice_size (rows and columns at that pixel size, cut about the body;
@@ -101,17 +101,17 @@ def prepare(
     warnings += refuse_leaks(splits, {part.name: part.voxels_sha256 for part in known})
     warnings += check_presence(splits, known)
     warnings += [f"{part.case.name}: {part.cut_off}" for part in slices if part.cut_off]
-    pack = _assemble(dataset, slices, preprocessing, splits, size)
-    warnings += _patch_warning(plan, pack)
+    preprocessed = _assemble(dataset, slices, preprocessing, splits, size)
+    warnings += _patch_warning(plan, preprocessed)
     for warning in warnings:
         logging.getLogger(__name__).warning("%s: %s", dataset.name, warning)
     statistics = statistics_of([part.looks for part in slices if part.looks is not None])
     made = {"warnings": warnings, "plan": plan.to_json(), "label_statistics": statistics}
     if folds:  # a fold's card must not hold statistics of the patients that it is validated on
         made["label_facts"] = {part.case.name: facts_to_json(part.looks) for part in slices if part.looks is not None}
-    pack = replace(pack, fingerprint={**fingerprint(known), **made})
-    _write(pack, plan, folder)
-    return pack
+    preprocessed = replace(preprocessed, fingerprint={**fingerprint(known), **made})
+    _write(preprocessed, plan, folder)
+    return preprocessed
 
 
 def _plan_warning(plan: Plan, splits: Splits) -> list[str]:
@@ -126,8 +126,8 @@ def _plan_warning(plan: Plan, splits: Splits) -> list[str]:
     ]
 
 
-def _patch_warning(plan: Plan, pack: Pack) -> list[str]:
-    patch, size = plan.recipe.patch, pack.images.shape[1:]
+def _patch_warning(plan: Plan, preprocessed: PreprocessedDataset) -> list[str]:
+    patch, size = plan.config.patch, preprocessed.images.shape[1:]
     if all(wanted <= own for wanted, own in zip(patch, size, strict=True)):
         return []
     return [
@@ -155,10 +155,10 @@ def _test(dataset: DataSet, test: int | list[str]) -> int | Sequence[str]:
     return dataset.locked_test
 
 
-def _write(pack: Pack, plan: Plan, folder: Path) -> None:
+def _write(preprocessed: PreprocessedDataset, plan: Plan, folder: Path) -> None:
     def write(partial: Path) -> None:
-        write_pack(pack, partial)
-        write_plan(plan, partial / "plan.yaml", pack.name)
+        write_preprocessed_dataset(preprocessed, partial)
+        write_plan(plan, partial / "plan.yaml", preprocessed.name)
 
     write_folder(folder, write)
 
@@ -185,7 +185,7 @@ def _read_slices(
 
 def _assemble(
     dataset: DataSet, slices: list[_Slices], preprocessing: Preprocessing, splits: Splits, size: tuple[int, int]
-) -> Pack:
+) -> PreprocessedDataset:
     multiple = preprocessing.size_multiple
     rows, columns = (
         size
@@ -198,7 +198,7 @@ def _assemble(
     cases, start = [], 0
     for part in slices:
         top, left = (rows - part.hu.shape[1]) // 2, (columns - part.hu.shape[2]) // 2
-        case = PackedCase(
+        case = PreprocessedCase(
             part.case.name,
             start,
             start + len(part.hu),
@@ -216,7 +216,7 @@ def _assemble(
         case.region(labels)[:] = part.labels
         cases.append(case)
         start = case.stop
-    return Pack(
+    return PreprocessedDataset(
         images,
         labels,
         dataset.name,
@@ -228,3 +228,92 @@ def _assemble(
         dataset.licence,
         dataset.citation,
     )
+
+
+def body_region(hu: np.ndarray, size: tuple[int, int], window_low_hu: float) -> tuple[slice, slice]:
+    """Rows and columns that stay when slices (slices, rows, columns) of HU, clipped to the window, are cut to `size`.
+
+    They lie about the median of the body's pixels, those above air, and never reach beyond the slice; a side that is
+    shorter than `size` stays whole.
+    """
+    body = hu > max(BODY_HU, window_low_hu)
+    places = zip((body.sum(axis=(0, 2)), body.sum(axis=(0, 1))), hu.shape[1:], size, strict=True)
+    rows, columns = (_about(_median(counts), own, wanted) for counts, own, wanted in places)
+    return rows, columns
+
+
+def _median(counts: np.ndarray) -> float:
+    """The place that has as many counts before it as after it; the middle if there are none."""
+    total = counts.sum()
+    return float(np.searchsorted(np.cumsum(counts), total / 2, side="right")) if total else len(counts) / 2
+
+
+def _about(middle: float, own: int, wanted: int) -> slice:
+    if own <= wanted:
+        return slice(0, own)
+    start = min(max(round(middle - wanted / 2), 0), own - wanted)
+    return slice(start, start + wanted)
+
+
+def cut_off_text(
+    whole: np.ndarray, kept: np.ndarray, structures: Sequence[Structure], voxel_ml: float, size: tuple[int, int]
+) -> str:
+    """What labels lose when they are cut from `whole` to `kept`, in ml and %; empty if nothing."""
+    before, after = (np.bincount(labels.ravel(), minlength=len(structures) + 1) for labels in (whole, kept))
+    lost = [
+        f"{(before[part.index] - after[part.index]) * voxel_ml:.3g} ml "
+        f"({100 * (1 - after[part.index] / before[part.index]):.2g} %) of {part.name}"
+        for part in structures
+        if after[part.index] < before[part.index]
+    ]
+    return f"slices of {size[0]} x {size[1]} pixels cut off {', '.join(lost)}" if lost else ""
+
+
+def check_sources(preprocessed: PreprocessedDataset, dataset: DataSet) -> None:
+    """Raise InputError unless the pack holds just the cases of the data set, and from the very same files.
+
+    Names, then the SHA-256 of every image and label that pack.json recorded, are compared.
+    """
+    packed = {case.name: case for case in preprocessed.cases}
+    there = {case.name: case for case in dataset.cases}
+    if packed.keys() != there.keys():
+        names = ", ".join(sorted(packed.keys() ^ there.keys())[:5])
+        raise InputError(
+            f"The pack holds {len(packed)} cases and {dataset.name} {len(there)}; they differ in {names}: prepare the data "
+            "set into another folder."
+        )
+    for name, case in there.items():
+        for path, recorded in ((case.image, packed[name].image_sha256), (case.label, packed[name].label_sha256)):
+            if sha256(path) != recorded:
+                raise InputError(
+                    f"The pack was built from another {path.name} than {path} (its SHA-256 differs from pack.json): "
+                    "prepare the data set into another folder."
+                )
+
+
+def check_choices(
+    preprocessed: PreprocessedDataset,
+    folder: Path,
+    *,
+    plan: Plan | None,
+    spacing_mm: float | None,
+    window_hu: tuple[float, float] | None,
+    slice_size: tuple[int, int] | None,
+    splits: Splits | None,
+) -> None:
+    """Raise InputError if the pack in `folder` was prepared otherwise than these choices say; None stands for no choice."""
+    wanted = {"spacing_mm": spacing_mm, "window_hu": window_hu, "slice_size": slice_size}
+    if plan:
+        wanted = {name: getattr(plan, name) if value is None else value for name, value in wanted.items()}
+    made = preprocessed.fingerprint.get("plan", {})
+    found = {
+        "spacing_mm": preprocessed.preprocessing.spacing_mm,
+        "window_hu": preprocessed.preprocessing.window_hu,
+        "slice_size": tuple(made.get("slice_size", (0, 0))),
+    }
+    if splits is not None:
+        wanted["split"], found["split"] = splits, preprocessed.splits  # type: ignore[assignment]
+    for name, value in wanted.items():
+        if value is not None and value != found[name]:
+            shown = f"another {name}" if name == "split" else f"{name} {found[name]}, not {value}"
+            raise InputError(f"{folder} was prepared with {shown}; choose another folder, or leave the option out.")

@@ -13,11 +13,11 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.labels.structures import Structure
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
-PACK_FORMAT = 1
+FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
-class PackedCase:
+class PreprocessedCase:
     """Where a case lies in the pack.
 
     slices `start` to `stop` of the arrays; its own pixels are `rows` x `columns` from pixel (`top`, `left`), the rest is
@@ -45,7 +45,7 @@ class PackedCase:
 
 
 @dataclass(frozen=True)
-class Pack:
+class PreprocessedDataset:
     """images: int16 HU at the network's spacing; labels: uint8 structure indices; both (slices, rows, columns).
 
     arrays_sha256: what the two files hashed to when they were opened; empty for a pack that was never written.
@@ -56,14 +56,14 @@ class Pack:
     name: str
     preprocessing: Preprocessing
     structures: tuple[Structure, ...]
-    cases: tuple[PackedCase, ...]
+    cases: tuple[PreprocessedCase, ...]
     splits: dict[str, list[str]]
     fingerprint: dict[str, Any]
     licence: str = ""
     citation: str = ""
     arrays_sha256: dict[str, str] = field(default_factory=dict)
 
-    def of_split(self, split: str) -> tuple[PackedCase, ...]:
+    def of_split(self, split: str) -> tuple[PreprocessedCase, ...]:
         """Cases of "train", "validation", "test", a sum such as "train+validation", or "all".
 
         Raises InputError if there are none.
@@ -77,27 +77,27 @@ class Pack:
         return tuple(case for case in self.cases if case.name in names)
 
 
-def write_pack(pack: Pack, folder: Path) -> None:
+def write_preprocessed_dataset(preprocessed: PreprocessedDataset, folder: Path) -> None:
     """Write images.npy, labels.npy and pack.json; pack.json comes last, so a folder that has it is whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "images.npy", pack.images)
-    np.save(folder / "labels.npy", pack.labels)
+    np.save(folder / "images.npy", preprocessed.images)
+    np.save(folder / "labels.npy", preprocessed.labels)
     content = {
-        "format": PACK_FORMAT,
-        "name": pack.name,
-        "preprocessing": asdict(pack.preprocessing),
-        "structures": [structure.to_json() for structure in pack.structures],
-        "cases": [asdict(case) for case in pack.cases],
-        "splits": pack.splits,
-        "fingerprint": pack.fingerprint,
-        "licence": pack.licence,
-        "citation": pack.citation,
+        "format": FORMAT_VERSION,
+        "name": preprocessed.name,
+        "preprocessing": asdict(preprocessed.preprocessing),
+        "structures": [structure.to_json() for structure in preprocessed.structures],
+        "cases": [asdict(case) for case in preprocessed.cases],
+        "splits": preprocessed.splits,
+        "fingerprint": preprocessed.fingerprint,
+        "licence": preprocessed.licence,
+        "citation": preprocessed.citation,
         "arrays_sha256": {name: sha256(folder / name) for name in ("images.npy", "labels.npy")},
     }
     (folder / "pack.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
-def read_pack(folder: Path | str) -> Pack:
+def read_preprocessed_dataset(folder: Path | str) -> PreprocessedDataset:
     """Open a pack memory-mapped; raises InputError if it is incomplete or its arrays are not the ones it was written with."""
     folder = Path(folder)
     if not (folder / "pack.json").is_file():
@@ -108,21 +108,21 @@ def read_pack(folder: Path | str) -> Pack:
         content = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
         images, labels = _arrays(folder, content["arrays_sha256"])
         preprocessing = content["preprocessing"] | {"window_hu": tuple(content["preprocessing"]["window_hu"])}
-        pack = Pack(
+        preprocessed = PreprocessedDataset(
             images,
             labels,
             content["name"],
             Preprocessing(**preprocessing),
             tuple(Structure.from_json(part) for part in content["structures"]),
-            tuple(PackedCase(**part | {"spacing_mm": tuple(part["spacing_mm"])}) for part in content["cases"]),
+            tuple(PreprocessedCase(**part | {"spacing_mm": tuple(part["spacing_mm"])}) for part in content["cases"]),
             content["splits"],
             content["fingerprint"],
             content["licence"],
             content["citation"],
             content["arrays_sha256"],
         )
-        _check_cases(pack, folder)
-        return pack
+        _check_cases(preprocessed, folder)
+        return preprocessed
     except InputError:
         raise
     except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
@@ -152,18 +152,18 @@ def _arrays(folder: Path, hashes: dict[str, str]) -> tuple[np.ndarray, np.ndarra
     return arrays[0], arrays[1]
 
 
-def _check_cases(pack: Pack, folder: Path) -> None:
+def _check_cases(preprocessed: PreprocessedDataset, folder: Path) -> None:
     """Raise InputError for a case that lies outside the arrays, and for a split that names a case that isn't there."""
-    slices, rows, columns = pack.images.shape
-    for case in pack.cases:
+    slices, rows, columns = preprocessed.images.shape
+    for case in preprocessed.cases:
         inside = 0 <= case.start < case.stop <= slices and min(case.top, case.left) >= 0
         if not inside or case.top + case.rows > rows or case.left + case.columns > columns:
             raise InputError(
                 f"{folder} has the case {case.name} at slices {case.start} to {case.stop}, {case.rows} x {case.columns} pixels, "
                 f"outside its arrays of {slices} x {rows} x {columns}; prepare the data set again."
             )
-    names = {case.name for case in pack.cases}
-    if strangers := sorted({name for members in pack.splits.values() for name in members} - names):
+    names = {case.name for case in preprocessed.cases}
+    if strangers := sorted({name for members in preprocessed.splits.values() for name in members} - names):
         raise InputError(
             f"{folder} has splits that name {strangers[0]}, which it does not hold; prepare the data set again."
         )

@@ -16,7 +16,7 @@ from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.model.card import Card
 
 from .dataset import some
-from .preprocessed_dataset import PackedCase
+from .preprocessed_dataset import PreprocessedCase
 
 TRAINED, VALIDATED = "trained", "validated"
 _SAME_VOXELS = "the same voxels"
@@ -40,7 +40,7 @@ class SeenCase(CaseIdentity):
     generation: int = 0
 
 
-def packed(case: PackedCase, data_set: str) -> CaseIdentity:
+def case_identity(case: PreprocessedCase, data_set: str) -> CaseIdentity:
     """What a case of a pack is recognised by."""
     return CaseIdentity(case.name, data_set, case.patient, case.voxels_sha256)
 

@@ -35,7 +35,7 @@ from UNetSegmenterLib.engine.worker.result_serialization import (
     finding_from_json,
 )
 
-from ..data.layouts import Case
+from ..data.dataset import Case
 from ..data.preprocessed_dataset import sha256
 from ..data.seen_cases import CaseIdentity, voxels_sha256
 from .scan_prediction import read_scan

@@ -10,7 +10,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.prediction import Predictor
 
 from ..console import ProgressCallback, print_line, progress, warn
-from ..data.layouts import Case
+from ..data.dataset import Case
 from ..output_folder import OutputFolder
 from .case_evaluation import CaseFailure, CaseResult, EvaluationSettings, evaluator, is_finished, read_result
 from .evaluation_folder import MANIFEST, EvaluationManifest, write_manifest

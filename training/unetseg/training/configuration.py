@@ -26,7 +26,7 @@ RANGES = {
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingConfig:
     """Defaults are what docs/models.md measured; the plan of a pack takes their place.
 
     Args:

@@ -22,9 +22,9 @@ from UNetSegmenterLib.engine.io.atomic_files import write_atomically, write_text
 from UNetSegmenterLib.engine.io.csv_text import csv_text
 from UNetSegmenterLib.engine.model.checkpoint import read_card
 
-from ..data.preprocessed_dataset import Pack
-from ..data.seen_cases import overlap, packed, seen_cases
-from .configuration import Recipe
+from ..data.preprocessed_dataset import PreprocessedDataset
+from ..data.seen_cases import case_identity, overlap, seen_cases
+from .configuration import TrainingConfig
 from .planning import from_mapping
 from .run_files import read_state
 
@@ -43,35 +43,37 @@ class FoldRow:
     seen: str = ""
 
 
-def recipe_of_folds(runs: Sequence[Path]) -> Recipe:
+def config_of_folds(runs: Sequence[Path]) -> TrainingConfig:
     """The recipe of all of them, with the splits of the last; raises InputError if they are not of one recipe."""
-    recipes = [
-        from_mapping(Recipe, read_card(run / "checkpoint.pt").training["recipe"], f"{run / 'checkpoint.pt'}, recipe")
+    configs = [
+        from_mapping(
+            TrainingConfig, read_card(run / "checkpoint.pt").training["recipe"], f"{run / 'checkpoint.pt'}, recipe"
+        )
         for run in runs
     ]
-    for run, recipe in zip(runs, recipes, strict=True):
-        own = replace(recipe, train_split=recipes[0].train_split, validation_split=recipes[0].validation_split)
-        if own != recipes[0]:
+    for run, config in zip(runs, configs, strict=True):
+        own = replace(config, train_split=configs[0].train_split, validation_split=configs[0].validation_split)
+        if own != configs[0]:
             raise InputError(
                 f"{run} was trained with another recipe than {runs[0]}, so they are no cross-validation; remove one of them "
                 "and give the command again."
             )
-    return recipes[-1]
+    return configs[-1]
 
 
-def fold_dice(run: Path, pack: Pack, fold: int) -> list[FoldRow]:
+def fold_dice(run: Path, dataset: PreprocessedDataset, fold: int) -> list[FoldRow]:
     """Rows of a finished fold's validation cases; raises InputError if the run is not finished."""
     if not (run / "checkpoint.pt").exists():
         raise InputError(f"{run} is not finished; run the same command again, and it goes on there.")
     dice = read_state(run / "state.pt")["dice"]
-    cases = pack.of_split(f"fold{fold}")
-    if dice is None or dice.shape != (len(cases), len(pack.structures)):
+    cases = dataset.of_split(f"fold{fold}")
+    if dice is None or dice.shape != (len(cases), len(dataset.structures)):
         raise InputError(f"{run} did not validate on fold {fold} of this pack; choose another --output.")
-    seen = overlap(seen_cases(read_card(run / "checkpoint.pt")), [packed(case, pack.name) for case in cases])
+    seen = overlap(seen_cases(read_card(run / "checkpoint.pt")), [case_identity(case, dataset.name) for case in cases])
     return [
         FoldRow(fold, case.name, structure.name, float(value), seen.get(case.name, ""))
         for case, line in zip(cases, dice, strict=True)
-        for structure, value in zip(pack.structures, line, strict=True)
+        for structure, value in zip(dataset.structures, line, strict=True)
     ]
 
 

@@ -16,8 +16,8 @@ from UNetSegmenterLib.engine.model.preprocessing import (
     normalise,
 )
 
-from ..data.preprocessed_dataset import Pack, PackedCase
-from .configuration import Recipe
+from ..data.preprocessed_dataset import PreprocessedCase, PreprocessedDataset
+from .configuration import TrainingConfig
 
 
 class DeviceData:
@@ -27,10 +27,14 @@ class DeviceData:
     """
 
     def __init__(
-        self, pack: Pack, cases: tuple[PackedCase, ...], preprocessing: Preprocessing, device: torch.device
+        self,
+        dataset: PreprocessedDataset,
+        cases: tuple[PreprocessedCase, ...],
+        preprocessing: Preprocessing,
+        device: torch.device,
     ) -> None:
         slices = np.concatenate([np.arange(case.start, case.stop) for case in cases])
-        images, labels = pack.images[slices], pack.labels[slices]
+        images, labels = dataset.images[slices], dataset.labels[slices]
         try:
             self.images = torch.from_numpy(images).to(device)  # (N, H, W) int16
             self.labels = torch.from_numpy(labels).to(device)  # (N, H, W) uint8
@@ -51,7 +55,7 @@ class DeviceData:
         )
         regions = np.array([[(case.top, case.left), (case.rows, case.columns)] for case in cases], dtype=np.float32)
         self.regions = torch.from_numpy(np.repeat(regions, lengths, axis=0)).to(device)  # (N, 2, 2): corner and size
-        found = {part.index: np.flatnonzero((labels == part.index).any(axis=(1, 2))) for part in pack.structures}
+        found = {part.index: np.flatnonzero((labels == part.index).any(axis=(1, 2))) for part in dataset.structures}
         found = {index: slices for index, slices in found.items() if len(slices)}
         counts = np.array([len(slices) for slices in found.values()], dtype=np.int64)
         # The slices of the first structure that there is, of the second and so on; where each begins, how many they are.
@@ -65,37 +69,37 @@ class DeviceData:
             )
         )
 
-    def draw(self, recipe: Recipe, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def sample_batch(self, config: TrainingConfig, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Random slices with their neighbours, and where in them to look.
 
         Returns (B, input slices, H, W) float32 in -1..1, labels (B, H, W) uint8 and the patches' centres (B, 2), as
         `affine_grid` takes them.
         """
-        slices, structures = self.draw_slices(recipe, generator)
-        step = self._jittered(self.step[slices], recipe.neighbour_jitter, generator)
+        slices, structures = self.sample_slices(config, generator)
+        step = self._jittered(self.step[slices], config.neighbour_jitter, generator)
         index = slices[:, None] + step[:, None] * self.offsets
         index = torch.minimum(torch.maximum(index, self.first[slices, None]), self.last[slices, None])
         labels = self.labels[slices]
-        centres = self._centres(slices, labels, structures, recipe.patch, generator)
+        centres = self._centres(slices, labels, structures, config.patch, generator)
         return normalise(self.images[index], self.window_hu), labels, centres
 
-    def batch_cases(self, recipe: Recipe, generator: Generator) -> dict[str, list[int]]:
+    def batch_cases(self, config: TrainingConfig, generator: Generator) -> dict[str, list[int]]:
         """Which slices of which cases `draw` gives for a generator in the same state: case name to slice numbers."""
         drawn: dict[str, list[int]] = {}
         starts = np.cumsum([0] + [case.stop - case.start for case in self.cases])
-        for position in sorted(self.draw_slices(recipe, generator)[0].tolist()):
+        for position in sorted(self.sample_slices(config, generator)[0].tolist()):
             which = int(np.searchsorted(starts, position, side="right")) - 1
             drawn.setdefault(self.cases[which].name, []).append(position - int(starts[which]))
         return drawn
 
-    def draw_slices(self, recipe: Recipe, generator: Generator) -> tuple[Tensor, Tensor]:
+    def sample_slices(self, config: TrainingConfig, generator: Generator) -> tuple[Tensor, Tensor]:
         """Slices drawn evenly, but `foreground_share` of them, which come first, for a structure drawn evenly.
 
         Returns slice numbers (B,) and the indices of the structures that the first ones were drawn for (<= B,).
         """
         device = self.images.device
-        drawn = torch.randint(len(self.images), (recipe.batch_size,), device=device, generator=generator)
-        count = round(recipe.foreground_share * recipe.batch_size) if len(self.counts) else 0
+        drawn = torch.randint(len(self.images), (config.batch_size,), device=device, generator=generator)
+        count = round(config.foreground_share * config.batch_size) if len(self.counts) else 0
         if not count:
             return drawn, self.present[:0]
         wanted = torch.randint(len(self.counts), (count,), device=device, generator=generator)

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
+from torch import Tensor
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.model.card import NetworkShape
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
 
-from ..data.preprocessed_dataset import Pack
-from ..data.seen_cases import lacks_hashes, overlap, overlap_text, packed, seen_cases
-from .configuration import Recipe
+from ..data.preprocessed_dataset import PreprocessedDataset
+from ..data.seen_cases import case_identity, lacks_hashes, overlap, overlap_text, seen_cases
+from .configuration import TrainingConfig
 from .validation import validation_cases
 
 
-def warnings_of_parent(parent: Checkpoint, pack: Pack, recipe: Recipe) -> list[str]:
+def warnings_of_parent(parent: Checkpoint, dataset: PreprocessedDataset, config: TrainingConfig) -> list[str]:
     """Cases of the pack's other splits that the parent was trained on, and how its input differed from the pack's."""
     seen = seen_cases(parent.card)
     name = parent.path.name
-    trained = {case.name for case in pack.of_split(recipe.train_split)}
+    trained = {case.name for case in dataset.of_split(config.train_split)}
     warnings = []
-    for split, members in held_out(pack, recipe).items():
-        cases = [packed(case, pack.name) for case in pack.cases if case.name in members and case.name not in trained]
+    for split, members in held_out(dataset, config).items():
+        cases = [
+            case_identity(case, dataset.name)
+            for case in dataset.cases
+            if case.name in members and case.name not in trained
+        ]
         if found := overlap(seen, cases):
             warnings.append(
                 f"{len(found)} of {len(cases)} {split} cases were trained on by {name} or its ancestors, so they are no unseen "
@@ -32,23 +41,23 @@ def warnings_of_parent(parent: Checkpoint, pack: Pack, recipe: Recipe) -> list[s
             f"the card of {name} has cases without hashes of their images; these are compared by name, and if {name} was "
             "itself begun with another checkpoint than its card says, that one's cases are not known"
         )
-    if not all(case.voxels_sha256 for case in pack.cases):
+    if not all(case.voxels_sha256 for case in dataset.cases):
         warnings.append(
             "the pack was prepared before images were hashed, so cases are compared by name alone; prepare it again"
         )
-    return warnings + input_differences(parent, pack)
+    return warnings + input_differences(parent, dataset)
 
 
-def held_out(pack: Pack, recipe: Recipe) -> dict[str, list[str]]:
+def held_out(dataset: PreprocessedDataset, config: TrainingConfig) -> dict[str, list[str]]:
     """The splits whose cases a run must not have seen, by name: those for testing, and those that are validated."""
-    validated = [case.name for case in validation_cases(pack, recipe)]
-    splits = {"test": pack.splits.get("test", []), recipe.validation_split: validated}
+    validated = [case.name for case in validation_cases(dataset, config)]
+    splits = {"test": dataset.splits.get("test", []), config.validation_split: validated}
     return {split: members for split, members in splits.items() if members}
 
 
-def input_differences(parent: Checkpoint, pack: Pack) -> list[str]:
+def input_differences(parent: Checkpoint, dataset: PreprocessedDataset) -> list[str]:
     """What the parent's network was fed otherwise than this pack's will be, a sentence each."""
-    before, now = parent.card.preprocessing, pack.preprocessing
+    before, now = parent.card.preprocessing, dataset.preprocessing
     shown = {
         "pixels": [f"{part.spacing_mm:g} mm" for part in (before, now)],
         "a HU window": ["{:g} to {:g}".format(*part.window_hu) for part in (before, now)],
@@ -61,7 +70,29 @@ def input_differences(parent: Checkpoint, pack: Pack) -> list[str]:
     ]
 
 
-def tested_but_trained_on(pack: Pack, recipe: Recipe) -> list[str]:
+def tested_but_trained_on(dataset: PreprocessedDataset, config: TrainingConfig) -> list[str]:
     """Cases that the pack set apart for testing and this run trains on, as a release does that needs no test any more."""
-    trained = {case.name for case in pack.of_split(recipe.train_split)}
-    return [name for name in pack.splits.get("test", ()) if name in trained]
+    trained = {case.name for case in dataset.of_split(config.train_split)}
+    return [name for name in dataset.splits.get("test", ()) if name in trained]
+
+
+def fitting_weights(start_from: Checkpoint, config: TrainingConfig, dataset: PreprocessedDataset) -> dict[str, Tensor]:
+    """Weights to begin a run with.
+
+    Raises:
+        InputError: the checkpoint has another network or other structures than the run.
+    """
+    wanted = NetworkShape(config.input_slices, len(dataset.structures) + 1, config.base_width, config.depth)
+    names = [[structure.name for structure in owner.structures] for owner in (start_from.card, dataset)]
+    before, now = asdict(start_from.card.network), asdict(wanted)
+    found = [
+        f"{name.replace('_', ' ')} {before[name]}, not {value}" for name, value in now.items() if before[name] != value
+    ]
+    if names[0] != names[1]:
+        found.append(f"the structures {', '.join(names[0])}, not {', '.join(names[1])}")
+    if found:
+        raise InputError(
+            f"{start_from.path} has {'; '.join(found)}; start from a checkpoint of the same network and structures, in the "
+            "same order, or give this run its options."
+        )
+    return start_from.weights

@@ -12,8 +12,8 @@ from typing import Any, get_type_hints
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_text
 
-from ..data.preprocessed_dataset import Pack
-from .configuration import Recipe
+from ..data.preprocessed_dataset import PreprocessedDataset
+from .configuration import TrainingConfig
 
 LARGEST_SLICE = 256  # pixels across a slice at the network's spacing
 VISITS = 40  # how often a slice is drawn in a run, as in the measured recipe
@@ -32,7 +32,7 @@ class Plan:
     spacing_mm: float
     window_hu: tuple[float, float]
     slice_distance_mm: float
-    recipe: Recipe
+    config: TrainingConfig
     reasons: dict[str, str] = field(default_factory=dict)
     slice_size: tuple[int, int] = (0, 0)
     made_from: tuple[str, ...] = ()
@@ -49,8 +49,8 @@ class Plan:
         return replace(self, **new, reasons=self.reasons | dict.fromkeys(new, "chosen"))  # type: ignore[arg-type]
 
     def to_json(self) -> dict[str, Any]:
-        """What pack.json and the card keep."""
-        return asdict(self)
+        """What pack.json and the card keep; the training configuration is stored as "recipe"."""
+        return {"recipe" if name == "config" else name: value for name, value in asdict(self).items()}
 
 
 def make_plan(
@@ -80,24 +80,24 @@ def make_plan(
         round(max(pixel, across / LARGEST_SLICE), 3),
         (math.floor((low - margin) / 10) * 10.0, math.ceil((high + margin) / 10) * 10.0),
         round(distance, 3),
-        Recipe(),
+        TrainingConfig(),
         reasons,
         made_from=tuple(part["name"] for part in fingerprint.get("by_case", ())),
     ).chosen(spacing_mm, window_hu, slice_size)
     scale = pixel / plan.spacing_mm
     size = plan.slice_size if all(plan.slice_size) else (rows * scale, columns * scale)
-    recipe, why = _plan_recipe(size, distance, fingerprint["slices"], gpu_gb)
-    return replace(plan, recipe=recipe, reasons=plan.reasons | why)
+    config, why = _plan_config(size, distance, fingerprint["slices"], gpu_gb)
+    return replace(plan, config=config, reasons=plan.reasons | why)
 
 
-def _plan_recipe(
+def _plan_config(
     size: tuple[float, float], distance_mm: float, slices: int, gpu_gb: float
-) -> tuple[Recipe, dict[str, str]]:
+) -> tuple[TrainingConfig, dict[str, str]]:
     """The measured recipe made to fit slices of `size` pixels, `distance_mm` apart, with a reason for each change."""
-    recipe = Recipe()
+    config = TrainingConfig()
     depth = max(2, min(5, int(math.log2(0.7 * min(size) / 8)))) if min(size) > 12 else 2
     patch = _multiple(0.7 * size[0], 2**depth), _multiple(0.9 * size[1], 2**depth)
-    width, batch = (32, 32) if gpu_gb else (recipe.base_width, recipe.batch_size)
+    width, batch = (32, 32) if gpu_gb else (config.base_width, config.batch_size)
     while gpu_gb and batch > 4 and _memory_gb(patch, width, batch) > 0.8 * gpu_gb:
         batch //= 2
     steps = max(300, min(20_000, round(VISITS * slices / batch / 100) * 100))
@@ -112,7 +112,7 @@ def _plan_recipe(
         "steps": f"each of {slices} slices is drawn about {steps * batch / slices:.0f} times",
     }
     changes = {"steps": steps, "batch_size": batch, "patch": patch, "input_slices": neighbours}
-    return replace(recipe, **changes, base_width=width, depth=depth), reasons  # type: ignore[arg-type]
+    return replace(config, **changes, base_width=width, depth=depth), reasons  # type: ignore[arg-type]
 
 
 def gpu_memory_gb() -> float:
@@ -132,7 +132,7 @@ def _memory_gb(patch: tuple[int, ...], width: int, batch: int) -> float:
 
 def write_plan(plan: Plan, path: Path | str, title: str = "") -> None:
     """Write YAML in which every choice stands on a line of its own with its reason."""
-    parts = [("preprocessing", _preprocessing(plan)), ("recipe", asdict(plan.recipe))]
+    parts = [("preprocessing", _preprocessing(plan)), ("recipe", asdict(plan.config))]
     lines = [f"# Plan for {title or 'a data set'}. Edit what you know better; prepare --plan and train execute it."]
     for name, values in parts:
         lines.append(f"{name}:")
@@ -144,11 +144,11 @@ def write_plan(plan: Plan, path: Path | str, title: str = "") -> None:
     write_text(path, text)
 
 
-def check_plan(plan: Plan, pack: Pack, path: Path | str) -> None:
+def check_plan(plan: Plan, dataset: PreprocessedDataset, path: Path | str) -> None:
     """Raise InputError if the pack was prepared with another spacing, window, distance or size of slices than the plan says."""
-    stored = {name: getattr(pack.preprocessing, name) for name in _NEEDED}
+    stored = {name: getattr(dataset.preprocessing, name) for name in _NEEDED}
     if all(plan.slice_size):
-        stored["slice_size"] = pack.images.shape[1:]
+        stored["slice_size"] = dataset.images.shape[1:]
     for name, found in stored.items():
         if (wanted := getattr(plan, name)) != found:
             raise InputError(
@@ -200,8 +200,8 @@ def read_plan(path: Path | str) -> Plan:
     made_from = content.get("made_from") or ()
     if not isinstance(made_from, list | tuple):
         raise InputError(f"{path}, made_from is {made_from!r}; a list of names of cases is expected.")
-    recipe = from_mapping(Recipe, content["recipe"], f"{path}, recipe")
-    return Plan(**values, recipe=recipe, made_from=tuple(map(str, made_from)))
+    config = from_mapping(TrainingConfig, content["recipe"], f"{path}, recipe")
+    return Plan(**values, config=config, made_from=tuple(map(str, made_from)))
 
 
 def from_mapping(cls: type, values: Mapping[str, Any], where: str) -> Any:

@@ -23,9 +23,9 @@ from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 from UNetSegmenterLib.engine.model.tensor_file import read_tensor_file
 from UNetSegmenterLib.engine.plausibility.training_statistics import facts_from_json, statistics_of
 
-from ..data.preprocessed_dataset import Pack
-from ..data.seen_cases import VALIDATED, as_seen, joined, older, overlap, packed, seen_cases, to_json
-from .configuration import Recipe
+from ..data.preprocessed_dataset import PreprocessedDataset
+from ..data.seen_cases import VALIDATED, as_seen, case_identity, joined, older, overlap, seen_cases, to_json
+from .configuration import TrainingConfig
 from .validation import validation_cases
 
 
@@ -37,17 +37,22 @@ class RunState:
     """
 
     def __init__(
-        self, run: Path, recipe: Recipe, pack: Pack, parts: dict[str, Any], start_from: Checkpoint | None = None
+        self,
+        run: Path,
+        config: TrainingConfig,
+        dataset: PreprocessedDataset,
+        parts: dict[str, Any],
+        start_from: Checkpoint | None = None,
     ) -> None:
         self.path = run / "state.pt"
         self.previous = run / "state.previous.pt"
         self.parts = parts
         self.identity = {
-            "recipe": asdict(recipe),
-            "cases": [asdict(case) for case in pack.cases],
-            "preprocessing": asdict(pack.preprocessing),
-            "splits": pack.splits,
-            "arrays_sha256": pack.arrays_sha256,
+            "recipe": asdict(config),
+            "cases": [asdict(case) for case in dataset.cases],
+            "preprocessing": asdict(dataset.preprocessing),
+            "splits": dataset.splits,
+            "arrays_sha256": dataset.arrays_sha256,
             "started_from": None if start_from is None else started_from(start_from),
         }
         self.seen_before = () if start_from is None else older(seen_cases(start_from.card))
@@ -205,30 +210,35 @@ class RunLog:
 
 
 def training_card(
-    pack: Pack, recipe: Recipe, preprocessing: Preprocessing, title: str, device: str, state: RunState
+    dataset: PreprocessedDataset,
+    config: TrainingConfig,
+    preprocessing: Preprocessing,
+    title: str,
+    device: str,
+    state: RunState,
 ) -> Card:
     """Card of a finished run; its validation figures are over the cases that no ancestor was trained on."""
-    cases = pack.of_split(recipe.train_split)
-    validated = () if state.dice is None else validation_cases(pack, recipe)
-    known = overlap(state.seen_before, [packed(case, pack.name) for case in validated])
-    seen = [as_seen(packed(case, pack.name)) for case in cases]
-    seen += [as_seen(packed(case, pack.name), VALIDATED) for case in validated]
+    cases = dataset.of_split(config.train_split)
+    validated = () if state.dice is None else validation_cases(dataset, config)
+    known = overlap(state.seen_before, [case_identity(case, dataset.name) for case in validated])
+    seen = [as_seen(case_identity(case, dataset.name)) for case in cases]
+    seen += [as_seen(case_identity(case, dataset.name), VALIDATED) for case in validated]
     return Card(
-        title or f"{pack.name}, 2D U-Net",
-        NetworkShape(recipe.input_slices, len(pack.structures) + 1, recipe.base_width, recipe.depth),
-        pack.structures,
+        title or f"{dataset.name}, 2D U-Net",
+        NetworkShape(config.input_slices, len(dataset.structures) + 1, config.base_width, config.depth),
+        dataset.structures,
         preprocessing,
-        data_licence=pack.licence,
-        data_citation=pack.citation,
+        data_licence=dataset.licence,
+        data_citation=dataset.citation,
         training={
-            "data_set": pack.name,
+            "data_set": dataset.name,
             "cases": [case.name for case in cases],
-            "splits": pack.splits,
+            "splits": dataset.splits,
             "slices": sum(case.stop - case.start for case in cases),
-            "recipe": asdict(recipe),
+            "recipe": asdict(config),
             "started_from": state.identity["started_from"],
             "seen_cases": to_json(joined(*seen, *state.seen_before)),
-            "plan": pack.fingerprint.get("plan", {}),
+            "plan": dataset.fingerprint.get("plan", {}),
             "pack_sha256": hashlib.sha256(json.dumps(state.identity["cases"]).encode()).hexdigest(),
             "device": device,
             "minutes": round(state.minutes, 1),
@@ -236,29 +246,29 @@ def training_card(
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
         }
         | ({"validated_though_trained_on": known} if known else {}),
-        validation=_validation(pack, state.dice, [case.name not in known for case in validated]),
-        statistics=label_statistics(pack, {case.name for case in cases}),
+        validation=_validation(dataset, state.dice, [case.name not in known for case in validated]),
+        statistics=label_statistics(dataset, {case.name for case in cases}),
     )
 
 
-def label_statistics(pack: Pack, trained: set[str]) -> dict[str, Any]:
+def label_statistics(dataset: PreprocessedDataset, trained: set[str]) -> dict[str, Any]:
     """Statistics of the labels of the pack's training cases, without those that a run leaves out to be validated on.
 
     Empty, so that rules of thumb hold, where they would be of other cases: a pack of an earlier version with folds.
     """
-    training = pack.splits["train"]
+    training = dataset.splits["train"]
     if trained.issuperset(training):
-        return pack.fingerprint.get("label_statistics", {})
-    by_case = pack.fingerprint.get("label_facts", {})
+        return dataset.fingerprint.get("label_statistics", {})
+    by_case = dataset.fingerprint.get("label_facts", {})
     return statistics_of([facts_from_json(by_case[name]) for name in training if name in trained]) if by_case else {}
 
 
-def _validation(pack: Pack, dice: np.ndarray | None, counted: list[bool]) -> dict[str, Any]:
+def _validation(dataset: PreprocessedDataset, dice: np.ndarray | None, counted: list[bool]) -> dict[str, Any]:
     """Mean, standard deviation and n of each structure's Dice over the validation cases that count."""
     if dice is None or not any(counted):
         return {}
     validation = {}
-    for structure, values in zip(pack.structures, dice[np.array(counted)].T, strict=True):
+    for structure, values in zip(dataset.structures, dice[np.array(counted)].T, strict=True):
         known = values[np.isfinite(values)]
         spread = (
             {"mean": float(known.mean()), "sd": float(known.std(ddof=1)) if len(known) > 1 else None}

@@ -14,21 +14,21 @@ from UNetSegmenterLib.engine.model.preprocessing import (
     stack_slices,
 )
 
-from ..data.preprocessed_dataset import Pack, PackedCase
-from .configuration import Recipe
-from .distributed import Team
+from ..data.preprocessed_dataset import PreprocessedCase, PreprocessedDataset
+from .configuration import TrainingConfig
+from .distributed import ProcessGroup
 
 
-def validation_cases(pack: Pack, recipe: Recipe) -> tuple[PackedCase, ...]:
+def validation_cases(dataset: PreprocessedDataset, config: TrainingConfig) -> tuple[PreprocessedCase, ...]:
     """Cases whose Dice is followed: none if the split is "", or where the pack set no patients aside for "validation".
 
     Raises InputError for a split that there is not, and for cases that are trained on as well.
     """
-    split = recipe.validation_split
-    if not split or (split == "validation" and not pack.splits.get(split)):
+    split = config.validation_split
+    if not split or (split == "validation" and not dataset.splits.get(split)):
         return ()
-    cases = pack.of_split(split)
-    trained = {case.name for case in pack.of_split(recipe.train_split)}
+    cases = dataset.of_split(split)
+    trained = {case.name for case in dataset.of_split(config.train_split)}
     if both := [case.name for case in cases if case.name in trained]:
         raise InputError(
             f"{', '.join(both[:3])} would be trained on and validated, which tells nothing of new patients; take another "
@@ -40,15 +40,16 @@ def validation_cases(pack: Pack, recipe: Recipe) -> tuple[PackedCase, ...]:
 @torch.inference_mode()
 def predict_case(
     network: nn.Module,
-    pack: Pack,
-    case: PackedCase,
+    dataset: PreprocessedDataset,
+    case: PreprocessedCase,
     preprocessing: Preprocessing,
+    *,
     device: torch.device,
     dtype: torch.dtype,
     batch_size: int,
 ) -> np.ndarray:
-    """Labels uint8 (slices, rows, columns) of a packed case at the network's grid."""
-    hu = torch.from_numpy(np.ascontiguousarray(case.region(pack.images))).to(device)
+    """Labels uint8 (slices, rows, columns) of a preprocessed case at the network's grid."""
+    hu = torch.from_numpy(np.ascontiguousarray(case.region(dataset.images))).to(device)
     offsets = neighbour_offsets(preprocessing.input_slices, neighbour_step(case.spacing_mm[0], preprocessing))
     result = torch.empty(hu.shape, dtype=torch.uint8, device=device)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
@@ -62,34 +63,40 @@ def predict_case(
 
 def dice_of_volume(prediction: np.ndarray, reference: np.ndarray, classes: int) -> np.ndarray:
     """Dice of each structure 1..classes-1; NaN where neither volume has it."""
-    pairs = np.bincount(
-        prediction.ravel().astype(np.int64) * classes + reference.ravel(), minlength=classes**2
-    ).reshape(classes, classes)
-    both = np.diag(pairs)[1:]
-    sizes = pairs.sum(axis=0)[1:] + pairs.sum(axis=1)[1:]
+    pairs = prediction.ravel().astype(np.int64) * classes + reference.ravel()
+    confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    both = np.diag(confusion)[1:]
+    sizes = confusion.sum(axis=0)[1:] + confusion.sum(axis=1)[1:]
     return np.where(sizes > 0, 2 * both / np.maximum(sizes, 1), np.nan)
 
 
 def validate(
     network: nn.Module,
-    pack: Pack,
-    recipe: Recipe,
+    dataset: PreprocessedDataset,
+    config: TrainingConfig,
     preprocessing: Preprocessing,
-    device: torch.device,
     dtype: torch.dtype,
-    team: Team | None = None,
+    process_group: ProcessGroup,
 ) -> np.ndarray | None:
-    """Dice (cases, structures) of the validation split's whole volumes; None if the pack has no such split.
+    """Dice (cases, structures) of the validation split's whole volumes; None if the data set has no such split.
 
-    Several processes share the cases and all get the whole table.
+    Several processes share the cases, and all get the whole table.
     """
-    cases = validation_cases(pack, recipe)
+    cases = validation_cases(dataset, config)
     if not cases:
         return None
     network.eval()
 
-    def dice(case: PackedCase) -> np.ndarray:
-        labels = predict_case(network, pack, case, preprocessing, device, dtype, recipe.batch_size)
-        return dice_of_volume(labels, case.region(pack.labels), len(pack.structures) + 1)
+    def dice(case: PreprocessedCase) -> np.ndarray:
+        labels = predict_case(
+            network,
+            dataset,
+            case,
+            preprocessing,
+            device=process_group.device,
+            dtype=dtype,
+            batch_size=config.batch_size,
+        )
+        return dice_of_volume(labels, case.region(dataset.labels), len(dataset.structures) + 1)
 
-    return np.stack((team or Team(device)).map(dice, cases))
+    return np.stack(process_group.map(dice, cases))
