@@ -271,15 +271,15 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :param checkpointPath: the checkpoint file (.pt).
         :param segmentationNode: segmentation to replace; None makes a new one.
         :param device: "auto", "cpu", "cuda" or "mps".
-        :param onProgress: called with a Progress (done, total, seconds) once a batch.
-        :param onEnd: called once with a Result (node, outcome, notes).
+        :param onProgress: called with a SegmentationProgress (done, total, seconds) once a batch.
+        :param onEnd: called once with a SegmentationResult (node, outcome, notes).
         :param onStage: called with a text that says what the job waits for.
         :param options: `surfaces` and `keep_partial`, both True.
         :raises InputError: (a ValueError) if there is no scan to segment.
         """
-        from UNetSegmenterLib.panel.jobs.segmenter import Choices, JobCallbacks, SegmentationJob
+        from UNetSegmenterLib.panel.jobs.segmenter import JobCallbacks, SegmentationJob, SegmentationOptions
 
-        choices = Choices(os.path.abspath(checkpointPath), device, segmentationNode, **options)
+        choices = SegmentationOptions(os.path.abspath(checkpointPath), device, segmentationNode, **options)
         wanted = {"on_progress": onProgress, "on_end": onEnd, "on_stage": onStage}
         callbacks = JobCallbacks(**{name: function for name, function in wanted.items() if function is not None})
         job = SegmentationJob(self.worker, volumeNode, choices, callbacks)

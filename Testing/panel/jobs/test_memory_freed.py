@@ -15,8 +15,9 @@ from host.pressing import settle, turn
 from host.scans import add_scan, body
 
 KINDS = {
-    "SegmentationJob", "SegmentationRun", "Outcome", "Result", "WorkerTask", "Driver", "Ticker", "Turn", "Segmentation", "Made",
-    "CaseReport", "CaseImages", "Volume", "Failure",
+    "SegmentationJob", "SegmentationRun", "SegmentationOutcome", "SegmentationResult", "WorkerTask", "Driver", "Ticker",
+    "QueueEntry", "Segmentation", "Made",
+    "CaseReport", "CaseImages", "Volume", "JobFailure",
 }  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def test_a_run_leaves_no_labels(widget, ready, scan):
     for _ in range(4):
         once()
     assert living() == before
-    assert before.get("Outcome", 0) <= 1 and "SegmentationRun" not in before and "array" not in before
+    assert before.get("SegmentationOutcome", 0) <= 1 and "SegmentationRun" not in before and "array" not in before
     assert ready.segment.result.outcome.labels is None
 
 

@@ -9,7 +9,7 @@ import slicer
 from host.organs import SHAPE, SPACING_MM, add, choose, organs
 from host.pressing import settle, turn
 from host.scans import add_scan, body
-from UNetSegmenterLib.panel.jobs.states import State
+from UNetSegmenterLib.panel.sections.segment_section import RunState
 
 ERRORS = [MemoryError("no room"), OSError(5, "Input/output error"), Exception("plain")]
 each_error = pytest.mark.parametrize("error", ERRORS, ids=["MemoryError", "OSError", "Exception"])
@@ -58,7 +58,7 @@ def is_said(notes):
 
 def is_free(panel):
     settle(0.05)
-    assert panel.worker.turns.names == ()
+    assert panel.worker.queue.names == ()
     assert not list(panel.worker.folder.iterdir()), "folders"
     assert not panel.worker._pending, "requests"
 
@@ -71,7 +71,7 @@ def is_free(panel):
         "panel.jobs.segmenter.nodes.volume_geometry",
         "panel.jobs.segmentation_run.stored_dtype",
         "panel.jobs.segmentation_run.SegmentationRun._refusal",
-        "panel.jobs.segmentation_run.Progress.text",
+        "panel.jobs.segmentation_run.SegmentationProgress.text",
         "panel.jobs.segmenter.nodes.segmentation_to_node",
         "panel.jobs.segmenter.remember_labels",
         "panel.jobs.segmenter.absent_structures",
@@ -88,7 +88,7 @@ def test_segmenting(widget, ready, scan, monkeypatch, error, place):
     raised = break_once(monkeypatch, place, error)
     ready.segment.apply()
     turn(lambda: not ready.segment.state.is_busy, 60)
-    assert raised and ready.segment.state is State.CRASHED
+    assert raised and ready.segment.state is RunState.CRASHED
     is_said(ready.segment.notes)
     is_free(ready)
     if "_show_result" not in place:  # there, the result is in the scene, though the panel could not tell of it
@@ -102,7 +102,7 @@ def test_surfaces_that_fail_leave_the_result(widget, ready, scan, monkeypatch, e
     break_once(monkeypatch, "panel.jobs.segmenter.nodes.make_surfaces", error)
     ready.segment.apply()
     turn(lambda: not ready.segment.state.is_busy, 60)
-    assert ready.segment.state is State.DONE and ready.segment.result.node is not None
+    assert ready.segment.state is RunState.DONE and ready.segment.result.node is not None
     assert "3D surfaces" in is_said(ready.segment.notes)
     is_free(ready)
 
@@ -131,7 +131,7 @@ def test_a_listener_of_a_script_that_fails(widget, scan, checkpoints, error):
     turn(lambda: results, 60)
     assert results[0].failure is not None and results[0].failure.details and results[0].node is None
     widget.logic.startSegment(scan, str(checkpoints["good"]), device="cpu", onEnd=fail, surfaces=False)
-    turn(lambda: not widget.panel.worker.turns.names, 60)
+    turn(lambda: not widget.panel.worker.queue.names, 60)
     is_free(widget.panel)
 
 
@@ -276,7 +276,7 @@ def folder(tmp_path):
         ("panel.sections.review_section.node_steps", True),
         ("panel.sections.review_section.case_from_files", False),
         ("scene.nodes.review.segmentation_to_node", False),
-        ("panel.jobs.review_queue.judge_steps", True),
+        ("panel.jobs.review_actions.judge_steps", True),
         ("panel.jobs.worker_process.WorkerProcess.make_folder", False),
     ],
 )
@@ -338,7 +338,7 @@ def test_a_step_that_fails_in_a_driver(widget, error):
 @pytest.mark.parametrize(
     ("button", "section", "place"),
     [
-        ("applyButton", "segment", "panel.panel.Choices"),
+        ("applyButton", "segment", "panel.panel.SegmentationOptions"),
         ("correctButton", "correct", "panel.sections.correct_section.correction.is_uncorrected_prediction"),
         ("saveCaseButton", "correct", "panel.sections.correct_section.case_exists"),
         ("compareButton", "compare", "panel.jobs.plausibility_task.WorkerTask"),

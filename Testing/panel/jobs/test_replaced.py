@@ -10,7 +10,7 @@ from host.pressing import press, settle, turn
 from host.scans import add_scan, body
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.verdict import Verdict
-from UNetSegmenterLib.panel.jobs.states import State
+from UNetSegmenterLib.panel.sections.segment_section import RunState
 from UNetSegmenterLib.scene.nodes.changes import labels_time, remember_labels, was_changed
 from UNetSegmenterLib.scene.nodes.verdict import set_verdict
 from UNetSegmenterLib.scene.views.surfaces import BINARY_LABELMAP, make_surfaces
@@ -67,7 +67,7 @@ def test_a_result_with_somebody_s_work_in_it_is_not_replaced_without_a_question(
     widget.ui.outputSelector.setCurrentNode(node)
     ready.segment.apply()  # nothing has been done to it: no question
     turn(lambda: not ready.segment.state.is_busy, 60)
-    assert ready.segment.state is State.DONE and ready.segment.result.node is node
+    assert ready.segment.state is RunState.DONE and ready.segment.result.node is node
     draw_in(node) if work == "drawn" else set_verdict(node, Verdict("plausible", "looked at", "A. Reviewer"))
     questions = []
     ready.ask = lambda question: bool(questions.append(question))

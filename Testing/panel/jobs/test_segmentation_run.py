@@ -13,7 +13,7 @@ import slicer
 from host.pressing import Stalls, on_free_cores, picture, press, settle, turn
 from host.scans import add_scan, body
 from PySide6 import QtTest
-from UNetSegmenterLib.panel.jobs.states import State
+from UNetSegmenterLib.panel.sections.segment_section import RunState
 from UNetSegmenterLib.scene.nodes.node_reading import structures_of
 
 
@@ -53,7 +53,7 @@ def test_apply_puts_a_segmentation_beside_the_scan(widget, ready, scan, checkpoi
     settle()
     picture(widget.parent, "ready")
     press(widget.ui.applyButton)
-    assert finished(ready) is State.DONE
+    assert finished(ready) is RunState.DONE
     (node,) = segmentations()
     segments = node.GetSegmentation()
     card = ready.model.card
@@ -77,18 +77,18 @@ def test_apply_puts_a_segmentation_beside_the_scan(widget, ready, scan, checkpoi
 
 def test_a_second_run_is_warm_and_stands_beside_or_replaces(widget, ready, scan):
     press(widget.ui.applyButton)
-    assert finished(ready) is State.DONE
+    assert finished(ready) is RunState.DONE
     pid = ready.worker._worker_pid
     started = time.perf_counter()
     press(widget.ui.applyButton)
-    assert finished(ready) is State.DONE
+    assert finished(ready) is RunState.DONE
     print(f"\nsecond run of a small scan, from press to node: {time.perf_counter() - started:.2f} s")
     assert ready.worker._worker_pid == pid, "the worker was started again"
     first, second = segmentations()
     assert first.GetName() != second.GetName()
     widget.ui.outputSelector.setCurrentNode(first)
     press(widget.ui.applyButton)
-    assert finished(ready) is State.DONE
+    assert finished(ready) is RunState.DONE
     assert segmentations() == [first, second]
     assert ready.segment.result.node is first
 
@@ -102,11 +102,11 @@ def test_somebody_elses_segmentation_is_not_replaced_without_asking(widget, read
     press(widget.ui.applyButton)
     settle()
     assert "was not made by UNetSegmenter" in questions[0]
-    assert ready.segment.state is State.IDLE and "left as it is" in words(ready)
+    assert ready.segment.state is RunState.IDLE and "left as it is" in words(ready)
     assert truth.GetSegmentation().GetNumberOfSegments() == 1
     ready.ask = lambda question: True
     press(widget.ui.applyButton)
-    assert finished(ready) is State.DONE
+    assert finished(ready) is RunState.DONE
     assert truth.GetSegmentation().GetNumberOfSegments() == 8
     assert truth.GetName() == "Ground truth"
 
@@ -117,13 +117,13 @@ def test_progress_and_a_panel_that_stays_alive(widget, large):
         press(widget.ui.applyButton)
         assert widget.ui.applyButton.text == "Cancel"
         assert not widget.ui.inputSelector.enabled
-        turn(lambda: large.segment.state is State.RUNNING, 60)
+        turn(lambda: large.segment.state is RunState.RUNNING, 60)
         while large.segment.state.is_busy and widget.ui.progressBar.value < 40:
             settle(0.02)
             texts.append(widget.ui.progressLabel.text)
         running_ms, work_ms = stalls.longest_ms, stalls.longest_work_ms
         picture(widget.parent, "running")
-    assert finished(large) is State.DONE
+    assert finished(large) is RunState.DONE
     print(
         f"\nlongest stall of the event loop while a run went on: {running_ms:.0f} ms, of it own work {work_ms:.0f} ms"
     )
@@ -137,8 +137,8 @@ def test_cancel_keeps_what_is_finished_and_marks_it(widget, large):
     turn(lambda: widget.ui.progressBar.value >= 8, 60)
     started = time.perf_counter()
     press(widget.ui.applyButton)
-    assert large.segment.state is State.CANCELLING or large.segment.state is State.CANCELLED
-    assert finished(large) is State.CANCELLED
+    assert large.segment.state is RunState.CANCELLING or large.segment.state is RunState.CANCELLED
+    assert finished(large) is RunState.CANCELLED
     seconds = time.perf_counter() - started
     print(f"\ncancel: {seconds:.2f} s")
     assert seconds < on_free_cores(1.0)
@@ -159,7 +159,7 @@ def test_cancel_may_keep_nothing(widget, large):
     press(widget.ui.applyButton)
     turn(lambda: widget.ui.progressBar.value >= 4, 60)
     press(widget.ui.applyButton)
-    assert finished(large) is State.CANCELLED
+    assert finished(large) is RunState.CANCELLED
     assert segmentations() == [] and "not kept" in words(large)
 
 
@@ -167,7 +167,7 @@ def test_cancel_before_the_first_slice(widget, large):
     press(widget.ui.applyButton)
     started = time.perf_counter()
     press(widget.ui.applyButton)
-    assert finished(large) is State.CANCELLED
+    assert finished(large) is RunState.CANCELLED
     assert time.perf_counter() - started < on_free_cores(1.0)
     assert segmentations() == []
 
@@ -178,7 +178,7 @@ def test_a_worker_that_does_not_obey_is_killed_and_its_slices_kept(widget, large
     os.kill(large.worker._worker_pid, signal.SIGSTOP)
     started = time.perf_counter()
     press(widget.ui.applyButton)
-    assert finished(large) is State.CANCELLED
+    assert finished(large) is RunState.CANCELLED
     assert time.perf_counter() - started < on_free_cores(1.0)
     (node,) = segmentations()
     assert "(partial: " in node.GetName()
@@ -190,7 +190,7 @@ def test_a_killed_worker_leaves_scene_and_panel_whole(widget, large):
     press(widget.ui.applyButton)
     turn(lambda: widget.ui.progressBar.value >= 4, 60)
     os.kill(large.worker._worker_pid, signal.SIGKILL)
-    assert finished(large) is State.CRASHED
+    assert finished(large) is RunState.CRASHED
     assert "ended unexpectedly" in words(large)
     assert slicer.mrmlScene.GetNumberOfNodes() == before
     assert widget.ui.applyButton.enabled
@@ -204,7 +204,7 @@ def test_a_crash_shows_the_last_lines_behind_details(widget, ready, scan, monkey
     ready.worker.close()
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     press(widget.ui.applyButton)
-    assert finished(ready) is State.CRASHED
+    assert finished(ready) is RunState.CRASHED
     assert "libtorch_cpu.so" in words(ready)
     assert not widget.ui.detailsText.visible
     press(widget.ui.detailsButton)
@@ -218,12 +218,12 @@ def test_the_scan_vanishes_or_changes_during_a_run(widget, large, checkpoints):
     turn(lambda: widget.ui.progressBar.value >= 4, 60)
     node = widget.ui.inputSelector.currentNode()
     slicer.util.updateVolumeFromArray(node, body(64, 256, 256, seed=1))
-    assert finished(large) is State.DONE
+    assert finished(large) is RunState.DONE
     assert "was changed during the run" in words(large)
     press(widget.ui.applyButton)
     turn(lambda: widget.ui.progressBar.value >= 4, 60)
     slicer.mrmlScene.RemoveNode(node)
-    assert finished(large) is State.CRASHED
+    assert finished(large) is RunState.CRASHED
     assert "The scan was removed" in words(large) or "the scan was removed" in words(large).lower()
     assert len(segmentations()) == 1
 
@@ -234,7 +234,7 @@ def test_closing_the_scene_ends_the_run_and_the_worker(widget, large):
     pid, folder = large.worker._worker_pid, large.worker.folder
     slicer.mrmlScene.Clear(0)
     settle(0.3)
-    assert large.segment.state is State.IDLE
+    assert large.segment.state is RunState.IDLE
     assert segmentations() == []
     assert not alive(pid)
     assert not folder.exists()
@@ -244,7 +244,7 @@ def test_the_result_goes_to_the_segment_editor(widget, ready, scan):
     opened = []
     ready.segment._open_editor = lambda *nodes: opened.append(nodes)
     press(widget.ui.applyButton)
-    assert finished(ready) is State.DONE
+    assert finished(ready) is RunState.DONE
     press(widget.ui.editButton)
     assert opened == [(segmentations()[0], scan)]
 
@@ -259,7 +259,7 @@ def test_a_full_disk_is_said_in_one_sentence(widget, ready, scan, monkeypatch):
 
     monkeypatch.setattr(ready.worker, "make_folder", on_a_full_disk)
     press(widget.ui.applyButton)
-    assert finished(ready) is State.CRASHED
+    assert finished(ready) is RunState.CRASHED
     assert "No space left on device" in words(ready) and "free some space" in words(ready)
     assert segmentations() == [] and not list(ready.worker.folder.iterdir())
 
@@ -269,12 +269,12 @@ def test_apply_by_keyboard(widget, ready, scan):
 
     widget.ui.applyButton.setFocus()
     QtTest.QTest.keyClick(widget.ui.applyButton, QtCore.Qt.Key_Space)
-    assert finished(ready) is State.DONE
+    assert finished(ready) is RunState.DONE
 
 
 def test_nothing_is_left_behind(widget, ready, scan):
     press(widget.ui.applyButton)
-    assert finished(ready) is State.DONE
+    assert finished(ready) is RunState.DONE
     folder = ready.worker.folder
     assert not list(folder.iterdir()), "scan and labels should go when they are read"
     pid = ready.worker._worker_pid
@@ -301,7 +301,7 @@ def test_labels_and_confidence_are_those_of_the_engine(widget, ready, scan, chec
     save_checkpoint(tmp_path / "lively.pt", untrained.card, lively, half=False)  # more than one structure wins
     choose_model(ready, tmp_path / "lively.pt")
     press(widget.ui.applyButton)
-    assert finished(ready) is State.DONE
+    assert finished(ready) is RunState.DONE
     expected = Predictor(load_checkpoint(tmp_path / "lively.pt"), "cpu").predict(volume_from_node(scan)).segmentation
     found = segmentation_from_node(segmentations()[0], scan)
     assert found.geometry.is_close(expected.geometry)

@@ -11,7 +11,7 @@ import slicer
 from host.pressing import press, settle, turn
 from host.scans import add_scan, body
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.panel.jobs.states import State
+from UNetSegmenterLib.panel.sections.segment_section import RunState
 from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
 
 
@@ -83,7 +83,7 @@ class Started:
 
 def nothing_is_left(logic):
     settle(0.05)
-    assert logic.worker.turns.names == ()
+    assert logic.worker.queue.names == ()
     assert not list(logic.worker.folder.iterdir()), "each job takes its folder along"
 
 
@@ -108,7 +108,7 @@ def test_the_panel_and_a_script_wait_for_each_other(widget, logic, scans, lively
     assert 'Waits until "Scan A" is segmented' in widget.ui.progressLabel.text
     third = Started(logic, scans[0], lively)
     turn(lambda: not panel.segment.state.is_busy, 120)
-    assert panel.segment.state is State.DONE
+    assert panel.segment.state is RunState.DONE
     script.is_right(expected)
     third.is_right(expected)
     assert np.array_equal(labels(panel.segment.result.node, scans[1]), expected["Scan B"])

@@ -12,15 +12,15 @@ from ..engine.evaluation.verdict import Verdict
 from ..engine.io.volume import Note
 from .jobs.dependencies import Installer, torch_is_installed
 from .jobs.failure import failure_note, failure_of
-from .jobs.review_queue import PanelDesk
-from .jobs.segmenter import Choices, JobCallbacks, Result, SegmentationJob
+from .jobs.review_actions import PanelReviewActions
+from .jobs.segmenter import JobCallbacks, SegmentationJob, SegmentationOptions, SegmentationResult
 from .jobs.worker_process import WorkerProcess
-from .remembered import Memory, recall
+from .remembered import LastChoices, recall
 from .sections.compare_section import CompareSection
-from .sections.correct_section import CorrectSection, Surroundings
+from .sections.correct_section import CorrectionActions, CorrectSection
 from .sections.error_views import ErrorViews
 from .sections.model_section import ModelSection, model_at_hand
-from .sections.plausibility_section import Checked, PlausibilitySection
+from .sections.plausibility_section import CheckedNodes, PlausibilitySection
 from .sections.report_section import ReportSection
 from .sections.result_views import ResultViews
 from .sections.review_section import ReviewSection
@@ -61,7 +61,7 @@ class Panel:
     ) -> None:
         self.ui, self.worker, self.ask = ui, worker, ask
         self._parameters: Any = None
-        self._memory = Memory()
+        self._memory = LastChoices()
         self._installer = Installer(self._ask, self._on_install_line, self._on_install_end)
         self._dependency_notes = NoteList(ui.dependencyNotesFrame)
         self.segment: SegmentSection | None = None
@@ -81,17 +81,17 @@ class Panel:
         self.compare.slices.on_choice.append(self.errors.follow)
         self.views = SideBySideViews(ui, self.compare.slices, self.compare.say, self._window_hu)
         self.plausibility = PlausibilitySection(ui, worker, self._worker_is_busy)
-        around = Surroundings(
+        around = CorrectionActions(
             self._worker_is_busy, self._ask, self._leave_views, open_editor, self._reviewer, self._choose_prediction
         )
         self.correct = CorrectSection(ui, worker, around)
         self.report = ReportSection(ui, worker, self.compare, self.plausibility, self._ask, self._on_verdict)
-        self.review = ReviewSection(ui, worker, PanelDesk(self))
+        self.review = ReviewSection(ui, worker, PanelReviewActions(self))
         ui.installButton.connect("clicked(bool)", self._on_install)
         ui.installLog.setVisible(False)
         keep_all_narrow(ui)
         self.keyboard = Keyboard(ui, self.model.card_frame.more)
-        worker.turns.on_change = self.update  # scripts segment too
+        worker.queue.on_change = self.update  # scripts segment too
         self.look_for_torch()
 
     def fill(self, parameters: Any) -> None:
@@ -253,8 +253,8 @@ class Panel:
         if self._parameters is not None:
             self._parameters.comparedPrediction = node
 
-    def _start_job(self, volume_node: Any, choices: Choices, callbacks: JobCallbacks) -> SegmentationJob:
-        def end(result: Result) -> None:
+    def _start_job(self, volume_node: Any, choices: SegmentationOptions, callbacks: JobCallbacks) -> SegmentationJob:
+        def end(result: SegmentationResult) -> None:
             callbacks.on_end(result)
             try:
                 if result.node is not None and self._parameters is not None:
@@ -273,15 +273,15 @@ class Panel:
         return self.model.card.preprocessing.window_hu if self.model.card is not None else None
 
     def _worker_is_busy(self) -> str:
-        names = self.worker.turns.names
+        names = self.worker.queue.names
         return f'"{names[0]}" is being segmented; wait until it is done.' if names else ""
 
-    def _checked(self) -> Checked:
+    def _checked(self) -> CheckedNodes:
         parameters = self._parameters
         if parameters is None:
-            return Checked()
+            return CheckedNodes()
         reference = parameters.groundTruth
-        return Checked(
+        return CheckedNodes(
             parameters.comparedPrediction,
             self.scan.node,
             reference if reference is not parameters.comparedPrediction else None,
@@ -295,9 +295,9 @@ class Panel:
     def _case(self) -> str:
         return self.scan.node.GetName() if self.scan.node is not None else ""
 
-    def _choices(self) -> tuple[Any, Choices]:
+    def _choices(self) -> tuple[Any, SegmentationOptions]:
         parameters = self._parameters
-        choices = Choices(
+        choices = SegmentationOptions(
             checkpoint=self.model.path,
             device=parameters.device,
             segmentation_node=parameters.outputSegmentation,

@@ -31,7 +31,7 @@ def recall(parameters: Any) -> None:
                 setattr(parameters, name, str(text) == "True" if kind is bool else kind(text))
 
 
-class Memory:
+class LastChoices:
     """Keeps the parameters in the settings as they change; one write for each change."""
 
     def __init__(self) -> None:

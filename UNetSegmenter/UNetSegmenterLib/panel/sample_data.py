@@ -18,7 +18,7 @@ REFERENCE_NAME = "UNetSegmenterSampleReference"
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleSource:
     name: str
     address: str
     sha256: str
@@ -26,13 +26,13 @@ class Sample:
 
 
 SAMPLES = (
-    Sample(
+    SampleSource(
         "UNetSegmenterSampleCT",
         ADDRESS + SCAN,
         SHA256[SCAN],
         "UNetSegmenter-sample-ct.nii.gz",
     ),
-    Sample(
+    SampleSource(
         REFERENCE_NAME,
         ADDRESS + REFERENCE,
         SHA256[REFERENCE],
@@ -67,7 +67,7 @@ def load_sample(source: Any) -> Any:
         return _load(sample)
 
 
-def _load(sample: Sample) -> Any:
+def _load(sample: SampleSource) -> Any:
     folder = Path(slicer.mrmlScene.GetCacheManager().GetRemoteCacheDirectory())
     path = folder / sample.file_name
     if not slicer.util.downloadFile(sample.address, str(path), checksum=f"SHA256:{sample.sha256}"):

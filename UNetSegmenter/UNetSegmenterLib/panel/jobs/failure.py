@@ -13,7 +13,7 @@ from ...engine.io.volume import Note
 
 
 @dataclass(frozen=True)
-class Failure:
+class JobFailure:
     """`kind` is "input", "missing", "internal", "crash" or "closed"; `details` a traceback or the last lines of output."""
 
     kind: str
@@ -21,30 +21,30 @@ class Failure:
     details: str = ""
 
 
-class FailureError(Exception):
+class JobFailedError(Exception):
     """Carries a failure that somebody else found through steps that raise."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: JobFailure) -> None:
         super().__init__(failure.message)
         self.failure = failure
 
 
-def failure_of(error: BaseException, subject: str) -> Failure:
+def failure_of(error: BaseException, subject: str) -> JobFailure:
     """What an exception means to the user; `subject` ("The comparison") is what it stopped."""
-    if isinstance(error, FailureError):
+    if isinstance(error, JobFailedError):
         return error.failure
     kind, message = explain(error, subject)
-    return Failure(kind, message, "" if kind == "input" else "".join(traceback.format_exception(error)))
+    return JobFailure(kind, message, "" if kind == "input" else "".join(traceback.format_exception(error)))
 
 
-def failure_note(failure: Failure) -> Note:
+def failure_note(failure: JobFailure) -> Note:
     """The line of the panel that tells of a failure; its details go into Slicer's error log and the line's tooltip."""
     if failure.details:
         logging.error("UNetSegmenter: %s\n%s", failure.message, failure.details)
     return Note("error", failure.message, failure.details)
 
 
-def told(handler: Callable[[], Any], show: Callable[[list[Note]], None], subject: str) -> Callable[[bool], None]:
+def safe_slot(handler: Callable[[], Any], show: Callable[[list[Note]], None], subject: str) -> Callable[[bool], None]:
     """A slot for a button's `clicked(bool)` or `toggled(bool)`: what the handler raises is shown where `show` shows it.
 
     Slicer writes what a slot raises to its console alone, and the person would take the press for lost.

@@ -12,14 +12,14 @@ from slicer.util import VTKObservationMixin
 
 from ...engine.labels.matching import Pair
 from ...scene.views.in_place import InPlaceOf, remove, whole
-from .failure import Failure, call_safely, failure_note, failure_of
+from .failure import JobFailure, call_safely, failure_note, failure_of
 from .steps import Driver
 
 SUBJECT = "What was to be drawn"
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedPair:
     """What was compared: two nodes, which structure of one is which of the other, and the one to show (None: all)."""
 
     prediction: Any
@@ -36,7 +36,7 @@ class Made:
     text: str
 
 
-Make = Callable[[Compared], Generator[str | None, None, Made]]
+Make = Callable[[ComparedPair], Generator[str | None, None, Made]]
 
 
 class Overlay(VTKObservationMixin):
@@ -54,7 +54,7 @@ class Overlay(VTKObservationMixin):
         self._button, self._dimension, self._make, self._on_change = button, dimension, make, on_change
         self.text = ""
         self.made: Made | None = None
-        self._compared: Compared | None = None
+        self._compared: ComparedPair | None = None
         self._parts: list[Any] = []  # what goes with it when somebody else deletes it
         self._place: InPlaceOf | None = None
         self._following = False
@@ -65,7 +65,7 @@ class Overlay(VTKObservationMixin):
     def is_making(self) -> bool:
         return self._driver is not None
 
-    def set(self, compared: Compared | None) -> None:
+    def set(self, compared: ComparedPair | None) -> None:
         """What was compared last; None takes away what is shown until there is another comparison."""
         if compared == self._compared:
             return
@@ -103,7 +103,7 @@ class Overlay(VTKObservationMixin):
         if words:
             self._say(words)
 
-    def _fail(self, failure: Failure) -> None:
+    def _fail(self, failure: JobFailure) -> None:
         """Nothing is drawn, and the button is up again."""
         note = failure_note(failure)
         call_safely(self._clear)

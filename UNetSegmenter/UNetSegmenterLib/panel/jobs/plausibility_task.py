@@ -8,7 +8,7 @@ from typing import Any
 
 from ...engine.io.volume import Note
 from ..widgets.notes import NoteList
-from .failure import Failure, call_safely, failure_note, told
+from .failure import JobFailure, call_safely, failure_note, safe_slot
 from .worker_process import WorkerProcess
 from .worker_task import Prepare, WorkerTask
 
@@ -36,7 +36,7 @@ class JudgingTask:
         self._button, self._bar = getattr(ui, f"{do}Button"), getattr(ui, f"{do}ProgressBar")
         self._task: WorkerTask | None = None
         subject = "The comparison" if do == "compare" else "The checks"
-        self._button.connect("clicked(bool)", told(self._on_button, notes.show, subject))
+        self._button.connect("clicked(bool)", safe_slot(self._on_button, notes.show, subject))
 
     @property
     def is_busy(self) -> bool:
@@ -77,7 +77,7 @@ class JudgingTask:
         self._bar.setRange(0, total)
         self._bar.setValue(done)
 
-    def _fail(self, failure: Failure) -> None:
+    def _fail(self, failure: JobFailure) -> None:
         self._task = None
         note = failure_note(failure)
         if failure.kind == "crash":

@@ -13,7 +13,7 @@ import numpy as np
 from ...engine.io.geometry import Geometry
 from ...engine.stepwise import Steps
 from ...engine.worker.image_serialization import array_steps, checksum, geometry_to_json, scan_identity
-from .failure import Failure
+from .failure import JobFailure
 from .steps import Ticker
 from .worker_process import WorkerProcess
 from .worker_task import WorkerTask
@@ -29,7 +29,7 @@ WITHOUT_LABELS = (
 
 
 @dataclass(frozen=True)
-class Progress:
+class SegmentationProgress:
     """Slices done of `total` after `seconds` of prediction."""
 
     done: int
@@ -65,7 +65,7 @@ def duration(seconds: float) -> str:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SegmentationOutcome:
     """How a run ended: `labels` uint8 (slices, rows, columns) and how many slices of them are real, or `failure`.
 
     A result that has been shown holds no labels any more: they are in its node.
@@ -78,7 +78,7 @@ class Outcome:
     device: str = ""
     cancelled: bool = False
     confidence: dict[int, float] = field(default_factory=dict)  # along the outline, by structure index
-    failure: Failure | None = None
+    failure: JobFailure | None = None
 
     @property
     def complete(self) -> bool:
@@ -89,15 +89,15 @@ class Outcome:
 class RunCallbacks:
     """Who wants to know: all are called from the event loop."""
 
-    on_progress: Callable[[Progress], None] = field(default=lambda progress: None)
-    on_end: Callable[[Outcome], None] = field(default=lambda outcome: None)
+    on_progress: Callable[[SegmentationProgress], None] = field(default=lambda progress: None)
+    on_end: Callable[[SegmentationOutcome], None] = field(default=lambda outcome: None)
 
 
 class SegmentationRun:
     """Segments one array with one checkpoint in the worker, in a folder of its own.
 
     array: (slices, rows, columns) HU, read piece by piece during the first moments of the run and not needed after;
-    geometry: its place; checkpoint: path of the file. `on_end` is called once with an Outcome, whatever happens, unless the run
+    geometry: its place; checkpoint: path of the file. `on_end` is called once with an outcome, whatever happens, unless the run
     is abandoned; nothing is held after it.
     """
 
@@ -133,7 +133,7 @@ class SegmentationRun:
         self._cancelled = True
         if self._task.request is None:
             self._task.stop()
-            self._end(Outcome(None, 0, 0, cancelled=True))
+            self._end(SegmentationOutcome(None, 0, 0, cancelled=True))
             return
         self._worker.cancel(self._task.request)
         self._deadline = Ticker(self._on_deadline, int(1000 * CANCEL_SECONDS), once=True)
@@ -146,7 +146,7 @@ class SegmentationRun:
         if not self._ended and request is not None:
             self._worker.abort(request)
         self._task.stop()
-        self._end(Outcome(None, 0, 0, cancelled=True))
+        self._end(SegmentationOutcome(None, 0, 0, cancelled=True))
 
     def _prepare(self, folder: Path) -> Steps:
         self._labels = folder / "labels.raw"
@@ -165,21 +165,21 @@ class SegmentationRun:
         self._done, self._total = done, total
         since, already = self._first_progress
         seconds = (now - since) * done / (done - already) if done > already else 0.0
-        self._callbacks.on_progress(Progress(done, total, seconds))
+        self._callbacks.on_progress(SegmentationProgress(done, total, seconds))
 
     def _on_result(self, answer: dict[str, Any]) -> None:
         self._answered = True
         done, slices = answer["slices_done"], answer.get("slices", self._total)
         if done == 0 and not answer["complete"]:
-            self._end(Outcome(None, 0, slices, cancelled=True))
+            self._end(SegmentationOutcome(None, 0, slices, cancelled=True))
             return
         labels = self._read_labels()
         failure = self._refusal(answer, labels)
         if failure is not None:
-            self._end(Outcome(None, 0, slices, failure=failure))
+            self._end(SegmentationOutcome(None, 0, slices, failure=failure))
             return
         self._end(
-            Outcome(
+            SegmentationOutcome(
                 labels,
                 done,
                 slices,
@@ -190,22 +190,22 @@ class SegmentationRun:
             )
         )
 
-    def _refusal(self, answer: dict[str, Any], labels: np.ndarray | None) -> Failure | None:
+    def _refusal(self, answer: dict[str, Any], labels: np.ndarray | None) -> JobFailure | None:
         """Why an answer is not that of this scan."""
         if answer.get("scan") != self._scan:
-            return Failure("internal", OF_ANOTHER_SCAN)
+            return JobFailure("internal", OF_ANOTHER_SCAN)
         if labels is None or checksum(labels) != answer.get("labels_crc32"):
-            return Failure("internal", WITHOUT_LABELS)
+            return JobFailure("internal", WITHOUT_LABELS)
         return None
 
-    def _on_failure(self, failure: Failure) -> None:
+    def _on_failure(self, failure: JobFailure) -> None:
         kept = self._done > 0 and not self._answered
         labels = self._read_labels() if kept else None
-        found: Failure | None = failure
+        found: JobFailure | None = failure
         if self._cancelled and failure.kind == "crash":  # killed because it was cancelled: that is no failure
-            found = Failure("internal", WITHOUT_LABELS) if kept and labels is None else None
+            found = JobFailure("internal", WITHOUT_LABELS) if kept and labels is None else None
         done = self._done if labels is not None else 0
-        self._end(Outcome(labels, done, self._total, cancelled=self._cancelled, failure=found))
+        self._end(SegmentationOutcome(labels, done, self._total, cancelled=self._cancelled, failure=found))
 
     def _on_deadline(self) -> None:
         if not self._ended and self._task.request is not None:
@@ -217,7 +217,7 @@ class SegmentationRun:
         except (OSError, ValueError, MemoryError):
             return None
 
-    def _end(self, outcome: Outcome) -> None:
+    def _end(self, outcome: SegmentationOutcome) -> None:
         if self._ended:
             return
         self._ended = True

@@ -22,16 +22,16 @@ from ...scene.nodes import segmentation_nodes as nodes
 from ...scene.nodes.changes import labels_time, remember_labels, was_changed
 from ...scene.nodes.scan import empty_volume
 from ...scene.nodes.verdict import verdict_of
-from .failure import Failure, call_safely, failure_note, failure_of
-from .segmentation_run import Outcome, Progress, RunCallbacks, SegmentationRun
+from .failure import JobFailure, call_safely, failure_note, failure_of
+from .segmentation_run import RunCallbacks, SegmentationOutcome, SegmentationProgress, SegmentationRun
 from .worker_process import WorkerProcess
-from .worker_queue import Turn
+from .worker_queue import QueueEntry
 
 SCAN_REMOVED = "The scan was removed from the scene, so the run was stopped."
 
 
 @dataclass(frozen=True)
-class Choices:
+class SegmentationOptions:
     """What a person chose for one run; a `segmentation_node` of None makes a new one."""
 
     checkpoint: str
@@ -42,15 +42,15 @@ class Choices:
 
 
 @dataclass(frozen=True)
-class Result:
+class SegmentationResult:
     """How a job ended: the segmentation node if there is one, the outcome of the run, and what there is to say."""
 
     node: Any
-    outcome: Outcome
+    outcome: SegmentationOutcome
     notes: tuple[Note, ...]
 
     @property
-    def failure(self) -> Failure | None:
+    def failure(self) -> JobFailure | None:
         return self.outcome.failure
 
 
@@ -61,8 +61,8 @@ class JobCallbacks:
     `on_stage` says in words what is waited for, `on_note` what went wrong with something that came after the end.
     """
 
-    on_progress: Callable[[Progress], None] = field(default=lambda progress: None)
-    on_end: Callable[[Result], None] = field(default=lambda result: None)
+    on_progress: Callable[[SegmentationProgress], None] = field(default=lambda progress: None)
+    on_end: Callable[[SegmentationResult], None] = field(default=lambda result: None)
     on_stage: Callable[[str], None] = field(default=lambda text: None)
     on_note: Callable[[Note], None] = field(default=lambda note: None)
 
@@ -70,11 +70,15 @@ class JobCallbacks:
 class SegmentationJob(VTKObservationMixin):
     """Waits for its turn, reads the card, runs the worker, puts the result beside the scan; watches the scan meanwhile.
 
-    Whatever goes wrong on the way is a Result with a failure. Nothing is held after the end.
+    Whatever goes wrong on the way is a SegmentationResult with a failure. Nothing is held after the end.
     """
 
     def __init__(
-        self, worker: WorkerProcess, volume_node: Any, choices: Choices, callbacks: JobCallbacks | None = None
+        self,
+        worker: WorkerProcess,
+        volume_node: Any,
+        choices: SegmentationOptions,
+        callbacks: JobCallbacks | None = None,
     ) -> None:
         VTKObservationMixin.__init__(self)
         self._worker, self._volume_node, self.choices = worker, volume_node, choices
@@ -83,7 +87,7 @@ class SegmentationJob(VTKObservationMixin):
         self._sha256 = ""
         self._run: SegmentationRun | None = None
         self._request: int | None = None
-        self._turn: Turn | None = None
+        self._turn: QueueEntry | None = None
         self._ended = self._scan_changed = self._scan_removed = self.is_abandoned = False
         self._replaced_id = choices.segmentation_node.GetID() if choices.segmentation_node is not None else None
         self._replaced_time = labels_time(choices.segmentation_node) if self._replaced_id else 0
@@ -98,8 +102,8 @@ class SegmentationJob(VTKObservationMixin):
             raise InputError(problem.text)
         self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.NodeRemovedEvent, self._on_scene_changed)
         self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.StartCloseEvent, self._on_scene_closing)
-        self._turn = Turn(self._volume_node.GetName(), self._begin, self._fail, self._on_wait)
-        self._worker.turns.enter(self._turn)
+        self._turn = QueueEntry(self._volume_node.GetName(), self._begin, self._fail, self._on_wait)
+        self._worker.queue.enter(self._turn)
 
     def cancel(self) -> None:
         """End within a second and keep what is finished if that was chosen."""
@@ -109,7 +113,7 @@ class SegmentationJob(VTKObservationMixin):
             self._run.cancel()
         else:
             self._worker.forget(self._request)
-            self._finish(Outcome(None, 0, 0, cancelled=True))
+            self._finish(SegmentationOutcome(None, 0, 0, cancelled=True))
 
     def abandon(self) -> None:
         """End at once and tell nobody: the scene is closing."""
@@ -152,8 +156,8 @@ class SegmentationJob(VTKObservationMixin):
         )
         self._run.start()
 
-    def _fail(self, failure: Failure) -> None:
-        self._finish(Outcome(None, 0, 0, failure=failure))
+    def _fail(self, failure: JobFailure) -> None:
+        self._finish(SegmentationOutcome(None, 0, 0, failure=failure))
 
     def _on_scan_changed(self, caller: Any = None, event: Any = None) -> None:
         self._scan_changed = True
@@ -166,7 +170,7 @@ class SegmentationJob(VTKObservationMixin):
             self._scan_removed = True
             self.cancel()
 
-    def _finish(self, outcome: Outcome) -> None:
+    def _finish(self, outcome: SegmentationOutcome) -> None:
         if self._ended:
             return
         callbacks = self._callbacks
@@ -176,7 +180,7 @@ class SegmentationJob(VTKObservationMixin):
             if self._made is not None:
                 call_safely(nodes.remove_node, self._made)
             failure = failure_of(error, "Showing the result")
-            result = Result(None, replace(outcome, labels=None, failure=failure), (failure_note(failure),))
+            result = SegmentationResult(None, replace(outcome, labels=None, failure=failure), (failure_note(failure),))
         self._free()
         call_safely(callbacks.on_end, result)
         if result.node is not None and self.choices.surfaces and not outcome.complete:
@@ -189,27 +193,27 @@ class SegmentationJob(VTKObservationMixin):
         self.removeObservers()
         self._callbacks, self._run, self._made = JobCallbacks(), None, None
         if self._turn is not None:
-            self._worker.turns.leave(self._turn)
+            self._worker.queue.leave(self._turn)
 
-    def _result(self, outcome: Outcome) -> Result:
+    def _result(self, outcome: SegmentationOutcome) -> SegmentationResult:
         """Put what there is into the scene."""
         if self._scan_removed:
-            failure = Failure("input", SCAN_REMOVED)
-            ended = Outcome(None, 0, 0, cancelled=True, failure=failure)
-            return Result(None, ended, (Note("error", SCAN_REMOVED),))
+            failure = JobFailure("input", SCAN_REMOVED)
+            ended = SegmentationOutcome(None, 0, 0, cancelled=True, failure=failure)
+            return SegmentationResult(None, ended, (Note("error", SCAN_REMOVED),))
         without_labels = replace(outcome, labels=None)
         if not self._has_result(outcome):
-            return Result(None, without_labels, self._words(outcome, None))
+            return SegmentationResult(None, without_labels, self._words(outcome, None))
         notes: list[Note] = []
         node = self._show(outcome, notes)
-        return Result(node, without_labels, (*self._words(outcome, node), *notes))
+        return SegmentationResult(node, without_labels, (*self._words(outcome, node), *notes))
 
-    def _has_result(self, outcome: Outcome) -> bool:
+    def _has_result(self, outcome: SegmentationOutcome) -> bool:
         return (
             outcome.labels is not None and outcome.slices_done > 0 and (outcome.complete or self.choices.keep_partial)
         )
 
-    def _show(self, outcome: Outcome, notes: list[Note]) -> Any:
+    def _show(self, outcome: SegmentationOutcome, notes: list[Note]) -> Any:
         name = f"{self._volume_node.GetName()} {self._card.title}"
         if not outcome.complete:
             name += f" (partial: {outcome.slices_done} of {outcome.slices} slices)"
@@ -239,7 +243,7 @@ class SegmentationJob(VTKObservationMixin):
         logging.info("UNetSegmenter: %s with %s in %.1f s", name, self._sha256[:12], outcome.seconds)
         return node
 
-    def _provenance(self, outcome: Outcome) -> dict[str, str]:
+    def _provenance(self, outcome: SegmentationOutcome) -> dict[str, str]:
         return {
             "Checkpoint": self._card.title,
             "CheckpointSHA256": self._sha256,
@@ -252,7 +256,7 @@ class SegmentationJob(VTKObservationMixin):
             "ScanChangedDuringRun": str(self._scan_changed).lower(),
         }
 
-    def _words(self, outcome: Outcome, node: Any) -> tuple[Note, ...]:
+    def _words(self, outcome: SegmentationOutcome, node: Any) -> tuple[Note, ...]:
         notes = []
         if outcome.failure is not None:
             notes.append(failure_note(outcome.failure))

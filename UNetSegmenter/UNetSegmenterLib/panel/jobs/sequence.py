@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-from .failure import Failure, FailureError
+from .failure import JobFailedError, JobFailure
 from .steps import Driver, Work
 from .worker_process import WorkerProcess
 
@@ -18,7 +18,7 @@ class Sequence:
     `subject` ("The report") is what an exception of any kind has stopped.
     """
 
-    def __init__(self, on_end: Callable[[Failure | None], None], subject: str = "The work") -> None:
+    def __init__(self, on_end: Callable[[JobFailure | None], None], subject: str = "The work") -> None:
         self._on_end, self._subject = on_end, subject
         self._driver: Driver | None = None
 
@@ -40,15 +40,15 @@ class Sequence:
         if driver is not None:
             driver.stop()
 
-    def _end(self, failure: Failure | None) -> None:
+    def _end(self, failure: JobFailure | None) -> None:
         self._driver = None
         self._on_end(failure)
 
 
 def answer_steps(worker: WorkerProcess, do: str, **fields: Any) -> Generator[None, None, dict[str, Any]]:
-    """Ask the worker and wait for its answer, step by step. Raises FailureError with the reason if there is none."""
+    """Ask the worker and wait for its answer, step by step. Raises JobFailedError with the reason if there is none."""
     answers: list[dict[str, Any]] = []
-    failures: list[Failure] = []
+    failures: list[JobFailure] = []
     request = worker.request(do, answers.append, failures.append, **fields)
     try:
         while not (answers or failures):
@@ -57,5 +57,5 @@ def answer_steps(worker: WorkerProcess, do: str, **fields: Any) -> Generator[Non
         worker.cancel(request)
         worker.forget(request)
     if failures:
-        raise FailureError(failures[0])
+        raise JobFailedError(failures[0])
     return answers[0]

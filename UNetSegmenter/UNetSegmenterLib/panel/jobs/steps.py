@@ -7,7 +7,7 @@ from typing import Any
 
 import qt
 
-from .failure import Failure, call_safely, failure_of
+from .failure import JobFailure, call_safely, failure_of
 
 Work = Generator[Any, None, Any]
 
@@ -46,7 +46,7 @@ class Ticker:
 
 
 class Driver:
-    """Does the steps of one generator; `on_done(value)` or `on_failure(Failure)` is called once, unless it is stopped.
+    """Does the steps of one generator; `on_done(value)` or `on_failure(JobFailure)` is called once, unless it is stopped.
 
     Whatever a step, `on_step` (called with what each step yields) or `on_done` raises is a failure of `subject`. When either
     is called, the generator is closed, the timer gone, and nothing is held any more.
@@ -56,7 +56,7 @@ class Driver:
         self,
         steps: Work,
         on_done: Callable[[Any], None],
-        on_failure: Callable[[Failure], None],
+        on_failure: Callable[[JobFailure], None],
         on_step: Callable[[Any], None] | None = None,
         interval_ms: int = 0,
         subject: str = "The work",
@@ -105,14 +105,14 @@ class Driver:
             except Exception as error:
                 call_safely(on_failure, failure_of(error, self._subject))
 
-    def _fail(self, failure: Failure) -> None:
+    def _fail(self, failure: JobFailure) -> None:
         if self._steps is not None:
             steps = self._steps
             _, on_failure = self._end()
             call_safely(steps.close)
             call_safely(on_failure, failure)
 
-    def _end(self) -> tuple[Callable[[Any], None], Callable[[Failure], None]]:
+    def _end(self) -> tuple[Callable[[Any], None], Callable[[JobFailure], None]]:
         """Let go of everything, and return whom to tell."""
         tell = self._on_done, self._on_failure
         self._steps, self._on_step = None, None

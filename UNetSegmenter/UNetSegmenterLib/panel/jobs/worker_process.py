@@ -22,8 +22,8 @@ from typing import Any
 
 import qt
 
-from .failure import Failure, call_safely, failure_of
-from .worker_queue import Turns
+from .failure import JobFailure, call_safely, failure_of
+from .worker_queue import WorkerQueue
 
 LAST_LINES = 60
 PACKAGE_ROOT = Path(__file__).resolve().parents[3]
@@ -34,7 +34,7 @@ CLOSED = "The network's process was closed before it had answered."
 class _Pending:
     message: dict[str, Any]
     on_result: Callable[[dict[str, Any]], None]
-    on_failure: Callable[[Failure], None]
+    on_failure: Callable[[JobFailure], None]
     on_progress: Callable[[int, int], None] | None
 
 
@@ -47,7 +47,7 @@ class WorkerProcess:
     """Starts, feeds and ends the worker; every answer arrives through the callbacks given with the request.
 
     The worker answers one request after the other. If it ends unexpectedly, the request that it was at fails; those that waited
-    are sent to the next one. `turns` is the queue of those who segment.
+    are sent to the next one. `queue` is the queue of those who segment.
     """
 
     def __init__(self, program: str | None = None, idle_minutes: float | None = None) -> None:
@@ -66,7 +66,7 @@ class WorkerProcess:
         self._generation = 0
         self._hello = 0
         self._job_folders: set[Path] = set()
-        self.turns = Turns()
+        self.queue = WorkerQueue()
 
     @property
     def is_running(self) -> bool:
@@ -103,7 +103,7 @@ class WorkerProcess:
         self,
         do: str,
         on_result: Callable[[dict[str, Any]], None],
-        on_failure: Callable[[Failure], None],
+        on_failure: Callable[[JobFailure], None],
         on_progress: Callable[[int, int], None] | None = None,
         **fields: Any,
     ) -> int:
@@ -133,7 +133,7 @@ class WorkerProcess:
             self.kill()
         elif (pending := self._pending.pop(request_id, None)) is not None:
             call_safely(
-                pending.on_failure, Failure("crash", "The request was ended before the worker had begun with it.")
+                pending.on_failure, JobFailure("crash", "The request was ended before the worker had begun with it.")
             )
 
     def _present(self) -> int | None:
@@ -163,9 +163,9 @@ class WorkerProcess:
                 process.waitForFinished(500)
         self._worker_pid = None
         self._clean_up()
-        self.turns.close()
+        self.queue.close()
         for one in pending:
-            call_safely(one.on_failure, Failure("closed", CLOSED))
+            call_safely(one.on_failure, JobFailure("closed", CLOSED))
 
     def _start(self) -> None:
         self._buffer = self._error_buffer = b""
@@ -240,7 +240,7 @@ class WorkerProcess:
             pending.on_result(answer)
         else:
             details = "\n".join(filter(None, [self.last_lines, answer.get("details", "")]))
-            call_safely(pending.on_failure, Failure(answer["kind"], answer["message"], details))
+            call_safely(pending.on_failure, JobFailure(answer["kind"], answer["message"], details))
 
     def _on_error_output(self) -> None:
         if self._process is None:
@@ -273,7 +273,7 @@ class WorkerProcess:
         lost = [self._pending.pop(number) for number in failed]
         self._gone_process, self._process, self._worker_pid = self._process, None, None
         for one in lost:
-            call_safely(one.on_failure, Failure("crash", message, self.last_lines))
+            call_safely(one.on_failure, JobFailure("crash", message, self.last_lines))
         if self._process is None and self._pending:
             self._start()
         if self._process is None:
@@ -287,7 +287,7 @@ class WorkerProcess:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _ignore(failure: Failure) -> None:
+def _ignore(failure: JobFailure) -> None:
     """Nobody waits for a hello."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from .failure import Failure, call_safely, failure_of
+from .failure import JobFailure, call_safely, failure_of
 from .steps import Ticker
 
 
@@ -14,7 +14,7 @@ def _ignore() -> None:
 
 
 @dataclass(eq=False)
-class Turn:
+class QueueEntry:
     """A place in the queue: `begin` is called when it is its turn, `on_failure` if that never comes or `begin` raises.
 
     `on_wait(names)` is called while it waits, with the names of those before it.
@@ -22,17 +22,17 @@ class Turn:
 
     name: str
     begin: Callable[[], None]
-    on_failure: Callable[[Failure], None]
+    on_failure: Callable[[JobFailure], None]
     on_wait: Callable[[Sequence[str]], None] = field(default=lambda names: None)
 
 
-class Turns:
+class WorkerQueue:
     """The queue; `on_change` is called when somebody has entered or left it."""
 
     def __init__(self) -> None:
         self.on_change: Callable[[], None] = _ignore
-        self._queue: list[Turn] = []
-        self._begun: Turn | None = None
+        self._queue: list[QueueEntry] = []
+        self._begun: QueueEntry | None = None
         self._ticker: Ticker | None = None
 
     @property
@@ -40,12 +40,12 @@ class Turns:
         """What is being done, and then what waits."""
         return tuple(turn.name for turn in self._queue)
 
-    def enter(self, turn: Turn) -> None:
+    def enter(self, turn: QueueEntry) -> None:
         """Queue up; `begin` is called from the event loop, never from here."""
         self._queue.append(turn)
         self._on_change()
 
-    def leave(self, turn: Turn) -> None:
+    def leave(self, turn: QueueEntry) -> None:
         """Make room for the next one, or give up waiting. Safe to call twice."""
         if turn in self._queue:
             self._queue.remove(turn)
@@ -58,7 +58,7 @@ class Turns:
         waiting = [turn for turn in self._queue if turn is not self._begun]
         self._queue = [turn for turn in self._queue if turn is self._begun]
         for turn in waiting:
-            call_safely(turn.on_failure, Failure("closed", "The worker was closed before it was this scan's turn."))
+            call_safely(turn.on_failure, JobFailure("closed", "The worker was closed before it was this scan's turn."))
         self._on_change()
 
     def _on_change(self) -> None:

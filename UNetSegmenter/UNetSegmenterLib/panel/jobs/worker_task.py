@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...engine.worker.service import SUBJECTS
-from .failure import Failure, call_safely, failure_of
+from .failure import JobFailure, call_safely, failure_of
 from .steps import Driver
 from .worker_process import WorkerProcess
 
@@ -29,7 +29,7 @@ class WorkerTask:
         do: str,
         prepare: Prepare,
         on_result: Callable[[dict[str, Any]], None],
-        on_failure: Callable[[Failure], None],
+        on_failure: Callable[[JobFailure], None],
         on_progress: Callable[[int, int], None],
     ) -> None:
         self._worker, self._do, self._subject = worker, do, SUBJECTS.get(do, "The work")
@@ -68,7 +68,7 @@ class WorkerTask:
                 except Exception as error:
                     call_safely(on_failure, failure_of(error, self._subject))
 
-    def _fail(self, failure: Failure) -> None:
+    def _fail(self, failure: JobFailure) -> None:
         on_failure = self._on_failure
         with self._ending() as first:
             if first:

@@ -22,11 +22,10 @@ from ...scene.nodes.by_hand import matched_by_hand
 from ...scene.nodes.plausibility_request import comparison_in_world, look_at, side_steps
 from ..jobs.plausibility_task import JudgingTask
 from ..jobs.worker_process import WorkerProcess
-from ..widgets.going_nodes import GoingNodes
 from ..widgets.hand_matching import HandMatching
 from ..widgets.metrics_table import MetricsTable, mean_text
-from ..widgets.notes import NoteList
-from ..widgets.worst_slices import WorstSlices
+from ..widgets.notes import NoteList, RemovedNodes
+from ..widgets.slice_curve import WorstSlices
 
 CHANGED = "A segmentation was changed since it was compared; press Compare to measure it again."
 
@@ -56,7 +55,7 @@ class CompareSection(VTKObservationMixin):
         self._reading_notes: tuple[str, ...] = ()
         self._geometry: Geometry | None = None  # the grid that was compared on
         self._notes = NoteList(ui.compareNotesFrame)
-        self._going = GoingNodes()
+        self._going = RemovedNodes()
         self._task = JudgingTask(ui, worker, "compare", self._notes, self.compare, self._show, self._clear)
         self._table = MetricsTable(ui.compareTable, self.go_to)
         ui.compareCollapsibleButton.collapsed = True
@@ -221,7 +220,7 @@ class CompareSection(VTKObservationMixin):
             self.addObserver(node, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent, self._on_changed)
 
     def _note_pair(self) -> None:
-        """Remember for this turn of the event loop what is compared, because a node may be going: see GoingNodes."""
+        """Remember for this turn of the event loop what is compared, because a node may be going: see RemovedNodes."""
         if self.is_busy or self.comparison is not None:
             self._going.add(self.prediction_node, self.reference_node)
 

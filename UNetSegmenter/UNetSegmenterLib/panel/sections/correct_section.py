@@ -19,13 +19,12 @@ from ...scene.nodes import correction
 from ...scene.nodes.node_reading import segmentation_from_node
 from ...scene.nodes.plausibility_request import refuse_empty
 from ...scene.nodes.segmentation_nodes import attributes, volume_from_node
-from ..jobs.failure import Failure, failure_note, told
+from ..jobs.failure import JobFailure, failure_note, safe_slot
 from ..jobs.segmentation_run import stored_dtype
 from ..jobs.worker_process import WorkerProcess
 from ..jobs.worker_task import WorkerTask
 from ..widgets.notes import NoteList
-from ..widgets.path_edit import on_every_text
-from .model_section import as_path
+from ..widgets.path_edit import as_path, on_every_text
 
 FOLDER_KEY = "UNetSegmenter/TrainingFolder"
 NO_PREDICTION = "Choose a prediction in section Compare: the segmentation that is to be corrected."
@@ -38,7 +37,7 @@ ENDED = "The process that saves the case ended unexpectedly; press Save as train
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class CorrectionActions:
     """What the section asks of the rest of the panel.
 
     `blocker` says why the worker can't be asked now, `ask` puts a yes-or-no question, `leave_views` puts back how nodes are
@@ -57,7 +56,7 @@ class Surroundings:
 class CorrectSection(VTKObservationMixin):
     """Corrects one prediction at a time, in a copy; `node` is the copy that is in the Segment Editor, else None."""
 
-    def __init__(self, ui: Any, worker: WorkerProcess, around: Surroundings) -> None:
+    def __init__(self, ui: Any, worker: WorkerProcess, around: CorrectionActions) -> None:
         VTKObservationMixin.__init__(self)
         self._ui, self._worker, self._around = ui, worker, around
         self.node: Any = None
@@ -73,9 +72,9 @@ class CorrectSection(VTKObservationMixin):
         ui.trainingFolderPathLineEdit.setCurrentPath(qt.QSettings().value(FOLDER_KEY) or "")
         on_every_text(ui.trainingFolderPathLineEdit, lambda text: self.update())
         ui.caseNameLineEdit.textChanged.connect(lambda text: self.update())
-        correct = told(self._on_correct, self._notes.show, "The way to the Segment Editor")
+        correct = safe_slot(self._on_correct, self._notes.show, "The way to the Segment Editor")
         ui.correctButton.connect("clicked(bool)", correct)
-        ui.saveCaseButton.connect("clicked(bool)", told(self._on_save, self._notes.show, "Saving the case"))
+        ui.saveCaseButton.connect("clicked(bool)", safe_slot(self._on_save, self._notes.show, "Saving the case"))
         self._show()
 
     @property
@@ -226,7 +225,7 @@ class CorrectSection(VTKObservationMixin):
         self._notes.show([saved, *(Note("info", text) for text in answer["notes"])])
         self._show()
 
-    def _on_failed(self, failure: Failure) -> None:
+    def _on_failed(self, failure: JobFailure) -> None:
         self._task = None
         note = failure_note(failure)
         self._notes.show([replace(note, text=ENDED) if failure.kind == "crash" else note])

@@ -10,7 +10,7 @@ from ...engine.evaluation.error_map import CLASSES
 from ...engine.labels.matching import Pair
 from ...scene.nodes.error_map import error_map_node_steps
 from ...scene.views.distance_colors import DEFAULT_SCALE_MM, distance_colors_steps, renew_legend, set_scale
-from ..jobs.overlay import Compared, Made, Overlay
+from ..jobs.overlay import ComparedPair, Made, Overlay
 
 ALL = "All structures"
 ERROR_MAP_TIP = "Agreement, false positives and false negatives in the slices, instead of the prediction."
@@ -72,7 +72,7 @@ class ErrorViews:
         compared = None
         if self._comparison is not None and self._pairs:
             structure = combo.currentText if combo.currentIndex > 0 else None
-            compared = Compared(*self._nodes, self._pairs, structure)
+            compared = ComparedPair(*self._nodes, self._pairs, structure)
         for overlay in self._overlays:
             overlay.set(compared)
         reason = "" if compared is not None else "Press Compare first; errors are shown of what was compared."
@@ -93,7 +93,7 @@ class ErrorViews:
         combo.setCurrentIndex(max(0, combo.findText(chosen)))
         combo.blockSignals(False)
 
-    def _make_distances(self, compared: Compared) -> Generator[str | None, None, Made]:
+    def _make_distances(self, compared: ComparedPair) -> Generator[str | None, None, Made]:
         painted = yield from distance_colors_steps(
             compared.prediction, compared.reference, compared.structure, compared.pairs, self._scale_mm
         )
@@ -122,7 +122,7 @@ def distance_words(range_mm: tuple[float, float] | None) -> str:
     return f"{low} to {high} mm" if low != high else f"{low} mm"
 
 
-def make_error_map(compared: Compared) -> Generator[str | None, None, Made]:
+def make_error_map(compared: ComparedPair) -> Generator[str | None, None, Made]:
     yield "The error map is being made..."
     node = yield from error_map_node_steps(compared.prediction, compared.reference, compared.structure, compared.pairs)
     segments = node.GetSegmentation()

@@ -14,11 +14,11 @@ import qt
 from ...engine.io.volume import Note
 from ...engine.model.card import Card
 from ...engine.model.checkpoint import shipped_checkpoints
-from ..jobs.failure import Failure, failure_note
+from ..jobs.failure import JobFailure, failure_note
 from ..jobs.worker_process import WorkerProcess
 from ..widgets.card_frame import EMPTY, CardFrame
 from ..widgets.notes import NoteList
-from ..widgets.path_edit import on_every_text
+from ..widgets.path_edit import as_path, on_every_text
 
 RECENT_KEY = "UNetSegmenter/RecentCheckpoints"
 RECENT_COUNT = 8
@@ -55,13 +55,6 @@ def remember_checkpoint(path: str) -> None:
     """Put a checkpoint at the top of the recent ones."""
     paths = [path, *(other for other in recent_checkpoints() if other != path)][:RECENT_COUNT]
     qt.QSettings().setValue(RECENT_KEY, json.dumps(paths))
-
-
-def as_path(text: str) -> str:
-    """What a person typed, pasted or dropped, as a plain path."""
-    text = text.strip().strip('"')
-    path = qt.QUrl(text).toLocalFile() if text.startswith("file:") else text
-    return os.path.abspath(path) if path else ""  # the worker has another working directory
 
 
 class ModelSection:
@@ -185,7 +178,7 @@ class ModelSection:
         self._list_known()
         self._on_change()
 
-    def _on_refused(self, failure: Failure) -> None:
+    def _on_refused(self, failure: JobFailure) -> None:
         self._request, self.is_reading = None, False
         if failure.kind == "closed":
             self._typing.start()  # nothing is wrong with the file: it is read again when the dust has settled

@@ -22,8 +22,7 @@ from ..jobs.plausibility_task import JudgingTask
 from ..jobs.segmentation_run import stored_dtype
 from ..jobs.worker_process import WorkerProcess
 from ..widgets.findings_list import FindingsList
-from ..widgets.going_nodes import GoingNodes
-from ..widgets.notes import NoteList
+from ..widgets.notes import NoteList, RemovedNodes
 
 if TYPE_CHECKING:
     from ...engine.plausibility import Finding
@@ -37,7 +36,7 @@ BY_RULES = (
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedNodes:
     """What is checked: the prediction, its scan and the ground truth (both may be None), and the training's statistics."""
 
     prediction: Any = None
@@ -56,12 +55,12 @@ class PlausibilitySection(VTKObservationMixin):
     def __init__(self, ui: Any, worker: WorkerProcess, blocker: Callable[[], str]) -> None:
         VTKObservationMixin.__init__(self)
         self._ui, self._blocker = ui, blocker
-        self.chosen = Checked()
+        self.chosen = CheckedNodes()
         self.findings: list[Finding] | None = None
         self.shared: set[tuple[str, str]] = set()
         self.page: FindingsPage | None = None
         self._notes = NoteList(ui.checkNotesFrame)
-        self._going = GoingNodes()
+        self._going = RemovedNodes()
         self._task = JudgingTask(ui, worker, "check", self._notes, self.check, self._show, self._clear)
         ui.plausibilityCollapsibleButton.collapsed = True
         self._findings_list = FindingsList(ui.findingsList, self.go_to, _tip)
@@ -76,7 +75,7 @@ class PlausibilitySection(VTKObservationMixin):
     def notes(self) -> tuple[Note, ...]:
         return self._notes.notes
 
-    def choose(self, chosen: Checked) -> None:
+    def choose(self, chosen: CheckedNodes) -> None:
         """What would be checked; another choice empties the list."""
         before, self.chosen = self.chosen, chosen
         if before == chosen:
@@ -139,7 +138,7 @@ class PlausibilitySection(VTKObservationMixin):
         self._task.stop()
 
     def close(self) -> None:
-        self.choose(Checked())
+        self.choose(CheckedNodes())
         self._findings_list.close()
 
     def go_to(self, finding: Finding) -> None:
@@ -192,7 +191,7 @@ class PlausibilitySection(VTKObservationMixin):
             self.addObserver(node, event, self._on_changed)
 
     def _note_nodes(self) -> None:
-        """Remember for this turn of the event loop what is checked, because a node may be going: see GoingNodes."""
+        """Remember for this turn of the event loop what is checked, because a node may be going: see RemovedNodes."""
         if self.is_busy or self.findings is not None:
             self._going.add(*self.chosen.nodes)
 

@@ -15,14 +15,14 @@ from ...engine.io.volume import Note
 from ...engine.report.report_folder import CaseReport, outputs_in
 from ...engine.worker.result_serialization import report_steps
 from ...scene.nodes.case_report import comparison_on_scan, facts_of, image_steps
-from ..jobs.failure import Failure, FailureError, failure_note, told
+from ..jobs.failure import JobFailedError, JobFailure, failure_note, safe_slot
 from ..jobs.judge_steps import judge_steps
 from ..jobs.sequence import Sequence
 from ..jobs.worker_process import WorkerProcess
 from ..jobs.worker_task import WorkerTask
 from ..widgets.notes import NoteList
 from ..widgets.verdict_editor import VerdictEditor
-from ..widgets.view_pictures import picture_steps
+from ..widgets.view_widgets import picture_steps
 from .compare_section import CompareSection
 from .plausibility_section import PlausibilitySection
 
@@ -65,7 +65,7 @@ class ReportSection:
         self._written: Path | None = None
         self._task: WorkerTask | None = None
         ui.reportCollapsibleButton.collapsed = True
-        ui.reportButton.connect("clicked(bool)", told(self._on_button, self._notes.show, "The report"))
+        ui.reportButton.connect("clicked(bool)", safe_slot(self._on_button, self._notes.show, "The report"))
         ui.openReportButton.connect("clicked(bool)", lambda checked: self.open_in_browser(str(self.path)))
         self._show()
 
@@ -118,7 +118,7 @@ class ReportSection:
         if comparison is None:
             return  # section Compare says why
         pictures = yield from picture_steps()
-        failures: list[Failure] = []
+        failures: list[JobFailure] = []
 
         def prepare(private: Path) -> Generator[None, None, dict[str, Any]]:
             images, placed = None, comparison
@@ -142,13 +142,13 @@ class ReportSection:
             task.stop()
             self._task = None
         if failures:
-            raise FailureError(failures[0])
+            raise JobFailedError(failures[0])
 
     def _on_progress(self, done: int, total: int) -> None:
         self._ui.reportProgressBar.setRange(0, total)
         self._ui.reportProgressBar.setValue(done)
 
-    def _on_end(self, failure: Failure | None) -> None:
+    def _on_end(self, failure: JobFailure | None) -> None:
         if failure is not None:
             note = failure_note(failure)
             self._notes.show([replace(note, text=ENDED) if failure.kind == "crash" else note])

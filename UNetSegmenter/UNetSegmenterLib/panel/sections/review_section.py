@@ -18,19 +18,18 @@ from ...engine.worker.review_serialization import case_from_files, cases_from_js
 from ...scene.nodes.changes import labels_time
 from ...scene.nodes.review import node_steps, remove_nodes
 from ...scene.nodes.verdict import set_verdict
-from ..jobs.failure import Failure, failure_note
+from ..jobs.failure import JobFailure, failure_note
 from ..jobs.sequence import Sequence, answer_steps
 from ..jobs.worker_process import WorkerProcess
 from ..widgets.notes import NoteList
-from ..widgets.path_edit import on_every_text
-from .model_section import as_path
+from ..widgets.path_edit import as_path, on_every_text
 
 TYPING_MS = 400
 MOST_LINES, LINE_PIXELS = 6, 19
 Steps = Generator[None, None, None]
 
 
-class Desk:
+class ReviewActions:
     """What the rest of the panel does for a review; the panel fills it in.
 
     choose(volume, prediction, reference): choose these nodes everywhere; segment(): steps that segment the chosen scan and
@@ -49,7 +48,7 @@ class Desk:
 class ReviewSection:
     """Follows the two folders; `case` is the one on the desk, None before the first and after the scene is closed."""
 
-    def __init__(self, ui: Any, worker: WorkerProcess, desk: Desk) -> None:
+    def __init__(self, ui: Any, worker: WorkerProcess, desk: ReviewActions) -> None:
         self._ui, self._worker, self._desk = ui, worker, desk
         self.list = CaseList(())
         self.verdicts: dict[str, Verdict] = {}
@@ -214,7 +213,7 @@ class ReviewSection:
         open_ones = (number for number, name in enumerate(names) if not self.verdicts.get(name))
         return next(open_ones, names.index(self._last) if self._last in names else 0)
 
-    def _on_end(self, failure: Failure | None) -> None:
+    def _on_end(self, failure: JobFailure | None) -> None:
         if failure is not None:
             self._notes.show([*self.notes, failure_note(failure)])
         self._show()

@@ -2,17 +2,61 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from typing import Any
 
 from ...engine.io.volume import Note
-from ..jobs.failure import Failure, call_safely, failure_note, failure_of, told
-from ..jobs.segmentation_run import Progress
-from ..jobs.segmenter import Choices, JobCallbacks, Result, SegmentationJob, question_before
-from ..jobs.states import State, StateMachine
+from ..jobs.failure import JobFailure, call_safely, failure_note, failure_of, safe_slot
+from ..jobs.segmentation_run import SegmentationProgress
+from ..jobs.segmenter import JobCallbacks, SegmentationJob, SegmentationOptions, SegmentationResult, question_before
 from ..widgets.notes import NoteList
 
-StartJob = Callable[[Any, Choices, JobCallbacks], SegmentationJob]
+StartJob = Callable[[Any, SegmentationOptions, JobCallbacks], SegmentationJob]
+
+
+class RunState(enum.Enum):
+    """The state of the one run that a panel can have."""
+
+    IDLE = "idle"
+    STARTING = "starting"  # the scan is handed over, the worker makes the network ready
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    CRASHED = "crashed"  # no result: the worker died, or refused what it was given
+
+    @property
+    def is_busy(self) -> bool:
+        return self in (RunState.STARTING, RunState.RUNNING, RunState.CANCELLING)
+
+
+FOLLOWS = {
+    RunState.IDLE: {RunState.STARTING},
+    RunState.STARTING: {RunState.RUNNING, RunState.CANCELLING, RunState.DONE, RunState.CRASHED, RunState.IDLE},
+    RunState.RUNNING: {RunState.CANCELLING, RunState.DONE, RunState.CRASHED, RunState.IDLE},
+    RunState.CANCELLING: {RunState.CANCELLED, RunState.DONE, RunState.CRASHED, RunState.IDLE},
+    RunState.DONE: {RunState.STARTING, RunState.IDLE},
+    RunState.CANCELLED: {RunState.STARTING, RunState.IDLE},
+    RunState.CRASHED: {RunState.STARTING, RunState.IDLE},
+}
+
+
+class RunStateMachine:
+    """Holds the state, refuses steps that make no sense, and tells of every step that is made."""
+
+    def __init__(self, on_change: Callable[[RunState], None]) -> None:
+        self.state = RunState.IDLE
+        self._on_change = on_change
+
+    def to(self, state: RunState) -> None:
+        """Step to a state; staying is no step. Raises ValueError for a step that cannot follow."""
+        if state is self.state:
+            return
+        if state not in FOLLOWS[self.state]:
+            raise ValueError(f"{state.value} cannot follow {self.state.value}")
+        self.state = state
+        self._on_change(state)
 
 
 class SegmentSection:
@@ -23,7 +67,7 @@ class SegmentSection:
         ui: Any,
         start_job: StartJob,
         ask: Callable[[str], bool],
-        choices: Callable[[], tuple[Any, Choices]],
+        choices: Callable[[], tuple[Any, SegmentationOptions]],
         blocker: Callable[[], str],
         open_editor: Callable[[Any, Any], None],
     ) -> None:
@@ -31,20 +75,22 @@ class SegmentSection:
         self._choices, self._blocker, self._open_editor = choices, blocker, open_editor
         self._notes = NoteList(ui.runNotesFrame)
         self._job: SegmentationJob | None = None
-        self.result: Result | None = None
+        self.result: SegmentationResult | None = None
         self._volume_node: Any = None
-        self._waiting: tuple[Any, Choices] | None = None
+        self._waiting: tuple[Any, SegmentationOptions] | None = None
         self.waits: Callable[[], bool] = lambda: False  # whether the model is still to be read
         self._details = ""
-        self.machine = StateMachine(self._on_state)
-        ui.applyButton.connect("clicked(bool)", told(self._on_button, self._notes.show, "The segmentation"))
+        self.machine = RunStateMachine(self._on_state)
+        ui.applyButton.connect("clicked(bool)", safe_slot(self._on_button, self._notes.show, "The segmentation"))
         ui.detailsButton.connect("toggled(bool)", self._on_details)
-        ui.editButton.connect("clicked(bool)", told(self._on_edit, self._notes.show, "The way to the Segment Editor"))
+        ui.editButton.connect(
+            "clicked(bool)", safe_slot(self._on_edit, self._notes.show, "The way to the Segment Editor")
+        )
         ui.advancedCollapsibleButton.collapsed = True
-        self._on_state(State.IDLE)
+        self._on_state(RunState.IDLE)
 
     @property
-    def state(self) -> State:
+    def state(self) -> RunState:
         return self.machine.state
 
     @property
@@ -61,7 +107,7 @@ class SegmentSection:
         if self.is_waiting and not self.waits():
             self._begin()
         button = self._ui.applyButton
-        if self.state is State.CANCELLING:
+        if self.state is RunState.CANCELLING:
             button.setEnabled(False)
             button.setToolTip("Waiting for the network to stop.")
         elif self.state.is_busy:
@@ -84,13 +130,13 @@ class SegmentSection:
             return
         self.result, self._volume_node = None, volume_node
         self._waiting = volume_node, choices
-        self.machine.to(State.STARTING)
+        self.machine.to(RunState.STARTING)
 
     def _begin(self) -> None:
         (volume_node, choices), self._waiting = self._waiting, None
         reason = self._blocker()
         if reason:
-            self._show_failure(Failure("input", reason))
+            self._show_failure(JobFailure("input", reason))
             return
         self._ui.progressLabel.setText("Handing the scan to the network...")
         try:
@@ -100,14 +146,14 @@ class SegmentSection:
             self._show_failure(failure_of(error, "The segmentation"))
 
     def cancel(self) -> None:
-        if self._job is not None and self.state in (State.STARTING, State.RUNNING):
-            self.machine.to(State.CANCELLING)
+        if self._job is not None and self.state in (RunState.STARTING, RunState.RUNNING):
+            self.machine.to(RunState.CANCELLING)
             self._job.cancel()
         elif self.is_waiting:
             self._waiting = None
-            self.machine.to(State.CANCELLING)
+            self.machine.to(RunState.CANCELLING)
             self._notes.show([])
-            self.machine.to(State.CANCELLED)
+            self.machine.to(RunState.CANCELLED)
             self._notes.show([Note("info", "cancelled before the first slice; nothing was changed.")])
 
     def abandon(self) -> None:
@@ -116,68 +162,68 @@ class SegmentSection:
         if job is not None:
             job.abandon()
         self.result = self._volume_node = None
-        self.machine.to(State.IDLE)
-        self._on_state(State.IDLE)
+        self.machine.to(RunState.IDLE)
+        self._on_state(RunState.IDLE)
 
     def _on_button(self, checked: bool = False) -> None:
         self.cancel() if self.state.is_busy else self.apply()
 
-    def _on_progress(self, progress: Progress) -> None:
-        if self.state is State.STARTING:
-            self.machine.to(State.RUNNING)
+    def _on_progress(self, progress: SegmentationProgress) -> None:
+        if self.state is RunState.STARTING:
+            self.machine.to(RunState.RUNNING)
         self._ui.progressBar.setRange(0, progress.total)
         self._ui.progressBar.setValue(progress.done)
         self._ui.progressLabel.setText(progress.text())
 
     def _on_stage(self, text: str) -> None:
-        if self.state is State.STARTING:
+        if self.state is RunState.STARTING:
             self._ui.progressLabel.setText(text)
 
     def _on_note(self, note: Note) -> None:
         self._notes.show([*self.notes, note])
 
-    def _on_end(self, result: Result) -> None:
+    def _on_end(self, result: SegmentationResult) -> None:
         try:
             self._show_result(result)
         except Exception as error:
             self._show_failure(failure_of(error, "Showing the result"))
 
-    def _show_result(self, result: Result) -> None:
+    def _show_result(self, result: SegmentationResult) -> None:
         self._job, self.result = None, result
         self._details = result.failure.details if result.failure else ""
         self._notes.show(result.notes)
         if result.failure is not None:
-            self.machine.to(State.CRASHED)
+            self.machine.to(RunState.CRASHED)
         elif result.outcome.cancelled:
-            if self.state is not State.CANCELLING:
-                self.machine.to(State.CANCELLING)
-            self.machine.to(State.CANCELLED)
+            if self.state is not RunState.CANCELLING:
+                self.machine.to(RunState.CANCELLING)
+            self.machine.to(RunState.CANCELLED)
         else:
-            self.machine.to(State.DONE)
+            self.machine.to(RunState.DONE)
 
-    def _show_failure(self, failure: Failure) -> None:
+    def _show_failure(self, failure: JobFailure) -> None:
         self._job, self._details = None, failure.details
         call_safely(self._notes.show, [failure_note(failure)])
         if self.state.is_busy:
-            self.machine.to(State.CRASHED)
+            self.machine.to(RunState.CRASHED)
 
-    def _on_state(self, state: State) -> None:
+    def _on_state(self, state: RunState) -> None:
         ui = self._ui
         ui.applyButton.setText("Cancel" if state.is_busy else "Apply")
         ui.progressBar.setVisible(state.is_busy)
         ui.progressLabel.setVisible(state.is_busy)
-        if state is State.STARTING:
+        if state is RunState.STARTING:
             ui.progressBar.setRange(0, 0)
             ui.progressLabel.setText("Reading the checkpoint...")
             self._details = ""
-        if state is State.CANCELLING:
+        if state is RunState.CANCELLING:
             ui.progressLabel.setText("Cancelling...")
-        if state.is_busy or state is State.IDLE:
+        if state.is_busy or state is RunState.IDLE:
             self._notes.show([])
         has_node = self.result is not None and self.result.node is not None and not state.is_busy
         ui.editButton.setVisible(has_node)
-        ui.detailsButton.setVisible(bool(self._details) and state is State.CRASHED)
-        if ui.detailsButton.isChecked() and state is not State.CRASHED:
+        ui.detailsButton.setVisible(bool(self._details) and state is RunState.CRASHED)
+        if ui.detailsButton.isChecked() and state is not RunState.CRASHED:
             ui.detailsButton.setChecked(False)
         self._on_details(ui.detailsButton.isChecked())
         for widget in (

@@ -18,11 +18,9 @@ from ...scene.views.side_by_side import SideBySide
 from ...scene.views.surfaces import CLOSED_SURFACE, surface_steps
 from ...scene.views.window_level import SOFT_TISSUE_HU
 from ..jobs.failure import failure_note, failure_of
-from ..widgets.named_views import NamedViews
-from ..widgets.slice_curve import SliceCurveView
+from ..widgets.slice_curve import SliceCurveView, WorstSlices
 from ..widgets.structure_choice import NOT_SHOWN, StructureChoice
-from ..widgets.view_widgets import ViewSizes, aspect_of
-from ..widgets.worst_slices import WorstSlices
+from ..widgets.view_widgets import ViewSizes, ViewTitles, aspect_of
 
 SHOW = "Shows prediction and ground truth in slices and in 3D, all linked; press again to go back."
 TIPS = {
@@ -57,7 +55,7 @@ class SideBySideViews(VTKObservationMixin):
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._make_surface)
         self._sizes = ViewSizes(self._on_sizes)
-        self._named = NamedViews()
+        self._titles = ViewTitles()
         self._structures = StructureChoice(ui, self._on_structure)
         self._curve = SliceCurveView(slices)
         slices.on_rows = self._on_rows
@@ -99,7 +97,7 @@ class SideBySideViews(VTKObservationMixin):
             return
         self._timer.stop()
         self._sizes.stop()
-        self._named.stop()
+        self._titles.stop()
         self.removeObservers()
         self._curve.stop()
         self._structures.stop()
@@ -146,7 +144,7 @@ class SideBySideViews(VTKObservationMixin):
         self._show_window()
         self._structures.start(self._names())
         self._show_curve()
-        self._named.show(self._variant(), prediction.GetName(), reference.GetName())
+        self._titles.show(self._variant(), prediction.GetName(), reference.GetName())
 
     def _switch(self) -> None:
         """Another variant, with or without the plots."""
@@ -159,13 +157,13 @@ class SideBySideViews(VTKObservationMixin):
         self._views.show(self._variant())
         self._show_curve()
         _, prediction, reference = self._nodes
-        self._named.show(self._variant(), prediction.GetName(), reference.GetName())
+        self._titles.show(self._variant(), prediction.GetName(), reference.GetName())
         self._sizes.start()
 
     def _on_sizes(self) -> None:
         if self._views is not None:
             self._views.views.settle(aspect_of("Pred3D"))
-            self._named.fit()
+            self._titles.fit()
 
     def _variant(self) -> str:
         return VARIANTS[max(0, self._ui.viewsLayoutComboBox.currentIndex)]

@@ -26,7 +26,7 @@ IN_TRUTH_TOO = " The ground truth has it too."
 
 
 @dataclass(frozen=True)
-class Line:
+class FindingLine:
     """One line: a structure's heading, a finding (which leads to its position), or the fold of a structure."""
 
     text: str
@@ -42,7 +42,7 @@ class FindingsList:
 
     def __init__(self, view: Any, on_finding: Callable[[Finding], None], tip: Callable[[Finding], str]) -> None:
         self._view, self._on_finding, self._tip = view, on_finding, tip
-        self.lines: list[Line] = []
+        self.lines: list[FindingLine] = []
         self._page: FindingsPage | None = None
         self._is_shared: Callable[[Finding], bool] = lambda finding: False
         self._with_passed = False
@@ -82,30 +82,32 @@ class FindingsList:
         self._view.setVisible(bool(self.lines))
         self._fit.start()
 
-    def _lines(self, page: FindingsPage) -> Iterator[Line]:
+    def _lines(self, page: FindingsPage) -> Iterator[FindingLine]:
         for group in page.groups:
-            yield Line(f"{group.title}: {group.counts}")
+            yield FindingLine(f"{group.title}: {group.counts}")
             yield from self._group_lines(group)
         if page.small:
-            yield Line("All structures")
+            yield FindingLine("All structures")
             tip = "Below what a reader would measure or mention; click to go to the largest."
             largest = max(page.small, key=lambda one: (one.unit == "ml", one.value))
-            yield Line(page.small_sentence, "info", largest, tip=tip)
+            yield FindingLine(page.small_sentence, "info", largest, tip=tip)
         if self._with_passed and page.passed:
-            yield Line("As expected")
+            yield FindingLine("As expected")
             for finding in page.passed:
-                yield Line(finding.sentence, "pass", finding, tip=self._tip(finding))
+                yield FindingLine(finding.sentence, "pass", finding, tip=self._tip(finding))
 
-    def _group_lines(self, group: Group) -> Iterator[Line]:
+    def _group_lines(self, group: Group) -> Iterator[FindingLine]:
         rest = len(group.findings) - BEFORE_FOLD
         unfolded = group.structure in self._unfolded or rest <= 0
         for finding in group.findings if unfolded else group.findings[:BEFORE_FOLD]:
             shared = IN_TRUTH_TOO if self._is_shared(finding) else ""
             spoken = f"{finding.severity}: {finding.sentence}{shared}"
-            yield Line(group.said(finding) + shared, finding.severity, finding, tip=self._tip(finding), spoken=spoken)
+            yield FindingLine(
+                group.said(finding) + shared, finding.severity, finding, tip=self._tip(finding), spoken=spoken
+            )
         if rest > 0:
             text = "Show less" if unfolded else f"{rest} more on the {group.structure or 'whole segmentation'}..."
-            yield Line(text, fold=group.structure, tip="Click to fold or unfold.")
+            yield FindingLine(text, fold=group.structure, tip="Click to fold or unfold.")
 
     @staticmethod
     def _as_heading(item: Any) -> None:

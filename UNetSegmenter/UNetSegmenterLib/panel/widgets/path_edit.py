@@ -1,9 +1,12 @@
-"""CTK's path edits, heard as a person uses them."""
+"""CTK's path edits: every text that comes to stand in one, and the plain path that it means."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
+
+import qt
 
 
 def on_every_text(edit: Any, listener: Callable[[str], None]) -> None:
@@ -15,3 +18,10 @@ def on_every_text(edit: Any, listener: Callable[[str], None]) -> None:
     edit.showHistoryButton = False  # makes the line anew
     line = next(child for child in edit.children() if child.inherits("QLineEdit"))
     line.textChanged.connect(listener)
+
+
+def as_path(text: str) -> str:
+    """What a person typed, pasted or dropped, as a plain path."""
+    text = text.strip().strip('"')
+    path = qt.QUrl(text).toLocalFile() if text.startswith("file:") else text
+    return os.path.abspath(path) if path else ""  # the worker has another working directory

@@ -1,16 +1,101 @@
-"""The slice curve of the chosen structure in the layout's plot views; a click on a point leads to its slice."""
+"""The slices of one structure: buttons that lead to where the most area is wrong, and plots of its slice curve."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import slicer
 
+from ...engine.evaluation.comparison import Row
+from ...engine.io.geometry import Geometry
+from ...scene.nodes.plausibility_request import Place, look_at, slice_place, to_world
 from ...scene.views.layout import PLOT_VIEWS
 from ...scene.views.slice_plot import SlicePlot, selected_position
-from .worst_slices import WorstSlices
 
 CHOOSE, COMPARE = "Choose one structure", "Press Compare first"
+
+
+class WorstSlices:
+    """Steps through the slices of one structure, the worst first; a click on a row of the table chooses the structure.
+
+    `on_rows` is called when other rows have come, those in `on_choice` with the name of the structure that was chosen.
+    """
+
+    def __init__(self, ui: Any) -> None:
+        self._ui = ui
+        self._rows: dict[str, Row] = {}
+        self._geometry: Geometry | None = None
+        self._node: Any = None
+        self._row: Row | None = None
+        self._rank = -1
+        self.on_rows: Callable[[], None] = lambda: None
+        self.on_choice: list[Callable[[str], None]] = []
+        ui.worstSliceButton.connect("clicked(bool)", lambda checked: self._go(0))
+        ui.nextWorseButton.connect("clicked(bool)", lambda checked: self._go(self._rank + 1))
+        self._show()
+
+    def set_rows(self, rows: Sequence[Row], geometry: Geometry | None, node: Any) -> None:
+        """Rows with places in the coordinates of the ground truth's node and grid; none of them is chosen yet."""
+        self._rows = {row.structure: row for row in rows if row.curve is not None and row.curve.slices}
+        self._geometry, self._node, self._row, self._rank = geometry, node, None, -1
+        self._show()
+        self.on_rows()
+
+    def choose(self, structure: str) -> None:
+        """Step through the slices of this structure from now on."""
+        self._row, self._rank = self._rows.get(structure), -1
+        self._show()
+        for listener in self.on_choice:
+            listener(structure)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has been compared."""
+        return not self._rows
+
+    @property
+    def row(self) -> Row | None:
+        """The structure that is chosen, with its slice curve."""
+        return self._row
+
+    def place_of(self, structure: str) -> Place | None:
+        """Where the structure's largest error is, in world coordinates."""
+        row = self._rows.get(structure)
+        return to_world(self._node, row.largest_error_ras) if row is not None else None
+
+    def go_to(self, position: int) -> None:
+        """Move the views to the slice at a position of the chosen structure's curve; "next worse" goes on from there."""
+        self._go(self._row.curve.worst_first().index(position))
+
+    def _go(self, rank: int) -> None:
+        order = self._row.curve.worst_first()
+        self._rank = min(rank, len(order) - 1)
+        look_at(slicer.mrmlScene, to_world(self._node, slice_place(self._geometry, self._row, order[self._rank])))
+        self._show()
+
+    def _show(self) -> None:
+        ui, row = self._ui, self._row
+        for widget in (ui.worstSliceButton, ui.nextWorseButton, ui.sliceLabel):
+            widget.setVisible(bool(self._rows))
+        ui.worstSliceButton.setEnabled(row is not None)
+        ui.nextWorseButton.setEnabled(row is not None and 0 <= self._rank < len(row.curve.slices) - 1)
+        why = "" if row is not None else "Click on a structure in the table first."
+        ui.worstSliceButton.setToolTip(why or f"Where the most area of {row.structure} is wrong.")
+        ui.nextWorseButton.setToolTip(why or "The slice with the next smaller area in error.")
+        ui.sliceLabel.setText(self._text())
+
+    def _text(self) -> str:
+        if self._row is None:
+            return "Click on a structure to see where it is worst."
+        if self._rank < 0:
+            return f"{self._row.structure}: its largest error."
+        curve = self._row.curve
+        position = curve.worst_first()[self._rank]
+        return (
+            f"{self._row.structure}, slice {curve.slices[position]} ({self._rank + 1} of {len(curve.slices)} by area in "
+            f"error): Dice {curve.dice[position]:.2f}, {curve.error_mm2[position] / 100:.1f} cm² wrong."
+        )
 
 
 class SliceCurveView:

@@ -1,8 +1,8 @@
-"""The application's view widgets by the layout names of their nodes, and word of their new sizes."""
+"""The application's view widgets by the layout names of their nodes: their sizes, the titles in them, pictures of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import qt
@@ -11,9 +11,14 @@ import vtk
 from slicer.util import VTKObservationMixin
 
 from ...scene.nodes.segmentation_nodes import nodes_of_class
+from ...scene.views.capture import window_png
 from ...scene.views.framing import ASPECT
+from ...scene.views.layout import ONE_ROW, ORIENTATIONS, ROWS, slice_views
+from ...scene.views.view_labels import WordsInView
 
 SETTLE_MS = 50  # by then a layout has given its views their sizes, and a window that is dragged pauses
+MIN_WIDTH = 120  # pixels; Slicer's slice views ask for more than 300, for the bar above them
+Picture = tuple[str, bytes]
 
 
 def slice_widgets() -> dict[str, Any]:
@@ -85,3 +90,82 @@ class ViewSizes(VTKObservationMixin):
 
 def _size(node: Any) -> tuple[Any, ...]:
     return node.GetDimensions(), node.GetFieldOfView()[:2]
+
+
+class ViewTitles:
+    """The words while the module's layouts are shown: `show` after a layout was chosen, `fit` when sizes have changed."""
+
+    def __init__(self) -> None:
+        self._words: list[tuple[Any, WordsInView]] = []
+
+    def show(self, variant: str, prediction: str, reference: str) -> None:
+        """Write names of nodes into the views of a variant, which share the width equally from now on."""
+        self.stop()
+        names = {"Pred": prediction, "Ref": reference}
+        slices, threed = slice_widgets(), threed_widgets()
+        for row, title in ROWS.items():
+            lines = [title, names[row]]
+            if variant == ONE_ROW:
+                lines = [" + ".join(ROWS.values()), f"{prediction}: areas", f"{reference}: lines"]
+            widgets = [(slices.get(name), "sliceView") for name in slice_views(row)] + [
+                (threed.get(f"{row}3D"), "threeDView")
+            ]
+            for widget, view_of in widgets:
+                if widget is not None:
+                    _share_width(widget)
+                    view = getattr(widget, view_of)()
+                    renderer = view.renderWindow().GetRenderers().GetItemAsObject(0)
+                    self._words.append((view, WordsInView(renderer, lines)))
+                    view.scheduleRender()
+
+    def fit(self) -> None:
+        for view, words in self._words:
+            words.fit()
+            view.scheduleRender()
+
+    def stop(self) -> None:
+        """Take the words away."""
+        for view, words in self._words:
+            words.remove()
+            view.scheduleRender()
+        self._words = []
+
+
+def _share_width(widget: Any) -> None:
+    """Let a view be as narrow as its neighbours, and ask for no more than they do."""
+    widget.setMinimumWidth(MIN_WIDTH)
+    widget.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Expanding)
+
+
+def picture_steps() -> Generator[None, None, list[Picture]]:
+    """(caption, PNG) of each view of ours that is shown, one a step."""
+    pictures = []
+    for caption, view in _shown_views():
+        view.forceRender()
+        pictures.append((caption, window_png(view.renderWindow())))
+        yield
+    return [one for one in pictures if one[1]]
+
+
+def _shown_views() -> list[tuple[str, Any]]:
+    manager = slicer.app.layoutManager()
+    if manager is None:
+        return []
+    found = {name: manager.sliceWidget(name) for name in manager.sliceViewNames()}
+    shown = [(_caption(name), widget.sliceView()) for name, widget in found.items() if widget.visible]
+    for number in range(manager.threeDViewCount):
+        widget = manager.threeDWidget(number)
+        if widget.visible:
+            shown.append((_caption(widget.mrmlViewNode().GetLayoutName()), widget.threeDView()))
+    return sorted((one for one in shown if one[0]), key=lambda one: one[0].endswith("3D"), reverse=True)
+
+
+def _caption(layout_name: str) -> str:
+    """What a view of our layouts shows, empty for any other view."""
+    for row, title in ROWS.items():
+        for name, orientation in ORIENTATIONS.items():
+            if layout_name == row + name:
+                return f"{title}, {orientation.lower()}"
+        if layout_name == f"{row}3D":
+            return f"{title}, in 3D"
+    return ""

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from ...engine.errors import InputError
-from ..sections.review_section import Desk
+from ..sections.review_section import ReviewActions
 from .judge_steps import judge_steps
 
 
-class PanelDesk(Desk):
+class PanelReviewActions(ReviewActions):
     """The panel as a review sees it; the layout is shown from a test set's first case on, until the user leaves it."""
 
     def __init__(self, panel: Any) -> None:
