@@ -31,7 +31,7 @@ from .dicom_file import (
     read_dicom_file,
 )
 from .dicom_pixels import check_pixels, frames_hu, frames_of
-from .geometry import SHEAR_MM
+from .geometry import SHEAR_MM, sizes_text
 from .header_geometry import check_spacing, geometry_of
 from .image_header import StoredImage
 from .resampling import straight
@@ -231,7 +231,7 @@ def _in_order(path: Path, slices: list[_Slice]) -> tuple[list[_Slice], np.ndarra
                 "series alone."
             )
         if np.abs(part.pixel_mm - first.pixel_mm).max() > 1e-3:
-            mm = [" x ".join(f"{value:.6g}" for value in one.pixel_mm) for one in (first, part)]
+            mm = [sizes_text(one.pixel_mm, ".6g") for one in (first, part)]
             raise InputError(
                 f"{path} has slices of different pixel sizes, two scans perhaps ({first.name} {mm[0]} mm, {part.name} "
                 f"{mm[1]} mm); keep the series of one of them."

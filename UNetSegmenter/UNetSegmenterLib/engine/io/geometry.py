@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,23 @@ if TYPE_CHECKING:
 Matrix3 = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 
 IDENTITY: Matrix3 = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""4x4 matrix from LPS to RAS, which is also the one from RAS to LPS."""
+
+
+SAME_GRID_MM, SAME_GRID_VOXELS = 0.15, 0.25
+"""Grids that lie closer than both are one: a direction rounded to 1e-4 rad moves the end of a whole body by 0.12 mm."""
+
+SHEAR_MM = 0.5
+"""An edge of a volume that leaves the right angle by more (`Geometry.shear_mm`) is no rounding: its voxels are no boxes."""
+
+_PERMUTATIONS: tuple[tuple[int, int, int], ...] = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
+
+NOTED_MM = 0.01
+"""Rounding in a file's header moves voxels by less; a larger shift between grids that are taken as one is noted."""
+
+_NEGLIGIBLE_MM = 1e-3  # parts of a difference below this are left out of its description
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,33 @@ class Geometry:
         matrix[:3, 3] = self.origin_lps
         return matrix
 
+    def affine_ras(self) -> np.ndarray:
+        """4x4 matrix from the voxel index (column, row, slice, 1) to RAS in mm."""
+        return LPS_TO_RAS @ self.affine_lps()
+
+    def position_lps_mm(self, voxel_index: Sequence[float]) -> tuple[float, float, float]:
+        """LPS coordinates of an array index (slice, row, column), which may lie between voxels."""
+        x, y, z, _ = self.affine_lps() @ [*voxel_index[::-1], 1.0]
+        return float(x), float(y), float(z)
+
+    def position_ras_mm(self, voxel_index: Sequence[float]) -> tuple[float, float, float]:
+        """RAS coordinates of an array index (slice, row, column), which may lie between voxels."""
+        x, y, z = self.position_lps_mm(voxel_index)
+        return -x, -y, z
+
+    def shape_text(self) -> str:
+        """Number of columns, rows and slices, such as "512 x 512 x 275"."""
+        return sizes_text(self.shape[::-1])
+
+    def spacing_text(self, digits: str = ".3g") -> str:
+        """Spacing of columns, rows and slices in mm, such as "0.781 x 0.781 x 1"; `digits` is Python's format."""
+        return sizes_text(self.spacing_mm[::-1], digits)
+
+    def grid_text(self) -> str:
+        """The whole grid in words: where it lies, its size and its spacing."""
+        x, y, z = self.position_lps_mm([(size - 1) / 2 for size in self.shape])
+        return f"centre at LPS {x:.0f}, {y:.0f}, {z:.0f} mm, {self.shape_text()} voxels of {self.spacing_text()} mm"
+
     def axial(self) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
         """How to see the array in the patient's axial order.
 
@@ -78,6 +122,12 @@ class Geometry:
         """
         axes, flips = self.axial()
         return array.transpose(axes)[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
+
+    @property
+    def axial_shape(self) -> tuple[int, int, int]:
+        """Shape of the axial view (slices, rows, columns)."""
+        axes, _ = self.axial()
+        return tuple(self.shape[axis] for axis in axes)  # type: ignore[return-value]
 
     @property
     def axial_spacing_mm(self) -> tuple[float, float, float]:
@@ -114,13 +164,10 @@ class Geometry:
         """How far a voxel of one grid lies at most from the same voxel of the other; infinite if their shapes differ."""
         if self.shape != other.shape:
             return math.inf
-        corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=float)
-        corners[:, :3] *= np.asarray(self.shape[::-1]) - 1
-        gap = corners @ (self.affine_lps() - other.affine_lps()).T
-        return float(np.linalg.norm(gap[:, :3], axis=1).max())
+        return largest_shift_mm(self.shape, self.affine_lps(), other.affine_lps())
 
     def is_close(self, other: Geometry, tolerance_mm: float | None = None) -> bool:
-        """Whether both are one grid: every voxel of both lies at the same place within `tolerance_mm`.
+        """Whether both are one grid: every voxel of both lies at the same position within `tolerance_mm`.
 
         Without one, by the rule for all pairs of grids: within `SAME_GRID_MM`, and within a quarter of a voxel, so that the
         nearest neighbour of each voxel is the same voxel of the other grid.
@@ -128,15 +175,6 @@ class Geometry:
         if tolerance_mm is None:
             tolerance_mm = min(SAME_GRID_MM, *(SAME_GRID_VOXELS * mm for mm in (*self.spacing_mm, *other.spacing_mm)))
         return self.shift_mm(other) <= tolerance_mm
-
-
-SAME_GRID_MM, SAME_GRID_VOXELS = 0.15, 0.25
-"""Grids that lie closer than both are one: a direction rounded to 1e-4 rad moves the end of a whole body by 0.12 mm."""
-
-SHEAR_MM = 0.5
-"""An edge of a volume that leaves the right angle by more (`Geometry.shear_mm`) is no rounding: its voxels are no boxes."""
-
-_PERMUTATIONS: tuple[tuple[int, int, int], ...] = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
 
 def sheared_text(geometry: Geometry) -> str:
@@ -148,17 +186,29 @@ def sheared_text(geometry: Geometry) -> str:
     )
 
 
-NOTED_MM = 0.01
-"""Rounding in a file's header moves voxels by less; a larger shift between grids that are taken as one is noted."""
+def sizes_text(sizes: Iterable[float], digits: str = "") -> str:
+    """Sizes in the order given, such as "512 x 512 x 275"; `digits` is Python's format of each."""
+    return " x ".join(f"{size:{digits}}" for size in sizes)
 
-_NEGLIGIBLE_MM = 1e-3  # parts of a difference below this are left out of its description
+
+def box_corners(shape: Sequence[int]) -> np.ndarray:
+    """Voxel indices (column, row, slice, 1) of the eight corners of an array `(slices, rows, columns)`; (8, 4)."""
+    corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], dtype=float)
+    corners[:, :3] *= np.asarray(shape[::-1]) - 1
+    return corners
+
+
+def largest_shift_mm(shape: Sequence[int], one: np.ndarray, other: np.ndarray) -> float:
+    """How far two 4x4 affines put the same voxel of an array `(slices, rows, columns)` apart at most."""
+    gap = box_corners(shape) @ (one - other).T
+    return float(np.linalg.norm(gap[:, :3], axis=1).max())
 
 
 def grid_difference(one: Geometry, other: Geometry) -> str:
     """In what two grids differ, with as many digits as it takes to tell both sides apart; empty where nothing matters."""
     parts = []
     if one.shape != other.shape:
-        parts.append(f"{_size(one)} against {_size(other)} voxels")
+        parts.append(f"{one.shape_text()} against {other.shape_text()} voxels")
     reach = np.asarray(one.shape) * np.abs(np.subtract(one.spacing_mm, other.spacing_mm))
     if reach.max() > _NEGLIGIBLE_MM:
         mine, others = texts_apart(one.spacing_mm[::-1], other.spacing_mm[::-1])
@@ -189,14 +239,10 @@ def same_grid_note(one: Geometry, other: Geometry, whose: str) -> str:
 def texts_apart(one: Sequence[float], other: Sequence[float]) -> tuple[str, str]:
     """Both rows of numbers as text, with enough digits (four at least) that they don't look alike where they differ."""
     for digits in range(4, 18):
-        mine, others = (" x ".join(f"{value:.{digits}g}" for value in row) for row in (one, other))
+        mine, others = (sizes_text(row, f".{digits}g") for row in (one, other))
         if mine != others:
             break
     return mine, others
-
-
-def _size(geometry: Geometry) -> str:
-    return " x ".join(str(n) for n in geometry.shape[::-1])
 
 
 def _turned_degrees(one: Geometry, other: Geometry) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .geometry import Geometry
+from .geometry import Geometry, sizes_text
 from .volume import Note
 
 SAME_PLACE_MM = 0.1
@@ -51,7 +51,7 @@ def geometry_of(
 def check_spacing(path: Path, spacing: Sequence[float], what: str) -> None:
     """Raise InputError for a spacing that is no size: 0, negative, NaN or infinite."""
     if not all(np.isfinite(value) and value > 0 for value in spacing):
-        found = " x ".join(f"{value:g}" for value in spacing)
+        found = sizes_text(spacing, "g")
         raise InputError(
             f"{path} has the {what} {found}; lengths above 0 are expected, because everything in mm and ml rests on "
             "them: export it again with its voxel size."
@@ -64,13 +64,6 @@ def no_spacing(path: Path, what: str) -> InputError:
         f"{path} does not say how large its voxels are ({what} is missing); everything in mm and ml rests on it: export it "
         "again with its voxel size."
     )
-
-
-def apart_mm(size: Sequence[int], one: np.ndarray, other: np.ndarray) -> float:
-    """How far two 4x4 affines place the same voxel apart at most, over the corners of `size` (columns, rows, slices)."""
-    corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], float)
-    corners[:, :3] *= np.asarray(size[:3]) - 1
-    return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
 
 
 def no_orientation_note(rows: str = "back", as_others: str = "") -> Note:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from .byte_stream import MOST_PER_PACKED_BYTE, RAW, Stream
-from .geometry import Geometry
+from .geometry import Geometry, sizes_text
 from .volume import Note
 
 TEXT, HEX = "text", "hex"
@@ -122,7 +122,7 @@ def _refuse_impossible(header: ImageHeader) -> None:
 
 
 def _cut_off(header: ImageHeader, found: int, what: str = "bytes of voxels") -> InputError:
-    size = " x ".join(map(str, header.stored_shape[::-1]))
+    size = sizes_text(header.stored_shape[::-1])
     packed = "" if header.data.packing == RAW else f" ({header.data.packing})"
     return InputError(
         f"{header.path} is cut off or damaged: it holds {found:,} {what}{packed}, and {_expected_bytes(header):,} are "

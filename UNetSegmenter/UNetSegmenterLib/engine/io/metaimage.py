@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from .byte_stream import GZIP, GZIP_MAGIC, RAW, ZLIB
+from .geometry import sizes_text
 from .header_geometry import SAME_SIZE, check_spacing, geometry_of, no_orientation_note, no_spacing
 from .image_header import TEXT, DataPlace, ImageHeader, numbered
 from .volume import Note
@@ -44,7 +45,7 @@ def read_metaimage_header(path: Path) -> ImageHeader:
         sizes.pop()
     components = (_integers(path, fields, "ElementNumberOfChannels") or [1])[0]
     if len(sizes) != 3:
-        found = " x ".join(map(str, sizes))
+        found = sizes_text(sizes)
         raise InputError(
             f"{path} is {found} ({len(sizes)} dimensions); a single 3D scan with one value a voxel is expected, so extract "
             "one first."

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..errors import InputError
 from .byte_stream import GZIP, RAW, Stream, is_gzip
-from .header_geometry import SAME_PLACE_MM, SAME_SIZE, apart_mm, check_spacing, geometry_of, no_orientation_note
+from .geometry import LPS_TO_RAS, largest_shift_mm, sizes_text
+from .header_geometry import SAME_PLACE_MM, SAME_SIZE, check_spacing, geometry_of, no_orientation_note
 from .image_header import DataPlace, ImageHeader
 from .volume import Note
 
@@ -25,7 +26,6 @@ _OTHER_TYPES = {
     2048: "complex", 2304: "RGBA colours",
 }  # fmt: skip
 _UNITS_MM = {1: ("metres", 1000.0), 3: ("micrometres", 0.001)}
-_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def read_nifti_header(path: Path) -> ImageHeader:
         affine[:3] *= factor
         spacing = [value * factor for value in spacing]
         notes.append(Note("warning", f"the header gives lengths in {units}; they were converted to mm."))
-    geometry = geometry_of(path, size, _RAS_TO_LPS @ affine, spacing)
+    geometry = geometry_of(path, size, LPS_TO_RAS @ affine, spacing)
     single = raw.magic[1:2] == b"+"
     least = (352 if raw.magic.endswith(b"1") else 544) if single else 0
     if not np.isfinite(raw.offset) or raw.offset < 0:
@@ -149,7 +149,7 @@ def _shape(path: Path, raw: _Raw) -> tuple[tuple[int, ...], int | None]:
     if len(size) != 3:
         what = f"{size[3]} time points" if len(size) > 3 else f"{len(size)} dimensions"
         raise InputError(
-            f"{path} is {' x '.join(map(str, size))} ({what}); a single 3D scan with one value a voxel is expected, so "
+            f"{path} is {sizes_text(size)} ({what}); a single 3D scan with one value a voxel is expected, so "
             "extract one first."
         )
     return tuple(size[::-1]), None
@@ -193,7 +193,7 @@ def _place(path: Path, raw: _Raw, size: tuple[int, ...]) -> tuple[np.ndarray, li
 
 def _sform_notes(sform: np.ndarray, qform: np.ndarray | None, pixdim: list[float], size: tuple[int, ...]) -> list[Note]:
     notes = []
-    if qform is not None and (apart := apart_mm(size, sform, qform)) > SAME_PLACE_MM:
+    if qform is not None and (apart := largest_shift_mm(size[::-1], sform, qform)) > SAME_PLACE_MM:
         notes.append(
             Note(
                 "warning",
@@ -203,7 +203,7 @@ def _sform_notes(sform: np.ndarray, qform: np.ndarray | None, pixdim: list[float
         )
     lengths = np.linalg.norm(sform[:3, :3], axis=0)
     if not np.allclose(pixdim, lengths, rtol=10 * SAME_SIZE, atol=0):
-        theirs, ours = (" x ".join(f"{value:.6g}" for value in part) for part in (pixdim, lengths))
+        theirs, ours = (sizes_text(part, ".6g") for part in (pixdim, lengths))
         notes.append(Note("warning", f"pixdim gives voxels of {theirs} mm, the sform {ours} mm; the sform was taken."))
     return notes
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from .byte_stream import BZIP2, GZIP, RAW
+from .geometry import sizes_text
 from .header_geometry import check_spacing, geometry_of, no_orientation_note, no_spacing
 from .image_header import HEX, TEXT, DataPlace, ImageHeader, numbered
 from .volume import Note
@@ -125,7 +126,7 @@ def _axes(
         sizes.pop()
     others = [axis for axis in others if axis < len(sizes)]
     if len(sizes) - len(others) != 3 or len(others) > 1:
-        found = " x ".join(map(str, sizes))
+        found = sizes_text(sizes)
         raise InputError(
             f"{path} is {found} with {len(sizes) - len(others)} axes in space; a single 3D scan with one value a voxel is "
             "expected, so extract one first."

@@ -9,9 +9,35 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .geometry import SHEAR_MM, Geometry, sheared_text
+from .geometry import SHEAR_MM, Geometry, box_corners, sheared_text
 from .image_header import StoredImage
 from .volume import Note
+
+
+def resample_array(
+    array: np.ndarray, geometry: Geometry, target: Geometry, *, nearest: bool, outside: float = 0.0
+) -> np.ndarray:
+    """An array on another grid, of the same type.
+
+    Args:
+        array: (slices, rows, columns), with a last axis if a voxel has several values.
+        geometry: the grid of `array`.
+        target: the grid that is wanted.
+        nearest: take the nearest voxel, as labels need it, instead of interpolating linearly.
+        outside: what voxels get that lie outside of `geometry`.
+    """
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=array.ndim == 4)
+    geometry.stamp(image)
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetSize([int(size) for size in target.shape[::-1]])
+    resampler.SetOutputSpacing(target.spacing_mm[::-1])
+    resampler.SetOutputOrigin(target.origin_lps)
+    resampler.SetOutputDirection([value for row in target.direction for value in row])
+    resampler.SetInterpolator(sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear)
+    resampler.SetDefaultPixelValue(outside)
+    return sitk.GetArrayFromImage(resampler.Execute(image))
 
 
 def check_straight(path: Path, geometry: Geometry, notes: Iterable[Note] = ()) -> None:
@@ -37,9 +63,7 @@ def straight_geometry(geometry: Geometry) -> Geometry:
     normal *= np.sign(normal @ affine[:3, 2])
     axes = np.stack([columns, rows, normal], axis=1)
     spacing = np.abs(np.diag(axes.T @ affine[:3, :3]))
-    corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], float)
-    corners[:, :3] *= np.asarray(geometry.shape[::-1]) - 1
-    along = (corners @ affine.T)[:, :3] @ axes
+    along = (box_corners(geometry.shape) @ affine.T)[:, :3] @ axes
     low, high = along.min(axis=0), along.max(axis=0)
     size = [int(np.ceil(value - 1e-3)) + 1 for value in (high - low) / spacing]
     x, y, z = (float(value) for value in spacing)
@@ -58,22 +82,11 @@ def straight(image: StoredImage, labels: bool) -> StoredImage:
     """
     if image.geometry.shear_mm() <= SHEAR_MM:
         return image
-    import SimpleITK as sitk
-
     target = straight_geometry(image.geometry)
-    stored = sitk.GetImageFromArray(np.ascontiguousarray(image.array), isVector=image.array.ndim == 4)
-    image.geometry.stamp(stored)
-    grid = sitk.ResampleImageFilter()
-    grid.SetSize([int(size) for size in target.shape[::-1]])
-    z, y, x = target.spacing_mm
-    grid.SetOutputSpacing((x, y, z))
-    grid.SetOutputOrigin(target.origin_lps)
-    grid.SetOutputDirection([value for row in target.direction for value in row])
-    grid.SetInterpolator(sitk.sitkNearestNeighbor if labels else sitk.sitkLinear)
-    grid.SetDefaultPixelValue(0.0 if labels else float(image.array.min()))
-    array = sitk.GetArrayFromImage(grid.Execute(stored))
+    outside = 0.0 if labels else float(image.array.min())
+    array = resample_array(image.array, image.geometry, target, nearest=labels, outside=outside)
     text = (
         f"the voxels were sheared by {image.geometry.tilt_degrees():.3g} degrees and were resampled to a straight grid of "
-        f"{' x '.join(map(str, target.shape[::-1]))}, {'nearest neighbour' if labels else 'linearly'}."
+        f"{target.shape_text()}, {'nearest neighbour' if labels else 'linearly'}."
     )
     return replace(image, array=array, geometry=target, notes=(*image.notes, Note("warning", text)))

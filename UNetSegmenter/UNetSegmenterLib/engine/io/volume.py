@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import InputError
-from .geometry import SHEAR_MM, Geometry, sheared_text
+from .geometry import SHEAR_MM, Geometry, sheared_text, sizes_text
+
+SOFT_TISSUE_HU = (-160.0, 240.0)
+"""The window of HU, lowest and highest, in which abdominal organs are shown by custom."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,11 @@ def _check_grid(geometry: Geometry) -> Iterable[Note]:
     if geometry.shear_mm() > SHEAR_MM:
         yield Note("error", sheared_text(geometry))
     between, *in_plane = geometry.axial_spacing_mm
-    slices = geometry.to_axial(np.empty(geometry.shape, dtype=np.bool_)).shape[0]
+    slices = geometry.axial_shape[0]
     if slices < 10:
         yield Note("warning", f"only {slices} axial slice(s): 3D views and plausibility need more.")
     if not all(0.2 <= value <= 5 for value in in_plane) or not 0.2 <= between <= 10:
-        size = " x ".join(f"{value:.3g}" for value in (*in_plane, between))
+        size = sizes_text((*in_plane, between), ".3g")
         yield Note("warning", f"voxels of {size} mm are unusual for CT: check that the file keeps its spacing.")
     if geometry.axial()[0] != (0, 1, 2):
         yield Note(

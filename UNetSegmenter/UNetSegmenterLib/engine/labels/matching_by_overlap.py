@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .dice import dice_coefficient
 from .matching import BY_HAND, BY_VALUE, Matching, Pair, are_different
 from .segmentation import Segmentation
 from .structures import Structure
@@ -60,8 +61,7 @@ def overlap_dice(prediction: Segmentation, reference: Segmentation) -> np.ndarra
         volumes[1][index] += len(places)
         for ours, hidden in prediction.overlaps.items():
             common[ours, index] += len(np.intersect1d(places, hidden))
-    sums = volumes[0][:, None] + volumes[1][None, :]
-    dice = np.divide(2.0 * common, sums, out=np.zeros((256, 256)), where=sums > 0)
+    dice = dice_coefficient(common, volumes[0][:, None], volumes[1][None, :])
     dice[0], dice[:, 0] = 0.0, 0.0  # background
     return dice
 

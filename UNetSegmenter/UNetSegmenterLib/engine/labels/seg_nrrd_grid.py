@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..io.geometry import SAME_GRID_VOXELS, Geometry
+from ..io.geometry import LPS_TO_RAS, SAME_GRID_VOXELS, Geometry, sizes_text
 
 _PARAMETERS, _OFFSET = "Segmentation_ConversionParameters", "Segmentation_ReferenceImageExtentOffset"
 _REFERENCE = "Reference image geometry"
@@ -19,7 +19,7 @@ MOST_VOXELS = 2**33  # a scan of 2048 x 2048 x 2048: a header that says more is 
 
 def reference_geometry_text(geometry: Geometry) -> str:
     """Slicer's conversion parameter for a grid, as it serialises it: image to world in RAS, then the extent."""
-    ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ geometry.affine_lps()
+    ras = geometry.affine_ras()
     extent = [bound for size in geometry.shape[::-1] for bound in (0, size - 1)]
     text = "".join(f"{value:.17g};" for value in ras.flatten()) + "".join(f"{bound};" for bound in extent)
     return f"{_REFERENCE}|{text}|Image geometry description string.&"
@@ -34,7 +34,7 @@ def reference_geometry(header: Mapping[str, str]) -> Geometry | None:
         return None
     if len(numbers) != 22 or not np.isfinite(numbers).all():
         return None
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.reshape(numbers[:16], (4, 4))
+    affine = LPS_TO_RAS @ np.reshape(numbers[:16], (4, 4))
     low, high = np.array(numbers[16::2], dtype=int), np.array(numbers[17::2], dtype=int)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if (high < low).any() or not spacing.all():
@@ -74,7 +74,7 @@ def uncropped(
         return labels, dict(overlaps), box, ()
     if math.prod(shape) > MOST_VOXELS:
         raise InputError(
-            f"{path} says that it was drawn on {' x '.join(map(str, shape[::-1]))} voxels, which no scan has; save it "
+            f"{path} says that it was drawn on {sizes_text(shape[::-1])} voxels, which no scan has; save it "
             "again in Slicer."
         )
     start = -low[::-1]
@@ -84,7 +84,7 @@ def uncropped(
         index: np.ravel_multi_index(tuple(np.array(np.unravel_index(places, labels.shape)) + start[:, None]), shape)
         for index, places in overlaps.items()
     }
-    origin = tuple(float(value) for value in (box.affine_lps() @ [*low, 1.0])[:3])
+    origin = box.position_lps_mm(low[::-1])
     grid = Geometry(shape, box.spacing_mm, origin, box.direction)  # type: ignore[arg-type]
     return whole, moved, drawn if grid.is_close(drawn) else grid, ()
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..io.geometry import Geometry
+from ..io.resampling import resample_array
 from .structures import Structure
 
 
@@ -68,19 +69,7 @@ def paint(shape: tuple[int, ...], masks: Sequence[np.ndarray]) -> tuple[np.ndarr
 
 def resample_labels(labels: np.ndarray, geometry: Geometry, target: Geometry) -> np.ndarray:
     """Labels on the grid `target`, each voxel taken from the nearest one of `geometry`, 0 outside; uint8."""
-    import SimpleITK as sitk
-
-    image = sitk.GetImageFromArray(np.ascontiguousarray(labels, dtype=np.uint8))
-    geometry.stamp(image)
-    grid = sitk.ResampleImageFilter()
-    grid.SetSize([int(size) for size in target.shape[::-1]])
-    z, y, x = target.spacing_mm
-    grid.SetOutputSpacing((x, y, z))
-    grid.SetOutputOrigin(target.origin_lps)
-    grid.SetOutputDirection([value for row in target.direction for value in row])
-    grid.SetInterpolator(sitk.sitkNearestNeighbor)
-    grid.SetDefaultPixelValue(0)
-    return sitk.GetArrayFromImage(grid.Execute(image))
+    return resample_array(np.asarray(labels, dtype=np.uint8), geometry, target, nearest=True)
 
 
 def resample_segmentation(segmentation: Segmentation, target: Geometry) -> Segmentation:
