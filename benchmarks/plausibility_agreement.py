@@ -26,6 +26,7 @@ from UNetSegmenterLib.engine.io.file_names import file_stem
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_reading import read_volume
 from UNetSegmenterLib.engine.io.volume import Volume, as_hu
+from UNetSegmenterLib.engine.labels.dice import dice_coefficient
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import HEART, Structure, known_structure
@@ -267,8 +268,7 @@ def _scores(
         if not truth.any():
             continue
         found = prediction.labels == indices.get(structure.name, 255)
-        total = np.count_nonzero(truth) + np.count_nonzero(found)
-        dice = 2 * np.count_nonzero(truth & found) / total
+        dice = dice_coefficient(*(np.count_nonzero(mask) for mask in (truth & found, truth, found)))
         yield structure.name, alarm_score([f for f in findings if f.structure == structure.name]), float(dice)
 
 

@@ -50,11 +50,9 @@ def run(options: Any) -> None:
         scan = options.scan or standard_scan(Path(folder))
         volume = read_scan(scan)
         machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-        print_line(
-            f"{volume.name}, {' x '.join(map(str, volume.array.shape[::-1]))} voxels; {checkpoint.card.title}; {machine}"
-        )
+        print_line(f"{volume.name}, {volume.geometry.shape_text()} voxels; {checkpoint.card.title}; {machine}")
         cost = time_command(scan, checkpoint.path, options.device)
-        rate = volume.geometry.to_axial(volume.array).shape[0] / cost.seconds
+        rate = volume.geometry.axial_shape[0] / cost.seconds
         load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
         print_line(
             f"unetseg segment, whole command: {cost.seconds:.1f} s ({rate:.1f} slices/s), "

@@ -115,14 +115,14 @@ def describe(volume: Volume, dicom: bool) -> dict[str, str]:
     import numpy as np
 
     geometry = volume.geometry
-    slices, rows, columns = geometry.to_axial(volume.array).shape
+    slices, rows, columns = geometry.axial_shape
     between, row_mm, column_mm = geometry.axial_spacing_mm
     across = [n * mm for n, mm in zip((columns, rows, slices), (column_mm, row_mm, between), strict=True)]
     percentiles = np.percentile(volume.array, PERCENTILES)
     angle = geometry.obliqueness_degrees()
     resampled = any("resampled" in note.text for note in volume.notes)
     even = "--resample" if resampled else "places of all slices" if dicom else "file, which holds one distance"
-    stored = " x ".join(map(str, geometry.shape[::-1]))
+    stored = geometry.shape_text()
     return {
         "scan": volume.name,
         "size": f"{columns} x {rows} pixels, {slices} axial slices (stored as {stored}, {volume.array.dtype})",

@@ -104,7 +104,7 @@ def case_facts(name: str, volume: Volume, segmentation: Segmentation) -> CaseFac
     warnings = [note.text for note in check_volume(volume) if note.severity == "warning"]
     return CaseFacts(
         name,
-        volume.geometry.to_axial(volume.array).shape,
+        volume.geometry.axial_shape,
         volume.geometry.axial_spacing_mm,
         volume.geometry.orientation(),
         round(volume.geometry.obliqueness_degrees(), 1),

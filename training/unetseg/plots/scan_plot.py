@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from UNetSegmenterLib.engine.io.volume import SOFT_TISSUE_HU
 
 from .plotting import HIGHEST_HU, LOWEST_HU, mark_tissues, new_figure, plot_colors, save_figure
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.io.volume import Volume
     from UNetSegmenterLib.engine.labels.segmentation import Segmentation
-
-WINDOW_HU = (-160, 240)
 
 
 def plot_scan(volume: Volume, path: Path, segmentation: Segmentation | None = None) -> None:
@@ -65,11 +64,16 @@ def _slices(axes: Any, volume: Volume, segmentation: Segmentation | None) -> Non
     )
     for axis, (name, cut, aspect, (left, right)) in zip(axes, pictures, strict=True):
         axis.imshow(
-            view[cut], cmap="gray", vmin=WINDOW_HU[0], vmax=WINDOW_HU[1], aspect=aspect, interpolation="nearest"
+            view[cut],
+            cmap="gray",
+            vmin=SOFT_TISSUE_HU[0],
+            vmax=SOFT_TISSUE_HU[1],
+            aspect=aspect,
+            interpolation="nearest",
         )
         if labels is not None and segmentation is not None:
             axis.imshow(_colored(labels[cut], segmentation), aspect=aspect, interpolation="nearest")
-        axis.set_title(f"{name}, {WINDOW_HU[0]} to {WINDOW_HU[1]} HU", fontsize=10)
+        axis.set_title(f"{name}, {SOFT_TISSUE_HU[0]:.0f} to {SOFT_TISSUE_HU[1]:.0f} HU", fontsize=10)
         axis.set_axis_off()
         for x, letter in ((0.02, left), (0.98, right)):
             axis.text(x, 0.5, letter, transform=axis.transAxes, color="yellow", ha="center", va="center")

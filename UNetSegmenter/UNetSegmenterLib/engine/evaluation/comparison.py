@@ -9,11 +9,13 @@ import numpy as np
 
 from ..errors import InputError
 from ..io.geometry import SHEAR_MM, Geometry, grid_difference, same_grid_note, sheared_text
+from ..labels.bounding_boxes import Box, joint_box, structure_boxes
+from ..labels.dice import dice_coefficient
 from ..labels.matching import Matching, Pair, match_structures
 from ..labels.matching_by_overlap import Proposal, question_pairs
 from ..labels.segmentation import Segmentation, resample_labels, resample_segmentation
 from ..labels.structures import Structure, refuse_two_spellings
-from .measures import DEFAULT_TOLERANCE_MM, Box, Measures, check_tolerance, measure_with_place, union_box
+from .measures import DEFAULT_TOLERANCE_MM, Measures, check_tolerance, measure_with_place
 from .statistics import summary, write_metrics_csv, write_summary
 
 __all__ = [
@@ -121,12 +123,12 @@ def compare(
     matching = match_structures(prediction.structures, reference.structures, by_hand)
     prediction, reference = _on_one_grid(prediction, reference, notes)
     notes += _notes(prediction, reference, matching)
-    ours, theirs = (_boxes(segmentation) for segmentation in (prediction, reference))
+    ours, theirs = (structure_boxes(segmentation) for segmentation in (prediction, reference))
     rows: list[Row] = []
     for pair in matching.pairs:
         if cancelled is not None and cancelled():
             break
-        box = _union(ours.get(pair.prediction.index), theirs.get(pair.reference.index))
+        box = joint_box(ours.get(pair.prediction.index), theirs.get(pair.reference.index))
         rows.append(_compare_pair(prediction, reference, pair, box, case, tolerance_mm))
         if progress is not None:
             progress(len(rows), len(matching.pairs))
@@ -171,8 +173,7 @@ def _compare_pair(
     assert measures is not None and place is not None
     status = "spurious" if not measures.reference_ml else "missed" if not measures.prediction_ml else "ok"
     index = np.array([part.start for part in box]) + place
-    lps = geometry.affine_lps() @ [*index[::-1], 1.0]
-    ras = (-float(lps[0]), -float(lps[1]), float(lps[2]))
+    ras = geometry.position_ras_mm(index)
     curve = _slice_curve(predicted, referred, box, geometry)
     return Row(case, theirs.name, status, measures, **shared, **sides, curve=curve, largest_error_ras=ras)  # type: ignore[arg-type]
 
@@ -217,7 +218,7 @@ def _slice_curve(prediction: np.ndarray, reference: np.ndarray, box: Box, geomet
     filled = np.flatnonzero(ours + theirs)
     order = filled[::-1] if flips[0] else filled
     pixel_mm2 = geometry.spacing_mm[others[0]] * geometry.spacing_mm[others[1]]
-    dice = 2 * common[order] / (ours + theirs)[order]
+    dice = dice_coefficient(common, ours, theirs)[order]
 
     def listed(values: np.ndarray) -> tuple[float, ...]:
         return tuple(float(value) for value in values)
@@ -238,49 +239,13 @@ def _cropped(segmentation: Segmentation, index: int, box: Box) -> np.ndarray:
     return segmentation.labels[box] == index
 
 
-def _boxes(segmentation: Segmentation) -> dict[int, Box]:
-    """Bounding box of each structure that has voxels.
-
-    Slice by slice: a table turns labels into one bit a structure, and OR along rows and columns keeps who was there.
-    """
-    boxes: dict[int, Box] = {}
-    indices = [structure.index for structure in segmentation.structures]
-    for start in range(0, len(indices), 64):
-        part = indices[start : start + 64]
-        table = np.zeros(256, dtype=np.uint64)
-        table[part] = np.uint64(1) << np.arange(len(part), dtype=np.uint64)
-        shape = segmentation.labels.shape
-        seen = [np.zeros(size, dtype=np.uint64) for size in shape]
-        for number, labels in enumerate(segmentation.labels):
-            bits = table[labels]
-            rows = np.bitwise_or.reduce(bits, axis=1)
-            seen[0][number] = np.bitwise_or.reduce(rows)
-            seen[1] |= rows
-            seen[2] |= np.bitwise_or.reduce(bits, axis=0)
-        for bit, index in enumerate(part):
-            filled = [np.flatnonzero(axis >> np.uint64(bit) & np.uint64(1)) for axis in seen]
-            if filled[0].size:
-                boxes[index] = tuple(slice(int(at[0]), int(at[-1]) + 1) for at in filled)  # type: ignore[assignment]
-    for index in segmentation.overlaps:
-        box = union_box(segmentation.mask(index))
-        if box is not None:
-            boxes[index] = box
-    return boxes
-
-
-def _union(one: Box | None, other: Box | None) -> Box | None:
-    if one is None or other is None:
-        return one or other
-    return tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True))  # type: ignore[return-value]
-
-
 def onto_reference(prediction: Segmentation, target: Geometry, notes: list[str]) -> Segmentation:
     """The prediction on the reference's grid; a note says so, another one what fell outside."""
     source = prediction.geometry
     inside = resample_labels(np.ones(target.shape, dtype=np.uint8), target, source).astype(bool)
     if not inside.any():
         raise InputError(
-            f"The grids of prediction ({_place(source)}) and reference ({_place(target)}) don't overlap anywhere; "
+            f"The grids of prediction ({source.grid_text()}) and reference ({target.grid_text()}) don't overlap anywhere; "
             "check that both belong to the same scan and that no transform is missing."
         )
     notes.append(
@@ -291,16 +256,6 @@ def onto_reference(prediction: Segmentation, target: Geometry, notes: list[str])
     if outside_ml:
         notes.append(f"{outside_ml:.1f} ml of the prediction lie outside the reference's grid and are not counted.")
     return resample_segmentation(prediction, target)
-
-
-def _size(geometry: Geometry) -> str:
-    size = " x ".join(str(n) for n in geometry.shape[::-1])
-    return f"{size} voxels of {' x '.join(f'{mm:.3g}' for mm in geometry.spacing_mm[::-1])} mm"
-
-
-def _place(geometry: Geometry) -> str:
-    middle = geometry.affine_lps() @ [*((n - 1) / 2 for n in geometry.shape[::-1]), 1.0]
-    return f"centre at LPS {middle[0]:.0f}, {middle[1]:.0f}, {middle[2]:.0f} mm, {_size(geometry)}"
 
 
 def _notes(prediction: Segmentation, reference: Segmentation, matching: Matching) -> list[str]:

@@ -16,6 +16,8 @@ from functools import lru_cache
 import numpy as np
 
 from ..errors import InputError
+from ..labels.bounding_boxes import bounding_box
+from ..labels.dice import dice_coefficient
 
 DEFAULT_TOLERANCE_MM = 2.0
 
@@ -25,9 +27,6 @@ def check_tolerance(tolerance_mm: float) -> float:
     if not (math.isfinite(tolerance_mm) and tolerance_mm >= 0):
         raise InputError(f"A tolerance of {tolerance_mm:g} mm is no length; give 0 or more millimetres, such as 2.")
     return tolerance_mm
-
-
-Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def measure_with_place(
     """
     spacing = _checked_spacing(prediction_mask, reference_mask, spacing_mm)
     prediction, reference = prediction_mask.astype(bool, copy=False), reference_mask.astype(bool, copy=False)
-    box = union_box(prediction, reference)
+    box = bounding_box(prediction, reference)
     if box is None:
         return None, None
     prediction, reference = prediction[box], reference[box]
@@ -144,7 +143,7 @@ def measure_with_place(
         nsd, place = 0.0, start + np.mean(np.nonzero(prediction | reference), axis=1)
     voxel_ml = float(np.prod(spacing)) / 1000.0
     measures = Measures(
-        dice=2 * common / (predicted + referred),
+        dice=float(dice_coefficient(common, predicted, referred)),
         iou=common / (predicted + referred - common),
         precision=common / predicted if predicted else float("nan"),
         recall=common / referred if referred else float("nan"),
@@ -168,18 +167,6 @@ def _checked_spacing(prediction: np.ndarray, reference: np.ndarray, spacing_mm: 
     if spacing.shape != (3,) or not np.isfinite(spacing).all() or not (spacing > 0).all():
         raise ValueError(f"spacing {spacing_mm}: three positive numbers in mm (slice, row, column) are expected.")
     return tuple(float(value) for value in spacing)
-
-
-def union_box(*masks: np.ndarray) -> Box | None:
-    """The smallest box that holds every True voxel of all masks, or None if there is none."""
-    ranges = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        filled = np.flatnonzero(np.any([mask.any(axis=others) for mask in masks], axis=0))
-        if not filled.size:
-            return None
-        ranges.append(slice(int(filled[0]), int(filled[-1]) + 1))
-    return tuple(ranges)  # type: ignore[return-value]
 
 
 def surface(mask: np.ndarray, spacing_mm: Sequence[float]) -> Surface:

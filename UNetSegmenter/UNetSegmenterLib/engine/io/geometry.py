@@ -80,12 +80,12 @@ class Geometry:
         """4x4 matrix from the voxel index (column, row, slice, 1) to RAS in mm."""
         return LPS_TO_RAS @ self.affine_lps()
 
-    def position_lps_mm(self, voxel_index: Sequence[float]) -> tuple[float, float, float]:
+    def position_lps_mm(self, voxel_index: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
         """LPS coordinates of an array index (slice, row, column), which may lie between voxels."""
         x, y, z, _ = self.affine_lps() @ [*voxel_index[::-1], 1.0]
         return float(x), float(y), float(z)
 
-    def position_ras_mm(self, voxel_index: Sequence[float]) -> tuple[float, float, float]:
+    def position_ras_mm(self, voxel_index: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
         """RAS coordinates of an array index (slice, row, column), which may lie between voxels."""
         x, y, z = self.position_lps_mm(voxel_index)
         return -x, -y, z

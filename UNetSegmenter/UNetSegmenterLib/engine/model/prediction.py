@@ -117,7 +117,7 @@ class Predictor:
             progress,
             cancelled,
         )
-        slices = volume.geometry.to_axial(labels).shape[0]
+        slices = volume.geometry.axial_shape[0]
         name = f"{volume.name} {card.title}".strip()
         segmentation = Segmentation(labels, volume.geometry, card.structures, name, confidence=confidence.means())
         return Prediction(segmentation, done, slices, time.perf_counter() - started, self.device_name)
@@ -217,10 +217,7 @@ def _check_size(geometry: Geometry) -> None:
     if 0 in geometry.shape:
         raise InputError(f"The scan has {geometry.shape} voxels, so there is nothing to segment; load it again.")
     _, *in_plane_mm = geometry.axial_spacing_mm
-    width_mm = max(
-        n * mm
-        for n, mm in zip(geometry.to_axial(np.empty(geometry.shape, np.bool_)).shape[1:], in_plane_mm, strict=True)
-    )
+    width_mm = max(n * mm for n, mm in zip(geometry.axial_shape[1:], in_plane_mm, strict=True))
     if not 0 < width_mm <= WIDEST_MM:
         raise InputError(
             f"The scan's slices are {width_mm / 1000:,.0f} m wide by its spacing of {in_plane_mm[0]:g} x {in_plane_mm[1]:g} mm; "

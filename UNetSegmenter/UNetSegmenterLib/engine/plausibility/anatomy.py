@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from ..errors import InputError
 from ..io.geometry import Geometry, grid_difference
 from ..io.volume import Volume
+from ..labels.bounding_boxes import bounding_box, label_boxes
 from ..labels.segmentation import Segmentation
 from ..labels.structures import Structure, canonical_name
 
@@ -206,12 +207,12 @@ class Anatomy:
         return self.geometry.to_axial(array)[tuple(slice(None, None, step) for step in self.stride)]
 
     def _parts(self, segmentation: Segmentation) -> list[Part]:
-        boxes = _boxes(self.labels)
+        boxes = label_boxes(self.labels, [structure.index for structure in segmentation.structures])
         parts = []
         for structure in segmentation.structures:
             if structure.index in segmentation.overlaps:
                 whole = self._thin(segmentation.mask(structure.index))
-                found = _boxes(whole.view(np.uint8)).get(1)
+                found = bounding_box(whole)
             else:
                 found = boxes.get(structure.index)
                 whole = None
@@ -238,8 +239,8 @@ class Anatomy:
         for value, step, axis, flipped in zip(place, self.stride, axes, flips, strict=True):
             full = value * step
             index[axis] = self.geometry.shape[axis] - 1 - full if flipped else full
-        x, y, z, _ = self.geometry.affine_lps() @ (*index[::-1], 1.0)
-        return round(-float(x), 2), round(-float(y), 2), round(float(z), 2)
+        x, y, z = self.geometry.position_ras_mm(index)
+        return round(x, 2), round(y, 2), round(z, 2)
 
     @cached_property
     def contacts_mm2(self) -> np.ndarray:
@@ -309,24 +310,6 @@ def _check_grids(segmentation: Segmentation, volume: Volume | None) -> None:
             f"{segmentation.name or 'The segmentation'} has another grid than the scan: "
             f"{grid_difference(segmentation.geometry, volume.geometry)}; resample the segmentation onto the scan first."
         )
-
-
-def _boxes(labels: np.ndarray) -> dict[int, tuple[slice, slice, slice]]:
-    """Bounding box of every label in `labels` (slices, rows, columns) uint8."""
-    in_slice = np.zeros((labels.shape[0], 256), bool)
-    in_row = np.zeros((labels.shape[1], 256), bool)
-    in_column = np.zeros((labels.shape[2], 256), bool)
-    for number, plane in enumerate(labels):
-        rows, columns = np.nonzero(plane)
-        values = plane[rows, columns]
-        in_slice[number, values] = True
-        in_row[rows, values] = True
-        in_column[columns, values] = True
-    boxes = {}
-    for value in np.flatnonzero(in_slice.any(axis=0)):
-        ends = [np.flatnonzero(seen[:, value])[[0, -1]] for seen in (in_slice, in_row, in_column)]
-        boxes[int(value)] = tuple(slice(int(first), int(last) + 1) for first, last in ends)
-    return boxes  # type: ignore[return-value]
 
 
 def _bounds(parts: Iterable[Part], shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:

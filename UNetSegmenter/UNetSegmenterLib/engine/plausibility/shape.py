@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..labels.dice import dice_coefficient
 from .anatomy import Anatomy, Part, densest
 from .finding import number
 from .quantity import Quantity
@@ -96,7 +97,7 @@ def continuity(anatomy: Anatomy) -> list[Quantity]:
         body = np.minimum(below, above) > 0.15 * area.max()
         if not body.any():
             continue
-        dice = np.where(body, 2 * shared / np.maximum(below + above, 1), 1.0)
+        dice = np.where(body, dice_coefficient(shared, below, above), 1.0)
         jump = np.where(body, np.abs(above - below) / area.max(), 0.0)
         for key, values, at in (("overlap", dice, int(np.argmin(dice))), ("jump", jump, int(np.argmax(jump)))):
             _, row, column = part.in_layer(0, at) if body[at] else part.middle

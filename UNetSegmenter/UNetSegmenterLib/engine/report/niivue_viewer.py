@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..evaluation.comparison import Comparison
-from ..evaluation.measures import Box, union_box
 from ..io.geometry import Geometry
 from ..io.image_writing import write_image
-from ..io.volume import Volume
+from ..io.volume import SOFT_TISSUE_HU, Volume
+from ..labels.bounding_boxes import Box, bounding_box
 from ..labels.segmentation import Segmentation, resample_labels
 from .page_elements import fill
 
@@ -39,7 +39,6 @@ ONE_CASE_BYTES = 7_000_000
 ONE_OF_MANY_BYTES = 2_000_000
 """Most for a page of a test set."""
 _MARGIN_MM = 25.0
-_SOFT_TISSUE_HU = (-160.0, 240.0)
 _VOXELS_PER_BYTE = 2.5  # windowed CT packs to about 0.4 byte a voxel
 
 
@@ -112,15 +111,15 @@ def _window(array: np.ndarray, sides: Iterable[np.ndarray]) -> tuple[float, floa
     """Soft tissue, and as much more as the structures span."""
     values = np.concatenate([array[labels > 0][::7] for labels in sides])
     if not values.size:
-        return _SOFT_TISSUE_HU
+        return SOFT_TISSUE_HU
     low, high = np.percentile(values, (5, 95))
-    return min(_SOFT_TISSUE_HU[0], float(np.floor(low))), max(_SOFT_TISSUE_HU[1], float(np.ceil(high)))
+    return min(SOFT_TISSUE_HU[0], float(np.floor(low))), max(SOFT_TISSUE_HU[1], float(np.ceil(high)))
 
 
 def _box(geometry: Geometry, sides: list[np.ndarray], most_voxels: int) -> Box:
     """The whole grid where it fits, else the structures and a margin around them."""
     whole = tuple(slice(0, size) for size in geometry.shape)
-    box = union_box(*(labels > 0 for labels in sides))
+    box = bounding_box(*sides)
     if box is None or np.prod(geometry.shape) <= most_voxels:
         return whole  # type: ignore[return-value]
     pads = [int(np.ceil(_MARGIN_MM / mm)) for mm in geometry.spacing_mm]
@@ -133,8 +132,7 @@ def _cut(volume: Volume, box: Box) -> sitk.Image:
 
     image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array[box]))
     volume.geometry.stamp(image)
-    corner = volume.geometry.affine_lps() @ [*(part.start for part in box[::-1]), 1.0]
-    image.SetOrigin([float(mm) for mm in corner[:3]])
+    image.SetOrigin(volume.geometry.position_lps_mm([part.start for part in box]))
     return image
 
 
@@ -176,18 +174,14 @@ def _nifti(array: np.ndarray, geometry: Geometry, window: tuple[float, float] | 
 
 
 def _words(full: Geometry, small: Geometry, cut: bool, window: tuple[float, float]) -> str:
-    shown = " × ".join(str(n) for n in small.shape[::-1])
-    text = f"The scan is shown in {shown} voxels of {_mm(small)} mm"
+    text = f"The scan is shown in {small.shape_text()} voxels of {small.spacing_text()} mm"
     if cut:
         text += f", cut to the structures and {_MARGIN_MM:g} mm around them"
     if small.voxel_ml > 1.001 * full.voxel_ml:
-        text += f", averaged from {_mm(full)} mm"
+        text += f", averaged from {full.spacing_text()} mm"
     greys = f"in 256 greys from {window[0]:.0f} to {window[1]:.0f} HU".replace("-", "−")
+    text = text.replace(" x ", " × ")
     return f"{text}, {greys}. The measures in this report were taken in full resolution."
-
-
-def _mm(geometry: Geometry) -> str:
-    return " × ".join(f"{mm:.3g}" for mm in geometry.spacing_mm[::-1])
 
 
 def viewer_html(data: ViewerData | None) -> str:

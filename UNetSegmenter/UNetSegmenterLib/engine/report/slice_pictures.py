@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ..evaluation.comparison import Comparison, slice_heights_mm
-from ..io.volume import Volume
+from ..io.volume import SOFT_TISSUE_HU, Volume
+from ..labels.dice import dice_coefficient
 from ..labels.segmentation import Segmentation, resample_segmentation
 from .niivue_viewer import numbered
 
 TITLES = ("Worst slice", "Median slice", "Best slice")
-WINDOW_HU = (-160.0, 240.0)  # soft tissue
 TINT = 0.35  # share of a structure's colour inside it; its edge is drawn in full
 SHORTEST_SIDE = 256  # pixels; smaller slices are enlarged by a whole number
 _SMALLEST_SHARE = 0.25  # of the largest labelled area: where organs end, Dice says little
@@ -58,7 +58,7 @@ def _chosen(theirs: np.ndarray, ours: np.ndarray, pixel_cm2: float) -> list[tupl
         return []
     worst = int(wrong.argmax()) if wrong.any() else int(area.argmax())
     found = [("Worst slice", worst, f", where most is labelled differently ({wrong[worst] * pixel_cm2:.1f} cm²)")]
-    dice = 2 * right / np.maximum(area, 1)
+    dice = dice_coefficient(right, area, 0)  # both areas are one sum
     large = np.flatnonzero(area >= _SMALLEST_SHARE * area.max())
     ranked = large[np.argsort(dice[large], kind="stable")]
     for kind, place in zip(TITLES[1:], (int(ranked[len(ranked) // 2]), int(ranked[-1])), strict=True):
@@ -69,7 +69,7 @@ def _chosen(theirs: np.ndarray, ours: np.ndarray, pixel_cm2: float) -> list[tupl
 
 def _drawn(hu: np.ndarray, labels: np.ndarray, colors: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
     """One slice as RGB (rows, columns, 3) with square pixels, labels tinted and their edges in full colour."""
-    low, high = WINDOW_HU
+    low, high = SOFT_TISSUE_HU
     grey = np.clip((hu.astype(np.float32) - low) / (high - low), 0, 1) * 255
     rows, columns = (max(1, round(n * mm / min(spacing))) for n, mm in zip(hu.shape, spacing, strict=True))
     times = max(1, -(-SHORTEST_SIDE // min(rows, columns)))

@@ -10,13 +10,13 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
+from ...engine.io.volume import SOFT_TISSUE_HU
 from ...scene.nodes.plausibility_request import look_at
 from ...scene.views.drawing import Drawing
 from ...scene.views.layout import LAYOUT_IDS, VARIANTS, add_layouts, layout_id
 from ...scene.views.left_over import put_right, show_hidden
 from ...scene.views.side_by_side import SideBySide
 from ...scene.views.surfaces import CLOSED_SURFACE, surface_steps
-from ...scene.views.window_level import SOFT_TISSUE_HU
 from ..jobs.failure import failure_note, failure_of
 from ..widgets.slice_curve import SliceCurveView, WorstSlices
 from ..widgets.structure_choice import NOT_SHOWN, StructureChoice

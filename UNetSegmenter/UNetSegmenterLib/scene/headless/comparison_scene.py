@@ -13,14 +13,13 @@ import numpy as np
 import slicer
 from vtk.util import numpy_support
 
-from ...engine.io.volume import Volume
+from ...engine.io.volume import SOFT_TISSUE_HU, Volume
 from ...engine.labels.segmentation import Segmentation
 from ..nodes.segmentation_nodes import segmentation_to_node, volume_to_node
 from ..views.framing import FROM_THE_FRONT, frame
 from ..views.surfaces import CLOSED_SURFACE
 from .application import HeadlessScene
 
-ABDOMEN_WINDOW_HU = (-160.0, 240.0)
 ORIENTATIONS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 PREDICTION_VIEW, REFERENCE_VIEW = "1", "2"
 _FROM_THE_BACK = (0.28, 1.0, -0.22)
@@ -47,7 +46,7 @@ def comparison_scene(
     volume: Volume,
     prediction: Segmentation,
     reference: Segmentation | None = None,
-    window_hu: tuple[float, float] = ABDOMEN_WINDOW_HU,
+    window_hu: tuple[float, float] = SOFT_TISSUE_HU,
     names: tuple[str, str] = ("Prediction", "Reference"),
     provenance: Mapping[str, str] | None = None,
 ) -> ComparisonScene:
@@ -191,8 +190,7 @@ def telling_point(segmentation: Segmentation) -> tuple[float, float, float]:
         largest = areas.max(axis=0)
         shares = areas[:, largest > 0] / largest[largest > 0]
         index.append(int(shares.sum(axis=1).argmax()) if shares.size else shape[axis] // 2)
-    x, y, z, _ = segmentation.geometry.affine_lps() @ np.array([*index[::-1], 1.0])
-    return -float(x), -float(y), float(z)
+    return segmentation.geometry.position_ras_mm(index)
 
 
 def _place_slices(made: ComparisonScene) -> None:

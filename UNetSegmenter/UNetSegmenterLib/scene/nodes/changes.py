@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import slicer
 
-from ..views.surfaces import BINARY_LABELMAP, bounding_box
+from ...engine.labels.bounding_boxes import bounding_box
+from ..views.surfaces import BINARY_LABELMAP
 from .segmentation_nodes import ATTRIBUTE_PREFIX, voxels
 
 KEY = ATTRIBUTE_PREFIX + "LabelsCRC32"
@@ -33,12 +34,13 @@ def labels_checksum(node: slicer.vtkMRMLSegmentationNode) -> str:
     total = 0
     for image in _layers(segments):
         labels = voxels(image, node.GetName())
-        (k0, k1), (j0, j1), (i0, i1) = bounding_box(labels)
-        cropped = labels[k0:k1, j0:j1, i0:i1]
-        if not cropped.any():
+        box = bounding_box(labels)
+        if box is None:
             continue
+        cropped = labels[box]
+        k, j, i = box
         x, _, y, _, z, _ = image.GetExtent()
-        plain.append((x + i0, y + j0, z + k0, *cropped.shape))
+        plain.append((x + i.start, y + j.start, z + k.start, *cropped.shape))
         for plane in cropped:
             total = zlib.crc32(np.ascontiguousarray(plane, dtype=np.uint16).data, total)
     return f"{zlib.crc32(repr(plain).encode(), total):08x}"

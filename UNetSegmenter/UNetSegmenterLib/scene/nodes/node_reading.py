@@ -259,10 +259,10 @@ def _on_grid(
 ) -> np.ndarray:
     """Labels of one grid on another, 0 outside: copied where voxels fall on voxels, else from the nearest one."""
     if to_source is None or isinstance(to_source, vtk.vtkLinearTransform):
-        matrix = np.linalg.inv(_affine_ras(geometry))
+        matrix = np.linalg.inv(geometry.affine_ras())
         if to_source is not None:
             matrix = matrix @ np.array([[to_source.GetMatrix().GetElement(r, c) for c in range(4)] for r in range(4)])
-        matrix = matrix @ _affine_ras(grid)
+        matrix = matrix @ grid.affine_ras()
         snap = min(SAME_GRID_VOXELS, SAME_GRID_MM / min(geometry.spacing_mm))  # as Geometry.is_close has it
         copied = _copied(labels, grid.shape, matrix, snap)
         if copied is not None:
@@ -271,14 +271,10 @@ def _on_grid(
         linear.SetMatrix(matrix.flatten())
         return _resliced(labels, grid.shape, linear)
     chain = vtk.vtkGeneralTransform()
-    chain.Concatenate(np.linalg.inv(_affine_ras(geometry)).flatten())
+    chain.Concatenate(np.linalg.inv(geometry.affine_ras()).flatten())
     chain.Concatenate(to_source)
-    chain.Concatenate(_affine_ras(grid).flatten())
+    chain.Concatenate(grid.affine_ras().flatten())
     return _resliced(labels, grid.shape, chain)
-
-
-def _affine_ras(geometry: Geometry) -> np.ndarray:
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ geometry.affine_lps()
 
 
 def _copied(

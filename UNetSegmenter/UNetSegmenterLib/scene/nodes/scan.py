@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import slicer
 
+from ...engine.io.geometry import sizes_text
 from ...engine.io.volume import Note, Volume, check_volume
 
 if TYPE_CHECKING:
@@ -57,10 +58,9 @@ def scan_notes(node: slicer.vtkMRMLVolumeNode, volume: Volume, card: Card | None
     if card is not None:
         notes += _against_card(volume, card)
     if not any(note.severity in ("error", "warning") for note in notes):
-        rows, columns = volume.geometry.shape[1:]
-        spacing = " x ".join(f"{mm:.2f}" for mm in volume.geometry.spacing_mm[::-1])
+        spacing = volume.geometry.spacing_text(".2f")
         lowest, highest = float(volume.array.min()), float(volume.array.max())
-        text = f"{columns} x {rows} x {volume.geometry.shape[0]} voxels of {spacing} mm, {lowest:g} to {highest:g} HU"
+        text = f"{volume.geometry.shape_text()} voxels of {spacing} mm, {lowest:g} to {highest:g} HU"
         notes.append(Note("pass", text))
     return sorted(notes, key=lambda note: ORDER.index(note.severity))
 
@@ -97,7 +97,7 @@ def _against_card(volume: Volume, card: Card) -> Iterator[Note]:
     _, *in_plane = volume.geometry.axial_spacing_mm
     wanted = card.preprocessing.spacing_mm
     factor = max(max(mm / wanted, wanted / mm) for mm in in_plane)
-    found = " x ".join(f"{mm:.2f}" for mm in in_plane)
+    found = sizes_text(in_plane, ".2f")
     if factor > SPACING_FACTOR and max(in_plane) > wanted:
         yield Note(
             "warning",

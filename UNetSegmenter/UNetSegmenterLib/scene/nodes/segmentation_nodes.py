@@ -21,9 +21,10 @@ from vtk.util import numpy_support
 from ...engine.errors import InputError
 from ...engine.io.geometry import Geometry
 from ...engine.io.volume import Volume, as_hu
+from ...engine.labels.bounding_boxes import bounding_box
 from ...engine.labels.seg_nrrd import CONFIDENCE_TAG, SOURCE_VALUES_TAG
 from ...engine.labels.segmentation import Segmentation
-from ..views.surfaces import BINARY_LABELMAP, CLOSED_SURFACE, DEFAULT_SMOOTHING, bounding_box, make_surfaces
+from ..views.surfaces import BINARY_LABELMAP, CLOSED_SURFACE, DEFAULT_SMOOTHING, make_surfaces
 
 ATTRIBUTE_PREFIX = "UNetSegmenter."
 _SCALARS = {np.dtype(np.uint8): vtk.VTK_UNSIGNED_CHAR, np.dtype(np.int16): vtk.VTK_SHORT}
@@ -77,7 +78,7 @@ def _geometry(dimensions, spacing, origin_ras, directions_ras) -> Geometry:
     return Geometry((slices, rows, columns), tuple(spacing[::-1]), (-x + 0.0, -y + 0.0, z), direction)
 
 
-def ras_placement(geometry: Geometry) -> tuple[tuple[float, ...], tuple[float, ...], list[list[float]]]:
+def ras_geometry(geometry: Geometry) -> tuple[tuple[float, ...], tuple[float, ...], list[list[float]]]:
     """Spacing (x, y, z), origin and directions of a geometry as MRML has them, in RAS."""
     x, y, z = geometry.origin_lps
     signs = (-1.0, -1.0, 1.0)
@@ -104,7 +105,7 @@ def volume_to_node(volume: Volume, scene: slicer.vtkMRMLScene, name: str | None 
     image.SetDimensions(volume.array.shape[::-1])
     image.GetPointData().SetScalars(_scalars(volume.array))
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name or volume.name or "CT")
-    spacing, origin, directions = ras_placement(volume.geometry)
+    spacing, origin, directions = ras_geometry(volume.geometry)
     node.SetSpacing(spacing)
     node.SetOrigin(origin)
     node.SetIJKToRASDirections(directions)
@@ -268,25 +269,25 @@ def labelmap_image(labels: np.ndarray, geometry: Geometry) -> slicer.vtkOriented
     """Labels as Slicer's labelmap, cropped to what is not background: surfaces and memory go by its extent."""
     box = bounding_box(labels)
     image = slicer.vtkOrientedImageData()
-    spacing, origin, directions = ras_placement(geometry)
+    spacing, origin, directions = ras_geometry(geometry)
     image.SetSpacing(spacing)
     image.SetOrigin(origin)
     image.SetDirections(directions)
-    (k0, k1), (j0, j1), (i0, i1) = box
-    if not labels[k0:k1, j0:j1, i0:i1].any():
+    if box is None:
         # As an empty segment of Slicer's own: the file of one voxel that a box of one makes ends Slicer when it is opened.
         image.SetExtent(0, -1, 0, -1, 0, -1)
         image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
         return image
-    image.SetExtent(i0, i1 - 1, j0, j1 - 1, k0, k1 - 1)
-    image.GetPointData().SetScalars(_scalars(np.ascontiguousarray(labels[k0:k1, j0:j1, i0:i1])))
+    k, j, i = box
+    image.SetExtent(i.start, i.stop - 1, j.start, j.stop - 1, k.start, k.stop - 1)
+    image.GetPointData().SetScalars(_scalars(np.ascontiguousarray(labels[box])))
     return image
 
 
 def reference_text(geometry: Geometry) -> str:
     """A grid as Slicer's conversion parameter "Reference image geometry"."""
     image = slicer.vtkOrientedImageData()
-    spacing, origin, directions = ras_placement(geometry)
+    spacing, origin, directions = ras_geometry(geometry)
     image.SetSpacing(spacing)
     image.SetOrigin(origin)
     image.SetDirections(directions)

@@ -9,6 +9,8 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
+from ...engine.labels.bounding_boxes import bounding_box
+
 BINARY_LABELMAP = "Binary labelmap"
 CLOSED_SURFACE = "Closed surface"
 DEFAULT_SMOOTHING = 0.7  # takes the steps of 2 to 5 mm slices off a surface; Slicer's own default is 0.5
@@ -77,29 +79,16 @@ def _cropped(image: slicer.vtkOrientedImageData, value: int) -> slicer.vtkOrient
     if scalars is None or scalars.GetNumberOfTuples() == 0:
         return None
     mask = numpy_support.vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1]) == value
-    (k0, k1), (j0, j1), (i0, i1) = bounding_box(mask)
-    if not mask[k0:k1, j0:j1, i0:i1].any():
+    box = bounding_box(mask)
+    if box is None:
         return None
+    k, j, i = box
     x, _, y, _, z, _ = image.GetExtent()
     made = slicer.vtkOrientedImageData()
     made.SetSpacing(image.GetSpacing())
     made.SetOrigin(image.GetOrigin())
     made.CopyDirections(image)
-    made.SetExtent(x + i0, x + i1 - 1, y + j0, y + j1 - 1, z + k0, z + k1 - 1)
-    voxels = np.ascontiguousarray(mask[k0:k1, j0:j1, i0:i1]).view(np.uint8).reshape(-1)
+    made.SetExtent(x + i.start, x + i.stop - 1, y + j.start, y + j.stop - 1, z + k.start, z + k.stop - 1)
+    voxels = np.ascontiguousarray(mask[box]).view(np.uint8).reshape(-1)
     made.GetPointData().SetScalars(numpy_support.numpy_to_vtk(voxels, deep=True, array_type=vtk.VTK_UNSIGNED_CHAR))
     return made
-
-
-def bounding_box(labels: np.ndarray) -> list[tuple[int, int]]:
-    """Half-open index ranges that hold every voxel that is not 0; one voxel where there is none.
-
-    Each axis is searched in what the axes before it left over.
-    """
-    box = [(0, size) for size in labels.shape]
-    for axis, others in enumerate(((1, 2), (0, 2), (0, 1))):
-        where = np.flatnonzero(labels[tuple(slice(*bounds) for bounds in box)].any(axis=others))
-        if not where.size:
-            return [(0, 1)] * 3
-        box[axis] = (int(where[0]), int(where[-1]) + 1)
-    return box

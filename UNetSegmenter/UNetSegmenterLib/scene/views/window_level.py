@@ -12,7 +12,6 @@ import slicer
 
 from ..nodes.segmentation_nodes import ATTRIBUTE_PREFIX, nodes_of_class
 
-SOFT_TISSUE_HU = (-160.0, 240.0)
 _BEFORE = ATTRIBUTE_PREFIX + "WindowBefore"
 
 
