@@ -179,7 +179,7 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSelectionModified(self, caller=None, event=None):
         """Another volume is on screen: a scan that is loaded while the panel is open is chosen if there is none yet."""
-        from UNetSegmenterLib.scene.nodes.scan import scan_on_screen
+        from UNetSegmenterLib.scene.nodes.volume_nodes import scan_on_screen
 
         if self.parent.isEntered and self._parameterNode is not None and not self._parameterNode.inputVolume:
             self._parameterNode.inputVolume = scan_on_screen(slicer.app.applicationLogic())
@@ -189,7 +189,7 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         Only once the panel is shown: reading a model starts a process, and a module that nobody opened starts none.
         """
-        from UNetSegmenterLib.scene.nodes.scan import first_scan, scan_on_screen
+        from UNetSegmenterLib.scene.nodes.volume_nodes import first_scan, scan_on_screen
 
         parameters = self.logic.getParameterNode()
         if not parameters.inputVolume:
@@ -320,10 +320,11 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         from UNetSegmenterLib.engine.evaluation.comparison import compare
         from UNetSegmenterLib.engine.labels.matching import still_there
         from UNetSegmenterLib.engine.stepwise import run_to_end
-        from UNetSegmenterLib.scene.nodes.by_hand import matched_by_hand
-        from UNetSegmenterLib.scene.nodes.plausibility_request import comparison_in_world, side_steps
+        from UNetSegmenterLib.scene.nodes.case_nodes import read_pair_steps
+        from UNetSegmenterLib.scene.nodes.node_attributes import matched_by_hand
+        from UNetSegmenterLib.scene.nodes.world_positions import comparison_in_world
 
-        prediction, reference, notes = run_to_end(side_steps(predictionNode, referenceNode))
+        prediction, reference, notes = run_to_end(read_pair_steps(predictionNode, referenceNode))
         if byHand is None:
             remembered = matched_by_hand(predictionNode, referenceNode)
             byHand = still_there(remembered, prediction.structures, reference.structures)
@@ -342,7 +343,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :raises InputError: (a ValueError) for nodes that cannot be compared or a structure that is not on both sides.
         """
         from UNetSegmenterLib.engine.stepwise import run_to_end
-        from UNetSegmenterLib.scene.nodes.error_map import error_map_node_steps
+        from UNetSegmenterLib.scene.nodes.error_map_node import error_map_node_steps
 
         return run_to_end(error_map_node_steps(predictionNode, referenceNode, structure))
 
@@ -366,9 +367,9 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :param checkpointPath: checkpoint whose training statistics give the expected ranges; None goes by rules of thumb.
         """
         from UNetSegmenterLib.engine.plausibility import check
-        from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
-        from UNetSegmenterLib.scene.nodes.plausibility_request import findings_in_world
-        from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_from_node
+        from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
+        from UNetSegmenterLib.scene.nodes.volume_nodes import volume_from_node
+        from UNetSegmenterLib.scene.nodes.world_positions import findings_in_world
 
         statistics = self._describe(checkpointPath)["card"].get("statistics") if checkpointPath else None
         findings = check(
@@ -391,8 +392,9 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         from UNetSegmenterLib.engine.errors import InputError
         from UNetSegmenterLib.engine.report.report_folder import CaseReport, outputs_in, write_case_report
         from UNetSegmenterLib.engine.stepwise import run_to_end
-        from UNetSegmenterLib.scene.nodes.case_report import comparison_on_scan, facts_of, image_steps
-        from UNetSegmenterLib.scene.nodes.verdict import verdict_of
+        from UNetSegmenterLib.scene.nodes.case_nodes import case_facts, read_case_steps
+        from UNetSegmenterLib.scene.nodes.node_attributes import verdict_of
+        from UNetSegmenterLib.scene.nodes.world_positions import comparison_on_scan
 
         there = outputs_in(folder)
         if there and not overwrite:
@@ -402,8 +404,8 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         images = None
         if volumeNode is not None:
             comparison = comparison_on_scan(comparison, volumeNode)
-            images = run_to_end(image_steps(volumeNode, predictionNode, referenceNode))
-        facts = facts_of(predictionNode, referenceNode, volumeNode)
+            images = run_to_end(read_case_steps(volumeNode, predictionNode, referenceNode))
+        facts = case_facts(predictionNode, referenceNode, volumeNode)
         report = CaseReport(comparison, findings, verdict_of(predictionNode), facts, images=images)
         return str(write_case_report(report, os.path.abspath(folder)))
 

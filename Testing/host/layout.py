@@ -30,7 +30,7 @@ class View(PythonQtLike, RAW):
 
     def renderWindow(self):
         if self._window is None:
-            from UNetSegmenterLib.scene.views.view_nodes import check_rendering
+            from UNetSegmenterLib.scene.headless.offscreen_views import check_rendering
 
             with contextlib.suppress(Exception):  # it chooses a library that needs no screen, if there is one
                 check_rendering()

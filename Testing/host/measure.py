@@ -74,7 +74,7 @@ def main() -> None:
 
 def add_scan(path: Path):
     from UNetSegmenterLib.engine.io.image_reading import read_volume
-    from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_to_node
+    from UNetSegmenterLib.scene.nodes.volume_nodes import volume_to_node
 
     return volume_to_node(read_volume(path), slicer.mrmlScene, "Scan")
 
@@ -112,10 +112,10 @@ def apply(panel, ui, name: str) -> list[tuple[str, str]]:
 
 def layouts(panel, ui) -> list[tuple[str, str]]:
     """From the press of a button to views that are drawn (by software, all eight, one after the other)."""
-    from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
-    from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node
+    from UNetSegmenterLib.scene.headless.offscreen_views import SliceView, ThreeDView
+    from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
+    from UNetSegmenterLib.scene.nodes.segmentation_to_node import segmentation_to_node
     from UNetSegmenterLib.scene.views.layout import ONE_ROW, ONLY_3D, ROWS, TWO_ROWS, slice_views
-    from UNetSegmenterLib.scene.views.view_nodes import SliceView, ThreeDView
 
     scene, logic = slicer.mrmlScene, slicer.app.applicationLogic()
     prediction = panel.segment.result.node

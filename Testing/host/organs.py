@@ -31,7 +31,7 @@ def add(name, labels, spacing_mm=SPACING_MM, origin=(-70.0, -60.0, 10.0), struct
     from UNetSegmenterLib.engine.io.geometry import Geometry
     from UNetSegmenterLib.engine.labels.segmentation import Segmentation
     from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
-    from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node
+    from UNetSegmenterLib.scene.nodes.segmentation_to_node import segmentation_to_node
 
     geometry = Geometry(labels.shape, spacing_mm, origin)
     segmentation = Segmentation(labels, geometry, tuple(structures or ABDOMEN8), name)

@@ -22,7 +22,7 @@ def add_scan(name="CT", array=None, spacing_mm=(3.0, 1.5, 1.5), direction=None, 
     """A scalar volume node with this array `(slices, rows, columns)` and place."""
     from UNetSegmenterLib.engine.io.geometry import IDENTITY, Geometry
     from UNetSegmenterLib.engine.io.volume import Volume
-    from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_to_node
+    from UNetSegmenterLib.scene.nodes.volume_nodes import volume_to_node
 
     array = body() if array is None else array
     geometry = Geometry(array.shape, spacing_mm, origin_lps, direction or IDENTITY)

@@ -100,7 +100,7 @@ def run_until(panel, ui, share) -> None:
 
 def add_scan(widget, options):
     from UNetSegmenterLib.engine.io.image_reading import read_volume
-    from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_to_node
+    from UNetSegmenterLib.scene.nodes.volume_nodes import volume_to_node
 
     node = volume_to_node(read_volume(options.scan), slicer.mrmlScene, options.name)
     display = node.GetDisplayNode()

@@ -101,7 +101,7 @@ def add_reference(options, scan):
     from UNetSegmenterLib.engine.io.image_reading import read_image
     from UNetSegmenterLib.engine.labels.segmentation import Segmentation
     from UNetSegmenterLib.engine.labels.structures import TOTALSEGMENTATOR_VALUES, known_structure
-    from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node
+    from UNetSegmenterLib.scene.nodes.segmentation_to_node import segmentation_to_node
 
     values, geometry = read_image(options.reference)
     named = {name: value for value, name in enumerate(options.names or (), start=1)} or TOTALSEGMENTATOR_VALUES

@@ -49,7 +49,7 @@ def main() -> None:
 
 def take(widget, options) -> None:
     from host.viewing import AXES, slice_picture, window_picture
-    from UNetSegmenterLib.scene.views.view_nodes import ThreeDView
+    from UNetSegmenterLib.scene.headless.offscreen_views import ThreeDView
 
     panel, ui = widget.panel, widget.ui
     scan = add_scan(widget, options)

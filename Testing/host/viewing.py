@@ -6,10 +6,11 @@ import numpy as np
 import slicer
 import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
-from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_geometry
-from UNetSegmenterLib.scene.views.framing import frame
+from UNetSegmenterLib.scene.headless.offscreen_views import SliceView, ThreeDView, check_rendering, downsampled
+from UNetSegmenterLib.scene.nodes.node_grids import volume_geometry
+from UNetSegmenterLib.scene.views.cameras import frame
+from UNetSegmenterLib.scene.views.capture import window_pixels
 from UNetSegmenterLib.scene.views.layout import ONE_ROW, ONLY_3D, PLOT_VIEWS, plot_view_id, slice_views
-from UNetSegmenterLib.scene.views.view_nodes import SliceView, ThreeDView, averaged, check_rendering, grab
 
 GAP_PIXELS = 4
 FROM_THE_FRONT = (0.28, -1.0, -0.22)
@@ -51,7 +52,7 @@ def _with_words(view, widget) -> QtGui.QImage:
     for actor in words:
         view.renderer.AddViewProp(actor)
     view.window.Render()
-    image = as_image(averaged(grab(view.window)))
+    image = as_image(downsampled(window_pixels(view.window)))
     for actor in words:
         view.renderer.RemoveViewProp(actor)
     view.close()
@@ -118,7 +119,7 @@ def plot_image(view_node, size) -> QtGui.QImage:
     for number in range(node.GetNumberOfPlotSeriesNodes()):
         _add_series(chart, node.GetNthPlotSeriesNode(number))
     view.Render()
-    image = as_image(averaged(grab(window)))
+    image = as_image(downsampled(window_pixels(window)))
     window.Finalize()
     return image
 

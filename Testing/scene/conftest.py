@@ -9,7 +9,7 @@ pytest.importorskip("slicer", reason="slicer-core is not installed (pip install 
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
-from UNetSegmenterLib.scene.headless.application import HeadlessScene
+from UNetSegmenterLib.scene.headless.headless_scene import HeadlessScene
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ LABELS_MB = SLICES * SIZE * SIZE / 1e6
 
 def two_scans_at_a_time_get_their_own_labels(world):
     """Started one after the other before either is done; the second waits, says for what, and is right."""
-    from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
+    from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
 
     world.choose("tiny")
     logic, path = slicer.util.getModuleLogic("UNetSegmenter"), str(world.checkpoint("tiny"))
@@ -91,8 +91,8 @@ def reviewing_leaves_nothing(world):
     from UNetSegmenterLib.engine.io.image_writing import write_volume
     from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
     from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap
-    from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
-    from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_from_node
+    from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
+    from UNetSegmenterLib.scene.nodes.volume_nodes import volume_from_node
 
     folder = world.folder / "large test set"
     scan = world.add_scan("Large", slices=SLICES, size=SIZE, spacing_mm=(3.0, 0.4, 0.4))

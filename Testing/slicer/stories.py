@@ -131,7 +131,7 @@ def the_scan_on_screen_is_preselected_and_checked(world):
 
 
 def apply_puts_anatomy_beside_the_scan(world):
-    from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
+    from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
 
     world.choose("tiny")
     scan = world.add_scan()
@@ -573,8 +573,8 @@ def a_test_set_is_reviewed_case_by_case(world):
     from UNetSegmenterLib.engine.io.image_writing import write_volume
     from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
     from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap
-    from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
-    from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_from_node
+    from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
+    from UNetSegmenterLib.scene.nodes.volume_nodes import volume_from_node
 
     folder = world.folder / "test set ü"
     for name, shift in (("a", 0), ("b", 3)):
@@ -608,14 +608,7 @@ def a_test_set_is_reviewed_case_by_case(world):
 
 def layouts_structures_and_the_slice_curve(world):
     """Three layouts in one place, one structure after the other by key, and a click on the curve that leads to its slice."""
-    from UNetSegmenterLib.scene.views.layout import (
-        LAYOUT_IDS,
-        ONE_ROW,
-        ONLY_3D,
-        TWO_ROWS,
-        layout_id,
-        plot_view_id,
-    )
+    from UNetSegmenterLib.scene.views.layout import LAYOUT_IDS, ONE_ROW, ONLY_3D, TWO_ROWS, layout_id, plot_view_id
 
     manager, ui = slicer.app.layoutManager(), world.ui
     if manager is None:

@@ -183,7 +183,7 @@ class World:
         """A body of soft tissue with a bright organ, as a volume node far from the origin; `lies` names its directions."""
         from UNetSegmenterLib.engine.io.geometry import Geometry
         from UNetSegmenterLib.engine.io.volume import Volume
-        from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_to_node
+        from UNetSegmenterLib.scene.nodes.volume_nodes import volume_to_node
 
         y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
         plane = np.full((size, size), -1000, np.int16)
@@ -205,7 +205,8 @@ class World:
         """A liver, `shift` voxels off, and a spleen, which only an unshifted one has; on the grid of the scan there is."""
         from UNetSegmenterLib.engine.labels.segmentation import Segmentation
         from UNetSegmenterLib.engine.labels.structures import known_structure
-        from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node, volume_geometry
+        from UNetSegmenterLib.scene.nodes.node_grids import volume_geometry
+        from UNetSegmenterLib.scene.nodes.segmentation_to_node import segmentation_to_node
 
         scan = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
         labels = np.zeros((slices, size, size), np.uint8)

@@ -117,7 +117,7 @@ def test_twenty_runs_take_less_than_one_label_array(widget, checkpoints, way, mo
         def fail(*arguments, **named):
             raise MemoryError
 
-        monkeypatch.setattr("UNetSegmenterLib.panel.jobs.segmenter.remember_labels", fail)
+        monkeypatch.setattr("UNetSegmenterLib.panel.jobs.segmenter.save_labels_checksum", fail)
 
     def once():
         results, progress = [], []

@@ -68,14 +68,14 @@ def is_free(panel):
     "place",
     [
         "panel.jobs.segmenter.SegmentationRun",
-        "panel.jobs.segmenter.nodes.volume_geometry",
+        "panel.jobs.segmenter.volume_geometry",
         "panel.jobs.segmentation_run.stored_dtype",
         "panel.jobs.segmentation_run.SegmentationRun._refusal",
         "panel.jobs.segmentation_run.SegmentationProgress.text",
-        "panel.jobs.segmenter.nodes.segmentation_to_node",
-        "panel.jobs.segmenter.remember_labels",
+        "panel.jobs.segmenter.segmentation_to_node",
+        "panel.jobs.segmenter.save_labels_checksum",
         "panel.jobs.segmenter.absent_structures",
-        "panel.jobs.segmenter.nodes._show_segments",
+        "scene.nodes.segmentation_to_node._show_segments",
         "panel.sections.segment_section.SegmentSection._show_result",
         "panel.sections.segment_section.SegmentSection._on_stage",
         "panel.jobs.worker_process.WorkerProcess.make_folder",
@@ -99,7 +99,7 @@ def test_segmenting(widget, ready, scan, monkeypatch, error, place):
 
 @each_error
 def test_surfaces_that_fail_leave_the_result(widget, ready, scan, monkeypatch, error):
-    break_once(monkeypatch, "panel.jobs.segmenter.nodes.make_surfaces", error)
+    break_once(monkeypatch, "panel.jobs.segmenter.make_surfaces", error)
     ready.segment.apply()
     turn(lambda: not ready.segment.state.is_busy, 60)
     assert ready.segment.state is RunState.DONE and ready.segment.result.node is not None
@@ -109,7 +109,7 @@ def test_surfaces_that_fail_leave_the_result(widget, ready, scan, monkeypatch, e
 
 @each_error
 @pytest.mark.parametrize(
-    "place", ["panel.jobs.segmenter.nodes.segmentation_to_node", "panel.jobs.segmentation_run.stored_dtype"]
+    "place", ["panel.jobs.segmenter.segmentation_to_node", "panel.jobs.segmentation_run.stored_dtype"]
 )
 def test_a_script_that_waits_is_told(widget, scan, checkpoints, monkeypatch, error, place):
     break_once(monkeypatch, place, error)
@@ -149,7 +149,7 @@ def compared(widget):
 @pytest.mark.parametrize(
     ("place", "in_a_step"),
     [
-        ("panel.sections.compare_section.side_steps", True),
+        ("panel.sections.compare_section.read_pair_steps", True),
         ("panel.sections.compare_section.segmentation_steps", True),
         ("panel.sections.compare_section.matched_by_hand", False),
         ("panel.sections.compare_section.comparison_from_json", False),
@@ -197,9 +197,9 @@ def test_checking(widget, compared, monkeypatch, error, place, in_a_step):
     [
         ("panel.sections.report_section.judge_steps", True),
         ("panel.sections.report_section.picture_steps", True),
-        ("panel.sections.report_section.image_steps", True),
+        ("panel.sections.report_section.read_case_steps", True),
         ("panel.sections.report_section.report_steps", True),
-        ("panel.sections.report_section.facts_of", False),
+        ("panel.sections.report_section.case_facts", False),
         ("panel.sections.report_section.ReportSection._on_progress", False),
     ],
 )
@@ -221,8 +221,8 @@ def test_reporting(widget, compared, monkeypatch, tmp_path, error, place, in_a_s
     ("overlay", "place", "in_a_step"),
     [
         ("error_map", "panel.sections.error_views.error_map_node_steps", True),
-        ("error_map", "scene.nodes.error_map._draw", False),
-        ("error_map", "panel.jobs.overlay.InPlaceOf", False),
+        ("error_map", "scene.nodes.error_map_node._draw", False),
+        ("error_map", "panel.jobs.overlay.DisplaySwap", False),
         ("distances", "panel.sections.error_views.distance_colors_steps", True),
         ("distances", "scene.views.distance_colors._add_legend", False),
         ("distances", "panel.sections.error_views.set_scale", False),
@@ -273,9 +273,9 @@ def folder(tmp_path):
     ("place", "in_a_step"),
     [
         ("panel.sections.review_section.cases_from_json", False),
-        ("panel.sections.review_section.node_steps", True),
+        ("panel.sections.review_section.add_case_steps", True),
         ("panel.sections.review_section.case_from_files", False),
-        ("scene.nodes.review.segmentation_to_node", False),
+        ("scene.nodes.case_nodes.segmentation_to_node", False),
         ("panel.jobs.review_actions.judge_steps", True),
         ("panel.jobs.worker_process.WorkerProcess.make_folder", False),
     ],

@@ -11,9 +11,9 @@ from host.scans import add_scan, body
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.verdict import Verdict
 from UNetSegmenterLib.panel.sections.segment_section import RunState
-from UNetSegmenterLib.scene.nodes.changes import labels_time, remember_labels, was_changed
-from UNetSegmenterLib.scene.nodes.verdict import set_verdict
-from UNetSegmenterLib.scene.views.surfaces import BINARY_LABELMAP, make_surfaces
+from UNetSegmenterLib.scene.nodes.correction import is_changed, labels_time, save_labels_checksum
+from UNetSegmenterLib.scene.nodes.node_attributes import set_verdict
+from UNetSegmenterLib.scene.nodes.surfaces import BINARY_LABELMAP, make_surfaces
 from vtk.util import numpy_support
 
 
@@ -29,24 +29,24 @@ def draw_in(node):
 
 def test_what_is_drawn_is_noticed_and_how_it_is_shown_is_not():
     node = add("Result", organs())
-    remember_labels(node)
+    save_labels_checksum(node)
     before = labels_time(node)
     make_surfaces(node)
     node.GetDisplayNode().SetOpacity(0.3)
     node.GetDisplayNode().SetSegmentVisibility("Segment_1", False)
-    assert not was_changed(node) and labels_time(node) == before
+    assert not is_changed(node) and labels_time(node) == before
     draw_in(node)
-    assert was_changed(node) and labels_time(node) != before
+    assert is_changed(node) and labels_time(node) != before
     other = add("Other", organs())
-    remember_labels(other)
+    save_labels_checksum(other)
     other.GetSegmentation().GetNthSegment(0).SetName("another")
-    assert was_changed(other)
-    assert not was_changed(add("Never remembered", organs()))
+    assert is_changed(other)
+    assert not is_changed(add("Never remembered", organs()))
 
 
 def test_a_result_keeps_its_checksum_in_a_scene_file(tmp_path):
     node = add("Result", organs())
-    remember_labels(node)
+    save_labels_checksum(node)
     path = tmp_path / "result.seg.nrrd"
     storage = slicer.vtkMRMLSegmentationStorageNode()
     storage.SetFileName(str(path))
@@ -54,9 +54,9 @@ def test_a_result_keeps_its_checksum_in_a_scene_file(tmp_path):
     read = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     assert storage.ReadData(read)
     read.SetAttribute("UNetSegmenter.LabelsCRC32", node.GetAttribute("UNetSegmenter.LabelsCRC32"))
-    assert not was_changed(read)
+    assert not is_changed(read)
     draw_in(read)
-    assert was_changed(read)
+    assert is_changed(read)
 
 
 @pytest.mark.parametrize("work", ["drawn", "verdict"])
@@ -77,7 +77,7 @@ def test_a_result_with_somebody_s_work_in_it_is_not_replaced_without_a_question(
     ready.ask = lambda question: True
     press(widget.ui.applyButton)
     turn(lambda: not ready.segment.state.is_busy, 60)
-    assert ready.segment.result.node is node and not was_changed(node)
+    assert ready.segment.result.node is node and not is_changed(node)
 
 
 @pytest.mark.parametrize("name", ["report.html", "metrics.csv", "summary.json", "figures"])

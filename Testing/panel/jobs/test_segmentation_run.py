@@ -14,7 +14,7 @@ from host.pressing import Stalls, on_free_cores, picture, press, settle, turn
 from host.scans import add_scan, body
 from PySide6 import QtTest
 from UNetSegmenterLib.panel.sections.segment_section import RunState
-from UNetSegmenterLib.scene.nodes.node_reading import structures_of
+from UNetSegmenterLib.scene.nodes.segmentation_from_node import structures_of
 
 
 def segmentations():
@@ -293,8 +293,8 @@ def alive(pid):
 def test_labels_and_confidence_are_those_of_the_engine(widget, ready, scan, checkpoints, tmp_path):
     from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
     from UNetSegmenterLib.engine.model.prediction import Predictor
-    from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
-    from UNetSegmenterLib.scene.nodes.segmentation_nodes import volume_from_node
+    from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
+    from UNetSegmenterLib.scene.nodes.volume_nodes import volume_from_node
 
     untrained = load_checkpoint(checkpoints["good"])
     lively = {**untrained.weights, "exit.weight": 300 * untrained.weights["exit.weight"].float()}

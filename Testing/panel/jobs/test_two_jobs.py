@@ -12,7 +12,7 @@ from host.pressing import press, settle, turn
 from host.scans import add_scan, body
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.panel.sections.segment_section import RunState
-from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
+from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
 
 
 @pytest.fixture(scope="module")

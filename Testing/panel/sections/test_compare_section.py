@@ -16,7 +16,7 @@ from host.pressing import Stalls, picture, press, settle, turn
 from PySide6 import QtCore, QtGui, QtTest
 from UNetSegmenterLib.engine.evaluation.definitions import DEFINITIONS
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
-from UNetSegmenterLib.scene.nodes.by_hand import matched_by_hand
+from UNetSegmenterLib.scene.nodes.node_attributes import matched_by_hand
 
 DICE = 1
 SPLEEN = next(structure.index for structure in ABDOMEN8 if structure.name == "spleen")

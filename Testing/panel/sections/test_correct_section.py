@@ -17,8 +17,10 @@ from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 from UNetSegmenterLib.scene.nodes.correction import correction_of, prediction_of
-from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
-from UNetSegmenterLib.scene.nodes.segmentation_nodes import attributes, segmentation_to_node, volume_geometry
+from UNetSegmenterLib.scene.nodes.node_attributes import module_attributes
+from UNetSegmenterLib.scene.nodes.node_grids import volume_geometry
+from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
+from UNetSegmenterLib.scene.nodes.segmentation_to_node import segmentation_to_node
 
 MADE = {"Checkpoint": "Abdomen", "CheckpointSHA256": "abc123", "Complete": "true"}
 
@@ -111,7 +113,7 @@ def test_a_copy_is_corrected_and_keeps_its_link(module, widget, panel, predicted
     assert np.array_equal(segmentation_from_node(prediction, volume).labels, before), "the prediction stays as it is"
     assert (segmentation_from_node(node, volume).labels != before).sum() == 60
     assert prediction_of(node) is prediction and correction_of(prediction) is node
-    known = attributes(node)
+    known = module_attributes(node)
     assert known["CorrectedFrom"] == prediction.GetName() and known["CorrectedBy"] == "A. Reader"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", known["CorrectedTime"])
     assert known["CorrectedCheckpointSHA256"] == "abc123" and "CheckpointSHA256" not in known
@@ -153,7 +155,7 @@ def test_the_link_survives_a_scene_file(module, widget, predicted, new_scene, tm
     settle()
     found = slicer.mrmlScene.GetFirstNodeByName(name)
     assert prediction_of(found).GetName() == prediction_name
-    assert attributes(found)["CorrectedBy"] == "A. Reader"
+    assert module_attributes(found)["CorrectedBy"] == "A. Reader"
 
 
 def test_scan_and_corrected_labels_become_a_training_case(module, widget, panel, predicted, tmp_path):

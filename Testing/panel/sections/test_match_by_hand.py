@@ -7,7 +7,7 @@ from host.organs import add, choose, organs
 from host.pressing import picture, press, settle, turn
 from PySide6 import QtCore, QtTest
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, Structure
-from UNetSegmenterLib.scene.nodes.by_hand import matched_by_hand
+from UNetSegmenterLib.scene.nodes.node_attributes import matched_by_hand
 
 LIVER = next(structure.index for structure in ABDOMEN8 if structure.name == "liver")
 

@@ -19,7 +19,7 @@ from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.plausibility import Finding, reference_statistics
 from UNetSegmenterLib.engine.plausibility.findings_page import findings_page
 from UNetSegmenterLib.panel.widgets.findings_list import ACCESSIBLE_TEXT
-from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node
+from UNetSegmenterLib.scene.nodes.segmentation_to_node import segmentation_to_node
 
 SHAPE, SPACING_MM, ORIGIN = (24, 96, 96), (3.0, 1.5, 1.5), (-90.0, -70.0, 20.0)
 PAIR = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,)))

@@ -14,7 +14,7 @@ from host.pressing import Stalls, picture, press, settle, turn
 from host.scans import add_scan, body
 from PySide6 import QtCore, QtTest
 from UNetSegmenterLib.engine.evaluation.verdict import make_verdict
-from UNetSegmenterLib.scene.nodes.verdict import set_verdict, verdict_of
+from UNetSegmenterLib.scene.nodes.node_attributes import set_verdict, verdict_of
 
 COMMENT = 'liver <b>cut</b> off; "tail" missing'
 

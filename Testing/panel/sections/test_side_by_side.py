@@ -9,16 +9,8 @@ from host.organs import add, choose, organs
 from host.pressing import picture, press, settle, turn
 from PySide6 import QtCore, QtTest
 from UNetSegmenterLib.panel.widgets.structure_choice import ALL
-from UNetSegmenterLib.scene.nodes.by_hand import remember_by_hand
-from UNetSegmenterLib.scene.views.layout import (
-    ONE_ROW,
-    ONLY_3D,
-    TWO_ROWS,
-    VARIANTS,
-    layout_id,
-    plot_view_id,
-    view_ids,
-)
+from UNetSegmenterLib.scene.nodes.node_attributes import set_matched_by_hand
+from UNetSegmenterLib.scene.views.layout import ONE_ROW, ONLY_3D, TWO_ROWS, VARIANTS, layout_id, plot_view_id, view_ids
 
 FOUR_UP = 3
 
@@ -221,7 +213,7 @@ def test_a_row_of_the_table_chooses_and_a_choice_goes_to_the_largest_error(widge
 
 def test_what_was_matched_by_hand_stands_out_on_both_sides(widget, rows):
     ui, (prediction, reference) = widget.ui, rows
-    remember_by_hand(prediction, reference, {"liver": "spleen", "spleen": None})
+    set_matched_by_hand(prediction, reference, {"liver": "spleen", "spleen": None})
     ui.structureComboBox.setCurrentText("spleen")
     press(ui.compareButton)
     turn(lambda: not widget.panel.compare.is_busy, 120)

@@ -10,11 +10,10 @@ from host.pressing import press, settle, turn
 from host.scans import add_scan
 from host.window import SIZES, close_window, open_window, resize
 from PySide6 import QtWidgets
-from UNetSegmenterLib.scene.views.fitting import axes_of, corners_of_node
-from UNetSegmenterLib.scene.views.framing import box_of, cameras_by_view, is_turned, shown_extent
+from UNetSegmenterLib.scene.views.cameras import box_of, cameras_by_view, is_turned, shown_extent
 from UNetSegmenterLib.scene.views.layout import ONE_ROW, ONLY_3D, ROWS, slice_views
-from UNetSegmenterLib.scene.views.slice_offsets import cuts
-from UNetSegmenterLib.scene.views.view_labels import words_of
+from UNetSegmenterLib.scene.views.slice_views import axes_of, corners_of_node, cuts_box
+from UNetSegmenterLib.scene.views.view_labels import texts_in_view
 
 FAR = (210.0, -320.0, 1536.0)
 COLUMNS = [*slice_views("Pred"), "Pred3D"]
@@ -42,7 +41,7 @@ def view(name):
 
 
 def words(name):
-    return words_of(view(name).renderWindow().GetRenderers().GetItemAsObject(0))
+    return texts_in_view(view(name).renderWindow().GetRenderers().GetItemAsObject(0))
 
 
 def node(name):
@@ -107,7 +106,7 @@ def test_a_result_is_seen_in_slicers_own_views(window, ready):
     assert_seen("1", [result])
     box = box_of([result])
     for name, offset in offsets.items():
-        assert cuts(node(name), box) and node(name).GetSliceOffset() == pytest.approx(offset), "where the user was"
+        assert cuts_box(node(name), box) and node(name).GetSliceOffset() == pytest.approx(offset), "where the user was"
     resize(SIZES[1])
     for name in offsets:
         assert_fitted(name, scan)
@@ -123,7 +122,7 @@ def test_a_result_is_seen_in_slicers_own_views(window, ready):
     settle(0.8)
     assert node("Red").GetFieldOfView()[1] == pytest.approx(20.0) and is_turned(camera), "zoomed and turned by the user"
     assert camera.GetPosition() == position
-    assert cuts(node("Green"), box), "but a slice that shows nothing goes where something is"
+    assert cuts_box(node("Green"), box), "but a slice that shows nothing goes where something is"
     assert_fitted("Yellow", scan)
 
 
@@ -137,7 +136,7 @@ def test_columns_are_of_one_width_and_show_all_at_any_size(window, widget):
             assert_seen(f"{row}3D", nodes)
         for name in slice_views("Pred"):
             assert_fitted(name, scan)
-            assert cuts(node(name), box_of(nodes))
+            assert cuts_box(node(name), box_of(nodes))
     widget.ui.sliceCurveCheckBox.click()
     settle(0.8)
     heights = view("PredAx").height

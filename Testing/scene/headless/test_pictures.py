@@ -12,7 +12,7 @@ from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, Structure
 from UNetSegmenterLib.scene.headless import comparison_scene as comparison
 from UNetSegmenterLib.scene.headless import pictures
-from UNetSegmenterLib.scene.views import view_nodes as views
+from UNetSegmenterLib.scene.headless.offscreen_views import check_rendering
 
 from ..conftest import grid, turned
 
@@ -23,7 +23,7 @@ BLUE = Structure("blue thing", 2, (2,), (20, 60, 230))
 @pytest.fixture(scope="module", autouse=True)
 def _rendering():
     try:
-        views.check_rendering()
+        check_rendering()
     except InputError as error:
         pytest.skip(str(error))
 

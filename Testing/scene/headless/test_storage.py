@@ -11,9 +11,11 @@ from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import HEART
 from UNetSegmenterLib.scene.headless import comparison_scene as comparison
 from UNetSegmenterLib.scene.headless import storage
-from UNetSegmenterLib.scene.headless.application import HeadlessScene
-from UNetSegmenterLib.scene.nodes import node_reading as reading
-from UNetSegmenterLib.scene.nodes import segmentation_nodes as nodes
+from UNetSegmenterLib.scene.headless.headless_scene import HeadlessScene
+from UNetSegmenterLib.scene.nodes.node_attributes import module_attributes
+from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
+from UNetSegmenterLib.scene.nodes.segmentation_to_node import segmentation_to_node
+from UNetSegmenterLib.scene.nodes.volume_nodes import volume_from_node
 
 from ..conftest import grid, segmentation, turned
 
@@ -28,14 +30,14 @@ ORIENTATIONS = {
 @pytest.mark.parametrize("direction", ORIENTATIONS.values(), ids=ORIENTATIONS)
 def test_seg_nrrd_comes_back_unchanged(headless, tmp_path, direction):
     before = segmentation(grid(direction=direction), HEART)
-    node = nodes.segmentation_to_node(before, headless.scene, surfaces=False)
+    node = segmentation_to_node(before, headless.scene, surfaces=False)
     path = tmp_path / "mit Leerzeichen ä" / "heart.seg.nrrd"
     storage.save_segmentation(node, path)
     again = storage.load_segmentation(path, headless.scene)
-    after = reading.segmentation_from_node(again, before.geometry)
+    after = segmentation_from_node(again, before.geometry)
     assert again.GetName() == "heart"
     assert np.array_equal(after.labels, before.labels) and after.structures == before.structures
-    assert reading.segmentation_from_node(again).geometry.is_close(before.geometry, 1e-6)
+    assert segmentation_from_node(again).geometry.is_close(before.geometry, 1e-6)
     assert again.GetSegmentation().GetNumberOfLayers("Binary labelmap") == 1
     ours = read_segmentation(path)
     assert np.array_equal(ours.labels, before.labels) and ours.structures == before.structures
@@ -60,7 +62,7 @@ def test_a_scene_comes_back_unchanged(tmp_path, direction):
     storage.load_scene(path, other.scene)
     assert Path.cwd() == folder
     volume_node = other.scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
-    volume = nodes.volume_from_node(volume_node)
+    volume = volume_from_node(volume_node)
     assert volume.array.dtype == np.int16
     if direction == ORIENTATIONS["left-handed"]:  # Slicer's volume reader turns the slices over, places unchanged
         assert np.array_equal(volume.array[::-1], hu)
@@ -70,11 +72,11 @@ def test_a_scene_comes_back_unchanged(tmp_path, direction):
     assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (-160, 240)
     for name, before in (("Prediction", prediction), ("Reference", reference)):
         node = other.scene.GetFirstNodeByName(name)
-        after = reading.segmentation_from_node(node, geometry)
+        after = segmentation_from_node(node, geometry)
         assert np.array_equal(after.labels, before.labels), name
         assert after.structures == before.structures
     predicted = other.scene.GetFirstNodeByName("Prediction")
-    assert nodes.attributes(predicted) == {"Checkpoint": "abdomen8", "Seconds": "12.5"}
+    assert module_attributes(predicted) == {"Checkpoint": "abdomen8", "Seconds": "12.5"}
     assert predicted.GetDisplayNode().GetVisibility3D()
     layout = other.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
     assert layout.GetViewArrangement() == layout.SlicerLayoutDual3DView
@@ -101,7 +103,7 @@ def test_files_that_are_no_segmentation_or_scene_are_refused_and_leave_nothing(h
 
 
 def test_a_folder_that_can_not_be_written_to_is_named(headless, tmp_path):
-    node = nodes.segmentation_to_node(segmentation(grid()), headless.scene, surfaces=False)
+    node = segmentation_to_node(segmentation(grid()), headless.scene, surfaces=False)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="could not be written"):
         storage.save_segmentation(node, tmp_path / "file" / "x.seg.nrrd")

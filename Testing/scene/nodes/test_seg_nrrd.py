@@ -13,9 +13,9 @@ from UNetSegmenterLib.engine.stepwise import run_to_end
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 
-from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
-from UNetSegmenterLib.scene.nodes.plausibility_request import side_steps
-from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node
+from UNetSegmenterLib.scene.nodes.case_nodes import read_pair_steps
+from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
+from UNetSegmenterLib.scene.nodes.segmentation_to_node import segmentation_to_node
 
 OBLIQUE = ((0.0, -0.6, 0.8), (-1.0, 0.0, 0.0), (0.0, -0.8, -0.6))
 GRID = Geometry((9, 10, 11), (2.5, 0.8, 0.7), (10.0, -20.0, 30.0), OBLIQUE)
@@ -112,7 +112,7 @@ def test_empty_segments_without_a_grid_are_empty_on_the_other_sides(scene):
     empty = segmentation_to_node(replace(before, labels=np.zeros_like(before.labels)), scene, surfaces=False)
     empty.GetSegmentation().SetConversionParameter("Reference image geometry", "")
     for pair in ((drawn, empty), (empty, drawn)):
-        sides = run_to_end(side_steps(*pair))
+        sides = run_to_end(read_pair_steps(*pair))
         assert all(side.geometry.is_close(GRID, 1e-6) for side in sides[:2])
         assert sorted(bool(side.labels.any()) for side in sides[:2]) == [False, True]
 

@@ -5,8 +5,8 @@ import pytest
 import SimpleITK as sitk
 import vtk
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.scene.headless.offscreen_views import check_rendering
 from UNetSegmenterLib.scene.views.capture import window_png
-from UNetSegmenterLib.scene.views.view_nodes import check_rendering
 
 
 def test_a_window_is_captured_as_it_is_drawn(tmp_path):

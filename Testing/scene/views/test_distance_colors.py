@@ -11,7 +11,7 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.stepwise import run_to_end
-from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node
+from UNetSegmenterLib.scene.nodes.segmentation_to_node import segmentation_to_node
 from UNetSegmenterLib.scene.views.distance_colors import (
     NO_DISTANCE,
     SCALARS,
@@ -23,7 +23,7 @@ from UNetSegmenterLib.scene.views.signed_distance import signed_distance_steps
 from vtk.util import numpy_support
 
 from ..conftest import turned
-from ..nodes.test_plausibility_request import moved
+from ..nodes.test_case_nodes import moved
 
 BOTH = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,)))
 SPACING_MM = (2.0, 1.5, 1.5)

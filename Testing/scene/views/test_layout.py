@@ -13,8 +13,9 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
-from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node, volume_to_node
-from UNetSegmenterLib.scene.views.drawing import Drawing
+from UNetSegmenterLib.scene.headless.offscreen_views import slice_logic
+from UNetSegmenterLib.scene.nodes.segmentation_to_node import segmentation_to_node
+from UNetSegmenterLib.scene.nodes.volume_nodes import volume_to_node
 from UNetSegmenterLib.scene.views.layout import (
     LAYOUT_IDS,
     ONE_ROW,
@@ -28,8 +29,7 @@ from UNetSegmenterLib.scene.views.layout import (
     slice_views,
     view_ids,
 )
-from UNetSegmenterLib.scene.views.side_by_side import SideBySide
-from UNetSegmenterLib.scene.views.view_nodes import slice_logic
+from UNetSegmenterLib.scene.views.side_by_side import DrawingOptions, SideBySide
 
 GEOMETRY = Geometry(
     (12, 20, 24), (3.0, 2.0, 2.0), (310.0, -220.0, 730.0)
@@ -112,10 +112,10 @@ def test_each_is_shown_in_its_row_alone_and_all_comes_back(rows):
     assert views_of(prediction) == set(view_ids("Pred")) and views_of(reference) == set(view_ids("Ref"))
     assert "vtkMRMLSliceNodeRed" in views_of(other)
     assert not views_of(other) & {*view_ids("Pred"), *view_ids("Ref")}
-    shown.draw(Drawing(outline=True))
+    shown.draw(DrawingOptions(outline=True))
     assert not display.GetVisibility2DFill() and display.GetVisibility2DOutline()
     assert not reference.GetDisplayNode().GetVisibility2DFill()
-    shown.draw(Drawing())
+    shown.draw(DrawingOptions())
     assert display.GetVisibility2DFill()
     shown.leave()
     assert not views_of(prediction) and not views_of(reference) and not views_of(other)
@@ -236,7 +236,7 @@ def test_one_structure_stands_out_on_both_sides_and_all_comes_back(headless):
     shown.enter(TWO_ROWS, None, prediction, reference)
     assert [structure.name for structure in shown.structures] == ["spleen", "liver"]
     assert not ours.GetSegmentVisibility("Segment_1"), "what a person hid stays hidden among all"
-    shown.draw(Drawing(opacity=0.25))
+    shown.draw(DrawingOptions(opacity=0.25))
     shown.choose("liver")
     assert ours.GetOpacity2DFill() == theirs.GetOpacity2DFill() == 0.25
     assert ours.GetSegmentVisibility("Segment_1") and ours.GetSegmentOpacity2DFill("Segment_1") == 1

@@ -10,15 +10,7 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.scene.views.layout import plot_view_id
-from UNetSegmenterLib.scene.views.slice_plot import (
-    DICE,
-    LABEL,
-    OURS,
-    PLACE,
-    THEIRS,
-    SlicePlot,
-    selected_position,
-)
+from UNetSegmenterLib.scene.views.slice_plot import DICE, LABEL, OURS, PLACE, THEIRS, SlicePlot, selected_position
 
 
 @pytest.fixture

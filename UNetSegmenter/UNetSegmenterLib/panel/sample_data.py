@@ -79,6 +79,6 @@ def _load(sample: SampleSource) -> Any:
 
 def load_reference(path: Path) -> Any:
     """The reference as a segmentation node with the names, colours and terminology of the shipped model's structures."""
-    from ..scene.nodes.segmentation_nodes import segmentation_to_node
+    from ..scene.nodes.segmentation_to_node import segmentation_to_node
 
     return segmentation_to_node(read_reference(path, REFERENCE_NAME), slicer.mrmlScene)

@@ -16,7 +16,7 @@ from ..engine.io.volume import Volume
 from ..engine.labels.structures import known_structure
 from ..engine.model.card import Card, NetworkShape
 from ..engine.model.preprocessing import Preprocessing
-from ..scene.nodes.segmentation_nodes import volume_to_node
+from ..scene.nodes.volume_nodes import volume_to_node
 
 
 def noise_volume(slices: int = 12) -> Any:

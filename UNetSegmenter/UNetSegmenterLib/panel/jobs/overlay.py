@@ -11,7 +11,8 @@ import vtk
 from slicer.util import VTKObservationMixin
 
 from ...engine.labels.matching import Pair
-from ...scene.views.in_place import InPlaceOf, remove, whole
+from ...scene.nodes.scene_nodes import remove_nodes, with_own_nodes
+from ...scene.views.temporary_display import DisplaySwap
 from .failure import JobFailure, call_safely, failure_note, failure_of
 from .steps import Driver
 
@@ -56,7 +57,7 @@ class Overlay(VTKObservationMixin):
         self.made: Made | None = None
         self._compared: ComparedPair | None = None
         self._parts: list[Any] = []  # what goes with it when somebody else deletes it
-        self._place: InPlaceOf | None = None
+        self._place: DisplaySwap | None = None
         self._following = False
         self._driver: Driver | None = None
         button.connect("toggled(bool)", self._on_button)
@@ -116,8 +117,8 @@ class Overlay(VTKObservationMixin):
         self._driver, self.made = None, made
         compared, node = self._compared, made.nodes[0]
         displays = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
-        self._parts = whole(made.nodes)
-        self._place = InPlaceOf(compared.prediction, compared.reference, displays, self._dimension)
+        self._parts = with_own_nodes(made.nodes)
+        self._place = DisplaySwap(compared.prediction, compared.reference, displays, self._dimension)
         for side in (compared.prediction, compared.reference):
             if side.GetDisplayNode() is not None:
                 self.addObserver(side.GetDisplayNode(), vtk.vtkCommand.ModifiedEvent, self._on_display)
@@ -134,7 +135,7 @@ class Overlay(VTKObservationMixin):
         if place is not None:
             place.leave()
         if made is not None:
-            remove([*whole(made.nodes), *self._parts])
+            remove_nodes([*with_own_nodes(made.nodes), *self._parts])
         self._parts = []
         self._say("")
 
@@ -149,7 +150,7 @@ class Overlay(VTKObservationMixin):
             try:
                 if self._place.follow():
                     self.on_other_views()
-                    self._parts = whole(self.made.nodes)
+                    self._parts = with_own_nodes(self.made.nodes)
             except Exception as error:
                 self._fail(failure_of(error, SUBJECT))
             finally:

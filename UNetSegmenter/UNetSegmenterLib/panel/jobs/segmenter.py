@@ -18,10 +18,13 @@ from ...engine.errors import InputError
 from ...engine.io.volume import Note
 from ...engine.labels.segmentation import Segmentation
 from ...engine.model.card import Card
-from ...scene.nodes import segmentation_nodes as nodes
-from ...scene.nodes.changes import labels_time, remember_labels, was_changed
-from ...scene.nodes.scan import empty_volume
-from ...scene.nodes.verdict import verdict_of
+from ...scene.nodes.correction import is_changed, labels_time, save_labels_checksum
+from ...scene.nodes.node_attributes import ATTRIBUTE_PREFIX, verdict_of
+from ...scene.nodes.node_grids import volume_geometry
+from ...scene.nodes.scan_checks import volume_error
+from ...scene.nodes.scene_nodes import remove_node
+from ...scene.nodes.segmentation_to_node import segmentation_to_node
+from ...scene.nodes.surfaces import make_surfaces
 from .failure import JobFailure, call_safely, failure_note, failure_of
 from .segmentation_run import RunCallbacks, SegmentationOutcome, SegmentationProgress, SegmentationRun
 from .worker_process import WorkerProcess
@@ -97,7 +100,7 @@ class SegmentationJob(VTKObservationMixin):
         """Begin; returns at once. Raises InputError if there is no scan to segment."""
         if self._volume_node is None:
             raise InputError("There is no scan to segment; load a CT and choose it as the volume.")
-        problem = empty_volume(self._volume_node)
+        problem = volume_error(self._volume_node)
         if problem is not None:
             raise InputError(problem.text)
         self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.NodeRemovedEvent, self._on_scene_changed)
@@ -133,10 +136,10 @@ class SegmentationJob(VTKObservationMixin):
     def _begin(self) -> None:
         """It is this job's turn: the scan that is there now is the one that is segmented."""
         self._callbacks.on_stage("Handing the scan to the network...")
-        self._geometry = nodes.volume_geometry(self._volume_node)
+        self._geometry = volume_geometry(self._volume_node)
         self.addObserver(self._volume_node, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent, self._on_scan_changed)
         replaced = slicer.mrmlScene.GetNodeByID(self._replaced_id) if self._replaced_id else None
-        if replaced is not None and is_own_result(replaced) and not was_changed(replaced):
+        if replaced is not None and is_own_result(replaced) and not is_changed(replaced):
             self._replaced_time = labels_time(
                 replaced
             )  # filled by the job before this one, not by hand while it waited
@@ -178,7 +181,7 @@ class SegmentationJob(VTKObservationMixin):
             result = self._result(outcome)
         except Exception as error:
             if self._made is not None:
-                call_safely(nodes.remove_node, self._made)
+                call_safely(remove_node, self._made)
             failure = failure_of(error, "Showing the result")
             result = SegmentationResult(None, replace(outcome, labels=None, failure=failure), (failure_note(failure),))
         self._free()
@@ -227,7 +230,7 @@ class SegmentationJob(VTKObservationMixin):
             )
             notes.append(Note("warning", text))
             replaced = None
-        node = nodes.segmentation_to_node(
+        node = segmentation_to_node(
             segmentation,
             slicer.mrmlScene,
             self._volume_node,
@@ -237,7 +240,7 @@ class SegmentationJob(VTKObservationMixin):
             surfaces=False,
         )
         self._made = node if replaced is None else None
-        remember_labels(node)
+        save_labels_checksum(node)
         if self.choices.surfaces and outcome.complete:
             make_surfaces_of(node.GetID(), notes.append)
         logging.info("UNetSegmenter: %s with %s in %.1f s", name, self._sha256[:12], outcome.seconds)
@@ -287,7 +290,7 @@ def make_surfaces_of(node_id: str, on_note: Callable[[Note], None]) -> None:
     node = slicer.mrmlScene.GetNodeByID(node_id)
     try:
         if node is not None:
-            nodes.make_surfaces(node)
+            make_surfaces(node)
     except Exception as error:
         call_safely(on_note, failure_note(failure_of(error, f'Making the 3D surfaces of "{node.GetName()}"')))
 
@@ -302,7 +305,7 @@ def absent_structures(labels: np.ndarray, card: Card) -> list[str]:
 
 def is_own_result(node: Any) -> bool:
     """Whether a segmentation node was made by this module and may be replaced without asking."""
-    return bool(node.GetAttribute(nodes.ATTRIBUTE_PREFIX + "CheckpointSHA256"))
+    return bool(node.GetAttribute(ATTRIBUTE_PREFIX + "CheckpointSHA256"))
 
 
 def question_before(node: Any) -> str:
@@ -311,7 +314,7 @@ def question_before(node: Any) -> str:
         return ""
     if not is_own_result(node):
         what = "was not made by UNetSegmenter: it may be a ground truth or somebody's work"
-    elif was_changed(node):
+    elif is_changed(node):
         what = "was changed by hand since it was made"
     elif verdict_of(node):
         what = "has a reviewer's verdict, which goes with it"

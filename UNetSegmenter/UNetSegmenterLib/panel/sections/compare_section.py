@@ -18,8 +18,10 @@ from ...engine.io.volume import Note
 from ...engine.labels.matching import still_there
 from ...engine.worker.image_serialization import segmentation_steps
 from ...engine.worker.result_serialization import comparison_from_json
-from ...scene.nodes.by_hand import matched_by_hand
-from ...scene.nodes.plausibility_request import comparison_in_world, look_at, side_steps
+from ...scene.nodes.case_nodes import read_pair_steps
+from ...scene.nodes.node_attributes import matched_by_hand
+from ...scene.nodes.world_positions import comparison_in_world
+from ...scene.views.cameras import look_at
 from ..jobs.plausibility_task import JudgingTask
 from ..jobs.worker_process import WorkerProcess
 from ..widgets.hand_matching import HandMatching
@@ -118,7 +120,7 @@ class CompareSection(VTKObservationMixin):
         prediction, reference, case = self.prediction_node, self.reference_node, self._case()
 
         def prepare(folder: Path) -> Generator[None, None, dict[str, Any]]:
-            ours, theirs, self._reading_notes = yield from side_steps(prediction, reference)
+            ours, theirs, self._reading_notes = yield from read_pair_steps(prediction, reference)
             self._geometry = theirs.geometry
             by_hand = still_there(matched_by_hand(prediction, reference), ours.structures, theirs.structures)
             yield

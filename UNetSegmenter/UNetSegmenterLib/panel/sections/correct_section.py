@@ -16,9 +16,10 @@ from ...engine.io.volume import Note
 from ...engine.labels.training_case import case_exists, case_name, refused_name
 from ...engine.worker.image_serialization import array_steps, segmentation_steps
 from ...scene.nodes import correction
-from ...scene.nodes.node_reading import segmentation_from_node
-from ...scene.nodes.plausibility_request import refuse_empty
-from ...scene.nodes.segmentation_nodes import attributes, volume_from_node
+from ...scene.nodes.case_nodes import refuse_empty
+from ...scene.nodes.node_attributes import module_attributes
+from ...scene.nodes.segmentation_from_node import segmentation_from_node
+from ...scene.nodes.volume_nodes import volume_from_node
 from ..jobs.failure import JobFailure, failure_note, safe_slot
 from ..jobs.segmentation_run import stored_dtype
 from ..jobs.worker_process import WorkerProcess
@@ -120,7 +121,7 @@ class CorrectSection(VTKObservationMixin):
             return "Choose a prediction in section Compare: the labels that are to be saved."
         if self._volume is None:
             return "Choose the scan in section Scan: it is saved with the labels."
-        if attributes(self._prediction).get("Complete") == "false":
+        if module_attributes(self._prediction).get("Complete") == "false":
             return "The prediction is partial: its last slices were never segmented."
         if not as_path(ui.trainingFolderPathLineEdit.currentPath):
             return "Choose the folder of the data set; a new one is made."

@@ -8,7 +8,7 @@ from typing import Any
 from ...engine.evaluation.comparison import Comparison
 from ...engine.evaluation.error_map import CLASSES
 from ...engine.labels.matching import Pair
-from ...scene.nodes.error_map import error_map_node_steps
+from ...scene.nodes.error_map_node import error_map_node_steps
 from ...scene.views.distance_colors import DEFAULT_SCALE_MM, distance_colors_steps, renew_legend, set_scale
 from ..jobs.overlay import ComparedPair, Made, Overlay
 

@@ -15,9 +15,11 @@ from ...engine.io.volume import Note
 from ...engine.labels.structures import canonical_name
 from ...engine.worker.image_serialization import array_steps, segmentation_steps
 from ...engine.worker.result_serialization import finding_from_json
-from ...scene.nodes.node_reading import segmentation_from_node
-from ...scene.nodes.plausibility_request import findings_in_world, look_at, refuse_empty
-from ...scene.nodes.segmentation_nodes import volume_from_node
+from ...scene.nodes.case_nodes import refuse_empty
+from ...scene.nodes.segmentation_from_node import segmentation_from_node
+from ...scene.nodes.volume_nodes import volume_from_node
+from ...scene.nodes.world_positions import findings_in_world
+from ...scene.views.cameras import look_at
 from ..jobs.plausibility_task import JudgingTask
 from ..jobs.segmentation_run import stored_dtype
 from ..jobs.worker_process import WorkerProcess

@@ -14,7 +14,8 @@ from ...engine.evaluation.verdict import Verdict
 from ...engine.io.volume import Note
 from ...engine.report.report_folder import CaseReport, outputs_in
 from ...engine.worker.result_serialization import report_steps
-from ...scene.nodes.case_report import comparison_on_scan, facts_of, image_steps
+from ...scene.nodes.case_nodes import case_facts, read_case_steps
+from ...scene.nodes.world_positions import comparison_on_scan
 from ..jobs.failure import JobFailedError, JobFailure, failure_note, safe_slot
 from ..jobs.judge_steps import judge_steps
 from ..jobs.sequence import Sequence
@@ -123,9 +124,9 @@ class ReportSection:
         def prepare(private: Path) -> Generator[None, None, dict[str, Any]]:
             images, placed = None, comparison
             if chosen.volume is not None:
-                images = yield from image_steps(chosen.volume, chosen.prediction, chosen.reference)
+                images = yield from read_case_steps(chosen.volume, chosen.prediction, chosen.reference)
                 placed = comparison_on_scan(comparison, chosen.volume)
-            facts = facts_of(chosen.prediction, chosen.reference, chosen.volume)
+            facts = case_facts(chosen.prediction, chosen.reference, chosen.volume)
             findings = self._plausibility.findings or ()
             report = CaseReport(placed, findings, self.verdict.verdict, facts, pictures, images)
             return {"report": (yield from report_steps(report, private)), "folder": str(folder)}

@@ -8,11 +8,9 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from ...scene.views.fitting import SliceFits, corners_of_node
-from ...scene.views.framing import box_of, cameras_by_view, frame_again, show_box
+from ...scene.views.cameras import box_of, cameras_by_view, frame_again, show_box
 from ...scene.views.layout import view_ids
-from ...scene.views.previous_views import application_slices
-from ...scene.views.slice_offsets import bring_into_slices
+from ...scene.views.slice_views import SliceViewFit, application_slices, bring_into_slices, corners_of_node
 from ..widgets.view_widgets import ViewSizes, aspect_of
 
 _OWN = frozenset((*view_ids("Pred"), *view_ids("Ref")))
@@ -23,7 +21,7 @@ class ResultViews(VTKObservationMixin):
 
     def __init__(self) -> None:
         VTKObservationMixin.__init__(self)
-        self._fits, self._scan = SliceFits(), None
+        self._fits, self._scan = SliceViewFit(), None
         self._sizes = ViewSizes(self._on_sizes)
 
     def start(self) -> None:

@@ -15,9 +15,10 @@ from ...engine.evaluation.review import REVIEWS, CaseList, ReviewCase
 from ...engine.evaluation.verdict import Verdict, write_reviews
 from ...engine.io.volume import Note
 from ...engine.worker.review_serialization import case_from_files, cases_from_json
-from ...scene.nodes.changes import labels_time
-from ...scene.nodes.review import node_steps, remove_nodes
-from ...scene.nodes.verdict import set_verdict
+from ...scene.nodes.case_nodes import add_case_steps
+from ...scene.nodes.correction import labels_time
+from ...scene.nodes.node_attributes import set_verdict
+from ...scene.nodes.scene_nodes import remove_nodes_by_id
 from ..jobs.failure import JobFailure, failure_note
 from ..jobs.sequence import Sequence, answer_steps
 from ..jobs.worker_process import WorkerProcess
@@ -153,7 +154,7 @@ class ReviewSection:
 
     def _open_steps(self, case: ReviewCase) -> Steps:
         self._desk.choose(None, None, None)
-        remove_nodes(slicer.mrmlScene, self._node_ids)
+        remove_nodes_by_id(slicer.mrmlScene, self._node_ids)
         self._label_times = {}
         self.case, self._node_ids, self._prediction_id, self._last = case, [], "", case.name
         self._desk.remember(self._folder, self._results, case.name)
@@ -179,7 +180,9 @@ class ReviewSection:
             answer = yield from answer_steps(self._worker, "load", into=str(folder), structures=structures, **paths)
             made_by = {"Checkpoint": self.list.checkpoint, "CheckpointSHA256": self.list.sha256}
             facts = {key: value for key, value in made_by.items() if value}
-            return (yield from node_steps(slicer.mrmlScene, case.name, *case_from_files(answer), facts, self._node_ids))
+            return (
+                yield from add_case_steps(slicer.mrmlScene, case.name, *case_from_files(answer), facts, self._node_ids)
+            )
         finally:
             self._worker.remove_folder(folder)
 

@@ -12,8 +12,8 @@ from slicer.util import VTKObservationMixin
 
 from ...engine.io.volume import Note
 from ...engine.model.card import Card
-from ...scene.nodes.scan import empty_volume, scan_notes
-from ...scene.nodes.segmentation_nodes import volume_from_node
+from ...scene.nodes.scan_checks import scan_notes, volume_error
+from ...scene.nodes.volume_nodes import volume_from_node
 from ..widgets.notes import NoteList
 
 SETTLE_MS = 50
@@ -80,7 +80,7 @@ class ScanSection(VTKObservationMixin):
     def _check(self) -> list[Note]:
         if self._node is None:
             return []
-        problem = empty_volume(self._node)
+        problem = volume_error(self._node)
         return [problem] if problem else scan_notes(self._node, volume_from_node(self._node), self._card)
 
     def _on_modified(self, caller: Any = None, event: Any = None) -> None:

@@ -11,12 +11,11 @@ import vtk
 from slicer.util import VTKObservationMixin
 
 from ...engine.io.volume import SOFT_TISSUE_HU
-from ...scene.nodes.plausibility_request import look_at
-from ...scene.views.drawing import Drawing
+from ...scene.nodes.surfaces import CLOSED_SURFACE, surface_steps
+from ...scene.views.cameras import look_at
 from ...scene.views.layout import LAYOUT_IDS, VARIANTS, add_layouts, layout_id
-from ...scene.views.left_over import put_right, show_hidden
-from ...scene.views.side_by_side import SideBySide
-from ...scene.views.surfaces import CLOSED_SURFACE, surface_steps
+from ...scene.views.side_by_side import DrawingOptions, SideBySide
+from ...scene.views.temporary_display import restore_displays, show_hidden_displays
 from ..jobs.failure import failure_note, failure_of
 from ..widgets.slice_curve import SliceCurveView, WorstSlices
 from ..widgets.structure_choice import NOT_SHOWN, StructureChoice
@@ -112,8 +111,8 @@ class SideBySideViews(VTKObservationMixin):
         """Put a scene right that was saved while such views were shown, and leave their layout if it brought that along."""
         if self._views is not None:
             return
-        put_right(slicer.mrmlScene)
-        show_hidden(slicer.mrmlScene)
+        restore_displays(slicer.mrmlScene)
+        show_hidden_displays(slicer.mrmlScene)
         manager = slicer.app.layoutManager()
         if manager is not None and manager.layout in LAYOUT_IDS:
             manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
@@ -178,7 +177,7 @@ class SideBySideViews(VTKObservationMixin):
     def _draw(self) -> None:
         if self._views is not None:
             ui = self._ui
-            self._views.draw(Drawing(bool(ui.outlineCheckBox.checked), ui.opacitySlider.value / 100))
+            self._views.draw(DrawingOptions(bool(ui.outlineCheckBox.checked), ui.opacitySlider.value / 100))
 
     def _show_window(self) -> None:
         if self._views is not None:

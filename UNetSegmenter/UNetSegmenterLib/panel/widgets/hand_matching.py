@@ -7,7 +7,7 @@ from typing import Any
 
 from ...engine.evaluation.comparison import Comparison, Proposal, Row
 from ...engine.labels.matching import pair_by_hand
-from ...scene.nodes.by_hand import matched_by_hand, remember_by_hand
+from ...scene.nodes.node_attributes import matched_by_hand, set_matched_by_hand
 
 NOTHING = "(nothing)"
 MOST_PROPOSALS = 4  # more are counted
@@ -51,18 +51,18 @@ class HandMatching:
         else:
             wish = (other or (row.prediction.name if row.prediction else None), row.reference.name if other else None)
         if other != self._counterpart():
-            remember_by_hand(self._prediction_node, self._reference_node, pair_by_hand(self.by_hand, *wish))
+            set_matched_by_hand(self._prediction_node, self._reference_node, pair_by_hand(self.by_hand, *wish))
             self._on_change()
 
     def _on_accept(self, checked: bool = False) -> None:
         by_hand = self.by_hand
         for proposal in self._proposals:
             by_hand = pair_by_hand(by_hand, proposal.prediction, proposal.reference)
-        remember_by_hand(self._prediction_node, self._reference_node, by_hand)
+        set_matched_by_hand(self._prediction_node, self._reference_node, by_hand)
         self._on_change()
 
     def _on_reset(self, checked: bool = False) -> None:
-        remember_by_hand(self._prediction_node, self._reference_node, {})
+        set_matched_by_hand(self._prediction_node, self._reference_node, {})
         self._on_change()
 
     def _counterpart(self) -> str | None:

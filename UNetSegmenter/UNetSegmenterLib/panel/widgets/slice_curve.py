@@ -9,7 +9,8 @@ import slicer
 
 from ...engine.evaluation.comparison import Row
 from ...engine.io.geometry import Geometry
-from ...scene.nodes.plausibility_request import Place, look_at, slice_place, to_world
+from ...scene.nodes.world_positions import PositionRas, slice_position_ras, to_world
+from ...scene.views.cameras import look_at
 from ...scene.views.layout import PLOT_VIEWS
 from ...scene.views.slice_plot import SlicePlot, selected_position
 
@@ -59,7 +60,7 @@ class WorstSlices:
         """The structure that is chosen, with its slice curve."""
         return self._row
 
-    def place_of(self, structure: str) -> Place | None:
+    def place_of(self, structure: str) -> PositionRas | None:
         """Where the structure's largest error is, in world coordinates."""
         row = self._rows.get(structure)
         return to_world(self._node, row.largest_error_ras) if row is not None else None
@@ -71,7 +72,9 @@ class WorstSlices:
     def _go(self, rank: int) -> None:
         order = self._row.curve.worst_first()
         self._rank = min(rank, len(order) - 1)
-        look_at(slicer.mrmlScene, to_world(self._node, slice_place(self._geometry, self._row, order[self._rank])))
+        look_at(
+            slicer.mrmlScene, to_world(self._node, slice_position_ras(self._geometry, self._row, order[self._rank]))
+        )
         self._show()
 
     def _show(self) -> None:

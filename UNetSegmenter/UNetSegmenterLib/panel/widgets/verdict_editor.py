@@ -11,7 +11,7 @@ import vtk
 from slicer.util import VTKObservationMixin
 
 from ...engine.evaluation.verdict import SCORES, Verdict, clean_text, make_verdict
-from ...scene.nodes.verdict import made_with, set_verdict, verdict_of
+from ...scene.nodes.node_attributes import made_with, set_verdict, verdict_of
 
 REVIEWER_KEY = "UNetSegmenter/Reviewer"
 TYPING_MS = 500

@@ -10,11 +10,11 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from ...scene.nodes.segmentation_nodes import nodes_of_class
+from ...scene.nodes.scene_nodes import nodes_of_class
+from ...scene.views.cameras import ASPECT
 from ...scene.views.capture import window_png
-from ...scene.views.framing import ASPECT
 from ...scene.views.layout import ONE_ROW, ORIENTATIONS, ROWS, slice_views
-from ...scene.views.view_labels import WordsInView
+from ...scene.views.view_labels import ViewLabel
 
 SETTLE_MS = 50  # by then a layout has given its views their sizes, and a window that is dragged pauses
 MIN_WIDTH = 120  # pixels; Slicer's slice views ask for more than 300, for the bar above them
@@ -96,7 +96,7 @@ class ViewTitles:
     """The words while the module's layouts are shown: `show` after a layout was chosen, `fit` when sizes have changed."""
 
     def __init__(self) -> None:
-        self._words: list[tuple[Any, WordsInView]] = []
+        self._words: list[tuple[Any, ViewLabel]] = []
 
     def show(self, variant: str, prediction: str, reference: str) -> None:
         """Write names of nodes into the views of a variant, which share the width equally from now on."""
@@ -115,7 +115,7 @@ class ViewTitles:
                     _share_width(widget)
                     view = getattr(widget, view_of)()
                     renderer = view.renderWindow().GetRenderers().GetItemAsObject(0)
-                    self._words.append((view, WordsInView(renderer, lines)))
+                    self._words.append((view, ViewLabel(renderer, lines)))
                     view.scheduleRender()
 
     def fit(self) -> None:

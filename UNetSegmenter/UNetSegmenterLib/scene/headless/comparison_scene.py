@@ -15,10 +15,12 @@ from vtk.util import numpy_support
 
 from ...engine.io.volume import SOFT_TISSUE_HU, Volume
 from ...engine.labels.segmentation import Segmentation
-from ..nodes.segmentation_nodes import segmentation_to_node, volume_to_node
-from ..views.framing import FROM_THE_FRONT, frame
-from ..views.surfaces import CLOSED_SURFACE
-from .application import HeadlessScene
+from ..nodes.segmentation_to_node import segmentation_to_node
+from ..nodes.surfaces import CLOSED_SURFACE
+from ..nodes.volume_nodes import volume_to_node
+from ..views.cameras import FROM_THE_FRONT, frame
+from .headless_scene import HeadlessScene
+from .offscreen_views import BACKGROUND, slice_logic
 
 ORIENTATIONS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 PREDICTION_VIEW, REFERENCE_VIEW = "1", "2"
@@ -122,7 +124,6 @@ def _share_colors(prediction: slicer.vtkMRMLSegmentationNode, reference: slicer.
 
 def _add_views(headless: HeadlessScene, volume_node: slicer.vtkMRMLVolumeNode) -> None:
     """The view nodes that Slicer's layout "Dual 3D" has, under the names it knows them by."""
-    from ..views.view_nodes import BACKGROUND, slice_logic
 
     scene = headless.scene
     layout = slicer.vtkMRMLLayoutNode()

@@ -13,17 +13,9 @@ import slicer
 import vtk
 
 from ...engine.io.atomic_files import write_atomically
-from ..views.view_nodes import (
-    BACKGROUND,
-    SUPERSAMPLING,
-    SliceView,
-    ThreeDView,
-    averaged,
-    check_rendering,
-    grab,
-    style,
-)
+from ..views.capture import window_pixels
 from .comparison_scene import ORIENTATIONS, PREDICTION_VIEW, REFERENCE_VIEW, ComparisonScene, slice_extent
+from .offscreen_views import BACKGROUND, SUPERSAMPLING, SliceView, ThreeDView, check_rendering, downsampled, style_text
 
 _GAP = 10
 _HEADER = 44
@@ -173,7 +165,7 @@ class _Board:
         actor = vtk.vtkTextActor()
         actor.SetInput(text)
         properties = actor.GetTextProperty()
-        style(properties, size, bold)
+        style_text(properties, size, bold)
         properties.SetVerticalJustificationToCentered()
         properties.SetJustification({"left": 0, "centre": 1, "right": 2}[align])
         actor.SetPosition(x * SUPERSAMPLING, (self.size[1] - y) * SUPERSAMPLING)
@@ -200,7 +192,7 @@ class _Board:
 
     def picture(self) -> np.ndarray:
         self._window.Render()
-        pixels = averaged(grab(self._window))
+        pixels = downsampled(window_pixels(self._window))
         self._window.Finalize()
         return pixels
 

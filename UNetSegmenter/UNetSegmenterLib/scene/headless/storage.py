@@ -13,7 +13,7 @@ import slicer
 from ...engine.errors import InputError
 from ...engine.io.atomic_files import sync, why_not_written
 from ...engine.io.file_names import file_stem
-from ..views.surfaces import DEFAULT_SMOOTHING, make_surfaces
+from ..nodes.surfaces import DEFAULT_SMOOTHING, make_surfaces
 
 
 def save_segmentation(node: slicer.vtkMRMLSegmentationNode, path: Path | str) -> None:

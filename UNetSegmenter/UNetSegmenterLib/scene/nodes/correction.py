@@ -1,20 +1,75 @@
-"""Corrected segmentations: copies that keep the link to the prediction they come from.
+"""Work of a user in a segmentation: whether its labels were changed, and corrected copies of predictions.
 
-The prediction stays as the network made it, so that it can still be compared and judged. The copy has no
-`CheckpointSHA256`: it is work of a person, and no run may replace it without a question.
+The prediction stays as the network made it, so that it can still be compared and checked. The copy has no
+`CheckpointSHA256`: it is work of a user, and no run may replace it without a question.
 """
 
 from __future__ import annotations
 
 import time
+import zlib
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+import slicer
+
 from ...engine.evaluation.verdict import clean_text
-from .segmentation_nodes import ATTRIBUTE_PREFIX, attributes, place_beside
+from ...engine.labels.bounding_boxes import bounding_box
+from .node_attributes import ATTRIBUTE_PREFIX, module_attributes
+from .scene_nodes import place_beside
+from .surfaces import BINARY_LABELMAP
+from .volume_nodes import voxels
 
 ROLE = ATTRIBUTE_PREFIX + "CorrectedFrom"  # node reference: survives a scene file, whatever id the node gets
 FROM, BY, TIME = "CorrectedFrom", "CorrectedBy", "CorrectedTime"
 KEPT = {"Checkpoint": "CorrectedCheckpoint", "CheckpointSHA256": "CorrectedCheckpointSHA256"}
+_CHECKSUM = ATTRIBUTE_PREFIX + "LabelsCRC32"
+
+
+def save_labels_checksum(node: slicer.vtkMRMLSegmentationNode) -> None:
+    """Write the checksum of a node's labels into the node, where a saved scene keeps it."""
+    node.SetAttribute(_CHECKSUM, labels_checksum(node))
+
+
+def is_changed(node: slicer.vtkMRMLSegmentationNode) -> bool:
+    """Whether a node's labels are others than `save_labels_checksum` found; False where it was never called."""
+    known = node.GetAttribute(_CHECKSUM)
+    return bool(known) and labels_checksum(node) != known
+
+
+def labels_checksum(node: slicer.vtkMRMLSegmentationNode) -> str:
+    """Checksum of segments, their names and their labels, wherever the extents of the label maps end."""
+    segments = node.GetSegmentation()
+    named = [(one, segments.GetSegment(one)) for one in segments.GetSegmentIDs()]
+    plain: list[object] = [(one, segment.GetName(), segment.GetLabelValue()) for one, segment in named]
+    total = 0
+    for image in _layers(segments):
+        labels = voxels(image, node.GetName())
+        box = bounding_box(labels)
+        if box is None:
+            continue
+        cropped = labels[box]
+        k, j, i = box
+        x, _, y, _, z, _ = image.GetExtent()
+        plain.append((x + i.start, y + j.start, z + k.start, *cropped.shape))
+        for plane in cropped:
+            total = zlib.crc32(np.ascontiguousarray(plane, dtype=np.uint16).data, total)
+    return f"{zlib.crc32(repr(plain).encode(), total):08x}"
+
+
+def labels_time(node: slicer.vtkMRMLSegmentationNode) -> int:
+    """Rises when somebody draws in a segmentation or changes its segments, not with how it is shown."""
+    segments = node.GetSegmentation()
+    times = [image.GetMTime() for image in _layers(segments)]
+    return hash((tuple(segments.GetSegmentIDs()), *times))
+
+
+def _layers(segments: slicer.vtkSegmentation) -> Iterator[slicer.vtkOrientedImageData]:
+    for number in range(segments.GetNumberOfLayers(BINARY_LABELMAP)):
+        image = segments.GetLayerDataObject(number, BINARY_LABELMAP)
+        if image is not None and image.GetNumberOfPoints() and image.GetPointData().GetScalars() is not None:
+            yield image
 
 
 def correction_of(prediction: Any) -> Any:
@@ -54,7 +109,7 @@ def copy_to_correct(prediction: Any, volume: Any) -> Any:
     node.SetAndObserveTransformNodeID(prediction.GetTransformNodeID())
     node.SetNodeReferenceID(ROLE, prediction.GetID())
     node.SetAttribute(ATTRIBUTE_PREFIX + FROM, prediction.GetName())
-    for key, value in attributes(prediction).items():
+    for key, value in module_attributes(prediction).items():
         if key in KEPT:
             node.SetAttribute(ATTRIBUTE_PREFIX + KEPT[key], value)
     if volume is not None:
@@ -72,7 +127,7 @@ def mark_corrected(node: Any, by: str) -> None:
 
 def origin_of(node: Any, volume: Any) -> dict[str, str]:
     """Where labels come from, for the data set that they go into."""
-    known = attributes(node)
+    known = module_attributes(node)
     keys = {FROM: "prediction", BY: "corrected_by", TIME: "corrected_time"}
     keys |= {"CorrectedCheckpoint": "checkpoint", "CorrectedCheckpointSHA256": "checkpoint_sha256"}
     keys |= {"Checkpoint": "checkpoint", "CheckpointSHA256": "checkpoint_sha256"}

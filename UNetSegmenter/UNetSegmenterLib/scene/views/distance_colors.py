@@ -14,10 +14,10 @@ from vtk.util import numpy_support
 from ...engine.errors import InputError
 from ...engine.evaluation.error_map import pairs_of
 from ...engine.labels.matching import Pair, match_structures, still_there
-from ..nodes.by_hand import matched_by_hand
-from ..nodes.node_reading import segmentation_from_node, structures_of
-from ..nodes.plausibility_request import refuse_empty
-from ..nodes.segmentation_nodes import place_beside, removed_on_error
+from ..nodes.case_nodes import refuse_empty
+from ..nodes.node_attributes import matched_by_hand
+from ..nodes.scene_nodes import place_beside, removed_on_error
+from ..nodes.segmentation_from_node import segmentation_from_node, structures_of
 from .signed_distance import points_between, signed_distance_steps, surface_of
 
 SCALARS = "Signed distance (mm)"
@@ -29,7 +29,7 @@ STOPS = ((33, 102, 172), (146, 197, 222), (247, 247, 247), (244, 165, 130), (178
 
 
 @dataclass(frozen=True)
-class Painted:
+class DistanceModel:
     """The model node and its colour table, and by structure the lowest and highest distance in mm.
 
     None for a structure that has a surface on one side alone: the prediction's is grey, the ground truth's not there.
@@ -46,8 +46,8 @@ def distance_colors_steps(
     structure: str | None = None,
     pairs: Sequence[Pair] | None = None,
     scale_mm: float = DEFAULT_SCALE_MM,
-) -> Generator[str, None, Painted]:
-    """Paint the prediction's surfaces in small steps, which yield words; `Painted` is the generator's return value.
+) -> Generator[str, None, DistanceModel]:
+    """Paint the prediction's surfaces in small steps, which yield words; `DistanceModel` is the generator's return value.
 
     The model, named "<prediction> distances", is under the prediction's transform; distances are measured in the ground
     truth's coordinates, as the comparison's are. For all structures, or for the one of this name; `pairs` as for the
@@ -125,12 +125,12 @@ def _shaded(surface: vtk.vtkPolyData, distances: np.ndarray) -> vtk.vtkPolyData:
     return normals.GetOutput()
 
 
-def _shown(prediction_node: Any, surfaces: vtk.vtkPolyData, ranges: dict, scale_mm: float) -> Painted:
+def _shown(prediction_node: Any, surfaces: vtk.vtkPolyData, ranges: dict, scale_mm: float) -> DistanceModel:
     scene = prediction_node.GetScene()
     node, table = scene.AddNewNodeByClass("vtkMRMLModelNode"), _color_table(scene)
     with removed_on_error(node, table):
         _paint(node, table, prediction_node, surfaces, scale_mm)
-    return Painted(node, table, ranges)
+    return DistanceModel(node, table, ranges)
 
 
 def _paint(node: Any, table: Any, prediction_node: Any, surfaces: vtk.vtkPolyData, scale_mm: float) -> None:

@@ -7,21 +7,12 @@ from typing import Any
 
 import numpy as np
 import slicer
+import vtk
 
-from .fitting import SliceFits, axes_of, corners_of_node
-from .framing import (
-    ASPECT,
-    box_of,
-    cameras_by_view,
-    corners_of,
-    frame_again,
-    is_turned,
-    reset_clipping,
-    show_box,
-)
+from ..nodes.scene_nodes import nodes_of_class
+from .cameras import ASPECT, box_of, cameras_by_view, corners_of, frame_again, is_turned, reset_clipping, show_box
 from .layout import ONE_ROW, ONLY_3D, ORIENTATIONS, ROWS, TWO_ROWS, slice_views
-from .previous_views import application_slices
-from .slice_offsets import bring_into_slices, go_to_plane_of
+from .slice_views import SliceViewFit, application_slices, axes_of, bring_into_slices, corners_of_node, go_to_plane_of
 
 
 class LinkedViews:
@@ -36,7 +27,7 @@ class LinkedViews:
         self._filled: set[str] = set()
         self._variant, self._is_settled = TWO_ROWS, False
         self._corners: np.ndarray | None = None  # (n, 3) RAS, of what the slice views have to show
-        self._fits = SliceFits()
+        self._fits = SliceViewFit()
         self._box: np.ndarray | None = None  # low and high corner (RAS) of what the 3D views have to show
         self._planes: list[tuple[Any, np.ndarray]] = []  # slice nodes and where they go
         self._zoomed: dict[str, tuple[float, float]] = {}  # mm that views with the user's zoom go on to show
@@ -204,3 +195,48 @@ def _align_slices(ours: Any, theirs: Any) -> None:
     theirs.SetFieldOfView(columns * mm_per_pixel, rows * mm_per_pixel, depth)
     theirs.SetXYZOrigin(ours.GetXYZOrigin())
     theirs.EndModify(modifying)
+
+
+class ViewSnapshot:
+    """Plane, middle and zoom of the slice views that are not the module's, and the poses of the cameras."""
+
+    def __init__(self, scene: slicer.vtkMRMLScene) -> None:
+        self._slices = [(node, _plane_of(node)) for node in application_slices(scene)]
+        self._cameras = [(camera, _pose_of(camera)) for camera in nodes_of_class(scene, "vtkMRMLCameraNode")]
+
+    def restore(self) -> None:
+        """Put back what is still in the scene."""
+        for node, (matrix, field, origin) in self._slices:
+            if node.GetScene() is None:
+                continue
+            modifying = node.StartModify()
+            node.GetSliceToRAS().DeepCopy(matrix)
+            node.UpdateMatrices()
+            node.SetFieldOfView(*field)
+            node.SetXYZOrigin(*origin)
+            node.EndModify(modifying)
+        for camera, before in self._cameras:
+            if camera.GetScene() is not None:
+                _set_pose(camera, before)
+        self._slices, self._cameras = [], []
+
+
+def _plane_of(node: Any) -> tuple[vtk.vtkMatrix4x4, tuple[float, ...], tuple[float, ...]]:
+    matrix = vtk.vtkMatrix4x4()
+    matrix.DeepCopy(node.GetSliceToRAS())
+    return matrix, tuple(node.GetFieldOfView()), tuple(node.GetXYZOrigin())
+
+
+def _pose_of(camera: Any) -> tuple[Any, ...]:
+    return camera.GetPosition(), camera.GetFocalPoint(), camera.GetViewUp(), camera.GetParallelScale()
+
+
+def _set_pose(camera: Any, before: tuple[Any, ...]) -> None:
+    position, focus, up, scale = before
+    modifying = camera.StartModify()
+    camera.SetPosition(*position)
+    camera.SetFocalPoint(*focus)
+    camera.SetViewUp(*up)
+    camera.SetParallelScale(scale)
+    camera.EndModify(modifying)
+    reset_clipping(camera)

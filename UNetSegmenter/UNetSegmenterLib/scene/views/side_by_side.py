@@ -1,31 +1,32 @@
 """Prediction and ground truth in the module's own layouts: who is shown where, linked, in one colour and in one place.
 
-Everything that is changed for it is put back by `leave`, or when a scene is read that was saved meanwhile (left_over.py).
+Everything that is changed for it is put back by `leave`, or when a scene is read that was saved meanwhile (temporary_display.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import slicer
 
 from ...engine.labels.matching import Matching, match_structures, still_there
-from ..nodes.by_hand import matched_by_hand
-from ..nodes.label_map import segmentation_of_label_map
-from ..nodes.node_reading import structures_of
-from ..nodes.plausibility_request import Place
-from ..nodes.segmentation_nodes import nodes_of_class
-from .drawing import Drawing, Drawn
-from .in_place import remove, whole
+from ..nodes.node_attributes import matched_by_hand
+from ..nodes.scene_nodes import nodes_of_class, remove_nodes, with_own_nodes
+from ..nodes.segmentation_from_node import structures_of
+from ..nodes.segmentation_to_node import segmentation_node_of_label_map
+from ..nodes.world_positions import PositionRas
 from .layout import ONE_ROW, ROWS, TWO_ROWS, view_ids
-from .left_over import put_right, set_views, write_down
-from .linked_views import LinkedViews
-from .previous_views import ViewsBefore
-from .window_level import show_window, show_window_of_before
+from .linked_views import LinkedViews, ViewSnapshot
+from .temporary_display import restore_displays, restore_window, save_display, set_views, show_window
 
 _WHITENED = 0.6  # share of white in the ground truth's lines where they lie on the prediction's areas
 _GHOST = 0.3  # opacity of the ground truth's surfaces around the prediction's
+_OF_DISPLAY = ("Visibility", "Visibility2DFill", "Visibility2DOutline", "SliceIntersectionThickness", "Opacity2DFill")
+_OF_SEGMENT = ("SegmentVisibility", "SegmentOpacity2DFill", "SegmentOpacity2DOutline", "SegmentOpacity3D")
+_FAINT = {"SegmentOpacity2DFill": 0.3, "SegmentOpacity2DOutline": 0.45, "SegmentOpacity3D": 0.08}
+LINE_PIXELS, EDGE_PIXELS = 3, 1
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class SideBySide:
         self._scene = scene
         self.views = LinkedViews(scene, application_logic)
         self._made: list[Any] = []
-        self._before: ViewsBefore | None = None
-        self._variant, self._drawing, self._chosen = TWO_ROWS, Drawing(), ""
+        self._before: ViewSnapshot | None = None
+        self._variant, self._drawing, self._chosen = TWO_ROWS, DrawingOptions(), ""
         self.structures: tuple[ShownStructure, ...] = ()
 
     def enter(self, variant: str, volume_node: Any, prediction_node: Any, reference_node: Any) -> None:
@@ -58,16 +59,16 @@ class SideBySide:
         Raises InputError for a label map that cannot be read as one; nothing is changed then.
         """
         self._volume, self._prediction = volume_node, prediction_node
-        self._before = ViewsBefore(self._scene)
+        self._before = ViewSnapshot(self._scene)
         self._reference = reference_node
         if not reference_node.IsA("vtkMRMLSegmentationNode"):
-            self._reference = segmentation_of_label_map(reference_node)
-            self._made = whole([self._reference])
+            self._reference = segmentation_node_of_label_map(reference_node)
+            self._made = with_own_nodes([self._reference])
         self._by_hand = lambda: matched_by_hand(prediction_node, reference_node)
         self._drawn = []
         for node in (self._prediction, self._reference):
             node.CreateDefaultDisplayNodes()
-            self._drawn.append(Drawn(node))
+            self._drawn.append(SegmentationDrawing(node))
         self._keep_others_out([node.GetDisplayNode() for node in (self._prediction, self._reference)])
         self.show(variant)
         self.views.go_to((self._prediction, self._reference), volume_node)
@@ -82,8 +83,8 @@ class SideBySide:
 
     def leave(self) -> None:
         """Put back what was changed of nodes and of the application's views, as far as they are still there."""
-        put_right(self._scene)
-        remove(self._made)
+        restore_displays(self._scene)
+        remove_nodes(self._made)
         if self._before is not None:
             self._before.restore()
         self._made, self._drawn, self.structures = [], [], ()
@@ -101,7 +102,7 @@ class SideBySide:
         """The segmentation node in which the ground truth is shown."""
         return self._reference
 
-    def draw(self, drawing: Drawing) -> None:
+    def draw(self, drawing: DrawingOptions) -> None:
         """Draw both with lines or areas, as see-through as is wanted."""
         self._drawing = drawing
         self._draw()
@@ -112,14 +113,14 @@ class SideBySide:
         if display is not None and window_hu is not None:
             show_window(display, window_hu)
         elif display is not None:
-            show_window_of_before(display)
+            restore_window(display)
 
     def choose(self, name: str) -> None:
         """Show one structure, all others faint; an empty name shows all alike."""
         self._chosen = name
         self._draw()
 
-    def center_of(self, name: str) -> Place | None:
+    def center_of(self, name: str) -> PositionRas | None:
         """Where a structure lies (world RAS): its centre in the prediction, else in the ground truth; None if nowhere."""
         structure = self._named(name)
         if structure is not None:
@@ -155,7 +156,7 @@ class SideBySide:
         ]
         for display in nodes_of_class(self._scene, "vtkMRMLSegmentationDisplayNode"):
             if display not in own and not display.GetNumberOfViewNodeIDs():
-                write_down(display)
+                save_display(display)
                 set_views(display, others or ["nowhere"])
 
     def _color_reference(self) -> None:
@@ -191,3 +192,49 @@ def _structures(found: Matching, prediction_node: Any, reference_node: Any) -> t
     shown += [ShownStructure(s.name, "", theirs.GetNthSegmentID(s.index - 1)) for s in found.only_reference]
     shown += [ShownStructure(s.name, ours.GetNthSegmentID(s.index - 1), "") for s in found.only_prediction]
     return tuple(shown)
+
+
+@dataclass(frozen=True)
+class DrawingOptions:
+    """What a person chose: lines instead of areas, and the opacity (0..1) of the areas in the slices."""
+
+    outline: bool = False
+    opacity: float = 0.5
+
+
+class SegmentationDrawing:
+    """The drawing of one segmentation node; what it was before is written down in its display (temporary_display.py)."""
+
+    def __init__(self, node: Any) -> None:
+        self._node, self._display = node, node.GetDisplayNode()
+        self._segments_before = save_display(self._display, _OF_DISPLAY, _OF_SEGMENT)
+
+    def draw(
+        self,
+        drawing: DrawingOptions,
+        full: Collection[str] | None,
+        only_lines: bool = False,
+        surface_opacity: float = 1.0,
+    ) -> None:
+        """Draw the segments with ids in `full` as they are and all others faint; None makes all alike.
+
+        `only_lines` leaves the areas out whatever `drawing` says, `surface_opacity` (0..1) weakens the surfaces.
+        """
+        display, outline = self._display, drawing.outline or only_lines
+        modifying = display.StartModify()
+        display.SetVisibility(True)
+        display.SetVisibility2DFill(not outline)
+        display.SetVisibility2DOutline(True)
+        display.SetSliceIntersectionThickness(LINE_PIXELS if outline else EDGE_PIXELS)
+        display.SetOpacity2DFill(drawing.opacity)
+        for segment_id, before in self._there():
+            is_full = full is None or segment_id in full
+            display.SetSegmentVisibility(segment_id, before["SegmentVisibility"] or bool(full and is_full))
+            for name, faint in _FAINT.items():
+                weight = surface_opacity if name == "SegmentOpacity3D" else 1.0
+                getattr(display, f"Set{name}")(segment_id, before[name] * weight * (1.0 if is_full else faint))
+        display.EndModify(modifying)
+
+    def _there(self) -> list[tuple[str, dict[str, Any]]]:
+        segments = self._node.GetSegmentation()
+        return [pair for pair in self._segments_before.items() if segments.GetSegment(pair[0]) is not None]

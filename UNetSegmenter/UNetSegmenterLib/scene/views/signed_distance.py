@@ -11,8 +11,10 @@ import vtk
 from vtk.util import numpy_support
 
 from ...engine.labels.structures import Structure
-from ..nodes.segmentation_nodes import labelmap_image, volume_geometry, voxels
-from .surfaces import BINARY_LABELMAP, CLOSED_SURFACE, surface_of_label
+from ..nodes.node_grids import volume_geometry
+from ..nodes.segmentation_to_node import labelmap_image
+from ..nodes.surfaces import BINARY_LABELMAP, CLOSED_SURFACE, surface_of_label
+from ..nodes.volume_nodes import voxels
 
 POINTS_A_STEP = 1000  # some 25 ms
 

@@ -14,7 +14,7 @@ _WIDTH = 0.94  # part of the view that words may take
 _TOP, _GAP = 0.985, 3  # of the view's height; pixels between lines
 
 
-class WordsInView:
+class ViewLabel:
     """One line above the other in the middle of a view's upper edge; `fit` is called when the view has another size."""
 
     def __init__(self, renderer: vtk.vtkRenderer, lines: list[str]) -> None:
@@ -70,7 +70,7 @@ def _size(actor: vtk.vtkTextActor, renderer: vtk.vtkRenderer, font_size: int) ->
     return found
 
 
-def words_of(renderer: Any) -> list[str]:
+def texts_in_view(renderer: Any) -> list[str]:
     """All words that stand in a view, from above to below."""
     props = renderer.GetViewProps()
     actors = [props.GetItemAsObject(number) for number in range(props.GetNumberOfItems())]

@@ -10,9 +10,10 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import HEART, known_structure
-from UNetSegmenterLib.scene.headless.application import HeadlessScene
-from UNetSegmenterLib.scene.nodes import node_reading as reading
-from UNetSegmenterLib.scene.nodes import segmentation_nodes as nodes
+from UNetSegmenterLib.scene.headless.headless_scene import HeadlessScene
+from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
+from UNetSegmenterLib.scene.nodes.segmentation_to_node import labelmap_image, segmentation_to_node
+from UNetSegmenterLib.scene.nodes.volume_nodes import volume_from_node, volume_to_node
 
 from ..conftest import grid, segmentation, turned
 
@@ -35,7 +36,7 @@ def transform(scene, matrix=None, name="T"):
 
 
 def scan(scene, geometry):
-    return nodes.volume_to_node(Volume(np.zeros(geometry.shape, np.int16), geometry, "CT"), scene)
+    return volume_to_node(Volume(np.zeros(geometry.shape, np.int16), geometry, "CT"), scene)
 
 
 def by_place(labels, source, target):
@@ -58,8 +59,8 @@ def test_a_grid_with_the_same_voxel_centres_is_copied(shared, axes, flips, shift
     direction = tuple(map(tuple, (np.asarray(source.direction) @ turn).tolist()))
     corner = source.affine_lps() @ [*(np.array([4, 4, 3]) + shift), 1.0]
     target = Geometry((6, 7, 8), (1.1, 1.1, 1.1), tuple(corner[:3].tolist()), direction)
-    node = nodes.segmentation_to_node(before, shared.scene, surfaces=False)
-    after = reading.segmentation_from_node(node, target)
+    node = segmentation_to_node(before, shared.scene, surfaces=False)
+    after = segmentation_from_node(node, target)
     assert after.geometry == target
     assert np.array_equal(after.labels, by_place(before.labels, source, target))
     shared.scene.Clear(False)
@@ -70,8 +71,8 @@ def test_another_grid_takes_the_nearest_voxel(headless, rotation):
     source = grid((9, 10, 11))
     target = Geometry((12, 13, 14), (1.9, 0.67, 0.59), (9.3, -19.6, 34.1), turned(rotation))
     before = segmentation(source)
-    node = nodes.segmentation_to_node(before, headless.scene, surfaces=False)
-    after = reading.segmentation_from_node(node, target)
+    node = segmentation_to_node(before, headless.scene, surfaces=False)
+    after = segmentation_from_node(node, target)
     # The crop of the labelmap does not change which voxel is nearest, but at its border half a voxel decides.
     assert np.array_equal(after.labels, by_place(before.labels, source, target))
 
@@ -82,36 +83,36 @@ def test_the_same_parent_transform_changes_nothing(headless):
     warp = transform(headless.scene, [[0, -1, 0, 40], [1, 0, 0, 3], [0, 0, 1, -9], [0, 0, 0, 1]])
     volume_node.SetAndObserveTransformNodeID(warp.GetID())
     before = segmentation(geometry)
-    node = nodes.segmentation_to_node(before, headless.scene, volume_node, surfaces=False)
+    node = segmentation_to_node(before, headless.scene, volume_node, surfaces=False)
     assert node.GetTransformNodeID() == warp.GetID()
-    after = reading.segmentation_from_node(node, volume_node)
+    after = segmentation_from_node(node, volume_node)
     assert after.geometry == geometry and np.array_equal(after.labels, before.labels)
-    assert nodes.volume_from_node(volume_node).geometry == geometry
+    assert volume_from_node(volume_node).geometry == geometry
 
 
 def test_parent_transforms_on_both_sides_count(headless):
     geometry = grid((8, 9, 10), spacing_mm=(1.0, 1.0, 1.0))
     volume_node = scan(headless.scene, geometry)
     before = segmentation(geometry)
-    node = nodes.segmentation_to_node(before, headless.scene, surfaces=False)
+    node = segmentation_to_node(before, headless.scene, surfaces=False)
     outer = transform(headless.scene, np.diag([1, 1, 1, 1]) + np.eye(4, k=3) * 2, "outer")  # 2 mm to the right in RAS
     inner = transform(headless.scene, [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 1]], "inner")  # 1 mm up
     inner.SetAndObserveTransformNodeID(outer.GetID())
     node.SetAndObserveTransformNodeID(inner.GetID())
-    after = reading.segmentation_from_node(node, volume_node)
+    after = segmentation_from_node(node, volume_node)
     expected = np.zeros_like(before.labels)
     expected[1:, :, :-2] = before.labels[:-1, :, 2:]  # R is towards lower columns, S towards higher slices
     assert np.array_equal(after.labels, expected)
     volume_node.SetAndObserveTransformNodeID(outer.GetID())
     expected = np.zeros_like(before.labels)
     expected[1:] = before.labels[:-1]
-    assert np.array_equal(reading.segmentation_from_node(node, volume_node).labels, expected)
+    assert np.array_equal(segmentation_from_node(node, volume_node).labels, expected)
 
 
 def test_a_warping_transform_counts_too(headless):
     geometry = grid((8, 9, 10), spacing_mm=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0))
     before = segmentation(geometry)
-    node = nodes.segmentation_to_node(before, headless.scene, surfaces=False)
+    node = segmentation_to_node(before, headless.scene, surfaces=False)
     warp = headless.scene.AddNewNodeByClass("vtkMRMLTransformNode", "warp")
     spline = vtk.vtkThinPlateSplineTransform()
     points, moved = vtk.vtkPoints(), vtk.vtkPoints()
@@ -124,7 +125,7 @@ def test_a_warping_transform_counts_too(headless):
     spline.SetTargetLandmarks(moved)
     warp.SetAndObserveTransformToParent(spline)
     node.SetAndObserveTransformNodeID(warp.GetID())
-    after = reading.segmentation_from_node(node, geometry)
+    after = segmentation_from_node(node, geometry)
     expected = np.zeros_like(before.labels)
     expected[3:] = before.labels[:-3]
     assert (after.labels == expected).mean() > 0.99
@@ -136,20 +137,20 @@ def test_a_label_map_volume_by_declared_values(headless):
     table = np.array([0, 205, 420, 500, 550, 600, 820, 850], np.int16)
     values = table[labels]
     values[0, 0, 0] = 421
-    node = nodes.volume_to_node(Volume(values, geometry, "heart"), headless.scene)
-    after = reading.segmentation_from_node(node, structures=HEART)
+    node = volume_to_node(Volume(values, geometry, "heart"), headless.scene)
+    after = segmentation_from_node(node, structures=HEART)
     labels[0, 0, 0] = 2
     assert np.array_equal(after.labels, labels) and after.geometry == geometry and after.structures == HEART
     with pytest.raises(InputError, match=r"nobody declares: 820 \("):
-        reading.segmentation_from_node(node, structures=HEART[:5])
+        segmentation_from_node(node, structures=HEART[:5])
 
 
 def test_a_label_map_of_its_own_colour_table(headless):
     geometry = grid()
     values = np.zeros(geometry.shape, np.int16)
     values[1:3, 1:3, 1:3], values[4:6, 4:6, 4:6] = 3, 7
-    node = nodes.volume_to_node(Volume(values, geometry, "labels"), headless.scene)
-    plain = reading.segmentation_from_node(node)
+    node = volume_to_node(Volume(values, geometry, "labels"), headless.scene)
+    plain = segmentation_from_node(node)
     assert [(s.name, s.values) for s in plain.structures] == [("label 3", (3,)), ("label 7", (7,))]
     table = headless.scene.AddNewNodeByClass("vtkMRMLColorTableNode", "Labels")
     table.SetTypeToUser()
@@ -157,7 +158,7 @@ def test_a_label_map_of_its_own_colour_table(headless):
     for value, name in ((3, "Liver"), (7, "kidney_left")):
         table.SetColor(value, name, 1.0, 0.5, 0.0, 1.0)
     node.GetDisplayNode().SetAndObserveColorNodeID(table.GetID())
-    named = reading.segmentation_from_node(node)
+    named = segmentation_from_node(node)
     assert [(s.name, s.values) for s in named.structures] == [("liver", (3,)), ("left kidney", (7,))]
 
 
@@ -173,7 +174,7 @@ def test_a_segmentation_made_of_surfaces_is_turned_into_labels_and_left_as_it_wa
     sphere.Update()
     node.SetSourceRepresentationToClosedSurface()
     node.AddSegmentFromClosedSurfaceRepresentation(sphere.GetOutput(), "liver", [1, 0, 0])
-    after = reading.segmentation_from_node(node, volume_node)
+    after = segmentation_from_node(node, volume_node)
     assert after.labels[15, 15, 15] == 1 and after.geometry == geometry
     assert (after.labels > 0).sum() == pytest.approx(4 / 3 * np.pi * 9**3, rel=0.05)
     assert not node.GetSegmentation().ContainsRepresentation("Binary labelmap")
@@ -183,33 +184,33 @@ def test_what_is_no_segmentation_is_refused(headless):
     geometry = grid()
     array = np.arange(np.prod(geometry.shape), dtype=np.int16).reshape(geometry.shape)
     with pytest.raises(InputError, match="choose the segmentation, not the scan"):
-        reading.segmentation_from_node(nodes.volume_to_node(Volume(array - 500, geometry, "CT"), headless.scene))
+        segmentation_from_node(volume_to_node(Volume(array - 500, geometry, "CT"), headless.scene))
     with pytest.raises(InputError, match="choose the segmentation, not the scan"):
-        reading.segmentation_from_node(nodes.volume_to_node(Volume(array, geometry, "CT"), headless.scene))
+        segmentation_from_node(volume_to_node(Volume(array, geometry, "CT"), headless.scene))
     with pytest.raises(InputError, match="fractions"):
         halves = (array / 2).astype(np.float32)
-        reading.segmentation_from_node(nodes.volume_to_node(Volume(halves, geometry, "CT"), headless.scene))
+        segmentation_from_node(volume_to_node(Volume(halves, geometry, "CT"), headless.scene))
     with pytest.raises(InputError, match="a segmentation or a label map volume is expected"):
-        reading.segmentation_from_node(transform(headless.scene))
+        segmentation_from_node(transform(headless.scene))
     with pytest.raises(InputError, match="segment something first"):
-        reading.segmentation_from_node(headless.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "leer"))
+        segmentation_from_node(headless.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "leer"))
 
 
 def test_segments_edited_in_slicer_are_read_whatever_their_label_values(headless):
     """The Segment Editor gives segments of separate layers the value 1 each."""
     geometry = grid()
     before = Segmentation(np.zeros(geometry.shape, np.uint8), geometry, (known_structure("liver", 1, 1),), "x")
-    node = nodes.segmentation_to_node(before, headless.scene, surfaces=False)
+    node = segmentation_to_node(before, headless.scene, surfaces=False)
     mask = np.zeros(geometry.shape, bool)
     mask[3:6, 2:5, 1:4] = True
     segments = node.GetSegmentation()
     for name in ("a", "b"):
         segment_id = segments.AddEmptySegment(name, name)
         labels = mask if name == "a" else np.roll(mask, 4, axis=2)
-        image = nodes.labelmap_image(labels.astype(np.uint8), geometry)
+        image = labelmap_image(labels.astype(np.uint8), geometry)
         segments.GetSegment(segment_id).AddRepresentation("Binary labelmap", image)
         segments.GetSegment(segment_id).SetLabelValue(1)
-    after = reading.segmentation_from_node(node)
+    after = segmentation_from_node(node)
     assert [s.name for s in after.structures] == ["liver", "a", "b"]
     assert np.array_equal(after.labels == 2, mask)
     assert np.array_equal(after.labels == 3, np.roll(mask, 4, axis=2))

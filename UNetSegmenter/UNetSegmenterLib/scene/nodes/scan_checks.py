@@ -1,4 +1,4 @@
-"""The scan to segment, and what a person should know of it before: the input checks, as lines with a severity."""
+"""Input checks of a scan: what a user should know before it is segmented, as notes with a severity."""
 
 from __future__ import annotations
 
@@ -17,26 +17,7 @@ SPACING_FACTOR = 1.5  # in-plane spacing that differs more than this from the mo
 ORDER = ("error", "warning", "info", "pass")
 
 
-def scan_on_screen(application_logic: slicer.vtkMRMLApplicationLogic) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The volume that is on screen if it is a scan."""
-    selection = application_logic.GetSelectionNode()
-    scene = application_logic.GetMRMLScene()
-    node = scene.GetNodeByID(selection.GetActiveVolumeID() or "") if selection is not None else None
-    return node if node is not None and _is_scan(node) else None
-
-
-def first_scan(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The first scan of a scene."""
-    count = scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
-    nodes = (scene.GetNthNodeByClass(number, "vtkMRMLScalarVolumeNode") for number in range(count))
-    return next(filter(_is_scan, nodes), None)
-
-
-def _is_scan(node: slicer.vtkMRMLNode) -> bool:
-    return node.GetClassName() == "vtkMRMLScalarVolumeNode"  # a label map is a scalar volume too
-
-
-def empty_volume(node: slicer.vtkMRMLVolumeNode) -> Note | None:
+def volume_error(node: slicer.vtkMRMLVolumeNode) -> Note | None:
     """The error that a node without voxels of one value each deserves, or None."""
     image = node.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
@@ -56,7 +37,7 @@ def scan_notes(node: slicer.vtkMRMLVolumeNode, volume: Volume, card: Card | None
     """
     notes = [*check_volume(volume), *_placement(node), *_time_points(node)]
     if card is not None:
-        notes += _against_card(volume, card)
+        notes += _compared_with_card(volume, card)
     if not any(note.severity in ("error", "warning") for note in notes):
         spacing = volume.geometry.spacing_text(".2f")
         lowest, highest = float(volume.array.min()), float(volume.array.max())
@@ -93,7 +74,7 @@ def _time_points(node: slicer.vtkMRMLVolumeNode) -> Iterator[Note]:
             )
 
 
-def _against_card(volume: Volume, card: Card) -> Iterator[Note]:
+def _compared_with_card(volume: Volume, card: Card) -> Iterator[Note]:
     _, *in_plane = volume.geometry.axial_spacing_mm
     wanted = card.preprocessing.spacing_mm
     factor = max(max(mm / wanted, wanted / mm) for mm in in_plane)

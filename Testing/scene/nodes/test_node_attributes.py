@@ -1,12 +1,19 @@
-"""A verdict is part of the segmentation: saved with the scene, whatever was typed."""
+"""Verdicts and matches by hand are part of the segmentation: saved with the scene, whatever was typed."""
 
 import pytest
 import slicer
 from UNetSegmenterLib.engine.evaluation.verdict import Verdict, make_verdict
 from UNetSegmenterLib.scene.headless.storage import load_scene, save_scene
-from UNetSegmenterLib.scene.nodes.verdict import made_with, set_verdict, verdict_of
+from UNetSegmenterLib.scene.nodes.node_attributes import (
+    made_with,
+    matched_by_hand,
+    set_matched_by_hand,
+    set_verdict,
+    verdict_of,
+)
 
 COMMENT = "He said \"no\", twice;\nü 漢 <b> & 100 %3B\v\ttab \x1b\n\n'last'"
+NAMES = {'my "organ"; of: 100 %': "ü 漢 <b>", "left": None}
 
 
 @pytest.mark.parametrize("ending", ["mrml", "mrb"])
@@ -45,3 +52,21 @@ def test_the_checkpoint_is_named(headless):
     node.SetAttribute("UNetSegmenter.Checkpoint", "abdomen8")
     node.SetAttribute("UNetSegmenter.CheckpointSHA256", "0123456789abcdef")
     assert made_with(node) == "abdomen8 (0123456789ab)"
+
+
+def test_matches_survive_the_scene_file(headless, tmp_path):
+    scene = headless.scene
+    ours, theirs, others = (scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name) for name in "PRS")
+    set_matched_by_hand(ours, theirs, NAMES)
+    set_matched_by_hand(ours, others, {"a": "b"})
+    scene.SetURL(str(tmp_path / "scene.mrml"))
+    assert scene.Commit()
+    again = slicer.vtkMRMLScene()
+    again.SetURL(str(tmp_path / "scene.mrml"))
+    again.Connect()
+    ours, theirs, others = (again.GetFirstNodeByName(name) for name in "PRS")
+    assert matched_by_hand(ours, theirs) == NAMES and matched_by_hand(ours, others) == {"a": "b"}
+    set_matched_by_hand(ours, theirs, {})
+    assert matched_by_hand(ours, theirs) == {} and matched_by_hand(ours, others) == {"a": "b"}
+    ours.SetAttribute("UNetSegmenter.MatchedByHand", "no JSON")
+    assert matched_by_hand(ours, others) == {}

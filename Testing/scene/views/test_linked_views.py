@@ -10,10 +10,10 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
-from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node, volume_to_node
-from UNetSegmenterLib.scene.views import view_nodes as views
-from UNetSegmenterLib.scene.views.fitting import SliceFits, axes_of, corners_of_node
-from UNetSegmenterLib.scene.views.framing import (
+from UNetSegmenterLib.scene.headless.offscreen_views import ThreeDView, check_rendering, slice_logic
+from UNetSegmenterLib.scene.nodes.segmentation_to_node import segmentation_to_node
+from UNetSegmenterLib.scene.nodes.volume_nodes import volume_to_node
+from UNetSegmenterLib.scene.views.cameras import (
     box_of,
     direction_of,
     frame_again,
@@ -23,12 +23,18 @@ from UNetSegmenterLib.scene.views.framing import (
     show_box,
     shown_extent,
 )
+from UNetSegmenterLib.scene.views.capture import window_pixels
 from UNetSegmenterLib.scene.views.layout import ONLY_3D, TWO_ROWS, add_layouts, layout_id, slice_views
-from UNetSegmenterLib.scene.views.left_over import put_right
 from UNetSegmenterLib.scene.views.side_by_side import SideBySide
-from UNetSegmenterLib.scene.views.slice_offsets import bring_into_slices, cuts, middle_of_largest
-from UNetSegmenterLib.scene.views.view_nodes import slice_logic
-from UNetSegmenterLib.scene.views.window_level import show_window
+from UNetSegmenterLib.scene.views.slice_views import (
+    SliceViewFit,
+    axes_of,
+    bring_into_slices,
+    corners_of_node,
+    cuts_box,
+    middle_of_largest,
+)
+from UNetSegmenterLib.scene.views.temporary_display import restore_displays, show_window
 
 from ..conftest import turned
 
@@ -118,7 +124,7 @@ def test_every_view_shows_the_structures_wherever_the_scan_lies(scene):
         for name in slice_views(row):
             node = slice_node(headless, name)
             right, up, _, origin = axes_of(node)
-            assert cuts(node, box), f"{name} shows no structure"
+            assert cuts_box(node, box), f"{name} shows no structure"
             for axis, size, middle in zip((right, up), node.GetFieldOfView(), node.GetXYZOrigin(), strict=False):
                 reach = np.abs((corners - origin) @ axis - middle)
                 assert reach.max() <= size / 2 + 0.01, "the whole scan is in view"
@@ -150,13 +156,13 @@ def test_the_first_offsets_of_new_sliders_do_not_stay(scene):
 def test_surfaces_that_come_later_are_drawn_in_a_narrow_view(headless):
     """A view draws only what lies up to 1 m from the camera until it is told to look again; a narrow one is further away."""
     try:
-        views.check_rendering()
+        check_rendering()
     except InputError as error:
         pytest.skip(str(error))
     geometry = Geometry((24, 40, 48), (12.0, 8.0, 8.0), (310.0, -220.0, 730.0))
     for made_in, shown, scan, nodes in made(headless, geometry):
         scene, logic = made_in.scene, made_in.application_logic
-        drawing = [views.ThreeDView(scene, logic, f"{row}3D", (60, 160)) for row in ("Pred", "Ref")]
+        drawing = [ThreeDView(scene, logic, f"{row}3D", (60, 160)) for row in ("Pred", "Ref")]
         for view in drawing:
             view.window.Render()
         shown.enter(TWO_ROWS, scan, *nodes)
@@ -166,7 +172,7 @@ def test_surfaces_that_come_later_are_drawn_in_a_narrow_view(headless):
             node.CreateClosedSurfaceRepresentation()
             shown.views.reset_clipping()
             view.window.Render()
-            pixels = views.grab(view.window).astype(int)
+            pixels = window_pixels(view.window).astype(int)
             drawn = np.abs(pixels - pixels[:, :1]).sum(axis=2) > 60  # the background changes from top to bottom
             assert 0.05 < drawn.mean() < 0.9, drawn.mean()
             view.close()
@@ -225,7 +231,7 @@ def test_a_scene_that_was_saved_in_another_window_is_put_right(far):
     display.SetWindowLevel(2434.0, 217.0)
     for window_hu in ((-160.0, 240.0), (-200.0, 300.0)):
         show_window(display, window_hu)
-    put_right(headless.scene)
+    restore_displays(headless.scene)
     assert (display.GetWindow(), display.GetLevel()) == (2434.0, 217.0) and not display.GetAutoWindowLevel()
 
 
@@ -264,7 +270,7 @@ def test_a_camera_with_parallel_projection_or_from_above_shows_the_box_too(far):
 def test_a_slice_view_is_fitted_after_each_change_of_size_until_the_user_zooms(scene):
     headless, _, scan, _ = scene
     logic = slice_logic(headless.scene, headless.application_logic, "Red")
-    node, corners, fits = logic.GetSliceNode(), corners_of_node(scan), SliceFits()
+    node, corners, fits = logic.GetSliceNode(), corners_of_node(scan), SliceViewFit()
     fits.fit(node, corners)
     plane = axes_of(node)[3]
     for size in ((318, 420), (327, 420), (900, 200), (120, 700)):

@@ -1,4 +1,4 @@
-"""The error map of two nodes as a segmentation node of its own, one segment a class."""
+"""The error map of two nodes as a segmentation node of its own, with one segment per class of error."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import slicer
 
 from ...engine.evaluation.error_map import AGREEMENT, error_map_steps, pairs_of
 from ...engine.labels.matching import Pair, match_structures, still_there
-from .by_hand import matched_by_hand
-from .plausibility_request import side_steps
-from .segmentation_nodes import place_beside, removed_on_error, segmentation_to_node
+from .case_nodes import read_pair_steps
+from .node_attributes import matched_by_hand
+from .scene_nodes import place_beside, removed_on_error
+from .segmentation_to_node import segmentation_to_node
 
 ROLE = "UNetSegmenter.errorsOf"  # node reference from an error map to its prediction; saved with the scene
 ERROR_OPACITY, AGREEMENT_OPACITY = 0.9, 0.35
@@ -27,7 +28,7 @@ def error_map_node_steps(
     drawn in the slices alone; an earlier error map of the same prediction is replaced. Raises InputError for nodes that
     cannot be compared and for a structure that is not on both sides.
     """
-    prediction, reference, _ = yield from side_steps(prediction_node, reference_node)
+    prediction, reference, _ = yield from read_pair_steps(prediction_node, reference_node)
     yield
     if pairs is None:
         by_hand = matched_by_hand(prediction_node, reference_node)

@@ -16,9 +16,9 @@ import sys
 import numpy as np
 import slicer
 import vtk
-from vtk.util import numpy_support
 
 from ...engine.errors import InputError
+from ..views.capture import window_pixels
 
 APT_PACKAGES = "libegl1 libgl1 libgl1-mesa-dri"
 BACKGROUND = (0.07, 0.08, 0.10)
@@ -85,7 +85,7 @@ def _loads(name: str) -> bool:
     return True
 
 
-class _View:
+class _OffscreenView:
     """A render window without a screen, with the displayable managers of one view node."""
 
     _managers: tuple[str, ...] = ()
@@ -116,7 +116,7 @@ class _View:
         """Write into a corner or the middle of an edge: "top left", "bottom right", "top centre" and so on."""
         actor = vtk.vtkTextActor()
         actor.SetInput(text)
-        style(actor.GetTextProperty(), size, bold)
+        style_text(actor.GetTextProperty(), size, bold)
         vertical, horizontal = place.split()
         across = {"left": 0.0, "centre": 0.5, "right": 1.0}[horizontal]
         margin = 10 * SUPERSAMPLING
@@ -132,7 +132,7 @@ class _View:
     def picture(self) -> np.ndarray:
         """What the view shows: RGB `(height, width, 3)` uint8."""
         self.window.Render()
-        return averaged(grab(self.window))
+        return downsampled(window_pixels(self.window))
 
     def close(self) -> None:
         """Let go of the view node and the graphics memory; the scene keeps the view node."""
@@ -140,7 +140,7 @@ class _View:
         self.window.Finalize()
 
 
-class SliceView(_View):
+class SliceView(_OffscreenView):
     """The slice view with this layout name ("Red", "Green", "Yellow"); the scene's slice node says what it shows."""
 
     _managers = _SLICE_MANAGERS
@@ -207,7 +207,7 @@ def slice_logic(scene: slicer.vtkMRMLScene, application_logic: vtk.vtkObject, na
     return logic
 
 
-class ThreeDView(_View):
+class ThreeDView(_OffscreenView):
     """The 3D view with this layout name ("1", "2")."""
 
     _managers = _THREED_MANAGERS
@@ -234,7 +234,7 @@ class ThreeDView(_View):
         return super().picture()
 
 
-def style(
+def style_text(
     properties: vtk.vtkTextProperty, size: int, bold: bool, color: tuple[float, ...] = (0.93, 0.94, 0.96)
 ) -> None:
     """The pictures' one lettering."""
@@ -244,21 +244,7 @@ def style(
     properties.SetColor(*color)
 
 
-def grab(window: vtk.vtkRenderWindow) -> np.ndarray:
-    """Pixels of a render window, RGB with the top row first."""
-    reader = vtk.vtkWindowToImageFilter()
-    reader.SetInput(window)
-    reader.SetInputBufferTypeToRGB()
-    reader.ReadFrontBufferOff()
-    reader.ShouldRerenderOff()
-    reader.Update()
-    image = reader.GetOutput()
-    width, height, _ = image.GetDimensions()
-    pixels = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
-    return np.ascontiguousarray(pixels.reshape(height, width, -1)[::-1, :, :3])
-
-
-def averaged(pixels: np.ndarray) -> np.ndarray:
+def downsampled(pixels: np.ndarray) -> np.ndarray:
     """Each block of supersampled pixels as their mean."""
     height, width = (side // SUPERSAMPLING for side in pixels.shape[:2])
     blocks = pixels[: height * SUPERSAMPLING, : width * SUPERSAMPLING].astype(np.uint16)

@@ -11,9 +11,12 @@ from UNetSegmenterLib.engine.io.image_reading import read_volume
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, HEART, known_structure
-from UNetSegmenterLib.scene.headless.application import HeadlessScene
-from UNetSegmenterLib.scene.nodes import node_reading as reading
-from UNetSegmenterLib.scene.nodes import segmentation_nodes as nodes
+from UNetSegmenterLib.scene.headless.headless_scene import HeadlessScene
+from UNetSegmenterLib.scene.nodes.node_attributes import module_attributes
+from UNetSegmenterLib.scene.nodes.node_grids import image_geometry
+from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
+from UNetSegmenterLib.scene.nodes.segmentation_to_node import segmentation_to_node
+from UNetSegmenterLib.scene.nodes.volume_nodes import volume_from_node, volume_to_node
 
 from ..conftest import blocks, grid, segmentation, turned, write_scan
 
@@ -36,16 +39,16 @@ def test_any_orientation_comes_back_bit_for_bit(shared, axes, flips, rotation):
     geometry = grid(direction=turned(rotation, axes, flips))
     array = np.random.default_rng(0).integers(-1000, 1000, geometry.shape, dtype=np.int16)
     before = segmentation(geometry)
-    volume_node = nodes.volume_to_node(Volume(array, geometry, "CT"), shared.scene)
-    volume = nodes.volume_from_node(volume_node)
+    volume_node = volume_to_node(Volume(array, geometry, "CT"), shared.scene)
+    volume = volume_from_node(volume_node)
     assert volume.geometry == geometry
     assert volume.array.dtype == np.int16 and np.array_equal(volume.array, array)
-    node = nodes.segmentation_to_node(before, shared.scene, volume_node, surfaces=False)
-    after = reading.segmentation_from_node(node, volume_node)
+    node = segmentation_to_node(before, shared.scene, volume_node, surfaces=False)
+    after = segmentation_from_node(node, volume_node)
     assert after.geometry == geometry
     assert np.array_equal(after.labels, before.labels)
     assert after.structures == before.structures
-    assert np.array_equal(reading.segmentation_from_node(node).labels, before.labels)
+    assert np.array_equal(segmentation_from_node(node).labels, before.labels)
     shared.scene.Clear(False)
 
 
@@ -55,7 +58,7 @@ def test_a_file_read_by_slicer_is_the_file_read_by_the_engine(headless, tmp_path
     array = write_scan(path, grid(direction=direction))
     node = headless.volumes.AddArchetypeVolume(str(path), "CT")
     assert node is not None
-    volume, ours = nodes.volume_from_node(node), read_volume(path)
+    volume, ours = volume_from_node(node), read_volume(path)
     assert volume.array.dtype == np.int16
     # Slicer's reader turns a left-handed grid over; what counts is which value lies where in the patient.
     corners = np.indices(array.shape[::-1]).reshape(3, -1)
@@ -68,16 +71,16 @@ def test_a_file_read_by_slicer_is_the_file_read_by_the_engine(headless, tmp_path
 
 def test_the_array_is_the_nodes_own_memory(headless):
     geometry = grid()
-    node = nodes.volume_to_node(Volume(np.zeros(geometry.shape, np.int16), geometry, "CT"), headless.scene)
-    first, second = nodes.volume_from_node(node).array, nodes.volume_from_node(node).array
+    node = volume_to_node(Volume(np.zeros(geometry.shape, np.int16), geometry, "CT"), headless.scene)
+    first, second = volume_from_node(node).array, volume_from_node(node).array
     assert np.shares_memory(first, second)
 
 
 def test_one_shared_layer_with_everything_a_person_sees(headless):
     geometry = grid(direction=OBLIQUE)
-    volume_node = nodes.volume_to_node(Volume(np.zeros(geometry.shape, np.int16), geometry, "CT"), headless.scene)
+    volume_node = volume_to_node(Volume(np.zeros(geometry.shape, np.int16), geometry, "CT"), headless.scene)
     before = segmentation(geometry, HEART, attributes={"Partial": "no"}, confidence={2: 0.75})
-    node = nodes.segmentation_to_node(
+    node = segmentation_to_node(
         before, headless.scene, volume_node, name="Heart", provenance={"Checkpoint": "abc"}, surfaces=True
     )
     segments = node.GetSegmentation()
@@ -89,12 +92,12 @@ def test_one_shared_layer_with_everything_a_person_sees(headless):
         assert np.allclose(np.array(segment.GetColor()) * 255, structure.color, atol=0.01)
         text = vtk.reference("")
         assert segment.GetTag("TerminologyEntry", text) and str(text) == structure.terminology.entry()
-    assert nodes.attributes(node) == {"Checkpoint": "abc", "Partial": "no"}
-    assert reading.segmentation_from_node(node, volume_node).confidence == {2: 0.75}
+    assert module_attributes(node) == {"Checkpoint": "abc", "Partial": "no"}
+    assert segmentation_from_node(node, volume_node).confidence == {2: 0.75}
     reference = slicer.vtkOrientedImageData()
     text = segments.GetConversionParameter("Reference image geometry")
     assert slicer.vtkSegmentationConverter.DeserializeImageGeometry(text, reference, False)
-    assert nodes.image_geometry(reference).is_close(geometry, 1e-6)
+    assert image_geometry(reference).is_close(geometry, 1e-6)
     assert node.GetNodeReference("referenceImageGeometryRef").GetID() == volume_node.GetID()
     display = node.GetDisplayNode()
     assert display.GetVisibility3D() and display.GetPreferredDisplayRepresentationName3D() == "Closed surface"
@@ -109,7 +112,7 @@ def test_surfaces_enclose_the_volume_of_the_labels(headless, direction):
     z, y, x = np.indices(geometry.shape)
     ball = ((z - 20) * 1.5) ** 2 + (y - 25.0) ** 2 + ((x - 30) * 0.9) ** 2 < 18.0**2
     before = Segmentation(ball.astype(np.uint8), geometry, (known_structure("liver", 1, 1),))
-    node = nodes.segmentation_to_node(before, headless.scene)
+    node = segmentation_to_node(before, headless.scene)
     surface = node.GetSegmentation().GetNthSegment(0).GetRepresentation("Closed surface")
     mass = vtk.vtkMassProperties()
     triangles = vtk.vtkTriangleFilter()
@@ -124,26 +127,24 @@ def test_surfaces_enclose_the_volume_of_the_labels(headless, direction):
 
 def test_a_new_result_replaces_the_old_one_or_stands_beside_it(headless):
     geometry = grid()
-    first = nodes.segmentation_to_node(
-        segmentation(geometry, HEART), headless.scene, provenance={"Old": "1"}, surfaces=False
-    )
-    second = nodes.segmentation_to_node(segmentation(geometry), headless.scene, name="made", surfaces=False)
+    first = segmentation_to_node(segmentation(geometry, HEART), headless.scene, provenance={"Old": "1"}, surfaces=False)
+    second = segmentation_to_node(segmentation(geometry), headless.scene, name="made", surfaces=False)
     assert second.GetName() != first.GetName()
-    again = nodes.segmentation_to_node(
+    again = segmentation_to_node(
         segmentation(geometry, ABDOMEN8[:2]), headless.scene, node=first, provenance={"New": "1"}, surfaces=False
     )
     assert again is first and first.GetSegmentation().GetNumberOfSegments() == 2
-    assert nodes.attributes(first) == {"New": "1"}
+    assert module_attributes(first) == {"New": "1"}
     assert headless.scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 2
 
 
 def test_it_stands_beside_the_scan_in_the_subject_hierarchy(headless):
     geometry = grid()
-    volume_node = nodes.volume_to_node(Volume(np.zeros(geometry.shape, np.int16), geometry, "CT"), headless.scene)
+    volume_node = volume_to_node(Volume(np.zeros(geometry.shape, np.int16), geometry, "CT"), headless.scene)
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(headless.scene)
     study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
     hierarchy.CreateItem(study, volume_node)
-    node = nodes.segmentation_to_node(segmentation(geometry), headless.scene, volume_node, surfaces=False)
+    node = segmentation_to_node(segmentation(geometry), headless.scene, volume_node, surfaces=False)
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == study
 
 
@@ -155,8 +156,8 @@ def test_overlapping_structures_stay_whole(headless):
     under = np.zeros(geometry.shape, bool)
     under[4:6, 4:6, 4:6] = True
     before = Segmentation(labels, geometry, HEART[:2], "two", {}, {1: np.flatnonzero(under)})
-    node = nodes.segmentation_to_node(before, headless.scene, surfaces=False)
-    after = reading.segmentation_from_node(node)
+    node = segmentation_to_node(before, headless.scene, surfaces=False)
+    after = segmentation_from_node(node)
     for index in (1, 2):
         assert np.array_equal(after.mask(index), before.mask(index))
 
@@ -164,22 +165,22 @@ def test_overlapping_structures_stay_whole(headless):
 def test_empty_results_are_shown_empty(headless):
     geometry = grid()
     before = Segmentation(np.zeros(geometry.shape, np.uint8), geometry, ABDOMEN8, "nothing")
-    node = nodes.segmentation_to_node(before, headless.scene)
-    after = reading.segmentation_from_node(node)
+    node = segmentation_to_node(before, headless.scene)
+    after = segmentation_from_node(node)
     assert not after.labels.any() and after.structures == ABDOMEN8 and after.geometry.is_close(geometry, 1e-6)
 
 
 def test_nodes_without_usable_voxels_are_refused(headless):
     empty = headless.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Leer")
     with pytest.raises(InputError, match='"Leer" has no image data'):
-        nodes.volume_from_node(empty)
+        volume_from_node(empty)
     colour = headless.scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "Farbe")
     image = vtk.vtkImageData()
     image.SetDimensions(3, 3, 3)
     image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 3)
     colour.SetAndObserveImageData(image)
     with pytest.raises(InputError, match="3 values a voxel"):
-        nodes.volume_from_node(colour)
+        volume_from_node(colour)
 
 
 def test_boxes_of_the_fixture_differ():
@@ -192,7 +193,7 @@ def test_surfaces_are_those_that_slicer_makes(headless):
     geometry = grid((30, 40, 50), OBLIQUE)
     before = segmentation(geometry, HEART)
     before.labels[1, 1, 1] = before.labels[-1, -1, -1] = 3  # specks at the border
-    node = nodes.segmentation_to_node(before, headless.scene)
+    node = segmentation_to_node(before, headless.scene)
     segments = node.GetSegmentation()
 
     def surfaces():

@@ -11,13 +11,12 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.stepwise import run_to_end
-from UNetSegmenterLib.scene.nodes.error_map import error_map_node_steps
-from UNetSegmenterLib.scene.nodes.node_reading import segmentation_from_node
-from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node
-from UNetSegmenterLib.scene.views.in_place import InPlaceOf
-from UNetSegmenterLib.scene.views.left_over import show_hidden
+from UNetSegmenterLib.scene.nodes.error_map_node import error_map_node_steps
+from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
+from UNetSegmenterLib.scene.nodes.segmentation_to_node import segmentation_to_node
+from UNetSegmenterLib.scene.views.temporary_display import DisplaySwap, show_hidden_displays
 
-from .test_plausibility_request import moved
+from .test_case_nodes import moved
 
 BOTH = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,)))
 
@@ -104,7 +103,7 @@ def test_in_place_of_a_prediction_and_back(scene):
     prediction, reference = blocks(scene, "Result", shift=2), blocks(scene, "Truth")
     ours, theirs = prediction.GetDisplayNode(), reference.GetDisplayNode()
     node = made(prediction, reference)
-    shown = InPlaceOf(prediction, reference, [node.GetDisplayNode()], 2)
+    shown = DisplaySwap(prediction, reference, [node.GetDisplayNode()], 2)
     assert not ours.GetVisibility2D() and not theirs.GetVisibility2D() and ours.GetVisibility3D()
     ours.AddViewNodeID("vtkMRMLSliceNodeUpper")
     theirs.AddViewNodeID("vtkMRMLSliceNodeLower")
@@ -122,7 +121,7 @@ def test_in_place_of_a_prediction_and_back(scene):
 def test_a_scene_that_is_saved_meanwhile_knows_what_is_hidden(scene):
     prediction, reference = blocks(scene, "Result"), blocks(scene, "Truth")
     prediction.GetDisplayNode().SetVisibility3D(False)
-    InPlaceOf(prediction, reference, [made(prediction, reference).GetDisplayNode()], 2)
+    DisplaySwap(prediction, reference, [made(prediction, reference).GetDisplayNode()], 2)
     scene.SetSaveToXMLString(True)
     scene.Commit()
     text = scene.GetSceneXMLString()
@@ -133,18 +132,18 @@ def test_a_scene_that_is_saved_meanwhile_knows_what_is_hidden(scene):
     scene.Import()
     read = [scene.GetFirstNodeByName(name).GetDisplayNode() for name in ("Result", "Truth")]
     assert not any(display.GetVisibility2D() for display in read)
-    show_hidden(scene)
+    show_hidden_displays(scene)
     assert all(display.GetVisibility2D() for display in read) and not read[0].GetVisibility3D()
     for display in read:
         display.SetVisibility2D(False)
-    show_hidden(scene)
+    show_hidden_displays(scene)
     assert not any(display.GetVisibility2D() for display in read), "what somebody else hides stays hidden"
 
 
 def test_in_place_of_nodes_that_go_away(scene):
     prediction, reference = blocks(scene, "Result"), blocks(scene, "Truth")
     node = made(prediction, reference)
-    shown = InPlaceOf(prediction, reference, [node.GetDisplayNode()], 2)
+    shown = DisplaySwap(prediction, reference, [node.GetDisplayNode()], 2)
     scene.RemoveNode(prediction)
     shown.leave()
     assert reference.GetDisplayNode().GetVisibility2D()

@@ -7,27 +7,34 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import slicer
 import vtk
-from vtk.util import numpy_support
 
 from ...engine.errors import InputError
-from ...engine.io.geometry import SAME_GRID_MM, SAME_GRID_VOXELS, Geometry
+from ...engine.io.geometry import Geometry
 from ...engine.labels.label_values import MOST_STRUCTURES, as_labels, undeclared_structures
 from ...engine.labels.seg_nrrd import CONFIDENCE_TAG, SOURCE_VALUES_TAG, confidence_from_tag
 from ...engine.labels.segmentation import Segmentation
 from ...engine.labels.structures import Structure, known_structure
 from ...engine.labels.terminology import Terminology
-from ..views.surfaces import BINARY_LABELMAP
-from .segmentation_nodes import attributes, image_geometry, reference_text, volume_geometry, voxels
+from .node_attributes import module_attributes
+from .node_grids import (
+    REFERENCE_GEOMETRY,
+    ReferenceGrid,
+    image_geometry,
+    labels_on_grid,
+    reference_text,
+    target_grid,
+    transform_between,
+    volume_geometry,
+)
+from .surfaces import BINARY_LABELMAP
+from .volume_nodes import voxels
 
 _UNSPECIFIED = "85756007"  # SNOMED CT "Tissue": what Slicer writes for a segment whose terminology nobody chose
-_REFERENCE_GEOMETRY = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
-
-Placed = tuple[Geometry, slicer.vtkMRMLTransformNode | None]  # a grid and the transform it is under
-Reference = slicer.vtkMRMLVolumeNode | Geometry | Placed | None
+_Layer = tuple[np.ndarray, Geometry]
 
 
 def segmentation_from_node(
-    node: slicer.vtkMRMLNode, reference: Reference = None, structures: Sequence[Structure] | None = None
+    node: slicer.vtkMRMLNode, reference: ReferenceGrid = None, structures: Sequence[Structure] | None = None
 ) -> Segmentation:
     """A segmentation node or a label map volume node as labels on the grid of `reference`.
 
@@ -47,18 +54,20 @@ def segmentation_from_node(
             f'"{node.GetName()}" is a {node.GetNodeTagName()} node; a segmentation or a label map volume is expected.'
         )
     own = layers[0][1] if layers and reference is None else None
-    grid, target = _target(node, reference, own)
-    to_source = _between(target, node.GetParentTransformNode())
+    grid, target = target_grid(node, reference, own)
+    to_source = transform_between(target, node.GetParentTransformNode())
     labels = np.zeros(grid.shape, dtype=np.uint8)
     hidden: dict[int, list[np.ndarray]] = {}
     for number, (layer_labels, geometry) in enumerate(layers):
-        placed = _on_grid(layer_labels, geometry, grid, to_source)
+        placed = labels_on_grid(layer_labels, geometry, grid, to_source)
         if number == 0:
             labels = placed
         else:
             _paint(labels, placed, hidden)
     overlaps = {index: np.unique(np.concatenate(places)) for index, places in hidden.items()}
-    return Segmentation(labels, grid, tuple(found), node.GetName(), attributes(node), overlaps, _confidence(node))
+    return Segmentation(
+        labels, grid, tuple(found), node.GetName(), module_attributes(node), overlaps, _confidence(node)
+    )
 
 
 def _confidence(node: slicer.vtkMRMLNode) -> dict[int, float]:
@@ -76,7 +85,7 @@ def has_grid(node: slicer.vtkMRMLNode) -> bool:
     if not node.IsA("vtkMRMLSegmentationNode"):
         return True
     segments = node.GetSegmentation()
-    if not segments.ContainsRepresentation(BINARY_LABELMAP) or segments.GetConversionParameter(_REFERENCE_GEOMETRY):
+    if not segments.ContainsRepresentation(BINARY_LABELMAP) or segments.GetConversionParameter(REFERENCE_GEOMETRY):
         return True
     layers = range(segments.GetNumberOfLayers(BINARY_LABELMAP))
     return any(segments.GetLayerDataObject(number, BINARY_LABELMAP).GetNumberOfPoints() for number in layers)
@@ -106,13 +115,8 @@ def _tag(segment: slicer.vtkSegment, name: str) -> str:
     return str(text) if segment.GetTag(name, text) else ""
 
 
-# --- voxels of the two kinds of node -----------------------------------------------------------------------------------
-
-_Layer = tuple[np.ndarray, Geometry]
-
-
 def _from_segments(
-    node: slicer.vtkMRMLSegmentationNode, reference: Reference
+    node: slicer.vtkMRMLSegmentationNode, reference: ReferenceGrid
 ) -> tuple[Sequence[Structure], list[_Layer]]:
     """Structures, and each labelmap layer as uint8 indices with its grid."""
     structures = structures_of(node)
@@ -131,13 +135,13 @@ def _from_segments(
     return structures, layers
 
 
-def _with_label_maps(node: slicer.vtkMRMLSegmentationNode, reference: Reference) -> slicer.vtkSegmentation:
+def _with_label_maps(node: slicer.vtkMRMLSegmentationNode, reference: ReferenceGrid) -> slicer.vtkSegmentation:
     """A copy of a segmentation made of surfaces, turned into label maps on the reference grid."""
     copy = slicer.vtkSegmentation()
     copy.DeepCopy(node.GetSegmentation())
     if reference is not None:
-        grid = _target(node, reference, None)[0]
-        copy.SetConversionParameter(_REFERENCE_GEOMETRY, reference_text(grid))
+        grid = target_grid(node, reference, None)[0]
+        copy.SetConversionParameter(REFERENCE_GEOMETRY, reference_text(grid))
     if not copy.CreateRepresentation(BINARY_LABELMAP):
         raise InputError(
             f'"{node.GetName()}" holds no label map and none could be made of it; convert it in the Segmentations module.'
@@ -217,115 +221,3 @@ def _paint(labels: np.ndarray, layer: np.ndarray, hidden: dict[int, list[np.ndar
         for index in np.unique(below):
             hidden.setdefault(int(index), []).append(covered[below == index])
     np.copyto(labels, layer, where=layer != 0)
-
-
-# --- grids and transforms ----------------------------------------------------------------------------------------------
-
-
-def _target(
-    node: slicer.vtkMRMLNode, reference: Reference, own: Geometry | None
-) -> tuple[Geometry, slicer.vtkMRMLTransformNode | None]:
-    """The grid to fill and the transform it is under."""
-    if isinstance(reference, tuple):
-        return reference
-    if isinstance(reference, Geometry):
-        return reference, None
-    if reference is not None:
-        return volume_geometry(reference), reference.GetParentTransformNode()
-    if node.IsA("vtkMRMLSegmentationNode"):
-        text = node.GetSegmentation().GetConversionParameter(_REFERENCE_GEOMETRY)
-        image = slicer.vtkOrientedImageData()
-        if text and slicer.vtkSegmentationConverter.DeserializeImageGeometry(text, image, False):
-            return image_geometry(image), node.GetParentTransformNode()
-    if own is None:
-        raise InputError(f'"{node.GetName()}" holds no segment and no reference geometry; segment something first.')
-    return own, node.GetParentTransformNode()
-
-
-def _between(
-    source: slicer.vtkMRMLTransformNode | None, target: slicer.vtkMRMLTransformNode | None
-) -> vtk.vtkAbstractTransform | None:
-    """Transform of points under `source` to coordinates under `target`; None where they are the same."""
-    if source is target or (source is not None and target is not None and source.GetID() == target.GetID()):
-        return None
-    transform = vtk.vtkGeneralTransform()
-    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(source, target, transform)
-    linear = vtk.vtkTransform()
-    return linear if slicer.vtkMRMLTransformNode.IsGeneralTransformLinear(transform, linear) else transform
-
-
-def _on_grid(
-    labels: np.ndarray, geometry: Geometry, grid: Geometry, to_source: vtk.vtkAbstractTransform | None
-) -> np.ndarray:
-    """Labels of one grid on another, 0 outside: copied where voxels fall on voxels, else from the nearest one."""
-    if to_source is None or isinstance(to_source, vtk.vtkLinearTransform):
-        matrix = np.linalg.inv(geometry.affine_ras())
-        if to_source is not None:
-            matrix = matrix @ np.array([[to_source.GetMatrix().GetElement(r, c) for c in range(4)] for r in range(4)])
-        matrix = matrix @ grid.affine_ras()
-        snap = min(SAME_GRID_VOXELS, SAME_GRID_MM / min(geometry.spacing_mm))  # as Geometry.is_close has it
-        copied = _copied(labels, grid.shape, matrix, snap)
-        if copied is not None:
-            return copied
-        linear = vtk.vtkTransform()
-        linear.SetMatrix(matrix.flatten())
-        return _resliced(labels, grid.shape, linear)
-    chain = vtk.vtkGeneralTransform()
-    chain.Concatenate(np.linalg.inv(geometry.affine_ras()).flatten())
-    chain.Concatenate(to_source)
-    chain.Concatenate(grid.affine_ras().flatten())
-    return _resliced(labels, grid.shape, chain)
-
-
-def _copied(
-    labels: np.ndarray, shape: tuple[int, int, int], matrix: np.ndarray, snap_voxels: float
-) -> np.ndarray | None:
-    """Labels on a grid that shares the voxel centres (shifted, cropped, flipped or with axes swapped), else None.
-
-    `matrix` maps voxel indices (column, row, slice) of the wanted grid to those of `labels`; they may lie `snap_voxels` apart.
-    """
-    whole = np.rint(matrix)
-    reach = np.abs(matrix - whole)[:3] @ np.array([*shape[::-1], 1.0])
-    turn = whole[:3, :3]
-    if (
-        reach.max() > snap_voxels
-        or not (np.abs(turn).sum(axis=0) == 1).all()
-        or not (np.abs(turn).sum(axis=1) == 1).all()
-    ):
-        return None
-    turn = turn.astype(int)[::-1, ::-1]  # to array order: rows are axes of labels, columns axes of the wanted grid
-    offset = whole[:3, 3].astype(int)[::-1]
-    axes = [int(np.flatnonzero(turn[:, axis])[0]) for axis in range(3)]  # axis of labels behind each wanted axis
-    view = labels.transpose(axes)
-    result = np.zeros(shape, dtype=np.uint8)
-    into, outof = [], []
-    for axis, source in enumerate(axes):
-        step, start, size = int(turn[source, axis]), int(offset[source]), labels.shape[source]
-        low, high = (-start, size - start) if step > 0 else (start - size + 1, start + 1)
-        low, high = max(low, 0), min(high, shape[axis])
-        if low >= high:
-            return result
-        first, last = start + step * low, start + step * (high - 1)
-        into.append(slice(low, high))
-        outof.append(slice(first, last + 1) if step > 0 else slice(first, last - 1 if last else None, -1))
-    result[tuple(into)] = view[tuple(outof)]
-    return result
-
-
-def _resliced(labels: np.ndarray, shape: tuple[int, int, int], transform: vtk.vtkAbstractTransform) -> np.ndarray:
-    """Labels by nearest neighbour, where `transform` maps wanted voxel indices to those of `labels`."""
-    image = vtk.vtkImageData()
-    image.SetDimensions(labels.shape[::-1])
-    flat = np.ascontiguousarray(labels).reshape(-1)
-    image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(flat, array_type=vtk.VTK_UNSIGNED_CHAR))
-    reslice = vtk.vtkImageReslice()
-    reslice.SetInputData(image)
-    reslice.SetResliceTransform(transform)
-    reslice.SetInterpolationModeToNearestNeighbor()
-    reslice.SetBackgroundLevel(0)
-    reslice.SetOutputSpacing(1, 1, 1)
-    reslice.SetOutputOrigin(0, 0, 0)
-    slices, rows, columns = shape
-    reslice.SetOutputExtent(0, columns - 1, 0, rows - 1, 0, slices - 1)
-    reslice.Update()
-    return voxels(reslice.GetOutput(), "resampled labels").copy()

@@ -12,13 +12,10 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.stepwise import run_to_end
-from UNetSegmenterLib.scene.nodes.plausibility_request import (
-    comparison_in_world,
-    look_at,
-    side_steps,
-    slice_place,
-)
-from UNetSegmenterLib.scene.nodes.segmentation_nodes import segmentation_to_node
+from UNetSegmenterLib.scene.nodes.case_nodes import read_pair_steps
+from UNetSegmenterLib.scene.nodes.segmentation_to_node import segmentation_to_node
+from UNetSegmenterLib.scene.nodes.world_positions import comparison_in_world, slice_position_ras
+from UNetSegmenterLib.scene.views.cameras import look_at
 
 LIVER = (known_structure("liver", 1, (1,)),)
 
@@ -45,7 +42,7 @@ def moved(scene, node, x, name="Pose"):
 
 
 def rows(prediction, reference):
-    ours, theirs, notes = run_to_end(side_steps(prediction, reference))
+    ours, theirs, notes = run_to_end(read_pair_steps(prediction, reference))
     return comparison_in_world(compare(ours, theirs), reference).rows, notes
 
 
@@ -96,6 +93,6 @@ def test_a_slice_of_the_curve_has_a_place(scene):
     (row,), _ = rows(prediction, reference)
     geometry = Geometry((12, 16, 20), (3.0, 2.0, 2.0), (5.0, 6.0, 7.0))
     for position in row.curve.worst_first()[:3]:
-        place = slice_place(geometry, row, position)
+        place = slice_position_ras(geometry, row, position)
         assert place[2] == pytest.approx(row.curve.superior_mm[position])
         assert place[:2] == pytest.approx(row.largest_error_ras[:2])

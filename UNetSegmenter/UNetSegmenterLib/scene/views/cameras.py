@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import slicer
 
-from ..nodes.segmentation_nodes import ATTRIBUTE_PREFIX, nodes_of_class
+from ..nodes.node_attributes import ATTRIBUTE_PREFIX
+from ..nodes.scene_nodes import nodes_of_class
+from ..nodes.world_positions import PositionRas
+
+if TYPE_CHECKING:
+    pass
 
 ASPECT = 1.15  # width over height of a 3D view whose size is not known
 FROM_THE_FRONT = (0.28, -1.0, -0.22)
-_FRAMED = (
-    ATTRIBUTE_PREFIX + "Framed"
-)  # pose and box of the last framing: a camera that has another pose was turned since
+# pose and box of the last framing: a camera that has another pose was turned since
+_FRAMED = ATTRIBUTE_PREFIX + "Framed"
 _AIR = 0.94  # part of the view that is filled
 _SMALLEST = 0.1  # part of the view's width or height that something has to fill to be seen
 _CORNERS = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
@@ -187,3 +191,11 @@ def _framed_box(camera: Any) -> np.ndarray:
 
 def _remember(camera: Any, box: np.ndarray) -> None:
     camera.SetAttribute(_FRAMED, json.dumps({"pose": _pose(camera), "box": box.tolist()}))
+
+
+def look_at(scene: slicer.vtkMRMLScene, place: PositionRas) -> None:
+    """Centre every slice view on a place, and turn every 3D view's attention to it without turning the view."""
+    for node in nodes_of_class(scene, "vtkMRMLSliceNode"):
+        node.JumpSliceByCentering(*place)
+    for camera in nodes_of_class(scene, "vtkMRMLCameraNode"):
+        look_towards(camera, place)

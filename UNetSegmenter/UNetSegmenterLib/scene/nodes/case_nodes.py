@@ -1,0 +1,116 @@
+"""The nodes of one case (scan, prediction, reference): read to compare and report them, added to review them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import slicer
+
+from ...engine.errors import InputError
+from ...engine.io.volume import Volume
+from ...engine.labels.segmentation import Segmentation
+from ...engine.report.report_folder import CaseImages
+from .node_attributes import module_attributes
+from .segmentation_from_node import has_grid, segmentation_from_node
+from .segmentation_to_node import segmentation_to_node
+from .volume_nodes import volume_from_node, volume_to_node
+
+if TYPE_CHECKING:
+    pass
+
+SegmentationPair = tuple[Segmentation, Segmentation, tuple[str, ...]]
+_FACTS = {
+    "Checkpoint": "checkpoint", "CheckpointSHA256": "checkpoint SHA-256", "Device": "device", "Slices": "slices",
+    "Seconds": "seconds",
+}  # fmt: skip
+CaseNodes = tuple[Any, Any, Any]
+
+
+def read_pair_steps(prediction_node: Any, reference_node: Any) -> Generator[None, None, SegmentationPair]:
+    """Read prediction and reference, one a step: both, and notes on what was done, as the generator's return value.
+
+    Both are in the coordinates of the reference node, each on its own grid where that is possible: the engine brings
+    the prediction onto the reference's grid and says so. Under different parent transforms it is done here. Empty segments
+    without a reference geometry are empty on the other side's grid. Raises
+    InputError as `segmentation_from_node` does.
+    """
+    for node in (prediction_node, reference_node):
+        refuse_empty(node)
+    ours, theirs = (node.GetParentTransformNode() for node in (prediction_node, reference_node))
+    elsewhere = None if has_grid(reference_node) else (segmentation_from_node(prediction_node).geometry, ours)
+    reference = segmentation_from_node(reference_node, elsewhere)
+    yield
+    if not has_grid(prediction_node):
+        return segmentation_from_node(prediction_node, (reference.geometry, theirs)), reference, ()
+    if ours is theirs:
+        return segmentation_from_node(prediction_node), reference, ()
+    prediction = segmentation_from_node(prediction_node, (reference.geometry, theirs))
+    own = segmentation_from_node(prediction_node)
+    if own.labels.any() and not prediction.labels.any():
+        raise InputError(
+            f'Nothing of "{prediction_node.GetName()}" lies on the grid of "{reference_node.GetName()}"; their parent '
+            f"transforms differ ({_transform_text(ours)} and {_transform_text(theirs)}): check that none is missing."
+        )
+    note = (
+        f"The prediction is under {_transform_text(ours)}, the reference under {_transform_text(theirs)}: the "
+        "prediction's labels were resampled onto the reference's grid with nearest neighbour."
+    )
+    return prediction, reference, (note,)
+
+
+def refuse_empty(node: Any) -> None:
+    """Raise InputError for a segmentation node without a segment; what has segments without voxels is compared."""
+    if node.IsA("vtkMRMLSegmentationNode") and not node.GetSegmentation().GetNumberOfSegments():
+        raise InputError(f'"{node.GetName()}" holds no segment; choose another segmentation.')
+
+
+def _transform_text(transform: Any) -> str:
+    return f'the transform "{transform.GetName()}"' if transform is not None else "no transform"
+
+
+def read_case_steps(volume_node: Any, prediction_node: Any, reference_node: Any) -> Generator[None, None, CaseImages]:
+    """Read the three, one a step, both segmentations on the scan's grid and from under their own transforms."""
+    volume = volume_from_node(volume_node)
+    yield
+    prediction = segmentation_from_node(prediction_node, volume_node)
+    yield
+    return CaseImages(volume, prediction, segmentation_from_node(reference_node, volume_node))
+
+
+def case_facts(prediction_node: Any, reference_node: Any, volume_node: Any = None) -> dict[str, str]:
+    """Names of the nodes and what the prediction's attributes tell of the network that made it."""
+    known = module_attributes(prediction_node)
+    named = {"prediction": prediction_node, "reference": reference_node, "scan": volume_node}
+    facts = {role: node.GetName() for role, node in named.items() if node is not None}
+    return facts | {title: known[key] for key, title in _FACTS.items() if known.get(key)}
+
+
+def add_case_steps(
+    scene: slicer.vtkMRMLScene,
+    case: str,
+    volume: Volume,
+    reference: Segmentation | None,
+    prediction: Segmentation | None,
+    provenance: dict[str, str],
+    ids: list[str],
+) -> Generator[None, None, CaseNodes]:
+    """Add the nodes of a case one a step: scan, reference and prediction, the last two None where there is none.
+
+    The id of each goes into `ids` as soon as it is there, so that a run that ends early leaves nothing behind.
+    """
+    scan = volume_to_node(volume, scene, case)
+    ids.append(scan.GetID())
+    yield
+    reference_node = prediction_node = None
+    if reference is not None:
+        reference_node = segmentation_to_node(reference, scene, scan, name=f"{case} reference", surfaces=False)
+        ids.append(reference_node.GetID())
+        yield
+    if prediction is not None:
+        named = f"{case} prediction"
+        prediction_node = segmentation_to_node(
+            prediction, scene, scan, name=named, provenance=provenance, surfaces=False
+        )
+        ids.append(prediction_node.GetID())
+    return scan, reference_node, prediction_node

@@ -1,0 +1,77 @@
+"""Nodes of a scene: find them, remove them with what belongs to them, put them into a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import slicer
+
+
+def nodes_of_class(scene: slicer.vtkMRMLScene, name: str) -> list[Any]:
+    """All nodes of a class, in the order of the scene."""
+    return [scene.GetNthNodeByClass(number, name) for number in range(scene.GetNumberOfNodesByClass(name))]
+
+
+@contextmanager
+def removed_on_error(*nodes: slicer.vtkMRMLNode) -> Iterator[None]:
+    """What is done to nodes that were added a moment ago: if it goes wrong, they leave the scene again."""
+    try:
+        yield
+    except BaseException:
+        for node in nodes:
+            remove_node(node)
+        raise
+
+
+def remove_node(node: slicer.vtkMRMLNode) -> None:
+    """Remove a node, and the display and storage nodes that it has."""
+    scene, own = node.GetScene(), []
+    if scene is None:
+        return
+    if node.IsA("vtkMRMLDisplayableNode"):
+        own = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
+        own += [node.GetNthStorageNode(number) for number in range(node.GetNumberOfStorageNodes())]
+    scene.RemoveNode(node)
+    for one in own:
+        if one is not None and scene.IsNodePresent(one):
+            scene.RemoveNode(one)
+
+
+def place_beside(node: slicer.vtkMRMLNode, neighbour: slicer.vtkMRMLNode) -> None:
+    """Put a node into the folder (study, patient) of `neighbour` in the subject hierarchy, if that is in one."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    if hierarchy is None:
+        return
+    beside = hierarchy.GetItemByDataNode(neighbour)
+    if not beside:
+        return
+    folder = hierarchy.GetItemParent(beside)
+    item = hierarchy.GetItemByDataNode(node) or hierarchy.CreateItem(folder, node)
+    hierarchy.SetItemParent(item, folder)
+
+
+def with_own_nodes(nodes: Sequence[Any]) -> list[Any]:
+    """Nodes and the display and storage nodes that only they have; those of nodes that are gone can't be found any more."""
+    parts = list(nodes)
+    for node in nodes:
+        if node.IsA("vtkMRMLDisplayableNode"):
+            parts += [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
+        parts.append(node.GetStorageNode())
+    return [part for part in parts if part is not None]
+
+
+def remove_nodes(nodes: Sequence[Any]) -> None:
+    """Remove nodes from their scene, as far as they are still in it."""
+    for node in nodes:
+        if node.GetScene() is not None:
+            node.GetScene().RemoveNode(node)
+
+
+def remove_nodes_by_id(scene: slicer.vtkMRMLScene, ids: Iterable[str]) -> None:
+    """Remove nodes, and the display and storage nodes that only they use."""
+    for node_id in ids:
+        node = scene.GetNodeByID(node_id)
+        if node is not None:
+            remove_node(node)

@@ -1,0 +1,66 @@
+"""Positions of comparisons and findings, between the coordinates of a node and those of the world (RAS, mm)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...engine.evaluation.comparison import Comparison, Row
+from ...engine.io.geometry import Geometry
+
+if TYPE_CHECKING:
+    from ...engine.plausibility import Finding
+
+PositionRas = tuple[float, float, float]
+
+
+def to_world(node: Any, place: PositionRas | None) -> PositionRas | None:
+    """A place in a node's coordinates as the views have it: RAS in mm, parent transforms applied."""
+    if place is None:
+        return None
+    world = [0.0, 0.0, 0.0]
+    node.TransformPointToWorld(list(place), world)
+    return world[0], world[1], world[2]
+
+
+def comparison_in_world(comparison: Comparison, reference_node: Any) -> Comparison:
+    """The comparison with its places in world coordinates."""
+    rows = tuple(
+        replace(row, largest_error_ras=to_world(reference_node, row.largest_error_ras)) for row in comparison.rows
+    )
+    return replace(comparison, rows=rows)
+
+
+def slice_position_ras(geometry: Geometry, row: Row, position: int) -> PositionRas:
+    """RAS place, in the coordinates of `geometry`, of one slice of a row's curve: the row's largest error, moved into it.
+
+    `position` counts in the curve; the row's own place is in the same coordinates.
+    """
+    assert row.curve is not None and row.largest_error_ras is not None
+    right, anterior, superior = row.largest_error_ras
+    to_lps = geometry.affine_lps()
+    index = np.linalg.solve(to_lps, (-right, -anterior, superior, 1.0))
+    index[2 - row.curve.axis] = row.curve.slices[position]
+    x, y, z, _ = to_lps @ index
+    return -float(x), -float(y), float(z)
+
+
+def findings_in_world(findings: list[Finding], node: Any) -> list[Finding]:
+    """The findings with their places in world coordinates; `node` is the one on whose grid they were made."""
+    return [replace(finding, place_ras=to_world(node, finding.place_ras)) for finding in findings]
+
+
+def comparison_on_scan(comparison: Comparison, volume_node: Any) -> Comparison:
+    """The comparison with its places, which are in world coordinates, in those of the scan."""
+    rows = (replace(row, largest_error_ras=_from_world(volume_node, row.largest_error_ras)) for row in comparison.rows)
+    return replace(comparison, rows=tuple(rows))
+
+
+def _from_world(node: Any, place: PositionRas | None) -> PositionRas | None:
+    if place is None:
+        return None
+    local = [0.0, 0.0, 0.0]
+    node.TransformPointFromWorld(list(place), local)
+    return local[0], local[1], local[2]
