@@ -163,7 +163,7 @@ def test_a_full_disk_is_one_sentence(checkpoint, tmp_path):
     files["labels"] = str(disk / "labels.raw")
     code = (
         "import os, subprocess\n"
-        "from UNetSegmenterLib.engine.worker import service as worker\n"
+        "from UNetSegmenterLib.engine.worker import __main__ as worker\n"
         f"disk = {str(disk)!r}\n"
         "subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64k', 'none', disk], check=True)\n"
         "with open(disk + '/labels.raw', 'wb') as file:\n"
@@ -208,12 +208,12 @@ def test_cancel_ends_within_a_batch_and_keeps_finished_slices(checkpoint, tmp_pa
 def test_what_others_print_goes_to_stderr_and_never_into_the_answers():
     code = (
         "import os, sys\n"
-        "from UNetSegmenterLib.engine.worker import service as worker\n"
-        "before = worker.Worker.hello\n"
+        "from UNetSegmenterLib.engine.worker import __main__ as worker\n"
+        "before = worker.Service.hello\n"
         "def hello(self, request):\n"
         "    print('a stray print'); os.write(1, b'from C too\\n')\n"
         "    return before(self, request)\n"
-        "worker.Worker.hello = hello\n"
+        "worker.Service.hello = hello\n"
         "worker.main([])\n"
     )
     with Conversation(code=code) as worker:

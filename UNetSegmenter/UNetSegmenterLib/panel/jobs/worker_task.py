@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ...engine.worker.service import SUBJECTS
+from ...engine.worker.service import REQUEST_SUBJECTS
 from .failure import JobFailure, call_safely, failure_of
 from .steps import Driver
 from .worker_process import WorkerProcess
@@ -32,7 +32,7 @@ class WorkerTask:
         on_failure: Callable[[JobFailure], None],
         on_progress: Callable[[int, int], None],
     ) -> None:
-        self._worker, self._do, self._subject = worker, do, SUBJECTS.get(do, "The work")
+        self._worker, self._do, self._subject = worker, do, REQUEST_SUBJECTS.get(do, "The work")
         self._on_result, self._on_failure, self._on_progress = on_result, on_failure, on_progress
         self._folder: Path | None = None
         self._ended = False
