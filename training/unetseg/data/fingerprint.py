@@ -16,7 +16,7 @@ import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.geometry import grid_difference, same_grid_note
 from UNetSegmenterLib.engine.io.image_reading import read_volume
-from UNetSegmenterLib.engine.io.volume import Volume, check_volume
+from UNetSegmenterLib.engine.io.volume import SOFT_TISSUE_HU, Volume, check_volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import Structure
@@ -36,7 +36,6 @@ JUMP_RATIO = 1.4  # difference of two neighbouring slices over the median of tho
 JUMP_NEIGHBOURS = 5  # slices to both sides that it is compared with
 JUMP_FEWEST_SLICES = 30
 JUMP_LARGEST_DISTANCE_MM = 5.0  # beyond it, neighbouring slices differ for reasons of anatomy
-SOFT_TISSUE_HU = (-160, 240)
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def slice_jumps(volume: Volume) -> list[int]:
     if len(axial) < JUMP_FEWEST_SLICES or volume.geometry.axial_spacing_mm[0] > JUMP_LARGEST_DISTANCE_MM:
         return []
     rows, columns = (max(1, size // 64) for size in axial.shape[1:])
-    small = axial[:, ::rows, ::columns].clip(*SOFT_TISSUE_HU).astype(np.float32)
+    small = axial[:, ::rows, ::columns].astype(np.float32).clip(*SOFT_TISSUE_HU)
     change = np.abs(np.diff(small, axis=0)).mean(axis=(1, 2))
     usual = [np.median(change[max(0, i - JUMP_NEIGHBOURS) : i + JUMP_NEIGHBOURS + 1]) for i in range(len(change))]
     return np.flatnonzero(change > JUMP_RATIO * np.maximum(usual, 1.0)).tolist()

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.labels.dice import dice_coefficient
 from UNetSegmenterLib.engine.model.prediction import network_logits
 from UNetSegmenterLib.engine.model.preprocessing import (
     Preprocessing,
@@ -65,9 +66,8 @@ def dice_of_volume(prediction: np.ndarray, reference: np.ndarray, classes: int) 
     """Dice of each structure 1..classes-1; NaN where neither volume has it."""
     pairs = prediction.ravel().astype(np.int64) * classes + reference.ravel()
     confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    both = np.diag(confusion)[1:]
-    sizes = confusion.sum(axis=0)[1:] + confusion.sum(axis=1)[1:]
-    return np.where(sizes > 0, 2 * both / np.maximum(sizes, 1), np.nan)
+    both, ours, theirs = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    return dice_coefficient(both, ours, theirs, if_empty=np.nan)[1:]
 
 
 def validate(
