@@ -366,7 +366,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :param volumeNode: its scan, which the checks of HU need.
         :param checkpointPath: checkpoint whose training statistics give the expected ranges; None goes by rules of thumb.
         """
-        from UNetSegmenterLib.engine.plausibility import check
+        from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
         from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
         from UNetSegmenterLib.scene.nodes.volume_nodes import volume_from_node
         from UNetSegmenterLib.scene.nodes.world_positions import findings_in_world

@@ -30,10 +30,10 @@ from UNetSegmenterLib.engine.labels.dice import dice_coefficient
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import HEART, Structure, known_structure
-from UNetSegmenterLib.engine.plausibility import FAIL, PASS, SEVERITIES, WARN, Finding, alarm_score
 from UNetSegmenterLib.engine.plausibility.anatomy import Anatomy
-from UNetSegmenterLib.engine.plausibility.plausibility_checks import Judge
-from UNetSegmenterLib.engine.plausibility.training_statistics import Facts, facts, statistics_of
+from UNetSegmenterLib.engine.plausibility.finding import FAIL, PASS, SEVERITIES, WARN, Finding, alarm_score
+from UNetSegmenterLib.engine.plausibility.plausibility_checks import PlausibilityChecks
+from UNetSegmenterLib.engine.plausibility.training_statistics import CaseQuantities, measure_case, statistics_from_cases
 
 SCAN_KEYS = {"in body", "edge", "drift"}
 
@@ -107,7 +107,7 @@ def folds(count: int, parts: int) -> Iterator[tuple[list[int], list[int]]]:
 # ------------------------------------------------------------------------------------------------- measuring
 
 
-def without_scan(case: Facts) -> Facts:
+def without_scan(case: CaseQuantities) -> CaseQuantities:
     """The facts that the labels alone give."""
     kept = [quantity for quantity in case.quantities if quantity.key not in SCAN_KEYS]
     return replace(case, quantities=kept, histograms={})
@@ -149,9 +149,11 @@ def corrupt(case: Case, before: list[Finding], statistics: dict, repeats: int, s
             if kind in GLOBAL:
                 volume = replace(volume, array=reversed_along(volume.array, volume.geometry, GLOBAL[kind]))
             anatomy = Anatomy(corrupted.segmentation, volume)
-            measured = facts(anatomy)
-            full = new_alarms(Judge(anatomy, measured, statistics).findings(), before, corrupted.structures)
-            bare = Judge(anatomy, without_scan(measured), statistics).findings()
+            measured = measure_case(anatomy)
+            full = new_alarms(
+                PlausibilityChecks(anatomy, measured, statistics).findings(), before, corrupted.structures
+            )
+            bare = PlausibilityChecks(anatomy, without_scan(measured), statistics).findings()
             bare = new_alarms(bare, before, corrupted.structures)
             checks = tuple(sorted({f.check for f in full}))
             dice = _dice_left(case.segmentation, corrupted)
@@ -165,12 +167,12 @@ def run(
 
     Raises AssertionError if a case that the limits were calibrated on fails.
     """
-    measured = [facts(Anatomy(case.segmentation, case.volume)) for case in cases]
+    measured = [measure_case(Anatomy(case.segmentation, case.volume)) for case in cases]
     findings, trials = {}, []
     with ProcessPoolExecutor(workers) as pool:
         jobs = []
         for calibration, test in folds(len(cases), parts):
-            statistics = statistics_of([measured[i] for i in calibration], nominal_spacing=nominal)
+            statistics = statistics_from_cases([measured[i] for i in calibration], nominal_spacing=nominal)
             for i in calibration:
                 _assert_no_failure(cases[i], measured[i], statistics)
             jobs += [pool.submit(_test, cases[i], measured[i], statistics, repeats, i) for i in test]
@@ -183,14 +185,14 @@ def run(
 
 
 def _test(
-    case: Case, measured: Facts, statistics: dict, repeats: int, seed: int
+    case: Case, measured: CaseQuantities, statistics: dict, repeats: int, seed: int
 ) -> tuple[str, list[Finding], list[Trial]]:
-    before = Judge(Anatomy(case.segmentation, case.volume), measured, statistics).findings()
+    before = PlausibilityChecks(Anatomy(case.segmentation, case.volume), measured, statistics).findings()
     return case.name, before, list(corrupt(case, before, statistics, repeats, seed))
 
 
-def _assert_no_failure(case: Case, measured: Facts, statistics: dict) -> None:
-    found = Judge(Anatomy(case.segmentation, case.volume), measured, statistics).findings()
+def _assert_no_failure(case: Case, measured: CaseQuantities, statistics: dict) -> None:
+    found = PlausibilityChecks(Anatomy(case.segmentation, case.volume), measured, statistics).findings()
     failed = [finding.sentence for finding in found if finding.severity == FAIL]
     if failed:
         raise AssertionError(f"{case.name} was calibrated on and fails: {failed}")
@@ -238,19 +240,21 @@ class Correlation:
 def rank_correlation(predictions: Path, cases: list[Case], statistics: dict | None = None) -> Correlation:
     """Do findings tell a bad prediction from a good one?
 
-    `predictions` holds one `<case>.seg.nrrd` a case. Without `statistics` (as a card holds them) each case is judged by the
+    `predictions` holds one `<case>.seg.nrrd` a case. Without `statistics` (as a card holds them) each case is checked against the
     labels of all other cases. A case's Dice is the mean over the structures its reference holds.
     """
-    measured = {} if statistics else {case.name: facts(Anatomy(case.segmentation, case.volume)) for case in cases}
+    measured = (
+        {} if statistics else {case.name: measure_case(Anatomy(case.segmentation, case.volume)) for case in cases}
+    )
     rows, per_case = [], []
     for case in cases:
         path = predictions / f"{case.name}.seg.nrrd"
         if not path.exists():
             continue
         prediction = read_segmentation(path)
-        learnt = statistics or statistics_of([known for name, known in measured.items() if name != case.name])
+        learnt = statistics or statistics_from_cases([known for name, known in measured.items() if name != case.name])
         anatomy = Anatomy(prediction, case.volume)
-        findings = Judge(anatomy, facts(anatomy), learnt).findings()
+        findings = PlausibilityChecks(anatomy, measure_case(anatomy), learnt).findings()
         scored = list(_scores(case.segmentation, prediction, findings))
         rows += [(case.name, *row) for row in scored]
         per_case.append((case.name, alarm_score(findings), float(np.mean([dice for *_, dice in scored]))))

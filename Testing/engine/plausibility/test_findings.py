@@ -16,17 +16,11 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
-from UNetSegmenterLib.engine.plausibility import (
-    CHECKS,
-    FAIL,
-    PASS,
-    SEVERITIES,
-    WARN,
-    Finding,
-    check,
-    reference_statistics,
-)
 from UNetSegmenterLib.engine.plausibility.anatomy import Anatomy
+from UNetSegmenterLib.engine.plausibility.finding import FAIL, PASS, SEVERITIES, WARN, Finding
+from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
+from UNetSegmenterLib.engine.plausibility.rules import CHECKS
+from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
 
 SHAPE = (40, 60, 70)
 SPACING = (3.0, 2.0, 2.0)
@@ -67,7 +61,7 @@ def patient(seed: int | None = 0, spacing: tuple[float, float, float] = SPACING)
 
 @pytest.fixture(scope="module")
 def statistics() -> dict:
-    return reference_statistics(patient(seed) for seed in range(12))
+    return training_statistics(patient(seed) for seed in range(12))
 
 
 @pytest.fixture
@@ -89,7 +83,7 @@ def with_labels(segmentation: Segmentation, change) -> Segmentation:
 
 def label_at(segmentation: Segmentation, finding: Finding) -> int:
     """The label of the voxel that a finding leads to, in the upright grid of `patient`."""
-    right, anterior, superior = finding.place_ras
+    right, anterior, superior = finding.position_ras_mm
     place = np.rint(np.array((superior, -anterior, -right)) / SPACING).astype(int)
     return int(segmentation.labels[tuple(place)])
 
@@ -134,7 +128,7 @@ def test_missing_structure_fails_and_points_to_its_place(statistics, unseen):
     (finding,) = alarms(check(gone, volume, statistics), "presence")
     assert (finding.structure, finding.severity) == ("spleen", FAIL)
     z, y, x = where * SPACING
-    assert np.linalg.norm(np.array(finding.place_ras) - (-x, -y, z)) < 12
+    assert np.linalg.norm(np.array(finding.position_ras_mm) - (-x, -y, z)) < 12
 
 
 def test_structure_outside_the_field_of_view_is_no_alarm(statistics):
@@ -156,7 +150,7 @@ def test_structure_outside_the_field_of_view_is_no_alarm(statistics):
 def test_often_removed_organ_only_warns():
     structures = (*ORGANS[:4], known_structure("gallbladder", 5, 5))
     cases = [(replace(s, structures=structures), v) for s, v in map(patient, range(8))]
-    learnt = reference_statistics(cases)
+    learnt = training_statistics(cases)
     segmentation, volume = patient(99)
     gone = with_labels(replace(segmentation, structures=structures), lambda a: np.putmask(a, a == 5, 0))
     (finding,) = alarms(check(gone, volume, learnt), "presence")
@@ -169,7 +163,7 @@ def test_speck_is_found_where_it_lies(statistics, unseen):
     (finding,) = alarms(check(dotted, volume, statistics), "components", "liver")
     assert finding.severity == WARN
     assert finding.value == pytest.approx(64 * 12 / 1000, rel=1e-3)  # 64 voxels of 3 x 2 x 2 mm
-    assert np.allclose(finding.place_ras, (-61.5 * 2, -51.5 * 2, 3.5 * 3), atol=0.1)
+    assert np.allclose(finding.position_ras_mm, (-61.5 * 2, -51.5 * 2, 3.5 * 3), atol=0.1)
 
 
 def test_specks_are_one_fault_and_fail_by_their_share(statistics, unseen):
@@ -205,7 +199,9 @@ def test_a_finding_leads_to_a_voxel_of_its_structure(statistics, unseen):
     segmentation, volume = unseen
     found = check(replace(segmentation, confidence={1: 0.9}), volume, statistics)
     indices = {structure.name: structure.index for structure in ORGANS}
-    led = [f for f in found if f.structure and f.place_ras is not None and f.check not in ("tissue", "continuity")]
+    led = [
+        f for f in found if f.structure and f.position_ras_mm is not None and f.check not in ("tissue", "continuity")
+    ]
     assert len(led) > 40
     assert [f.sentence for f in led if label_at(segmentation, f) != indices[f.structure]] == []
 
@@ -239,7 +235,7 @@ def test_odd_tissue_is_shown_where_it_lies(statistics, unseen):
     bone = replace(volume, array=hu)
     (finding,) = alarms(check(segmentation, bone, statistics), "tissue", "liver")
     assert "far brighter" in finding.sentence
-    right, anterior, superior = finding.place_ras
+    right, anterior, superior = finding.position_ras_mm
     place = np.rint(np.array((superior, -anterior, -right)) / SPACING).astype(int)
     assert hu[tuple(place)] == 900
 
@@ -258,7 +254,7 @@ def test_a_label_that_runs_on_into_other_tissue_is_shown_there(statistics, unsee
     hu[tail] = 60
     (finding,) = alarms(check(longer, replace(volume, array=hu), statistics), "tissue", "liver")
     assert "from its lower to its upper end" in finding.sentence
-    assert finding.place_ras[2] / 3 <= lowest
+    assert finding.position_ras_mm[2] / 3 <= lowest
 
 
 def test_a_wrong_neighbour_is_shown_where_they_touch(statistics, unseen):
@@ -271,7 +267,7 @@ def test_a_wrong_neighbour_is_shown_where_they_touch(statistics, unseen):
 
     wrong = with_labels(segmentation, reach_over)
     finding = next(f for f in alarms(check(wrong, volume, statistics), "neighbours") if "kidney" in f.sentence)
-    right, anterior, superior = finding.place_ras
+    right, anterior, superior = finding.position_ras_mm
     place = np.rint(np.array((superior, -anterior, -right)) / SPACING).astype(int)
     around = wrong.labels[tuple(slice(v - 1, v + 2) for v in place)]
     assert {3, 4} <= set(np.unique(around)), finding.sentence
@@ -287,7 +283,7 @@ def test_several_cavities_are_counted_and_the_largest_is_shown(statistics, unsee
 
     (finding,) = alarms(check(with_labels(segmentation, hollow), volume, statistics), "cavities")
     assert "in 2 places" in finding.sentence
-    right, anterior, superior = finding.place_ras
+    right, anterior, superior = finding.position_ras_mm
     assert z - 3 <= superior / 3 < z + 3 and y + 2 <= -anterior / 2 < y + 6 and x - 3 <= -right / 2 < x + 3
 
 
@@ -338,7 +334,7 @@ def test_an_outline_that_jumps_from_slice_to_slice(statistics, unseen):
 
     (finding,) = alarms(check(with_labels(segmentation, ragged), volume, statistics), "continuity", "liver")
     assert "to and fro" in finding.sentence
-    right, anterior, superior = finding.place_ras
+    right, anterior, superior = finding.position_ras_mm
     row = segmentation.labels[round(superior / 3), round(-anterior / 2)]
     assert abs(-right / 2 - np.flatnonzero(row == 1).max()) <= 3, "at the ragged side"
 
@@ -353,7 +349,7 @@ def test_empty_slices_in_the_middle_fail(statistics, unseen):
 
     (finding,) = alarms(check(with_labels(segmentation, drop), volume, statistics), "continuity", "liver")
     assert (finding.severity, finding.value) == (FAIL, 2)
-    assert finding.place_ras[2] == pytest.approx((middle + 0.5) * 3, abs=0.1)
+    assert finding.position_ras_mm[2] == pytest.approx((middle + 0.5) * 3, abs=0.1)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -468,14 +464,14 @@ def test_wrong_grid_is_refused(unseen):
 
 
 def test_few_training_cases_never_fail_by_number(unseen):
-    learnt = reference_statistics(patient(seed) for seed in range(2))
+    learnt = training_statistics(patient(seed) for seed in range(2))
     segmentation, volume = unseen
     found = check(with_labels(segmentation, lambda a: np.putmask(a, a == 1, 0)), volume, learnt)
     assert not [f.sentence for f in found if f.severity == FAIL]
 
 
 def test_nominal_spacing_is_said_and_only_warns(unseen):
-    learnt = reference_statistics((patient(seed) for seed in range(12)), nominal_spacing=True)
+    learnt = training_statistics((patient(seed) for seed in range(12)), nominal_spacing=True)
     segmentation, volume = unseen
     half = replace(segmentation.geometry, spacing_mm=(1.0, 0.7, 0.7))
     found = check(replace(segmentation, geometry=half), replace(volume, geometry=half), learnt)
@@ -510,8 +506,8 @@ def test_storage_makes_no_difference(turn, statistics, unseen):
     for here, there in zip(found, expected, strict=True):
         if there.value is not None:
             assert here.value == pytest.approx(there.value, rel=1e-3, abs=1e-3)
-        if there.place_ras is not None:
-            assert np.allclose(here.place_ras, there.place_ras, atol=0.05)
+        if there.position_ras_mm is not None:
+            assert np.allclose(here.position_ras_mm, there.position_ras_mm, atol=0.05)
 
 
 @settings(max_examples=25, deadline=None)

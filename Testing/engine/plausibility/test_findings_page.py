@@ -7,8 +7,9 @@ import pytest
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
-from UNetSegmenterLib.engine.plausibility import Finding, check
+from UNetSegmenterLib.engine.plausibility.finding import Finding
 from UNetSegmenterLib.engine.plausibility.findings_page import WHOLE, findings_page
+from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
 
 
 def found(structure, ml=100.0, severity="pass"):
@@ -34,7 +35,7 @@ def test_the_most_severe_structure_stands_first():
     assert page.groups[0].counts == "1 not plausible, 1 worth a look"
     assert page.groups[2].title == WHOLE
     assert (page.plausible, page.structures) == (2, 4) and page.headline == "2 of 4 structures look plausible."
-    assert page.groups[0].said(page.groups[0].findings[0]) == "Says extent."
+    assert page.groups[0].text(page.groups[0].findings[0]) == "Says extent."
     assert len(page.passed) == 5
 
 
@@ -84,4 +85,4 @@ def test_the_checks_of_a_real_segmentation_sort_themselves():
     geometry = Geometry(labels.shape, (2.5, 2.0, 2.0))
     page = findings_page(check(Segmentation(labels, geometry, (known_structure("liver", 1, (1,)),))))
     assert [one.structure for one in page.small] == ["liver"] and 0.3 < page.small[0].value < 0.7
-    assert page.small[0].place_ras is not None
+    assert page.small[0].position_ras_mm is not None

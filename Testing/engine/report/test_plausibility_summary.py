@@ -8,7 +8,7 @@ from UNetSegmenterLib.engine.evaluation.comparison import compare
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, known_structure
-from UNetSegmenterLib.engine.plausibility import Finding
+from UNetSegmenterLib.engine.plausibility.finding import Finding
 from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
 from UNetSegmenterLib.engine.report.plausibility_summary import case_takeaway, set_takeaway
 from UNetSegmenterLib.engine.report.report_pages import write_reports

@@ -17,7 +17,7 @@ import pytest
 from unetseg.evaluation.paired_comparison import compare_paired
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.comparison import compare
-from UNetSegmenterLib.engine.evaluation.definitions import BY_KEY, DEFINITIONS, goodness
+from UNetSegmenterLib.engine.evaluation.measure_definitions import BY_KEY, DEFINITIONS, goodness
 from UNetSegmenterLib.engine.evaluation.measures import Measures, measure
 from UNetSegmenterLib.engine.evaluation.verdict import Verdict
 from UNetSegmenterLib.engine.io.geometry import Geometry
@@ -59,9 +59,9 @@ def png():
     return b"\x89PNG\r\n\x1a\n" + b"".join(len(d).to_bytes(4) + t + d + zlib.crc32(t + d).to_bytes(4) for t, d in parts)
 
 
-def finding(severity, structure="liver", place_ras=(12.0, -3.4, 50.0)):
+def finding(severity, structure="liver", position_ras_mm=(12.0, -3.4, 50.0)):
     sentence = "Something <b>odd</b>."
-    return SimpleNamespace(severity=severity, structure=structure, sentence=sentence, place_ras=place_ras)
+    return SimpleNamespace(severity=severity, structure=structure, sentence=sentence, position_ras_mm=position_ras_mm)
 
 
 def browse(path, script, *options):
@@ -530,7 +530,10 @@ def markup_of(folder, name, monkeypatch):
     comparisons = [case(f"{name}{i}", structures=structures) for i in range(2)]
     sides = [Segmentation(np.zeros(GRID.shape, np.uint8), GRID, tuple(structures)) for _ in range(2)]
     viewer = viewer_data(comparisons[0], Volume(np.zeros(GRID.shape, np.int16), GRID, name), *sides)
-    found = [finding("fail", f"{name}1"), SimpleNamespace(severity=name, structure=name, sentence=name, place_ras=None)]
+    found = [
+        finding("fail", f"{name}1"),
+        SimpleNamespace(severity=name, structure=name, sentence=name, position_ras_mm=None),
+    ]
     material = CaseMaterial([(name, png())], found, Verdict("implausible", name, name), viewer, [name])
     paired = PairedComparison(
         name,

@@ -11,7 +11,7 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
-from UNetSegmenterLib.engine.plausibility import Finding
+from UNetSegmenterLib.engine.plausibility.finding import Finding
 from UNetSegmenterLib.engine.report import niivue_viewer
 from UNetSegmenterLib.engine.report.niivue_viewer import viewer_data
 from UNetSegmenterLib.engine.report.report_pages import write_report

@@ -12,7 +12,9 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
-from UNetSegmenterLib.engine.plausibility import check, reference_statistics
+from UNetSegmenterLib.engine.plausibility.finding import Finding
+from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
+from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
 from UNetSegmenterLib.engine.worker import image_serialization, result_serialization
 
 from .test_worker import Conversation
@@ -90,7 +92,7 @@ def test_the_worker_checks_as_the_engine_does(sides, tmp_path):
     _, reference = sides
     hu = np.where(reference.labels > 0, 80, -60).astype("<i2")
     (tmp_path / "hu.raw").write_bytes(hu.tobytes())
-    statistics = reference_statistics([(reference, Volume(hu, reference.geometry))] * 4)
+    statistics = training_statistics([(reference, Volume(hu, reference.geometry))] * 4)
     (tmp_path / "statistics.json").write_text(json.dumps(statistics))
     unsure = {structure.index: 0.3 for structure in PAIR}
     reference = replace(reference, confidence=unsure)  # as a prediction would bring it
@@ -102,7 +104,7 @@ def test_the_worker_checks_as_the_engine_does(sides, tmp_path):
     assert [one["done"] for one in progress] == [1, 2] and result["complete"]
     for plain, segmentation in zip(result["findings"], (broken, reference), strict=True):
         own = check(segmentation, Volume(hu, segmentation.geometry), json.loads(json.dumps(statistics)))
-        assert [result_serialization.finding_from_json(one) for one in plain] == own
+        assert [Finding.from_json(one) for one in plain] == own
     assert any(one["severity"] != "pass" for one in result["findings"][0])
     assert any(one["check"] == "confidence" and one["severity"] == "fail" for one in result["findings"][1])
 

@@ -155,7 +155,7 @@ def compared(widget):
         ("panel.sections.compare_section.comparison_from_json", False),
         ("panel.sections.compare_section.comparison_in_world", False),
         ("panel.sections.compare_section.CompareSection._words", False),
-        ("panel.jobs.plausibility_task.JudgingTask._progress", False),
+        ("panel.jobs.plausibility_task.PlausibilityTask._progress", False),
         ("panel.jobs.worker_process.WorkerProcess.make_folder", False),
     ],
 )
@@ -195,7 +195,7 @@ def test_checking(widget, compared, monkeypatch, error, place, in_a_step):
 @pytest.mark.parametrize(
     ("place", "in_a_step"),
     [
-        ("panel.sections.report_section.judge_steps", True),
+        ("panel.sections.report_section.compare_and_check_steps", True),
         ("panel.sections.report_section.picture_steps", True),
         ("panel.sections.report_section.read_case_steps", True),
         ("panel.sections.report_section.report_steps", True),
@@ -276,7 +276,7 @@ def folder(tmp_path):
         ("panel.sections.review_section.add_case_steps", True),
         ("panel.sections.review_section.case_from_files", False),
         ("scene.nodes.case_nodes.segmentation_to_node", False),
-        ("panel.jobs.review_actions.judge_steps", True),
+        ("panel.jobs.review_actions.compare_and_check_steps", True),
         ("panel.jobs.worker_process.WorkerProcess.make_folder", False),
     ],
 )

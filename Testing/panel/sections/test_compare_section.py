@@ -14,7 +14,7 @@ import vtk
 from host.organs import SPACING_MM, add, choose, organs
 from host.pressing import Stalls, picture, press, settle, turn
 from PySide6 import QtCore, QtGui, QtTest
-from UNetSegmenterLib.engine.evaluation.definitions import DEFINITIONS
+from UNetSegmenterLib.engine.evaluation.measure_definitions import DEFINITIONS
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 from UNetSegmenterLib.scene.nodes.node_attributes import matched_by_hand
 

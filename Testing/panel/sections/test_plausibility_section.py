@@ -16,8 +16,9 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
-from UNetSegmenterLib.engine.plausibility import Finding, reference_statistics
+from UNetSegmenterLib.engine.plausibility.finding import Finding
 from UNetSegmenterLib.engine.plausibility.findings_page import findings_page
+from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
 from UNetSegmenterLib.panel.widgets.findings_list import ACCESSIBLE_TEXT
 from UNetSegmenterLib.scene.nodes.segmentation_to_node import segmentation_to_node
 
@@ -54,7 +55,7 @@ def statistics():
     for seed in range(12):
         hu = np.random.default_rng(seed).normal(60, 10, SHAPE).astype(np.int16)
         cases.append((Segmentation(labels(), geometry, PAIR), Volume(hu, geometry)))
-    return reference_statistics(cases)
+    return training_statistics(cases)
 
 
 def checked(widget):

@@ -30,7 +30,7 @@ def reported(widget, folder):
     return words(widget)
 
 
-def judge(widget, score, comment):
+def give_verdict(widget, score, comment):
     """Choose a score with the keys and type a comment, as a person does."""
     box = widget.ui.scoreComboBox
     for _ in range(box.findData(score) - box.currentIndex):
@@ -61,7 +61,7 @@ def test_a_verdict_stays_with_its_segmentation(widget, pair):
     _, prediction, reference = pair
     ui = widget.ui
     ui.reviewerLineEdit.setText("A. Reviewer")
-    judge(widget, "small faults", COMMENT)
+    give_verdict(widget, "small faults", COMMENT)
     turn(lambda: verdict_of(prediction).comment == COMMENT)
     found = verdict_of(prediction)
     assert (found.score, found.reviewer) == ("small faults", "A. Reviewer") and found.time.endswith("Z")
@@ -70,7 +70,7 @@ def test_a_verdict_stays_with_its_segmentation(widget, pair):
     other = add("Other", organs())
     choose(widget, other, reference)
     assert verdict_of(prediction).comment == COMMENT + " and more", "what was typed last is kept"
-    assert ui.commentText.plainText == "" and ui.scoreComboBox.currentText == "Not judged"
+    assert ui.commentText.plainText == "" and ui.scoreComboBox.currentText == "Not reviewed"
     choose(widget, prediction, reference)
     assert ui.commentText.plainText == COMMENT + " and more" and ui.scoreComboBox.currentText.startswith(
         "Plausible with"
@@ -92,7 +92,7 @@ def test_typing_keeps_the_cursor(widget, pair):
 
 
 def test_one_press_compares_checks_and_writes_everything(widget, pair, tmp_path):
-    judge(widget, "implausible", COMMENT)
+    give_verdict(widget, "implausible", COMMENT)
     opened = []
     widget.panel.report.open_in_browser = opened.append
     with Stalls() as stalls:
@@ -124,7 +124,7 @@ def test_one_press_compares_checks_and_writes_everything(widget, pair, tmp_path)
 
 def test_the_page_matches_the_one_that_a_script_writes(widget, pair, tmp_path):
     scan, prediction, reference = pair
-    judge(widget, "plausible", "")
+    give_verdict(widget, "plausible", "")
     reported(widget, tmp_path / "panel")
     path = widget.logic.writeReport(prediction, reference, scan, tmp_path / "script")
     assert path == str(tmp_path / "script" / "report.html")
@@ -138,7 +138,7 @@ def test_the_page_matches_the_one_that_a_script_writes(widget, pair, tmp_path):
 
 def test_a_folder_that_cannot_be_written_to_loses_nothing(widget, pair, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    judge(widget, "plausible", COMMENT)
+    give_verdict(widget, "plausible", COMMENT)
     text = reported(widget, tmp_path / "file" / "folder")
     assert "could not be written" in text and text.count(".") < 8
     assert widget.ui.compareTable.visible and verdict_of(pair[1]).comment == COMMENT

@@ -69,7 +69,7 @@ def start(widget, folder, results=""):
     idle(widget)
 
 
-def judge(widget, score, comment):
+def give_verdict(widget, score, comment):
     box = widget.ui.scoreComboBox
     for _ in range(box.findData(score) - box.currentIndex):
         QtTest.QTest.keyClick(box, QtCore.Qt.Key_Down)
@@ -85,8 +85,8 @@ def test_a_test_set_from_the_first_case_to_the_last(widget, folder):
     results = folder / "results"
     kept = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "somebody's own")
     start(widget, folder, results)
-    assert entries(widget) == [f"{case}: not judged" for case in CASES] and ui.nextCaseButton.text == "Start"
-    assert "0 of 3 judged" in ui.reviewLabel.text and not ui.previousCaseButton.enabled
+    assert entries(widget) == [f"{case}: not reviewed" for case in CASES] and ui.nextCaseButton.text == "Start"
+    assert "0 of 3 reviewed" in ui.reviewLabel.text and not ui.previousCaseButton.enabled
     ui.reviewerLineEdit.setText("A. Reviewer")
     go(widget)
     assert panel.compare.comparison.case == CASES[0] and panel.plausibility.findings and panel.views.is_shown, words(
@@ -94,8 +94,8 @@ def test_a_test_set_from_the_first_case_to_the_last(widget, folder):
     )
     assert {row.status for row in panel.compare.comparison.rows} == {"ok"}
     assert "Case 1 of 3" in ui.reviewLabel.text and ui.nextCaseButton.text == "Next case"
-    judge(widget, "plausible", "")
-    judge(widget, "plausible", COMMENT)
+    give_verdict(widget, "plausible", "")
+    give_verdict(widget, "plausible", COMMENT)
     picture(widget.parent, "review")
     first = nodes("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
     displays = len(nodes("vtkMRMLDisplayNode"))
@@ -107,9 +107,9 @@ def test_a_test_set_from_the_first_case_to_the_last(widget, folder):
     now = nodes("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
     assert len(now) == len(first) and not [name for name in now if name.startswith(CASES[0])] and kept.GetName() in now
     assert len(nodes("vtkMRMLDisplayNode")) == displays, "display nodes go with their nodes"
-    judge(widget, "implausible", "")
+    give_verdict(widget, "implausible", "")
     go(widget)
-    assert "Case 3 of 3, 2 of 3 judged" in ui.reviewLabel.text
+    assert "Case 3 of 3, 2 of 3 reviewed" in ui.reviewLabel.text
     assert not ui.nextCaseButton.enabled and "last case" in ui.nextCaseButton.toolTip
     go(widget, "previousCaseButton")
     assert ui.scoreComboBox.currentText == "Implausible" and panel.compare.comparison.case == "b"
@@ -124,12 +124,12 @@ def test_it_goes_on_where_it_was(widget, folder):
         {CASES[0]: make_verdict("plausible", COMMENT), "old case": make_verdict("plausible", "")},
     )
     start(widget, folder, results)
-    assert "1 of 3 judged" in widget.ui.reviewLabel.text
+    assert "1 of 3 reviewed" in widget.ui.reviewLabel.text
     go(widget)
-    assert widget.panel.compare.comparison.case == "b", "the first that nobody judged"
+    assert widget.panel.compare.comparison.case == "b", "the first that is not reviewed"
     parameters = widget._parameterNode
     assert (parameters.reviewFolder, parameters.reviewCase) == (str(folder), "b")
-    judge(widget, "small faults", "")
+    give_verdict(widget, "small faults", "")
     item = widget.ui.reviewList.item(0)
     widget.ui.reviewList.setCurrentRow(0)
     QtTest.QTest.keyClick(widget.ui.reviewList, QtCore.Qt.Key_Return)
@@ -150,7 +150,7 @@ def test_without_predictions_the_model_segments_on_the_way(widget, folder, check
     widget.panel.review.open(0)
     idle(widget)
     assert widget.panel.compare.comparison.case == CASES[0], words(widget)
-    judge(widget, "implausible", "noise")
+    give_verdict(widget, "implausible", "noise")
     widget.panel.report.verdict.flush()
     found = read_reviews(folder / "reviews.csv")[CASES[0]]
     assert found.score == "implausible" and found.checkpoint, "which network made it"
@@ -171,7 +171,7 @@ def test_a_table_that_cannot_be_written_loses_nothing(widget, folder, tmp_path):
     start(widget, folder, folder / "results")
     go(widget)
     (folder / "results" / "reviews.csv").mkdir()
-    judge(widget, "plausible", COMMENT)
+    give_verdict(widget, "plausible", COMMENT)
     widget.panel.report.verdict.flush()
     assert "Choose another folder for the results" in words(widget)
     assert entries(widget)[0].startswith(f"{CASES[0]}: plausible")

@@ -12,7 +12,7 @@ from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
-from UNetSegmenterLib.engine.plausibility import reference_statistics
+from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
 
 from ...engine.checkpoints import small_card, small_weights
 from ..command import unetseg
@@ -72,14 +72,14 @@ def test_nothing_to_check_is_no_clean_bill(files):
 
 
 def test_one_organ_drawn_by_somebody_else(files):
-    """A file of ones called spleen is judged as a spleen, and nobody misses the structures it does not speak of."""
+    """A file of ones called spleen is checked as a spleen, and nobody misses the structures it does not speak of."""
     labels, hu = organs()
     structures = tuple(s for s in ABDOMEN8 if s.name in ("liver", "spleen"))
     structures = tuple(
         type(s)(s.name, index, (index,), s.color, s.terminology) for index, s in enumerate(structures, start=1)
     )
     case = Segmentation(labels, GRID, structures, "case"), Volume(hu, GRID)
-    card = small_card(structures=structures, statistics=reference_statistics([case] * 6))
+    card = small_card(structures=structures, statistics=training_statistics([case] * 6))
     save_checkpoint(files / "pair.pt", card, small_weights(card))
     write_image((labels == 2).astype(np.uint8), GRID, files / "my_spleen.nii.gz")
     done = unetseg(

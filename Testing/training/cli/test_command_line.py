@@ -166,7 +166,7 @@ def test_compare_a_segmentation_with_itself(dataset, tmp_path):
     assert summary["mean_dice"] == 1.0
     assert "mean Dice over 2 structures: 1.000" in done.stdout
     report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert 'id="findings"' in report and "rule of thumb" in report, "plausibility is judged too"
+    assert 'id="findings"' in report and "rule of thumb" in report, "plausibility is checked too"
     charts = {f"figures/slices-{name}.svg" for name in summary["structures"]}
     assert {
         "metrics.csv",

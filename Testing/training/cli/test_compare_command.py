@@ -12,7 +12,7 @@ from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
-from UNetSegmenterLib.engine.plausibility import reference_statistics
+from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
 
 from ...engine.checkpoints import small_card, small_weights
 from ...engine.slicer_files import cropped
@@ -32,7 +32,7 @@ def pair(tmp_path):
     wrong[0:2, 0:6, 0:6] = 1
     for name, array in (("prediction", wrong), ("reference", labels)):
         write_seg_nrrd(Segmentation(array, geometry, STRUCTURES, name), tmp_path / f"{name}.seg.nrrd")
-    card = small_card(structures=STRUCTURES, statistics=reference_statistics([(reference, None)] * 3))
+    card = small_card(structures=STRUCTURES, statistics=training_statistics([(reference, None)] * 3))
     save_checkpoint(tmp_path / "small.pt", card, small_weights(card, 0))
     return tmp_path
 

@@ -15,7 +15,7 @@ from unetseg.training.training_loop import train
 from UNetSegmenterLib.engine.io.image_reading import read_volume
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, read_card, save_checkpoint
-from UNetSegmenterLib.engine.plausibility import check
+from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
 
 from ..datasets import write_dataset
 

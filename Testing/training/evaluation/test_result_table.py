@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from unetseg.evaluation.result_table import print_results
 from unetseg.training.cross_validation import FoldRow, summarise
-from UNetSegmenterLib.engine.evaluation.comparison import Comparison, Row, compare
+from UNetSegmenterLib.engine.evaluation.comparison import Comparison, StructureComparison, compare
 from UNetSegmenterLib.engine.evaluation.measures import measure
 from UNetSegmenterLib.engine.evaluation.statistics import summary
 from UNetSegmenterLib.engine.io.geometry import Geometry
@@ -47,7 +47,9 @@ def test_a_distance_over_fewer_cases_than_dice_says_over_how_many(capsys):
     full = np.ones((4, 4, 4), bool)
     rows = {case: (full & (case != "c"), full) for case in "abc"}
     comparisons = [
-        Comparison(case, (Row(case, "liver", "missed" if case == "c" else "ok", measure(*masks, (1, 1, 1))),))
+        Comparison(
+            case, (StructureComparison(case, "liver", "missed" if case == "c" else "ok", measure(*masks, (1, 1, 1))),)
+        )
         for case, masks in rows.items()
     ]
     print_results(comparisons, summary([row for one in comparisons for row in one.rows]), "a set")

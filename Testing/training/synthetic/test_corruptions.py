@@ -13,7 +13,9 @@ from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import HEART
-from UNetSegmenterLib.engine.plausibility import FAIL, PASS, WARN, Finding, check, reference_statistics
+from UNetSegmenterLib.engine.plausibility.finding import FAIL, PASS, WARN, Finding
+from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
+from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
 
 from benchmarks.plausibility_agreement import (
     Case,
@@ -45,7 +47,7 @@ def case() -> Case:
 
 @pytest.fixture(scope="module")
 def statistics() -> dict:
-    return reference_statistics((c.segmentation, c.volume) for c in map(heart, range(8)))
+    return training_statistics((c.segmentation, c.volume) for c in map(heart, range(8)))
 
 
 def corrupted(kind: str, case: Case, seed: int = 0):

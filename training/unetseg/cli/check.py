@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from UNetSegmenterLib.engine.plausibility import Finding
+    from UNetSegmenterLib.engine.plausibility.finding import Finding
 
     from ..output_folder import Outputs
 
@@ -42,7 +42,8 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.errors import InputError
     from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
     from UNetSegmenterLib.engine.model.checkpoint import read_card
-    from UNetSegmenterLib.engine.plausibility import PASS, SEVERITIES, check
+    from UNetSegmenterLib.engine.plausibility.finding import PASS, SEVERITIES
+    from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
 
     from ..console import print_line, warn
     from ..evaluation.scan_prediction import on_grid_of, read_scan

@@ -11,7 +11,7 @@ structure that it is named after (liver.nii.gz).
 
 In the last one the values of labelsTr/case1.nii.gz mean what they meant in the data set that the checkpoint was trained on.
 
-DIR gets metrics.csv, summary.json and report.html, in which the prediction's plausibility is judged too, as unetseg check
+DIR gets metrics.csv, summary.json and report.html, in which the prediction's plausibility is checked too, as unetseg check
 does. With --scan also pictures, a viewer in the report, and a Slicer scene.
 """
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def add_options(parser: Any) -> None:
     from . import RESAMPLE_HELP
 
-    parser.add_argument("prediction", type=Path, help="segmentation to judge")
-    parser.add_argument("reference", type=Path, help="segmentation to judge it by")
+    parser.add_argument("prediction", type=Path, help="segmentation to compare")
+    parser.add_argument("reference", type=Path, help="segmentation to compare it with")
     parser.add_argument("--scan", type=Path, help="the CT, for pictures, the report's viewer and a Slicer scene")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     for side in ("prediction", "reference"):
@@ -77,7 +77,7 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.io.file_names import file_stem
     from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
     from UNetSegmenterLib.engine.model.checkpoint import read_card
-    from UNetSegmenterLib.engine.plausibility import check
+    from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
     from UNetSegmenterLib.engine.report.niivue_viewer import viewer_data
     from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
     from UNetSegmenterLib.engine.report.slice_pictures import slice_pictures
@@ -102,7 +102,7 @@ def run(options: Any) -> None:
     with output_folder(options.output) as folder:
         with progress("comparing", "structures") as show:
             comparison = compare(
-                prediction, reference, case, show, tolerance_mm=options.tolerance, by_hand=_pairs(options.pair)
+                prediction, reference, case, progress=show, tolerance_mm=options.tolerance, by_hand=_pairs(options.pair)
             )
         files, viewer = SceneFiles(), None
         pictures: tuple[tuple[str, bytes], ...] = ()

@@ -90,7 +90,7 @@ def _compare(
     folder: Path, volume: Volume, prediction: Segmentation, reference: Segmentation, note: str, predictor: Predictor
 ) -> list[str]:
     from UNetSegmenterLib.engine.evaluation.comparison import compare
-    from UNetSegmenterLib.engine.plausibility import check
+    from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
     from UNetSegmenterLib.engine.report.niivue_viewer import viewer_data
     from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
     from UNetSegmenterLib.engine.report.slice_pictures import slice_pictures
@@ -101,7 +101,7 @@ def _compare(
 
     card = predictor.checkpoint.card
     with progress("comparing", "structures") as show:
-        comparison = compare(prediction, reference, volume.name, show)
+        comparison = compare(prediction, reference, volume.name, progress=show)
     facts = provenance(predictor.checkpoint, predictor.device_name, scan=volume.name, reference=note)
     files = write_scene_files(
         volume,

@@ -148,7 +148,7 @@ def overview() -> str:
         [
             "usage: unetseg COMMAND ...",
             "",
-            "Train a 2D U-Net on CT, segment scans slice by slice and judge the result. Not a medical device.",
+            "Train a 2D U-Net on CT, segment scans slice by slice and check the result. Not a medical device.",
             "",
             *lines,
             "",

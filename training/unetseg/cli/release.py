@@ -190,7 +190,7 @@ def from_images(dataset: DataSet, card: Card, nominal_spacing: bool) -> tuple[di
     """
     from UNetSegmenterLib.engine.io.image_reading import read_volume
     from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
-    from UNetSegmenterLib.engine.plausibility import reference_statistics
+    from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
 
     from ..data.seen_cases import hashed, seen_cases, to_json, voxels_sha256
 
@@ -204,5 +204,5 @@ def from_images(dataset: DataSet, card: Card, nominal_spacing: bool) -> tuple[di
                 hashes[case.name] = voxels_sha256(volume)
                 yield read_segmentation(case.label, dataset.structures), volume
 
-    statistics = reference_statistics(cases(), nominal_spacing=nominal_spacing)
+    statistics = training_statistics(cases(), nominal_spacing=nominal_spacing)
     return statistics, to_json(hashed(seen, dataset.name, hashes))

@@ -15,10 +15,10 @@ from UNetSegmenterLib.engine.labels.structures import Structure
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing, network_labels, network_slices
 from UNetSegmenterLib.engine.plausibility.anatomy import Anatomy
 from UNetSegmenterLib.engine.plausibility.training_statistics import (
-    Facts,
-    facts,
-    facts_to_json,
-    statistics_of,
+    CaseQuantities,
+    case_quantities_to_json,
+    measure_case,
+    statistics_from_cases,
 )
 
 from ..training.planning import Plan, make_plan, write_plan
@@ -49,7 +49,7 @@ class _Slices:
     hu: np.ndarray
     labels: np.ndarray
     facts: CaseFacts
-    looks: Facts | None
+    looks: CaseQuantities | None
     cut_off: str
 
 
@@ -105,10 +105,12 @@ def prepare(
     warnings += _patch_warning(plan, preprocessed)
     for warning in warnings:
         logging.getLogger(__name__).warning("%s: %s", dataset.name, warning)
-    statistics = statistics_of([part.looks for part in slices if part.looks is not None])
+    statistics = statistics_from_cases([part.looks for part in slices if part.looks is not None])
     made = {"warnings": warnings, "plan": plan.to_json(), "label_statistics": statistics}
     if folds:  # a fold's card must not hold statistics of the patients that it is validated on
-        made["label_facts"] = {part.case.name: facts_to_json(part.looks) for part in slices if part.looks is not None}
+        made["label_facts"] = {
+            part.case.name: case_quantities_to_json(part.looks) for part in slices if part.looks is not None
+        }
     preprocessed = replace(preprocessed, fingerprint={**fingerprint(known), **made})
     _write(preprocessed, plan, folder)
     return preprocessed
@@ -179,7 +181,7 @@ def _read_slices(
         voxel_ml = between * preprocessing.spacing_mm**2 / 1000
         cut_off = cut_off_text(labels, kept, dataset.structures, voxel_ml, size)
         hu, labels = hu[:, rows, columns], kept
-    looks = facts(Anatomy(segmentation, volume)) if trains else None
+    looks = measure_case(Anatomy(segmentation, volume)) if trains else None
     return _Slices(case, hu, labels, case_facts(case.name, volume, segmentation), looks, cut_off)
 
 

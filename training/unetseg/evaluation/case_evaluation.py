@@ -25,14 +25,14 @@ from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import Structure
 from UNetSegmenterLib.engine.model.prediction import Prediction, Predictor
-from UNetSegmenterLib.engine.plausibility import check
+from UNetSegmenterLib.engine.plausibility.finding import Finding
+from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
 from UNetSegmenterLib.engine.report.niivue_viewer import ONE_OF_MANY_BYTES, ViewerData, viewer_data
 from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
 from UNetSegmenterLib.engine.report.slice_pictures import slice_pictures
 from UNetSegmenterLib.engine.worker.result_serialization import (
     comparison_from_json,
     comparison_to_json,
-    finding_from_json,
 )
 
 from ..data.dataset import Case
@@ -204,7 +204,7 @@ def read_result(path: Path) -> CaseResult:
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
         pictures = tuple((caption, base64.b64decode(text)) for caption, text in plain["pictures"])
-        findings = tuple(finding_from_json(one) for one in plain["findings"])
+        findings = tuple(Finding.from_json(one) for one in plain["findings"])
         for row in plain["comparison"]["rows"]:
             row["measures"] = row["measures"] and {name: _number(value) for name, value in row["measures"].items()}
         comparison = comparison_from_json(plain["comparison"])

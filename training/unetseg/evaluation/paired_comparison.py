@@ -9,7 +9,8 @@ from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.comparison import Comparison
-from UNetSegmenterLib.engine.evaluation.statistics import MEASURES, SEEN_COLUMN, aggregate
+from UNetSegmenterLib.engine.evaluation.result_files import SEEN_COLUMN
+from UNetSegmenterLib.engine.evaluation.statistics import MEASURES, aggregate
 from UNetSegmenterLib.engine.io.csv_text import read_csv_rows
 
 OVER_ALL = "each case's mean over structures"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from UNetSegmenterLib.engine.evaluation.comparison import Comparison, Row
+from UNetSegmenterLib.engine.evaluation.comparison import Comparison, StructureComparison
 from UNetSegmenterLib.engine.evaluation.statistics import counted_cases
 from UNetSegmenterLib.engine.labels.matching import BY_VALUE
 from UNetSegmenterLib.engine.report.report_folder import provenance, write_results
@@ -106,7 +106,7 @@ def print_case(comparison: Comparison, title: str, note: str = "") -> None:
         print_line("one case: no interval over cases")
 
 
-def _cells(row: Row, basis: bool, note: str) -> list[str]:
+def _cells(row: StructureComparison, basis: bool, note: str) -> list[str]:
     m = row.measures
     assert m is not None
     hd95 = "inf" if math.isinf(m.hd95_mm) else f"{m.hd95_mm:.1f}"

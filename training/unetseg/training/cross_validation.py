@@ -11,13 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.evaluation.statistics import (
-    CI_METHOD,
-    SEEN_COLUMN,
-    SUMMARY_DEFINITIONS,
-    Aggregate,
-    aggregate,
-)
+from UNetSegmenterLib.engine.evaluation.result_files import SEEN_COLUMN
+from UNetSegmenterLib.engine.evaluation.statistics import CI_METHOD, SUMMARY_DEFINITIONS, Aggregate, aggregate
 from UNetSegmenterLib.engine.io.atomic_files import write_atomically, write_text
 from UNetSegmenterLib.engine.io.csv_text import csv_text
 from UNetSegmenterLib.engine.model.checkpoint import read_card

@@ -21,7 +21,7 @@ from UNetSegmenterLib.engine.model.card import Card, NetworkShape
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 from UNetSegmenterLib.engine.model.tensor_file import read_tensor_file
-from UNetSegmenterLib.engine.plausibility.training_statistics import facts_from_json, statistics_of
+from UNetSegmenterLib.engine.plausibility.training_statistics import case_quantities_from_json, statistics_from_cases
 
 from ..data.preprocessed_dataset import PreprocessedDataset
 from ..data.seen_cases import VALIDATED, as_seen, case_identity, joined, older, overlap, seen_cases, to_json
@@ -260,7 +260,11 @@ def label_statistics(dataset: PreprocessedDataset, trained: set[str]) -> dict[st
     if trained.issuperset(training):
         return dataset.fingerprint.get("label_statistics", {})
     by_case = dataset.fingerprint.get("label_facts", {})
-    return statistics_of([facts_from_json(by_case[name]) for name in training if name in trained]) if by_case else {}
+    return (
+        statistics_from_cases([case_quantities_from_json(by_case[name]) for name in training if name in trained])
+        if by_case
+        else {}
+    )
 
 
 def _validation(dataset: PreprocessedDataset, dice: np.ndarray | None, counted: list[bool]) -> dict[str, Any]:

@@ -3,59 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..errors import InputError
 from ..io.geometry import SHEAR_MM, Geometry, grid_difference, same_grid_note, sheared_text
 from ..labels.bounding_boxes import Box, joint_box, structure_boxes
-from ..labels.dice import dice_coefficient
 from ..labels.matching import Matching, Pair, match_structures
 from ..labels.matching_by_overlap import Proposal, question_pairs
 from ..labels.segmentation import Segmentation, resample_labels, resample_segmentation
 from ..labels.structures import Structure, refuse_two_spellings
-from .measures import DEFAULT_TOLERANCE_MM, Measures, check_tolerance, measure_with_place
-from .statistics import summary, write_metrics_csv, write_summary
-
-__all__ = [
-    "Comparison", "Matching", "Pair", "Proposal", "Row", "SliceCurve", "compare", "match_structures", "summary",
-    "write_metrics_csv", "write_summary",
-]  # fmt: skip
+from .measures import DEFAULT_TOLERANCE_MM, Measures, check_tolerance, measure_with_position
+from .slice_curve import SliceCurve, slice_curve
 
 
 @dataclass(frozen=True)
-class SliceCurve:
-    """Dice and areas of one structure slice by slice, inferior to superior, over the slices where either has voxels.
-
-    `slices` are indices along the array axis `axis` that lies closest to the patient's long axis; `superior_mm` is
-    where the middle of each slice lies (RAS). Areas are in mm^2.
-    """
-
-    axis: int
-    slices: tuple[int, ...]
-    superior_mm: tuple[float, ...]
-    dice: tuple[float, ...]
-    prediction_mm2: tuple[float, ...]
-    reference_mm2: tuple[float, ...]
-
-    @property
-    def error_mm2(self) -> tuple[float, ...]:
-        """Area that only one of the two claims, slice by slice."""
-        both = zip(self.dice, self.prediction_mm2, self.reference_mm2, strict=True)
-        return tuple((1 - dice) * (ours + theirs) for dice, ours, theirs in both)
-
-    def worst_first(self) -> list[int]:
-        """Positions in the curve by the area in error, largest first.
-
-        By area rather than by Dice, which is lowest where an organ ends and only a few voxels are at stake.
-        """
-        error = self.error_mm2
-        return sorted(range(len(error)), key=lambda position: -error[position])
-
-
-@dataclass(frozen=True)
-class Row:
+class StructureComparison:
     """One structure of one case.
 
     `status`: "ok" both are there; "missed" only the reference has voxels; "spurious" only the prediction has; "absent"
@@ -86,7 +50,7 @@ class Comparison:
     """
 
     case: str
-    rows: tuple[Row, ...]
+    rows: tuple[StructureComparison, ...]
     notes: tuple[str, ...] = ()
     matching: Matching = field(default_factory=lambda: Matching((), (), ()))
     prediction_name: str = ""
@@ -99,6 +63,7 @@ def compare(
     prediction: Segmentation,
     reference: Segmentation,
     case: str = "",
+    *,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
     tolerance_mm: float = DEFAULT_TOLERANCE_MM,
@@ -124,7 +89,7 @@ def compare(
     prediction, reference = _on_one_grid(prediction, reference, notes)
     notes += _notes(prediction, reference, matching)
     ours, theirs = (structure_boxes(segmentation) for segmentation in (prediction, reference))
-    rows: list[Row] = []
+    rows: list[StructureComparison] = []
     for pair in matching.pairs:
         if cancelled is not None and cancelled():
             break
@@ -162,20 +127,34 @@ def _on_one_grid(
 
 def _compare_pair(
     prediction: Segmentation, reference: Segmentation, pair: Pair, box: Box | None, case: str, tolerance_mm: float
-) -> Row:
-    geometry, theirs = reference.geometry, pair.reference
-    shared = {"note": pair.note, "color": pair.prediction.color, "tolerance_mm": tolerance_mm, "matched": pair.how}
-    sides = {"prediction": pair.prediction, "reference": theirs}
+) -> StructureComparison:
+    name = pair.reference.name
+    empty = StructureComparison(
+        case,
+        name,
+        "absent",
+        note=pair.note,
+        color=pair.prediction.color,
+        tolerance_mm=tolerance_mm,
+        prediction=pair.prediction,
+        reference=pair.reference,
+        matched=pair.how,
+    )
     if box is None:
-        return Row(case, theirs.name, "absent", **shared, **sides)  # type: ignore[arg-type]
-    predicted, referred = _cropped(prediction, pair.prediction.index, box), _cropped(reference, theirs.index, box)
-    measures, place = measure_with_place(predicted, referred, geometry.spacing_mm, tolerance_mm)
-    assert measures is not None and place is not None
-    status = "spurious" if not measures.reference_ml else "missed" if not measures.prediction_ml else "ok"
-    index = np.array([part.start for part in box]) + place
-    ras = geometry.position_ras_mm(index)
-    curve = _slice_curve(predicted, referred, box, geometry)
-    return Row(case, theirs.name, status, measures, **shared, **sides, curve=curve, largest_error_ras=ras)  # type: ignore[arg-type]
+        return empty
+    geometry = reference.geometry
+    predicted = _cropped(prediction, pair.prediction.index, box)
+    referred = _cropped(reference, pair.reference.index, box)
+    measures, voxel_index = measure_with_position(predicted, referred, geometry.spacing_mm, tolerance_mm)
+    assert measures is not None and voxel_index is not None
+    index = np.array([extent.start for extent in box]) + voxel_index
+    return replace(
+        empty,
+        status="spurious" if not measures.reference_ml else "missed" if not measures.prediction_ml else "ok",
+        measures=measures,
+        curve=slice_curve(predicted, referred, box, geometry),
+        largest_error_ras=geometry.position_ras_mm(index),
+    )
 
 
 def _unmatched(
@@ -185,7 +164,7 @@ def _unmatched(
     case: str,
     tolerance_mm: float,
     proposals: Sequence[Proposal],
-) -> Row:
+) -> StructureComparison:
     volume_ml = np.count_nonzero(segmentation.mask(structure.index)) * segmentation.geometry.voxel_ml
     note = f"only in the {side} ({volume_ml:.1f} ml), so not compared"
     other = "prediction" if side == "reference" else "reference"
@@ -194,42 +173,15 @@ def _unmatched(
             f"no counterpart by name ({volume_ml:.1f} ml), so not compared; overlaps “{getattr(proposal, other)}” of the "
             f"{other} by Dice {proposal.dice:.2f}: compare as one structure?"
         )
-    sides = {side: structure}
-    return Row(case, structure.name, "unmatched", None, note, structure.color, tolerance_mm, **sides)  # type: ignore[arg-type]
-
-
-def slice_heights_mm(geometry: Geometry) -> np.ndarray:
-    """Where the middle of each slice along the patient's long axis lies: superior coordinate (RAS) by array index."""
-    axis = geometry.axial()[0][0]
-    index = np.ones((geometry.shape[axis], 4))
-    index[:, :3] = (np.array(geometry.shape[::-1]) - 1) / 2
-    index[:, 2 - axis] = np.arange(geometry.shape[axis])
-    return (index @ geometry.affine_lps().T)[:, 2]
-
-
-def _slice_curve(prediction: np.ndarray, reference: np.ndarray, box: Box, geometry: Geometry) -> SliceCurve:
-    axes, flips = geometry.axial()
-    axis, others = axes[0], (axes[1], axes[2])
-    ours, theirs, common = (
-        np.count_nonzero(mask, axis=others) for mask in (prediction, reference, prediction & reference)
-    )
-    slices = np.arange(box[axis].start, box[axis].stop)
-    superior_mm = slice_heights_mm(geometry)[slices]
-    filled = np.flatnonzero(ours + theirs)
-    order = filled[::-1] if flips[0] else filled
-    pixel_mm2 = geometry.spacing_mm[others[0]] * geometry.spacing_mm[others[1]]
-    dice = dice_coefficient(common, ours, theirs)[order]
-
-    def listed(values: np.ndarray) -> tuple[float, ...]:
-        return tuple(float(value) for value in values)
-
-    return SliceCurve(
-        axis,
-        tuple(int(value) for value in slices[order]),
-        listed(superior_mm[order]),
-        listed(dice),
-        listed(ours[order] * pixel_mm2),
-        listed(theirs[order] * pixel_mm2),
+    return StructureComparison(
+        case,
+        structure.name,
+        "unmatched",
+        note=note,
+        color=structure.color,
+        tolerance_mm=tolerance_mm,
+        prediction=structure if side == "prediction" else None,
+        reference=structure if side == "reference" else None,
     )
 
 

@@ -111,11 +111,11 @@ def measure(
     None if both are empty: there is nothing to compare. If one is empty, Dice, IoU and NSD are 0 and distances
     infinite. Raises ValueError if shapes differ or the spacing isn't three positive numbers.
     """
-    measures, _ = measure_with_place(prediction_mask, reference_mask, spacing_mm, tolerance_mm)
+    measures, _ = measure_with_position(prediction_mask, reference_mask, spacing_mm, tolerance_mm)
     return measures
 
 
-def measure_with_place(
+def measure_with_position(
     prediction_mask: np.ndarray,
     reference_mask: np.ndarray,
     spacing_mm: Sequence[float],

@@ -1,36 +1,22 @@
-"""Means, spreads and confidence intervals over cases, and their files: metrics.csv and summary.json."""
+"""Statistics over cases: mean, standard deviation, confidence interval and median of each measure, and the summary of them."""
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..io.atomic_files import write_atomically, write_text
-from ..io.csv_text import csv_text
-
 if TYPE_CHECKING:
-    from .comparison import Comparison, Row
-    from .verdict import Verdict
+    from .comparison import Comparison, StructureComparison
 
 MEASURES = ("dice", "iou", "precision", "recall", "nsd", "hd95_mm", "hd_mm", "assd_mm", "difference_ml")
 _BETWEEN_0_AND_1 = ("dice", "iou", "precision", "recall", "nsd")
 STATUSES = ("ok", "missed", "spurious", "absent", "unmatched")
-COLUMNS = (
-    "case", "structure", "status", "dice", "iou", "precision", "recall", "hd95_mm", "hd_mm", "assd_mm", "nsd",
-    "nsd_tolerance_mm", "prediction_ml", "reference_ml", "difference_ml", "components", "reference_components", "note",
-    "matched",
-)  # fmt: skip
-SEEN_COLUMN = "trained_on"
-VERDICT_COLUMNS = ("verdict", "comment", "reviewer")
 WORST = 3  # cases that a summary names
 CI_METHOD = "95 % confidence interval of the mean from Student's t distribution"
 SUMMARY_DEFINITIONS = {
@@ -101,7 +87,7 @@ def _student_t_cdf(t: float, degrees: int) -> float:
     return 0.5 + inside / 2
 
 
-def summary(rows: Sequence[Row]) -> dict:
+def summary(rows: Sequence[StructureComparison]) -> dict:
     """What summary.json holds: per structure and measure mean, sd, ci95, median, n and missed, JSON-ready.
 
     `mean_dice` is the mean over structures of their mean Dice, `mean_dice_over_cases` that over cases; only the second has an
@@ -129,13 +115,13 @@ def summary(rows: Sequence[Row]) -> dict:
     }
 
 
-def mean_dice(rows: Iterable[Row]) -> float:
+def mean_dice(rows: Iterable[StructureComparison]) -> float:
     """Mean Dice over the rows that count (missed and spurious ones with 0), NaN if none does."""
     values = [row.measures.dice for row in rows if row.measures is not None]
     return float(np.mean(values)) if values else math.nan
 
 
-def _structure_summary(rows: Sequence[Row]) -> dict:
+def _structure_summary(rows: Sequence[StructureComparison]) -> dict:
     counted = [row.measures for row in rows if row.measures is not None]
     missed = sum(row.status == "missed" for row in rows)
     entry: dict = {}
@@ -165,59 +151,6 @@ def _number(value: float) -> float | None:
     return round(value, 6) if math.isfinite(value) else None
 
 
-def write_summary(rows: Sequence[Row], path: Path | str, extra: dict | None = None) -> dict:
-    """Write summary.json with the entries of `extra` after those of `summary`, and return what was written."""
-    content = summary(rows) | (extra or {})
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_text(path, text)
-    return content
-
-
-def write_metrics_csv(
-    rows: Sequence[Row],
-    path: Path | str,
-    verdicts: Mapping[str, Verdict] | None = None,
-    trained_on: Collection[str] = (),
-) -> None:
-    """Write metrics.csv, one row a case and structure; infinite distances as "inf", what wasn't measured empty.
-
-    With `verdicts` by case, each row ends with the verdict on its case; with cases in `trained_on`, with "yes" or "no".
-    """
-
-    def write(partial: Path) -> None:
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(metrics_table(rows, verdicts, trained_on))
-
-    write_atomically(path, write)
-
-
 def counted_cases(comparisons: Sequence[Comparison], trained_on: Collection[str]) -> list[Comparison]:
     """The cases that figures are over: those that were not trained on, or all where there is no other."""
     return [one for one in comparisons if one.case not in trained_on] or list(comparisons)
-
-
-def metrics_table(
-    rows: Iterable[Row], verdicts: Mapping[str, Verdict] | None = None, trained_on: Collection[str] = ()
-) -> list[list[str | int]]:
-    """The cells of metrics.csv, header first; none of the texts is a formula to a spreadsheet."""
-    more = (*(VERDICT_COLUMNS if verdicts else ()), *((SEEN_COLUMN,) if trained_on else ()))
-    table: list[list[str | int]] = [[*COLUMNS, *more]]
-    for row in rows:
-        said = (verdicts or {}).get(row.case)
-        verdict = (
-            tuple(map(csv_text, (said.score, said.comment, said.reviewer))) if said else ("",) * len(VERDICT_COLUMNS)
-        )
-        seen = ("yes" if row.case in trained_on else "no",) if trained_on else ()
-        table.append([*(_cell(row, column) for column in COLUMNS), *(verdict if verdicts else ()), *seen])
-    return table
-
-
-def _cell(row: Row, column: str) -> str | int:
-    if column in ("case", "structure", "status", "note", "matched"):
-        return csv_text(getattr(row, column))
-    if row.measures is None:
-        return ""
-    value = row.tolerance_mm if column == "nsd_tolerance_mm" else getattr(row.measures, column)
-    if isinstance(value, int):
-        return value
-    return "" if math.isnan(value) else f"{value:.6g}"

@@ -18,7 +18,7 @@ SCORES = {
     "small faults": "plausible with small faults",
     "implausible": "implausible",
 }
-"""The three answers to "is it anatomy?", each with its words; "" stands for "not judged"."""
+"""The three answers to "is it anatomy?", each with its words; "" stands for "not reviewed"."""
 
 COLUMNS = ("case", "score", "comment", "reviewer", "time", "checkpoint")
 _MOST_CHARACTERS = 10_000
@@ -26,9 +26,9 @@ _MOST_CHARACTERS = 10_000
 
 @dataclass(frozen=True)
 class Verdict:
-    """A reviewer's score (a key of SCORES, "" if not judged) and comment; `time` is UTC, ISO 8601.
+    """A reviewer's score (a key of SCORES, "" if not reviewed) and comment; `time` is UTC, ISO 8601.
 
-    `checkpoint` says which network made what was judged. Raises InputError for a score that nobody defined.
+    `checkpoint` says which network made the segmentation. Raises InputError for a score that is not defined.
     """
 
     score: str = ""
@@ -46,9 +46,9 @@ class Verdict:
         return bool(self.score or self.comment)
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The score as a reader wants it."""
-        return SCORES.get(self.score, "not judged")
+        return SCORES.get(self.score, "not reviewed")
 
 
 def make_verdict(score: str, comment: str, reviewer: str = "", checkpoint: str = "") -> Verdict:

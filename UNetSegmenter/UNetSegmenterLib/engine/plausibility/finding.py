@@ -7,6 +7,7 @@ from typing import Any
 
 PASS, WARN, FAIL = "pass", "warn", "fail"
 SEVERITIES = (PASS, WARN, FAIL)
+STORED_KEYS = {"position_ras_mm": "place_ras"}
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Finding:
 
     `check` is one of `findings.CHECKS`; `structure` the structure's name, "" where a finding speaks of the whole
     segmentation. `value` is what was measured in `unit` (None where nothing can be measured), `expected` the range it
-    was held against, in words. `place_ras` is where to look, in mm, RAS (None for "nowhere in particular").
+    was held against, in words. `position_ras_mm` is where to look, in mm, RAS (None for "nowhere in particular").
     """
 
     check: str
@@ -23,7 +24,7 @@ class Finding:
     severity: str
     value: float | None
     expected: str
-    place_ras: tuple[float, float, float] | None
+    position_ras_mm: tuple[float, float, float] | None
     sentence: str
     unit: str = ""
 
@@ -33,8 +34,15 @@ class Finding:
         return "" if self.value is None else f"{number(self.value)} {self.unit}".strip()
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dictionary of all fields."""
-        return asdict(self)
+        """A JSON-ready dictionary of all fields; the position keeps the key `place_ras`, under which it was always stored."""
+        return {STORED_KEYS.get(key, key): value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> Finding:
+        """The finding that `to_json` wrote."""
+        position = plain["place_ras"]
+        rest = {key: value for key, value in plain.items() if key != "place_ras"}
+        return cls(**rest, position_ras_mm=None if position is None else tuple(position))
 
 
 def number(value: float) -> str:

@@ -13,7 +13,7 @@ WHOLE = "Whole segmentation"
 
 
 @dataclass(frozen=True)
-class Group:
+class FindingGroup:
     """What was found on one structure ("" for the whole segmentation), the most severe first; never empty."""
 
     structure: str
@@ -32,15 +32,15 @@ class Group:
     def counts(self) -> str:
         """Such as "1 not plausible, 2 worth a look"."""
         counted = [(sum(one.severity == severity for one in self.findings), severity) for severity in (FAIL, WARN)]
-        return ", ".join(f"{count} {WORDS[severity]}" for count, severity in counted if count)
+        return ", ".join(f"{count} {SEVERITY_TEXTS[severity]}" for count, severity in counted if count)
 
-    def said(self, finding: Finding) -> str:
+    def text(self, finding: Finding) -> str:
         """A finding's sentence without the structure's name, which stands above it."""
         rest = finding.sentence.removeprefix(f"{self.title}: ")
         return rest[:1].upper() + rest[1:]
 
 
-WORDS = {FAIL: "not plausible", WARN: "worth a look", PASS: "as expected"}
+SEVERITY_TEXTS = {FAIL: "not plausible", WARN: "worth a look", PASS: "as expected"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class FindingsPage:
 
     plausible: int
     structures: int
-    groups: tuple[Group, ...]
+    groups: tuple[FindingGroup, ...]
     small: tuple[Finding, ...]
     passed: tuple[Finding, ...]
 
@@ -87,7 +87,7 @@ def findings_page(findings: Sequence[Finding]) -> FindingsPage:
     for one in findings:
         if one.severity != PASS and one not in small:
             by_structure.setdefault(one.structure, []).append(one)
-    groups = [Group(structure, tuple(sorted(own, key=_severity))) for structure, own in by_structure.items()]
+    groups = [FindingGroup(structure, tuple(sorted(own, key=_severity))) for structure, own in by_structure.items()]
     groups.sort(
         key=lambda group: [-sum(one.severity == severity for one in group.findings) for severity in (FAIL, WARN)]
     )

@@ -1,4 +1,9 @@
-"""From quantities to findings."""
+"""Plausibility checks of one segmentation without ground truth: from measured quantities to findings.
+
+No check needs a network; how confident the network was comes with the segmentation. With the statistics of the training labels
+(`training_statistics`, stored in a checkpoint's card) each quantity is compared with what those labels show. Without them, the
+checks that need no statistics run by rules of thumb.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..io.volume import Volume
+from ..labels.segmentation import Segmentation
 from . import relations, tissue
 from .anatomy import Anatomy, Place
 from .finding import FAIL, PASS, SEVERITIES, WARN, Finding, number
@@ -15,7 +22,7 @@ from .quantity import FEW_CASES, Limits, Quantity, Rule, excess, expected_text, 
 from .rules import CHECKS, RULES
 from .shape import FACES
 from .size import AXES
-from .training_statistics import VERSION, Facts, position
+from .training_statistics import VERSION, CaseQuantities, measure_case, position
 
 OFTEN_REMOVED = ("gallbladder", "appendix", "uterus", "prostate", "adrenal")
 """Organs that surgeons take out so often that their absence alone is no failure."""
@@ -26,10 +33,32 @@ SMALLEST_CONTACT = 0.005
 _TEXTBOOK_SLACK_MM = 10.0
 
 
-class Judge:
+def check(
+    segmentation: Segmentation,
+    volume: Volume | None = None,
+    statistics: dict[str, Any] | None = None,
+) -> list[Finding]:
+    """Run all plausibility checks on a segmentation.
+
+    Args:
+        segmentation: The labels to check.
+        volume: The scan on the segmentation's grid, in HU; the tissue checks need it.
+        statistics: What `training_statistics` returned; None for rules of thumb.
+
+    Returns:
+        Findings of all checks, "pass" included: at most one per check and structure.
+
+    Raises:
+        InputError: If the grids of scan and segmentation differ.
+    """
+    anatomy = Anatomy(segmentation, volume)
+    return PlausibilityChecks(anatomy, measure_case(anatomy), statistics).findings()
+
+
+class PlausibilityChecks:
     """Holds the facts of one case against the statistics of training labels, or against rules of thumb without them."""
 
-    def __init__(self, anatomy: Anatomy, case: Facts, statistics: dict[str, Any] | None) -> None:
+    def __init__(self, anatomy: Anatomy, case: CaseQuantities, statistics: dict[str, Any] | None) -> None:
         self.anatomy = anatomy
         self.case = case
         self.statistics = statistics or {}
@@ -50,12 +79,12 @@ class Judge:
         """All findings, in the order of `CHECKS`, structures in their own order within each."""
         quantities = [*self.case.quantities, *self._positions(), *self._tissues()]
         for quantity in quantities:
-            if quantity.key == "border" and (found := self._judge(quantity)) and found[0] != PASS:
+            if quantity.key == "border" and (found := self._evaluate(quantity)) and found[0] != PASS:
                 self.cut_at[FACES.index(quantity.detail)].add(quantity.structure)
         self.truncated = set().union(*self.cut_at)
-        judged = [found for quantity in quantities if (found := self._judge(quantity))]
+        evaluated = [found for quantity in quantities if (found := self._evaluate(quantity))]
         worst: dict[tuple[str, str], tuple[str, float, Quantity, Limits]] = {}
-        for severity, reach, quantity, bounds in judged:
+        for severity, reach, quantity, bounds in evaluated:
             place = (RULES[quantity.key].check, quantity.structure)
             if place not in worst or _graver((severity, reach), worst[place][:2]):
                 worst[place] = (severity, reach, quantity, bounds)
@@ -83,7 +112,7 @@ class Judge:
             found += [Quantity(key, name, value, place) for key, value in tissue.tissue(histogram, learnt)]
         return found
 
-    def _judge(self, quantity: Quantity) -> tuple[str, float, Quantity, Limits] | None:
+    def _evaluate(self, quantity: Quantity) -> tuple[str, float, Quantity, Limits] | None:
         rule = RULES[quantity.key]
         if quantity.key in ("position", "cut") and any(quantity.structure in self._slab(axis) for axis in range(3)):
             return None

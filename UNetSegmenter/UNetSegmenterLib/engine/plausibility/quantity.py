@@ -39,7 +39,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Rule:
-    """How a quantity is judged.
+    """How a quantity is checked.
 
     With training labels: a prediction interval around their mean on a `log` scale (after adding `offset`) or a plain
     one; `floor` is the smallest standard deviation believed on that scale, because a few cases that agree by chance

@@ -1,4 +1,4 @@
-"""Every quantity, the check it belongs to, and how it is judged; docs/plausibility.md prints this table."""
+"""Every quantity, the check it belongs to, and the rule that it is checked by; docs/plausibility.md prints this table."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ def volume(anatomy: Anatomy) -> list[Quantity]:
     """Volume in ml, and as a multiple of the other structures' geometric mean, which holds in a small patient too.
 
     Ranges of organ volumes as a quality check: TotalSegmentator (Wasserthal et al., Radiology AI 5, 2023) and the z-scores of
-    Robinson et al., J Cardiovasc Magn Reson 21, 2019. Structures that leave the volume are not judged by size.
+    Robinson et al., J Cardiovasc Magn Reson 21, 2019. Structures that leave the volume are not checked by size.
     """
     found = []
     whole = {name: part for name, part in anatomy.parts.items() if not any(part.faces)}

@@ -20,7 +20,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Facts:
+class CaseQuantities:
     """All that one case contributes: quantities, centroids (mm along superior, posterior, left) and histograms of HU."""
 
     structures: tuple[str, ...]
@@ -29,7 +29,7 @@ class Facts:
     histograms: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def facts_to_json(case: Facts) -> dict[str, Any]:
+def case_quantities_to_json(case: CaseQuantities) -> dict[str, Any]:
     """What statistics ask of a case, JSON-ready; places and details, which only findings show, are left out."""
     return {
         "structures": list(case.structures),
@@ -42,14 +42,14 @@ def facts_to_json(case: Facts) -> dict[str, Any]:
     }
 
 
-def facts_from_json(plain: dict[str, Any]) -> Facts:
-    """The facts that `facts_to_json` wrote."""
+def case_quantities_from_json(plain: dict[str, Any]) -> CaseQuantities:
+    """The facts that `case_quantities_to_json` wrote."""
     histograms = {}
     for name, filled in plain["histograms"].items():
         histograms[name] = np.zeros(tissue.HU_BINS, dtype=np.int64)
         for place, number in filled:
             histograms[name][place] = number
-    return Facts(
+    return CaseQuantities(
         tuple(plain["structures"]),
         [Quantity(key, structure, value, other=other) for key, structure, value, other in plain["quantities"]],
         {name: np.array(place) for name, place in plain["centroids_mm"].items()},
@@ -77,11 +77,11 @@ MEASURES = (
 )
 
 
-def facts(anatomy: Anatomy) -> Facts:
+def measure_case(anatomy: Anatomy) -> CaseQuantities:
     """Measure one case."""
     quantities = [quantity for measure in MEASURES for quantity in measure(anatomy)]
     centroids_mm = {name: anatomy.mm(part.centroid) for name, part in anatomy.parts.items()}
-    return Facts(tuple(anatomy.keys.values()), quantities, centroids_mm, tissue.histograms(anatomy))
+    return CaseQuantities(tuple(anatomy.keys.values()), quantities, centroids_mm, tissue.histograms(anatomy))
 
 
 def position(
@@ -96,7 +96,7 @@ def position(
     return found
 
 
-def reference_statistics(
+def training_statistics(
     cases: Iterable[tuple[Segmentation, Volume | None]], *, nominal_spacing: bool = False
 ) -> dict[str, Any]:
     """What the training labels look like, as JSON-ready numbers for the card's `statistics`.
@@ -104,12 +104,12 @@ def reference_statistics(
     `cases` is read once and may be a generator. `nominal_spacing` says that the data set's spacing isn't the true one (as in
     8-bit copies of a challenge's slices); millimetres and millilitres then never fail a structure, they only warn.
     """
-    measured = [facts(Anatomy(segmentation, volume)) for segmentation, volume in cases]
-    return statistics_of(measured, nominal_spacing=nominal_spacing)
+    measured = [measure_case(Anatomy(segmentation, volume)) for segmentation, volume in cases]
+    return statistics_from_cases(measured, nominal_spacing=nominal_spacing)
 
 
-def statistics_of(measured: list[Facts], *, nominal_spacing: bool = False) -> dict[str, Any]:
-    """`reference_statistics` from cases that are measured already."""
+def statistics_from_cases(measured: list[CaseQuantities], *, nominal_spacing: bool = False) -> dict[str, Any]:
+    """`training_statistics` from cases that are measured already."""
     names = list(dict.fromkeys(name for case in measured for name in case.structures))
     values: dict[str, dict[str, list[float]]] = {name: {} for name in names}
     rules = {}

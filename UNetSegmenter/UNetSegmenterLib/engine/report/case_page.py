@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
-from ..evaluation.comparison import Comparison, Row
-from ..evaluation.definitions import DEFINITIONS, goodness
+from ..evaluation.comparison import Comparison, StructureComparison
+from ..evaluation.measure_definitions import DEFINITIONS, goodness
 from ..evaluation.statistics import mean_dice
-from ..plausibility import Finding
+from ..plausibility.finding import Finding
 from .charts import curve_svg
 from .page_elements import STATUS, count, counted, dice_of, sort_head, swatch, tile
 from .plausibility_summary import LITTLE_DICE, Tally, badge, case_tile, tally
@@ -89,7 +89,7 @@ def _rests_on(comparison: Comparison) -> str:
     return f" Matched by {', '.join(f'{how} ({n})' for how, n in by.items())}." if by else ""
 
 
-def _structure_row(row: Row, reference_note: str, found: Tally) -> str:
+def _structure_row(row: StructureComparison, reference_note: str, found: Tally) -> str:
     said = row.note.removeprefix(reference_note).removeprefix("; ")  # the caption says it for all rows
     note = f'<span class="row-note">{escape(said)}</span>' if said and row.measures else ""
     status = "" if row.status == "ok" else f' <span class="status {row.status}">{STATUS[row.status]}</span>'
@@ -139,7 +139,7 @@ def curves(comparison: Comparison) -> str:
     return f'<div class="charts">{figures}</div>' if figures else ""
 
 
-def slice_curve(row: Row) -> str:
+def slice_curve(row: StructureComparison) -> str:
     """The slice curve of one structure with the line below it that reads one slice; nothing if it has no curve."""
     if row.curve is None:
         return ""

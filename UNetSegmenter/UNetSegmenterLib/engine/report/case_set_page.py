@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
-from ..evaluation.comparison import Comparison, Row
-from ..evaluation.definitions import BY_KEY, goodness
+from ..evaluation.comparison import Comparison, StructureComparison
+from ..evaluation.measure_definitions import BY_KEY, goodness
 from ..evaluation.statistics import mean_dice, summary
 from ..evaluation.verdict import SCORES, Verdict
 from .case_page import slice_curve
@@ -91,7 +91,7 @@ def extremes(comparisons: Sequence[Comparison], pages: Mapping[str, str], materi
     return f'<div class="cards">{cards}</div>'
 
 
-def _dice_or_status(row: Row) -> str:
+def _dice_or_status(row: StructureComparison) -> str:
     return f"Dice {dice_of(row):.2f}" if row.status == "ok" else STATUS[row.status].removeprefix("✕ ")
 
 
@@ -220,8 +220,8 @@ def case_table(
     )
     head += sort_head("Missed", "", "Structures that only the reference has", "descending", "")
     head += sort_head("HD95", "mean, mm", f"{BY_KEY['hd95_mm'].text} Mean over the structures found.", "descending", "")
-    judged = any(one.findings for one in material.values())
-    if judged:
+    are_checked = any(one.findings for one in material.values())
+    if are_checked:
         text = "Plausibility of the prediction alone: failures and warnings"
         head += sort_head("Findings", "fail, warning", text, "descending", "")
     reviewed = any(one.verdict for one in material.values())
@@ -231,9 +231,9 @@ def case_table(
     body = ""
     for comparison in comparisons:
         own = material.get(comparison.case, CaseMaterial())
-        judgement = _finding_cell(own) if judged else ""
-        judgement += _verdict_cell(own.verdict) if reviewed else ""
-        body += _case_row(comparison, names, case_link(comparison.case, pages), judgement)
+        findings_cell = _finding_cell(own) if are_checked else ""
+        findings_cell += _verdict_cell(own.verdict) if reviewed else ""
+        body += _case_row(comparison, names, case_link(comparison.case, pages), findings_cell)
     note = f"<b>{escape(reference_note)}</b> " if reference_note else ""
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Table of all cases"><table>'
@@ -252,10 +252,10 @@ def _finding_cell(own: CaseMaterial) -> str:
 def _verdict_cell(verdict: Verdict | None) -> str:
     place = list(SCORES).index(verdict.score) if verdict and verdict.score else ""
     comment = f' title="{escape(verdict.comment)}"' if verdict and verdict.comment else ""
-    return f'<td data-v="{place}"{comment}>{escape(verdict.words) if verdict else "–"}</td>'
+    return f'<td data-v="{place}"{comment}>{escape(verdict.text) if verdict else "–"}</td>'
 
 
-def _case_row(comparison: Comparison, names: Sequence[str], link: str, judgement: str) -> str:
+def _case_row(comparison: Comparison, names: Sequence[str], link: str, findings_cell: str) -> str:
     rows = {row.structure: row for row in comparison.rows}
     every = counted(comparison)
     mean = mean_dice(every)
@@ -267,7 +267,7 @@ def _case_row(comparison: Comparison, names: Sequence[str], link: str, judgement
     cells += (
         f'<td data-v="{sum(hd95) / len(hd95):.6g}">{sum(hd95) / len(hd95):.1f}</td>' if hd95 else '<td data-v="">–</td>'
     )
-    cells += judgement
+    cells += findings_cell
     for name in names:
         row = rows.get(name)
         if row is None or row.measures is None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from ..evaluation.comparison import Comparison, Row
-from ..evaluation.definitions import DEFINITIONS
+from ..evaluation.comparison import Comparison, StructureComparison
+from ..evaluation.measure_definitions import DEFINITIONS
 from ..evaluation.verdict import Verdict
-from ..plausibility import Finding
+from ..plausibility.finding import Finding
 
 if TYPE_CHECKING:
     from .niivue_viewer import ViewerData
@@ -40,7 +40,7 @@ class CaseMaterial:
     warnings: Sequence[str] = ()
 
 
-def counted(comparison: Comparison) -> list[Row]:
+def counted(comparison: Comparison) -> list[StructureComparison]:
     """Rows that have measures."""
     return [row for row in comparison.rows if row.measures is not None]
 
@@ -87,7 +87,7 @@ def swatch(color: tuple[int, int, int]) -> str:
     return f'<span class="swatch" style="background:rgb{color}" aria-hidden="true"></span>'
 
 
-def dice_of(row: Row) -> float:
+def dice_of(row: StructureComparison) -> float:
     """Dice of a row, NaN if it was not measured."""
     return row.measures.dice if row.measures else math.nan
 
@@ -141,7 +141,7 @@ def verdict(one: Verdict | None) -> str:
     who = " · ".join(filter(None, [one.reviewer, one.time.replace("T", " ").replace("Z", " UTC")]))
     comment = escape(one.comment).replace("\n", "<br>")
     return (
-        f'<p class="sentence"><b>{escape(one.words.capitalize())}</b></p>'
+        f'<p class="sentence"><b>{escape(one.text.capitalize())}</b></p>'
         + (f"<blockquote>{comment}</blockquote>" if comment else "")
         + (f'<p class="muted">{escape(who)}</p>' if who else "")
     )

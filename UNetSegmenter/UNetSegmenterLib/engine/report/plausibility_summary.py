@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from ..evaluation.comparison import Comparison, Row
+from ..evaluation.comparison import Comparison, StructureComparison
 from ..evaluation.statistics import mean_dice
-from ..plausibility import Finding
+from ..plausibility.finding import Finding
 from .page_elements import CaseMaterial, count, counted, dice_of, listed, tile
 
 LITTLE_DICE, HIGH_DICE = 0.7, 0.9
@@ -38,7 +38,7 @@ class Tally:
         return bool(self.failed) or self.warnings >= _DOUBTFUL_WARNINGS
 
 
-def tally(findings: Sequence[Finding], row: Row | None = None) -> Tally:
+def tally(findings: Sequence[Finding], row: StructureComparison | None = None) -> Tally:
     """Failures and warnings, all of them or those about the structure of a row, which goes by its name in the prediction."""
     if row is not None:
         name = row.prediction.name if row.prediction else row.structure
@@ -89,7 +89,7 @@ def set_takeaway(
     return f"{said}. {escape(_doubted(doubtful)) if doubtful else ''}".strip()
 
 
-def _doubted(doubtful: list[tuple[Tally, Row, str]]) -> str:
+def _doubted(doubtful: list[tuple[Tally, StructureComparison, str]]) -> str:
     ranked = sorted(doubtful, key=lambda one: one[0], reverse=True)
     names = [f"{row.structure}{where} (Dice {dice_of(row):.2f}, {own.words})" for own, row, where in ranked]
     return f"Dice is high but the anatomy is doubtful: {_some(names)}."
@@ -133,7 +133,7 @@ def badge(own: Tally) -> str:
     return f' <span class="status {kind}">{sign} {own.words}</span>'
 
 
-def finding_list(items: Sequence[Finding], rows: Sequence[Row] = ()) -> str:
+def finding_list(items: Sequence[Finding], rows: Sequence[StructureComparison] = ()) -> str:
     """Plausibility findings, the grave ones first; what passed, and more than a screenful, is folded away.
 
     `rows` tell the names that the viewer gives to the structures.
@@ -165,10 +165,10 @@ def _list(items: Sequence[Finding], names: Mapping[str, str]) -> str:
 
 def _place(one: Finding, names: Mapping[str, str]) -> str:
     """Where to look: a button where there is a viewer, which page.js makes of it, else words."""
-    if one.place_ras is None:
+    if one.position_ras_mm is None:
         return '<span class="where"></span>'
-    letters = zip(one.place_ras, ("RL", "AP", "SI"), strict=True)
+    letters = zip(one.position_ras_mm, ("RL", "AP", "SI"), strict=True)
     words = ", ".join(f"{names[mm < 0]} {abs(mm):.0f}" for mm, names in letters)
-    place = " ".join(f"{mm:.1f}" for mm in one.place_ras)
+    place = " ".join(f"{mm:.1f}" for mm in one.position_ras_mm)
     structure = escape(names.get(one.structure, one.structure))
     return f'<span class="where" data-place="{place}" data-structure="{structure}">{words} mm</span>'

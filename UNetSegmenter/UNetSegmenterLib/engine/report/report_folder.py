@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from ... import __version__
 from ..evaluation.comparison import Comparison
-from ..evaluation.statistics import counted_cases, summary, write_metrics_csv, write_summary
+from ..evaluation.result_files import write_metrics_csv, write_summary
+from ..evaluation.statistics import counted_cases, summary
 from ..evaluation.verdict import Verdict
 from ..io.atomic_files import write_atomically
 from ..io.volume import Volume
 from ..labels.segmentation import Segmentation
-from ..plausibility import Finding
+from ..plausibility.finding import Finding
 from .case_set_page import distributions
 from .charts import box_plot_svg, curve_svg, standalone
 from .niivue_viewer import viewer_data

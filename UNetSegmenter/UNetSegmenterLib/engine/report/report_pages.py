@@ -15,10 +15,9 @@ from types import MappingProxyType
 from ..evaluation.comparison import Comparison
 from ..evaluation.statistics import counted_cases
 from ..io.atomic_files import write_text
-from ..plausibility import Finding
-from . import case_page, case_set_page
+from ..plausibility.finding import Finding
+from . import case_page, case_set_page, plausibility_summary
 from . import page_elements as parts
-from . import plausibility_summary as judgement
 from .niivue_viewer import ViewerData, viewer_html
 from .page_elements import CaseMaterial
 from .paired_section import PairedComparison, paired_section
@@ -123,7 +122,9 @@ def _case_sections(
 ) -> Sections:
     stopped = [] if comparison.complete else ["The comparison was cancelled; the table holds what was done until then."]
     note = f" <b>{escape(reference_note)}</b>" if reference_note else ""
-    head = parts.sentence(judgement.case_takeaway(comparison, material.findings), case_page.case_sentence(comparison))
+    head = parts.sentence(
+        plausibility_summary.case_takeaway(comparison, material.findings), case_page.case_sentence(comparison)
+    )
     head += case_page.case_tiles(comparison, material.findings)
     head += parts.warnings([*notes, *material.warnings]) + parts.notes([*stopped, *comparison.notes])
     return [
@@ -133,8 +134,8 @@ def _case_sections(
         ("pictures", "Pictures", parts.pictures(material.pictures), ""),
         ("structures", "All structures", case_page.structure_table(comparison, reference_note, material.findings), ""),
         (
-            "findings", "Is it anatomy?", judgement.finding_list(material.findings, comparison.rows),
-            "Plausibility of the prediction, judged without the reference. Overlap can be high where the shape is not plausible.",
+            "findings", "Is it anatomy?", plausibility_summary.finding_list(material.findings, comparison.rows),
+            "Plausibility of the prediction, checked without the reference. Overlap can be high though the shape is not.",
         ),
         (
             "slices", "Slice by slice", case_page.curves(comparison),
@@ -161,7 +162,7 @@ def _set_sections(
     if len(said) > 12:
         said = [*said[:12], f"and {len(said) - 12} more notes on the case pages"]
     note = f" <b>{escape(reference_note)}</b>" if reference_note else ""
-    takeaway = judgement.set_takeaway(comparisons, counted, pages)
+    takeaway = plausibility_summary.set_takeaway(comparisons, counted, pages)
     if trained_on and not seen:
         takeaway = (
             f"The network was trained on every one of these cases: nothing here tells of new patients. {takeaway}"

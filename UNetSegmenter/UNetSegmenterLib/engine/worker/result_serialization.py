@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..evaluation.comparison import Comparison, Row, SliceCurve
+from ..evaluation.comparison import Comparison, StructureComparison
 from ..evaluation.measures import Measures
+from ..evaluation.slice_curve import SliceCurve
 from ..evaluation.verdict import Verdict
 from ..io.volume import Volume
 from ..labels.matching_by_overlap import Proposal
 from ..labels.structures import Structure
+from ..plausibility.finding import Finding
 from ..stepwise import Steps
 from .image_serialization import (
     array_steps,
@@ -25,7 +27,6 @@ from .image_serialization import (
 )
 
 if TYPE_CHECKING:
-    from ..plausibility import Finding
     from ..report.report_folder import CaseImages, CaseReport
 
 
@@ -55,16 +56,16 @@ def comparison_from_json(plain: dict[str, Any]) -> Comparison:
     )
 
 
-def _row_to_json(row: Row) -> dict[str, Any]:
+def _row_to_json(row: StructureComparison) -> dict[str, Any]:
     sides = {side: structure and structure.to_json() for side, structure in _sides(row).items()}
     return asdict(row) | sides
 
 
-def _sides(row: Row) -> dict[str, Structure | None]:
+def _sides(row: StructureComparison) -> dict[str, Structure | None]:
     return {"prediction": row.prediction, "reference": row.reference}
 
 
-def _row_from_json(plain: dict[str, Any]) -> Row:
+def _row_from_json(plain: dict[str, Any]) -> StructureComparison:
     made: dict[str, Any] = dict(plain)
     made["color"] = tuple(plain["color"])
     for side in ("prediction", "reference"):
@@ -75,15 +76,7 @@ def _row_from_json(plain: dict[str, Any]) -> Row:
         made["curve"] = SliceCurve(**curve)
     if plain["largest_error_ras"]:
         made["largest_error_ras"] = tuple(plain["largest_error_ras"])
-    return Row(**made)
-
-
-def finding_from_json(plain: dict[str, Any]) -> Finding:
-    """The finding that `Finding.to_json` wrote."""
-    from ..plausibility import Finding
-
-    place = plain["place_ras"]
-    return Finding(**{**plain, "place_ras": tuple(place) if place is not None else None})
+    return StructureComparison(**made)
 
 
 def report_steps(report: CaseReport, folder: Path) -> Steps:
@@ -116,7 +109,7 @@ def report_from_json(plain: dict[str, Any]) -> CaseReport:
     words = json.loads(Path(plain["words"]).read_text(encoding="utf-8"))
     return CaseReport(
         comparison_from_json(words["comparison"]),
-        tuple(finding_from_json(finding) for finding in words["findings"]),
+        tuple(Finding.from_json(finding) for finding in words["findings"]),
         Verdict(**words["verdict"]) if words["verdict"] else None,
         words["facts"],
         tuple((caption, Path(path).read_bytes()) for caption, path in plain["pictures"]),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..evaluation.review import REVIEWS, CaseList, ReviewCase, list_cases
+from ..evaluation.review_cases import REVIEWS, CaseList, ReviewCase, list_cases
 from ..evaluation.verdict import Verdict, read_reviews
 from ..io.image_reading import read_volume
 from ..io.volume import Volume

@@ -186,7 +186,7 @@ class Service:
 
     def check(self, request: dict[str, Any]) -> dict[str, Any]:
         """Plausibility findings of each segmentation; a cancel takes effect between two segmentations."""
-        from ..plausibility import check
+        from ..plausibility.plausibility_checks import check
 
         request_id = request.get("id")
         segmentations = [segmentation_from_json(plain) for plain in request["segmentations"]]

@@ -1,10 +1,10 @@
-"""What sections that ask the worker to judge have in common: one request at a time, a button that becomes Cancel, a bar."""
+"""What sections Compare and Plausibility have in common: one request at a time, a button that becomes Cancel, a progress bar."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...engine.io.volume import Note
 from ..widgets.notes import NoteList
@@ -12,8 +12,12 @@ from .failure import JobFailure, call_safely, failure_note, safe_slot
 from .worker_process import WorkerProcess
 from .worker_task import Prepare, WorkerTask
 
+if TYPE_CHECKING:
+    from ..sections.compare_section import CompareSection
+    from ..sections.plausibility_section import PlausibilitySection
 
-class JudgingTask:
+
+class PlausibilityTask:
     """The request `do` ("compare") of a section, with the widgets `<do>Button` and `<do>ProgressBar` of its panel.
 
     The button calls `begin` or cancels what goes on. `on_change` is called when a request has begun or ended. What went wrong is
@@ -86,3 +90,25 @@ class JudgingTask:
         call_safely(self._clear)
         self._notes.show([note])
         self._on_change()
+
+
+def compare_and_check_steps(compare: CompareSection, plausibility: PlausibilitySection) -> Generator[None, None, None]:
+    """Compare and check what is chosen, one request after the other, as far as that has not been done.
+
+    A report and a review of a test set need both. Each section shows its own errors. A Sequence runs the steps.
+    """
+    try:
+        while compare.is_blocked:
+            yield  # a scan is being segmented
+        if compare.comparison is None and not compare.is_busy and not compare.reason():
+            compare.compare()
+        while compare.is_busy:
+            yield
+        if plausibility.findings is None and not plausibility.is_busy and not plausibility.reason():
+            plausibility.check()
+        while plausibility.is_busy:
+            yield
+    except GeneratorExit:
+        compare.stop()
+        plausibility.stop()
+        raise

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...engine.errors import InputError
 from ..sections.review_section import ReviewActions
-from .judge_steps import judge_steps
+from .plausibility_task import compare_and_check_steps
 
 
 class PanelReviewActions(ReviewActions):
@@ -16,11 +16,11 @@ class PanelReviewActions(ReviewActions):
 
     def __init__(self, panel: Any) -> None:
         self._panel = panel
-        self._show_views, self._was_judged = True, False
+        self._show_views, self._was_shown = True, False
 
     def choose(self, volume: Any, prediction: Any, reference: Any) -> None:
-        if self._was_judged:
-            self._show_views, self._was_judged = self._panel.views.is_shown, False
+        if self._was_shown:
+            self._show_views, self._was_shown = self._panel.views.is_shown, False
         with self._at_once() as parameters:
             parameters.inputVolume, parameters.outputSegmentation = volume, None
             parameters.comparedPrediction, parameters.groundTruth = prediction, reference
@@ -44,7 +44,7 @@ class PanelReviewActions(ReviewActions):
             raise InputError("This case was not segmented; section Segment says why.")
         return result.node
 
-    def judge(self) -> Generator[None, None, None]:
+    def compare_and_check(self) -> Generator[None, None, None]:
         button = self._panel.ui.sideBySideButton
         if self._show_views and button.enabled and not self._panel.views.is_shown:
             button.setChecked(True)
@@ -52,9 +52,9 @@ class PanelReviewActions(ReviewActions):
             self._panel.result_views.show_case(
                 self._panel.parameters.comparedPrediction, self._panel.parameters.inputVolume
             )
-        self._was_judged = True
+        self._was_shown = True
         yield
-        yield from judge_steps(self._panel.compare, self._panel.plausibility)
+        yield from compare_and_check_steps(self._panel.compare, self._panel.plausibility)
 
     def flush(self) -> None:
         self._panel.report.verdict.flush()
@@ -62,7 +62,7 @@ class PanelReviewActions(ReviewActions):
     def remember(self, folder: str, results: str, case: str) -> None:
         if self._panel.parameters is not None:
             if folder != self._panel.parameters.reviewFolder:  # another test set: leaving the last one's layout is past
-                self._show_views, self._was_judged = True, False
+                self._show_views, self._was_shown = True, False
             with self._at_once() as parameters:
                 parameters.reviewFolder, parameters.reviewResults, parameters.reviewCase = folder, results, case
 

@@ -11,8 +11,8 @@ import slicer
 from slicer.util import VTKObservationMixin
 
 from ...engine.errors import InputError
-from ...engine.evaluation.comparison import Comparison, Row
-from ...engine.evaluation.statistics import metrics_table, write_metrics_csv
+from ...engine.evaluation.comparison import Comparison, StructureComparison
+from ...engine.evaluation.result_files import metrics_table, write_metrics_csv
 from ...engine.io.geometry import Geometry
 from ...engine.io.volume import Note
 from ...engine.labels.matching import still_there
@@ -22,7 +22,7 @@ from ...scene.nodes.case_nodes import read_pair_steps
 from ...scene.nodes.node_attributes import matched_by_hand
 from ...scene.nodes.world_positions import comparison_in_world
 from ...scene.views.cameras import look_at
-from ..jobs.plausibility_task import JudgingTask
+from ..jobs.plausibility_task import PlausibilityTask
 from ..jobs.worker_process import WorkerProcess
 from ..widgets.hand_matching import HandMatching
 from ..widgets.metrics_table import MetricsTable, mean_text
@@ -58,7 +58,7 @@ class CompareSection(VTKObservationMixin):
         self._geometry: Geometry | None = None  # the grid that was compared on
         self._notes = NoteList(ui.compareNotesFrame)
         self._going = RemovedNodes()
-        self._task = JudgingTask(ui, worker, "compare", self._notes, self.compare, self._show, self._clear)
+        self._task = PlausibilityTask(ui, worker, "compare", self._notes, self.compare, self._show, self._clear)
         self._table = MetricsTable(ui.compareTable, self.go_to)
         ui.compareCollapsibleButton.collapsed = True
         self.slices = WorstSlices(ui)
@@ -143,7 +143,7 @@ class CompareSection(VTKObservationMixin):
         self.prediction_node = self.reference_node = None
         self._clear()
 
-    def go_to(self, row: Row) -> None:
+    def go_to(self, row: StructureComparison) -> None:
         """Centre all views on the structure's largest error, and offer another counterpart for it."""
         self._hand.choose(row)
         if row.largest_error_ras is None:

@@ -14,26 +14,25 @@ from slicer.util import VTKObservationMixin
 from ...engine.io.volume import Note
 from ...engine.labels.structures import canonical_name
 from ...engine.worker.image_serialization import array_steps, segmentation_steps
-from ...engine.worker.result_serialization import finding_from_json
 from ...scene.nodes.case_nodes import refuse_empty
 from ...scene.nodes.segmentation_from_node import segmentation_from_node
 from ...scene.nodes.volume_nodes import volume_from_node
 from ...scene.nodes.world_positions import findings_in_world
 from ...scene.views.cameras import look_at
-from ..jobs.plausibility_task import JudgingTask
+from ..jobs.plausibility_task import PlausibilityTask
 from ..jobs.segmentation_run import stored_dtype
 from ..jobs.worker_process import WorkerProcess
 from ..widgets.findings_list import FindingsList
 from ..widgets.notes import NoteList, RemovedNodes
 
 if TYPE_CHECKING:
-    from ...engine.plausibility import Finding
+    from ...engine.plausibility.finding import Finding
     from ...engine.plausibility.findings_page import FindingsPage
 
 CHANGED = "The segmentation or the scan was changed since it was checked; press Check again."
 BY_RULES = (
     "No statistics of training labels: the chosen checkpoint holds none, or none is chosen. Rules of thumb are used, and "
-    "sizes are not judged."
+    "sizes are not reviewed."
 )
 
 
@@ -63,7 +62,7 @@ class PlausibilitySection(VTKObservationMixin):
         self.page: FindingsPage | None = None
         self._notes = NoteList(ui.checkNotesFrame)
         self._going = RemovedNodes()
-        self._task = JudgingTask(ui, worker, "check", self._notes, self.check, self._show, self._clear)
+        self._task = PlausibilityTask(ui, worker, "check", self._notes, self.check, self._show, self._clear)
         ui.plausibilityCollapsibleButton.collapsed = True
         self._findings_list = FindingsList(ui.findingsList, self.go_to, _tip)
         ui.showPassedCheckBox.connect("toggled(bool)", lambda checked: self._list())
@@ -145,13 +144,13 @@ class PlausibilitySection(VTKObservationMixin):
 
     def go_to(self, finding: Finding) -> None:
         """Centre all views on the place that a finding speaks of."""
-        if finding.place_ras is not None:
-            look_at(slicer.mrmlScene, finding.place_ras)
+        if finding.position_ras_mm is not None:
+            look_at(slicer.mrmlScene, finding.position_ras_mm)
 
     def _on_result(self, answer: dict[str, Any]) -> None:
         from ...engine.plausibility.findings_page import findings_page
 
-        found = [[finding_from_json(one) for one in findings] for findings in answer["findings"]]
+        found = [[Finding.from_json(one) for one in findings] for findings in answer["findings"]]
         grid = self.chosen.volume if self.chosen.volume is not None else self.chosen.prediction
         self.findings = findings_in_world(found[0], grid)
         theirs = {_key(finding) for finding in found[1] if finding.severity != "pass"} if len(found) > 1 else set()
@@ -223,12 +222,12 @@ def _key(finding: Finding) -> tuple[str, str]:
 
 
 def _tip(finding: Finding) -> str:
-    from ...engine.plausibility.findings_page import WORDS
+    from ...engine.plausibility.findings_page import SEVERITY_TEXTS
 
-    parts = [f"{finding.check}: {WORDS[finding.severity]}"]
+    parts = [f"{finding.check}: {SEVERITY_TEXTS[finding.severity]}"]
     if finding.value_text:
         parts.append(f"measured {finding.value_text}")
     if finding.expected:
         parts.append(f"expected {finding.expected}")
-    where = "click to go there" if finding.place_ras is not None else "nowhere in particular"
+    where = "click to go there" if finding.position_ras_mm is not None else "nowhere in particular"
     return "; ".join([*parts, where])

@@ -17,7 +17,7 @@ from ...engine.worker.result_serialization import report_steps
 from ...scene.nodes.case_nodes import case_facts, read_case_steps
 from ...scene.nodes.world_positions import comparison_on_scan
 from ..jobs.failure import JobFailedError, JobFailure, failure_note, safe_slot
-from ..jobs.judge_steps import judge_steps
+from ..jobs.plausibility_task import compare_and_check_steps
 from ..jobs.sequence import Sequence
 from ..jobs.worker_process import WorkerProcess
 from ..jobs.worker_task import WorkerTask
@@ -114,7 +114,7 @@ class ReportSection:
         self.choose(None)
 
     def _steps(self, folder: Path) -> Generator[None, None, None]:
-        yield from judge_steps(self._compare, self._plausibility)
+        yield from compare_and_check_steps(self._compare, self._plausibility)
         comparison, chosen = self._compare.comparison, self._plausibility.chosen
         if comparison is None:
             return  # section Compare says why

@@ -1,4 +1,4 @@
-"""Review of a test set: one case after the other, loaded, segmented if need be, compared, checked, shown and judged."""
+"""Review of a test set: one case after the other, loaded, segmented if need be, compared, checked, shown and reviewed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import qt
 import slicer
 
 from ...engine.errors import InputError
-from ...engine.evaluation.review import REVIEWS, CaseList, ReviewCase
+from ...engine.evaluation.review_cases import REVIEWS, CaseList, ReviewCase
 from ...engine.evaluation.verdict import Verdict, write_reviews
 from ...engine.io.volume import Note
 from ...engine.worker.review_serialization import case_from_files, cases_from_json
@@ -34,13 +34,14 @@ class ReviewActions:
     """What the rest of the panel does for a review; the panel fills it in.
 
     choose(volume, prediction, reference): choose these nodes everywhere; segment(): steps that segment the chosen scan and
-    return the node, or raise InputError with why not; judge(): steps that show, compare and check what is chosen; flush(): keep
-    what is being typed; remember(folder, results, case): put into the parameter node; ask(question): yes or no.
+    return the node, or raise InputError with why not; compare_and_check(): steps that show, compare and check what is
+    chosen; flush(): keep what is being typed; remember(folder, results, case): put into the parameter node;
+    ask(question): yes or no.
     """
 
     choose: Callable[[Any, Any, Any], None]
     segment: Callable[[], Generator[None, None, Any]]
-    judge: Callable[[], Steps]
+    compare_and_check: Callable[[], Steps]
     flush: Callable[[], None]
     remember: Callable[[str, str, str], None]
     ask: Callable[[str], bool]
@@ -132,7 +133,7 @@ class ReviewSection:
         )
 
     def keep(self, node: Any, verdict: Verdict) -> None:
-        """A person judged a node: if it is the prediction on the desk, its verdict goes into the table."""
+        """The reviewer gave a verdict on a node: if it is the prediction on the desk, its verdict goes into the table."""
         if self.case is not None and node.GetID() == self._prediction_id:
             self._unsaved[self.case.name] = verdict
             self._save()
@@ -170,7 +171,7 @@ class ReviewSection:
         self._desk.choose(scan, prediction, reference)
         labels = [node for node in (prediction, reference) if node is not None]
         self._label_times = {node.GetID(): labels_time(node) for node in labels}
-        yield from self._desk.judge()
+        yield from self._desk.compare_and_check()
 
     def _load_steps(self, case: ReviewCase) -> Generator[None, None, tuple[Any, Any, Any]]:
         folder = self._worker.make_folder("case")
@@ -207,7 +208,7 @@ class ReviewSection:
             self.open(self._position(step))
 
     def _position(self, step: int) -> int:
-        """The number of the next case, or of the one before; to begin with, of the first that nobody judged."""
+        """The number of the next case, or of the one before; to begin with, of the first that is not reviewed."""
         names = [case.name for case in self.list.cases]
         if self.case is not None and self.case.name in names:
             return names.index(self.case.name) + step
@@ -226,9 +227,7 @@ class ReviewSection:
         ui.reviewList.clear()
         for number, case in enumerate(cases):
             verdict = self.verdicts.get(case.name) or Verdict()
-            ui.reviewList.addItem(
-                f"{case.name}: {verdict.words}" + (f" – {verdict.comment}" if verdict.comment else "")
-            )
+            ui.reviewList.addItem(f"{case.name}: {verdict.text}" + (f" – {verdict.comment}" if verdict.comment else ""))
             ui.reviewList.item(number).setToolTip(f"{case.image}\nDouble click to open it.")
             if case == self.case:
                 ui.reviewList.setCurrentRow(number)
@@ -251,16 +250,16 @@ class ReviewSection:
         if not reason and self._position(1) not in there:
             reason = "This is the last case."
         ui.nextCaseButton.setEnabled(is_busy or not reason)
-        first = "Opens the first case that nobody judged yet."
+        first = "Opens the first case that is not reviewed yet."
         ui.nextCaseButton.setToolTip(
             "Stop." if is_busy else reason or ("The case after this one." if self.case else first)
         )
 
     def _text(self) -> str:
         names = [case.name for case in self.list.cases]
-        judged = sum(bool(self.verdicts.get(name)) for name in names)
+        reviewed = sum(bool(self.verdicts.get(name)) for name in names)
         where = (
             f"case {names.index(self.case.name) + 1} of {len(names)}" if self.case and self.case.name in names else ""
         )
-        text = ", ".join(filter(None, [where, f"{judged} of {len(names)} judged"]))
+        text = ", ".join(filter(None, [where, f"{reviewed} of {len(names)} reviewed"]))
         return f"{text[:1].upper()}{text[1:]}; verdicts in {REVIEWS}."

@@ -10,8 +10,8 @@ import qt
 import slicer
 
 if TYPE_CHECKING:
-    from ...engine.plausibility import Finding
-    from ...engine.plausibility.findings_page import FindingsPage, Group
+    from ...engine.plausibility.finding import Finding
+    from ...engine.plausibility.findings_page import FindingGroup, FindingsPage
 
 ICONS = {
     "fail": "SP_MessageBoxCritical",
@@ -96,14 +96,14 @@ class FindingsList:
             for finding in page.passed:
                 yield FindingLine(finding.sentence, "pass", finding, tip=self._tip(finding))
 
-    def _group_lines(self, group: Group) -> Iterator[FindingLine]:
+    def _group_lines(self, group: FindingGroup) -> Iterator[FindingLine]:
         rest = len(group.findings) - BEFORE_FOLD
         unfolded = group.structure in self._unfolded or rest <= 0
         for finding in group.findings if unfolded else group.findings[:BEFORE_FOLD]:
             shared = IN_TRUTH_TOO if self._is_shared(finding) else ""
             spoken = f"{finding.severity}: {finding.sentence}{shared}"
             yield FindingLine(
-                group.said(finding) + shared, finding.severity, finding, tip=self._tip(finding), spoken=spoken
+                group.text(finding) + shared, finding.severity, finding, tip=self._tip(finding), spoken=spoken
             )
         if rest > 0:
             text = "Show less" if unfolded else f"{rest} more on the {group.structure or 'whole segmentation'}..."

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...engine.evaluation.comparison import Comparison, Proposal, Row
+from ...engine.evaluation.comparison import Comparison, StructureComparison
 from ...engine.labels.matching import pair_by_hand
+from ...engine.labels.matching_by_overlap import Proposal
 from ...scene.nodes.node_attributes import matched_by_hand, set_matched_by_hand
 
 NOTHING = "(nothing)"
@@ -20,9 +21,9 @@ class HandMatching:
         self._ui, self._on_change = ui, on_change
         self._prediction_node: Any = None
         self._reference_node: Any = None
-        self._rows: tuple[Row, ...] = ()
+        self._rows: tuple[StructureComparison, ...] = ()
         self._proposals: tuple[Proposal, ...] = ()
-        self._row: Row | None = None
+        self._row: StructureComparison | None = None
         ui.matchComboBox.connect("activated(int)", self._on_choice)
         ui.matchResetButton.connect("clicked(bool)", self._on_reset)
         ui.proposalButton.connect("clicked(bool)", self._on_accept)
@@ -35,7 +36,7 @@ class HandMatching:
         self._row = None
         self._show()
 
-    def choose(self, row: Row) -> None:
+    def choose(self, row: StructureComparison) -> None:
         """Offer a counterpart for this row."""
         self._row = row
         self._show()

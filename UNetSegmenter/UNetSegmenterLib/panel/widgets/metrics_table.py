@@ -9,8 +9,8 @@ from typing import Any
 
 import qt
 
-from ...engine.evaluation.comparison import Row
-from ...engine.evaluation.definitions import BY_KEY, DEFINITIONS, goodness
+from ...engine.evaluation.comparison import StructureComparison
+from ...engine.evaluation.measure_definitions import BY_KEY, DEFINITIONS, goodness
 from ...engine.evaluation.statistics import aggregate
 from ...engine.labels.matching import BY_HAND, BY_VALUE
 
@@ -35,9 +35,9 @@ STATUS = {
 class MetricsTable:
     """Shows rows in a tree view; `on_row` is told which row the person went to."""
 
-    def __init__(self, view: Any, on_row: Callable[[Row], None]) -> None:
+    def __init__(self, view: Any, on_row: Callable[[StructureComparison], None]) -> None:
         self._view, self._on_row = view, on_row
-        self.rows: tuple[Row, ...] = ()
+        self.rows: tuple[StructureComparison, ...] = ()
         self._model = qt.QStandardItemModel(0, 1 + len(COLUMNS))
         self._proxy = qt.QSortFilterProxyModel()
         self._proxy.setSourceModel(self._model)
@@ -52,7 +52,7 @@ class MetricsTable:
         view.clicked.connect(self._on_index)
         view.activated.connect(self._on_index)
 
-    def show(self, rows: Sequence[Row]) -> None:
+    def show(self, rows: Sequence[StructureComparison]) -> None:
         """Replace what is shown, in the given order."""
         self.rows = tuple(rows)
         self._view.setSortingEnabled(False)
@@ -81,7 +81,7 @@ class MetricsTable:
         self._model.setHeaderData(column, qt.Qt.Horizontal, title, qt.Qt.DisplayRole)
         self._model.setHeaderData(column, qt.Qt.Horizontal, tip, qt.Qt.ToolTipRole)
 
-    def _fill(self, number: int, row: Row) -> None:
+    def _fill(self, number: int, row: StructureComparison) -> None:
         guessed = {BY_HAND: "matched by hand", BY_VALUE: "matched by label value"}.get(row.matched)
         remarks = [row.status] * (row.status != "ok") + [guessed] * (guessed is not None)
         name = f"{row.structure} ({', '.join(remarks)})" if remarks else row.structure
@@ -128,7 +128,7 @@ class MetricsTable:
             self._on_row(self.rows[self._proxy.mapToSource(index).row()])
 
 
-def mean_text(rows: Sequence[Row]) -> str:
+def mean_text(rows: Sequence[StructureComparison]) -> str:
     """The line below the table: means over the structures that were measured, and how many that are; rich text."""
     measured = [row.measures for row in rows if row.measures is not None]
     if not measured:

@@ -7,7 +7,7 @@ from typing import Any
 
 import slicer
 
-from ...engine.evaluation.comparison import Row
+from ...engine.evaluation.comparison import StructureComparison
 from ...engine.io.geometry import Geometry
 from ...scene.nodes.world_positions import PositionRas, slice_position_ras, to_world
 from ...scene.views.cameras import look_at
@@ -25,10 +25,10 @@ class WorstSlices:
 
     def __init__(self, ui: Any) -> None:
         self._ui = ui
-        self._rows: dict[str, Row] = {}
+        self._rows: dict[str, StructureComparison] = {}
         self._geometry: Geometry | None = None
         self._node: Any = None
-        self._row: Row | None = None
+        self._row: StructureComparison | None = None
         self._rank = -1
         self.on_rows: Callable[[], None] = lambda: None
         self.on_choice: list[Callable[[str], None]] = []
@@ -36,7 +36,7 @@ class WorstSlices:
         ui.nextWorseButton.connect("clicked(bool)", lambda checked: self._go(self._rank + 1))
         self._show()
 
-    def set_rows(self, rows: Sequence[Row], geometry: Geometry | None, node: Any) -> None:
+    def set_rows(self, rows: Sequence[StructureComparison], geometry: Geometry | None, node: Any) -> None:
         """Rows with places in the coordinates of the ground truth's node and grid; none of them is chosen yet."""
         self._rows = {row.structure: row for row in rows if row.curve is not None and row.curve.slices}
         self._geometry, self._node, self._row, self._rank = geometry, node, None, -1
@@ -56,7 +56,7 @@ class WorstSlices:
         return not self._rows
 
     @property
-    def row(self) -> Row | None:
+    def row(self) -> StructureComparison | None:
         """The structure that is chosen, with its slice curve."""
         return self._row
 

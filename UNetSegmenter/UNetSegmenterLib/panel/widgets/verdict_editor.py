@@ -15,7 +15,7 @@ from ...scene.nodes.node_attributes import made_with, set_verdict, verdict_of
 
 REVIEWER_KEY = "UNetSegmenter/Reviewer"
 TYPING_MS = 500
-NO_NODE = "Choose a prediction in section Compare first: the segmentation that is judged."
+NO_NODE = "Choose a prediction in section Compare first: the segmentation that the verdict is on."
 
 
 def known_reviewer() -> str:
@@ -32,7 +32,7 @@ class VerdictEditor(VTKObservationMixin):
         self._node: Any = None
         self._verdict = Verdict()
         self._filling = False
-        for score, words in {"": "not judged", **SCORES}.items():
+        for score, words in {"": "not reviewed", **SCORES}.items():
             ui.scoreComboBox.addItem(words[:1].upper() + words[1:], score)
         ui.reviewerLineEdit.setText(known_reviewer())
         self._typing = qt.QTimer()
@@ -51,7 +51,7 @@ class VerdictEditor(VTKObservationMixin):
         return self._verdict
 
     def set_node(self, node: Any) -> None:
-        """The segmentation that is judged from now on, None for none; what was typed about the last one is kept."""
+        """The segmentation that the verdict is on from now on, None for none; what was typed about the last one is kept."""
         if node is not None and node is self._node:
             return
         self.flush()
@@ -101,4 +101,4 @@ class VerdictEditor(VTKObservationMixin):
 
     def _on_node(self, caller: Any = None, event: Any = None) -> None:
         if not self._typing.active and verdict_of(self._node) != self._verdict:
-            self._fill()  # the result was replaced, or a script judged it
+            self._fill()  # the result was replaced, or a script set its verdict

@@ -1,4 +1,4 @@
-"""A scene to judge a result in: the scan, the prediction and the reference, side by side as Slicer shows them.
+"""A scene to review a result in: the scan, the prediction and the reference, side by side as Slicer shows them.
 
 The layout is Slicer's "Dual 3D": above the prediction's surfaces left and the reference's right, linked; below three
 slices with the prediction filled and the reference as a line on top.

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...engine.evaluation.comparison import Comparison, Row
+from ...engine.evaluation.comparison import Comparison, StructureComparison
 from ...engine.io.geometry import Geometry
 
 if TYPE_CHECKING:
-    from ...engine.plausibility import Finding
+    from ...engine.plausibility.finding import Finding
 
 PositionRas = tuple[float, float, float]
 
@@ -33,7 +33,7 @@ def comparison_in_world(comparison: Comparison, reference_node: Any) -> Comparis
     return replace(comparison, rows=rows)
 
 
-def slice_position_ras(geometry: Geometry, row: Row, position: int) -> PositionRas:
+def slice_position_ras(geometry: Geometry, row: StructureComparison, position: int) -> PositionRas:
     """RAS place, in the coordinates of `geometry`, of one slice of a row's curve: the row's largest error, moved into it.
 
     `position` counts in the curve; the row's own place is in the same coordinates.
@@ -49,7 +49,7 @@ def slice_position_ras(geometry: Geometry, row: Row, position: int) -> PositionR
 
 def findings_in_world(findings: list[Finding], node: Any) -> list[Finding]:
     """The findings with their places in world coordinates; `node` is the one on whose grid they were made."""
-    return [replace(finding, place_ras=to_world(node, finding.place_ras)) for finding in findings]
+    return [replace(finding, position_ras_mm=to_world(node, finding.position_ras_mm)) for finding in findings]
 
 
 def comparison_on_scan(comparison: Comparison, volume_node: Any) -> Comparison:

@@ -12,7 +12,8 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
-from ...engine.evaluation.comparison import Row, SliceCurve
+from ...engine.evaluation.comparison import StructureComparison
+from ...engine.evaluation.slice_curve import SliceCurve
 from .layout import plot_view_id
 
 PLACE, DICE, OURS, THEIRS, LABEL = "Superior (mm)", "Dice", "Prediction", "Ground truth", "Slice"
@@ -30,7 +31,7 @@ class SlicePlot:
         self._series = {name: self._add_series(name) for names in _CHARTS.values() for name in names}
         self._charts = {title: self._add_chart(title) for title in _CHARTS}
 
-    def show(self, row: Row | None, words: str = "") -> None:
+    def show(self, row: StructureComparison | None, words: str = "") -> None:
         """The curve of one structure; None, or a row without a curve, empties the plots and says `words` instead."""
         curve = row.curve if row is not None else None
         color = tuple(channel / 255 for channel in row.color) if row is not None else _GREY

@@ -9,7 +9,7 @@ from .measures import Measures
 
 
 @dataclass(frozen=True)
-class Definition:
+class MeasureDefinition:
     """One measure as people meet it.
 
     `key` is the field of `Measures`; `digits` the decimals shown. `worst` and `best` are the ends of the colour scale
@@ -37,50 +37,50 @@ class Definition:
         return f"{value:.{self.digits}f}"
 
 
-DEFINITIONS: tuple[Definition, ...] = (
-    Definition(
+DEFINITIONS: tuple[MeasureDefinition, ...] = (
+    MeasureDefinition(
         "dice", "Dice", "0 to 1",
         "Twice the common volume over the sum of both volumes. 1 is identity, 0 no common voxel. Large structures reach "
         "high values more easily than small or thin ones.", 3, 0.5, 1.0,
     ),
-    Definition(
+    MeasureDefinition(
         "iou", "IoU", "0 to 1",
         "Common volume over the volume that either claims (Jaccard index); equals Dice / (2 − Dice).", 3, 1 / 3, 1.0,
     ),
-    Definition(
+    MeasureDefinition(
         "precision", "Precision", "0 to 1",
         "Share of the prediction that lies in the reference: low where too much was segmented.", 3, 0.5, 1.0,
     ),
-    Definition(
+    MeasureDefinition(
         "recall", "Recall", "0 to 1",
         "Share of the reference that the prediction found: low where something was left out.", 3, 0.5, 1.0,
     ),
-    Definition(
+    MeasureDefinition(
         "nsd", "NSD", "0 to 1",
         "Normalised surface distance: share of both surfaces that lies within the tolerance of the other.", 3, 0.5, 1.0,
     ),
-    Definition(
+    MeasureDefinition(
         "hd95_mm", "HD95", "mm",
         "95 % of each surface lies closer to the other than this; the larger of the two directions. Robust against "
         "single stray voxels.", 1, 20.0, 2.0, True,
     ),
-    Definition(
+    MeasureDefinition(
         "hd_mm", "HD", "mm",
         "Hausdorff distance: the largest distance of any point of one surface to the other. One stray voxel decides it.",
         1, 40.0, 4.0, True,
     ),
-    Definition(
+    MeasureDefinition(
         "assd_mm", "ASSD", "mm",
         "Average symmetric surface distance: mean distance between the two surfaces, both directions, by area.",
         2, 5.0, 0.5, True,
     ),
-    Definition("prediction_ml", "Prediction", "ml", "Volume of the predicted structure.", 1),
-    Definition("reference_ml", "Reference", "ml", "Volume of the reference structure.", 1),
-    Definition(
+    MeasureDefinition("prediction_ml", "Prediction", "ml", "Volume of the predicted structure.", 1),
+    MeasureDefinition("reference_ml", "Reference", "ml", "Volume of the reference structure.", 1),
+    MeasureDefinition(
         "difference_ml", "Difference", "ml",
         "Volume of the prediction minus that of the reference. Zero does not mean the same place.", 1, 0.5, 0.0,
     ),
-    Definition(
+    MeasureDefinition(
         "components", "Pieces", "",
         "Separate pieces of the prediction, and of the reference; voxels that touch at a corner belong together.", 0, 1.0, 0.0,
     ),

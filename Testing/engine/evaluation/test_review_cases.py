@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.evaluation.review import list_cases
+from UNetSegmenterLib.engine.evaluation.review_cases import list_cases
 from UNetSegmenterLib.engine.evaluation.verdict import make_verdict, write_reviews
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_writing import write_volume
@@ -118,7 +118,7 @@ def test_what_is_no_test_set_is_one_sentence(tmp_path, names, words):
 
 
 def test_a_folder_of_everything_is_not_searched_for_ever(tmp_path, monkeypatch):
-    monkeypatch.setattr("UNetSegmenterLib.engine.evaluation.review.MOST_FILES", 3)
+    monkeypatch.setattr("UNetSegmenterLib.engine.evaluation.review_cases.MOST_FILES", 3)
     touch(tmp_path, *(f"{number}.txt" for number in range(5)))
     with pytest.raises(InputError, match="more than 3 files"):
         list_cases(tmp_path)
