@@ -260,11 +260,9 @@ def label_statistics(dataset: PreprocessedDataset, trained: set[str]) -> dict[st
     if trained.issuperset(training):
         return dataset.fingerprint.get("label_statistics", {})
     by_case = dataset.fingerprint.get("label_facts", {})
-    return (
-        statistics_from_cases([case_quantities_from_json(by_case[name]) for name in training if name in trained])
-        if by_case
-        else {}
-    )
+    if not by_case:
+        return {}
+    return statistics_from_cases([case_quantities_from_json(by_case[name]) for name in training if name in trained])
 
 
 def _validation(dataset: PreprocessedDataset, dice: np.ndarray | None, counted: list[bool]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ..labels.matching_by_overlap import Proposal, question_pairs
 from ..labels.segmentation import Segmentation, resample_labels, resample_segmentation
 from ..labels.structures import Structure, refuse_two_spellings
 from .measures import DEFAULT_TOLERANCE_MM, Measures, check_tolerance, measure_with_position
-from .slice_curve import SliceCurve, slice_curve
+from .slice_measures import SliceCurve, slice_curve
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..evaluation.slice_curve import SliceCurve
+from ..evaluation.slice_measures import SliceCurve
 
 WIDTH = 520
 _LEFT, _RIGHT = 42, 14

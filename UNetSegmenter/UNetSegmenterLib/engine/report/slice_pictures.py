@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..evaluation.comparison import Comparison
-from ..evaluation.slice_curve import slice_heights_mm
+from ..evaluation.slice_measures import slice_heights_mm
 from ..io.volume import SOFT_TISSUE_HU, Volume
 from ..labels.dice import dice_coefficient
 from ..labels.segmentation import Segmentation, resample_segmentation

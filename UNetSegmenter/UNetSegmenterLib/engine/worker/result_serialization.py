@@ -11,7 +11,7 @@ import numpy as np
 
 from ..evaluation.comparison import Comparison, StructureComparison
 from ..evaluation.measures import Measures
-from ..evaluation.slice_curve import SliceCurve
+from ..evaluation.slice_measures import SliceCurve
 from ..evaluation.verdict import Verdict
 from ..io.volume import Volume
 from ..labels.matching_by_overlap import Proposal

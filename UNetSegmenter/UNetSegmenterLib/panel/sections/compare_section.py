@@ -179,7 +179,7 @@ class CompareSection(VTKObservationMixin):
     def reason(self) -> str:
         """Why these two nodes cannot be compared now; empty if they can."""
         if self.prediction_node is None:
-            return "Choose the prediction first: the segmentation that is to be judged."
+            return "Choose the prediction first: the segmentation that is to be compared."
         if self.reference_node is None:
             return "Choose the ground truth: a segmentation or a label map."
         if self.reference_node is self.prediction_node:

@@ -13,6 +13,7 @@ from slicer.util import VTKObservationMixin
 
 from ...engine.io.volume import Note
 from ...engine.labels.structures import canonical_name
+from ...engine.plausibility.finding import Finding
 from ...engine.worker.image_serialization import array_steps, segmentation_steps
 from ...scene.nodes.case_nodes import refuse_empty
 from ...scene.nodes.segmentation_from_node import segmentation_from_node
@@ -26,13 +27,12 @@ from ..widgets.findings_list import FindingsList
 from ..widgets.notes import NoteList, RemovedNodes
 
 if TYPE_CHECKING:
-    from ...engine.plausibility.finding import Finding
     from ...engine.plausibility.findings_page import FindingsPage
 
 CHANGED = "The segmentation or the scan was changed since it was checked; press Check again."
 BY_RULES = (
     "No statistics of training labels: the chosen checkpoint holds none, or none is chosen. Rules of thumb are used, and "
-    "sizes are not reviewed."
+    "sizes are not checked."
 )
 
 

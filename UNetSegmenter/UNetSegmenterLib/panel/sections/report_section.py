@@ -79,7 +79,7 @@ class ReportSection:
         return self._notes.notes
 
     def choose(self, prediction: Any) -> None:
-        """The segmentation that is judged; another one ends a report that is being written."""
+        """The segmentation that the report is about; another one ends a report that is being written."""
         if prediction is not None and self._node is None:
             self._ui.reportCollapsibleButton.collapsed = False
         if prediction is not self._node:

@@ -13,7 +13,7 @@ import vtk
 from vtk.util import numpy_support
 
 from ...engine.evaluation.comparison import StructureComparison
-from ...engine.evaluation.slice_curve import SliceCurve
+from ...engine.evaluation.slice_measures import SliceCurve
 from .layout import plot_view_id
 
 PLACE, DICE, OURS, THEIRS, LABEL = "Superior (mm)", "Dice", "Prediction", "Ground truth", "Slice"
