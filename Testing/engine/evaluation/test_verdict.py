@@ -33,7 +33,7 @@ def test_reviews_come_back_as_they_were(tmp_path):
     write_reviews(path, verdicts)
     found = read_reviews(path)
     assert found == {case: verdict for case, verdict in verdicts.items() if verdict}
-    assert found['case, "1"'].comment == AWKWARD and found["ü case"].words == "not reviewed"
+    assert found['case, "1"'].comment == AWKWARD and found["ü case"].text == "not reviewed"
     assert read_reviews(tmp_path / "nothing.csv") == {}
 
 
