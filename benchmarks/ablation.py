@@ -26,10 +26,10 @@ from unetseg.data.preparation import prepare
 from unetseg.data.preprocessed_dataset import PreprocessedDataset, read_preprocessed_dataset
 from unetseg.synthetic.phantom_cases import write_phantoms
 from unetseg.training.configuration import TrainingConfig
-from unetseg.training.planning import from_mapping
 from unetseg.training.training_loop import train
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.checkpoint import read_card
+from UNetSegmenterLib.engine.plain_data import from_mapping
 
 HEARTS = TrainingConfig(
     steps=300, patch=(64, 64), base_width=8, depth=3, learning_rate=5e-3, ema=0.95, input_slices=1

@@ -265,7 +265,7 @@ def test_pairs_refuse(pairs):
     (pairs / "ct_train_1001_image.nii.gz").unlink()
     assert "has no image" in refused(pairs)
     edit_json(pairs / "structures.json", structurs={"liver": 1})
-    assert 'did you mean "structures"?' in refused(pairs)
+    assert "did you mean structures?" in refused(pairs)
     (pairs / "structures.json").write_text("{", encoding="utf-8")
     assert "can't be read as JSON" in refused(pairs)
 

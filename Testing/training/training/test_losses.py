@@ -66,5 +66,5 @@ def test_dice_is_of_the_batch_so_an_empty_slice_does_not_count_against_it():
 
 
 def test_unknown_loss_is_refused_with_the_likely_one():
-    with pytest.raises(InputError, match='did you mean "generalised_dice"'):
+    with pytest.raises(InputError, match="did you mean generalised_dice"):
         make_loss("generalized_dice")

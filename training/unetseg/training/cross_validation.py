@@ -16,11 +16,11 @@ from UNetSegmenterLib.engine.evaluation.statistics import CI_METHOD, SUMMARY_DEF
 from UNetSegmenterLib.engine.io.atomic_files import write_atomically, write_text
 from UNetSegmenterLib.engine.io.csv_text import csv_text
 from UNetSegmenterLib.engine.model.checkpoint import read_card
+from UNetSegmenterLib.engine.plain_data import from_mapping
 
 from ..data.preprocessed_dataset import PreprocessedDataset
 from ..data.seen_cases import case_identity, overlap, seen_cases
 from .configuration import TrainingConfig
-from .planning import from_mapping
 from .run_files import read_state
 
 
@@ -42,7 +42,7 @@ def config_of_folds(runs: Sequence[Path]) -> TrainingConfig:
     """The recipe of all of them, with the splits of the last; raises InputError if they are not of one recipe."""
     configs = [
         from_mapping(
-            TrainingConfig, read_card(run / "checkpoint.pt").training["recipe"], f"{run / 'checkpoint.pt'}, recipe"
+            TrainingConfig, read_card(run / "checkpoint.pt").training["recipe"], f"{run / 'checkpoint.pt'}: recipe"
         )
         for run in runs
     ]

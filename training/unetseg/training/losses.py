@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 
 from torch import Tensor
 from torch.nn import functional
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.plain_data import did_you_mean
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -19,9 +19,7 @@ def make_loss(name: str) -> Loss:
     lack most structures, and a Dice of each slice would be dominated by empty ones.
     """
     if name not in LOSSES:
-        near = get_close_matches(name, LOSSES, n=1)
-        hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(LOSSES)}."
-        raise InputError(f'The loss "{name}" is not known; {hint}')
+        raise InputError(f'The loss "{name}" is not known; {did_you_mean(name, LOSSES)}')
     return LOSSES[name]()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
 from UNetSegmenterLib.engine.model.network import UNet
+from UNetSegmenterLib.engine.plain_data import did_you_mean
 
 from ..data.preprocessed_dataset import PreprocessedDataset
 from .configuration import TrainingConfig
@@ -35,9 +35,7 @@ def schedule(step: int, config: TrainingConfig) -> float:
         InputError: the configuration's schedule is not known.
     """
     if config.schedule not in SCHEDULES:
-        near = get_close_matches(config.schedule, SCHEDULES, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(SCHEDULES)}."
-        raise InputError(f'There is no schedule "{config.schedule}"; {hint}')
+        raise InputError(f'The schedule "{config.schedule}" is not known; {did_you_mean(config.schedule, SCHEDULES)}')
     warmup = max(1, round(config.warmup_share * config.steps))
     if step < warmup:
         return (step + 1) / warmup

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from difflib import get_close_matches
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_text
+from UNetSegmenterLib.engine.plain_data import from_mapping
 
 from ..data.preprocessed_dataset import PreprocessedDataset
 from .configuration import TrainingConfig
@@ -177,8 +177,25 @@ def _scalar(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
+@dataclass(frozen=True)
+class _PreprocessingChoices:
+    spacing_mm: float
+    window_hu: tuple[float, float]
+    slice_distance_mm: float
+    slice_size: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class _PlanFile:
+    """What a plan's file may hold, under the names that it has there."""
+
+    preprocessing: _PreprocessingChoices
+    recipe: TrainingConfig
+    made_from: tuple[str, ...] = ()
+
+
 def read_plan(path: Path | str) -> Plan:
-    """Plan of a YAML (or JSON) file; raises InputError for what it can't mean, with the key that was probably meant."""
+    """Plan of a YAML (or JSON) file; raises InputError for an entry that is unknown, missing or unfit, and names it."""
     import yaml
 
     path = Path(path)
@@ -186,50 +203,10 @@ def read_plan(path: Path | str) -> Plan:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path} can't be read as YAML ({' '.join(str(error).split())}).") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} is no plan; preprocessing and recipe are expected in it.")
-    _refuse_unknown(content, ("preprocessing", "recipe", "made_from"), str(path))
-    if missing := [name for name in ("preprocessing", "recipe") if not isinstance(content.get(name), dict)]:
-        raise InputError(f'{path} has no "{missing[0]}" with values; unetseg plan writes one to start from.')
-    choices = content["preprocessing"]
-    _refuse_unknown(choices, (*_NEEDED, "slice_size"), f"{path}, preprocessing")
-    if missing := [name for name in _NEEDED if name not in choices]:
-        raise InputError(f"{path}, preprocessing has no {missing[0]}; unetseg plan writes one to start from.")
-    hints = get_type_hints(Plan)
-    values = {name: _converted(choices[name], hints[name], f"{path}, {name}") for name in choices}
-    made_from = content.get("made_from") or ()
-    if not isinstance(made_from, list | tuple):
-        raise InputError(f"{path}, made_from is {made_from!r}; a list of names of cases is expected.")
-    config = from_mapping(TrainingConfig, content["recipe"], f"{path}, recipe")
-    return Plan(**values, config=config, made_from=tuple(map(str, made_from)))
-
-
-def from_mapping(cls: type, values: Mapping[str, Any], where: str) -> Any:
-    """Dataclass of a mapping: left-out entries keep their default, unknown and unfit ones raise InputError."""
-    hints = get_type_hints(cls)
-    _refuse_unknown(values, [part.name for part in fields(cls)], where)
-    return cls(**{name: _converted(value, hints[name], f"{where}.{name}") for name, value in values.items()})
-
-
-def _refuse_unknown(values: Mapping[str, Any], known: Any, where: str) -> None:
-    for key in values:
-        if key not in known:
-            near = get_close_matches(str(key), known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
-            raise InputError(f"{where} has {key}, which nobody reads; {hint}")
-
-
-def _converted(value: Any, wanted: Any, where: str) -> Any:
-    if is_dataclass(wanted):
-        if isinstance(value, Mapping):
-            return from_mapping(wanted, value, where)  # type: ignore[arg-type]
-    elif wanted is float:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-    elif wanted in (int, str):
-        if isinstance(value, wanted) and not isinstance(value, bool):
-            return value
-    elif isinstance(value, list | tuple) and len(value) == len(wanted.__args__):
-        return tuple(_converted(part, kind, where) for part, kind in zip(value, wanted.__args__, strict=True))
-    name = getattr(wanted, "__name__", str(wanted))
-    raise InputError(f"{where} is {value!r}; {name} is expected.")
+    made_from = content.get("made_from") if isinstance(content, dict) else None
+    if isinstance(made_from, list):
+        content["made_from"] = [str(name) for name in made_from]
+    elif made_from is None and isinstance(content, dict):
+        content.pop("made_from", None)
+    file = from_mapping(_PlanFile, content, f"{path}: plan")
+    return Plan(**vars(file.preprocessing), config=file.recipe, made_from=file.made_from)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from UNetSegmenterLib.engine.labels.structures import (
     known_structure,
     two_spellings,
 )
+from UNetSegmenterLib.engine.plain_data import closest_name, did_you_mean
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -45,8 +45,8 @@ def _object(path: Path) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
 def entry(content: dict[str, Any], key: str, path: Path, kind: type, what: str) -> Any:
     """content[key]; raises InputError, with the key that was probably meant, if it is missing or of another kind."""
     if key not in content:
-        near = get_close_matches(key, content, n=1, cutoff=0.6)
-        hint = f'; "{near[0]}" stands there: correct it to "{key}"' if near else f"; add {what}"
+        near = closest_name(key, content)
+        hint = f'; "{near}" stands there: correct it to "{key}"' if near else f"; add {what}"
         raise InputError(f'{path} has no "{key}"{hint}.')
     if not isinstance(content[key], kind):
         raise InputError(f'{path} has "{key}": {json.dumps(content[key])[:60]}; {what} is expected there.')
@@ -54,13 +54,11 @@ def entry(content: dict[str, Any], key: str, path: Path, kind: type, what: str) 
 
 
 def refuse_unknown(content: dict[str, Any], known: Iterable[str], path: Path) -> None:
-    """Raise InputError for a key nobody reads: it is a misspelt one as a rule."""
+    """Raise InputError for an unknown key, which is usually a misspelt one."""
     known = list(known)
     for key in content:
         if key not in known:
-            near = get_close_matches(key, known, n=1, cutoff=0.6)
-            hint = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}."
-            raise InputError(f'{path} has an entry "{key}" that nobody reads; {hint}')
+            raise InputError(f'{path} has an unknown entry "{key}"; {did_you_mean(key, known)}')
 
 
 def values_by_name(labels: dict[str, Any], path: Path, by_value: bool) -> tuple[dict[str, Any], list[str]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.labels.structures import HEART
+from UNetSegmenterLib.engine.plain_data import closest_name
 
 from ..dataset import Case, DataSet, Problems, check_cases, some
 
@@ -73,6 +73,6 @@ def read_mmwhs(folder: Path, files: list[Path], problems: Problems) -> DataSet:
 def _lacking(roles: dict[str, Path], case: str, role: str, strangers: list[str]) -> str:
     other = next(iter(roles.values()))
     wanted = f"{case}_{role}.nii.gz"
-    near = get_close_matches(wanted, strangers, n=1, cutoff=0.85)
-    hint = f"{near[0]} looks like it: rename it" if near else f"add it or take {other.name} out"
+    near = closest_name(wanted, strangers, cutoff=0.85)
+    hint = f"{near} looks like it: rename it" if near else f"add it or take {other.name} out"
     return f"{other} has no {role} {wanted}; {hint}."

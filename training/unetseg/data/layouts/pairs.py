@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.file_names import cases_by_name
+from UNetSegmenterLib.engine.plain_data import closest_name
 
 from ..dataset import Case, DataSet, Problems, check_cases
 from .description import entry, make_structures, read_description, refuse_unknown
@@ -83,8 +83,8 @@ def _lonely(images: dict[str, Path], labels: dict[str, Path]) -> Iterator[str]:
     """A sentence for each image without a label, and each label without an image."""
     for mine, others, role, missing in ((images, labels, "image", "label"), (labels, images, "label", "image")):
         for name in sorted(set(mine) - set(others)):
-            near = get_close_matches(name, sorted(set(others) - set(mine)), n=1, cutoff=0.8)
-            hint = f"{others[near[0]].name} looks like it: rename it" if near else f"add it or take the {role} out"
+            near = closest_name(name, sorted(set(others) - set(mine)), cutoff=0.8)
+            hint = f"{others[near].name} looks like it: rename it" if near else f"add it or take the {role} out"
             yield f'{mine[name]} (case "{name}") has no {missing}; {hint}.'
 
 
