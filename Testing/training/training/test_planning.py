@@ -35,7 +35,7 @@ def mmwhs(hearts, tmp_path) -> Path:
 
 
 def prepared(folder: Path, **options):
-    return prepare(read_dataset(folder), folder.parent / "pack", 6.0, (-100.0, 500.0), **options)
+    return prepare(read_dataset(folder), folder.parent / "pack", spacing_mm=6.0, window_hu=(-100.0, 500.0), **options)
 
 
 def test_scans_of_a_patient_stay_together_in_every_split_and_fold():
