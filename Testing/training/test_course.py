@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 from unetseg.cli import COMMANDS
-from unetseg.cli.main import as_registered, parser_of
+from unetseg.cli.parser import command_and_parser
 
 ROOT = Path(__file__).parents[2]
 COURSE = ROOT / "docs" / "course"
@@ -26,10 +25,10 @@ def shell_commands(page: Path) -> list[list[str]]:
 def test_commands_and_their_options_exist(page):
     for name, *arguments in shell_commands(page):
         assert name in COMMANDS
-        parser = parser_of(name, importlib.import_module(f"unetseg.cli.{name}"))
-        for argument in as_registered(arguments, parser):
+        _, parser = command_and_parser(name)
+        for argument in parser.with_current_spellings(arguments):
             if argument.startswith("--") and " " not in argument:
-                assert argument.partition("=")[0] in parser._option_string_actions, argument
+                assert argument.partition("=")[0] in parser.options, argument
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -20,6 +20,8 @@ from typing import Any
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import locked, why_not_written, write_text
 
+from .cli import RENAMED_COMMANDS
+
 MANIFEST, LOCK, RUN_LOCK = ".unetseg.json", ".unetseg.lock", ".unetseg.run.lock"
 RESULTS = ("metrics.csv", "summary.json", "report.html", "figures/*.svg", "figures/*.png")
 """What every comparison leaves (`write_results`)."""
@@ -230,7 +232,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         found = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(found, dict) and all(isinstance(found.get(key, of), type(of)) for key, of in empty.items()):
-            return empty | found
+            known_as = RENAMED_COMMANDS.get(found.get("command", ""), found.get("command", ""))
+            return empty | found | {"command": known_as}
     return empty
 
 

@@ -61,7 +61,7 @@ def dataset(tmp_path):
 
 def test_usage(place, scan):
     refused(unetseg("segmnt"), "did you mean segment?")
-    refused(unetseg("segment"), "scans, output")
+    refused(unetseg("segment"), "scans, --output")
     refused(unetseg("info", scan, "--polt", place / "a.png"), "--polt")
     refused(unetseg("segment", scan, scan, "--output", place / "out"), "given 2 times")
     nothing = unetseg()
@@ -81,7 +81,7 @@ def test_configuration_with_an_unknown_word(place, tmp_path):
     arguments = ("train", tmp_path, "--output", place / "run", "--config", tmp_path / "recipe.yaml")
     refused(unetseg(*arguments), "stepps", "did you mean steps?")
     (tmp_path / "recipe.yaml").write_text("augmentation:\n  nois: 0.1\n")
-    refused(unetseg(*arguments), "'nois'", "did you mean noise?")
+    refused(unetseg(*arguments), "nois", "did you mean augmentation.noise?")
     refused(unetseg(*arguments[:-2], "--base-widht", 8), "did you mean --base-width?")
 
 
@@ -94,12 +94,12 @@ def test_configuration_with_an_unknown_word(place, tmp_path):
         (("--patch", "16,16"), "can't be halved 4 times"),
         (("--ema", "2"), "0 to 1"),
         (("--learning-rate", "-1"), "at least 0"),
-        (("--foreground-share", "3"), "foreground_share is 3.0"),
+        (("--foreground-fraction", "3"), "foreground_share is 3.0"),
         (("--input-slices", "2"), "1, 3 or 5"),
         (("--augmentation.scale", "0"), "augmentation's scale"),
-        (("--augmentation.share", "3"), "0 to 1"),
-        (("--validate-every", "0"), 'option "validate-every": 0 is given'),
-        (("--steps", "many"), "many is given, int is expected"),
+        (("--augmentation.fraction", "3"), "0 to 1"),
+        (("--validate-every", "0"), "--validate-every: 0 is given"),
+        (("--steps", "many"), "--steps: many is given, a whole number is expected"),
         (("--train-split", "nobody"), 'no cases in the split "nobody"'),
         (("--validation-split", "nobody"), 'no cases in the split "nobody"'),
         (("--train-split", "all"), "would be trained on and validated"),

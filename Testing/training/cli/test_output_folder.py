@@ -168,7 +168,7 @@ COMMANDS = {
     ),
     "prepare": lambda mine, scan, label, dataset, *_: ("prepare", dataset, mine),
     "train": lambda mine, scan, label, dataset, pack, model: ("train", pack, "--output", mine, "--device", "cpu"),
-    "crossvalidate": lambda mine, scan, label, dataset, pack, model: ("crossvalidate", pack, "--output", mine),
+    "cross-validate": lambda mine, scan, label, dataset, pack, model: ("cross-validate", pack, "--output", mine),
 }
 
 

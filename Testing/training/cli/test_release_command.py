@@ -54,7 +54,7 @@ def test_card_says_what_was_measured_and_on_whom(trained):
         "Blobs, released",
         "--licence",
         "CC0",
-        "--measured-with",
+        "--evaluated-checkpoint",
         str(trained / "part" / "checkpoint.pt"),
     )
     assert release(trained, "all", *options) == 0
@@ -73,7 +73,7 @@ def test_card_says_what_was_measured_and_on_whom(trained):
 
 
 def test_statistics_are_renewed_and_all_else_stays(trained):
-    assert release(trained, "all", "--measured-with", str(trained / "part" / "checkpoint.pt")) == 0
+    assert release(trained, "all", "--evaluated-checkpoint", str(trained / "part" / "checkpoint.pt")) == 0
     released, renewed = trained / "released.pt", trained / "renewed.pt"
     stale = load_checkpoint(released)
     save_checkpoint(released, replace(stale.card, statistics={}), stale.weights)
@@ -84,7 +84,7 @@ def test_statistics_are_renewed_and_all_else_stays(trained):
 
 
 def test_statistics_of_the_card_let_the_training_labels_pass(trained):
-    assert release(trained, "all", "--measured-with", str(trained / "part" / "checkpoint.pt")) == 0
+    assert release(trained, "all", "--evaluated-checkpoint", str(trained / "part" / "checkpoint.pt")) == 0
     card = read_card(trained / "released.pt")
     assert card.statistics["cases"] == 4
     labels = read_segmentation(trained / "data" / "labelsTr" / "case1.nii.gz", card.structures)
@@ -96,7 +96,7 @@ def test_statistics_of_the_card_let_the_training_labels_pass(trained):
     ("run", "options", "words"),
     [
         ("all", (), "trained on, so they test nothing"),
-        ("other", ("--measured-with", "part"), "another recipe"),
+        ("other", ("--evaluated-checkpoint", "part"), "another recipe"),
     ],
 )
 def test_figures_that_prove_nothing_are_refused(trained, capsys, run, options, words):

@@ -235,11 +235,11 @@ def test_shards_and_their_sum_count_apart_too(family, tmp_path):
 
 
 def test_two_checkpoints_are_compared_on_what_neither_was_trained_on(family, tmp_path, capsys):
-    arguments = ("--split=test", "--against", family["parent"])
+    arguments = ("--split=test", "--baseline", family["parent"])
     summary = evaluate(family["child"], family["second"], tmp_path / "out", *arguments)
     assert {row["n"] for row in summary["against"]["dice"]} == {1}
     capsys.readouterr()
-    assert run("against", tmp_path / "out", tmp_path / "out" / "against") == 0
+    assert run("compare-models", tmp_path / "out", tmp_path / "out" / "against") == 0
     printed = capsys.readouterr()
     assert "trained on are left out: other" in printed.err and "values stand in one" not in printed.out
 
@@ -316,7 +316,7 @@ def test_folds_that_an_ancestor_was_trained_on_are_counted_apart(family, tmp_pat
     assert run("prepare", fourth, tmp_path / "pack", "--folds=2", "--window=-200,300") == 0
     capsys.readouterr()
     arguments = ("--output", tmp_path / "runs", *SMALL, "--start-from", family["parent"])
-    assert run("crossvalidate", tmp_path / "pack", *arguments) == 0
+    assert run("cross-validate", tmp_path / "pack", *arguments) == 0
     summary = json.loads((tmp_path / "runs" / "summary.json").read_text())
     assert summary["cases"] == summary["mean_dice_over_cases"]["n"] == 3
     assert summary["trained_on"] == {"names": {"x": "the same voxels as a0"}, "in_the_numbers_above": False}

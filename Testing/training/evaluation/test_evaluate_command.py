@@ -309,7 +309,7 @@ def test_manifest_deals_cases_evenly():
 
 def test_against_another_checkpoint_case_by_case(checkpoint, dataset, tmp_path, unetseg):
     other = write_checkpoint(tmp_path / "other.pt", seed=1)
-    done = unetseg("evaluate", checkpoint, dataset, "--against", other, "--output", tmp_path / "out")
+    done = unetseg("evaluate", checkpoint, dataset, "--baseline", other, "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "small.pt: 1 of 5 cases were trained on" in done.stderr
     assert "other.pt: 1 of 5 cases were trained on" in done.stderr
@@ -335,7 +335,7 @@ def test_against_another_checkpoint_case_by_case(checkpoint, dataset, tmp_path, 
 
     shards = [tmp_path / "1", tmp_path / "2"]
     for number, folder in enumerate(shards, start=1):
-        arguments = ("--against", other, "--shard", f"{number}/2", "--output", folder)
+        arguments = ("--baseline", other, "--shard", f"{number}/2", "--output", folder)
         assert unetseg("evaluate", checkpoint, dataset, *arguments).returncode == 0
     done = unetseg("evaluate", "--merge", *shards, "--output", tmp_path / "all")
     assert done.returncode == 0, done.stderr

@@ -78,11 +78,11 @@ def test_of_a_distance_less_is_better(tmp_path, capsys):
     first, second = (read_measure(tmp_path / name, "hd95_mm") for name in ("old", "new"))
     liver = compare_paired(first, second, less_is_better=True)[0]
     assert (liver.better, liver.worse, liver.difference) == (2, 1, pytest.approx(-2.5))
-    assert main(["against", str(tmp_path / "old"), str(tmp_path / "new"), "--measure", "hd95_mm"]) == 0
+    assert main(["compare-models", str(tmp_path / "old"), str(tmp_path / "new"), "--measure", "hd95_mm"]) == 0
     printed = capsys.readouterr().out
     assert re.search(r"liver +-2\.5000 .* 2 +1 +2 .* 1 *$", printed, re.MULTILINE)
     assert "nan" not in printed and '"infinite" counts further cases' in printed
-    assert main(["against", str(tmp_path / "old"), str(tmp_path / "new"), "--measure", "difference_ml"]) == 2
+    assert main(["compare-models", str(tmp_path / "old"), str(tmp_path / "new"), "--measure", "difference_ml"]) == 2
     assert "--measure is one of dice," in capsys.readouterr().err
 
 
@@ -91,9 +91,9 @@ def test_command(tmp_path, capsys):
         (tmp_path / name).mkdir()
         lines = [f"case{place},spleen,{dice + place / 100}" for place in range(6)]
         (tmp_path / name / "metrics.csv").write_text("\n".join(["case,structure,dice", *lines, "case9,spleen,"]))
-    assert main(["against", str(tmp_path / "old"), str(tmp_path / "new")]) == 0
+    assert main(["compare-models", str(tmp_path / "old"), str(tmp_path / "new")]) == 0
     printed = capsys.readouterr().out
     assert "+0.1000" in printed
     assert "0.031" in printed
-    assert main(["against", str(tmp_path / "old"), str(tmp_path / "none")]) == 2
-    assert main(["against", str(tmp_path / "old"), str(tmp_path / "new"), "--measure", "dise"]) == 2
+    assert main(["compare-models", str(tmp_path / "old"), str(tmp_path / "none")]) == 2
+    assert main(["compare-models", str(tmp_path / "old"), str(tmp_path / "new"), "--measure", "dise"]) == 2

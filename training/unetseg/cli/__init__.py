@@ -6,16 +6,16 @@ what is heavy (torch, SimpleITK, slicer) inside `run`, so that `unetseg --help` 
 """
 
 COMMANDS = {
-    "info": "say what a scan is: size, spacing, orientation, HU, and what a network may stumble over",
+    "info": "describe a scan or a data set: size, spacing, orientation, HU, and possible problems",
     "plan": "read a data set and write a plan: spacing, window, network, batch and steps, each with its reason",
     "phantom": "write synthetic hearts as MM-WHS names them, to learn and to test with",
-    "prepare": "read a data set once and write a pack that training reads",
-    "train": "train a 2D U-Net on a pack, or go on where a run stopped",
-    "crossvalidate": "train and validate every fold of a pack, and sum up over the folds",
+    "prepare": "read a data set once and write it preprocessed, as training reads it",
+    "train": "train a 2D U-Net on a preprocessed data set, or continue a run",
+    "cross-validate": "train and validate every fold, and sum up over the folds",
     "submit": "hand a training run to LSF, SLURM or another machine",
     "evaluate": "predict every case of a data set and compare with its labels",
-    "against": "is one checkpoint better than another on the same cases: paired tests of two evaluations",
-    "release": "add test results, label statistics and words to a checkpoint that is given away",
+    "compare-models": "compare two checkpoints on the same cases: paired tests of two evaluations",
+    "release": "add test results, label statistics and a description to a checkpoint that is published",
     "segment": "segment scans slice by slice with a checkpoint",
     "compare": "compare a segmentation with a reference: overlap, distances, volumes",
     "check": "look for what can't be anatomy, without ground truth",
@@ -23,4 +23,13 @@ COMMANDS = {
     "bench": "measure speed, memory and agreement of precisions on this machine",
 }
 
-RESAMPLE_HELP = "bring tilted or uneven slices onto a straight, even grid instead of refusing them (docs/datasets.md)"
+RENAMED_COMMANDS = {"against": "compare-models", "crossvalidate": "cross-validate"}
+RENAMED_OPTIONS = {
+    "--against": "--baseline",
+    "--pack": "--preprocessed",
+    "--measured-with": "--evaluated-checkpoint",
+    "--foreground-share": "--foreground-fraction",
+    "--warmup-share": "--warmup-fraction",
+    "--augmentation.share": "--augmentation.fraction",
+}
+"""Former spellings: they work in this version, with a hint that names the present one; those of options in --config too."""

@@ -10,22 +10,21 @@ the CPU seconds.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ..output_folder import Outputs
+from ..console import print_line, table
+from ..output_folder import Outputs
+from .parser import CommandParser, add_device
 
 
-def add_options(parser: Any) -> None:
+def add_options(parser: CommandParser) -> None:
     parser.add_argument("scan", nargs="?", type=Path, help="scan to measure with (default: a synthetic one)")
     parser.add_argument("--checkpoint", type=Path, help="trained checkpoint (default: the one that is shipped)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+    add_device(parser)
     parser.add_argument("--output", type=Path, metavar="FILE", help="also write the figures as JSON")
 
 
 def outputs(options: Any) -> Outputs | None:
-    from ..output_folder import Outputs
-
     return Outputs(options.output, inputs=(options.scan, options.checkpoint)) if options.output else None
 
 
@@ -40,7 +39,6 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.io.atomic_files import write_text
     from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
-    from ..console import print_line, table
     from ..evaluation.prediction_speed import standard_scan, time_command, try_precisions
     from ..evaluation.scan_prediction import open_predictor, read_scan
 

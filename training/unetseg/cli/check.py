@@ -13,41 +13,39 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from UNetSegmenterLib.engine.errors import InputError
+
+from ..console import print_line, warn
+from ..output_folder import Outputs, output_folder
+from .parser import CommandParser, add_resample
+
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.plausibility.finding import Finding
 
-    from ..output_folder import Outputs
 
 COLUMNS = ("severity", "check", "structure", "value", "unit", "expected", "place_ras", "sentence")
 
 
-def add_options(parser: Any) -> None:
-    from . import RESAMPLE_HELP
-
+def add_options(parser: CommandParser) -> None:
     parser.add_argument("segmentation", type=Path, help=".seg.nrrd, label map, or folder with one file a structure")
     parser.add_argument("--scan", type=Path, help="the CT, for what HU and fields of view say")
     parser.add_argument("--checkpoint", type=Path, help="checkpoint whose training labels are the yardstick")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
-    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+    add_resample(parser)
 
 
 def outputs(options: Any) -> Outputs:
-    from ..output_folder import Outputs
-
     inputs = (options.segmentation, options.scan, options.checkpoint)
     return Outputs(options.output, ("findings.csv", "findings.json"), inputs)
 
 
 def run(options: Any) -> None:
-    from UNetSegmenterLib.engine.errors import InputError
     from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
     from UNetSegmenterLib.engine.model.checkpoint import read_card
     from UNetSegmenterLib.engine.plausibility.finding import PASS, SEVERITIES
     from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
 
-    from ..console import print_line, warn
     from ..evaluation.scan_prediction import on_grid_of, read_scan
-    from ..output_folder import output_folder
 
     card = read_card(options.checkpoint) if options.checkpoint else None
     segmentation = read_segmentation(

@@ -21,16 +21,18 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from UNetSegmenterLib.engine.errors import InputError
+
+from ..console import print_line, progress, warn
+from ..output_folder import RESULTS, Outputs, output_folder
+from .parser import CommandParser, add_resample, number
+
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.evaluation.comparison import Comparison
     from UNetSegmenterLib.engine.labels.structures import Structure
 
-    from ..output_folder import Outputs
 
-
-def add_options(parser: Any) -> None:
-    from . import RESAMPLE_HELP
-
+def add_options(parser: CommandParser) -> None:
     parser.add_argument("prediction", type=Path, help="segmentation to compare")
     parser.add_argument("reference", type=Path, help="segmentation to compare it with")
     parser.add_argument("--scan", type=Path, help="the CT, for pictures, the report's viewer and a Slicer scene")
@@ -59,13 +61,13 @@ def add_options(parser: Any) -> None:
         metavar="A=B",
         help="structure A of the prediction is B of the reference; A= leaves A out",
     )
-    parser.add_argument("--tolerance", type=float, default=2.0, metavar="MM", help="of the normalised surface distance")
-    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+    parser.add_argument(
+        "--tolerance", type=number, default=2.0, metavar="MM", help="of the normalised surface distance"
+    )
+    add_resample(parser)
 
 
 def outputs(options: Any) -> Outputs:
-    from ..output_folder import RESULTS, Outputs
-
     writes = (*RESULTS, "pictures/*.png", "scene.mrb")
     inputs = (options.prediction, options.reference, options.scan, options.labels, options.checkpoint)
     return Outputs(options.output, writes, inputs)
@@ -82,11 +84,9 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
     from UNetSegmenterLib.engine.report.slice_pictures import slice_pictures
 
-    from ..console import print_line, progress
     from ..evaluation.result_table import print_results, provenance, write_results
     from ..evaluation.scan_prediction import on_grid_of, read_scan
     from ..evaluation.scene_files import SceneFiles, dice_captions, write_scene_files
-    from ..output_folder import output_folder
 
     statistics = read_card(options.checkpoint).statistics or None if options.checkpoint else None
     check_tolerance(options.tolerance)
@@ -131,7 +131,6 @@ def run(options: Any) -> None:
 
 def _declared(options: Any) -> tuple[Path | None, Path | None]:
     """Which file says what the label values of prediction and reference mean."""
-    from UNetSegmenterLib.engine.errors import InputError
     from UNetSegmenterLib.engine.labels.segmentation_files import is_label_map
 
     own = [options.prediction_labels, options.reference_labels]
@@ -151,8 +150,6 @@ def _declared(options: Any) -> tuple[Path | None, Path | None]:
 
 def _propose(comparison: Comparison) -> None:
     """Warn of what lies on each other but has no name that says so, with what to type."""
-    from ..console import warn
-
     if comparison.proposals:
         pairs = " ".join(shlex.quote(f"{one.prediction}={one.reference}") for one in comparison.proposals)
         warn(
@@ -174,8 +171,6 @@ def _structures(labels: Path | None) -> tuple[Structure, ...] | None:
 
 
 def _pairs(texts: list[str]) -> dict[str, str | None]:
-    from UNetSegmenterLib.engine.errors import InputError
-
     pairs: dict[str, str | None] = {}
     for text in texts:
         ours, equals, theirs = text.partition("=")

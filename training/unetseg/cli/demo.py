@@ -12,30 +12,32 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from UNetSegmenterLib.engine.errors import InputError
+
+from ..console import print_line, progress, table
+from ..output_folder import RESULTS, Outputs, output_folder
+from .parser import CommandParser, add_device
+
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.io.volume import Volume
     from UNetSegmenterLib.engine.labels.segmentation import Segmentation
     from UNetSegmenterLib.engine.model.prediction import Predictor
 
-    from ..output_folder import Outputs
 
-
-def add_options(parser: Any) -> None:
+def add_options(parser: CommandParser) -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("demo-output"), metavar="DIR", help="folder for the results"
     )
     parser.add_argument("--scan", type=Path, help="a scan of your own instead of the sample")
     parser.add_argument("--reference", type=Path, help="segmentation of your own scan to compare with")
     parser.add_argument("--checkpoint", type=Path, help="trained checkpoint (default: the one that is shipped)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+    add_device(parser)
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="where the sample is kept (default: the user's cache)"
     )
 
 
 def outputs(options: Any) -> Outputs:
-    from ..output_folder import RESULTS, Outputs
-
     writes = (*RESULTS, "pictures/*.png", "*.seg.nrrd", "*.mrb")
     return Outputs(options.output, writes, (options.scan, options.reference, options.checkpoint))
 
@@ -44,9 +46,7 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
     from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
-    from ..console import print_line
     from ..evaluation.scan_prediction import open_predictor, predict
-    from ..output_folder import output_folder
 
     keep_freed_memory()
     predictor = open_predictor(options.checkpoint, options.device)
@@ -68,7 +68,6 @@ def run(options: Any) -> None:
 
 def _material(options: Any, predictor: Predictor) -> tuple[Volume, Segmentation | None, str]:
     """Scan, reference and who made the reference."""
-    from UNetSegmenterLib.engine.errors import InputError
     from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 
     from ..data.sample_download import REFERENCE_WORDS, read_sample
@@ -95,7 +94,6 @@ def _compare(
     from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
     from UNetSegmenterLib.engine.report.slice_pictures import slice_pictures
 
-    from ..console import progress
     from ..evaluation.result_table import print_results, provenance, write_results
     from ..evaluation.scene_files import dice_captions, write_scene_files
 
@@ -130,7 +128,6 @@ def _show(folder: Path, volume: Volume, prediction: Segmentation, predictor: Pre
     import numpy as np
     from UNetSegmenterLib.engine.io.atomic_files import write_text
 
-    from ..console import table
     from ..evaluation.result_table import provenance
     from ..evaluation.scene_files import write_scene_files
 

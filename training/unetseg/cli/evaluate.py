@@ -2,13 +2,13 @@
 
   unetseg evaluate runs/first/checkpoint.pt Dataset001_Abdomen --split test --output evaluated
   unetseg evaluate heart.pt MMWHS --cases ct_train_1001,ct_train_1002 --output evaluated --predictions --pictures
-  unetseg evaluate new.pt MMWHS --against old.pt --output evaluated   (is it better? paired by case)
+  unetseg evaluate new.pt MMWHS --baseline old.pt --output evaluated  (is it better? paired by case)
   unetseg evaluate heart.pt MMWHS --shard 2/8 --output shards/2       (one of eight machines; then, anywhere)
   unetseg evaluate --merge shards/1 shards/2 ... shards/8 --output evaluated
 
-DIR gets metrics.csv (a row a case and structure), summary.json and report.html with a page a case. Each case is kept as
-it is finished, and the same command goes on where it was stopped. Cases on which the checkpoint was trained are named:
-figures over them say nothing about new patients.
+DIR gets metrics.csv (one row per case and structure), summary.json and report.html with one page per case. Each finished
+case is kept, and the same command continues where it was stopped. Cases on which the checkpoint was trained are named:
+results on them say nothing about new patients.
 """
 
 from __future__ import annotations
@@ -17,6 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from UNetSegmenterLib.engine.errors import InputError
+
+from ..console import print_line, warn
+from ..output_folder import RESULTS, OutputFolder, Outputs, claimed
+from .parser import CommandParser, add_device, add_overwrite, add_resample, non_negative_integer
+
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.model.card import Card
     from UNetSegmenterLib.engine.model.prediction import Predictor
@@ -24,15 +30,9 @@ if TYPE_CHECKING:
     from ..data.dataset import Case, DataSet
     from ..evaluation.case_evaluation import CaseFailure, CaseResult
     from ..evaluation.evaluation_folder import BaselineEvaluation, EvaluationManifest
-    from ..output_folder import OutputFolder, Outputs
 
 
-def add_options(parser: Any) -> None:
-    from jsonargparse.typing import NonNegativeInt
-
-    from . import RESAMPLE_HELP
-    from .main import add_overwrite
-
+def add_options(parser: CommandParser) -> None:
     parser.add_argument("checkpoint", type=Path, nargs="?", help="trained checkpoint (.pt)")
     parser.add_argument("dataset", type=Path, nargs="?", help="folder of the data set, as for unetseg prepare")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
@@ -40,8 +40,10 @@ def add_options(parser: Any) -> None:
         "--split", metavar="NAME", help="only train, validation or test, as the checkpoint's card has it"
     )
     parser.add_argument("--cases", metavar="A,B", help="only these cases")
-    parser.add_argument("--pack", type=Path, help="take the split from this pack; its sources must be this data set")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+    parser.add_argument(
+        "--preprocessed", type=Path, metavar="DIR", help="take the split from this preprocessed data set"
+    )
+    add_device(parser)
     parser.add_argument("--predictions", action="store_true", help="also write each prediction as .seg.nrrd")
     parser.add_argument(
         "--pictures",
@@ -50,22 +52,23 @@ def add_options(parser: Any) -> None:
     )
     parser.add_argument(
         "--workers",
-        type=NonNegativeInt,
+        type=non_negative_integer,
         default=0,
         help="processes over cases (default: 1 on a GPU, half the cores on a CPU)",
     )
     parser.add_argument(
-        "--against", type=Path, metavar="OTHER", help="also evaluate this checkpoint, and compare the two case by case"
+        "--baseline",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="also evaluate this checkpoint, and compare the two case by case",
     )
     add_overwrite(parser)
     parser.add_argument("--shard", metavar="I/N", help="only every N-th case, from the I-th on: one of N machines")
     parser.add_argument("--merge", type=Path, nargs="+", metavar="DIR", help="sum up the shards in these folders")
-    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+    add_resample(parser)
 
 
 def run(options: Any) -> None:
-    from UNetSegmenterLib.engine.errors import InputError
-
     from ..training.run_lock import Stopped, stopped_at_once
 
     if options.merge:
@@ -79,8 +82,6 @@ def run(options: Any) -> None:
         with stopped_at_once():
             _evaluate(options)
     except Stopped as stop:
-        from ..console import warn
-
         warn(f"stopped by {stop.name}; finished cases are kept, and the same command goes on from there")
         raise
 
@@ -88,28 +89,26 @@ def run(options: Any) -> None:
 def _evaluate(options: Any) -> None:
     from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
-    from ..console import print_line
     from ..data.dataset import resampled
     from ..data.layouts.detection import read_dataset
     from ..evaluation.evaluation_folder import BASELINE_FOLDER, BaselineEvaluation, sum_up
     from ..evaluation.evaluation_run import end_if_failed
     from ..evaluation.scan_prediction import open_predictor
-    from ..output_folder import claimed
 
     keep_freed_memory()
     predictor = open_predictor(options.checkpoint, options.device)
-    against = open_predictor(options.against, options.device) if options.against else None
+    baseline = open_predictor(options.baseline, options.device) if options.baseline else None
     dataset = read_dataset(options.dataset)
     dataset = resampled(dataset) if options.resample else dataset
-    cases = chosen_cases(dataset, predictor.checkpoint.card, options.split, options.cases, options.pack)
-    read = [options.checkpoint, options.against, *(file for case in cases for file in (case.image, case.label))]
+    cases = chosen_cases(dataset, predictor.checkpoint.card, options.split, options.cases, options.preprocessed)
+    read = [options.checkpoint, options.baseline, *(file for case in cases for file in (case.image, case.label))]
     with claimed(_outputs(options.output, read), "evaluate", options.overwrite) as output:
         folder = output.path
         manifest, results, failed = _one_checkpoint(predictor, dataset, cases, folder, options, output)
         reasons = {name: one.reason for name, one in failed.items()}
         other = None
-        if against is not None:
-            own = _one_checkpoint(against, dataset, cases, folder / BASELINE_FOLDER, options, output)
+        if baseline is not None:
+            own = _one_checkpoint(baseline, dataset, cases, folder / BASELINE_FOLDER, options, output)
             other = BaselineEvaluation(own[0], own[1])
             sum_up(folder / BASELINE_FOLDER, *own[:2], {name: one.reason for name, one in own[2].items()})
             failed = failed | own[2]
@@ -124,7 +123,6 @@ def _evaluate(options: Any) -> None:
 def _outputs(folder: Path, inputs: Sequence[Path | None]) -> Outputs:
     from ..evaluation.case_evaluation import CASES
     from ..evaluation.evaluation_folder import BASELINE_FOLDER, MANIFEST
-    from ..output_folder import RESULTS, Outputs
 
     own = (*RESULTS, MANIFEST, f"{CASES}/*.json", f"{CASES}/*.html")
     return Outputs(folder, (*own, *(f"{BASELINE_FOLDER}/{name}" for name in own)), tuple(inputs), marker=MANIFEST)
@@ -134,7 +132,6 @@ def _one_checkpoint(
     predictor: Predictor, dataset: DataSet, cases: tuple[Case, ...], folder: Path, options: Any, output: OutputFolder
 ) -> tuple[EvaluationManifest, dict[str, CaseResult], dict[str, CaseFailure]]:
     """Evaluate one checkpoint into `folder`; raises InputError if no case could be used."""
-    from ..console import print_line, warn
     from ..data.seen_cases import seen_cases
     from ..evaluation.case_evaluation import EvaluationSettings
     from ..evaluation.evaluation_folder import EvaluationManifest, parse_shard
@@ -190,12 +187,8 @@ def _print(
 
 
 def _merge(folders: list[Path], output: Path, overwrite: bool) -> None:
-    from UNetSegmenterLib.engine.errors import InputError
-
-    from ..console import print_line, warn
     from ..evaluation.case_evaluation import CASES
     from ..evaluation.evaluation_folder import BASELINE_FOLDER, BaselineEvaluation, merge, sum_up
-    from ..output_folder import claimed
 
     manifest, results, missing = merge(folders)
     for note in manifest.seen(results.values()).notes:
@@ -222,8 +215,6 @@ def chosen_cases(
     dataset: DataSet, card: Card, split: str | None, names: str | None, preprocessed_folder: Path | None
 ) -> tuple[Case, ...]:
     """The cases that were asked for; raises InputError if there is no such split or case."""
-    from UNetSegmenterLib.engine.errors import InputError
-
     wanted = list(dict.fromkeys(name for name in names.split(",") if name)) if names else None  # each counts once
     if split:
         splits = card.training.get("splits", {})
@@ -231,9 +222,9 @@ def chosen_cases(
             from ..data.preparation import check_sources
             from ..data.preprocessed_dataset import read_preprocessed_dataset
 
-            pack = read_preprocessed_dataset(preprocessed_folder)
-            check_sources(pack, dataset)
-            splits = pack.splits
+            preprocessed = read_preprocessed_dataset(preprocessed_folder)
+            check_sources(preprocessed, dataset)
+            splits = preprocessed.splits
         if not splits.get(split):
             known = ", ".join(name for name, members in splits.items() if members) or "none"
             raise InputError(f'There is no split "{split}"; known are {known}: choose one, or name --cases.')

@@ -15,23 +15,24 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from UNetSegmenterLib.engine.errors import InputError
+
+from ..console import print_line, progress, table, warn
+from ..output_folder import Outputs
+from .parser import CommandParser, add_resample, non_negative_integer
+
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.io.volume import Volume
     from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 
     from ..data.fingerprint import CaseFacts, Refused
-    from ..output_folder import Outputs
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 STRUCTURES_A_TABLE = 8  # columns that a line has room for
 FEW_CASES = 20  # read in one process: starting others takes longer
 
 
-def add_options(parser: Any) -> None:
-    from jsonargparse.typing import NonNegativeInt
-
-    from . import RESAMPLE_HELP
-
+def add_options(parser: CommandParser) -> None:
     parser.add_argument(
         "scan", type=Path, help="NIfTI, NRRD or MetaImage file, a folder with one DICOM series, or a data set"
     )
@@ -41,22 +42,18 @@ def add_options(parser: Any) -> None:
     )
     parser.add_argument(
         "--workers",
-        type=NonNegativeInt,
+        type=non_negative_integer,
         default=0,
         help="processes that read a data set (default: one a core if it is large)",
     )
-    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+    add_resample(parser)
 
 
 def outputs(options: Any) -> Outputs | None:
-    from ..output_folder import Outputs
-
     return Outputs(options.plot, inputs=(options.scan, options.label)) if options.plot else None
 
 
 def run(options: Any) -> None:
-    from UNetSegmenterLib.engine.errors import InputError
-
     from ..data.dataset import resampled
     from ..data.layouts.detection import holds_images, read_dataset
 
@@ -80,7 +77,6 @@ def _say_scan(scan: Path, label: Path | None, plot: Path | None, resample: bool)
     from UNetSegmenterLib.engine.io.image_reading import is_dicom, read_volume
     from UNetSegmenterLib.engine.io.volume import check_volume
 
-    from ..console import print_line, table, warn
     from ..data.fingerprint import jump_text, slice_jumps
 
     volume = read_volume(scan, resample)
@@ -103,8 +99,6 @@ def _say_scan(scan: Path, label: Path | None, plot: Path | None, resample: bool)
 
 
 def _say_facts(facts: dict[str, str]) -> None:
-    from ..console import print_line
-
     width = max(map(len, facts))
     for name, text in facts.items():
         print_line(f"{name:<{width}}  {text}")
@@ -167,7 +161,6 @@ def structure_rows(volume: Volume, segmentation: Segmentation) -> list[list[str]
 
 
 def _say_dataset(dataset: Any, plot: Path | None, workers: int) -> None:
-    from ..console import print_line, table
     from ..data.dataset_summary import HEADERS, differences, row_of, summary
     from ..data.fingerprint import CaseFacts
 
@@ -191,7 +184,6 @@ def _say_dataset(dataset: Any, plot: Path | None, workers: int) -> None:
 
 
 def _inspect(dataset: Any, workers: int) -> list[CaseFacts | Refused]:
-    from ..console import progress
     from ..data.fingerprint import inspect_cases
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -205,8 +197,6 @@ def _inspect(dataset: Any, workers: int) -> list[CaseFacts | Refused]:
 
 
 def _say_volumes(known: list[CaseFacts]) -> None:
-    from ..console import table
-
     names = list(known[0].structure_ml)
     for start in range(0, len(names), STRUCTURES_A_TABLE):
         shown = names[start : start + STRUCTURES_A_TABLE]

@@ -1,7 +1,7 @@
 """Write synthetic hearts in the layout of MM-WHS, to try the commands on before there is real data.
 
   unetseg phantom hearts --count 12
-  unetseg prepare hearts packs/hearts --test 2 --validation 2
+  unetseg prepare hearts preprocessed/hearts --test 2 --validation 2
 
 A network that segments phantoms says nothing about patients.
 """
@@ -9,36 +9,34 @@ A network that segments phantoms says nothing about patients.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ..output_folder import Outputs
+from UNetSegmenterLib.engine.errors import InputError
+
+from ..console import print_line
+from ..output_folder import Outputs, output_folder
+from .parser import CommandParser, integer, non_negative_integer
 
 
-def add_options(parser: Any) -> None:
-    from jsonargparse.typing import NonNegativeInt
-
+def add_options(parser: CommandParser) -> None:
     parser.add_argument("output", type=Path, metavar="DIR", help="folder for the scans and labels")
-    parser.add_argument("--count", type=int, default=12, help="how many hearts")
+    parser.add_argument("--count", type=integer, default=12, help="how many hearts")
     parser.add_argument(
-        "--seed", type=NonNegativeInt, default=0, help="of the first heart; the next one takes the next"
+        "--seed",
+        type=non_negative_integer,
+        default=0,
+        help="seed of the first heart; the next heart takes the next number",
     )
-    parser.add_argument("--size", type=int, default=128, metavar="PIXELS", help="rows and columns of a slice")
-    parser.add_argument("--slices", type=int, default=80, help="slices of a scan")
+    parser.add_argument("--size", type=integer, default=128, metavar="PIXELS", help="rows and columns of a slice")
+    parser.add_argument("--slices", type=integer, default=80, help="slices of a scan")
     parser.add_argument("--axial", action="store_true", help="all stored as LPS; else orientations vary, as in MM-WHS")
 
 
 def outputs(options: Any) -> Outputs:
-    from ..output_folder import Outputs
-
     return Outputs(options.output, ("ct_train_*_image.nii.gz", "ct_train_*_label.nii.gz"))
 
 
 def run(options: Any) -> None:
-    from UNetSegmenterLib.engine.errors import InputError
-
-    from ..console import print_line
-    from ..output_folder import output_folder
     from ..synthetic.phantom_cases import write_phantoms
 
     if options.count < 1 or options.size < 16 or options.slices < 4:

@@ -1,7 +1,7 @@
 """Read a data set and write a plan: spacing, HU window, network, batch and steps, each with the reason for it.
 
-Edit the plan and pass it back: `unetseg prepare DATASET PACK --plan PLAN`; then `unetseg train PACK` executes it. Training cases
-alone are read: give --test, --validation and --seed as you will give them to `unetseg prepare`.
+Edit the plan and pass it back: `unetseg prepare DATASET PREPROCESSED --plan PLAN`; then `unetseg train PREPROCESSED` executes it.
+Only training cases are read: give the same --test, --validation and --seed as for `unetseg prepare`.
 
   unetseg plan Dataset001_Abdomen plan.yaml --gpu-gb 16 --test 3 --validation 2
 """
@@ -9,40 +9,35 @@ alone are read: give --test, --validation and --seed as you will give them to `u
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ..output_folder import Outputs
+from ..console import print_line, warn
+from ..output_folder import Outputs
+from .parser import CommandParser, add_resample, non_negative_number
 
 
-def add_options(parser: Any) -> None:
-    from jsonargparse.typing import NonNegativeFloat
-
-    from . import RESAMPLE_HELP
+def add_options(parser: CommandParser) -> None:
     from .prepare import add_split_options
 
     parser.add_argument("dataset", type=Path, help="folder of the data set")
     parser.add_argument("output", type=Path, help="YAML file to write")
     parser.add_argument(
         "--gpu-gb",
-        type=NonNegativeFloat,
+        type=non_negative_number,
         metavar="GB",
         help="plan for a GPU of this memory, 0 for a CPU (default: this machine's)",
     )
-    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+    add_resample(parser)
     add_split_options(parser)
 
 
 def outputs(options: Any) -> Outputs:
-    from ..output_folder import Outputs
-
     return Outputs(options.output, inputs=(options.dataset,))
 
 
 def run(options: Any) -> None:
     from dataclasses import replace
 
-    from ..console import print_line, warn
     from ..data.dataset import resampled
     from ..data.fingerprint import check_spacings, dataset_facts, fingerprint
     from ..data.layouts.detection import read_dataset
@@ -69,5 +64,5 @@ def run(options: Any) -> None:
         value = getattr(plan, name) if hasattr(plan, name) else getattr(plan.config, name)
         print_line(f"  {name:<18} {value!s:<16} {reason}")
     print_line(
-        f"{options.output}: edit what you know better, then: unetseg prepare {options.dataset} PACK --plan {options.output}"
+        f"{options.output}: edit it as needed, then: unetseg prepare {options.dataset} PREPROCESSED --plan {options.output}"
     )

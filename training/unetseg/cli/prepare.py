@@ -1,17 +1,17 @@
-"""Read a data set once and write a pack: two arrays and a JSON file that training reads.
+"""Read a data set once and write it preprocessed: two arrays and a JSON file that training reads.
 
 DATASET is a folder in the nnU-Net v2 raw layout, that of the Medical Segmentation Decathlon, MM-WHS, or pairs of images
-and labels. Patients are split here, once, so that nobody trains on a test patient later.
+and labels. Patients are split here, once, so that no run trains on a test patient later.
 
-  unetseg prepare Dataset001_Abdomen packs/abdomen --test 3 --validation 2
-  unetseg prepare Dataset001_Abdomen packs/abdomen --test case0006,case0009 --spacing 1.5 --window -125,275
-  unetseg prepare Dataset001_Abdomen packs/abdomen --test 3 --plan plan.yaml --folds 5
-  unetseg prepare Dataset001_Abdomen packs/abdomen --test 3 --spacing 1.5 --size 192,256
+  unetseg prepare Dataset001_Abdomen preprocessed/abdomen --test 3 --validation 2
+  unetseg prepare Dataset001_Abdomen preprocessed/abdomen --test case0006,case0009 --spacing 1.5 --window -125,275
+  unetseg prepare Dataset001_Abdomen preprocessed/abdomen --test 3 --plan plan.yaml --folds 5
+  unetseg prepare Dataset001_Abdomen preprocessed/abdomen --test 3 --spacing 1.5 --size 192,256
 
-What --spacing, --window and --size leave open is planned from the training cases to fit them; PACK/plan.yaml says what was
-chosen and why, and `unetseg train PACK` executes it, edited or not.
+What --spacing, --window and --size leave open is planned from the training cases to fit them; PREPROCESSED/plan.yaml
+says what was chosen and why, and `unetseg train PREPROCESSED` executes it, edited or not.
 
-Where PACK is there already, DATASET and the options are compared with it instead, and nothing is written.
+Where PREPROCESSED exists already, DATASET and the options are compared with it instead, and nothing is written.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ import math
 from pathlib import Path
 from typing import Any
 
+from UNetSegmenterLib.engine.errors import InputError
+
+from ..console import print_line, progress
+from .parser import CommandParser, add_resample, non_negative_integer, non_negative_number, positive_number
+
 SMALLEST_SIZE = 16
 
 
-def add_options(parser: Any) -> None:
-    from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat
-
-    from . import RESAMPLE_HELP
-
+def add_options(parser: CommandParser) -> None:
     parser.add_argument("dataset", type=Path, help="folder of the data set")
-    parser.add_argument("pack", type=Path, help="folder to write")
+    parser.add_argument("preprocessed", type=Path, help="folder to write")
     parser.add_argument(
-        "--spacing", type=PositiveFloat, metavar="MM", help="pixel size in the slice (default: planned)"
+        "--spacing", type=positive_number, metavar="MM", help="pixel size in the slice (default: planned)"
     )
     parser.add_argument(
         "--window", default="", metavar="LOW,HIGH", help="HU range that the network sees (default: planned)"
@@ -45,30 +46,27 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--plan", type=Path, metavar="YAML", help="plan.yaml that unetseg plan or prepare wrote")
     parser.add_argument(
         "--gpu-gb",
-        type=NonNegativeFloat,
+        type=non_negative_number,
         metavar="GB",
         help="plan for a GPU of this memory, 0 for a CPU (default: this machine's)",
     )
     parser.add_argument(
-        "--folds", type=NonNegativeInt, default=0, metavar="N", help="deal the training patients into N folds"
+        "--folds", type=non_negative_integer, default=0, metavar="N", help="divide the training patients into N folds"
     )
-    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+    add_resample(parser)
     add_split_options(parser)
 
 
-def add_split_options(parser: Any) -> None:
-    """Who is held out, as `plan` and `prepare` are told it."""
-    from jsonargparse.typing import NonNegativeInt
-
+def add_split_options(parser: CommandParser) -> None:
+    """Add the options that say which patients are held out; `plan` and `prepare` share them."""
     parser.add_argument("--test", default="0", metavar="N|NAMES", help="test patients: how many, or their names")
     parser.add_argument("--validation", default="0", metavar="N|NAMES", help="patients to follow while training")
-    parser.add_argument("--seed", type=NonNegativeInt, default=0, metavar="N", help="of the draw of patients")
+    parser.add_argument(
+        "--seed", type=non_negative_integer, default=0, metavar="N", help="seed of the random choice of patients"
+    )
 
 
 def run(options: Any) -> None:
-    from UNetSegmenterLib.engine.errors import InputError
-
-    from ..console import print_line, progress
     from ..data.dataset import resampled
     from ..data.layouts.detection import read_dataset
     from ..data.preparation import check_choices, check_sources, prepare, splits_of
@@ -83,28 +81,28 @@ def run(options: Any) -> None:
     plan = read_plan(options.plan) if options.plan else None
     dataset = read_dataset(options.dataset)
     dataset = resampled(dataset) if options.resample else dataset
-    if (options.pack / "pack.json").exists():
-        pack = read_preprocessed_dataset(options.pack)
-        check_sources(pack, dataset)
+    if (options.preprocessed / "pack.json").exists():
+        written = read_preprocessed_dataset(options.preprocessed)
+        check_sources(written, dataset)
         drawn = test or validation or options.folds
         splits = splits_of(dataset, test, validation, options.seed, options.folds) if drawn else None
         check_choices(
-            pack,
-            options.pack,
+            written,
+            options.preprocessed,
             plan=plan,
             spacing_mm=options.spacing,
             window_hu=window_hu,
             slice_size=slice_size,
             splits=splits,
         )
-        print_line(f"{options.pack} was prepared in this way from these very files; nothing to do")
+        print_line(f"{options.preprocessed} was prepared in this way from these files; nothing to do")
         return
     print_line(dataset.describe())
     gpu_gb = gpu_memory_gb() if options.gpu_gb is None else options.gpu_gb
     with progress("preparing", "cases") as show:
-        pack = prepare(
+        written = prepare(
             dataset,
-            options.pack,
+            options.preprocessed,
             spacing_mm=options.spacing,
             window_hu=window_hu,
             slice_size=slice_size,
@@ -116,16 +114,18 @@ def run(options: Any) -> None:
             gpu_gb=gpu_gb,
             progress=show,
         )
-    slices, rows, columns = pack.images.shape
-    print_line(f"{options.pack}: {slices} slices of {rows} x {columns} pixels of {pack.preprocessing.spacing_mm:g} mm")
-    for split, names in pack.splits.items():
+    slices, rows, columns = written.images.shape
+    print_line(
+        f"{options.preprocessed}: {slices} slices of {rows} x {columns} pixels of {written.preprocessing.spacing_mm:g} mm"
+    )
+    for split, names in written.splits.items():
         print_line(f"  {split:<10}  {len(names):>3}  {', '.join(names)}")
-    print_line(f"{options.pack / 'plan.yaml'} says how it will be trained: unetseg train {options.pack} --output RUN")
+    print_line(
+        f"{options.preprocessed / 'plan.yaml'} says how it will be trained: unetseg train {options.preprocessed} --output RUN"
+    )
 
 
 def _window_hu(text: str) -> tuple[float, float]:
-    from UNetSegmenterLib.engine.errors import InputError
-
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError as error:
@@ -136,8 +136,6 @@ def _window_hu(text: str) -> tuple[float, float]:
 
 
 def _slice_size(text: str) -> tuple[int, int]:
-    from UNetSegmenterLib.engine.errors import InputError
-
     parts = text.split(",")
     if len(parts) != 2 or not all(part.strip().isdigit() and int(part) >= SMALLEST_SIZE for part in parts):
         raise InputError(

@@ -1,13 +1,14 @@
 """Make a trained checkpoint fit to be given away: with test results, statistics of its training labels, terms and words.
 
   unetseg release runs/all/checkpoint.pt Dataset001_Abdomen --evaluated evaluated --output abdomen.pt --title "Abdomen"
-  unetseg release ... --measured-with runs/train/checkpoint.pt
+  unetseg release ... --evaluated-checkpoint runs/train/checkpoint.pt
 
   unetseg release abdomen.pt Dataset001_Abdomen --output anew.pt          (the statistics anew, all else as it was)
 
 The results are those that unetseg evaluate left in a folder, over the cases that neither the checkpoint nor an ancestor was
-trained on; what else was evaluated is named. A checkpoint trained on every patient has nobody left to test
-on; then name with --measured-with the one of the same recipe that was tested, and the card says so.
+trained on; what else was evaluated is named. For a checkpoint trained on every patient
+no test patient is left; then name with --evaluated-checkpoint the one of the same configuration that was tested, and the
+card says so.
 """
 
 from __future__ import annotations
@@ -16,6 +17,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from UNetSegmenterLib.engine.errors import InputError
+
+from ..console import print_line, warn
+from ..output_folder import Outputs
+from .parser import CommandParser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,10 +34,9 @@ if TYPE_CHECKING:
 
     from ..data.dataset import DataSet
     from ..data.seen_cases import CaseIdentity
-    from ..output_folder import Outputs
 
 
-def add_options(parser: Any) -> None:
+def add_options(parser: CommandParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="trained checkpoint (.pt)")
     parser.add_argument("dataset", type=Path, help="folder of the data set it was trained on")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="checkpoint to write (.pt)")
@@ -41,7 +47,7 @@ def add_options(parser: Any) -> None:
         help="results of unetseg evaluate (default: the card keeps its figures)",
     )
     parser.add_argument(
-        "--measured-with", type=Path, metavar="FILE", help="the checkpoint that was evaluated, if another"
+        "--evaluated-checkpoint", type=Path, metavar="FILE", help="the checkpoint that was evaluated, if another"
     )
     parser.add_argument("--title", help="what people shall call it")
     parser.add_argument("--description", default="", help="what they should know before they trust it")
@@ -53,17 +59,14 @@ def add_options(parser: Any) -> None:
 
 
 def outputs(options: Any) -> Outputs:
-    from ..output_folder import Outputs
-
     return Outputs(
-        options.output, inputs=(options.checkpoint, options.measured_with, options.evaluated, options.dataset)
+        options.output, inputs=(options.checkpoint, options.evaluated_checkpoint, options.evaluated, options.dataset)
     )
 
 
 def run(options: Any) -> None:
     from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
 
-    from ..console import print_line, warn
     from ..data.layouts.detection import read_dataset
 
     checkpoint = load_checkpoint(options.checkpoint)
@@ -71,7 +74,7 @@ def run(options: Any) -> None:
     card = checkpoint.card
     validation = card.validation
     if options.evaluated:
-        tested = load_checkpoint(options.measured_with or options.checkpoint)
+        tested = load_checkpoint(options.evaluated_checkpoint or options.checkpoint)
         validation, notes = test_results(options.evaluated, tested, card)
         for note in notes:
             warn(note)
@@ -97,8 +100,6 @@ def test_results(folder: Path, tested: Checkpoint, released: Card) -> tuple[dict
     The cases that the tested checkpoint or an ancestor was trained on are in no figure. Raises InputError if there are no
     others, if the figures hold some of them all the same, or if they are another checkpoint's.
     """
-    from UNetSegmenterLib.engine.errors import InputError
-
     from ..data.seen_cases import seen_cases
     from ..evaluation.leakage import seen_in_training
 
@@ -136,7 +137,6 @@ def test_results(folder: Path, tested: Checkpoint, released: Card) -> tuple[dict
 
 def evaluated_cases(folder: Path) -> tuple[dict[str, Any], list[CaseIdentity]]:
     """The summary of an evaluation, and what its cases are recognised by: by name alone in one of an earlier version."""
-    from UNetSegmenterLib.engine.errors import InputError
     from UNetSegmenterLib.engine.io.csv_text import read_csv_rows
 
     from ..data.seen_cases import CaseIdentity
@@ -154,8 +154,6 @@ def evaluated_cases(folder: Path) -> tuple[dict[str, Any], list[CaseIdentity]]:
 
 
 def _refuse_another(folder: Path, summary: dict[str, Any], tested: Checkpoint, released: Card) -> None:
-    from UNetSegmenterLib.engine.errors import InputError
-
     mine, theirs = (dict(card.training["recipe"]) for card in (released, tested.card))
     mine.pop("train_split", None)
     theirs.pop("train_split", None)
@@ -167,7 +165,7 @@ def _refuse_another(folder: Path, summary: dict[str, Any], tested: Checkpoint, r
     if evaluated != tested.sha256:
         raise InputError(
             f"The figures in {folder} are those of the checkpoint with SHA-256 {str(evaluated)[:12]}, not of {tested.path} "
-            f"({tested.sha256[:12]}); name the one that was evaluated with --measured-with."
+            f"({tested.sha256[:12]}); name the one that was evaluated with --evaluated-checkpoint."
         )
 
 

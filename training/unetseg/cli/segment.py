@@ -16,17 +16,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from UNetSegmenterLib.engine.errors import InputError
+
+from ..console import print_errors, print_line, warn
+from ..output_folder import OutputFolder, Outputs, claimed, other_source
+from .parser import CommandParser, add_device, add_overwrite, add_resample
+
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.model.prediction import Predictor
 
-    from ..output_folder import OutputFolder
     from .scan_paths import NamedScan
 
 
-def add_options(parser: Any) -> None:
-    from . import RESAMPLE_HELP
-    from .main import add_overwrite
-
+def add_options(parser: CommandParser) -> None:
     parser.add_argument(
         "scans",
         nargs="+",
@@ -36,18 +38,16 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--checkpoint", type=Path, help="trained checkpoint (default: the one that is shipped)")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--nifti", action="store_true", help="also NAME.nii.gz with the label values of the data set")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+    add_device(parser)
     parser.add_argument("--skip-existing", action="store_true", help="leave out scans whose results are there already")
-    parser.add_argument("--resample", action="store_true", help=RESAMPLE_HELP)
+    add_resample(parser)
     add_overwrite(parser)
 
 
 def run(options: Any) -> int:
     from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
-    from ..console import print_line
     from ..evaluation.scan_prediction import open_predictor
-    from ..output_folder import Outputs, claimed
     from .scan_paths import find_scans
 
     keep_freed_memory()
@@ -73,10 +73,7 @@ def _segment_all(scans: Sequence[NamedScan], predictor: Predictor, output: Outpu
     """Segment what can be segmented, name the rest with the reasons, and return the exit status."""
     import traceback
 
-    from UNetSegmenterLib.engine.errors import InputError
     from UNetSegmenterLib.engine.io.atomic_files import WriteError
-
-    from ..console import print_errors, warn
 
     failed: dict[Path, str] = {}
     for scan in scans:
@@ -107,7 +104,6 @@ def _segment(scan: NamedScan, predictor: Predictor, output: OutputFolder, option
     from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
     from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap
 
-    from ..console import print_line
     from ..evaluation.scan_prediction import predict, read_scan
 
     with locked(output.path / f".{scan.name.replace('/', '_')}.lock", wait_seconds=0):
@@ -134,10 +130,6 @@ def _is_there(scan: NamedScan, options: Any) -> bool:
 
 def _is_of_another(scan: NamedScan, options: Any) -> bool:
     """Whether what is there was made from another scan of that name; raises InputError if so, without --overwrite."""
-    from UNetSegmenterLib.engine.errors import InputError
-
-    from ..output_folder import other_source
-
     for name in _names(scan, options):
         result = options.output / name
         if (other := other_source(result, scan.path, options.output)) is None:

@@ -4,9 +4,9 @@ Both are wall-time safe: before the time is up they save, and the job is queued 
 member a fold. With --dataset a checkpoint is evaluated: an array with one member a shard, and a job that sums up when all
 have succeeded. --dry-run prints the scripts and the commands and does nothing.
 
-  unetseg submit packs/abdomen --output runs/first --scheduler lsf --queue gpuv100 --hours 8 --dry-run
-  unetseg submit packs/abdomen --output runs/cv --scheduler slurm --folds 5 --train "--steps 4000 --base-width 32"
-  unetseg submit packs/abdomen --output runs/first --scheduler ssh --host me@server --folder unetsegmenter
+  unetseg submit preprocessed/abdomen --output runs/first --scheduler lsf --queue gpuv100 --hours 8 --dry-run
+  unetseg submit preprocessed/abdomen --output runs/cv --scheduler slurm --folds 5 --train "--steps 4000 --base-width 32"
+  unetseg submit preprocessed/abdomen --output runs/first --scheduler ssh --host me@server --folder unetsegmenter
   unetseg submit heart.pt --dataset MMWHS --shards 8 --output evaluated --scheduler slurm --evaluate "--split test"
 """
 
@@ -15,29 +15,32 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from UNetSegmenterLib.engine.errors import InputError
+
+from ..console import print_line
+from .parser import CommandParser, add_overwrite, command_and_parser, non_negative_integer, number, positive_integer
+
 if TYPE_CHECKING:
     from ..cluster.submission import ClusterJob
 
 
-def add_options(parser: Any) -> None:
-    from jsonargparse.typing import NonNegativeInt, PositiveInt
-
-    from .main import add_overwrite
-
+def add_options(parser: CommandParser) -> None:
     parser.add_argument(
-        "source", type=Path, help="pack to train on, or with --dataset a checkpoint; relative to the working folder"
+        "source",
+        type=Path,
+        help="preprocessed data set to train on, or with --dataset a checkpoint; relative to the working folder",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the results, relative too")
     parser.add_argument("--scheduler", required=True, help="lsf, slurm or ssh")
     parser.add_argument("--queue", default="gpu", help="queue (LSF) or partition (SLURM)")
-    parser.add_argument("--gpus", type=NonNegativeInt, default=1, help="GPUs a node; 0 works on the CPU")
-    parser.add_argument("--nodes", type=PositiveInt, default=1, help="machines (training with SLURM)")
-    parser.add_argument("--cores", type=PositiveInt, default=4, help="CPU cores a node")
-    parser.add_argument("--memory-gb", type=PositiveInt, default=16, help="memory a node")
-    parser.add_argument("--hours", type=float, default=24.0, help="wall time")
-    parser.add_argument("--folds", type=NonNegativeInt, default=0, help="a job array over this many folds of the pack")
+    parser.add_argument("--gpus", type=non_negative_integer, default=1, help="GPUs a node; 0 works on the CPU")
+    parser.add_argument("--nodes", type=positive_integer, default=1, help="machines (training with SLURM)")
+    parser.add_argument("--cores", type=positive_integer, default=4, help="CPU cores a node")
+    parser.add_argument("--memory-gb", type=positive_integer, default=16, help="memory a node")
+    parser.add_argument("--hours", type=number, default=24.0, help="wall time")
+    parser.add_argument("--folds", type=non_negative_integer, default=0, help="a job array over this many folds")
     parser.add_argument("--dataset", type=Path, help="evaluate the checkpoint on this data set")
-    parser.add_argument("--shards", type=PositiveInt, default=4, help="members of the array of an evaluation")
+    parser.add_argument("--shards", type=positive_integer, default=4, help="members of the array of an evaluation")
     parser.add_argument("--name", default="", help="what the job is called (default: the output folder)")
     parser.add_argument("--host", default="", metavar="USER@HOST", help="submit there, after copying code and data")
     parser.add_argument(
@@ -65,10 +68,7 @@ def add_options(parser: Any) -> None:
 def run(options: Any) -> None:
     import shlex
 
-    from UNetSegmenterLib.engine.errors import InputError
-
     from ..cluster.submission import commands, job_script, submit
-    from ..console import print_line
 
     if not options.hours > 0:
         raise InputError(f"--hours is {options.hours:g}; more than 0 hours of wall time are expected.")
@@ -94,9 +94,9 @@ def _training(options: Any) -> ClusterJob:
     from ..data.preprocessed_dataset import read_preprocessed_dataset
     from ..data.splits import fold_splits
 
-    pack = read_preprocessed_dataset(options.source)
+    preprocessed = read_preprocessed_dataset(options.source)
     for fold in range(options.folds):
-        fold_splits(pack.splits, fold)
+        fold_splits(preprocessed.splits, fold)
     source, output = _place(options.source), _place(options.output)
     given = _given("train", options.train, [source, "--output", output])
     command = training_command(source, output, given, options.folds, options.gpus, options.nodes)
@@ -104,7 +104,6 @@ def _training(options: Any) -> ClusterJob:
 
 
 def _evaluation(options: Any) -> ClusterJob:
-    from UNetSegmenterLib.engine.errors import InputError
     from UNetSegmenterLib.engine.model.checkpoint import read_card
 
     from ..cluster.submission import evaluation_commands
@@ -125,20 +124,15 @@ def _evaluation(options: Any) -> ClusterJob:
 
 
 def _given(command: str, text: str, needed: list[str]) -> list[str]:
-    """Options for the command of the job, looked at now rather than when the queue has come to it."""
-    import importlib
+    """Options for the command of the job, checked now rather than when the job starts."""
     import shlex
-
-    from UNetSegmenterLib.engine.errors import InputError
-
-    from .main import as_registered, parser_of
 
     try:
         given = shlex.split(text)
     except ValueError as error:
         raise InputError(f"--{command} is {text!r} ({error}); options as in a shell are expected.") from error
-    parser = parser_of(command, importlib.import_module(f"unetseg.cli.{command}"))
-    parser.parse_args(as_registered([*needed, *given], parser))
+    _, parser = command_and_parser(command)
+    parser.parse([*needed, *given])
     return given
 
 

@@ -103,7 +103,7 @@ def sum_up(
     """Write metrics.csv, summary.json and report.html over the results, in the order of the cases; returns the summary.
 
     failed: cases without a result, and why; they are named wherever the numbers are. other: another checkpoint on the same
-    cases, whose own files lie in the folder `against`; the summary's "against" holds the paired differences of Dice.
+    cases, whose own files lie in the folder `compare-models`; the summary's "against" holds the paired differences of Dice.
     """
     ordered = [results[name] for name in manifest.own_cases if name in results]
     part = "" if manifest.shards == 1 else f" (shard {manifest.shard} of {manifest.shards})"

@@ -1,13 +1,13 @@
-"""Compare two evaluations of the same cases, structure by structure: is the second checkpoint better than the first?
+"""Compare two checkpoints by their evaluations on the same cases, structure by structure: is the second one better?
 
 Differences are paired by case, with a 95 % interval, Wilcoxon's signed-rank test and Holm's correction over structures. Look
 at the difference and its interval first: with five cases no p below 0.06 is possible.
 
   unetseg evaluate old.pt DATASET --split test --output evaluated/old
   unetseg evaluate new.pt DATASET --split test --output evaluated/new
-  unetseg against evaluated/old evaluated/new
+  unetseg compare-models evaluated/old evaluated/new
 
-`unetseg evaluate new.pt DATASET --against old.pt` does all three, with a section in the report.
+`unetseg evaluate new.pt DATASET --baseline old.pt` does all three, with a section in the report.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..console import print_line, warn
+from .parser import CommandParser
 
-def add_options(parser: Any) -> None:
+
+def add_options(parser: CommandParser) -> None:
     parser.add_argument("first", type=Path, help="folder that unetseg evaluate wrote")
     parser.add_argument("second", type=Path, help="another one, on the same cases")
     parser.add_argument(
@@ -25,7 +28,6 @@ def add_options(parser: Any) -> None:
 
 
 def run(options: Any) -> None:
-    from ..console import print_line, warn
     from ..evaluation.paired_comparison import compare_paired, read_unseen
     from ..evaluation.result_table import print_pairs
 

@@ -1,52 +1,52 @@
-"""Train and validate every fold of a pack that was prepared with --folds, and sum up over the folds.
+"""Train and validate every fold of a data set that was prepared with --folds, and sum up over the folds.
 
 Each fold is a run of its own in RUNS/foldN, trained on the other folds; one that is finished is not trained again, so a
-job array (`unetseg submit`) can do the training and this the summary. RUNS/summary.json holds, for each structure, mean,
+job array (`unetseg submit`) can do the training and this command the summary. RUNS/summary.json holds, for each structure, mean,
 standard deviation and 95 % confidence interval over all patients, each validated once by a network that never saw it.
 
-  unetseg crossvalidate packs/abdomen --output runs/cv --steps 2000
+  unetseg cross-validate preprocessed/abdomen --output runs/cv --steps 2000
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ..output_folder import Outputs
+from UNetSegmenterLib.engine.errors import InputError
+
+from ..console import print_line, table, warn
+from ..output_folder import Outputs
+from .parser import CommandParser
 
 
-def add_options(parser: Any) -> None:
+def add_options(parser: CommandParser) -> None:
     from . import train
 
     train.add_training_options(parser, without=train.SPLITS)
 
 
 def defaults(options: Any) -> dict[str, Any]:
-    """Those of `unetseg train`."""
+    """The defaults of `unetseg train`."""
     from . import train
 
     return train.defaults(options)
 
 
 def outputs(options: Any) -> Outputs:
-    from ..output_folder import Outputs
-
-    return Outputs(options.output, ("metrics.csv", "summary.json"), (options.pack, options.plan, options.start_from))
+    return Outputs(
+        options.output, ("metrics.csv", "summary.json"), (options.preprocessed, options.plan, options.start_from)
+    )
 
 
 def run(options: Any) -> None:
-    from UNetSegmenterLib.engine.errors import InputError
-
-    from ..console import print_line, table, warn
     from ..data.preprocessed_dataset import read_preprocessed_dataset
     from ..data.seen_cases import overlap_text
     from ..training.cross_validation import config_of_folds, fold_dice, summarise, write_folds
     from . import train
 
-    pack = read_preprocessed_dataset(options.pack)
-    folds = sum(name.startswith("fold") for name in pack.splits)
+    dataset = read_preprocessed_dataset(options.preprocessed)
+    folds = sum(name.startswith("fold") for name in dataset.splits)
     if not folds:
-        raise InputError(f"{options.pack} has no folds; prepare the data set with --folds 5.")
+        raise InputError(f"{options.preprocessed} has no folds; prepare the data set with --folds 5.")
     runs = options.output
     for fold in range(folds):
         options.output, options.fold = runs / f"fold{fold}", fold
@@ -54,11 +54,11 @@ def run(options: Any) -> None:
             print_line(f"fold {fold} of {folds}")
             train.run(options)
     trained = config_of_folds([runs / f"fold{fold}" for fold in range(folds)])
-    if trained != (asked := train.recipe_of(options, pack)):
+    if trained != (asked := train.training_config(options, dataset)):
         changes = [f"{name} {value}" for name, value in vars(trained).items() if value != getattr(asked, name)]
-        warn(f"the folds in {runs} were trained before, with {', '.join(changes)}: the table is of that recipe")
-    rows = [row for fold in range(folds) for row in fold_dice(runs / f"fold{fold}", pack, fold)]
-    summary = summarise(rows, [structure.name for structure in pack.structures])
+        warn(f"the folds in {runs} were trained before, with {', '.join(changes)}: the table shows those runs")
+    rows = [row for fold in range(folds) for row in fold_dice(runs / f"fold{fold}", dataset, fold)]
+    summary = summarise(rows, [structure.name for structure in dataset.structures])
     write_folds(rows, summary, runs)
     table(
         ("structure", "Dice", "sd", "95 % interval", "cases"),

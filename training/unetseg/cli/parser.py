@@ -1,0 +1,322 @@
+"""The options of a command: an argparse parser with the project's spellings, numbers, dataclasses and configuration files.
+
+All options are spelt with hyphens; underscores work too. Values come, each later one winning over the earlier ones, from the
+option's default, from a file that the command names itself (`defaults` in the command's file), from --config and from the
+command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
+
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.plain_data import closest_name
+
+from ..console import warn
+from . import COMMANDS, RENAMED_OPTIONS
+
+_NUMBERS = re.compile(r"-?[\d.]+(,-?[\d.]+)+")
+
+
+class UsageError(InputError):
+    """Options that the command can't be run with; `prog` is the command's name."""
+
+    def __init__(self, message: str, prog: str) -> None:
+        super().__init__(f"{message} ({prog} --help explains the options)")
+        self.prog = prog
+
+
+class CommandParser(argparse.ArgumentParser):
+    """The parser of one command.
+
+    Attributes:
+        options: every option by its spelling, such as "--batch-size".
+        settings: every option and positional argument by the name of its value, such as "batch_size".
+    """
+
+    def __init__(self, name: str, description: str) -> None:
+        self.options: dict[str, argparse.Action] = {}
+        self.settings: dict[str, argparse.Action] = {}
+        super().__init__(
+            prog=f"unetseg {name}",
+            description=description.strip(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,  # a misspelt option is refused, not taken for another
+        )
+
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
+        """Add an option or a positional argument; the help of an option ends with its default."""
+        default, text = settings.get("default"), settings.get("help") or ""
+        if default not in (None, False, "", [], argparse.SUPPRESS) and "default" not in text:
+            shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+            settings["help"] = f"{text} (default: {shown})".lstrip()
+        action = super().add_argument(*names, **settings)
+        self.options |= dict.fromkeys(action.option_strings, action)
+        self.settings[action.dest] = action
+        return action
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError; for an unknown option with the one that was probably meant."""
+        text = " ".join(message.removeprefix("argument ").split()).rstrip(".")
+        unknown = re.search(r"unrecognized arguments: --([\w.-]+)", text)
+        if unknown and (near := _similar(unknown[1], self.options)):
+            text += f"; did you mean {near}?"
+        raise UsageError(text, self.prog)
+
+    def parse(
+        self, arguments: Sequence[str], defaults: Callable[[argparse.Namespace], Mapping[str, Any]] | None = None
+    ) -> argparse.Namespace:
+        """Parse the arguments of a command.
+
+        Args:
+            arguments: what follows the command's name.
+            defaults: gives values that lie in a file which the options name; --config and the command line win over them.
+        """
+        arguments = self.with_current_spellings(arguments)
+        configured = self._configured(arguments)
+        self.set_defaults(**configured)
+        options = self.parse_args(arguments)
+        if defaults is not None:
+            self.set_defaults(**{**defaults(options), **configured})
+            options = self.parse_args(arguments)
+        return options
+
+    def with_current_spellings(self, arguments: Sequence[str]) -> list[str]:
+        """Arguments as argparse reads them: hyphens, no former names, and several numbers as one value.
+
+        So --window -125,275 is no option called -1.
+        """
+        written: list[str] = []
+        for argument in arguments:
+            option, equals, value = argument.partition("=")
+            spelling = self._current(option.replace("_", "-")) if option.startswith("--") else ""
+            if spelling in self.options:
+                written.append(spelling + equals + value)
+            elif _NUMBERS.fullmatch(argument) and written and written[-1] in self.options:
+                written[-1] += f"={argument}"
+            else:
+                written.append(argument)
+        return written
+
+    def _current(self, option: str) -> str:
+        """The present spelling of an option; for a former one a hint is printed."""
+        current = RENAMED_OPTIONS.get(option, option)
+        if option in self.options or not {current, current[2:]} & {*self.options, *self.settings}:
+            return option
+        if current != option:
+            warn(f"{option} is now {current}; the former spelling works in this version only")
+        return current
+
+    # --- configuration files
+
+    def _configured(self, arguments: Sequence[str]) -> dict[str, Any]:
+        """Values of the files that --config names; what a file holds need not be on the command line."""
+        if "--config" not in self.options:
+            return {}
+        finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+        finder.add_argument("--config", type=Path, action="append", default=[])
+        try:
+            paths = finder.parse_known_args(arguments)[0].config
+        except argparse.ArgumentError:  # --config without a file, which the parser itself refuses
+            return {}
+        values: dict[str, Any] = {}
+        for path in paths:
+            for name, value in _flat(_read_yaml(path)).items():
+                action = self._setting(name, path)
+                action.required = False
+                if not action.option_strings:
+                    action.nargs = "?"
+                if value is not None:
+                    values[action.dest] = value if isinstance(value, bool) and action.nargs == 0 else _text(value)
+        return values
+
+    def _setting(self, name: str, path: Path) -> argparse.Action:
+        option = self._current("--" + name.replace("_", "-"))
+        action = self.settings.get(name) or self.options.get(option) or self.settings.get(option[2:].replace("-", "_"))
+        if action is None:
+            near = _similar(name, self.settings)
+            self.error(f'{path} has an unknown entry "{name}"' + (f"; did you mean {near}?" if near else ""))
+        return action
+
+
+def command_and_parser(name: str) -> tuple[Any, CommandParser]:
+    """The file of a command, and the parser of its options."""
+    command = importlib.import_module(f"unetseg.cli.{name.replace('-', '_')}")
+    parser = CommandParser(name, command.__doc__ or COMMANDS[name])
+    command.add_options(parser)
+    if hasattr(command, "outputs"):
+        add_overwrite(parser)
+    return command, parser
+
+
+def add_device(parser: CommandParser) -> None:
+    """Add the option --device."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+
+
+def add_resample(parser: CommandParser) -> None:
+    """Add the option --resample."""
+    parser.add_argument(
+        "--resample",
+        action="store_true",
+        help="resample tilted or uneven slices to a straight, even grid instead of refusing them (docs/datasets.md)",
+    )
+
+
+def add_overwrite(parser: CommandParser) -> None:
+    """Add the option --overwrite; a command that has a function `outputs` gets it by itself."""
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="also replace files that this command did not write; never what it reads",
+    )
+
+
+def _similar(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is spelt most like `name`; only the parts after the group are compared (augmentation.noise)."""
+    by_last_part = {one.lstrip("-").rpartition(".")[2]: one for one in known}
+    near = closest_name(name.rpartition(".")[2], sorted(by_last_part))
+    return None if near is None else by_last_part[near]
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} can't be read as YAML ({' '.join(str(error).split())}).") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no options; lines such as steps: 4000 are expected.")
+    return content
+
+
+def _flat(values: Mapping[Any, Any], group: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with the group before the name: augmentation.noise."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{group}{name}.") if isinstance(value, dict) else {f"{group}{name}": value}
+    return flat
+
+
+def _text(value: Any) -> str:
+    """A value of a file as it would be typed; argparse then checks it as if it had been."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def configuration_text(options: argparse.Namespace) -> str:
+    """All values as YAML that --config reads."""
+    import yaml
+
+    values: dict[str, Any] = {}
+    for name, value in vars(options).items():
+        if name in ("config", "print_config"):
+            continue
+        group, _, last = name.rpartition(".")
+        plain = list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
+        (values.setdefault(group, {}) if group else values)[last] = plain
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+# --- types ---------------------------------------------------------------------------------------------------------------
+
+
+def _number(kind: type, expected: str, fits: Callable[[Any], bool]) -> Callable[[str], Any]:
+    def number(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not fits(value):
+            raise argparse.ArgumentTypeError(f"{text} is given, {expected} is expected")
+        return value
+
+    return number
+
+
+integer = _number(int, "a whole number", lambda value: True)
+non_negative_integer = _number(int, "a whole number of at least 0", lambda value: value >= 0)
+positive_integer = _number(int, "a whole number of at least 1", lambda value: value >= 1)
+number = _number(float, "a number", lambda value: True)
+non_negative_number = _number(float, "a number of at least 0", lambda value: value >= 0)
+positive_number = _number(float, "a number greater than 0", lambda value: value > 0)
+
+
+def _numbers(kinds: Sequence[type]) -> Callable[[str], tuple[Any, ...]]:
+    def numbers(text: str) -> tuple[Any, ...]:
+        parts = text.strip("[]() ").split(",")
+        try:
+            return tuple(kind(part) for kind, part in zip(kinds, parts, strict=True))
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(
+                f"{text} is given, {len(kinds)} numbers such as 96,128 are expected"
+            ) from error
+
+    return numbers
+
+
+def _type_of(hint: Any) -> Callable[[str], Any]:
+    if get_origin(hint) is tuple:
+        return _numbers(get_args(hint))
+    return {int: integer, float: number}.get(hint, hint)
+
+
+# --- dataclasses ---------------------------------------------------------------------------------------------------------
+
+
+def add_dataclass_options(parser: CommandParser, cls: Any, without: Sequence[str] = (), group: str = "") -> None:
+    """Add one option for each field of a dataclass, with the field's type and default and the help of its docstring.
+
+    Args:
+        parser: gets the options.
+        cls: a dataclass; fields that are dataclasses give options such as --augmentation.noise.
+        without: fields that get no option.
+        group: what stands before the names, such as "augmentation.".
+    """
+    hints, helps = get_type_hints(cls), _field_texts(cls)
+    for field in fields(cls):
+        if field.name in without:
+            continue
+        if is_dataclass(hints[field.name]):
+            add_dataclass_options(parser, hints[field.name], group=f"{group}{field.name}.")
+            continue
+        option = f"--{group}{field.name}".replace("_", "-")
+        parser.add_argument(
+            RENAMED_OPTIONS.get(option, option),
+            dest=f"{group}{field.name}",
+            type=_type_of(hints[field.name]),
+            default=field.default,
+            metavar=field.name.upper(),
+            help=helps.get(field.name, "").replace("%", "%%"),
+        )
+
+
+def dataclass_values(cls: Any, options: argparse.Namespace, group: str = "") -> dict[str, Any]:
+    """The values that the options hold for a dataclass, by field; fields without an option are left out."""
+    hints, values = get_type_hints(cls), {}
+    for field in fields(cls):
+        name = f"{group}{field.name}"
+        if is_dataclass(hints[field.name]):
+            values[field.name] = hints[field.name](**dataclass_values(hints[field.name], options, f"{name}."))
+        elif hasattr(options, name):
+            values[field.name] = getattr(options, name)
+    return values
+
+
+def _field_texts(cls: type) -> dict[str, str]:
+    """The texts of the docstring's "Args:", by field."""
+    _, _, block = (cls.__doc__ or "").partition("Args:\n")
+    texts: dict[str, str] = {}
+    name = ""
+    for line in block.splitlines():
+        start = re.match(r"\s+(\w+): (.*)", line)
+        name = start[1] if start else name
+        if name and line.strip():
+            texts[name] = start[2] if start else f"{texts[name]} {line.strip()}"
+    return {name: text.rstrip(".") for name, text in texts.items()}
