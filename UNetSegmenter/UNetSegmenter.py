@@ -392,7 +392,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         from UNetSegmenterLib.engine.errors import InputError
         from UNetSegmenterLib.engine.report.report_folder import CaseReport, outputs_in, write_case_report
         from UNetSegmenterLib.engine.stepwise import run_to_end
-        from UNetSegmenterLib.scene.nodes.case_nodes import case_facts, read_case_steps
+        from UNetSegmenterLib.scene.nodes.case_nodes import provenance_facts, read_case_steps
         from UNetSegmenterLib.scene.nodes.node_attributes import verdict_of
         from UNetSegmenterLib.scene.nodes.world_positions import comparison_on_scan
 
@@ -405,7 +405,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         if volumeNode is not None:
             comparison = comparison_on_scan(comparison, volumeNode)
             images = run_to_end(read_case_steps(volumeNode, predictionNode, referenceNode))
-        facts = case_facts(predictionNode, referenceNode, volumeNode)
+        facts = provenance_facts(predictionNode, referenceNode, volumeNode)
         report = CaseReport(comparison, findings, verdict_of(predictionNode), facts, images=images)
         return str(write_case_report(report, os.path.abspath(folder)))
 

@@ -199,7 +199,7 @@ def test_checking(widget, compared, monkeypatch, error, place, in_a_step):
         ("panel.sections.report_section.picture_steps", True),
         ("panel.sections.report_section.read_case_steps", True),
         ("panel.sections.report_section.report_steps", True),
-        ("panel.sections.report_section.case_facts", False),
+        ("panel.sections.report_section.provenance_facts", False),
         ("panel.sections.report_section.ReportSection._on_progress", False),
     ],
 )

@@ -124,7 +124,7 @@ def test_no_image_data_and_colour(widget, ready):
     image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 3)
     empty.SetAndObserveImageData(image)
     settle()
-    assert "3 values a voxel" in widget.ui.applyButton.toolTip
+    assert "3 values per voxel" in widget.ui.applyButton.toolTip
 
 
 def test_a_changed_volume_is_checked_again(widget, ready):

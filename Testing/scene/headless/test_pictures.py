@@ -153,8 +153,8 @@ def test_without_an_opengl_library_an_error_names_the_packages(tmp_path):
         "    if name and ('EGL' in name or 'OSMesa' in name): raise OSError(name)\n"
         "    return real(name, *a, **k)\n"
         "ctypes.CDLL = hidden\n"
-        "from UNetSegmenterLib.scene.views import view_nodes\n"
-        "view_nodes.check_rendering()\n"
+        "from UNetSegmenterLib.scene.headless import offscreen_views\n"
+        "offscreen_views.check_rendering()\n"
     )
     environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
     done = subprocess.run(

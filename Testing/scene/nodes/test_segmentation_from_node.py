@@ -141,7 +141,7 @@ def test_a_label_map_volume_by_declared_values(headless):
     after = segmentation_from_node(node, structures=HEART)
     labels[0, 0, 0] = 2
     assert np.array_equal(after.labels, labels) and after.geometry == geometry and after.structures == HEART
-    with pytest.raises(InputError, match=r"nobody declares: 820 \("):
+    with pytest.raises(InputError, match=r"undeclared label values: 820 \("):
         segmentation_from_node(node, structures=HEART[:5])
 
 

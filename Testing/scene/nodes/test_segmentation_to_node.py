@@ -179,7 +179,7 @@ def test_nodes_without_usable_voxels_are_refused(headless):
     image.SetDimensions(3, 3, 3)
     image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 3)
     colour.SetAndObserveImageData(image)
-    with pytest.raises(InputError, match="3 values a voxel"):
+    with pytest.raises(InputError, match="3 values per voxel"):
         volume_from_node(colour)
 
 

@@ -10,7 +10,7 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.scene.views.layout import plot_view_id
-from UNetSegmenterLib.scene.views.slice_plot import DICE, LABEL, OURS, PLACE, THEIRS, SlicePlot, selected_position
+from UNetSegmenterLib.scene.views.slice_plot import DICE, LABEL, OURS, POSITION, THEIRS, SlicePlot, selected_position
 
 
 @pytest.fixture
@@ -54,12 +54,12 @@ def test_dice_and_areas_stand_over_the_place_of_each_slice(headless, row, views)
     assert dice.GetTitle() == "liver: Dice" and area.GetYAxisTitle() == "Area (cm²)"
     assert dice.GetYAxisRange() == (0, 1) and area.GetYAxisRange()[1] >= 2
     one = series_of(dice)[DICE]
-    assert values(one, PLACE) == pytest.approx([105.0, 107.5, 110.0, 112.5, 115.0])
+    assert values(one, POSITION) == pytest.approx([105.0, 107.5, 110.0, 112.5, 115.0])
     assert values(one, DICE) == pytest.approx([0, 2 / 3, 2 / 3, 2 / 3, 0])
     assert values(one, OURS) == pytest.approx([0, 1, 1, 1, 1]) and values(one, THEIRS) == pytest.approx([2, 2, 2, 2, 0])
     assert values(one, LABEL)[0] == "slice 2"
     for series in (*series_of(dice).values(), *series_of(area).values()):
-        assert series.GetYColumnName() == series.GetName() and series.GetXColumnName() == PLACE
+        assert series.GetYColumnName() == series.GetName() and series.GetXColumnName() == POSITION
 
 
 def test_without_a_structure_the_plots_say_what_to_do(headless, row, views):

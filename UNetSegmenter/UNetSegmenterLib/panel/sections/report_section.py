@@ -14,7 +14,7 @@ from ...engine.evaluation.verdict import Verdict
 from ...engine.io.volume import Note
 from ...engine.report.report_folder import CaseReport, outputs_in
 from ...engine.worker.result_serialization import report_steps
-from ...scene.nodes.case_nodes import case_facts, read_case_steps
+from ...scene.nodes.case_nodes import provenance_facts, read_case_steps
 from ...scene.nodes.world_positions import comparison_on_scan
 from ..jobs.failure import JobFailedError, JobFailure, failure_note, safe_slot
 from ..jobs.plausibility_task import compare_and_check_steps
@@ -126,7 +126,7 @@ class ReportSection:
             if chosen.volume is not None:
                 images = yield from read_case_steps(chosen.volume, chosen.prediction, chosen.reference)
                 placed = comparison_on_scan(comparison, chosen.volume)
-            facts = case_facts(chosen.prediction, chosen.reference, chosen.volume)
+            facts = provenance_facts(chosen.prediction, chosen.reference, chosen.volume)
             findings = self._plausibility.findings or ()
             report = CaseReport(placed, findings, self.verdict.verdict, facts, pictures, images)
             return {"report": (yield from report_steps(report, private)), "folder": str(folder)}

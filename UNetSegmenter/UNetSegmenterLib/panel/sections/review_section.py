@@ -182,7 +182,9 @@ class ReviewSection:
             made_by = {"Checkpoint": self.list.checkpoint, "CheckpointSHA256": self.list.sha256}
             facts = {key: value for key, value in made_by.items() if value}
             return (
-                yield from add_case_steps(slicer.mrmlScene, case.name, *case_from_files(answer), facts, self._node_ids)
+                yield from add_case_steps(
+                    slicer.mrmlScene, case.name, *case_from_files(answer), provenance=facts, ids=self._node_ids
+                )
             )
         finally:
             self._worker.remove_folder(folder)

@@ -1,4 +1,4 @@
-"""A scene to review a result in: the scan, the prediction and the reference, side by side as Slicer shows them.
+"""A scene that shows a result: the scan, the prediction and the reference, side by side as Slicer shows them.
 
 The layout is Slicer's "Dual 3D": above the prediction's surfaces left and the reference's right, linked; below three
 slices with the prediction filled and the reference as a line on top.
@@ -54,8 +54,8 @@ def comparison_scene(
 ) -> ComparisonScene:
     """Build the scene: nodes, surfaces, display, layout, slice positions and cameras.
 
-    Save it with `storage.save_scene`; draw it with `pictures`. Structures of one name have one colour on both sides:
-    the reference takes the prediction's.
+    Save it with `storage.save_scene`; draw it with `pictures`. Structures of one name have one colour on both sides: the
+    reference takes the prediction's.
     """
     headless = HeadlessScene(make_current=False)
     scene = headless.scene
@@ -72,7 +72,7 @@ def comparison_scene(
         show_as_reference(reference_node, [REFERENCE_VIEW])
     shown = [node for node in (prediction_node, reference_node) if node is not None]
     center, size = _box(shown, volume_node)
-    point = telling_point(prediction if (prediction.labels != 0).any() or reference is None else reference)
+    point = most_informative_point(prediction if (prediction.labels != 0).any() or reference is None else reference)
     made = ComparisonScene(headless, volume_node, prediction_node, reference_node, center, size, point)
     _place_slices(made)
     _place_cameras(made)
@@ -174,13 +174,18 @@ def _box(
         found = [bounds]
     low = np.min([bounds[0::2] for bounds in found], axis=0)
     high = np.max([bounds[1::2] for bounds in found], axis=0)
-    return tuple(((low + high) / 2).tolist()), tuple((high - low).tolist())  # type: ignore[return-value]
+    return _xyz((low + high) / 2), _xyz(high - low)
 
 
-def telling_point(segmentation: Segmentation) -> tuple[float, float, float]:
+def _xyz(values: np.ndarray) -> tuple[float, float, float]:
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def most_informative_point(segmentation: Segmentation) -> tuple[float, float, float]:
     """RAS point whose axial, coronal and sagittal slice each show the most of all structures.
 
-    Along each axis the slice is taken where the structures' areas, each as a share of its own largest one, sum to most.
+    Along each axis the slice is taken where the structures' areas, each as a fraction of its own largest one, have the
+    largest sum.
     """
     counted = max((structure.index for structure in segmentation.structures), default=0) + 1
     shape = segmentation.labels.shape
@@ -189,8 +194,8 @@ def telling_point(segmentation: Segmentation) -> tuple[float, float, float]:
         planes = np.moveaxis(segmentation.labels, axis, 0).reshape(shape[axis], -1)
         areas = np.stack([np.bincount(plane, minlength=counted)[1:counted] for plane in planes]).astype(float)
         largest = areas.max(axis=0)
-        shares = areas[:, largest > 0] / largest[largest > 0]
-        index.append(int(shares.sum(axis=1).argmax()) if shares.size else shape[axis] // 2)
+        fractions = areas[:, largest > 0] / largest[largest > 0]
+        index.append(int(fractions.sum(axis=1).argmax()) if fractions.size else shape[axis] // 2)
     return segmentation.geometry.position_ras_mm(index)
 
 
@@ -212,7 +217,7 @@ def slice_extent(view: str, size_mm: tuple[float, float, float]) -> tuple[float,
 
 
 def _place_cameras(made: ComparisonScene) -> None:
-    """Both cameras in one place: from the front, a little from the left and above, close around the surfaces."""
+    """Both cameras at one position: from the front, a little from the left and above, close around the surfaces."""
     back = made.reference_node is None  # without a reference the second view shows the back
     points = _surface_points(made)
     for name, direction in (
@@ -226,8 +231,10 @@ def _surface_points(made: ComparisonScene) -> np.ndarray:
     """Some points of all surfaces, or the corners of the box where there are none."""
     found = []
     for node in (made.prediction_node, made.reference_node):
-        segments = node.GetSegmentation() if node is not None else None
-        for number in range(segments.GetNumberOfSegments() if segments else 0):
+        if node is None:
+            continue
+        segments = node.GetSegmentation()
+        for number in range(segments.GetNumberOfSegments()):
             surface = segments.GetNthSegment(number).GetRepresentation(CLOSED_SURFACE)
             if surface is not None and surface.GetNumberOfPoints():
                 found.append(numpy_support.vtk_to_numpy(surface.GetPoints().GetData())[::10])

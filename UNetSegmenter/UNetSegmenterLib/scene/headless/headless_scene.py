@@ -1,6 +1,6 @@
 """A MRML scene without an application: the real module logics of the `slicer-core` wheel.
 
-Inside 3D Slicer the application brings its own scene; nothing here is needed there.
+Inside 3D Slicer the application has its own scene, and nothing here is needed.
 """
 
 from __future__ import annotations

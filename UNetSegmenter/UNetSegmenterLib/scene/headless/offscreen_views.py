@@ -1,8 +1,8 @@
 """Offscreen slice and 3D views, drawn by Slicer's own displayable managers.
 
 Each view stands for a view node of the scene (the slice node "Red", the 3D view node "1"), so that a picture shows what
-Slicer's views show of the same scene. Views are for scenes without an application (`headless.py`): inside Slicer the
-layout has its own views.
+Slicer's views show of the same scene. They are for scenes without an application (`headless_scene.py`): inside
+Slicer the layout has its own views.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _THREED_MANAGERS = (
 
 
 def check_rendering() -> None:
-    """Raise InputError, naming the packages to install, where a picture can't be drawn.
+    """Raise InputError, which names the packages to install, where a picture can't be drawn.
 
     VTK ends the process at the first Render() without an OpenGL library, so the library is looked for first, and one
     small picture is drawn in a process of its own (once).
@@ -112,12 +112,12 @@ class _OffscreenView:
         self.group.SetRenderer(self.renderer)
         self.group.Initialize(factory, self.renderer)
 
-    def add_text(self, text: str, place: str = "top left", size: int = 15, bold: bool = True) -> None:
+    def add_text(self, text: str, corner: str = "top left", size: int = 15, bold: bool = True) -> None:
         """Write into a corner or the middle of an edge: "top left", "bottom right", "top centre" and so on."""
         actor = vtk.vtkTextActor()
         actor.SetInput(text)
         style_text(actor.GetTextProperty(), size, bold)
-        vertical, horizontal = place.split()
+        vertical, horizontal = corner.split()
         across = {"left": 0.0, "centre": 0.5, "right": 1.0}[horizontal]
         margin = 10 * SUPERSAMPLING
         width, height = self.window.GetSize()
@@ -135,7 +135,7 @@ class _OffscreenView:
         return downsampled(window_pixels(self.window))
 
     def close(self) -> None:
-        """Let go of the view node and the graphics memory; the scene keeps the view node."""
+        """Release the view node and the graphics memory; the scene keeps the view node."""
         self.group.SetMRMLDisplayableNode(None)
         self.window.Finalize()
 
@@ -237,7 +237,7 @@ class ThreeDView(_OffscreenView):
 def style_text(
     properties: vtk.vtkTextProperty, size: int, bold: bool, color: tuple[float, ...] = (0.93, 0.94, 0.96)
 ) -> None:
-    """The pictures' one lettering."""
+    """Give a text the font, size and colour that all pictures share."""
     properties.SetFontFamilyToArial()
     properties.SetFontSize(size)
     properties.SetBold(bold)

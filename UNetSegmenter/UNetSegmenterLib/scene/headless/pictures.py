@@ -49,7 +49,7 @@ def draw(
 ) -> Pictures:
     """Draw a comparison scene with Slicer's displayable managers.
 
-    `captions` says something to each structure in the legend, by name (such as its Dice). Sizes are pixels (width,
+    `captions` are texts for the structures in the legend, by name (such as their Dice). Sizes are pixels (width,
     height) of one view. Raises InputError where no OpenGL library is installed.
     """
     check_rendering()
@@ -65,7 +65,7 @@ def draw(
 
 @contextmanager
 def _white_lines(node: slicer.vtkMRMLSegmentationNode | None) -> Iterator[None]:
-    """Draw a node's segments white for a while: a line of their own colour drowns in the prediction's fill."""
+    """Draw a node's segments in white while this lasts: lines of their own colour are hard to see on the prediction's fill."""
     if node is None:
         yield
         return
@@ -90,8 +90,8 @@ def _slice(made: ComparisonScene, name: str, size: tuple[int, int]) -> np.ndarra
         width, height, _ = slice_extent(name, made.size_mm)
         view.node.SetRulerType(slicer.vtkMRMLAbstractViewNode.RulerTypeThin)
         view.look_at(made.center_ras, made.slices_ras, 1.25 * max(width, 40.0), 1.35 * max(height, 40.0))
-        letter, place = {"Red": ("S", 2), "Green": ("A", 1), "Yellow": ("R", 0)}[name]
-        at = made.slices_ras[place]
+        letter, axis = {"Red": ("S", 2), "Green": ("A", 1), "Yellow": ("R", 0)}[name]
+        at = made.slices_ras[axis]
         opposite = {"S": "I", "A": "P", "R": "L"}[letter]
         view.add_text(f"{ORIENTATIONS[name]}  {letter if at >= 0 else opposite} {abs(at):.0f} mm")
         return view.picture()

@@ -58,7 +58,7 @@ def save_scene(scene: slicer.vtkMRMLScene, path: Path | str) -> None:
         raise InputError(f"{path} doesn't end in .mrb; a scene is saved with all its data as one .mrb file.")
     root = scene.GetRootDirectory()
     with tempfile.TemporaryDirectory(prefix="unetsegmenter-mrb-") as folder:
-        scene.SetRootDirectory(folder)  # the bundle is put together there; what lies in it must not be swept in
+        scene.SetRootDirectory(folder)  # the bundle is built there; files of the old root must not get into it
         try:
             with _working_directory_kept():
                 _write(path, lambda partial: scene.WriteToMRB(str(partial)))
@@ -88,7 +88,7 @@ def _working_directory_kept() -> Iterator[None]:
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Write in a folder beside the target and rename into place, so that nobody meets half a file.
+    """Write atomically: in a folder beside the target, then rename, so that the target is never half a file.
 
     The file has its final name from the start: an `.mrb` keeps that name inside.
     """

@@ -28,12 +28,17 @@ CaseNodes = tuple[Any, Any, Any]
 
 
 def read_pair_steps(prediction_node: Any, reference_node: Any) -> Generator[None, None, SegmentationPair]:
-    """Read prediction and reference, one a step: both, and notes on what was done, as the generator's return value.
+    """Read prediction and reference, one per step.
 
-    Both are in the coordinates of the reference node, each on its own grid where that is possible: the engine brings
-    the prediction onto the reference's grid and says so. Under different parent transforms it is done here. Empty segments
-    without a reference geometry are empty on the other side's grid. Raises
-    InputError as `segmentation_from_node` does.
+    Both are in the coordinates of the reference node, each on its own grid where that is possible: the engine resamples
+    the prediction to the reference's grid and reports it. Under different parent transforms it is resampled here. A side
+    with empty segments and without a reference geometry is empty on the other side's grid.
+
+    Returns:
+        The prediction, the reference, and notes on what was done (the generator's return value).
+
+    Raises:
+        InputError: as `segmentation_from_node` does, and if nothing of the prediction lies on the reference's grid.
     """
     for node in (prediction_node, reference_node):
         refuse_empty(node)
@@ -60,7 +65,7 @@ def read_pair_steps(prediction_node: Any, reference_node: Any) -> Generator[None
 
 
 def refuse_empty(node: Any) -> None:
-    """Raise InputError for a segmentation node without a segment; what has segments without voxels is compared."""
+    """Raise InputError for a segmentation node without segments; segments without voxels are compared."""
     if node.IsA("vtkMRMLSegmentationNode") and not node.GetSegmentation().GetNumberOfSegments():
         raise InputError(f'"{node.GetName()}" holds no segment; choose another segmentation.')
 
@@ -70,7 +75,7 @@ def _transform_text(transform: Any) -> str:
 
 
 def read_case_steps(volume_node: Any, prediction_node: Any, reference_node: Any) -> Generator[None, None, CaseImages]:
-    """Read the three, one a step, both segmentations on the scan's grid and from under their own transforms."""
+    """Read the three nodes, one per step; both segmentations are resampled to the scan's grid, transforms applied."""
     volume = volume_from_node(volume_node)
     yield
     prediction = segmentation_from_node(prediction_node, volume_node)
@@ -78,8 +83,8 @@ def read_case_steps(volume_node: Any, prediction_node: Any, reference_node: Any)
     return CaseImages(volume, prediction, segmentation_from_node(reference_node, volume_node))
 
 
-def case_facts(prediction_node: Any, reference_node: Any, volume_node: Any = None) -> dict[str, str]:
-    """Names of the nodes and what the prediction's attributes tell of the network that made it."""
+def provenance_facts(prediction_node: Any, reference_node: Any, volume_node: Any = None) -> dict[str, str]:
+    """Names of the nodes, and what the prediction's attributes say about the network that made it."""
     known = module_attributes(prediction_node)
     named = {"prediction": prediction_node, "reference": reference_node, "scan": volume_node}
     facts = {role: node.GetName() for role, node in named.items() if node is not None}
@@ -92,12 +97,17 @@ def add_case_steps(
     volume: Volume,
     reference: Segmentation | None,
     prediction: Segmentation | None,
+    *,
     provenance: dict[str, str],
     ids: list[str],
 ) -> Generator[None, None, CaseNodes]:
-    """Add the nodes of a case one a step: scan, reference and prediction, the last two None where there is none.
+    """Add the nodes of a case, one per step.
 
-    The id of each goes into `ids` as soon as it is there, so that a run that ends early leaves nothing behind.
+    The id of each node is appended to `ids` as soon as the node is in the scene, so that the caller can remove them all
+    when a run ends early.
+
+    Returns:
+        The nodes of scan, reference and prediction; the last two are None where the case has none.
     """
     scan = volume_to_node(volume, scene, case)
     ids.append(scan.GetID())

@@ -33,7 +33,7 @@ def save_labels_checksum(node: slicer.vtkMRMLSegmentationNode) -> None:
 
 
 def is_changed(node: slicer.vtkMRMLSegmentationNode) -> bool:
-    """Whether a node's labels are others than `save_labels_checksum` found; False where it was never called."""
+    """Whether a node's labels have changed since `save_labels_checksum`; False where that was never called."""
     known = node.GetAttribute(_CHECKSUM)
     return bool(known) and labels_checksum(node) != known
 
@@ -59,7 +59,7 @@ def labels_checksum(node: slicer.vtkMRMLSegmentationNode) -> str:
 
 
 def labels_time(node: slicer.vtkMRMLSegmentationNode) -> int:
-    """Rises when somebody draws in a segmentation or changes its segments, not with how it is shown."""
+    """A number that changes when a user draws in a segmentation or changes its segments, not when its display changes."""
     segments = node.GetSegmentation()
     times = [image.GetMTime() for image in _layers(segments)]
     return hash((tuple(segments.GetSegmentIDs()), *times))
@@ -82,7 +82,7 @@ def correction_of(prediction: Any) -> Any:
 
 
 def prediction_of(node: Any) -> Any:
-    """The prediction that a segmentation was corrected from, None if it is none or the prediction is gone."""
+    """The prediction that a segmentation is a corrected copy of; None for other segmentations or without the prediction."""
     return node.GetNodeReference(ROLE)
 
 
@@ -92,13 +92,13 @@ def is_correction(node: Any) -> bool:
 
 
 def is_uncorrected_prediction(node: Any) -> bool:
-    """Whether a segmentation is a network's, with no correction of a person's in it."""
+    """Whether a segmentation was made by a network and no user has corrected it."""
     named = {name: node.GetAttribute(ATTRIBUTE_PREFIX + name) for name in ("CheckpointSHA256", FROM, TIME)}
     return bool(named["CheckpointSHA256"]) or bool(named[FROM] and not named[TIME])
 
 
 def copy_to_correct(prediction: Any, volume: Any) -> Any:
-    """A copy of a prediction, with its display, grid, transform and folder, and the names of what it comes from."""
+    """A copy of a prediction, with its display, grid, transform and folder; its attributes name the prediction."""
     scene = prediction.GetScene()
     name = scene.GenerateUniqueName(f"{prediction.GetName()} corrected")
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
@@ -126,7 +126,7 @@ def mark_corrected(node: Any, by: str) -> None:
 
 
 def origin_of(node: Any, volume: Any) -> dict[str, str]:
-    """Where labels come from, for the data set that they go into."""
+    """Provenance of labels, for the data set that they are added to."""
     known = module_attributes(node)
     keys = {FROM: "prediction", BY: "corrected_by", TIME: "corrected_time"}
     keys |= {"CorrectedCheckpoint": "checkpoint", "CorrectedCheckpointSHA256": "checkpoint_sha256"}

@@ -21,12 +21,19 @@ ERROR_OPACITY, AGREEMENT_OPACITY = 0.9, 0.35
 def error_map_node_steps(
     prediction_node: Any, reference_node: Any, structure: str | None = None, pairs: Sequence[Pair] | None = None
 ) -> Generator[None, None, slicer.vtkMRMLSegmentationNode]:
-    """Make the error map in small steps; the node, named "<prediction> errors", is the generator's return value.
+    """Make the error map in small steps; returns its node, named "<prediction> errors".
 
-    For all structures, or for the one of this name. `pairs` says which structure is which; None matches them as the
-    comparison does, what was matched by hand included. The node is on the reference's grid, under its transform, and is
-    drawn in the slices alone; an earlier error map of the same prediction is replaced. Raises InputError for nodes that
-    cannot be compared and for a structure that is not on both sides.
+    The node is on the reference's grid, under its transform, and is drawn in the slices alone. An earlier error map of
+    the same prediction is replaced.
+
+    Args:
+        prediction_node: Segmentation or label map node.
+        reference_node: Segmentation or label map node.
+        structure: Name of the only structure in the map; None takes all.
+        pairs: Structures that belong together; None matches them as the comparison does, with the matches by hand.
+
+    Raises:
+        InputError: for nodes that cannot be compared, and for a structure that is not on both sides.
     """
     prediction, reference, _ = yield from read_pair_steps(prediction_node, reference_node)
     yield
@@ -48,7 +55,7 @@ def error_map_node_steps(
 
 
 def _node_of(prediction_node: Any) -> slicer.vtkMRMLSegmentationNode | None:
-    """The error map that this prediction has."""
+    """The error map of this prediction, if it has one."""
     scene = prediction_node.GetScene()
     for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")):
         node = scene.GetNthNodeByClass(number, "vtkMRMLSegmentationNode")

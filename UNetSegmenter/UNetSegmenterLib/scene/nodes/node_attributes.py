@@ -18,7 +18,7 @@ _VERDICT_FIELDS = tuple(field.name for field in fields(Verdict))
 
 
 def set_module_attributes(node: slicer.vtkMRMLNode, attributes: Mapping[str, str]) -> None:
-    """Give a node these attributes, with the module's prefix, in place of all that it has with that prefix."""
+    """Replace all attributes of a node that have the module's prefix by these."""
     for key in list(node.GetAttributeNames()):
         if key.startswith(ATTRIBUTE_PREFIX):
             node.RemoveAttribute(key)
@@ -33,12 +33,12 @@ def module_attributes(node: slicer.vtkMRMLNode) -> dict[str, str]:
 
 
 def matched_by_hand(prediction_node: Any, reference_node: Any) -> dict[str, str | None]:
-    """Names in the prediction to names in the reference (None: to nothing), as somebody matched these two nodes."""
+    """The user's matches for these two nodes: names in the prediction to names in the reference (None: no counterpart)."""
     return dict(_all_matched_by_hand(prediction_node).get(reference_node.GetID(), {}))
 
 
 def set_matched_by_hand(prediction_node: Any, reference_node: Any, by_hand: Mapping[str, str | None]) -> None:
-    """Keep what was matched for these two nodes; nothing removes it."""
+    """Keep the user's matches for these two nodes; an empty mapping removes them."""
     every = _all_matched_by_hand(prediction_node)
     every.pop(reference_node.GetID(), None)
     if by_hand:
@@ -52,21 +52,21 @@ def set_matched_by_hand(prediction_node: Any, reference_node: Any, by_hand: Mapp
 def _all_matched_by_hand(prediction_node: Any) -> dict[str, dict[str, str | None]]:
     try:
         every = json.loads(prediction_node.GetAttribute(_MATCHED_BY_HAND) or "{}")
-    except ValueError:  # somebody edited it
+    except ValueError:  # edited from outside
         return {}
     return every if isinstance(every, dict) else {}
 
 
 def verdict_of(node: Any) -> Verdict:
-    """What was said of a segmentation node; an empty verdict where nobody said anything that can be read."""
+    """The verdict on a segmentation node; an empty one where none can be read."""
     try:
         return Verdict(**{name: node.GetAttribute(_verdict_attribute(name)) or "" for name in _VERDICT_FIELDS})
-    except InputError:  # somebody edited the attribute
+    except InputError:  # edited from outside
         return Verdict()
 
 
 def set_verdict(node: Any, verdict: Verdict) -> None:
-    """Keep a verdict with a segmentation node; an empty one is taken off it."""
+    """Keep a verdict with a segmentation node; an empty one removes the kept one."""
     modifying = node.StartModify()
     for name in _VERDICT_FIELDS:
         value = getattr(verdict, name) if verdict else ""

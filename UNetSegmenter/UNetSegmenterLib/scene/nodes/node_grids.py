@@ -1,10 +1,13 @@
-"""Grids of nodes as the engine's `Geometry`, and labels brought from one grid to another, under any transforms.
+"""Grids of nodes as the engine's `Geometry`, and labels resampled from one grid to another, under any transforms.
 
 Geometry is taken from and given to nodes by spacing, origin and directions, not through a matrix that would have to be
-taken apart again: what goes in comes back bit for bit, left-handed and oblique grids included.
+decomposed again: what goes in comes back bit for bit, left-handed and oblique grids included.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import slicer
@@ -15,8 +18,9 @@ from ...engine.errors import InputError
 from ...engine.io.geometry import SAME_GRID_MM, SAME_GRID_VOXELS, Geometry
 
 REFERENCE_GEOMETRY = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
-PlacedGrid = tuple[Geometry, slicer.vtkMRMLTransformNode | None]  # a grid and the transform it is under
-ReferenceGrid = slicer.vtkMRMLVolumeNode | Geometry | PlacedGrid | None
+PlacedGrid: TypeAlias = tuple[Geometry, slicer.vtkMRMLTransformNode | None]  # a grid and the transform it is under
+ReferenceGrid: TypeAlias = slicer.vtkMRMLVolumeNode | Geometry | PlacedGrid | None
+_LPS_SIGNS = (-1.0, -1.0, 1.0)  # from RAS to LPS and back
 
 
 def volume_geometry(node: slicer.vtkMRMLVolumeNode) -> Geometry:
@@ -48,22 +52,30 @@ def _matrix3() -> list[list[float]]:
     return [[0.0, 0.0, 0.0] for _ in range(3)]
 
 
-def _geometry(dimensions, spacing, origin_ras, directions_ras) -> Geometry:
+def _geometry(
+    dimensions: Sequence[int],
+    spacing: Sequence[float],
+    origin_ras: Sequence[float],
+    directions_ras: Sequence[Sequence[float]],
+) -> Geometry:
     """From VTK's order and RAS to array order and LPS: the first two world axes change sign."""
     columns, rows, slices = dimensions
     x, y, z = origin_ras
-    signs = (-1.0, -1.0, 1.0)
-    direction = tuple(
-        tuple(sign * value + 0.0 for value in row) for sign, row in zip(signs, directions_ras, strict=True)
-    )
-    return Geometry((slices, rows, columns), tuple(spacing[::-1]), (-x + 0.0, -y + 0.0, z), direction)
+    right, anterior, superior = (_signed(row, sign) for row, sign in zip(directions_ras, _LPS_SIGNS, strict=True))
+    spacing_mm = (spacing[2], spacing[1], spacing[0])
+    return Geometry((slices, rows, columns), spacing_mm, (-x + 0.0, -y + 0.0, z), (right, anterior, superior))
+
+
+def _signed(row: Sequence[float], sign: float) -> tuple[float, float, float]:
+    """A row times 1 or -1, without any negative zero."""
+    x, y, z = row
+    return sign * x + 0.0, sign * y + 0.0, sign * z + 0.0
 
 
 def ras_geometry(geometry: Geometry) -> tuple[tuple[float, ...], tuple[float, ...], list[list[float]]]:
     """Spacing (x, y, z), origin and directions of a geometry as MRML has them, in RAS."""
     x, y, z = geometry.origin_lps
-    signs = (-1.0, -1.0, 1.0)
-    directions = [[sign * v + 0.0 for v in row] for sign, row in zip(signs, geometry.direction, strict=True)]
+    directions = [list(_signed(row, sign)) for row, sign in zip(geometry.direction, _LPS_SIGNS, strict=True)]
     return geometry.spacing_mm[::-1], (-x + 0.0, -y + 0.0, z), directions
 
 

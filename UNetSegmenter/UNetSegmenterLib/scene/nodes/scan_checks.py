@@ -13,25 +13,25 @@ from ...engine.io.volume import Note, Volume, check_volume
 if TYPE_CHECKING:
     from ...engine.model.card import Card
 
-SPACING_FACTOR = 1.5  # in-plane spacing that differs more than this from the model's is worth a word
+SPACING_FACTOR = 1.5  # in-plane spacing that differs by more than this from the model's gets a note
 ORDER = ("error", "warning", "info", "pass")
 
 
 def volume_error(node: slicer.vtkMRMLVolumeNode) -> Note | None:
-    """The error that a node without voxels of one value each deserves, or None."""
+    """The error of a node without voxels, or with more than one value per voxel; None if it has neither."""
     image = node.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
         return Note("error", f'"{node.GetName()}" has no image data: load the scan again or choose another volume.')
     if image.GetNumberOfScalarComponents() != 1:
         found = image.GetNumberOfScalarComponents()
         return Note(
-            "error", f'"{node.GetName()}" has {found} values a voxel: a CT has one; extract one component first.'
+            "error", f'"{node.GetName()}" has {found} values per voxel: a CT has one; extract one component first.'
         )
     return None
 
 
 def scan_notes(node: slicer.vtkMRMLVolumeNode, volume: Volume, card: Card | None = None) -> list[Note]:
-    """All lines for a scan, errors first; the last resort is one line that says that nothing is wrong.
+    """All notes on a scan, errors first; if there are no errors or warnings, one that describes the scan.
 
     Reads every voxel twice (smallest and largest value); nothing is copied.
     """
@@ -86,7 +86,8 @@ def _compared_with_card(volume: Volume, card: Card) -> Iterator[Note]:
         )
     elif factor > SPACING_FACTOR:
         yield Note(
-            "info", f"pixels of {found} mm are brought to the model's {wanted:g} mm and the result back to the scan's."
+            "info",
+            f"pixels of {found} mm are resampled to the model's {wanted:g} mm, and the result back to the scan's grid.",
         )
     low, high = card.preprocessing.window_hu
     lowest, highest = float(volume.array.min()), float(volume.array.max())

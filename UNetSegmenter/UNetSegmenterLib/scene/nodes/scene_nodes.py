@@ -1,4 +1,4 @@
-"""Nodes of a scene: find them, remove them with what belongs to them, put them into a folder."""
+"""Nodes of a scene: find them, remove them with their display and storage nodes, put them into a folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def nodes_of_class(scene: slicer.vtkMRMLScene, name: str) -> list[Any]:
 
 @contextmanager
 def removed_on_error(*nodes: slicer.vtkMRMLNode) -> Iterator[None]:
-    """What is done to nodes that were added a moment ago: if it goes wrong, they leave the scene again."""
+    """Remove these newly added nodes from the scene if the block raises."""
     try:
         yield
     except BaseException:
@@ -53,7 +53,7 @@ def place_beside(node: slicer.vtkMRMLNode, neighbour: slicer.vtkMRMLNode) -> Non
 
 
 def with_own_nodes(nodes: Sequence[Any]) -> list[Any]:
-    """Nodes and the display and storage nodes that only they have; those of nodes that are gone can't be found any more."""
+    """Nodes, and the display and storage nodes that belong to them, which can't be found once a node is gone."""
     parts = list(nodes)
     for node in nodes:
         if node.IsA("vtkMRMLDisplayableNode"):
@@ -63,7 +63,7 @@ def with_own_nodes(nodes: Sequence[Any]) -> list[Any]:
 
 
 def remove_nodes(nodes: Sequence[Any]) -> None:
-    """Remove nodes from their scene, as far as they are still in it."""
+    """Remove those nodes that are still in their scene."""
     for node in nodes:
         if node.GetScene() is not None:
             node.GetScene().RemoveNode(node)

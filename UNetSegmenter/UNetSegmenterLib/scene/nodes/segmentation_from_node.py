@@ -29,7 +29,7 @@ from .node_grids import (
 from .surfaces import BINARY_LABELMAP
 from .volume_nodes import voxels
 
-_UNSPECIFIED = "85756007"  # SNOMED CT "Tissue": what Slicer writes for a segment whose terminology nobody chose
+_UNSPECIFIED = "85756007"  # SNOMED CT "Tissue": what Slicer writes for a segment without a chosen terminology
 _Layer = tuple[np.ndarray, Geometry]
 
 
@@ -38,12 +38,18 @@ def segmentation_from_node(
 ) -> Segmentation:
     """A segmentation node or a label map volume node as labels on the grid of `reference`.
 
-    `reference` is a volume node (its parent transform counts), a geometry in world coordinates, a geometry with the
-    transform node it is under, or None for the node's own grid. Parent transforms on both sides are taken into account,
-    warping ones too. Voxels of one grid are copied, those of another are taken from the nearest one. `structures`
-    declares the values of a label map; without it they come from the node's own colour table, else from the values. The
-    node is not changed. Raises InputError for a node that holds neither, for more than 255 structures and for values
-    that `structures` doesn't declare.
+    Parent transforms on both sides are applied, warping ones too. Voxels of the same grid are copied, those of another
+    are resampled with nearest neighbour. The node is not changed.
+
+    Args:
+        node: Segmentation node or label map volume node.
+        reference: A volume node (its parent transform counts), a geometry in world coordinates, a geometry with the
+            transform node it is under, or None for the node's own grid.
+        structures: Declares the values of a label map; None takes them from the node's own colour table, else from the
+            values.
+
+    Raises:
+        InputError: for a node that is neither, for more than 255 structures, and for values that are not declared.
     """
     if node.IsA("vtkMRMLSegmentationNode"):
         found, layers = _from_segments(node, reference)
@@ -59,29 +65,29 @@ def segmentation_from_node(
     labels = np.zeros(grid.shape, dtype=np.uint8)
     hidden: dict[int, list[np.ndarray]] = {}
     for number, (layer_labels, geometry) in enumerate(layers):
-        placed = labels_on_grid(layer_labels, geometry, grid, to_source)
+        resampled = labels_on_grid(layer_labels, geometry, grid, to_source)
         if number == 0:
-            labels = placed
+            labels = resampled
         else:
-            _paint(labels, placed, hidden)
-    overlaps = {index: np.unique(np.concatenate(places)) for index, places in hidden.items()}
+            _paint(labels, resampled, hidden)
+    overlaps = {index: np.unique(np.concatenate(covered)) for index, covered in hidden.items()}
     return Segmentation(
         labels, grid, tuple(found), node.GetName(), module_attributes(node), overlaps, _confidence(node)
     )
 
 
 def _confidence(node: slicer.vtkMRMLNode) -> dict[int, float]:
-    """How sure the network was along each segment's outline when it drew it, by index, as far as the segments say."""
+    """The network's confidence along each segment's outline when it drew it, by index, for segments that have it as a tag."""
     if not node.IsA("vtkMRMLSegmentationNode"):
         return {}
     segments = node.GetSegmentation()
     tags = (_tag(segments.GetNthSegment(number), CONFIDENCE_TAG) for number in range(segments.GetNumberOfSegments()))
-    said = ((index, confidence_from_tag(tag)) for index, tag in enumerate(tags, start=1))
-    return {index: value for index, value in said if value is not None}
+    found = ((index, confidence_from_tag(tag)) for index, tag in enumerate(tags, start=1))
+    return {index: value for index, value in found if value is not None}
 
 
 def has_grid(node: slicer.vtkMRMLNode) -> bool:
-    """Whether a node says what grid it is on; empty segments without a reference geometry say nothing."""
+    """Whether a node has a grid; empty segments without a reference geometry have none."""
     if not node.IsA("vtkMRMLSegmentationNode"):
         return True
     segments = node.GetSegmentation()
@@ -159,10 +165,10 @@ def _from_label_map(
     if structures is None:
         structures = _undeclared(node, found)
     values = {value: structure.index for structure in structures for value in structure.values}
-    strangers = [f"{value} ({count} voxels)" for value, count in found.items() if value not in values]
-    if strangers:
+    undeclared = [f"{value} ({count} voxels)" for value, count in found.items() if value not in values]
+    if undeclared:
         raise InputError(
-            f'"{node.GetName()}" holds label values that nobody declares: {", ".join(strangers[:8])}; declared are '
+            f'"{node.GetName()}" holds undeclared label values: {", ".join(undeclared[:8])}; declared are '
             f"{', '.join(map(str, sorted(values)))}: declare them or remove them."
         )
     return structures, [(_indexed(array, values), geometry)]

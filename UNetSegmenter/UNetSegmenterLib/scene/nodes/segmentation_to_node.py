@@ -26,6 +26,7 @@ def segmentation_to_node(
     segmentation: Segmentation,
     scene: slicer.vtkMRMLScene,
     volume_node: slicer.vtkMRMLVolumeNode | None = None,
+    *,
     node: slicer.vtkMRMLSegmentationNode | None = None,
     name: str | None = None,
     provenance: Mapping[str, str] | None = None,
@@ -34,22 +35,30 @@ def segmentation_to_node(
 ) -> slicer.vtkMRMLSegmentationNode:
     """Show a segmentation as a segmentation node and return it.
 
-    One segment a structure in the structures' order, with name, colour and terminology, all in one shared labelmap
-    layer (structures that overlap get layers of their own). With `volume_node` the node takes its reference geometry
-    and parent transform and stands beside it in the subject hierarchy. `node` is filled anew if given, else a node is
-    added. `provenance` and the segmentation's own attributes become node attributes `UNetSegmenter.<key>`; those of an
-    earlier result are removed. `surfaces` makes 3D surfaces and shows them, smoothed by `smoothing` (0..1, Slicer's
-    smoothing factor). If anything goes wrong, no node is added, and what `node` held is still there.
+    One segment per structure in the structures' order, with name, colour and terminology, all in one shared labelmap
+    layer (structures that overlap get layers of their own). If anything fails, no node is added.
+
+    Args:
+        segmentation: Labels and structures.
+        scene: Where the node is added.
+        volume_node: Its grid and parent transform become the node's, which is put beside it in the subject hierarchy.
+        node: Is filled anew; None adds a node.
+        name: Of the node; None takes that of the segmentation for a new node.
+        provenance: With the segmentation's own attributes it becomes node attributes `UNetSegmenter.<key>`; those of an
+            earlier result are removed.
+        surfaces: Make 3D surfaces and show them.
+        smoothing: Slicer's smoothing factor for the surfaces, 0..1.
     """
     segments = _segments_of(segmentation)  # before anything is changed: this is where memory runs out
-    is_new = node is None
-    if is_new:
+    added = []
+    if node is None:
         node = scene.AddNewNodeByClass(
             "vtkMRMLSegmentationNode", scene.GenerateUniqueName(name or segmentation.name or "Segmentation")
         )
-    with removed_on_error(*([node] if is_new else [])):
-        if name and not is_new:
-            node.SetName(name)
+        added = [node]
+    elif name:
+        node.SetName(name)
+    with removed_on_error(*added):
         _show_segments(node, segments, segmentation, volume_node, provenance)
         if surfaces:
             make_surfaces(node, smoothing)
@@ -154,9 +163,9 @@ def _set_display(display: slicer.vtkMRMLSegmentationDisplayNode) -> None:
 def segmentation_node_of_label_map(label_map: slicer.vtkMRMLLabelMapVolumeNode) -> slicer.vtkMRMLSegmentationNode:
     """A segmentation node with the label map's structures, under its transform; hidden and never saved.
 
-    Names and colours are those of its colour table where it has one of its own. Its segments stand in the order of the
-    label values, as the comparison numbers them. Whoever asked for the node removes it. Raises InputError for a node
-    that holds no label map.
+    Names and colours are those of its colour table where it has one of its own. The segments are in the order of the
+    label values, as the comparison numbers them. The caller removes the node. Raises InputError for a node without a
+    label map.
     """
     scene = label_map.GetScene()
     segmentation = segmentation_from_node(label_map)
@@ -179,7 +188,7 @@ def segmentation_node_of_label_map(label_map: slicer.vtkMRMLLabelMapVolumeNode) 
 
 
 def _label_map_color(label_map: Any, value: int) -> tuple[int, int, int] | None:
-    """The colour of a value in the label map's own colour table; tables that come with Slicer say nothing of it."""
+    """The colour of a value in the label map's own colour table; tables that come with Slicer don't count."""
     display = label_map.GetDisplayNode()
     table = display.GetColorNode() if display is not None else None
     if table is None or table.GetSingletonTag() is not None or value >= table.GetNumberOfColors():

@@ -17,11 +17,11 @@ DEFAULT_SMOOTHING = 0.7  # takes the steps of 2 to 5 mm slices off a surface; Sl
 
 
 def make_surfaces(node: slicer.vtkMRMLSegmentationNode, smoothing: float = DEFAULT_SMOOTHING) -> None:
-    """Make (again) the 3D surfaces of all segments and show them.
+    """Make the 3D surfaces of all segments anew and show them.
 
     Surface nets (Frisken 2022, vtkSurfaceNets3D) give half the triangles of Slicer's default flying edges in half the
-    time; the smoothing (0..1) is Slicer's own, so its slider goes on working. Slicer converts a shared layer once a
-    segment over its whole extent; here each segment is converted within its own bounding box, with the same result:
+    time; the smoothing (0..1) is Slicer's own, so its slider goes on working. Slicer converts a shared layer once
+    per segment over its whole extent; here each segment is converted within its own bounding box, with the same result:
     one stray voxel then no longer costs a pass over the whole scan for every structure.
     """
     for _ in surface_steps(node, smoothing):
@@ -31,7 +31,7 @@ def make_surfaces(node: slicer.vtkMRMLSegmentationNode, smoothing: float = DEFAU
 def surface_steps(node: slicer.vtkMRMLSegmentationNode, smoothing: float = DEFAULT_SMOOTHING) -> Iterator[str]:
     """Do what `make_surfaces` does one segment at a time: yields the name of each segment when its surface is made.
 
-    For a face that must not stand still; the views show the surfaces after the last step.
+    For an interface that must stay responsive; the views show the surfaces after the last step.
     """
     segments = node.GetSegmentation()
     _choose_method(segments, smoothing)

@@ -23,7 +23,7 @@ def volume_from_node(node: slicer.vtkMRMLVolumeNode) -> Volume:
     """The scan of a volume node: HU array `(slices, rows, columns)` and geometry under its parent transform.
 
     An int16 or float32 array is the node's own memory, not a copy: read it, never write into it. Raises InputError for
-    a node without voxels or with several values a voxel.
+    a node without voxels or with several values per voxel.
     """
     geometry = volume_geometry(node)
     return Volume(as_hu(voxels(node.GetImageData(), node.GetName())), geometry, node.GetName())
@@ -49,7 +49,7 @@ def voxels(image: vtk.vtkImageData, name: str) -> np.ndarray:
     """View of an image's voxels as `(slices, rows, columns)`."""
     if image.GetNumberOfScalarComponents() != 1:
         raise InputError(
-            f'"{name}" has {image.GetNumberOfScalarComponents()} values a voxel where one is expected; extract one '
+            f'"{name}" has {image.GetNumberOfScalarComponents()} values per voxel where one is expected; extract one '
             "component first."
         )
     return numpy_support.vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
@@ -61,7 +61,7 @@ def scalars_of(array: np.ndarray) -> vtk.vtkDataArray:
 
 
 def scan_on_screen(application_logic: slicer.vtkMRMLApplicationLogic) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The volume that is on screen if it is a scan."""
+    """The volume on screen, if it is a scan."""
     selection = application_logic.GetSelectionNode()
     scene = application_logic.GetMRMLScene()
     node = scene.GetNodeByID(selection.GetActiveVolumeID() or "") if selection is not None else None

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 PositionRas = tuple[float, float, float]
 
 
-def to_world(node: Any, place: PositionRas | None) -> PositionRas | None:
-    """A place in a node's coordinates as the views have it: RAS in mm, parent transforms applied."""
-    if place is None:
+def to_world(node: Any, position_ras_mm: PositionRas | None) -> PositionRas | None:
+    """A position in a node's coordinates as the views have it: RAS in mm, parent transforms applied."""
+    if position_ras_mm is None:
         return None
     world = [0.0, 0.0, 0.0]
-    node.TransformPointToWorld(list(place), world)
+    node.TransformPointToWorld(list(position_ras_mm), world)
     return world[0], world[1], world[2]
 
 
 def comparison_in_world(comparison: Comparison, reference_node: Any) -> Comparison:
-    """The comparison with its places in world coordinates."""
+    """The comparison with its positions in world coordinates."""
     rows = tuple(
         replace(row, largest_error_ras=to_world(reference_node, row.largest_error_ras)) for row in comparison.rows
     )
@@ -34,9 +34,10 @@ def comparison_in_world(comparison: Comparison, reference_node: Any) -> Comparis
 
 
 def slice_position_ras(geometry: Geometry, row: StructureComparison, position: int) -> PositionRas:
-    """RAS place, in the coordinates of `geometry`, of one slice of a row's curve: the row's largest error, moved into it.
+    """Position (RAS, mm) of one slice of a row's curve, in the coordinates of `geometry`.
 
-    `position` counts in the curve; the row's own place is in the same coordinates.
+    It is the position of the row's largest error, which is in the same coordinates, moved into slice number `position` of
+    the curve.
     """
     assert row.curve is not None and row.largest_error_ras is not None
     right, anterior, superior = row.largest_error_ras
@@ -48,19 +49,19 @@ def slice_position_ras(geometry: Geometry, row: StructureComparison, position: i
 
 
 def findings_in_world(findings: list[Finding], node: Any) -> list[Finding]:
-    """The findings with their places in world coordinates; `node` is the one on whose grid they were made."""
+    """The findings with their positions in world coordinates; `node` is the one on whose grid they were made."""
     return [replace(finding, position_ras_mm=to_world(node, finding.position_ras_mm)) for finding in findings]
 
 
 def comparison_on_scan(comparison: Comparison, volume_node: Any) -> Comparison:
-    """The comparison with its places, which are in world coordinates, in those of the scan."""
+    """The comparison with its positions, which are in world coordinates, in those of the scan."""
     rows = (replace(row, largest_error_ras=_from_world(volume_node, row.largest_error_ras)) for row in comparison.rows)
     return replace(comparison, rows=tuple(rows))
 
 
-def _from_world(node: Any, place: PositionRas | None) -> PositionRas | None:
-    if place is None:
+def _from_world(node: Any, position_ras_mm: PositionRas | None) -> PositionRas | None:
+    if position_ras_mm is None:
         return None
     local = [0.0, 0.0, 0.0]
-    node.TransformPointFromWorld(list(place), local)
+    node.TransformPointFromWorld(list(position_ras_mm), local)
     return local[0], local[1], local[2]

@@ -1,7 +1,7 @@
-"""3D views that show what there is to see: cameras moved to a box, until the user turns the view.
+"""Cameras of 3D views: moved so that a box is in view, until the user turns the view.
 
-Slicer leaves the camera of a new view where it is, at the origin of the world, while scans lie where the scanner put them.
-All of this is MRML (`vtkMRMLCameraNode`), so that it works in Slicer's views and without any.
+Slicer leaves the camera of a new view at the origin of the world, while scans are where the scanner's coordinates put
+them. All of this is MRML (`vtkMRMLCameraNode`), so that it works in Slicer's views and without any.
 """
 
 from __future__ import annotations
@@ -24,12 +24,20 @@ ASPECT = 1.15  # width over height of a 3D view whose size is not known
 FROM_THE_FRONT = (0.28, -1.0, -0.22)
 # pose and box of the last framing: a camera that has another pose was turned since
 _FRAMED = ATTRIBUTE_PREFIX + "Framed"
-_AIR = 0.94  # part of the view that is filled
+_FILLED = 0.94  # part of the view that is filled
 _SMALLEST = 0.1  # part of the view's width or height that something has to fill to be seen
 _CORNERS = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
 _UP = (0.0, 0.0, 1.0)
 _TOLERANCE = 1e-6
-_AS_CREATED = (0.0, 500.0, 0.0, 0.0, 0.0, 0.0)  # position and focal point of a vtkMRMLCameraNode that nobody has moved
+Direction = Sequence[float] | np.ndarray  # (3,), RAS; of any length
+_AS_CREATED = (
+    0.0,
+    500.0,
+    0.0,
+    0.0,
+    0.0,
+    0.0,
+)  # position and focal point of a vtkMRMLCameraNode that has not been moved
 
 
 def box_of(nodes: Sequence[Any]) -> np.ndarray | None:
@@ -47,10 +55,10 @@ def corners_of(box: np.ndarray) -> np.ndarray:
 
 
 def show_box(camera: Any, box: np.ndarray, aspect: float = ASPECT) -> bool:
-    """Have a box in view; returns whether the camera was moved.
+    """Bring a box into view; returns whether the camera was moved.
 
     A camera that was turned or moved by the user since the last time is left alone as long as the middle of the box is in
-    view and not too small to be seen; else it is moved, and goes on to look in the user's direction.
+    view and not too small to be seen; else it is moved, and keeps the user's viewing direction.
     """
     if is_turned(camera):
         if is_seen(camera, box, aspect):
@@ -80,7 +88,7 @@ def is_turned(camera: Any) -> bool:
 
 
 def look_towards(camera: Any, position_ras_mm: Sequence[float]) -> None:
-    """Move a camera along until it has a position in its middle, without turning it; this is no turning by the user."""
+    """Move a camera, without turning it, until a position is in the middle of its view; this doesn't count as the user's turn."""
     was_turned = is_turned(camera)
     step = np.subtract(position_ras_mm, camera.GetFocalPoint())
     modifying = camera.StartModify()
@@ -95,11 +103,11 @@ def look_towards(camera: Any, position_ras_mm: Sequence[float]) -> None:
 def frame(
     camera: Any,
     points: np.ndarray,
-    direction: Sequence[float],
+    direction: Direction,
     aspect: float = ASPECT,
-    up: Sequence[float] = _UP,
+    up: Direction = _UP,
 ) -> None:
-    """Put a camera that looks along `direction` as near as shows all `points` (n, 3), in RAS.
+    """Move a camera that looks along `direction` as near as possible with all `points` (n, 3), RAS in mm, in view.
 
     `aspect` is the width of the view over its height; `up` points up in the view.
     """
@@ -107,24 +115,24 @@ def frame(
     turned = points @ np.stack([right, above, ahead], axis=1)
     middle = (turned.min(axis=0) + turned.max(axis=0)) / 2
     turned = turned - middle
-    tangent = np.tan(np.radians(camera.GetViewAngle() / 2)) * _AIR
+    tangent = np.tan(np.radians(camera.GetViewAngle() / 2)) * _FILLED
     beside = np.maximum(np.abs(turned[:, 0]) / aspect, np.abs(turned[:, 1]))
     center = middle @ np.stack([right, above, ahead])
     modifying = camera.StartModify()
     camera.SetFocalPoint(*center)
     camera.SetPosition(*(center - ahead * float((beside / tangent - turned[:, 2]).max())))
     camera.SetViewUp(*up)
-    camera.SetParallelScale(max(float(beside.max()) / _AIR, _TOLERANCE))
+    camera.SetParallelScale(max(float(beside.max()) / _FILLED, _TOLERANCE))
     camera.EndModify(modifying)
     reset_clipping(camera, points)
 
 
 def reset_clipping(camera: Any, points: np.ndarray | None = None) -> None:
-    """Have nothing that is in view cut off in front or behind; `points` (n, 3) count though nothing is drawn there yet.
+    """Keep what is in view from being cut off in front or behind; `points` (n, 3) count even if nothing is drawn there yet.
 
     A view keeps its clipping range when its camera is moved from outside, and a new one draws nothing beyond 1 m.
     """
-    camera.ResetClippingRange()  # the view's displayable manager hears of it
+    camera.ResetClippingRange()  # the view's displayable manager observes it
     if points is None:
         return
     depths = (points - np.array(camera.GetPosition())) @ direction_of(camera)
@@ -166,7 +174,7 @@ def direction_of(camera: Any) -> np.ndarray:
     return np.asarray(ahead / max(float(np.linalg.norm(ahead)), _TOLERANCE))
 
 
-def _axes(direction: Sequence[float], up: Sequence[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _axes(direction: Direction, up: Direction) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Right, up and ahead of a view, as unit vectors."""
     ahead = np.asarray(direction, float) / np.linalg.norm(direction)
     right = np.cross(ahead, up)
@@ -193,9 +201,9 @@ def _remember(camera: Any, box: np.ndarray) -> None:
     camera.SetAttribute(_FRAMED, json.dumps({"pose": _pose(camera), "box": box.tolist()}))
 
 
-def look_at(scene: slicer.vtkMRMLScene, place: PositionRas) -> None:
-    """Centre every slice view on a place, and turn every 3D view's attention to it without turning the view."""
+def look_at(scene: slicer.vtkMRMLScene, position_ras_mm: PositionRas) -> None:
+    """Centre every slice view on a position, and move every 3D view's focal point there without turning the view."""
     for node in nodes_of_class(scene, "vtkMRMLSliceNode"):
-        node.JumpSliceByCentering(*place)
+        node.JumpSliceByCentering(*position_ras_mm)
     for camera in nodes_of_class(scene, "vtkMRMLCameraNode"):
-        look_towards(camera, place)
+        look_towards(camera, position_ras_mm)

@@ -30,9 +30,9 @@ STOPS = ((33, 102, 172), (146, 197, 222), (247, 247, 247), (244, 165, 130), (178
 
 @dataclass(frozen=True)
 class DistanceModel:
-    """The model node and its colour table, and by structure the lowest and highest distance in mm.
+    """The model node, its colour table, and the lowest and highest distance in mm per structure.
 
-    None for a structure that has a surface on one side alone: the prediction's is grey, the ground truth's not there.
+    None for a structure that has a surface on one side alone: the prediction's is grey, the ground truth's is not drawn.
     """
 
     node: slicer.vtkMRMLModelNode
@@ -47,11 +47,11 @@ def distance_colors_steps(
     pairs: Sequence[Pair] | None = None,
     scale_mm: float = DEFAULT_SCALE_MM,
 ) -> Generator[str, None, DistanceModel]:
-    """Paint the prediction's surfaces in small steps, which yield words; `DistanceModel` is the generator's return value.
+    """Paint the prediction's surfaces in small steps, which yield a text on the progress; returns the `DistanceModel`.
 
     The model, named "<prediction> distances", is under the prediction's transform; distances are measured in the ground
-    truth's coordinates, as the comparison's are. For all structures, or for the one of this name; `pairs` as for the
-    error map. Neither node is changed. Raises InputError for nodes without segments and a structure that is not on both
+    truth's coordinates, as the comparison's are. `structure` and `pairs` are as for the error
+    map. Neither node is changed. Raises InputError for nodes without segments, and for a structure that is not on both
     sides.
     """
     for node in (prediction_node, reference_node):
@@ -60,15 +60,16 @@ def distance_colors_steps(
         ours, theirs = _structures(prediction_node), _structures(reference_node)
         by_hand = still_there(matched_by_hand(prediction_node, reference_node), ours, theirs)
         pairs = match_structures(ours, theirs, by_hand).pairs
-    painted, ranges = vtk.vtkAppendPolyData(), {}
+    painted = vtk.vtkAppendPolyData()
+    ranges: dict[str, tuple[float, float] | None] = {}
     for pair in pairs_of(pairs, structure):
         name = pair.reference.name
-        yield f"{name}: its surface is being made..."
+        yield f"{name}: making its surface..."
         surface = surface_of(prediction_node, pair.prediction)
         ranges[name] = None
         if not surface.GetNumberOfPoints():
             continue
-        yield f"{name}: the ground truth's surface is being made..."
+        yield f"{name}: making the ground truth's surface..."
         target = surface_of(reference_node, pair.reference)
         steps = signed_distance_steps(points_between(surface, prediction_node, reference_node), target)
         while True:
@@ -84,7 +85,7 @@ def distance_colors_steps(
     if not painted.GetNumberOfInputConnections(0):
         raise InputError(f'Nothing of "{prediction_node.GetName()}" has a surface to paint.')
     painted.Update()
-    yield "All are being painted..."
+    yield "Painting all surfaces..."
     return _shown(prediction_node, painted.GetOutput(), ranges, scale_mm)
 
 
@@ -93,7 +94,7 @@ def set_scale(node: slicer.vtkMRMLModelNode, scale_mm: float) -> None:
     node.GetDisplayNode().SetScalarRange(-scale_mm, scale_mm)
     legend = _legend(node)
     if legend is not None:
-        legend.Modified()  # it looks at the range only then
+        legend.Modified()  # the range is read only then
 
 
 def renew_legend(node: slicer.vtkMRMLModelNode) -> None:
@@ -158,8 +159,8 @@ def _color_table(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode:
     table.SetName("Signed distance")
     table.SetTypeToUser()
     table.SetNumberOfColors(count)
-    places = np.linspace(0, len(STOPS) - 1, count)
-    channels = [np.interp(places, range(len(STOPS)), channel) / 255 for channel in zip(*STOPS, strict=True)]
+    positions = np.linspace(0, len(STOPS) - 1, count)
+    channels = [np.interp(positions, range(len(STOPS)), channel) / 255 for channel in zip(*STOPS, strict=True)]
     for number, color in enumerate(zip(*channels, strict=True)):
         table.SetColor(number, *(float(channel) for channel in color), 1.0)
     table.SetNamesFromColors()
@@ -176,7 +177,7 @@ def _legend(node: slicer.vtkMRMLModelNode) -> Any:
 
 
 def _add_legend(node: slicer.vtkMRMLModelNode) -> None:
-    """The colour bar of Slicer's module Colors, where that is there."""
+    """Add the colour bar of Slicer's module Colors, if that is loaded."""
     if not node.GetScene().IsNodeClassRegistered("vtkMRMLColorLegendDisplayNode"):
         return
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(node)

@@ -1,7 +1,7 @@
 """The module's own layouts: what they are called and which views they hold.
 
-The application's layout manager makes the views (Qt) from the XML here; what stands in them is `side_by_side.py`'s.
-All layouts share their views, so that whoever changes from one to another finds the place again.
+The application's layout manager makes the views (Qt) from the XML here; `side_by_side.py` fills them. All layouts share
+their views, so that a change of the layout keeps the position in the scan.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def layout_xml(variant: str = TWO_ROWS, with_plots: bool = False) -> str:
 
 
 def _horizontal(items: str) -> str:
-    """Columns of one width: a split would share it by the widths of the views' bars, where a 3D view's is the shortest."""
+    """Columns of equal width: a split would divide it by the widths of the views' bars, where a 3D view's is the shortest."""
     return f'<layout type="horizontal">{items}</layout>'
 
 

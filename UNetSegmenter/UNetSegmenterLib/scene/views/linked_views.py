@@ -1,4 +1,4 @@
-"""The views of the module's layouts: what stands in them, linked, in one place and at one scale."""
+"""The views of the module's layouts: their content, linked, at one position and at one scale; and the state of the others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .slice_views import SliceViewFit, application_slices, axes_of, bring_into_s
 
 
 class LinkedViews:
-    """Both rows of views, the lower of which is kept where the upper one is: that one is in every variant.
+    """Both rows of views. The lower row follows the upper one, which is in every variant.
 
     The application gives views their sizes a moment after a layout is chosen and whenever a window or panel changes:
     `settle`, called then, fits in what has to be in view, until the user zooms or turns a view.
@@ -65,7 +65,7 @@ class LinkedViews:
             show_box(camera, box, self._aspect or ASPECT)
 
     def keep(self) -> None:
-        """Have what the slices show now in view in the next variant too; to be called before the layout changes."""
+        """Keep what the slices show now in view in the next variant too; call this before the layout changes."""
         if self._is_settled and self._variant != ONLY_3D and self._corners is not None:
             for name, node in self._slice_nodes("Pred"):
                 if not self._fits.is_fitted(node, self._corners):
@@ -94,7 +94,7 @@ class LinkedViews:
         self._aspect, self._is_settled = aspect, True
 
     def reset_clipping(self) -> None:
-        """Surfaces have come: they are drawn however far from the camera they lie."""
+        """Call this when surfaces were added: they are then drawn however far from the camera they are."""
         for camera in self._cameras().values():
             reset_clipping(camera, corners_of(self._box) if self._box is not None else None)
 
@@ -120,10 +120,10 @@ class LinkedViews:
         if self._variant == ONE_ROW:
             return
         if self._variant != ONLY_3D:
-            theirs = dict(self._slice_nodes("Ref"))
+            lower = dict(self._slice_nodes("Ref"))
             for name, node in self._slice_nodes("Pred"):
-                if name in theirs:
-                    _align_slices(node, theirs[name])
+                if name in lower:
+                    _align_slices(node, lower[name])
         cameras = self._cameras()
         ours, theirs = cameras.get("Pred"), cameras.get("Ref")
         if ours is not None and theirs is not None:
@@ -138,7 +138,9 @@ class LinkedViews:
         return [
             node
             for node in application_slices(self._scene)
-            if volume_node is not None and self._background(node) == volume_node.GetID() and _is_in(node, self._corners)
+            if volume_node is not None
+            and self._background(node) == volume_node.GetID()
+            and _cuts_corners(node, self._corners)
         ]
 
     def _background(self, slice_node: Any) -> str | None:
@@ -146,7 +148,7 @@ class LinkedViews:
         return logic.GetSliceCompositeNode().GetBackgroundVolumeID() if logic is not None else None
 
     def _slice_nodes(self, row: str) -> Iterator[tuple[str, Any]]:
-        """Orientation ("Ax") and node of the slice views of a row, as far as there are any."""
+        """Orientation ("Ax") and node of the slice views of a row, that exist."""
         for name in ORIENTATIONS:
             logic = self._slice_logic(row + name)
             if logic is not None:
@@ -166,7 +168,10 @@ class LinkedViews:
         return {row: found[f"{row}3D"] for row in ROWS if f"{row}3D" in found}
 
 
-def _is_in(slice_node: Any, corners: np.ndarray) -> bool:
+def _cuts_corners(slice_node: Any, corners: np.ndarray | None) -> bool:
+    """Whether the plane of a slice view has some of these corners (n, 3) on each side."""
+    if corners is None:
+        return False
     *_, normal, origin = axes_of(slice_node)
     heights = (corners - origin) @ normal
     return bool(heights.min() < 0.0 < heights.max())
@@ -205,7 +210,7 @@ class ViewSnapshot:
         self._cameras = [(camera, _pose_of(camera)) for camera in nodes_of_class(scene, "vtkMRMLCameraNode")]
 
     def restore(self) -> None:
-        """Put back what is still in the scene."""
+        """Restore the views that are still in the scene."""
         for node, (matrix, field, origin) in self._slices:
             if node.GetScene() is None:
                 continue

@@ -1,6 +1,7 @@
-"""Prediction and ground truth in the module's own layouts: who is shown where, linked, in one colour and in one place.
+"""Prediction and ground truth in the module's own layouts: which is shown where, linked, in the same colours.
 
-Everything that is changed for it is put back by `leave`, or when a scene is read that was saved meanwhile (temporary_display.py).
+`leave` restores everything that is changed for it; a scene that was saved meanwhile is restored when it is read
+(temporary_display.py).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .layout import ONE_ROW, ROWS, TWO_ROWS, view_ids
 from .linked_views import LinkedViews, ViewSnapshot
 from .temporary_display import restore_displays, restore_window, save_display, set_views, show_window
 
-_WHITENED = 0.6  # share of white in the ground truth's lines where they lie on the prediction's areas
+_WHITENED = 0.6  # fraction of white in the ground truth's lines where they lie on the prediction's areas
 _GHOST = 0.3  # opacity of the ground truth's surfaces around the prediction's
 _OF_DISPLAY = ("Visibility", "Visibility2DFill", "Visibility2DOutline", "SliceIntersectionThickness", "Opacity2DFill")
 _OF_SEGMENT = ("SegmentVisibility", "SegmentOpacity2DFill", "SegmentOpacity2DOutline", "SegmentOpacity3D")
@@ -31,7 +32,7 @@ LINE_PIXELS, EDGE_PIXELS = 3, 1
 
 @dataclass(frozen=True)
 class ShownStructure:
-    """One structure and the ids of its segments, empty where a side does not know it."""
+    """One structure and the ids of its segments, empty for a side that does not have it."""
 
     name: str
     prediction_id: str
@@ -39,10 +40,10 @@ class ShownStructure:
 
 
 class SideBySide:
-    """Two segmentations while they are shown: `enter` fills the views, `leave` puts everything else back as it was.
+    """Two segmentations while they are shown: `enter` fills the views, `leave` restores everything that was changed.
 
     `structures` are those of both sides, matched as the comparison matches them. The layout of the variant must be the
-    application's current one whenever `enter` or `show` is called; what `views` then still has to do, it says itself.
+    application's current one whenever `enter` or `show` is called; `LinkedViews` says what has to be called later.
     """
 
     def __init__(self, scene: slicer.vtkMRMLScene, application_logic: slicer.vtkMRMLApplicationLogic) -> None:
@@ -82,7 +83,7 @@ class SideBySide:
         self.match()
 
     def leave(self) -> None:
-        """Put back what was changed of nodes and of the application's views, as far as they are still there."""
+        """Restore the nodes and the application's views that are still there."""
         restore_displays(self._scene)
         remove_nodes(self._made)
         if self._before is not None:
@@ -90,7 +91,7 @@ class SideBySide:
         self._made, self._drawn, self.structures = [], [], ()
 
     def match(self) -> None:
-        """Find out (again) which structures belong together; those that a person matched by hand come first."""
+        """Match the structures anew; the user's matches by hand come first."""
         ours, theirs = structures_of(self._prediction), structures_of(self._reference)
         found = match_structures(ours, theirs, still_there(self._by_hand(), ours, theirs))
         self.structures = _structures(found, self._prediction, self._reference)
@@ -103,12 +104,12 @@ class SideBySide:
         return self._reference
 
     def draw(self, drawing: DrawingOptions) -> None:
-        """Draw both with lines or areas, as see-through as is wanted."""
+        """Draw both with lines or areas, in the chosen opacity."""
         self._drawing = drawing
         self._draw()
 
     def show_in(self, window_hu: tuple[float, float] | None) -> None:
-        """Show the scan between two HU; None shows it in the window of before."""
+        """Show the scan between two HU; None restores its own window."""
         display = self._volume.GetScalarVolumeDisplayNode() if self._volume is not None else None
         if display is not None and window_hu is not None:
             show_window(display, window_hu)
@@ -179,7 +180,7 @@ class SideBySide:
 
 
 def _structures(found: Matching, prediction_node: Any, reference_node: Any) -> tuple[ShownStructure, ...]:
-    """What both sides hold, in the ground truth's order, then what the prediction alone knows."""
+    """Structures of both sides in the ground truth's order, then those of the prediction alone."""
     ours, theirs = prediction_node.GetSegmentation(), reference_node.GetSegmentation()
     shown = [
         ShownStructure(
@@ -196,14 +197,14 @@ def _structures(found: Matching, prediction_node: Any, reference_node: Any) -> t
 
 @dataclass(frozen=True)
 class DrawingOptions:
-    """What a person chose: lines instead of areas, and the opacity (0..1) of the areas in the slices."""
+    """The user's choice: lines instead of areas, and the opacity (0..1) of the areas in the slices."""
 
     outline: bool = False
     opacity: float = 0.5
 
 
 class SegmentationDrawing:
-    """The drawing of one segmentation node; what it was before is written down in its display (temporary_display.py)."""
+    """How one segmentation node is drawn; its display keeps how it was drawn before (temporary_display.py)."""
 
     def __init__(self, node: Any) -> None:
         self._node, self._display = node, node.GetDisplayNode()
@@ -218,7 +219,7 @@ class SegmentationDrawing:
     ) -> None:
         """Draw the segments with ids in `full` as they are and all others faint; None makes all alike.
 
-        `only_lines` leaves the areas out whatever `drawing` says, `surface_opacity` (0..1) weakens the surfaces.
+        `only_lines` leaves the areas out whatever `drawing` is; `surface_opacity` (0..1) makes the surfaces transparent.
         """
         display, outline = self._display, drawing.outline or only_lines
         modifying = display.StartModify()

@@ -16,14 +16,14 @@ from ..nodes.segmentation_to_node import labelmap_image
 from ..nodes.surfaces import BINARY_LABELMAP, CLOSED_SURFACE, surface_of_label
 from ..nodes.volume_nodes import voxels
 
-POINTS_A_STEP = 1000  # some 25 ms
+POINTS_PER_STEP = 1000  # some 25 ms
 
 
 def surface_of(node: Any, structure: Structure) -> vtk.vtkPolyData:
     """The closed surface of a structure of a segmentation or label map node, in the node's coordinates.
 
-    The one that is there is taken; one that is not is made as `make_surfaces` does, and the node stays as it is. Empty
-    for a structure without voxels.
+    An existing surface is used; a missing one is made as `make_surfaces` does, without changing the node. Empty for a
+    structure without voxels.
     """
     if not node.IsA("vtkMRMLSegmentationNode"):
         mask = np.isin(voxels(node.GetImageData(), node.GetName()), structure.values)
@@ -40,7 +40,7 @@ def signed_distance_steps(points: np.ndarray, surface: vtk.vtkPolyData) -> Gener
     """Distance in mm from each point `(n, 3)` to a closed surface, positive outside and negative inside it.
 
     To the nearest point of the surface itself, be it on a corner, an edge or a triangle (vtkImplicitPolyDataDistance; the
-    sign by J. Baerentzen and H. Aanaes, IEEE TVCG 11, 2005). Yields the share that is done; returns float32 `(n,)`, NaN
+    sign by J. Baerentzen and H. Aanaes, IEEE TVCG 11, 2005). Yields the fraction that is done; returns float32 `(n,)`, NaN
     for a surface without triangles.
     """
     distances = np.full(len(points), np.nan, dtype=np.float32)
@@ -56,8 +56,8 @@ def signed_distance_steps(points: np.ndarray, surface: vtk.vtkPolyData) -> Gener
     function = vtk.vtkImplicitPolyDataDistance()
     function.SetInput(triangles.GetOutput())
     yield 0.0
-    for start in range(0, len(points), POINTS_A_STEP):
-        part = slice(start, start + POINTS_A_STEP)
+    for start in range(0, len(points), POINTS_PER_STEP):
+        part = slice(start, start + POINTS_PER_STEP)
         values = vtk.vtkDoubleArray()
         function.FunctionValue(numpy_support.numpy_to_vtk(np.ascontiguousarray(points[part], dtype=float)), values)
         distances[part] = sign * numpy_support.vtk_to_numpy(values)

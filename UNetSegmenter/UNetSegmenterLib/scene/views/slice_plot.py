@@ -1,10 +1,11 @@
 """The slice curve of one structure as Slicer plots: Dice, and the areas of prediction and ground truth, slice by slice.
 
-The nodes are for the module's own plot views: hidden, never saved with the scene, and taken away by `remove`.
+The nodes are for the module's own plot views: hidden, never saved with the scene, and removed by `remove`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,14 @@ from ...engine.evaluation.comparison import StructureComparison
 from ...engine.evaluation.slice_measures import SliceCurve
 from .layout import plot_view_id
 
-PLACE, DICE, OURS, THEIRS, LABEL = "Superior (mm)", "Dice", "Prediction", "Ground truth", "Slice"
+POSITION, DICE, OURS, THEIRS, LABEL = "Superior (mm)", "Dice", "Prediction", "Ground truth", "Slice"
 _CHARTS = {"Dice": (DICE,), "Area": (OURS, THEIRS)}
 _Y_TITLES = {"Dice": "Dice", "Area": "Area (cm²)"}
 _GREY = (0.35, 0.35, 0.35)
 
 
 class SlicePlot:
-    """One table, three series and two charts in a scene; `show` fills them, `remove` takes them away."""
+    """One table, three series and two charts in a scene; `show` fills them, `remove` removes them."""
 
     def __init__(self, scene: slicer.vtkMRMLScene) -> None:
         self._scene = scene
@@ -31,17 +32,18 @@ class SlicePlot:
         self._series = {name: self._add_series(name) for names in _CHARTS.values() for name in names}
         self._charts = {title: self._add_chart(title) for title in _CHARTS}
 
-    def show(self, row: StructureComparison | None, words: str = "") -> None:
-        """The curve of one structure; None, or a row without a curve, empties the plots and says `words` instead."""
+    def show(self, row: StructureComparison | None, message: str = "") -> None:
+        """The curve of one structure; None, or a row without a curve, empties the plots and shows `message` instead."""
         curve = row.curve if row is not None else None
         color = tuple(channel / 255 for channel in row.color) if row is not None else _GREY
+        structure = row.structure if row is not None else ""
         self._fill(curve)
         for name, series in self._series.items():
             series.SetColor(*(_GREY if name == THEIRS else color))
         highest = max((*curve.prediction_mm2, *curve.reference_mm2), default=0.0) / 100 if curve is not None else 0.0
         for title, chart in self._charts.items():
             modifying = chart.StartModify()
-            chart.SetTitle(f"{row.structure}: {_Y_TITLES[title]}" if curve is not None else words)
+            chart.SetTitle(f"{structure}: {_Y_TITLES[title]}" if curve is not None else message)
             chart.RemoveAllPlotSeriesNodeIDs()
             for name in _CHARTS[title] if curve is not None else ():
                 chart.AddAndObservePlotSeriesNodeID(self._series[name].GetID())
@@ -51,7 +53,7 @@ class SlicePlot:
         self._put_into_views()
 
     def remove(self) -> None:
-        """Take all nodes out of the scene, as far as they are still there."""
+        """Remove all nodes that are still in the scene."""
         for title, chart in self._charts.items():
             view = self._scene.GetNodeByID(plot_view_id(title))
             if view is not None and view.GetPlotChartNodeID() == chart.GetID():
@@ -68,10 +70,10 @@ class SlicePlot:
                 view.SetPlotChartNodeID(chart.GetID())
 
     def _fill(self, curve: SliceCurve | None) -> None:
-        columns = {PLACE: (), DICE: (), OURS: (), THEIRS: ()}
+        columns: dict[str, Sequence[float]] = {POSITION: (), DICE: (), OURS: (), THEIRS: ()}
         if curve is not None:
             columns = {
-                PLACE: curve.superior_mm,
+                POSITION: curve.superior_mm,
                 DICE: curve.dice,
                 OURS: [area / 100 for area in curve.prediction_mm2],
                 THEIRS: [area / 100 for area in curve.reference_mm2],
@@ -92,7 +94,7 @@ class SlicePlot:
         series = self._add("vtkMRMLPlotSeriesNode", name)
         series.SetAndObserveTableNodeID(self._table.GetID())
         series.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter)
-        series.SetXColumnName(PLACE)
+        series.SetXColumnName(POSITION)
         series.SetYColumnName(name)
         series.SetLabelColumnName(LABEL)
         dash = name == THEIRS
@@ -104,7 +106,7 @@ class SlicePlot:
 
     def _add_chart(self, title: str) -> Any:
         chart = self._add("vtkMRMLPlotChartNode", f"Slice curve, {title}")
-        chart.SetXAxisTitle(PLACE)
+        chart.SetXAxisTitle(POSITION)
         chart.SetYAxisTitle(_Y_TITLES[title])
         chart.SetLegendVisibility(title == "Area")
         chart.SetTitleFontSize(14)

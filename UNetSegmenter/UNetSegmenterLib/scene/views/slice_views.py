@@ -1,4 +1,4 @@
-"""Slice views: fitted to the whole scan until the user zooms, and moved to where there is something to see.
+"""Slice views: fitted to the whole scan until the user zooms, and moved to a slice that shows a structure.
 
 The application resizes a slice view with its window, layout and panels, and keeps only the height of what it shows
 (`vtkMRMLSliceLogic::ResizeSliceNode`): a view that has become narrower cuts off what is at the sides, a wider one shows
@@ -78,7 +78,7 @@ def axes_of(node: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def corners_of_node(node: Any) -> np.ndarray | None:
-    """Corners (8, 3) of what a node holds, RAS in mm; those of a volume's own grid, however oblique it lies."""
+    """Corners (8, 3) of what a node holds, RAS in mm; those of a volume's own grid, oblique ones too."""
     if not node.IsA("vtkMRMLVolumeNode"):
         box = box_of([node])
         return corners_of(box) if box is not None else None

@@ -1,4 +1,4 @@
-"""Displays that are changed for a while: how segmentations are shown, what stands in their place, the scan's window.
+"""Displays that are changed for a while: how segmentations are shown, what is shown in their place, the scan's window.
 
 How a display was before is kept in attributes of its node. A scene that is saved meanwhile holds what was changed:
 displays that are in the module's own views alone or hidden, faint structures, borrowed colours. `restore_displays` and
@@ -24,7 +24,7 @@ _WINDOW_BEFORE = ATTRIBUTE_PREFIX + "WindowBefore"
 
 
 def save_display(display: Any, names: Sequence[str] = (), of_segments: Sequence[str] = ()) -> dict[str, Values]:
-    """Keep these values of a display and of each of its segments, and its views; returns those of the segments by id."""
+    """Keep these values of a display and of each of its segments, and its views; returns the segments' values by id."""
     ids = display.GetDisplayableNode().GetSegmentation().GetSegmentIDs() if of_segments else ()
     segments = {
         segment_id: {name: getattr(display, f"Get{name}")(segment_id) for name in of_segments} for segment_id in ids
@@ -39,7 +39,7 @@ def save_display(display: Any, names: Sequence[str] = (), of_segments: Sequence[
 
 
 def restore_displays(scene: slicer.vtkMRMLScene) -> bool:
-    """Undo what was changed since then; returns whether there was any display of a segmentation."""
+    """Restore all displays of a scene as `save_display` found them; returns whether one of a segmentation was changed."""
     changed = [display for display in _displays(scene) if display.GetAttribute(_DISPLAY_BEFORE)]
     for display in changed:
         modifying = display.StartModify()
@@ -51,7 +51,7 @@ def restore_displays(scene: slicer.vtkMRMLScene) -> bool:
 
 
 def save_visibility(display: Any, dimension: int, visible: int | None) -> None:
-    """Keep how visible a display was that is hidden in slices (2) or 3D views (3) for a while; None forgets it."""
+    """Keep the visibility of a display that is hidden in slices (2) or 3D views (3) for a while; None removes it."""
     if visible is None:
         display.RemoveAttribute(_HIDDEN.format(dimension))
     else:
@@ -59,7 +59,7 @@ def save_visibility(display: Any, dimension: int, visible: int | None) -> None:
 
 
 def show_hidden_displays(scene: slicer.vtkMRMLScene) -> None:
-    """Show what a scene was saved with as hidden for a while."""
+    """Show the displays that were hidden for a while when the scene was saved."""
     for display in _displays(scene):
         for dimension in (2, 3):
             visible = display.GetAttribute(_HIDDEN.format(dimension))
@@ -123,7 +123,7 @@ class DisplaySwap:
         self.follow()
 
     def follow(self) -> bool:
-        """Keep up with the views that the prediction is shown in; True if they are others than before."""
+        """Follow the views that the prediction is shown in; returns whether they have changed."""
         if any(node.GetScene() is None for node in self._nodes):
             return False
         views = views_of(self._nodes[0].GetDisplayNode())
@@ -143,7 +143,7 @@ class DisplaySwap:
         return bool(moved)
 
     def leave(self) -> None:
-        """Show what was hidden, as far as it is still there."""
+        """Show the hidden displays that are still there."""
         for display in list(self._hidden):
             self._show(display)
 

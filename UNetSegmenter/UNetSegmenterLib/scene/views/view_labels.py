@@ -1,6 +1,6 @@
-"""Words in a view, at its upper edge, as large as the view has room for.
+"""Labels of views: lines of text at the upper edge, as large as the view has space for.
 
-An actor of its own: Slicer's corner annotations are written anew by its Data Probe with every slice.
+An actor of its own: Slicer's Data Probe writes the corner annotations anew with every slice.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import Any
 import vtk
 
 _SIZES, _SMALLEST = (15, 11), 7  # font sizes of the first and of the other lines
-_WIDTH = 0.94  # part of the view that words may take
+_WIDTH = 0.94  # part of the view's width that a line may take
 _TOP, _GAP = 0.985, 3  # of the view's height; pixels between lines
 
 
 class ViewLabel:
-    """One line above the other in the middle of a view's upper edge; `fit` is called when the view has another size."""
+    """Lines of text, one below the other, in the middle of a view's upper edge; call `fit` when the view's size changes."""
 
     def __init__(self, renderer: vtk.vtkRenderer, lines: list[str]) -> None:
         self._renderer, self._lines = renderer, [line for line in lines if line]
@@ -25,7 +25,7 @@ class ViewLabel:
         self.fit()
 
     def fit(self) -> None:
-        """Make the words as large as fits; a name that is too long for the smallest letters loses its middle."""
+        """Make the text as large as fits; the middle of a line that is too long for the smallest size is left out."""
         width, height = self._renderer.GetRenderWindow().GetSize()
         below = _TOP
         for number, (actor, line) in enumerate(zip(self.actors, self._lines, strict=True)):
@@ -41,6 +41,7 @@ class ViewLabel:
             below -= (_size(actor, self._renderer, size)[1] + _GAP) / max(height, 1)
 
     def remove(self) -> None:
+        """Remove the text from the view."""
         for actor in self.actors:
             self._renderer.RemoveViewProp(actor)
         self.actors = []
@@ -50,15 +51,15 @@ def _actor(is_title: bool) -> vtk.vtkTextActor:
     actor = vtk.vtkTextActor()
     actor.GetPositionCoordinate().SetCoordinateSystemToNormalizedViewport()
     actor.SetPickable(False)
-    words = actor.GetTextProperty()
-    words.SetFontFamilyToArial()
-    words.SetJustificationToCentered()
-    words.SetVerticalJustificationToTop()
-    words.SetColor(1.0, 1.0, 1.0)
-    words.SetBold(is_title)
-    words.SetShadow(True)
-    words.SetBackgroundColor(0.0, 0.0, 0.0)
-    words.SetBackgroundOpacity(0.4)  # bone is as white as they are
+    properties = actor.GetTextProperty()
+    properties.SetFontFamilyToArial()
+    properties.SetJustificationToCentered()
+    properties.SetVerticalJustificationToTop()
+    properties.SetColor(1.0, 1.0, 1.0)
+    properties.SetBold(is_title)
+    properties.SetShadow(True)
+    properties.SetBackgroundColor(0.0, 0.0, 0.0)
+    properties.SetBackgroundOpacity(0.4)  # bone is as white as the text
     return actor
 
 
@@ -71,7 +72,7 @@ def _size(actor: vtk.vtkTextActor, renderer: vtk.vtkRenderer, font_size: int) ->
 
 
 def texts_in_view(renderer: Any) -> list[str]:
-    """All words that stand in a view, from above to below."""
+    """All texts in a view, from top to bottom."""
     props = renderer.GetViewProps()
     actors = [props.GetItemAsObject(number) for number in range(props.GetNumberOfItems())]
     return [actor.GetInput() for actor in actors if actor.IsA("vtkTextActor") and actor.GetInput()]
