@@ -23,6 +23,7 @@ import host
 host.start()
 
 import numpy as np
+
 from host.checkpoints import Bomb
 from host.pressing import picture, press, settle, turn
 from host.scripted import load_module

@@ -18,12 +18,13 @@ import host
 
 host.start()
 
-import host.pressing
 import numpy as np
+from PIL import Image
+
+import host.pressing
 from host.pressing import picture, press, settle, turn
 from host.screenshots import add_scan, choose
 from host.scripted import load_module
-from PIL import Image
 
 WIDTH = 1600
 
@@ -50,8 +51,9 @@ def main() -> None:
 
 
 def take(widget, options) -> None:
-    from host.viewing import layout_pictures, window_picture
     from UNetSegmenterLib.scene.views.layout import ONE_ROW, ONLY_3D, TWO_ROWS
+
+    from host.viewing import layout_pictures, window_picture
 
     panel, ui = widget.panel, widget.ui
     scan = add_scan(widget, options)

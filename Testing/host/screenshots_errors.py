@@ -19,6 +19,7 @@ import host
 host.start()
 
 import numpy as np
+
 from host.pressing import picture, press, settle, turn
 from host.screenshots import add_scan, choose
 from host.screenshots_compare import add_reference
@@ -48,8 +49,9 @@ def main() -> None:
 
 
 def take(widget, options) -> None:
-    from host.viewing import AXES, slice_picture, window_picture
     from UNetSegmenterLib.scene.headless.offscreen_views import ThreeDView
+
+    from host.viewing import AXES, slice_picture, window_picture
 
     panel, ui = widget.panel, widget.ui
     scan = add_scan(widget, options)

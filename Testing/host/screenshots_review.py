@@ -55,8 +55,9 @@ def main() -> None:
 
 
 def take(widget, options) -> None:
-    from host.viewing import layout_pictures, window_picture
     from UNetSegmenterLib.scene.views.layout import TWO_ROWS
+
+    from host.viewing import layout_pictures, window_picture
 
     panel, ui = widget.panel, widget.ui
     choose(panel, options.checkpoint)

@@ -18,12 +18,13 @@ import host
 
 host.start()
 
+from PySide6 import QtCore, QtGui, QtWidgets
+
 import host.pressing
 from host.organs import add, choose, organs
 from host.pressing import picture, press, settle, turn
 from host.scans import add_scan
 from host.scripted import load_module
-from PySide6 import QtCore, QtGui, QtWidgets
 
 
 def dark_palette() -> QtGui.QPalette:
