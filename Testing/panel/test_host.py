@@ -80,27 +80,28 @@ def test_a_connection_keeps_what_it_calls_as_long_as_the_timer_lives():
     assert alive[0]() is None
 
 
-def test_a_ticker_lets_go_of_what_it_calls():
-    from UNetSegmenterLib.panel.jobs.steps import Ticker
+def test_a_driver_of_steps_lets_go_of_what_it_calls():
+    from UNetSegmenterLib.panel.jobs.step_driver import StepDriver
 
-    class Ticking:
-        def __init__(self, ends_itself):
-            self.count, self.ends_itself = 0, ends_itself
-            self.ticker = Ticker(self.tick)
-            self.ticker.start()
+    class Stepping:
+        def __init__(self, steps):
+            self.count, self.ended = 0, []
+            self.driver = StepDriver(self.steps(steps), self.ended.append, self.ended.append)
+            self.driver.start()
 
-        def tick(self):
-            self.count += 1
-            if self.ends_itself:
-                self.ticker.end()
+        def steps(self, number):
+            while self.count < number:
+                self.count += 1
+                yield
 
-    one, other = Ticking(True), Ticking(False)
-    turn(lambda: one.count and other.count)
-    other.ticker.end()
-    other.ticker.end()
+    one, other = Stepping(3), Stepping(1000000)
+    turn(lambda: one.ended and other.count)
+    other.driver.stop()
+    other.driver.stop()
+    count = other.count
     settle(0.02)
-    assert one.count == 1
-    alive = [weakref.ref(found) for found in (one, other, one.ticker, other.ticker)]
+    assert one.count == 3 and other.count == count and not other.ended
+    alive = [weakref.ref(found) for found in (one, other, one.driver, other.driver)]
     one = other = None
     gc.collect()
     assert not any(found() for found in alive)

@@ -15,7 +15,7 @@ from host.pressing import settle, turn
 from host.scans import add_scan, body
 
 KINDS = {
-    "SegmentationJob", "SegmentationRun", "SegmentationOutcome", "SegmentationResult", "WorkerTask", "Driver", "Ticker",
+    "SegmentationJob", "SegmentationRun", "SegmentationOutcome", "SegmentationResult", "WorkerRequest", "StepDriver", "Wait",
     "QueueEntry", "Segmentation", "Made",
     "CaseReport", "CaseImages", "Volume", "JobFailure",
 }  # fmt: skip
@@ -102,7 +102,7 @@ def test_compare_check_report_and_error_views_leave_no_arrays(widget, compared, 
     for number in range(1, 4):
         once(number)
     assert living() == before
-    assert "array" not in before and "Segmentation" not in before and "WorkerTask" not in before
+    assert "array" not in before and "Segmentation" not in before and "WorkerRequest" not in before
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")

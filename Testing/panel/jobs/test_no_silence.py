@@ -60,7 +60,7 @@ def is_free(panel):
     settle(0.05)
     assert panel.worker.queue.names == ()
     assert not list(panel.worker.folder.iterdir()), "folders"
-    assert not panel.worker._pending, "requests"
+    assert not panel.worker.requests, "requests"
 
 
 @each_error
@@ -78,7 +78,7 @@ def is_free(panel):
         "scene.nodes.segmentation_to_node._show_segments",
         "panel.sections.segment_section.SegmentSection._show_result",
         "panel.sections.segment_section.SegmentSection._on_stage",
-        "panel.jobs.worker_process.WorkerProcess.make_folder",
+        "panel.jobs.worker_process.WorkerProcess.job_folder",
     ],
 )
 def test_segmenting(widget, ready, scan, monkeypatch, error, place):
@@ -155,8 +155,8 @@ def compared(widget):
         ("panel.sections.compare_section.comparison_from_json", False),
         ("panel.sections.compare_section.comparison_in_world", False),
         ("panel.sections.compare_section.CompareSection._words", False),
-        ("panel.jobs.plausibility_task.PlausibilityTask._progress", False),
-        ("panel.jobs.worker_process.WorkerProcess.make_folder", False),
+        ("panel.sections.section.WorkSection._on_progress", False),
+        ("panel.jobs.worker_process.WorkerProcess.job_folder", False),
     ],
 )
 def test_comparing(widget, compared, monkeypatch, error, place, in_a_step):
@@ -277,7 +277,7 @@ def folder(tmp_path):
         ("panel.sections.review_section.case_from_files", False),
         ("scene.nodes.case_nodes.segmentation_to_node", False),
         ("panel.jobs.review_actions.compare_and_check_steps", True),
-        ("panel.jobs.worker_process.WorkerProcess.make_folder", False),
+        ("panel.jobs.worker_process.WorkerProcess.job_folder", False),
     ],
 )
 def test_reviewing(widget, folder, monkeypatch, error, place, in_a_step):
@@ -300,7 +300,7 @@ def test_reading_a_checkpoint(widget, checkpoints, monkeypatch, error):
     model = widget.panel.model
     raised = break_once(monkeypatch, "panel.sections.model_section.remember_checkpoint", error)
     model.choose(str(checkpoints["other"]))
-    turn(lambda: raised and not model.is_reading, 60)
+    turn(lambda: raised and not model.is_busy, 60)
     assert model.card is None and model.refusal
     is_said(model._notes.notes)
     assert widget.ui.applyButton.toolTip == model.refusal
@@ -308,7 +308,7 @@ def test_reading_a_checkpoint(widget, checkpoints, monkeypatch, error):
 
 @each_error
 def test_a_step_that_fails_in_a_driver(widget, error):
-    from UNetSegmenterLib.panel.jobs.steps import Driver
+    from UNetSegmenterLib.panel.jobs.step_driver import StepDriver
 
     ended, told = [], []
 
@@ -322,13 +322,13 @@ def test_a_step_that_fails_in_a_driver(widget, error):
     def refuse(value):
         raise error
 
-    Driver(steps(), told.append, told.append).start()
+    StepDriver(steps(), told.append, told.append).start()
     turn(lambda: told)
     assert len(told) == 1 and told[0].details and ended == ["finally"]
-    for arguments in ({"on_step": refuse}, {"on_done": refuse}):
+    for arguments in ({"on_message": refuse}, {"on_done": refuse}):
         told.clear()
-        plain = {"on_done": told.append, "on_step": None, **arguments}
-        Driver((number for number in range(3)), on_failure=told.append, **plain).start()
+        plain = {"on_done": told.append, "on_message": None, **arguments}
+        StepDriver((text for text in "abc"), on_failure=told.append, **plain).start()
         turn(lambda: told)
         settle(0.03)
         assert len(told) == 1 and type(error).__name__ in told[0].details
@@ -341,7 +341,7 @@ def test_a_step_that_fails_in_a_driver(widget, error):
         ("applyButton", "segment", "panel.panel.SegmentationOptions"),
         ("correctButton", "correct", "panel.sections.correct_section.correction.is_uncorrected_prediction"),
         ("saveCaseButton", "correct", "panel.sections.correct_section.case_exists"),
-        ("compareButton", "compare", "panel.jobs.plausibility_task.WorkerTask"),
+        ("compareButton", "compare", "panel.sections.section.StepDriver"),
         ("reportButton", "report", "panel.sections.report_section.outputs_in"),
     ],
 )

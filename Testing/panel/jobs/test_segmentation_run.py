@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -78,12 +79,12 @@ def test_apply_puts_a_segmentation_beside_the_scan(widget, ready, scan, checkpoi
 def test_a_second_run_is_warm_and_stands_beside_or_replaces(widget, ready, scan):
     press(widget.ui.applyButton)
     assert finished(ready) is RunState.DONE
-    pid = ready.worker._worker_pid
+    pid = ready.worker.pid
     started = time.perf_counter()
     press(widget.ui.applyButton)
     assert finished(ready) is RunState.DONE
     print(f"\nsecond run of a small scan, from press to node: {time.perf_counter() - started:.2f} s")
-    assert ready.worker._worker_pid == pid, "the worker was started again"
+    assert ready.worker.pid == pid, "the worker was started again"
     first, second = segmentations()
     assert first.GetName() != second.GetName()
     widget.ui.outputSelector.setCurrentNode(first)
@@ -175,7 +176,7 @@ def test_cancel_before_the_first_slice(widget, large):
 def test_a_worker_that_does_not_obey_is_killed_and_its_slices_kept(widget, large):
     press(widget.ui.applyButton)
     turn(lambda: widget.ui.progressBar.value >= 8, 60)
-    os.kill(large.worker._worker_pid, signal.SIGSTOP)
+    os.kill(large.worker.pid, signal.SIGSTOP)
     started = time.perf_counter()
     press(widget.ui.applyButton)
     assert finished(large) is RunState.CANCELLED
@@ -189,7 +190,7 @@ def test_a_killed_worker_leaves_scene_and_panel_whole(widget, large):
     large.segment._ui.keepPartialCheckBox.setChecked(False)
     press(widget.ui.applyButton)
     turn(lambda: widget.ui.progressBar.value >= 4, 60)
-    os.kill(large.worker._worker_pid, signal.SIGKILL)
+    os.kill(large.worker.pid, signal.SIGKILL)
     assert finished(large) is RunState.CRASHED
     assert "ended unexpectedly" in words(large)
     assert slicer.mrmlScene.GetNumberOfNodes() == before
@@ -231,7 +232,7 @@ def test_the_scan_vanishes_or_changes_during_a_run(widget, large, checkpoints):
 def test_closing_the_scene_ends_the_run_and_the_worker(widget, large):
     press(widget.ui.applyButton)
     turn(lambda: widget.ui.progressBar.value >= 4, 60)
-    pid, folder = large.worker._worker_pid, large.worker.folder
+    pid, folder = large.worker.pid, large.worker.folder
     slicer.mrmlScene.Clear(0)
     settle(0.3)
     assert large.segment.state is RunState.IDLE
@@ -250,14 +251,15 @@ def test_the_result_goes_to_the_segment_editor(widget, ready, scan):
 
 
 def test_a_full_disk_is_said_in_one_sentence(widget, ready, scan, monkeypatch):
-    make_folder = ready.worker.make_folder
+    job_folder = ready.worker.job_folder
 
+    @contextmanager
     def on_a_full_disk(name):
-        folder = make_folder(name)
-        (folder / "image.raw").symlink_to("/dev/full")
-        return folder
+        with job_folder(name) as folder:
+            (folder / "image.raw").symlink_to("/dev/full")
+            yield folder
 
-    monkeypatch.setattr(ready.worker, "make_folder", on_a_full_disk)
+    monkeypatch.setattr(ready.worker, "job_folder", on_a_full_disk)
     press(widget.ui.applyButton)
     assert finished(ready) is RunState.CRASHED
     assert "No space left on device" in words(ready) and "free some space" in words(ready)
@@ -277,7 +279,7 @@ def test_nothing_is_left_behind(widget, ready, scan):
     assert finished(ready) is RunState.DONE
     folder = ready.worker.folder
     assert not list(folder.iterdir()), "scan and labels should go when they are read"
-    pid = ready.worker._worker_pid
+    pid = ready.worker.pid
     ready.worker.close()
     settle(0.2)
     assert not folder.exists() and not alive(pid)

@@ -137,7 +137,7 @@ def test_one_of_two_is_cancelled(logic, scans, lively, expected, cancelled):
 def test_the_worker_is_killed_at_one_of_two(logic, scans, lively, expected):
     first, second = (Started(logic, scan, lively, keep_partial=False) for scan in scans)
     turn(lambda: first.progress, 60)
-    os.kill(logic.worker._worker_pid, signal.SIGKILL)
+    os.kill(logic.worker.pid, signal.SIGKILL)
     assert first.result.failure.kind == "crash" and first.result.node is None
     second.is_right(expected)
     nothing_is_left(logic)
@@ -146,7 +146,7 @@ def test_the_worker_is_killed_at_one_of_two(logic, scans, lively, expected):
 def test_a_worker_that_does_not_obey_is_killed_for_one_and_started_for_the_other(logic, scans, lively, expected):
     first, second = (Started(logic, scan, lively) for scan in scans)
     turn(lambda: first.progress, 60)
-    os.kill(logic.worker._worker_pid, signal.SIGSTOP)
+    os.kill(logic.worker.pid, signal.SIGSTOP)
     first.job.cancel()
     assert first.result.outcome.cancelled and first.result.failure is None
     second.is_right(expected)
@@ -158,7 +158,7 @@ def test_a_request_that_waits_outlives_the_one_before(logic, scans, lively):
     answers, failures = [], []
     job = Started(logic, scans[0], lively)
     turn(lambda: job.progress, 60)
-    os.kill(logic.worker._worker_pid, signal.SIGSTOP)
+    os.kill(logic.worker.pid, signal.SIGSTOP)
     logic.worker.request("describe", answers.append, failures.append, checkpoint=lively)
     job.job.cancel()
     turn(lambda: answers or failures, 60)
@@ -166,18 +166,30 @@ def test_a_request_that_waits_outlives_the_one_before(logic, scans, lively):
     assert job.result.outcome.cancelled
 
 
-def test_what_waits_behind_another_request_is_cancelled_without_killing_it(logic, scans, lively):
+def test_what_waits_behind_another_request_is_cancelled_without_killing_it(logic, scans, lively, monkeypatch):
+    from UNetSegmenterLib.panel.jobs import segmentation_run as run
+
+    array_steps, reached = run.array_steps, []
+
+    def slow_steps(*arguments):
+        reached.append("hand over")
+        while len(reached) < 2:
+            yield
+        return (yield from array_steps(*arguments))
+
+    monkeypatch.setattr(run, "array_steps", slow_steps)
     job = Started(logic, scans[0], lively)
-    turn(lambda: job.job._run is not None, 60)
-    os.kill(logic.worker._worker_pid, signal.SIGSTOP)
-    pid, answers, failures = logic.worker._worker_pid, [], []
+    turn(lambda: reached, 60)
+    os.kill(logic.worker.pid, signal.SIGSTOP)
+    pid, answers, failures = logic.worker.pid, [], []
     logic.worker.request("describe", answers.append, failures.append, checkpoint=lively)
-    turn(lambda: job.job._run._task.request is not None, 60)
+    reached.append("go on")
+    turn(lambda: logic.worker.requests == ("describe", "segment"), 60)
     job.job.cancel()
     assert job.result.outcome.cancelled
     os.kill(pid, signal.SIGCONT)
     turn(lambda: answers or failures, 60)
-    assert answers and logic.worker._worker_pid == pid
+    assert answers and logic.worker.pid == pid
 
 
 def test_an_answer_of_another_scan_is_a_failure(logic, scans, lively, monkeypatch):

@@ -321,8 +321,8 @@ def test_cancel_a_crash_and_a_scene_that_closes(widget, pair):
     compared(widget)
     assert widget.ui.compareTable.visible
     press(widget.ui.compareButton)
-    turn(lambda: panel.compare._task._task.request is not None, 60)
-    os.kill(panel.worker._worker_pid, signal.SIGKILL)
+    turn(lambda: panel.worker.requests == ("compare",) and panel.worker.pid, 60)
+    os.kill(panel.worker.pid, signal.SIGKILL)
     turn(lambda: not panel.compare.is_busy, 30)
     assert "ended unexpectedly; press Compare" in words(widget)
     press(widget.ui.compareButton)

@@ -199,8 +199,8 @@ def test_changes_crashes_and_removed_nodes(widget, broken):
     press(widget.ui.checkButton)
     assert "cancelled" in widget.panel.plausibility.notes[0].text
     press(widget.ui.checkButton)
-    turn(lambda: widget.panel.plausibility._task._task.request is not None, 60)
-    os.kill(widget.panel.worker._worker_pid, signal.SIGKILL)
+    turn(lambda: widget.panel.worker.requests == ("check",) and widget.panel.worker.pid, 60)
+    os.kill(widget.panel.worker.pid, signal.SIGKILL)
     turn(lambda: not widget.panel.plausibility.is_busy, 30)
     assert "ended unexpectedly; press Check" in widget.panel.plausibility.notes[0].text
     checked(widget)

@@ -206,8 +206,8 @@ def test_cancel_a_crash_and_a_scene_that_closes(widget, folder):
     press(ui.nextCaseButton)
     assert "cancelled" in words(widget) and not panel.review.is_busy
     panel.review.open(0)
-    turn(lambda: panel.worker._worker_pid, 30)
-    os.kill(panel.worker._worker_pid, signal.SIGKILL)
+    turn(lambda: panel.worker.pid, 30)
+    os.kill(panel.worker.pid, signal.SIGKILL)
     idle(widget)
     assert "ended unexpectedly" in words(widget) + " ".join(note.text for note in panel.compare.notes)
     panel.review.open(1)

@@ -11,7 +11,7 @@ import slicer
 from ..engine.evaluation.verdict import Verdict
 from ..engine.io.volume import Note
 from .jobs.dependencies import Installer, torch_is_installed
-from .jobs.failure import failure_note, failure_of
+from .jobs.failure import failure_note, failure_of, safe_slot
 from .jobs.review_actions import PanelReviewActions
 from .jobs.segmenter import JobCallbacks, SegmentationJob, SegmentationOptions, SegmentationResult
 from .jobs.worker_process import WorkerProcess
@@ -87,7 +87,9 @@ class Panel:
         self.correct = CorrectSection(ui, worker, around)
         self.report = ReportSection(ui, worker, self.compare, self.plausibility, self._ask, self._on_verdict)
         self.review = ReviewSection(ui, worker, PanelReviewActions(self))
-        ui.installButton.connect("clicked(bool)", self._on_install)
+        ui.installButton.connect(
+            "clicked(bool)", safe_slot(self._on_install, self._dependency_notes.show, "The installation")
+        )
         ui.installLog.setVisible(False)
         keep_all_narrow(ui)
         self.keyboard = Keyboard(ui, self.model.card_frame.more)
@@ -194,7 +196,7 @@ class Panel:
         if self.report is not None:
             self.report.close()
         if self.review is not None:
-            self.review.stop()
+            self.review.close()
         if self.compare is not None:
             self.compare.close()
         if self.plausibility is not None:
@@ -205,7 +207,7 @@ class Panel:
 
     def on_scene_closing(self) -> None:
         if self.review is not None:
-            self.review.stop()
+            self.review.close()
         self.views.leave()
         self.errors.leave()
         if self.segment is not None:

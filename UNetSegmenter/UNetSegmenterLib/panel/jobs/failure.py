@@ -11,6 +11,9 @@ from typing import Any
 from ...engine.errors import explain
 from ...engine.io.volume import Note
 
+Slot = Callable[[Callable[[Any], Any], str], Callable[[Any], None]]
+"""Makes a slot of a handler; what the handler raises is shown, with the name of what it stopped: see `safe_slot`."""
+
 
 @dataclass(frozen=True)
 class JobFailure:
@@ -44,15 +47,15 @@ def failure_note(failure: JobFailure) -> Note:
     return Note("error", failure.message, failure.details)
 
 
-def safe_slot(handler: Callable[[], Any], show: Callable[[list[Note]], None], subject: str) -> Callable[[bool], None]:
-    """A slot for a button's `clicked(bool)` or `toggled(bool)`: what the handler raises is shown where `show` shows it.
+def safe_slot(handler: Callable[[Any], Any], show: Callable[[list[Note]], None], subject: str) -> Callable[[Any], None]:
+    """A slot for a signal with one argument, as `clicked(bool)`: what the handler raises is shown where `show` shows it.
 
-    Slicer writes what a slot raises to its console alone, and the person would take the press for lost.
+    Slicer writes what a slot raises to its console alone, and the user would think that the press was lost.
     """
 
-    def slot(checked: bool) -> None:
+    def slot(value: Any) -> None:
         try:
-            handler()
+            handler(value)
         except Exception as error:
             show([failure_note(failure_of(error, subject))])
 

@@ -14,7 +14,7 @@ from ...engine.labels.matching import Pair
 from ...scene.nodes.scene_nodes import remove_nodes, with_own_nodes
 from ...scene.views.temporary_display import DisplaySwap
 from .failure import JobFailure, call_safely, failure_note, failure_of
-from .steps import Driver
+from .step_driver import StepDriver
 
 SUBJECT = "What was to be drawn"
 
@@ -59,7 +59,7 @@ class Overlay(VTKObservationMixin):
         self._parts: list[Any] = []  # what goes with it when somebody else deletes it
         self._place: DisplaySwap | None = None
         self._following = False
-        self._driver: Driver | None = None
+        self._driver: StepDriver | None = None
         button.connect("toggled(bool)", self._on_button)
 
     @property
@@ -94,15 +94,10 @@ class Overlay(VTKObservationMixin):
 
     def _start(self) -> None:
         self._clear()
-        self._driver = Driver(self._made_steps(), self._show, self._fail, self._say_step, subject=SUBJECT)
+        self._driver = StepDriver(
+            self._make(self._compared), self._show, self._fail, on_message=self._say, subject=SUBJECT
+        )
         self._driver.start()
-
-    def _made_steps(self) -> Generator[str | None, None, Made]:
-        return (yield from self._make(self._compared))
-
-    def _say_step(self, words: str | None) -> None:
-        if words:
-            self._say(words)
 
     def _fail(self, failure: JobFailure) -> None:
         """Nothing is drawn, and the button is up again."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ...engine.errors import InputError
-from ..sections.review_section import ReviewActions
-from .plausibility_task import compare_and_check_steps
+from ..sections.report_section import compare_and_check_steps
+from .step_driver import Wait, Work
 
 
-class PanelReviewActions(ReviewActions):
-    """The panel as a review sees it; the layout is shown from a test set's first case on, until the user leaves it."""
+class PanelReviewActions:
+    """The panel as a review uses it; the layout is shown from a test set's first case on, until the user leaves it."""
 
     def __init__(self, panel: Any) -> None:
         self._panel = panel
@@ -25,17 +25,17 @@ class PanelReviewActions(ReviewActions):
             parameters.inputVolume, parameters.outputSegmentation = volume, None
             parameters.comparedPrediction, parameters.groundTruth = prediction, reference
 
-    def segment(self) -> Generator[None, None, Any]:
+    def segment(self) -> Work:
         panel = self._panel
-        while panel.model.is_reading:
-            yield
+        while panel.model.is_busy:
+            yield Wait()
         reason = panel.blocker()
         if reason:
             raise InputError(f"This case has no prediction, and none can be made yet. {reason}")
         panel.segment.apply()
         try:
             while panel.segment.state.is_busy:
-                yield
+                yield Wait()
         except GeneratorExit:
             panel.segment.cancel()
             raise
@@ -44,7 +44,7 @@ class PanelReviewActions(ReviewActions):
             raise InputError("This case was not segmented; section Segment says why.")
         return result.node
 
-    def compare_and_check(self) -> Generator[None, None, None]:
+    def compare_and_check(self) -> Work:
         button = self._panel.ui.sideBySideButton
         if self._show_views and button.enabled and not self._panel.views.is_shown:
             button.setChecked(True)

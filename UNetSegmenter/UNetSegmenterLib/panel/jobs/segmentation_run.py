@@ -1,9 +1,9 @@
-"""One run: the scan goes to the worker in small pieces, progress comes back, labels come home, or a reason why not."""
+"""One array through the worker: the scan is handed over in pieces, progress and labels come back, or a reason why not."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ import numpy as np
 from ...engine.io.geometry import Geometry
 from ...engine.stepwise import Steps
 from ...engine.worker.image_serialization import array_steps, checksum, geometry_to_json, scan_identity
-from .failure import JobFailure
-from .steps import Ticker
+from .failure import JobFailedError, JobFailure
+from .step_driver import Wait
 from .worker_process import WorkerProcess
-from .worker_task import WorkerTask
+from .worker_request import WorkerRequest
 
 CANCEL_SECONDS = 0.5  # a worker that has not obeyed by then is killed; what it finished lies in the labels file
 OF_ANOTHER_SCAN = (
@@ -85,21 +85,8 @@ class SegmentationOutcome:
         return self.failure is None and 0 < self.slices == self.slices_done
 
 
-@dataclass
-class RunCallbacks:
-    """Who wants to know: all are called from the event loop."""
-
-    on_progress: Callable[[SegmentationProgress], None] = field(default=lambda progress: None)
-    on_end: Callable[[SegmentationOutcome], None] = field(default=lambda outcome: None)
-
-
 class SegmentationRun:
-    """Segments one array with one checkpoint in the worker, in a folder of its own.
-
-    array: (slices, rows, columns) HU, read piece by piece during the first moments of the run and not needed after;
-    geometry: its place; checkpoint: path of the file. `on_end` is called once with an outcome, whatever happens, unless the run
-    is abandoned; nothing is held after it.
-    """
+    """Segments one array with one checkpoint in the worker, in a folder of its own, in steps."""
 
     def __init__(
         self,
@@ -107,48 +94,60 @@ class SegmentationRun:
         array: np.ndarray,
         geometry: Geometry,
         checkpoint: str,
+        *,
         device: str = "auto",
         name: str = "",
-        callbacks: RunCallbacks | None = None,
+        on_progress: Callable[[SegmentationProgress], None],
     ) -> None:
+        """Prepare a run.
+
+        Args:
+            worker: The process that runs the network.
+            array: HU `(slices, rows, columns)`, read piece by piece in the first steps and not needed after.
+            geometry: Where the array lies.
+            checkpoint: Path of the checkpoint file.
+            device: "auto", "cpu", "cuda" or "mps".
+            name: What the worker's messages call the scan.
+            on_progress: Called once per batch.
+        """
         self._worker, self._array, self._geometry = worker, array, geometry
         self._fields = {"checkpoint": checkpoint, "device": device, "name": name}
-        self._callbacks = callbacks or RunCallbacks()
+        self._tell_progress = on_progress
         self._labels: Path | None = None
         self._scan = ""
-        self._cancelled = self._answered = self._ended = False
+        self._cancelled = False
         self._done, self._total = 0, 0
         self._first_progress: tuple[float, int] | None = None
-        self._deadline: Ticker | None = None
-        self._task = WorkerTask(worker, "segment", self._prepare, self._on_result, self._on_failure, self._on_progress)
+        self.request: WorkerRequest | None = None
 
-    def start(self) -> None:
-        """Begin; returns at once."""
-        self._task.start()
+    def steps(self) -> Generator[Wait | None, None, SegmentationOutcome]:
+        """Hand over the scan, wait for the network and return what it made; a failure keeps the slices that are finished.
 
-    def cancel(self) -> None:
-        """End within a second; `on_end` follows with what is finished."""
-        if self._ended or self._cancelled:
-            return
-        self._cancelled = True
-        if self._task.request is None:
-            self._task.stop()
-            self._end(SegmentationOutcome(None, 0, 0, cancelled=True))
-            return
-        self._worker.cancel(self._task.request)
-        self._deadline = Ticker(self._on_deadline, int(1000 * CANCEL_SECONDS), once=True)
-        self._deadline.start()
+        Raises:
+            Exception: whatever goes wrong with the scan or the answer on this side.
+        """
+        with self._worker.job_folder("segment") as folder:
+            fields = yield from self._request_steps(folder)
+            self.request = WorkerRequest(self._worker, "segment", self._on_progress, **fields)
+            try:
+                answer = yield from self.request.answer_steps()
+            except JobFailedError as error:
+                return self._outcome_without_answer(error.failure)
+            return self._outcome(answer)
 
-    def abandon(self) -> None:
-        """End at once and tell nobody: the scene is gone."""
-        self._callbacks = RunCallbacks()
-        request = self._task.request
-        if not self._ended and request is not None:
-            self._worker.abort(request)
-        self._task.stop()
-        self._end(SegmentationOutcome(None, 0, 0, cancelled=True))
+    def cancel(self) -> bool:
+        """Have the steps end within a second with what is finished; False if the worker has not been asked yet."""
+        if self.request is not None and not self._cancelled:
+            self._cancelled = True
+            self.request.cancel(CANCEL_SECONDS)
+        return self.request is not None
 
-    def _prepare(self, folder: Path) -> Steps:
+    def abort(self) -> None:
+        """End the worker's part at once, with the worker if it is at this run."""
+        if self.request is not None:
+            self.request.abort()
+
+    def _request_steps(self, folder: Path) -> Steps:
         self._labels = folder / "labels.raw"
         with self._labels.open("wb") as file:
             file.truncate(int(np.prod(self._geometry.shape)))
@@ -165,29 +164,24 @@ class SegmentationRun:
         self._done, self._total = done, total
         since, already = self._first_progress
         seconds = (now - since) * done / (done - already) if done > already else 0.0
-        self._callbacks.on_progress(SegmentationProgress(done, total, seconds))
+        self._tell_progress(SegmentationProgress(done, total, seconds))
 
-    def _on_result(self, answer: dict[str, Any]) -> None:
-        self._answered = True
+    def _outcome(self, answer: dict[str, Any]) -> SegmentationOutcome:
         done, slices = answer["slices_done"], answer.get("slices", self._total)
         if done == 0 and not answer["complete"]:
-            self._end(SegmentationOutcome(None, 0, slices, cancelled=True))
-            return
+            return SegmentationOutcome(None, 0, slices, cancelled=True)
         labels = self._read_labels()
         failure = self._refusal(answer, labels)
         if failure is not None:
-            self._end(SegmentationOutcome(None, 0, slices, failure=failure))
-            return
-        self._end(
-            SegmentationOutcome(
-                labels,
-                done,
-                slices,
-                answer["seconds"],
-                answer["device"],
-                cancelled=self._cancelled and not answer["complete"],
-                confidence={int(index): value for index, value in answer["confidence"].items()},
-            )
+            return SegmentationOutcome(None, 0, slices, failure=failure)
+        return SegmentationOutcome(
+            labels,
+            done,
+            slices,
+            answer["seconds"],
+            answer["device"],
+            cancelled=self._cancelled and not answer["complete"],
+            confidence={int(index): value for index, value in answer["confidence"].items()},
         )
 
     def _refusal(self, answer: dict[str, Any], labels: np.ndarray | None) -> JobFailure | None:
@@ -198,34 +192,19 @@ class SegmentationRun:
             return JobFailure("internal", WITHOUT_LABELS)
         return None
 
-    def _on_failure(self, failure: JobFailure) -> None:
-        kept = self._done > 0 and not self._answered
-        labels = self._read_labels() if kept else None
+    def _outcome_without_answer(self, failure: JobFailure) -> SegmentationOutcome:
+        labels = self._read_labels() if self._done > 0 else None
         found: JobFailure | None = failure
         if self._cancelled and failure.kind == "crash":  # killed because it was cancelled: that is no failure
-            found = JobFailure("internal", WITHOUT_LABELS) if kept and labels is None else None
+            found = JobFailure("internal", WITHOUT_LABELS) if self._done > 0 and labels is None else None
         done = self._done if labels is not None else 0
-        self._end(SegmentationOutcome(labels, done, self._total, cancelled=self._cancelled, failure=found))
-
-    def _on_deadline(self) -> None:
-        if not self._ended and self._task.request is not None:
-            self._worker.abort(self._task.request)
+        return SegmentationOutcome(labels, done, self._total, cancelled=self._cancelled, failure=found)
 
     def _read_labels(self) -> np.ndarray | None:
         try:
             return np.fromfile(self._labels, dtype=np.uint8).reshape(self._geometry.shape)
         except (OSError, ValueError, MemoryError):
             return None
-
-    def _end(self, outcome: SegmentationOutcome) -> None:
-        if self._ended:
-            return
-        self._ended = True
-        if self._deadline is not None:
-            self._deadline.end()
-        self._array = None
-        callbacks, self._callbacks = self._callbacks, RunCallbacks()
-        callbacks.on_end(outcome)
 
 
 def stored_dtype(array: np.ndarray) -> np.dtype:

@@ -26,9 +26,11 @@ from ...scene.nodes.scene_nodes import remove_node
 from ...scene.nodes.segmentation_to_node import segmentation_to_node
 from ...scene.nodes.surfaces import make_surfaces
 from .failure import JobFailure, call_safely, failure_note, failure_of
-from .segmentation_run import RunCallbacks, SegmentationOutcome, SegmentationProgress, SegmentationRun
+from .segmentation_run import SegmentationOutcome, SegmentationProgress, SegmentationRun
+from .step_driver import StepDriver, Work
 from .worker_process import WorkerProcess
 from .worker_queue import QueueEntry
+from .worker_request import answer_steps
 
 SCAN_REMOVED = "The scan was removed from the scene, so the run was stopped."
 
@@ -80,20 +82,20 @@ class SegmentationJob(VTKObservationMixin):
         self,
         worker: WorkerProcess,
         volume_node: Any,
-        choices: SegmentationOptions,
+        options: SegmentationOptions,
         callbacks: JobCallbacks | None = None,
     ) -> None:
         VTKObservationMixin.__init__(self)
-        self._worker, self._volume_node, self.choices = worker, volume_node, choices
+        self._worker, self._volume_node, self.options = worker, volume_node, options
         self._callbacks = callbacks or JobCallbacks()
         self._card: Card | None = None
         self._sha256 = ""
         self._run: SegmentationRun | None = None
-        self._request: int | None = None
-        self._turn: QueueEntry | None = None
+        self._entry: QueueEntry | None = None
+        self._driver = StepDriver(self._steps(), self._finish, self._fail, subject="The segmentation")
         self._ended = self._scan_changed = self._scan_removed = self.is_abandoned = False
-        self._replaced_id = choices.segmentation_node.GetID() if choices.segmentation_node is not None else None
-        self._replaced_time = labels_time(choices.segmentation_node) if self._replaced_id else 0
+        self._replaced_id = options.segmentation_node.GetID() if options.segmentation_node is not None else None
+        self._replaced_time = labels_time(options.segmentation_node) if self._replaced_id else 0
         self._made: Any = None  # a node that this job has added
 
     def start(self) -> None:
@@ -105,29 +107,48 @@ class SegmentationJob(VTKObservationMixin):
             raise InputError(problem.text)
         self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.NodeRemovedEvent, self._on_scene_changed)
         self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.StartCloseEvent, self._on_scene_closing)
-        self._turn = QueueEntry(self._volume_node.GetName(), self._begin, self._fail, self._on_wait)
-        self._worker.queue.enter(self._turn)
+        self._entry = self._worker.queue.enter(self._volume_node.GetName())
+        if self._entry.before:
+            self._on_wait(self._entry.before)
+        self._driver.start()
 
     def cancel(self) -> None:
         """End within a second and keep what is finished if that was chosen."""
         if self._ended:
             return
-        if self._run is not None:
-            self._run.cancel()
-        else:
-            self._worker.forget(self._request)
+        if self._run is None or not self._run.cancel():
+            self._driver.stop()
             self._finish(SegmentationOutcome(None, 0, 0, cancelled=True))
 
     def abandon(self) -> None:
         """End at once and tell nobody: the scene is closing."""
-        run, request = self._run, self._request
-        self.is_abandoned = True
+        run, self.is_abandoned = self._run, True
         if not self._ended:
             self._free()
             if run is not None:
-                run.abandon()
-            elif request is not None:
-                self._worker.forget(request)
+                run.abort()
+            self._driver.stop()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the network has been asked for this scan's labels and has not ended."""
+        return self._run is not None and self._run.request is not None
+
+    def _steps(self) -> Work:
+        yield from self._entry.turn_steps(self._on_wait)
+        self._begin()
+        answer = yield from answer_steps(self._worker, "describe", checkpoint=self.options.checkpoint)
+        self._card, self._sha256 = Card.from_json(json.dumps(answer["card"])), answer["sha256"]
+        self._run = SegmentationRun(
+            self._worker,
+            slicer.util.arrayFromVolume(self._volume_node),
+            self._geometry,
+            self.options.checkpoint,
+            device=self.options.device,
+            name=self._volume_node.GetName(),
+            on_progress=self._callbacks.on_progress,
+        )
+        return (yield from self._run.steps())
 
     def _on_wait(self, names: Sequence[str]) -> None:
         before = ", ".join(f'"{name}"' for name in names)
@@ -143,21 +164,6 @@ class SegmentationJob(VTKObservationMixin):
             self._replaced_time = labels_time(
                 replaced
             )  # filled by the job before this one, not by hand while it waited
-        self._request = self._worker.request("describe", self._on_card, self._fail, checkpoint=self.choices.checkpoint)
-
-    def _on_card(self, answer: dict[str, Any]) -> None:
-        self._card = Card.from_json(json.dumps(answer["card"]))
-        self._sha256 = answer["sha256"]
-        self._run = SegmentationRun(
-            self._worker,
-            slicer.util.arrayFromVolume(self._volume_node),
-            self._geometry,
-            self.choices.checkpoint,
-            self.choices.device,
-            self._volume_node.GetName(),
-            RunCallbacks(self._callbacks.on_progress, self._finish),
-        )
-        self._run.start()
 
     def _fail(self, failure: JobFailure) -> None:
         self._finish(SegmentationOutcome(None, 0, 0, failure=failure))
@@ -186,7 +192,7 @@ class SegmentationJob(VTKObservationMixin):
             result = SegmentationResult(None, replace(outcome, labels=None, failure=failure), (failure_note(failure),))
         self._free()
         call_safely(callbacks.on_end, result)
-        if result.node is not None and self.choices.surfaces and not outcome.complete:
+        if result.node is not None and self.options.surfaces and not outcome.complete:
             node_id = result.node.GetID()  # a cancel ends at once; what takes a second comes after it
             qt.QTimer.singleShot(50, lambda: make_surfaces_of(node_id, callbacks.on_note))
 
@@ -195,8 +201,8 @@ class SegmentationJob(VTKObservationMixin):
         self._ended = True
         self.removeObservers()
         self._callbacks, self._run, self._made = JobCallbacks(), None, None
-        if self._turn is not None:
-            self._worker.queue.leave(self._turn)
+        if self._entry is not None:
+            self._entry.leave()
 
     def _result(self, outcome: SegmentationOutcome) -> SegmentationResult:
         """Put what there is into the scene."""
@@ -213,7 +219,7 @@ class SegmentationJob(VTKObservationMixin):
 
     def _has_result(self, outcome: SegmentationOutcome) -> bool:
         return (
-            outcome.labels is not None and outcome.slices_done > 0 and (outcome.complete or self.choices.keep_partial)
+            outcome.labels is not None and outcome.slices_done > 0 and (outcome.complete or self.options.keep_partial)
         )
 
     def _show(self, outcome: SegmentationOutcome, notes: list[Note]) -> Any:
@@ -241,7 +247,7 @@ class SegmentationJob(VTKObservationMixin):
         )
         self._made = node if replaced is None else None
         save_labels_checksum(node)
-        if self.choices.surfaces and outcome.complete:
+        if self.options.surfaces and outcome.complete:
             make_surfaces_of(node.GetID(), notes.append)
         logging.info("UNetSegmenter: %s with %s in %.1f s", name, self._sha256[:12], outcome.seconds)
         return node
@@ -250,9 +256,9 @@ class SegmentationJob(VTKObservationMixin):
         return {
             "Checkpoint": self._card.title,
             "CheckpointSHA256": self._sha256,
-            "CheckpointPath": self.choices.checkpoint,
+            "CheckpointPath": self.options.checkpoint,
             "Version": __version__,
-            "Device": outcome.device or self.choices.device,
+            "Device": outcome.device or self.options.device,
             "Seconds": f"{outcome.seconds:.1f}",
             "Slices": f"{outcome.slices_done} of {outcome.slices}",
             "Complete": str(outcome.complete).lower(),

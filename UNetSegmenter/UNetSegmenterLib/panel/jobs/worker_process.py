@@ -15,7 +15,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,16 @@ class WorkerProcess:
         return self._process is not None
 
     @property
+    def pid(self) -> int | None:
+        """The worker's own process id, once it has answered for the first time."""
+        return self._worker_pid
+
+    @property
+    def requests(self) -> tuple[str, ...]:
+        """What the worker has been asked and has not answered yet, in this order."""
+        return tuple(one.message["do"] for number, one in self._pending.items() if number != self._hello)
+
+    @property
     def last_lines(self) -> str:
         """The last lines that the worker wrote for people to read."""
         return "\n".join(self._lines)
@@ -84,20 +94,18 @@ class WorkerProcess:
             self._folder = Path(tempfile.mkdtemp(prefix="unetsegmenter-"))
         return self._folder
 
-    def make_folder(self, name: str) -> Path:
-        """A new folder of one job's own, there until `remove_folder` even if the worker goes and comes in between."""
+    @contextlib.contextmanager
+    def job_folder(self, name: str) -> Iterator[Path]:
+        """A new folder of one job's own, there until the job ends even if the worker goes and comes in between."""
         folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
         self._job_folders.add(folder)
-        return folder
-
-    def remove_folder(self, folder: Path | None) -> None:
-        """Remove a job's folder and what is in it; safe to call twice, and with None."""
-        if folder is None:
-            return
-        self._job_folders.discard(folder)
-        shutil.rmtree(folder, ignore_errors=True)
-        if self._process is None:
-            self._clean_up()
+        try:
+            yield folder
+        finally:
+            self._job_folders.discard(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            if self._process is None:
+                self._clean_up()
 
     def request(
         self,

@@ -1,84 +1,83 @@
-"""Who may use the worker for a segmentation: one at a time, first come, first served, from the panel and from scripts alike."""
+"""The queue for segmentations: one at a time, first come, first served, from the panel and from scripts alike."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator
 
-from .failure import JobFailure, call_safely, failure_of
-from .steps import Ticker
-
-
-def _ignore() -> None:
-    """Nobody listens."""
+from .failure import JobFailedError, JobFailure, call_safely
+from .step_driver import Wait
 
 
-@dataclass(eq=False)
 class QueueEntry:
-    """A place in the queue: `begin` is called when it is its turn, `on_failure` if that never comes or `begin` raises.
+    """One scan in the queue, from `WorkerQueue.enter` to `leave`."""
 
-    `on_wait(names)` is called while it waits, with the names of those before it.
-    """
+    def __init__(self, queue: WorkerQueue, name: str) -> None:
+        """Made by the queue alone."""
+        self.name, self._queue = name, queue
+        self.has_begun = self.is_refused = False
+        self.wait = Wait()
 
-    name: str
-    begin: Callable[[], None]
-    on_failure: Callable[[JobFailure], None]
-    on_wait: Callable[[Sequence[str]], None] = field(default=lambda names: None)
+    @property
+    def before(self) -> tuple[str, ...]:
+        """Names of the scans that come before this one."""
+        return self._queue.names_before(self)
+
+    def turn_steps(self, on_wait: Callable[[tuple[str, ...]], None]) -> Generator[Wait, None, None]:
+        """Wait until no scan comes before this one; `on_wait(names)` is called with those that do, again when they change.
+
+        Raises:
+            JobFailedError: if the worker is closed meanwhile.
+        """
+        said: tuple[str, ...] = ()
+        while True:
+            if self.is_refused:
+                raise JobFailedError(JobFailure("closed", "The worker was closed before it was this scan's turn."))
+            before = self.before
+            if not before:
+                self.has_begun = True
+                return
+            if before != said:
+                on_wait(before)
+                said = before
+            yield self.wait
+
+    def leave(self) -> None:
+        """Make room for the next one, or give up waiting. Safe to call twice."""
+        self._queue.remove(self)
 
 
 class WorkerQueue:
-    """The queue; `on_change` is called when somebody has entered or left it."""
+    """The scans that are segmented or wait for it; `on_change` is called when one has entered or left."""
 
     def __init__(self) -> None:
-        self.on_change: Callable[[], None] = _ignore
-        self._queue: list[QueueEntry] = []
-        self._begun: QueueEntry | None = None
-        self._ticker: Ticker | None = None
+        """An empty queue."""
+        self.on_change: Callable[[], None] = lambda: None
+        self._entries: list[QueueEntry] = []
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What is being done, and then what waits."""
-        return tuple(turn.name for turn in self._queue)
+        """The scan that is being segmented, and then those that wait."""
+        return tuple(entry.name for entry in self._entries)
 
-    def enter(self, turn: QueueEntry) -> None:
-        """Queue up; `begin` is called from the event loop, never from here."""
-        self._queue.append(turn)
-        self._on_change()
+    def names_before(self, entry: QueueEntry) -> tuple[str, ...]:
+        """Names of the scans before an entry."""
+        return self.names[: self._entries.index(entry)] if entry in self._entries else ()
 
-    def leave(self, turn: QueueEntry) -> None:
-        """Make room for the next one, or give up waiting. Safe to call twice."""
-        if turn in self._queue:
-            self._queue.remove(turn)
-            if self._begun is turn:
-                self._begun = None
-            self._on_change()
+    def enter(self, name: str) -> QueueEntry:
+        """Put a scan at the end of the queue."""
+        entry = QueueEntry(self, name)
+        self._entries.append(entry)
+        call_safely(self.on_change)
+        return entry
+
+    def remove(self, entry: QueueEntry) -> None:
+        """Take an entry out, if it is in."""
+        if entry in self._entries:
+            self._entries.remove(entry)
+            call_safely(self.on_change)
 
     def close(self) -> None:
-        """Refuse all who wait, and tell them."""
-        waiting = [turn for turn in self._queue if turn is not self._begun]
-        self._queue = [turn for turn in self._queue if turn is self._begun]
-        for turn in waiting:
-            call_safely(turn.on_failure, JobFailure("closed", "The worker was closed before it was this scan's turn."))
-        self._on_change()
-
-    def _on_change(self) -> None:
-        for place, turn in enumerate(self._queue):
-            if turn is not self._begun and place:
-                call_safely(turn.on_wait, self.names[:place])
-        call_safely(self.on_change)
-        if self._ticker is None and self._queue and self._begun is None:
-            self._ticker = Ticker(self._begin_next, once=True)
-            self._ticker.start()
-
-    def _begin_next(self) -> None:
-        if self._ticker is not None:
-            self._ticker.end()
-            self._ticker = None
-        if self._begun is not None or not self._queue:
-            return
-        turn = self._begun = self._queue[0]
-        try:
-            turn.begin()
-        except Exception as error:
-            self.leave(turn)
-            call_safely(turn.on_failure, failure_of(error, "The segmentation"))
+        """Refuse all that wait."""
+        for entry in [entry for entry in self._entries if not entry.has_begun]:
+            entry.is_refused = True
+            entry.wait.end()

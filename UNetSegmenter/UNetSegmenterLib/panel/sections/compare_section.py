@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import qt
 import slicer
-from slicer.util import VTKObservationMixin
 
 from ...engine.errors import InputError
 from ...engine.evaluation.comparison import Comparison, StructureComparison
@@ -22,12 +21,13 @@ from ...scene.nodes.case_nodes import read_pair_steps
 from ...scene.nodes.node_attributes import matched_by_hand
 from ...scene.nodes.world_positions import comparison_in_world
 from ...scene.views.cameras import look_at
-from ..jobs.plausibility_task import PlausibilityTask
+from ..jobs.step_driver import Work
 from ..jobs.worker_process import WorkerProcess
+from ..jobs.worker_request import answer_steps
 from ..widgets.hand_matching import HandMatching
 from ..widgets.metrics_table import MetricsTable, mean_text
-from ..widgets.notes import NoteList, RemovedNodes
 from ..widgets.slice_curve import WorstSlices
+from .section import ResultSection, WorkWidgets
 
 CHANGED = "A segmentation was changed since it was compared; press Compare to measure it again."
 
@@ -38,7 +38,7 @@ def ask_for_file(title: str, name: str) -> str:
     return found if isinstance(found, str) else found[0]
 
 
-class CompareSection(VTKObservationMixin):
+class CompareSection(ResultSection):
     """Measures one pair of nodes at a time; `comparison` is what the table shows, None while it is empty.
 
     `blocker()` says why the worker cannot be asked now, `case()` names the scan, `on_change` is called when a
@@ -48,37 +48,28 @@ class CompareSection(VTKObservationMixin):
     def __init__(
         self, ui: Any, worker: WorkerProcess, blocker: Callable[[], str], case: Callable[[], str], on_change: Callable
     ) -> None:
-        VTKObservationMixin.__init__(self)
-        self._ui, self._blocker, self._case, self._on_change = ui, blocker, case, on_change
+        button, bar = ui.compareButton, ui.compareProgressBar
+        widgets = WorkWidgets(button, bar, "Compare", "The comparison", "compares")
+        ResultSection.__init__(self, ui.compareNotesFrame, widgets, lost="the table")
+        self._ui, self._worker, self._blocker, self._case, self._on_change = ui, worker, blocker, case, on_change
         self.save_as: Callable[[str, str], str] = ask_for_file
         self.comparison: Comparison | None = None
         self.prediction_node: Any = None
         self.reference_node: Any = None
         self._reading_notes: tuple[str, ...] = ()
         self._geometry: Geometry | None = None  # the grid that was compared on
-        self._notes = NoteList(ui.compareNotesFrame)
-        self._going = RemovedNodes()
-        self._task = PlausibilityTask(ui, worker, "compare", self._notes, self.compare, self._show, self._clear)
-        self._table = MetricsTable(ui.compareTable, self.go_to)
+        self._table = MetricsTable(ui.compareTable, self.slot(self.go_to, "Going to the error"))
         ui.compareCollapsibleButton.collapsed = True
-        self.slices = WorstSlices(ui)
-        self._hand = HandMatching(ui, self.compare)
-        ui.copyTableButton.connect("clicked(bool)", self.copy)
-        ui.saveTableButton.connect("clicked(bool)", self.save)
+        self.slices = WorstSlices(ui, self.slot)
+        self._hand = HandMatching(ui, self.slot, self.compare)
+        ui.copyTableButton.connect("clicked(bool)", self.slot(self.copy, "Copying the table"))
+        ui.saveTableButton.connect("clicked(bool)", self.slot(self.save, "Saving the table"))
         self._show()
-
-    @property
-    def is_busy(self) -> bool:
-        return self._task.is_busy
 
     @property
     def is_blocked(self) -> bool:
         """Whether the worker is at a scan, so that nothing can be compared yet."""
         return bool(self._blocker())
-
-    @property
-    def notes(self) -> tuple[Note, ...]:
-        return self._notes.notes
 
     @property
     def table(self) -> MetricsTable:
@@ -90,52 +81,20 @@ class CompareSection(VTKObservationMixin):
             return
         if prediction is not None and self.prediction_node is None:
             self._ui.compareCollapsibleButton.collapsed = False
-        self._note_pair()
+        self._remember_nodes()
         self.stop()
-        self.removeObservers()
         self.prediction_node, self.reference_node = prediction, reference
-        for node in {node for node in (prediction, reference) if node is not None}:
-            self._watch(node)
+        self._watch({node for node in (prediction, reference) if node is not None}, CHANGED)
         self._clear()
-
-    def is_about(self, node: Any) -> bool:
-        """Whether a node is being compared or is in the table, or was until this turn of the event loop."""
-        self._note_pair()
-        return node in self._going
-
-    def say_removed(self, node: Any) -> None:
-        """Say why the table has gone: a node that it was about is removed."""
-        self._going.say(self._notes, f'"{node.GetName()}" was removed from the scene, and the table with it.')
 
     def update(self) -> None:
         """Enable or disable Compare, and say why in its tooltip."""
-        button = self._ui.compareButton
-        reason = "" if self.is_busy else self.reason()
-        button.setEnabled(not reason)
-        button.setToolTip(reason or ("Stop comparing." if self.is_busy else "Measure all structures of both in 3D."))
+        self._enable_work(self.reason(), "Stop comparing.", "Measure all structures of both in 3D.")
 
     def compare(self) -> None:
         """Measure what is chosen; the table follows."""
         self._clear()
-        prediction, reference, case = self.prediction_node, self.reference_node, self._case()
-
-        def prepare(folder: Path) -> Generator[None, None, dict[str, Any]]:
-            ours, theirs, self._reading_notes = yield from read_pair_steps(prediction, reference)
-            self._geometry = theirs.geometry
-            by_hand = still_there(matched_by_hand(prediction, reference), ours.structures, theirs.structures)
-            yield
-            return {
-                "case": case,
-                "by_hand": by_hand,
-                "prediction": (yield from segmentation_steps(ours, folder, "prediction")),
-                "reference": (yield from segmentation_steps(theirs, folder, "reference")),
-            }
-
-        self._task.start(prepare, self._on_result)
-
-    def stop(self) -> None:
-        """Leave a comparison that is going on."""
-        self._task.stop()
+        self._do(self._steps(), self._on_result)
 
     def close(self) -> None:
         self.stop()
@@ -154,9 +113,9 @@ class CompareSection(VTKObservationMixin):
         self.slices.choose(row.structure)
         look_at(slicer.mrmlScene, row.largest_error_ras)
 
-    def say(self, error: str) -> None:
-        """Show a person an error below the button, beside what is there to say anyway."""
-        self._notes.show([*self._words(), Note("error", error)])
+    def say(self, note: Note) -> None:
+        """Show a note below the button, beside what is there to say anyway."""
+        self._notes.show([*self._words(), note])
 
     def copy(self, checked: bool = False) -> None:
         """Put the table into the clipboard, as a spreadsheet takes it."""
@@ -209,31 +168,31 @@ class CompareSection(VTKObservationMixin):
                 notes.append(Note("warning", f"{what}: {', '.join(names)}."))
         return notes
 
-    def _watch(self, node: Any) -> None:
-        self.addObserver(node, slicer.vtkMRMLTransformableNode.TransformModifiedEvent, self._on_changed)
-        if node.IsA("vtkMRMLSegmentationNode"):
-            for event in (
-                slicer.vtkSegmentation.SourceRepresentationModified,
-                slicer.vtkSegmentation.SegmentAdded,
-                slicer.vtkSegmentation.SegmentRemoved,
-            ):
-                self.addObserver(node.GetSegmentation(), event, self._on_changed)
-        else:
-            self.addObserver(node, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent, self._on_changed)
+    def _steps(self) -> Work:
+        with self._worker.job_folder("compare") as folder:
+            fields = yield from self._request_steps(folder)
+            return (yield from answer_steps(self._worker, "compare", self._on_progress, **fields))
 
-    def _note_pair(self) -> None:
-        """Remember for this turn of the event loop what is compared, because a node may be going: see RemovedNodes."""
-        if self.is_busy or self.comparison is not None:
-            self._going.add(self.prediction_node, self.reference_node)
+    def _request_steps(self, folder: Path) -> Work:
+        """Write both segmentations into the folder; returns the fields of the request."""
+        prediction, reference, case = self.prediction_node, self.reference_node, self._case()
+        ours, theirs, self._reading_notes = yield from read_pair_steps(prediction, reference)
+        self._geometry = theirs.geometry
+        by_hand = still_there(matched_by_hand(prediction, reference), ours.structures, theirs.structures)
+        yield
+        return {
+            "case": case,
+            "by_hand": by_hand,
+            "prediction": (yield from segmentation_steps(ours, folder, "prediction")),
+            "reference": (yield from segmentation_steps(theirs, folder, "reference")),
+        }
 
-    def _on_changed(self, caller: Any = None, event: Any = None) -> None:
-        self._note_pair()
-        if self.is_busy:
-            self.stop()
-            self._notes.show([Note("warning", CHANGED)])
-        elif self.comparison is not None:
-            self._clear()
-            self._notes.show([Note("warning", CHANGED)])
+    def _begin(self) -> None:
+        self.compare()
+
+    def _result_nodes(self) -> list[Any]:
+        nodes = (self.prediction_node, self.reference_node) if self.is_busy or self.comparison is not None else ()
+        return [node for node in nodes if node is not None]
 
     def _clear(self) -> None:
         had = self.comparison is not None
@@ -249,7 +208,7 @@ class CompareSection(VTKObservationMixin):
 
     def _show(self) -> None:
         ui, has_table = self._ui, self.comparison is not None
-        self._task.show()
+        self._show_work()
         ui.predictionSelector.setEnabled(not self.is_busy)
         ui.referenceSelector.setEnabled(not self.is_busy)
         for widget in (ui.compareTable, ui.compareMeanLabel, ui.copyTableButton, ui.saveTableButton):

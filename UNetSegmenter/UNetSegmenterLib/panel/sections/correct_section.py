@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ctk
 import qt
 import slicer
-from slicer.util import VTKObservationMixin
 
 from ...engine.io.volume import Note
 from ...engine.labels.training_case import case_exists, case_name, refused_name
@@ -20,12 +19,12 @@ from ...scene.nodes.case_nodes import refuse_empty
 from ...scene.nodes.node_attributes import module_attributes
 from ...scene.nodes.segmentation_from_node import segmentation_from_node
 from ...scene.nodes.volume_nodes import volume_from_node
-from ..jobs.failure import JobFailure, failure_note, safe_slot
 from ..jobs.segmentation_run import stored_dtype
+from ..jobs.step_driver import Work
 from ..jobs.worker_process import WorkerProcess
-from ..jobs.worker_task import WorkerTask
-from ..widgets.notes import NoteList
+from ..jobs.worker_request import answer_steps
 from ..widgets.path_edit import as_path, on_every_text
+from .section import WorkSection, WorkWidgets, segment_events
 
 FOLDER_KEY = "UNetSegmenter/TrainingFolder"
 NO_PREDICTION = "Choose a prediction in section Compare: the segmentation that is to be corrected."
@@ -34,7 +33,8 @@ UNCORRECTED = (
     "as a training case all the same?"
 )
 
-ENDED = "The process that saves the case ended unexpectedly; press Save as training case to start it again."
+TITLE = "Save as training case"
+CANCELLED = "cancelled; what was being written may still be completed."
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,13 @@ class CorrectionActions:
     choose: Callable[[Any], None]
 
 
-class CorrectSection(VTKObservationMixin):
+class CorrectSection(WorkSection):
     """Corrects one prediction at a time, in a copy; `node` is the copy that is in the Segment Editor, else None."""
 
     def __init__(self, ui: Any, worker: WorkerProcess, around: CorrectionActions) -> None:
-        VTKObservationMixin.__init__(self)
+        button, bar = ui.saveCaseButton, ui.saveCaseProgressBar
+        widgets = WorkWidgets(button, bar, TITLE, "Saving the case", "saves the case", CANCELLED)
+        WorkSection.__init__(self, ui.correctNotesFrame, widgets)
         self._ui, self._worker, self._around = ui, worker, around
         self.node: Any = None
         self._was_changed = False
@@ -66,25 +68,14 @@ class CorrectSection(VTKObservationMixin):
         self._prediction: Any = None
         self._volume: Any = None
         self._suggested = ""
-        self._notes = NoteList(ui.correctNotesFrame)
-        self._task: WorkerTask | None = None
         ui.correctCollapsibleButton.collapsed = True
         ui.trainingFolderPathLineEdit.filters = ctk.ctkPathLineEdit.Dirs
         ui.trainingFolderPathLineEdit.setCurrentPath(qt.QSettings().value(FOLDER_KEY) or "")
         on_every_text(ui.trainingFolderPathLineEdit, lambda text: self.update())
         ui.caseNameLineEdit.textChanged.connect(lambda text: self.update())
-        correct = safe_slot(self._on_correct, self._notes.show, "The way to the Segment Editor")
+        correct = self.slot(self._on_correct, "The way to the Segment Editor")
         ui.correctButton.connect("clicked(bool)", correct)
-        ui.saveCaseButton.connect("clicked(bool)", safe_slot(self._on_save, self._notes.show, "Saving the case"))
         self._show()
-
-    @property
-    def is_busy(self) -> bool:
-        return self._task is not None
-
-    @property
-    def notes(self) -> tuple[Note, ...]:
-        return self._notes.notes
 
     def choose(self, prediction: Any, volume: Any) -> None:
         """The prediction and the scan that are chosen; the scan's name is suggested for the case."""
@@ -109,10 +100,8 @@ class CorrectSection(VTKObservationMixin):
         ui.correctButton.setEnabled(not reason)
         tip = "Opens the Segment Editor on a copy of the prediction, which stays as it is. Come back to this module when done."
         ui.correctButton.setToolTip(reason or tip)
-        reason = "" if self.is_busy else self.reason()
-        ui.saveCaseButton.setEnabled(not reason)
         tip = 'Writes the scan and its labels into the data set; "unetseg prepare" and "train --start-from" go on from there.'
-        ui.saveCaseButton.setToolTip(reason or ("Stop saving." if self.is_busy else tip))
+        self._enable_work(self.reason(), "Stop saving.", tip)
 
     def reason(self) -> str:
         """Why nothing can be saved now; empty if it can."""
@@ -162,35 +151,10 @@ class CorrectSection(VTKObservationMixin):
 
     def save(self, over: bool = False) -> None:
         """Write what is chosen into the data set; the notes say how it ended."""
-        node, volume = self._prediction, self._volume
         folder, name = as_path(self._ui.trainingFolderPathLineEdit.currentPath), self._ui.caseNameLineEdit.text
         qt.QSettings().setValue(FOLDER_KEY, folder)
-
-        def prepare(private: Path) -> Generator[None, None, dict[str, Any]]:
-            refuse_empty(node)
-            array = volume_from_node(volume).array
-            image = yield from array_steps(array, private / "image.raw", stored_dtype(array))
-            segmentation = segmentation_from_node(node, volume)
-            yield
-            labels = yield from segmentation_steps(segmentation, private, "labels")
-            origin = correction.origin_of(node, volume)
-            fields = {"folder": folder, "name": name, "origin": origin, "replace": over}
-            return {**fields, "image": image, "labels": labels}
-
         self._notes.show([])
-        self._ui.saveCaseProgressBar.setRange(0, 0)
-        self._task = WorkerTask(
-            self._worker, "save_case", prepare, self._on_saved, self._on_failed, lambda *progress: None
-        )
-        self._task.start()
-        self._show()
-
-    def stop(self) -> None:
-        """Leave a case that is being saved."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.stop()
-            self._show()
+        self._do(self._steps({"folder": folder, "name": name, "replace": over}), self._on_saved)
 
     def close(self) -> None:
         """The scene is closing, or the panel."""
@@ -199,14 +163,10 @@ class CorrectSection(VTKObservationMixin):
         self.node = self._hidden = None
         self.choose(None, None)
 
-    def _on_correct(self) -> None:
+    def _on_correct(self, checked: bool) -> None:
         self.correct(self._prediction, self._volume)
 
-    def _on_save(self) -> None:
-        if self.is_busy:
-            self.stop()
-            self._notes.show([Note("info", "cancelled; what was being written may still be completed.")])
-            return
+    def _begin(self) -> None:
         node, folder = self._prediction, as_path(self._ui.trainingFolderPathLineEdit.currentPath)
         name = self._ui.caseNameLineEdit.text
         if correction.is_uncorrected_prediction(node) and not self._around.ask(UNCORRECTED.format(name=node.GetName())):
@@ -218,7 +178,6 @@ class CorrectSection(VTKObservationMixin):
         self.save(over=is_there)
 
     def _on_saved(self, answer: dict[str, Any]) -> None:
-        self._task = None
         cases = f"{answer['cases']} case{'s' * (answer['cases'] != 1)}"
         image, labels = Path(answer["image"]), Path(answer["labels"])
         files = f"imagesTr/{image.name} and labelsTr/{labels.name} in {image.parents[1]}"
@@ -226,11 +185,10 @@ class CorrectSection(VTKObservationMixin):
         self._notes.show([saved, *(Note("info", text) for text in answer["notes"])])
         self._show()
 
-    def _on_failed(self, failure: JobFailure) -> None:
-        self._task = None
-        note = failure_note(failure)
-        self._notes.show([replace(note, text=ENDED) if failure.kind == "crash" else note])
-        self._show()
+    def _steps(self, fields: dict[str, Any]) -> Work:
+        with self._worker.job_folder("save_case") as private:
+            fields |= yield from request_steps(self._prediction, self._volume, private)
+            return (yield from answer_steps(self._worker, "save_case", **fields))
 
     def _is_pair(self, node: Any) -> bool:
         """Whether a node and the chosen one are a prediction and its correction."""
@@ -242,8 +200,7 @@ class CorrectSection(VTKObservationMixin):
     def _watch(self, node: Any) -> None:
         self.removeObservers()
         self.node, self._was_changed = node, False
-        segments = slicer.vtkSegmentation
-        for event in (segments.SourceRepresentationModified, segments.SegmentAdded, segments.SegmentRemoved):
+        for event in segment_events():
             self.addObserver(node.GetSegmentation(), event, self._on_changed)
 
     def _on_changed(self, caller: Any = None, event: Any = None) -> None:
@@ -258,8 +215,18 @@ class CorrectSection(VTKObservationMixin):
 
     def _show(self) -> None:
         ui = self._ui
-        ui.saveCaseButton.setText("Cancel" if self.is_busy else "Save as training case")
-        ui.saveCaseProgressBar.setVisible(self.is_busy)
+        self._show_work()
         for widget in (ui.trainingFolderPathLineEdit, ui.caseNameLineEdit):
             widget.setEnabled(not self.is_busy)
         self.update()
+
+
+def request_steps(node: Any, volume: Any, folder: Path) -> Work:
+    """Write scan and labels of a training case into a folder; returns the fields of the request."""
+    refuse_empty(node)
+    array = volume_from_node(volume).array
+    image = yield from array_steps(array, folder / "image.raw", stored_dtype(array))
+    segmentation = segmentation_from_node(node, volume)
+    yield
+    labels = yield from segmentation_steps(segmentation, folder, "labels")
+    return {"image": image, "labels": labels, "origin": correction.origin_of(node, volume)}

@@ -16,9 +16,10 @@ from ...engine.model.card import Card
 from ...engine.model.checkpoint import shipped_checkpoints
 from ..jobs.failure import JobFailure, failure_note
 from ..jobs.worker_process import WorkerProcess
+from ..jobs.worker_request import answer_steps
 from ..widgets.card_frame import EMPTY, CardFrame
-from ..widgets.notes import NoteList
 from ..widgets.path_edit import as_path, on_every_text
+from .section import Section
 
 RECENT_KEY = "UNetSegmenter/RecentCheckpoints"
 RECENT_COUNT = 8
@@ -57,22 +58,20 @@ def remember_checkpoint(path: str) -> None:
     qt.QSettings().setValue(RECENT_KEY, json.dumps(paths))
 
 
-class ModelSection:
+class ModelSection(Section):
     """What is chosen: `path`; what is known of it: `card`, `sha256`, `devices`, or why there is none: `refusal`."""
 
     def __init__(
         self, ui: Any, worker: WorkerProcess, on_path: Callable[[str], None], on_change: Callable[[], None]
     ) -> None:
+        Section.__init__(self, ui.checkpointNotesFrame)
         self._ui, self._worker, self._on_path, self._on_change = ui, worker, on_path, on_change
         self.path = ""
         self.card: Card | None = None
         self.sha256 = ""
         self.devices: list[dict[str, str]] = []
         self.refusal = ""
-        self.is_reading = False
         self.can_read = True
-        self._request: int | None = None
-        self._notes = NoteList(ui.checkpointNotesFrame)
         self.card_frame = CardFrame(self.choose)
         ui.cardPlaceFrame.layout().addWidget(self.card_frame)
         self._set_up_path_edit()
@@ -89,10 +88,6 @@ class ModelSection:
         return self.can_read and bool(self.path) and self.card is None and not self.refusal
 
     @property
-    def notes(self) -> tuple[Note, ...]:
-        return self._notes.notes
-
-    @property
     def card_label(self) -> Any:
         return self.card_frame.label
 
@@ -103,17 +98,18 @@ class ModelSection:
     def read(self) -> None:
         """Have the chosen file read; the answer arrives later."""
         self._typing.stop()
-        self._drop_request()
+        self.stop()
         self._forget_card()
         if self.path and self.can_read:
-            self.is_reading = True
             self.card_frame.say(READING)
-            self._request = self._worker.request("describe", self._on_card, self._on_refused, checkpoint=self.path)
+            self._start(
+                answer_steps(self._worker, "describe", checkpoint=self.path), self._on_card, "Reading the checkpoint"
+            )
         self._on_change()
 
     def close(self) -> None:
         self._typing.stop()
-        self._drop_request()
+        self.stop()
 
     def _set_up_path_edit(self) -> None:
         edit = self._ui.checkpointPathLineEdit
@@ -159,17 +155,11 @@ class ModelSection:
         self._typing.start()
 
     def _forget_card(self) -> None:
-        self.card, self.sha256, self.refusal, self.is_reading = None, "", "", False
+        self.card, self.sha256, self.refusal = None, "", ""
         self._notes.show([])
         self.card_frame.say(EMPTY)
 
-    def _drop_request(self) -> None:
-        if self._request is not None:
-            self._worker.forget(self._request)
-            self._request = None
-
     def _on_card(self, answer: dict[str, Any]) -> None:
-        self._request, self.is_reading = None, False
         self.card = Card.from_json(json.dumps(answer["card"]))
         self.sha256, self.devices = answer["sha256"], answer["devices"]
         self.card_frame.show_card(self.card, self.sha256, answer["size_bytes"])
@@ -178,8 +168,7 @@ class ModelSection:
         self._list_known()
         self._on_change()
 
-    def _on_refused(self, failure: JobFailure) -> None:
-        self._request, self.is_reading = None, False
+    def _on_failure(self, failure: JobFailure) -> None:
         if failure.kind == "closed":
             self._typing.start()  # nothing is wrong with the file: it is read again when the dust has settled
             return

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import slicer
-from slicer.util import VTKObservationMixin
 
 from ...engine.io.volume import Note
 from ...engine.labels.structures import canonical_name
@@ -20,11 +19,12 @@ from ...scene.nodes.segmentation_from_node import segmentation_from_node
 from ...scene.nodes.volume_nodes import volume_from_node
 from ...scene.nodes.world_positions import findings_in_world
 from ...scene.views.cameras import look_at
-from ..jobs.plausibility_task import PlausibilityTask
 from ..jobs.segmentation_run import stored_dtype
+from ..jobs.step_driver import Work
 from ..jobs.worker_process import WorkerProcess
+from ..jobs.worker_request import answer_steps
 from ..widgets.findings_list import FindingsList
-from ..widgets.notes import NoteList, RemovedNodes
+from .section import ResultSection, WorkWidgets
 
 if TYPE_CHECKING:
     from ...engine.plausibility.findings_page import FindingsPage
@@ -50,60 +50,38 @@ class CheckedNodes:
         return [node for node in (self.prediction, self.volume, self.reference) if node is not None]
 
 
-class PlausibilitySection(VTKObservationMixin):
+class PlausibilitySection(ResultSection):
     """Checks one segmentation at a time; `findings` are those of the prediction, None while nothing was checked."""
 
     def __init__(self, ui: Any, worker: WorkerProcess, blocker: Callable[[], str]) -> None:
-        VTKObservationMixin.__init__(self)
-        self._ui, self._blocker = ui, blocker
+        widgets = WorkWidgets(ui.checkButton, ui.checkProgressBar, "Check", "The checks", "checks")
+        ResultSection.__init__(self, ui.checkNotesFrame, widgets, lost="the findings")
+        self._ui, self._worker, self._blocker = ui, worker, blocker
         self.chosen = CheckedNodes()
         self.findings: list[Finding] | None = None
         self.shared: set[tuple[str, str]] = set()
         self.page: FindingsPage | None = None
-        self._notes = NoteList(ui.checkNotesFrame)
-        self._going = RemovedNodes()
-        self._task = PlausibilityTask(ui, worker, "check", self._notes, self.check, self._show, self._clear)
         ui.plausibilityCollapsibleButton.collapsed = True
-        self._findings_list = FindingsList(ui.findingsList, self.go_to, _tip)
+        self._findings_list = FindingsList(ui.findingsList, self.slot(self.go_to, "Going to the finding"), _tip)
         ui.showPassedCheckBox.connect("toggled(bool)", lambda checked: self._list())
         self._show()
 
-    @property
-    def is_busy(self) -> bool:
-        return self._task.is_busy
-
-    @property
-    def notes(self) -> tuple[Note, ...]:
-        return self._notes.notes
-
     def choose(self, chosen: CheckedNodes) -> None:
         """What would be checked; another choice empties the list."""
-        before, self.chosen = self.chosen, chosen
+        before = self.chosen
         if before == chosen:
             return
+        self._remember_nodes()
+        self.chosen = chosen
         if chosen.prediction is not None and before.prediction is None:
             self._ui.plausibilityCollapsibleButton.collapsed = False
-        self._note_nodes()
         self.stop()
-        self.removeObservers()
-        for node in chosen.nodes:
-            self._watch(node)
+        self._watch(chosen.nodes, CHANGED)
         self._clear()
-
-    def is_about(self, node: Any) -> bool:
-        """Whether a node is being checked or was for the list, or was until this turn of the event loop."""
-        self._note_nodes()
-        return node in self._going
-
-    def say_removed(self, node: Any) -> None:
-        """Say why the list has gone: a node that it was about is removed."""
-        self._going.say(self._notes, f'"{node.GetName()}" was removed from the scene, and the findings with it.')
 
     def update(self) -> None:
         """Enable or disable Check, and say why in its tooltip."""
-        button, reason = self._ui.checkButton, "" if self.is_busy else self.reason()
-        button.setEnabled(not reason)
-        button.setToolTip(reason or ("Stop checking." if self.is_busy else "Look for what no anatomy has."))
+        self._enable_work(self.reason(), "Stop checking.", "Look for what no anatomy has.")
 
     def reason(self) -> str:
         """Why nothing can be checked now; empty if it can."""
@@ -114,29 +92,7 @@ class PlausibilitySection(VTKObservationMixin):
     def check(self) -> None:
         """Check what is chosen; the list follows."""
         self._clear()
-        chosen = self.chosen
-
-        def prepare(folder: Path) -> Generator[None, None, dict[str, Any]]:
-            image = statistics = None
-            if chosen.volume is not None:
-                array = volume_from_node(chosen.volume).array
-                image = yield from array_steps(array, folder / "image.raw", stored_dtype(array))
-            files = []
-            for node in filter(None, (chosen.prediction, chosen.reference)):
-                refuse_empty(node)
-                segmentation = segmentation_from_node(node, chosen.volume)
-                yield
-                files.append((yield from segmentation_steps(segmentation, folder, f"labels-{len(files)}")))
-            if chosen.statistics:
-                statistics = folder / "statistics.json"
-                statistics.write_text(json.dumps(chosen.statistics), encoding="utf-8")
-            return {"segmentations": files, "image": image, "statistics": str(statistics) if statistics else None}
-
-        self._task.start(prepare, self._on_result)
-
-    def stop(self) -> None:
-        """Leave a check that is going on."""
-        self._task.stop()
+        self._do(self._steps(self.chosen), self._on_result)
 
     def close(self) -> None:
         self.choose(CheckedNodes())
@@ -180,28 +136,16 @@ class PlausibilitySection(VTKObservationMixin):
             self.page, lambda finding: _key(finding) in self.shared, self._ui.showPassedCheckBox.checked
         )
 
-    def _watch(self, node: Any) -> None:
-        events = [slicer.vtkMRMLTransformableNode.TransformModifiedEvent]
-        if not node.IsA("vtkMRMLSegmentationNode"):
-            events.append(slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent)
-        else:
-            segments = slicer.vtkSegmentation
-            for event in (segments.SourceRepresentationModified, segments.SegmentAdded, segments.SegmentRemoved):
-                self.addObserver(node.GetSegmentation(), event, self._on_changed)
-        for event in events:
-            self.addObserver(node, event, self._on_changed)
+    def _steps(self, chosen: CheckedNodes) -> Work:
+        with self._worker.job_folder("check") as folder:
+            fields = yield from request_steps(chosen, folder)
+            return (yield from answer_steps(self._worker, "check", self._on_progress, **fields))
 
-    def _note_nodes(self) -> None:
-        """Remember for this turn of the event loop what is checked, because a node may be going: see RemovedNodes."""
-        if self.is_busy or self.findings is not None:
-            self._going.add(*self.chosen.nodes)
+    def _begin(self) -> None:
+        self.check()
 
-    def _on_changed(self, caller: Any = None, event: Any = None) -> None:
-        self._note_nodes()
-        if self.is_busy or self.findings is not None:
-            self.stop()
-            self._clear()
-            self._notes.show([Note("warning", CHANGED)])
+    def _result_nodes(self) -> list[Any]:
+        return self.chosen.nodes if self.is_busy or self.findings is not None else []
 
     def _clear(self) -> None:
         self.findings, self.page, self.shared = None, None, set()
@@ -211,10 +155,28 @@ class PlausibilitySection(VTKObservationMixin):
 
     def _show(self) -> None:
         ui = self._ui
-        self._task.show()
+        self._show_work()
         ui.showPassedCheckBox.setVisible(self.findings is not None)
         ui.findingsList.setVisible(bool(self._findings_list.lines))
         self.update()
+
+
+def request_steps(chosen: CheckedNodes, folder: Path) -> Work:
+    """Write scan, segmentations and statistics into a folder; returns the fields of the request."""
+    image = statistics = None
+    if chosen.volume is not None:
+        array = volume_from_node(chosen.volume).array
+        image = yield from array_steps(array, folder / "image.raw", stored_dtype(array))
+    files = []
+    for node in filter(None, (chosen.prediction, chosen.reference)):
+        refuse_empty(node)
+        segmentation = segmentation_from_node(node, chosen.volume)
+        yield
+        files.append((yield from segmentation_steps(segmentation, folder, f"labels-{len(files)}")))
+    if chosen.statistics:
+        statistics = folder / "statistics.json"
+        statistics.write_text(json.dumps(chosen.statistics), encoding="utf-8")
+    return {"segmentations": files, "image": image, "statistics": str(statistics) if statistics else None}
 
 
 def _key(finding: Finding) -> tuple[str, str]:

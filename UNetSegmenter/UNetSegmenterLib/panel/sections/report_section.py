@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,17 @@ from ...engine.report.report_folder import CaseReport, outputs_in
 from ...engine.worker.result_serialization import report_steps
 from ...scene.nodes.case_nodes import provenance_facts, read_case_steps
 from ...scene.nodes.world_positions import comparison_on_scan
-from ..jobs.failure import JobFailedError, JobFailure, failure_note, safe_slot
-from ..jobs.plausibility_task import compare_and_check_steps
-from ..jobs.sequence import Sequence
+from ..jobs.step_driver import Wait, Work
 from ..jobs.worker_process import WorkerProcess
-from ..jobs.worker_task import WorkerTask
-from ..widgets.notes import NoteList
+from ..jobs.worker_request import answer_steps
 from ..widgets.verdict_editor import VerdictEditor
-from ..widgets.view_widgets import picture_steps
+from ..widgets.view_widgets import Picture, picture_steps
 from .compare_section import CompareSection
 from .plausibility_section import PlausibilitySection
+from .section import WorkSection, WorkWidgets
 
 FOLDER_KEY = "UNetSegmenter/ReportFolder"
-ENDED = "The process that writes the report ended unexpectedly; press Report... to start it again."
+CANCELLED = "cancelled; nothing is left of the report but what was there before."
 TIP = "Compares and checks what is chosen if that is still to be done, and writes report.html, metrics.csv and summary.json."
 
 
@@ -42,7 +39,7 @@ def open_in_browser(path: str) -> None:
     qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(path))
 
 
-class ReportSection:
+class ReportSection(WorkSection):
     """Writes one report at a time; `path` is that of the last one."""
 
     def __init__(
@@ -54,6 +51,9 @@ class ReportSection:
         ask: Callable[[str], bool],
         on_verdict: Callable[[Any, Verdict], None],
     ) -> None:
+        button, bar = ui.reportButton, ui.reportProgressBar
+        widgets = WorkWidgets(button, bar, "Report...", "The report", "writes the report", CANCELLED)
+        WorkSection.__init__(self, ui.reportNotesFrame, widgets)
         self._ui, self._worker, self._ask = ui, worker, ask
         self._compare, self._plausibility = compare, plausibility
         self.ask_for_folder: Callable[[str, str], str] = ask_for_folder
@@ -61,22 +61,10 @@ class ReportSection:
         self.verdict = VerdictEditor(ui, on_verdict)
         self.path: Path | None = None
         self._node: Any = None
-        self._notes = NoteList(ui.reportNotesFrame)
-        self._sequence = Sequence(self._on_end, "The report")
-        self._written: Path | None = None
-        self._task: WorkerTask | None = None
         ui.reportCollapsibleButton.collapsed = True
-        ui.reportButton.connect("clicked(bool)", safe_slot(self._on_button, self._notes.show, "The report"))
-        ui.openReportButton.connect("clicked(bool)", lambda checked: self.open_in_browser(str(self.path)))
+        show = self.slot(lambda checked: self.open_in_browser(str(self.path)), "Showing the report")
+        ui.openReportButton.connect("clicked(bool)", show)
         self._show()
-
-    @property
-    def is_busy(self) -> bool:
-        return self._sequence.is_running
-
-    @property
-    def notes(self) -> tuple[Note, ...]:
-        return self._notes.notes
 
     def choose(self, prediction: Any) -> None:
         """The segmentation that the report is about; another one ends a report that is being written."""
@@ -92,86 +80,55 @@ class ReportSection:
 
     def update(self) -> None:
         """Enable or disable the button, and say why in its tooltip."""
-        button, reason = self._ui.reportButton, "" if self.is_busy else self._compare.reason()
-        button.setEnabled(not reason)
-        button.setToolTip(reason or ("Stop writing the report." if self.is_busy else TIP))
+        self._enable_work(self._compare.reason(), "Stop writing the report.", TIP)
 
     def write(self, folder: Path | str) -> None:
         """Write the report of what is chosen into this folder; the notes say how it ended."""
         self._notes.show([])
-        self._written = None
-        self._ui.reportProgressBar.setRange(0, 0)
-        self._sequence.start(self._steps(Path(folder)))
-        self._show()
-
-    def stop(self) -> None:
-        """Leave a report that is being written."""
-        if self.is_busy:
-            self._sequence.stop()
-            self._show()
+        self._do(self._steps(Path(folder)), self._on_written)
 
     def close(self) -> None:
         self.choose(None)
 
-    def _steps(self, folder: Path) -> Generator[None, None, None]:
+    def _steps(self, folder: Path) -> Work:
+        """Returns the path of the report, None if there was nothing to report on."""
         yield from compare_and_check_steps(self._compare, self._plausibility)
-        comparison, chosen = self._compare.comparison, self._plausibility.chosen
-        if comparison is None:
-            return  # section Compare says why
+        if self._compare.comparison is None:
+            return None  # section Compare says why
         pictures = yield from picture_steps()
-        failures: list[JobFailure] = []
+        with self._worker.job_folder("report") as private:
+            report = yield from self._request_steps(private, pictures)
+            answer = yield from answer_steps(
+                self._worker, "report", self._on_progress, report=report, folder=str(folder)
+            )
+        return Path(answer["path"])
 
-        def prepare(private: Path) -> Generator[None, None, dict[str, Any]]:
-            images, placed = None, comparison
-            if chosen.volume is not None:
-                images = yield from read_case_steps(chosen.volume, chosen.prediction, chosen.reference)
-                placed = comparison_on_scan(comparison, chosen.volume)
-            facts = provenance_facts(chosen.prediction, chosen.reference, chosen.volume)
-            findings = self._plausibility.findings or ()
-            report = CaseReport(placed, findings, self.verdict.verdict, facts, pictures, images)
-            return {"report": (yield from report_steps(report, private)), "folder": str(folder)}
+    def _request_steps(self, private: Path, pictures: list[Picture]) -> Work:
+        """Write the arrays of the report into the job's folder; returns the report as the worker reads it."""
+        comparison, chosen, images = self._compare.comparison, self._plausibility.chosen, None
+        if chosen.volume is not None:
+            images = yield from read_case_steps(chosen.volume, chosen.prediction, chosen.reference)
+            comparison = comparison_on_scan(comparison, chosen.volume)
+        facts = provenance_facts(chosen.prediction, chosen.reference, chosen.volume)
+        findings = self._plausibility.findings or ()
+        report = CaseReport(comparison, findings, self.verdict.verdict, facts, pictures, images)
+        return (yield from report_steps(report, private))
 
-        def succeed(answer: dict[str, Any]) -> None:
-            self._written = Path(answer["path"])
-
-        self._task = task = WorkerTask(self._worker, "report", prepare, succeed, failures.append, self._on_progress)
-        task.start()
-        try:
-            while self._written is None and not failures:
-                yield
-        finally:
-            task.stop()
-            self._task = None
-        if failures:
-            raise JobFailedError(failures[0])
-
-    def _on_progress(self, done: int, total: int) -> None:
-        self._ui.reportProgressBar.setRange(0, total)
-        self._ui.reportProgressBar.setValue(done)
-
-    def _on_end(self, failure: JobFailure | None) -> None:
-        if failure is not None:
-            note = failure_note(failure)
-            self._notes.show([replace(note, text=ENDED) if failure.kind == "crash" else note])
-        elif self._written is not None:
-            self.path = self._written
-            without = (
+    def _on_written(self, path: Path | None) -> None:
+        if path is not None:
+            self.path = path
+            lacking = (
                 ""
                 if self._plausibility.findings is not None
                 else " It holds no findings: section Plausibility says why."
             )
-            self._notes.show([Note("pass", f"written to {self.path}.{without}")])
+            self._notes.show([Note("pass", f"written to {path}.{lacking}")])
         elif not self.notes:
-            self._notes.show(
-                [Note("error", "No report was written: section Compare says why nothing could be compared.")]
-            )
+            nothing = "No report was written: section Compare says why nothing could be compared."
+            self._notes.show([Note("error", nothing)])
         self._show()
 
-    def _on_button(self, checked: bool = False) -> None:
-        if self.is_busy:
-            self.stop()
-            self._notes.show([Note("info", "cancelled; nothing is left of the report but what was there before.")])
-            return
+    def _begin(self) -> None:
         folder = self.ask_for_folder("Folder for the report", qt.QSettings().value(FOLDER_KEY) or "")
         if not folder:
             return
@@ -184,8 +141,26 @@ class ReportSection:
 
     def _show(self) -> None:
         ui = self._ui
-        ui.reportButton.setText("Cancel" if self.is_busy else "Report...")
-        ui.reportProgressBar.setVisible(self.is_busy)
+        self._show_work()
         ui.openReportButton.setVisible(not self.is_busy and self.path is not None)
         ui.openReportButton.setToolTip(str(self.path or ""))
         self.update()
+
+
+def compare_and_check_steps(compare: CompareSection, plausibility: PlausibilitySection) -> Work:
+    """Compare and check what is chosen, as far as that has not been done; each section says itself what went wrong."""
+    try:
+        while compare.is_blocked:
+            yield Wait()  # a scan is being segmented
+        if compare.comparison is None and not compare.is_busy and not compare.reason():
+            compare.compare()
+        while compare.is_busy:
+            yield Wait()
+        if plausibility.findings is None and not plausibility.is_busy and not plausibility.reason():
+            plausibility.check()
+        while plausibility.is_busy:
+            yield Wait()
+    except GeneratorExit:
+        compare.stop()
+        plausibility.stop()
+        raise

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import ctk
 import qt
@@ -20,38 +19,45 @@ from ...scene.nodes.correction import labels_time
 from ...scene.nodes.node_attributes import set_verdict
 from ...scene.nodes.scene_nodes import remove_nodes_by_id
 from ..jobs.failure import JobFailure, failure_note
-from ..jobs.sequence import Sequence, answer_steps
+from ..jobs.step_driver import Work
 from ..jobs.worker_process import WorkerProcess
-from ..widgets.notes import NoteList
+from ..jobs.worker_request import answer_steps
 from ..widgets.path_edit import as_path, on_every_text
+from .section import Section
 
 TYPING_MS = 400
+SUBJECT = "The review"
 MOST_LINES, LINE_PIXELS = 6, 19
-Steps = Generator[None, None, None]
 
 
-class ReviewActions:
-    """What the rest of the panel does for a review; the panel fills it in.
+class ReviewActions(Protocol):
+    """What the rest of the panel does for a review."""
 
-    choose(volume, prediction, reference): choose these nodes everywhere; segment(): steps that segment the chosen scan and
-    return the node, or raise InputError with why not; compare_and_check(): steps that show, compare and check what is
-    chosen; flush(): keep what is being typed; remember(folder, results, case): put into the parameter node;
-    ask(question): yes or no.
-    """
+    def choose(self, volume: Any, prediction: Any, reference: Any) -> None:
+        """Choose these nodes in all sections."""
 
-    choose: Callable[[Any, Any, Any], None]
-    segment: Callable[[], Generator[None, None, Any]]
-    compare_and_check: Callable[[], Steps]
-    flush: Callable[[], None]
-    remember: Callable[[str, str, str], None]
-    ask: Callable[[str], bool]
+    def segment(self) -> Work:
+        """Steps that segment the chosen scan and return the node, or raise InputError with why not."""
+
+    def compare_and_check(self) -> Work:
+        """Steps that show, compare and check what is chosen."""
+
+    def flush(self) -> None:
+        """Keep what is being typed."""
+
+    def remember(self, folder: str, results: str, case: str) -> None:
+        """Put the choices of the review into the parameter node."""
+
+    def ask(self, question: str) -> bool:
+        """Ask the user; True for yes."""
 
 
-class ReviewSection:
-    """Follows the two folders; `case` is the one on the desk, None before the first and after the scene is closed."""
+class ReviewSection(Section):
+    """Follows the two folders; `case` is the one that is open, None before the first and after the scene is closed."""
 
-    def __init__(self, ui: Any, worker: WorkerProcess, desk: ReviewActions) -> None:
-        self._ui, self._worker, self._desk = ui, worker, desk
+    def __init__(self, ui: Any, worker: WorkerProcess, actions: ReviewActions) -> None:
+        Section.__init__(self, ui.reviewNotesFrame)
+        self._ui, self._worker, self._actions = ui, worker, actions
         self.list = CaseList(())
         self.verdicts: dict[str, Verdict] = {}
         self.case: ReviewCase | None = None
@@ -60,8 +66,6 @@ class ReviewSection:
         self._node_ids: list[str] = []
         self._prediction_id = ""
         self._label_times: dict[str, int] = {}
-        self._notes = NoteList(ui.reviewNotesFrame)
-        self._sequence = Sequence(self._on_end, "The review")
         self._typing = qt.QTimer()
         self._typing.setSingleShot(True)
         self._typing.setInterval(TYPING_MS)
@@ -69,18 +73,10 @@ class ReviewSection:
         for edit in (ui.reviewFolderPathLineEdit, ui.reviewResultsPathLineEdit):
             edit.filters = ctk.ctkPathLineEdit.Dirs
             on_every_text(edit, lambda text: self._typing.start())
-        ui.nextCaseButton.connect("clicked(bool)", lambda checked: self._on_button(1))
-        ui.previousCaseButton.connect("clicked(bool)", lambda checked: self._on_button(-1))
-        ui.reviewList.itemActivated.connect(lambda item: self.open(ui.reviewList.row(item)))
+        ui.nextCaseButton.connect("clicked(bool)", self.slot(lambda checked: self._on_button(1), SUBJECT))
+        ui.previousCaseButton.connect("clicked(bool)", self.slot(lambda checked: self._on_button(-1), SUBJECT))
+        ui.reviewList.itemActivated.connect(self.slot(lambda item: self.open(ui.reviewList.row(item)), SUBJECT))
         self._show()
-
-    @property
-    def is_busy(self) -> bool:
-        return self._sequence.is_running
-
-    @property
-    def notes(self) -> tuple[Note, ...]:
-        return self._notes.notes
 
     @property
     def table_path(self) -> Path:
@@ -103,81 +99,79 @@ class ReviewSection:
         folder, results = (as_path(edit.currentPath) for edit in edits)
         if (folder, results) == (self._folder, self._results):
             return
-        self._desk.flush()
+        self._actions.flush()
         if folder != self._folder:
             self._unsaved, self.case = {}, None
         self._folder, self._results = folder, results
         self.list, self.verdicts = CaseList(()), {}
         self._notes.show([])
-        self._desk.remember(folder, results, self._last)
+        self._actions.remember(folder, results, self._last)
         if folder:
-            self._sequence.start(self._list_steps())
+            self._start(self._list_steps(), self._on_end, SUBJECT)
         else:
-            self._sequence.stop()
-        self._show()
+            self.stop()
+            self._show()
 
     def open(self, number: int) -> None:
-        """Put the case of this number on the desk."""
+        """Put the case of this number that is open."""
         if not self.is_busy and 0 <= number < len(self.list.cases) and self._may_leave():
-            self._desk.flush()
+            self._actions.flush()
             self._notes.show([])
-            self._sequence.start(self._open_steps(self.list.cases[number]))
-            self._show()
+            self._start(self._open_steps(self.list.cases[number]), self._on_end, SUBJECT)
 
     def _may_leave(self) -> bool:
         """Ask before a case goes in whose labels somebody has drawn since it was opened."""
         there = {node_id: slicer.mrmlScene.GetNodeByID(node_id) for node_id in self._label_times}
         drawn = [node.GetName() for one, node in there.items() if node and labels_time(node) != self._label_times[one]]
-        return not drawn or self._desk.ask(
+        return not drawn or self._actions.ask(
             f"“{', '.join(drawn)}” was changed by hand and goes with this case. Open another case without saving it?"
         )
 
     def keep(self, node: Any, verdict: Verdict) -> None:
-        """The reviewer gave a verdict on a node: if it is the prediction on the desk, its verdict goes into the table."""
+        """A person judged a node: if it is the prediction that is open, its verdict goes into the table."""
         if self.case is not None and node.GetID() == self._prediction_id:
             self._unsaved[self.case.name] = verdict
             self._save()
             self._show()
 
-    def stop(self) -> None:
-        """Leave what is going on and let go of the case on the desk: the scene is closing, or the panel."""
+    def close(self) -> None:
+        """Leave what is going on and let go of the open case: the scene is closing, or the panel."""
         self._typing.stop()
-        self._sequence.stop()
+        self.stop()
         self.case, self._node_ids, self._prediction_id, self._label_times = None, [], "", {}
         self._show()
 
-    def _list_steps(self) -> Steps:
+    def _list_steps(self) -> Work:
         answer = yield from answer_steps(self._worker, "cases", folder=self._folder, results=self._results)
         self.list, self.verdicts = cases_from_json(answer)
         self._notes.show([Note("info", text) for text in self.list.notes])
         if self._unsaved:
             self._save()
 
-    def _open_steps(self, case: ReviewCase) -> Steps:
-        self._desk.choose(None, None, None)
+    def _open_steps(self, case: ReviewCase) -> Work:
+        self._actions.choose(None, None, None)
         remove_nodes_by_id(slicer.mrmlScene, self._node_ids)
         self._label_times = {}
         self.case, self._node_ids, self._prediction_id, self._last = case, [], "", case.name
-        self._desk.remember(self._folder, self._results, case.name)
+        self._actions.remember(self._folder, self._results, case.name)
         scan, reference, prediction = yield from self._load_steps(case)
-        self._desk.choose(scan, prediction, reference)
+        self._actions.choose(scan, prediction, reference)
         yield
         if prediction is None:
-            prediction = yield from self._desk.segment()
+            prediction = yield from self._actions.segment()
             self._node_ids.append(prediction.GetID())
         if case.name in self.verdicts:
             set_verdict(prediction, self.verdicts[case.name])
         self._prediction_id = prediction.GetID()
-        self._desk.choose(scan, prediction, reference)
+        self._actions.choose(scan, prediction, reference)
         labels = [node for node in (prediction, reference) if node is not None]
         self._label_times = {node.GetID(): labels_time(node) for node in labels}
-        yield from self._desk.compare_and_check()
+        yield from self._actions.compare_and_check()
 
-    def _load_steps(self, case: ReviewCase) -> Generator[None, None, tuple[Any, Any, Any]]:
-        folder = self._worker.make_folder("case")
+    def _load_steps(self, case: ReviewCase) -> Work:
         paths = {side: path and str(path) for side, path in vars(case).items() if side != "name"}
         structures = self.list.structures and [structure.to_json() for structure in self.list.structures]
-        try:
+        with self._worker.job_folder("case") as folder:
             answer = yield from answer_steps(self._worker, "load", into=str(folder), structures=structures, **paths)
             made_by = {"Checkpoint": self.list.checkpoint, "CheckpointSHA256": self.list.sha256}
             facts = {key: value for key, value in made_by.items() if value}
@@ -186,8 +180,6 @@ class ReviewSection:
                     slicer.mrmlScene, case.name, *case_from_files(answer), provenance=facts, ids=self._node_ids
                 )
             )
-        finally:
-            self._worker.remove_folder(folder)
 
     def _save(self) -> None:
         """Put the verdicts into the table, which others may be filling too; what cannot be written is tried again."""
@@ -203,9 +195,8 @@ class ReviewSection:
 
     def _on_button(self, step: int) -> None:
         if self.is_busy:
-            self._sequence.stop()
+            self.stop()
             self._notes.show([Note("info", "cancelled; open the case again to go on with it.")])
-            self._show()
         else:
             self.open(self._position(step))
 
@@ -219,9 +210,11 @@ class ReviewSection:
         open_ones = (number for number, name in enumerate(names) if not self.verdicts.get(name))
         return next(open_ones, names.index(self._last) if self._last in names else 0)
 
-    def _on_end(self, failure: JobFailure | None) -> None:
-        if failure is not None:
-            self._notes.show([*self.notes, failure_note(failure)])
+    def _on_end(self, value: Any) -> None:
+        self._show()
+
+    def _on_failure(self, failure: JobFailure) -> None:
+        self._notes.show([*self.notes, failure_note(failure)])
         self._show()
 
     def _show(self) -> None:

@@ -8,24 +8,23 @@ from typing import Any
 import qt
 import slicer
 import vtk
-from slicer.util import VTKObservationMixin
 
 from ...engine.io.volume import Note
 from ...engine.model.card import Card
 from ...scene.nodes.scan_checks import scan_notes, volume_error
 from ...scene.nodes.volume_nodes import volume_from_node
-from ..widgets.notes import NoteList
+from ..jobs.failure import failure_note, failure_of
+from .section import Section
 
 SETTLE_MS = 50
 
 
-class ScanSection(VTKObservationMixin):
+class ScanSection(Section):
     """Checks the chosen volume when it is chosen, when it changes and when the model changes."""
 
     def __init__(self, ui: Any, on_change: Callable[[], None]) -> None:
-        VTKObservationMixin.__init__(self)
-        self._ui, self._on_change = ui, on_change
-        self._notes = NoteList(ui.scanNotesFrame)
+        Section.__init__(self, ui.scanNotesFrame)
+        self._on_change = on_change
         self._card: Card | None = None
         self._settle = qt.QTimer()
         self._settle.setSingleShot(True)
@@ -41,10 +40,6 @@ class ScanSection(VTKObservationMixin):
     def error(self) -> str:
         """The first reason why this scan cannot be segmented, or an empty text."""
         return next((note.text for note in self._notes.notes if note.severity == "error"), "")
-
-    @property
-    def notes(self) -> tuple[Note, ...]:
-        return self._notes.notes
 
     def set_card(self, card: Card | None) -> None:
         if card is not self._card:
@@ -69,7 +64,11 @@ class ScanSection(VTKObservationMixin):
     def check(self) -> None:
         """Run the checks and show their lines."""
         self._settle.stop()
-        self._notes.show(self._check())
+        try:
+            notes = self._check()
+        except Exception as error:
+            notes = [failure_note(failure_of(error, "Checking the scan"))]
+        self._notes.show(notes)
         self._on_change()
 
     def close(self) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ...engine.io.volume import Note
-from ..jobs.failure import JobFailure, call_safely, failure_note, failure_of, safe_slot
+from ..jobs.failure import JobFailure, call_safely, failure_note, failure_of
 from ..jobs.segmentation_run import SegmentationProgress
 from ..jobs.segmenter import JobCallbacks, SegmentationJob, SegmentationOptions, SegmentationResult, question_before
-from ..widgets.notes import NoteList
+from .section import Section
 
 StartJob = Callable[[Any, SegmentationOptions, JobCallbacks], SegmentationJob]
 
@@ -59,7 +59,7 @@ class RunStateMachine:
         self._on_change(state)
 
 
-class SegmentSection:
+class SegmentSection(Section):
     """Runs one job at a time. `start_job` makes one, `ask` puts a yes-or-no question, `blocker` says why Apply must wait."""
 
     def __init__(
@@ -71,9 +71,9 @@ class SegmentSection:
         blocker: Callable[[], str],
         open_editor: Callable[[Any, Any], None],
     ) -> None:
+        Section.__init__(self, ui.runNotesFrame)
         self._ui, self._start_job, self._ask = ui, start_job, ask
         self._choices, self._blocker, self._open_editor = choices, blocker, open_editor
-        self._notes = NoteList(ui.runNotesFrame)
         self._job: SegmentationJob | None = None
         self.result: SegmentationResult | None = None
         self._volume_node: Any = None
@@ -81,11 +81,9 @@ class SegmentSection:
         self.waits: Callable[[], bool] = lambda: False  # whether the model is still to be read
         self._details = ""
         self.machine = RunStateMachine(self._on_state)
-        ui.applyButton.connect("clicked(bool)", safe_slot(self._on_button, self._notes.show, "The segmentation"))
+        ui.applyButton.connect("clicked(bool)", self.slot(self._on_button, "The segmentation"))
         ui.detailsButton.connect("toggled(bool)", self._on_details)
-        ui.editButton.connect(
-            "clicked(bool)", safe_slot(self._on_edit, self._notes.show, "The way to the Segment Editor")
-        )
+        ui.editButton.connect("clicked(bool)", self.slot(self._on_edit, "The way to the Segment Editor"))
         ui.advancedCollapsibleButton.collapsed = True
         self._on_state(RunState.IDLE)
 
@@ -99,8 +97,9 @@ class SegmentSection:
         return self._waiting is not None
 
     @property
-    def notes(self) -> tuple[Note, ...]:
-        return self._notes.notes
+    def is_busy(self) -> bool:
+        """Whether a scan is being segmented, or about to be."""
+        return self.state.is_busy
 
     def update(self) -> None:
         """Enable or disable Apply, and say why in its tooltip; begin the run that waited for the model."""

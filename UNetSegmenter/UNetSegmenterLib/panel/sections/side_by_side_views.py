@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import qt
 import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from ...engine.io.volume import SOFT_TISSUE_HU
+from ...engine.io.volume import SOFT_TISSUE_HU, Note
 from ...scene.nodes.surfaces import CLOSED_SURFACE, surface_steps
 from ...scene.views.cameras import look_at
 from ...scene.views.layout import LAYOUT_IDS, VARIANTS, add_layouts, layout_id
 from ...scene.views.side_by_side import DrawingOptions, SideBySide
 from ...scene.views.temporary_display import restore_displays, show_hidden_displays
-from ..jobs.failure import failure_note, failure_of
+from ..jobs.failure import JobFailure, failure_note, failure_of
+from ..jobs.step_driver import StepDriver, Work
 from ..widgets.slice_curve import SliceCurveView, WorstSlices
 from ..widgets.structure_choice import NOT_SHOWN, StructureChoice
 from ..widgets.view_widgets import ViewSizes, ViewTitles, aspect_of
@@ -41,7 +41,7 @@ class SideBySideViews(VTKObservationMixin):
         self,
         ui: Any,
         slices: WorstSlices,
-        say: Callable[[str], None],
+        say: Callable[[Note], None],
         window_hu: Callable[[], tuple[float, float] | None] = lambda: None,
     ) -> None:
         VTKObservationMixin.__init__(self)
@@ -49,10 +49,7 @@ class SideBySideViews(VTKObservationMixin):
         self._nodes: tuple[Any, Any, Any] = (None, None, None)
         self._views: SideBySide | None = None
         self._layout_before: int | None = None
-        self._surfaces: Iterator[str] = iter(())
-        self._timer = qt.QTimer()
-        self._timer.setInterval(0)
-        self._timer.timeout.connect(self._make_surface)
+        self._surfaces: StepDriver | None = None
         self._sizes = ViewSizes(self._on_sizes)
         self._titles = ViewTitles()
         self._structures = StructureChoice(ui, self._on_structure)
@@ -94,7 +91,9 @@ class SideBySideViews(VTKObservationMixin):
         views, self._views = self._views, None
         if views is None:
             return
-        self._timer.stop()
+        if self._surfaces is not None:
+            self._surfaces.stop()
+            self._surfaces = None
         self._sizes.stop()
         self._titles.stop()
         self.removeObservers()
@@ -129,12 +128,13 @@ class SideBySideViews(VTKObservationMixin):
             self._fill(volume, prediction, reference)
         except Exception as error:
             self.leave()
-            self._say(failure_note(failure_of(error, "Showing both side by side")).text)
+            self._fail(failure_of(error, "Showing both side by side"))
             return
         self._enable()
         self.addObserver(layout_node, vtk.vtkCommand.ModifiedEvent, self._on_layout)
-        self._surfaces = self._missing_surfaces(prediction, self._views.reference_node)
-        self._timer.start()
+        steps = missing_surface_steps(prediction, self._views.reference_node)
+        self._surfaces = StepDriver(steps, self._on_surfaces, self._fail, subject="Making the 3D surfaces")
+        self._surfaces.start()
         self._sizes.start()
 
     def _fill(self, volume: Any, prediction: Any, reference: Any) -> None:
@@ -190,16 +190,11 @@ class SideBySideViews(VTKObservationMixin):
             widget.setEnabled(self.is_shown)
             widget.setToolTip(tip if self.is_shown else NOT_SHOWN)
 
-    @staticmethod
-    def _missing_surfaces(*nodes: Any) -> Iterator[str]:
-        for node in nodes:
-            if not node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE):
-                yield from surface_steps(node)
+    def _on_surfaces(self, value: Any) -> None:
+        self._views.views.reset_clipping()
 
-    def _make_surface(self) -> None:
-        if next(self._surfaces, None) is None:
-            self._timer.stop()
-            self._views.views.reset_clipping()
+    def _fail(self, failure: JobFailure) -> None:
+        self._say(failure_note(failure))
 
     def _on_button(self, checked: bool) -> None:
         if checked and not self.is_shown:
@@ -235,3 +230,11 @@ class SideBySideViews(VTKObservationMixin):
     def _on_layout(self, caller: Any = None, event: Any = None) -> None:
         if slicer.app.layoutManager().layout not in LAYOUT_IDS:
             self.leave()
+
+
+def missing_surface_steps(*nodes: Any) -> Work:
+    """Make the closed surfaces of those segmentation nodes that have none, one structure per step."""
+    for node in nodes:
+        if not node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE):
+            for _ in surface_steps(node):
+                yield

@@ -9,24 +9,27 @@ from ...engine.evaluation.comparison import Comparison, StructureComparison
 from ...engine.labels.matching import pair_by_hand
 from ...engine.labels.matching_by_overlap import Proposal
 from ...scene.nodes.node_attributes import matched_by_hand, set_matched_by_hand
+from ..jobs.failure import Slot
 
 NOTHING = "(nothing)"
+SUBJECT = "The matching"
 MOST_PROPOSALS = 4  # more are counted
 
 
 class HandMatching:
     """Asks about proposed pairs and follows the row that was clicked; `on_change` compares the two nodes again."""
 
-    def __init__(self, ui: Any, on_change: Callable[[], None]) -> None:
+    def __init__(self, ui: Any, slot: Slot, on_change: Callable[[], None]) -> None:
+        """Follow the widgets below the table; `slot` makes slots whose exceptions are shown."""
         self._ui, self._on_change = ui, on_change
         self._prediction_node: Any = None
         self._reference_node: Any = None
         self._rows: tuple[StructureComparison, ...] = ()
         self._proposals: tuple[Proposal, ...] = ()
         self._row: StructureComparison | None = None
-        ui.matchComboBox.connect("activated(int)", self._on_choice)
-        ui.matchResetButton.connect("clicked(bool)", self._on_reset)
-        ui.proposalButton.connect("clicked(bool)", self._on_accept)
+        ui.matchComboBox.connect("activated(int)", slot(self._on_choice, SUBJECT))
+        ui.matchResetButton.connect("clicked(bool)", slot(self._on_reset, SUBJECT))
+        ui.proposalButton.connect("clicked(bool)", slot(self._on_accept, SUBJECT))
         self._show()
 
     def set_comparison(self, prediction_node: Any, reference_node: Any, comparison: Comparison | None) -> None:

@@ -13,7 +13,9 @@ from ...scene.nodes.world_positions import PositionRas, slice_position_ras, to_w
 from ...scene.views.cameras import look_at
 from ...scene.views.layout import PLOT_VIEWS
 from ...scene.views.slice_plot import SlicePlot, selected_position
+from ..jobs.failure import Slot
 
+SUBJECT = "Going to the slice"
 CHOOSE, COMPARE = "Choose one structure", "Press Compare first"
 
 
@@ -23,7 +25,8 @@ class WorstSlices:
     `on_rows` is called when other rows have come, those in `on_choice` with the name of the structure that was chosen.
     """
 
-    def __init__(self, ui: Any) -> None:
+    def __init__(self, ui: Any, slot: Slot) -> None:
+        """Follow the buttons below the table; `slot` makes slots whose exceptions are shown."""
         self._ui = ui
         self._rows: dict[str, StructureComparison] = {}
         self._geometry: Geometry | None = None
@@ -32,8 +35,8 @@ class WorstSlices:
         self._rank = -1
         self.on_rows: Callable[[], None] = lambda: None
         self.on_choice: list[Callable[[str], None]] = []
-        ui.worstSliceButton.connect("clicked(bool)", lambda checked: self._go(0))
-        ui.nextWorseButton.connect("clicked(bool)", lambda checked: self._go(self._rank + 1))
+        ui.worstSliceButton.connect("clicked(bool)", slot(lambda checked: self._go(0), SUBJECT))
+        ui.nextWorseButton.connect("clicked(bool)", slot(lambda checked: self._go(self._rank + 1), SUBJECT))
         self._show()
 
     def set_rows(self, rows: Sequence[StructureComparison], geometry: Geometry | None, node: Any) -> None:
