@@ -1,9 +1,12 @@
-"""The real command in a real process."""
+"""The real command in a real process, and waiting for what other processes do."""
 
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def unetseg(*arguments, **environment) -> subprocess.CompletedProcess:
@@ -27,3 +30,12 @@ def refused(result: subprocess.CompletedProcess, *words: str) -> None:
     assert "Traceback" not in result.stderr
     for word in words:
         assert word in lines[0], (word, lines[0])
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 120) -> Any:
+    """What the condition returns as soon as that is true; fails only where it never comes to be."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "the condition did not become true"
+        time.sleep(0.02)
+    return found

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -15,12 +14,12 @@ from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 
 from ...engine.checkpoints import small_card, small_weights
-from ..command import refused, tree, unetseg
+from ..command import refused, tree, unetseg, wait_until
 from ..datasets import blobs, write_dataset
 
 PROGRAM = [sys.executable, "-m", "unetseg.cli"]
 EXTRAS = {
-    "training": ("monai", "lightning_fabric", "tensorboard", "matplotlib"),
+    "training": ("monai", "lightning_fabric", "scipy", "tensorboard", "matplotlib"),
     "scene": ("slicer", "vtk", "vtkmodules"),
 }
 
@@ -161,8 +160,7 @@ def test_stopped_in_the_middle(number, status, words, checkpoint, tmp_path):
         encoding="utf-8",
     )
     assert " on " in started.stdout.readline(), "it has opened the checkpoint and begins"
-    while not any(lock.read_text() for lock in (tmp_path / "out").glob(".*.lock")):
-        time.sleep(0.01)
+    wait_until(lambda: any(lock.read_text() for lock in (tmp_path / "out").glob(".*.lock")))
     started.send_signal(number)
     _, said = started.communicate(timeout=60)
     assert (started.returncode, said.count("\n")) == (status, 1), said

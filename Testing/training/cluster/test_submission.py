@@ -8,23 +8,46 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import psutil
 import pytest
 from unetseg.cli.main import main
-from unetseg.cluster.submission import ClusterJob, commands, evaluation_commands, job_script, submit, training_command
+from unetseg.cluster.submission import (
+    ClusterJob,
+    Resources,
+    commands,
+    evaluation_commands,
+    job_script,
+    submit,
+    training_command,
+)
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 
 from ...engine.checkpoints import small_card, small_weights
+from ..command import wait_until
 
 TRAINING = training_command("packs/abdomen", "runs/cv", ("--steps", "4000"), folds=5)
 JOB = ClusterJob(
-    "abdomen", "runs/cv", "/home/me", TRAINING, ("packs/abdomen",), members=5, queue="gpuv100", cores=4, hours=7.5
+    name="abdomen",
+    output="runs/cv",
+    folder="/home/me",
+    command=TRAINING,
+    inputs=("packs/abdomen",),
+    members=5,
+    resources=Resources(queue="gpuv100", cores=4, hours=7.5),
 )
 EVALUATE, MERGE = evaluation_commands("my heart.pt", "MMWHS", "evaluated", ("--split", "test"), 3)
-ARRAY = ClusterJob("hearts", "evaluated", "/home/me", EVALUATE, ("my heart.pt", "MMWHS"), members=3, after=MERGE)
+ARRAY = ClusterJob(
+    name="hearts",
+    output="evaluated",
+    folder="/home/me",
+    command=EVALUATE,
+    inputs=("my heart.pt", "MMWHS"),
+    members=3,
+    after=MERGE,
+)
 
 
 def test_lsf_script_has_the_documented_options():
@@ -42,7 +65,7 @@ def test_lsf_script_has_the_documented_options():
         'exec unetseg train packs/abdomen --steps 4000 --device cuda --output runs/cv/fold"$MEMBER" --fold "$MEMBER"',
     ):
         assert line in lines
-    assert "-gpu" not in job_script(dataclasses.replace(JOB, gpus=0), "lsf")
+    assert "-gpu" not in job_script(dataclasses.replace(JOB, resources=Resources(gpus=0)), "lsf")
     assert "[1-" not in job_script(dataclasses.replace(JOB, members=0), "lsf")
 
 
@@ -58,7 +81,9 @@ def test_slurm_script_has_the_documented_options():
     ):
         assert line in lines
     command = training_command("packs/abdomen", "runs/cv", gpus=4, nodes=2)
-    several = job_script(dataclasses.replace(JOB, command=command, gpus=4, nodes=2, members=0), "slurm")
+    several = job_script(
+        dataclasses.replace(JOB, command=command, resources=Resources(gpus=4, nodes=2), members=0), "slurm"
+    )
     assert "torchrun --nnodes=2 --nproc-per-node=4" in several
     assert "--device cuda --devices 4 --nodes 2" in several
 
@@ -124,15 +149,15 @@ def test_merge_is_handed_over_with_the_arrays_number(scheduler, tool, answer, ex
     ("changes", "expected"),
     [
         ({"name": "a b"}, 'name "a b"'),
-        ({"queue": "gpu;rm"}, 'queue "gpu;rm"'),
-        ({"hours": 0}, "0 hours"),
-        ({"nodes": 2}, "SLURM"),
+        ({"resources": Resources(queue="gpu;rm")}, 'queue "gpu;rm"'),
+        ({"resources": Resources(hours=0)}, "0 hours"),
+        ({"resources": Resources(nodes=2)}, "SLURM"),
     ],
 )
 def test_jobs_that_cannot_be_are_refused(changes, expected):
     with pytest.raises(InputError, match=expected):
         job_script(dataclasses.replace(JOB, **changes), "lsf")
-    with pytest.raises(InputError, match="lsf, slurm, ssh are"):
+    with pytest.raises(InputError, match="known are lsf, slurm, ssh"):
         job_script(JOB, "pbs")
     with pytest.raises(InputError, match="--host"):
         job_script(JOB, "ssh")
@@ -218,9 +243,9 @@ def test_slurm_script_passes_the_warning_on_and_asks_to_be_queued_again(tmp_path
     process = subprocess.Popen(
         ["bash", "-c", job_script(job, "slurm")], env=environment, stdout=subprocess.PIPE, encoding="utf-8"
     )
-    until_started(tmp_path)
+    wait_for_the_training(process, tmp_path)
     process.send_signal(signal.SIGUSR1)
-    assert "queued again" in process.communicate(timeout=20)[0]
+    assert "queued again" in process.communicate(timeout=120)[0]
     assert process.returncode == 75
     assert (tmp_path / "requeued").read_text() == f"requeue {named}\n"
 
@@ -231,26 +256,22 @@ def test_slurm_script_queues_again_what_failed_after_a_warning_and_nothing_else(
     tools = tmp_path / "tools"
     tools.mkdir()
     write_tool(tools / "scontrol", 'echo "$@" > requeued')
-    lasts = 10 if warned else 0.1
-    write_tool(tools / "unetseg", f"trap 'exit 1' USR1; echo training > started; sleep {lasts} & wait; exit 1")
+    lasts = "sleep 300 & wait" if warned else "true"
+    write_tool(tools / "unetseg", f"trap 'kill $!; exit 1' USR1; echo training > started; {lasts}; exit 1")
     job = dataclasses.replace(JOB, folder=str(tmp_path), setup="unset NOBODY; echo $NOBODY")
     environment = {"PATH": f"{tools}:{os.defpath}", "SLURM_JOB_ID": "17"}
     process = subprocess.Popen(["bash", "-c", job_script(job, "slurm")], env=environment)
-    until_started(tmp_path)
     if warned:
+        wait_for_the_training(process, tmp_path)
         process.send_signal(signal.SIGUSR1)
-    assert process.wait(timeout=20) == 1
+    assert process.wait(timeout=120) == 1
     assert (tmp_path / "requeued").exists() == warned
 
 
-def until_started(folder: Path) -> None:
-    """Until the training runs and the script, which starts it, has come to its `wait`."""
-    for _ in range(1200):
-        if (folder / "started").exists():
-            time.sleep(0.3)
-            return
-        time.sleep(0.05)
-    raise AssertionError("the training did not start within a minute")
+def wait_for_the_training(process: subprocess.Popen, folder: Path) -> None:
+    """Wait until the training runs, and until the script that starts it sleeps in its `wait`."""
+    script = psutil.Process(process.pid)
+    wait_until(lambda: (folder / "started").exists() and script.status() == psutil.STATUS_SLEEPING)
 
 
 def write_tool(path: Path, body: str) -> None:

@@ -10,7 +10,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,8 @@ from unetseg.cli import submit as submit_command
 from unetseg.cli.main import main
 from unetseg.cluster.submission import ClusterJob, commands, job_script
 from UNetSegmenterLib.engine.errors import InputError
+
+from ..command import wait_until
 
 PLAIN, SPACES = "packs", "my packs; touch pwned"
 HOSTILE = 'it\'s "my" $HOME `touch pwned` $(touch pwned) & | * ? # 50% @NAME@ ~'
@@ -74,12 +75,8 @@ def told(tmp_path, monkeypatch):
 
 
 def trained(told) -> list[str]:
-    """What the job's command was given; it may run behind."""
-    for _ in range(1200):
-        if found := [call[1:] for call in told() if call[0] == "unetseg"]:
-            return found[0]
-        time.sleep(0.05)
-    raise AssertionError(told())
+    """What the job's command was given; it may run in the background."""
+    return wait_until(lambda: [call[1:] for call in told() if call[0] == "unetseg"])[0]
 
 
 def a_pack(preprocessed_folder, name) -> Path:
@@ -143,12 +140,11 @@ def test_jobs_of_a_host(preprocessed_folder, told, tmp_path, monkeypatch, schedu
 
 def test_an_array_goes_into_folders_of_its_own(told, tmp_path):
     job = ClusterJob(
-        "cv",
-        "my runs/cv",
-        str(tmp_path),
-        'unetseg train p --output \'my runs/cv\'/fold"$MEMBER" --fold "$MEMBER"',
-        (),
-        3,
+        name="cv",
+        output="my runs/cv",
+        folder=str(tmp_path),
+        command='unetseg train p --output \'my runs/cv\'/fold"$MEMBER" --fold "$MEMBER"',
+        members=3,
     )
     (tmp_path / "my runs/cv/logs").mkdir(parents=True)
     for scheduler, tool in (("slurm", ["sbatch", "script"]), ("lsf", ["sh", "-c", "bsub < script"])):
@@ -209,13 +205,13 @@ def test_line_ends_in_options_are_refused(preprocessed_folder, told, capsys, sch
 def test_names_that_a_log_cannot_have_are_refused(scheduler, marks):
     for mark in marks:
         with pytest.raises(InputError, match="choose another --output or --folder"):
-            job_script(ClusterJob("run", f"a{mark}b", "/home/me", "true"), scheduler)
+            job_script(ClusterJob(name="run", output=f"a{mark}b", folder="/home/me", command="true"), scheduler)
         with pytest.raises(InputError, match="choose another --output or --folder"):
-            job_script(ClusterJob("run", "run", f"/home/a{mark}b", "true"), scheduler)
+            job_script(ClusterJob(name="run", output="run", folder=f"/home/a{mark}b", command="true"), scheduler)
 
 
 def test_plain_paths_are_left_as_people_write_them():
-    job = ClusterJob("run", "runs/cv", "seg", "true", ("packs/a",), host="server")
+    job = ClusterJob(name="run", output="runs/cv", folder="seg", command="true", inputs=("packs/a",), host="server")
     assert "#BSUB -o seg/runs/cv/logs/%J_%I.log" in job_script(job, "lsf").splitlines()
     assert "#SBATCH --output=seg/runs/cv/logs/%j.log" in job_script(job, "slurm").splitlines()
     copies = [

@@ -18,6 +18,7 @@ from .parser import CommandParser, add_device
 
 
 def add_options(parser: CommandParser) -> None:
+    """Add the options of this command."""
     parser.add_argument("scan", nargs="?", type=Path, help="scan to measure with (default: a synthetic one)")
     parser.add_argument("--checkpoint", type=Path, help="trained checkpoint (default: the one that is shipped)")
     add_device(parser)
@@ -25,10 +26,12 @@ def add_options(parser: CommandParser) -> None:
 
 
 def outputs(options: Any) -> Outputs | None:
+    """What this command writes and reads."""
     return Outputs(options.output, inputs=(options.scan, options.checkpoint)) if options.output else None
 
 
 def run(options: Any) -> None:
+    """Measure and print."""
     import json
     import os
     import platform

@@ -27,6 +27,7 @@ COLUMNS = ("severity", "check", "structure", "value", "unit", "expected", "place
 
 
 def add_options(parser: CommandParser) -> None:
+    """Add the options of this command."""
     parser.add_argument("segmentation", type=Path, help=".seg.nrrd, label map, or folder with one file a structure")
     parser.add_argument("--scan", type=Path, help="the CT, for what HU and fields of view say")
     parser.add_argument("--checkpoint", type=Path, help="checkpoint whose training labels are the yardstick")
@@ -35,11 +36,13 @@ def add_options(parser: CommandParser) -> None:
 
 
 def outputs(options: Any) -> Outputs:
+    """What this command writes and reads."""
     inputs = (options.segmentation, options.scan, options.checkpoint)
     return Outputs(options.output, ("findings.csv", "findings.json"), inputs)
 
 
 def run(options: Any) -> None:
+    """Check a segmentation, print the findings and write them."""
     from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
     from UNetSegmenterLib.engine.model.checkpoint import read_card
     from UNetSegmenterLib.engine.plausibility.finding import PASS, SEVERITIES

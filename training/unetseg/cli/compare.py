@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: CommandParser) -> None:
+    """Add the options of this command."""
     parser.add_argument("prediction", type=Path, help="segmentation to compare")
     parser.add_argument("reference", type=Path, help="segmentation to compare it with")
     parser.add_argument("--scan", type=Path, help="the CT, for pictures, the report's viewer and a Slicer scene")
@@ -68,12 +69,14 @@ def add_options(parser: CommandParser) -> None:
 
 
 def outputs(options: Any) -> Outputs:
+    """What this command writes and reads."""
     writes = (*RESULTS, "pictures/*.png", "scene.mrb")
     inputs = (options.prediction, options.reference, options.scan, options.labels, options.checkpoint)
     return Outputs(options.output, writes, inputs)
 
 
 def run(options: Any) -> None:
+    """Compare, print the table and write the report."""
     from UNetSegmenterLib.engine.evaluation.comparison import compare
     from UNetSegmenterLib.engine.evaluation.measures import check_tolerance
     from UNetSegmenterLib.engine.io.file_names import file_stem

@@ -20,6 +20,7 @@ from .parser import CommandParser
 
 
 def add_options(parser: CommandParser) -> None:
+    """Add the options of this command."""
     parser.add_argument("first", type=Path, help="folder that unetseg evaluate wrote")
     parser.add_argument("second", type=Path, help="another one, on the same cases")
     parser.add_argument(
@@ -28,6 +29,7 @@ def add_options(parser: CommandParser) -> None:
 
 
 def run(options: Any) -> None:
+    """Compare two evaluations and print the table."""
     from ..evaluation.paired_comparison import compare_paired, read_unseen
     from ..evaluation.result_table import print_pairs
 

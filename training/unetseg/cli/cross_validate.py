@@ -19,6 +19,7 @@ from .parser import CommandParser
 
 
 def add_options(parser: CommandParser) -> None:
+    """Add the options of this command."""
     from . import train
 
     train.add_training_options(parser, without=train.SPLITS)
@@ -32,12 +33,14 @@ def defaults(options: Any) -> dict[str, Any]:
 
 
 def outputs(options: Any) -> Outputs:
+    """What this command writes and reads."""
     return Outputs(
         options.output, ("metrics.csv", "summary.json"), (options.preprocessed, options.plan, options.start_from)
     )
 
 
 def run(options: Any) -> None:
+    """Train the folds that are not finished, and sum up over all."""
     from ..data.preprocessed_dataset import read_preprocessed_dataset
     from ..data.seen_cases import overlap_text
     from ..training.cross_validation import config_of_folds, fold_dice, summarise, write_folds

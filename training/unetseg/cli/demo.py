@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: CommandParser) -> None:
+    """Add the options of this command."""
     parser.add_argument(
         "--output", type=Path, default=Path("demo-output"), metavar="DIR", help="folder for the results"
     )
@@ -38,11 +39,13 @@ def add_options(parser: CommandParser) -> None:
 
 
 def outputs(options: Any) -> Outputs:
+    """What this command writes and reads."""
     writes = (*RESULTS, "pictures/*.png", "*.seg.nrrd", "*.mrb")
     return Outputs(options.output, writes, (options.scan, options.reference, options.checkpoint))
 
 
 def run(options: Any) -> None:
+    """Segment, compare and leave the results."""
     from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
     from UNetSegmenterLib.engine.model.device import keep_freed_memory
 

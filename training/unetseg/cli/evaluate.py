@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: CommandParser) -> None:
+    """Add the options of this command."""
     parser.add_argument("checkpoint", type=Path, nargs="?", help="trained checkpoint (.pt)")
     parser.add_argument("dataset", type=Path, nargs="?", help="folder of the data set, as for unetseg prepare")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
@@ -69,6 +70,7 @@ def add_options(parser: CommandParser) -> None:
 
 
 def run(options: Any) -> None:
+    """Evaluate, or merge shards."""
     from ..training.run_lock import Stopped, stopped_at_once
 
     if options.merge:

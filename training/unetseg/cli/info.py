@@ -33,6 +33,7 @@ FEW_CASES = 20  # read in one process: starting others takes longer
 
 
 def add_options(parser: CommandParser) -> None:
+    """Add the options of this command."""
     parser.add_argument(
         "scan", type=Path, help="NIfTI, NRRD or MetaImage file, a folder with one DICOM series, or a data set"
     )
@@ -50,10 +51,12 @@ def add_options(parser: CommandParser) -> None:
 
 
 def outputs(options: Any) -> Outputs | None:
+    """What this command writes and reads."""
     return Outputs(options.plot, inputs=(options.scan, options.label)) if options.plot else None
 
 
 def run(options: Any) -> None:
+    """Print what a scan or a data set is."""
     from ..data.dataset import resampled
     from ..data.layouts.detection import holds_images, read_dataset
 

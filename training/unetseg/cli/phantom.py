@@ -19,6 +19,7 @@ from .parser import CommandParser, integer, non_negative_integer
 
 
 def add_options(parser: CommandParser) -> None:
+    """Add the options of this command."""
     parser.add_argument("output", type=Path, metavar="DIR", help="folder for the scans and labels")
     parser.add_argument("--count", type=integer, default=12, help="how many hearts")
     parser.add_argument(
@@ -33,10 +34,12 @@ def add_options(parser: CommandParser) -> None:
 
 
 def outputs(options: Any) -> Outputs:
+    """What this command writes and reads."""
     return Outputs(options.output, ("ct_train_*_image.nii.gz", "ct_train_*_label.nii.gz"))
 
 
 def run(options: Any) -> None:
+    """Write the hearts."""
     from ..synthetic.phantom_cases import write_phantoms
 
     if options.count < 1 or options.size < 16 or options.slices < 4:

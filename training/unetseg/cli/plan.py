@@ -17,6 +17,7 @@ from .parser import CommandParser, add_resample, non_negative_number
 
 
 def add_options(parser: CommandParser) -> None:
+    """Add the options of this command."""
     from .prepare import add_split_options
 
     parser.add_argument("dataset", type=Path, help="folder of the data set")
@@ -32,10 +33,12 @@ def add_options(parser: CommandParser) -> None:
 
 
 def outputs(options: Any) -> Outputs:
+    """What this command writes and reads."""
     return Outputs(options.output, inputs=(options.dataset,))
 
 
 def run(options: Any) -> None:
+    """Write the plan and print its reasons."""
     from dataclasses import replace
 
     from ..data.dataset import resampled

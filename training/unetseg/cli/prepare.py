@@ -29,6 +29,7 @@ SMALLEST_SIZE = 16
 
 
 def add_options(parser: CommandParser) -> None:
+    """Add the options of this command."""
     parser.add_argument("dataset", type=Path, help="folder of the data set")
     parser.add_argument("preprocessed", type=Path, help="folder to write")
     parser.add_argument(
@@ -67,6 +68,7 @@ def add_split_options(parser: CommandParser) -> None:
 
 
 def run(options: Any) -> None:
+    """Preprocess the data set, or check one that exists."""
     from ..data.dataset import resampled
     from ..data.layouts.detection import read_dataset
     from ..data.preparation import check_choices, check_sources, prepare, splits_of

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: CommandParser) -> None:
+    """Add the options of this command."""
     parser.add_argument("checkpoint", type=Path, help="trained checkpoint (.pt)")
     parser.add_argument("dataset", type=Path, help="folder of the data set it was trained on")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="checkpoint to write (.pt)")
@@ -59,12 +60,14 @@ def add_options(parser: CommandParser) -> None:
 
 
 def outputs(options: Any) -> Outputs:
+    """What this command writes and reads."""
     return Outputs(
         options.output, inputs=(options.checkpoint, options.evaluated_checkpoint, options.evaluated, options.dataset)
     )
 
 
 def run(options: Any) -> None:
+    """Write the checkpoint with its test results, statistics and texts."""
     from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
 
     from ..data.layouts.detection import read_dataset

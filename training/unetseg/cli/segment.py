@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: CommandParser) -> None:
+    """Add the options of this command."""
     parser.add_argument(
         "scans",
         nargs="+",
@@ -45,6 +46,7 @@ def add_options(parser: CommandParser) -> None:
 
 
 def run(options: Any) -> int:
+    """Segment all scans and return the exit status."""
     from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
     from ..evaluation.scan_prediction import open_predictor

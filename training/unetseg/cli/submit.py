@@ -12,6 +12,10 @@ have succeeded. --dry-run prints the scripts and the commands and does nothing.
 
 from __future__ import annotations
 
+import re
+import shlex
+import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: CommandParser) -> None:
+    """Add the options of this command."""
     parser.add_argument(
         "source",
         type=Path,
@@ -66,14 +71,14 @@ def add_options(parser: CommandParser) -> None:
 
 
 def run(options: Any) -> None:
-    import shlex
+    """Submit the job, or print what would be submitted."""
 
     from ..cluster.submission import commands, job_script, submit
 
     if not options.hours > 0:
         raise InputError(f"--hours is {options.hours:g}; more than 0 hours of wall time are expected.")
-    places = [place for place in (options.source, options.dataset, options.output) if place is not None]
-    if options.host and any(place.is_absolute() for place in places):
+    paths = [path for path in (options.source, options.dataset, options.output) if path is not None]
+    if options.host and any(path.is_absolute() for path in paths):
         raise InputError(
             "With --host, give what is read and --output relative to the working folder: they lie there on the host too."
         )
@@ -97,8 +102,8 @@ def _training(options: Any) -> ClusterJob:
     preprocessed = read_preprocessed_dataset(options.source)
     for fold in range(options.folds):
         fold_splits(preprocessed.splits, fold)
-    source, output = _place(options.source), _place(options.output)
-    given = _given("train", options.train, [source, "--output", output])
+    source, output = _safe_path(options.source), _safe_path(options.output)
+    given = _checked_options("train", options.train, [source, "--output", output])
     command = training_command(source, output, given, options.folds, options.gpus, options.nodes)
     return _job(options, command, (source,), options.folds)
 
@@ -117,16 +122,14 @@ def _evaluation(options: Any) -> ClusterJob:
     cases = len(read_dataset(options.dataset).cases)
     if not 1 <= options.shards <= cases:
         raise InputError(f"{options.shards} shards can't be made of {cases} cases; ask for 1 to {cases}.")
-    source, dataset, output = map(_place, (options.source, options.dataset, options.output))
-    given = _given("evaluate", options.evaluate, [source, dataset, "--output", output])
+    source, dataset, output = map(_safe_path, (options.source, options.dataset, options.output))
+    given = _checked_options("evaluate", options.evaluate, [source, dataset, "--output", output])
     command, merge = evaluation_commands(source, dataset, output, given, options.shards, options.gpus)
     return _job(options, command, (source, dataset), options.shards, merge)
 
 
-def _given(command: str, text: str, needed: list[str]) -> list[str]:
+def _checked_options(command: str, text: str, needed: list[str]) -> list[str]:
     """Options for the command of the job, checked now rather than when the job starts."""
-    import shlex
-
     try:
         given = shlex.split(text)
     except ValueError as error:
@@ -136,15 +139,13 @@ def _given(command: str, text: str, needed: list[str]) -> list[str]:
     return given
 
 
-def _place(path: Path) -> str:
-    """A path that no command takes for an option."""
+def _safe_path(path: Path) -> str:
+    """The path, written so that no command takes it for an option."""
     return f"./{path.as_posix()}" if path.as_posix().startswith("-") else path.as_posix()
 
 
 def _job_name(output: Path) -> str:
-    """The output folder's name, of what every scheduler takes in a name."""
-    import re
-
+    """The output folder's name, with the characters that every scheduler accepts."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", output.name).strip("-._") or "unetseg"
 
 
@@ -155,8 +156,6 @@ def _folder(options: Any) -> str:
 
 
 def _setup(host: str) -> str:
-    import shlex
-    import sys
 
     script = Path(sys.prefix) / "bin" / "activate"
     if host:
@@ -165,24 +164,19 @@ def _setup(host: str) -> str:
 
 
 def _job(options: Any, command: str, inputs: tuple[str, ...], members: int, after: str = "") -> ClusterJob:
-    from ..cluster.submission import ClusterJob
+    from ..cluster.submission import ClusterJob, Resources
 
     return ClusterJob(
-        options.name or _job_name(options.output),
-        _place(options.output),
-        _folder(options),
-        command,
-        inputs,
-        members,
-        after,
-        options.queue,
-        options.gpus,
-        options.nodes,
-        options.cores,
-        options.memory_gb,
-        options.hours,
-        options.setup or _setup(options.host),
-        options.host,
+        name=options.name or _job_name(options.output),
+        output=_safe_path(options.output),
+        folder=_folder(options),
+        command=command,
+        inputs=inputs,
+        members=members,
+        after=after,
+        resources=Resources(**{field.name: getattr(options, field.name) for field in fields(Resources)}),
+        setup=options.setup or _setup(options.host),
+        host=options.host,
     )
 
 

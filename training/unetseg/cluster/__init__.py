@@ -1,1 +1,1 @@
-"""Training on a cluster or another machine: one script template a scheduler, filled in and handed over."""
+"""Training on a cluster or another machine: one script template per scheduler, filled in and submitted."""

@@ -1,4 +1,4 @@
-"""A job in a scheduler's words: fill in its template, copy code and data, hand it over."""
+"""A job for a scheduler: fill in the template of its script, copy code and data, submit it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,51 @@ NOT_COPIED = (".git", ".venv", "__pycache__", "*.egg-info", "build", "demo-outpu
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9._-]*")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_./@+,:-]*")
-_NOT_IN_LOGS = {"lsf": "\"'\\$`%", "slurm": "\\", "ssh": ""}  # what the scheduler's own lines can't carry
+_NOT_IN_LOGS = {"lsf": "\"'\\$`%", "slurm": "\\", "ssh": ""}  # characters that the name of a log can't have
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a job asks the scheduler for; GPUs, cores and memory are per node.
+
+    Attributes:
+        queue: queue (LSF) or partition (SLURM).
+        hours: wall time.
+    """
+
+    queue: str = "gpu"
+    gpus: int = 1
+    nodes: int = 1
+    cores: int = 4
+    memory_gb: int = 16
+    hours: float = 24.0
+
+    def check(self, scheduler: str) -> None:
+        """Raise InputError for what no scheduler would accept."""
+        if not _WORD.fullmatch(self.queue):
+            raise InputError(f'The queue "{self.queue}" can\'t be used; letters, digits, dots, - and _ are expected.')
+        if min(self.nodes, self.cores, self.memory_gb) < 1 or self.gpus < 0 or not 0 < self.hours <= 24 * 366:
+            raise InputError(
+                f"{self.gpus} GPUs, {self.nodes} nodes, {self.cores} cores, {self.memory_gb} GB and {self.hours:g} hours are "
+                "no job; positive numbers are expected (GPUs may be 0)."
+            )
+        if self.nodes > 1 and scheduler != "slurm":
+            raise InputError(f"Several nodes ({self.nodes}) work with SLURM only; take one node with {scheduler}.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterJob:
-    """A command, or an array of them, as a scheduler is told of it.
+    """A command, or an array of commands, for a scheduler.
 
-    output: where results, scripts and logs go. folder: where code and data lie on the machine that works. command: a line of
-    shell in which $MEMBER is the member of the array, from 0. inputs: files and folders that it reads. members: 0 for one
-    job, else the size of the array. after: a command that runs when all members have succeeded, "" for none. host: login
-    node or server, "" for this machine. setup: a shell line that makes the command `unetseg` known (a virtual environment,
-    modules). memory_gb and cores are those of a node.
+    Attributes:
+        output: folder of results, scripts and logs.
+        folder: where code and data lie on the machine that runs the job.
+        command: a line of shell in which $MEMBER is the member of the array, from 0.
+        inputs: files and folders that the command reads.
+        members: size of the array; 0 for a single job.
+        after: a command that runs when all members have succeeded; "" for none.
+        setup: a shell line that makes the command `unetseg` available (a virtual environment, modules).
+        host: login node or server; "" for this machine.
     """
 
     name: str
@@ -40,24 +73,20 @@ class ClusterJob:
     inputs: tuple[str, ...] = ()
     members: int = 0
     after: str = ""
-    queue: str = "gpu"
-    gpus: int = 1
-    nodes: int = 1
-    cores: int = 4
-    memory_gb: int = 16
-    hours: float = 24.0
+    resources: Resources = Resources()
     setup: str = ""
     host: str = ""
 
     @property
     def following(self) -> ClusterJob:
-        """The job that runs `after`, with what this one asks for, so that the same queue takes it."""
-        return replace(self, name=f"{self.name}-merge", command=self.after, members=0, after="", nodes=1)
+        """The job that runs `after`, with the same resources on one node, so that the same queue accepts it."""
+        resources = replace(self.resources, nodes=1)
+        return replace(self, name=f"{self.name}-merge", command=self.after, members=0, after="", resources=resources)
 
     def check(self, scheduler: str) -> None:
-        """Raise InputError for what no scheduler would take, and for what a shell or a scheduler would take for its own."""
+        """Raise InputError for what no scheduler would accept, and for what a shell or a scheduler would misread."""
         if scheduler not in SCHEDULERS:
-            raise InputError(f'"{scheduler}" is no scheduler that is known; {", ".join(SCHEDULERS)} are.')
+            raise InputError(f'"{scheduler}" is no known scheduler; known are {", ".join(SCHEDULERS)}.')
         texts = (self.output, self.folder, self.command, *self.inputs, self.after, self.setup)
         if broken := next((text for text in texts if any(ord(character) < 32 for character in text)), None):
             raise InputError(
@@ -65,16 +94,9 @@ class ClusterJob:
             )
         if self.host and not _HOST.fullmatch(self.host):
             raise InputError(f'The host "{self.host}" can\'t be used; NAME, or USER@NAME, as ssh knows it is expected.')
-        for what, word in (("name", self.name), ("queue", self.queue)):
-            if not _WORD.fullmatch(word):
-                raise InputError(f'The {what} "{word}" can\'t be used; letters, digits, dots, - and _ are expected.')
-        if min(self.nodes, self.cores, self.memory_gb) < 1 or self.gpus < 0 or not 0 < self.hours <= 24 * 366:
-            raise InputError(
-                f"{self.gpus} GPUs, {self.nodes} nodes, {self.cores} cores, {self.memory_gb} GB and {self.hours:g} hours are "
-                "no job; positive numbers are expected (GPUs may be 0)."
-            )
-        if self.nodes > 1 and scheduler != "slurm":
-            raise InputError(f"{self.nodes} nodes can be had from SLURM here; take one node with {scheduler}.")
+        if not _WORD.fullmatch(self.name):
+            raise InputError(f'The name "{self.name}" can\'t be used; letters, digits, dots, - and _ are expected.')
+        self.resources.check(scheduler)
         if scheduler == "ssh" and not self.host:
             raise InputError("For ssh, give the server with --host user@server.")
 
@@ -84,7 +106,7 @@ def training_command(
 ) -> str:
     """The command line of a training, or of the fold $MEMBER of a cross-validation.
 
-    A job that asks for GPUs names the device, so that it fails at once where the GPU can't be used, and never takes the CPU.
+    A job with GPUs names the device: it fails at once where the GPU can't be used, and never runs on the CPU instead.
     """
     train = ["train", pack, *options, *_device(options, gpus)]
     if gpus > 1 or nodes > 1:
@@ -92,7 +114,7 @@ def training_command(
     start = "unetseg"
     if nodes > 1:
         train += ["--nodes", str(nodes)]
-        # torchrun itself would die of the warning before its processes have saved, so it is told to ignore it.
+        # The warning would end torchrun before its processes have saved, so torchrun ignores it.
         start = (
             'srun sh -c \'trap "" USR1; exec "$@"\' - '
             f"torchrun --nnodes={nodes} --nproc-per-node={max(1, gpus)} --rdzv-backend=c10d "
@@ -110,31 +132,32 @@ def _device(options: Sequence[str], gpus: int) -> list[str]:
 def evaluation_commands(
     checkpoint: str, dataset: str, output: str, options: Sequence[str], shards: int, gpus: int = 1
 ) -> tuple[str, str]:
-    """The command line of the shard $MEMBER of an evaluation, and that which sums the shards up."""
+    """The command line of the shard $MEMBER of an evaluation, and the command line that sums the shards up."""
     evaluate = shlex.join(["evaluate", checkpoint, dataset, *options, *_device(options, gpus)])
-    places = [f"{output}/shards/{number}" for number in range(1, shards + 1)]
+    folders = [f"{output}/shards/{number}" for number in range(1, shards + 1)]
     part = f'--shard "$((MEMBER + 1))/{shards}" --output {shlex.quote(output)}/shards/"$((MEMBER + 1))"'
-    merge = shlex.join(["evaluate", "--merge", *places, "--output", output])
+    merge = shlex.join(["evaluate", "--merge", *folders, "--output", output])
     return f"unetseg {evaluate} {part}", f"unetseg {merge}"
 
 
 def job_script(job: ClusterJob, scheduler: str) -> str:
     """The template of `scheduler` filled in for the job; raises InputError if the job can't be."""
     job.check(scheduler)
-    minutes = max(1, round(job.hours * 60))
+    needed = job.resources
+    minutes = max(1, round(needed.hours * 60))
     values = {
         "NAME": job.name,
-        "QUEUE": job.queue,
-        "NODES": str(job.nodes),
-        "CORES": str(job.cores),
-        "GPUS": str(job.gpus),
-        "MEMORY_MB": str(job.memory_gb * 1024),
-        "MEMORY_MB_A_CORE": str(-(-job.memory_gb * 1024 // job.cores)),
+        "QUEUE": needed.queue,
+        "NODES": str(needed.nodes),
+        "CORES": str(needed.cores),
+        "GPUS": str(needed.gpus),
+        "MEMORY_MB": str(needed.memory_gb * 1024),
+        "MEMORY_MB_A_CORE": str(-(-needed.memory_gb * 1024 // needed.cores)),
         "LSF_TIME": f"{minutes // 60}:{minutes % 60:02d}",
         "SLURM_TIME": f"{minutes // 1440}-{minutes % 1440 // 60:02d}:{minutes % 60:02d}:00",
         "LSF_ARRAY": f"[1-{job.members}]" if job.members else "",
         "SLURM_ARRAY": f"#SBATCH --array=0-{job.members - 1}" if job.members else "",
-        "SLURM_GPUS": f"#SBATCH --gres=gpu:{job.gpus}" if job.gpus else "",
+        "SLURM_GPUS": f"#SBATCH --gres=gpu:{needed.gpus}" if needed.gpus else "",
         "MEMBERS": " ".join(map(str, range(max(1, job.members)))),
         "LOG": _log(job, scheduler),
         "FOLDER": shlex.quote(job.folder),
@@ -143,17 +166,17 @@ def job_script(job: ClusterJob, scheduler: str) -> str:
         "AFTER": job.after,
     }
     text = (Path(__file__).parent / f"job.{scheduler}.sh").read_text(encoding="utf-8")
-    if not job.gpus:
+    if not needed.gpus:
         text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#BSUB -gpu"))
     text = re.sub(rf"@({'|'.join(values)})@", lambda match: values[match[1]], text)
     return re.sub(r"\n{2,}", "\n", text)
 
 
 def _log(job: ClusterJob, scheduler: str) -> str:
-    """The file of a job's output as the scheduler's line has it: no shell reads that line, each has rules of its own.
+    """The file of a job's output, written as the scheduler's line needs it: no shell reads that line.
 
-    sbatch (src/sbatch/opt.c): quotes group, a backslash keeps what follows, %% is a percent sign in a name, and a name with
-    a backslash has no numbers put in. bsub documents quotes alone. Raises InputError for what can't be written there.
+    sbatch (src/sbatch/opt.c): quotes group, a backslash keeps the next character, %% is a percent sign in a name, and in a
+    name with a backslash no numbers are filled in. bsub documents only quotes. Raises InputError for other names.
     """
     folder = below(job.folder, f"{job.output}/logs")
     if wrong := sorted(set(folder) & set(_NOT_IN_LOGS[scheduler])):
@@ -170,30 +193,30 @@ def _log(job: ClusterJob, scheduler: str) -> str:
     return '"' + path.replace('"', '\\"') + '"'
 
 
-def below(folder: str, place: str) -> str:
-    """A path in a folder, never one that a command would take for an option."""
-    path = str(PurePosixPath(folder) / place)
-    return f"./{path}" if path.startswith("-") else path
+def below(folder: str, path: str) -> str:
+    """A path in a folder, written so that no command takes it for an option."""
+    whole = str(PurePosixPath(folder) / path)
+    return f"./{whole}" if whole.startswith("-") else whole
 
 
 def commands(job: ClusterJob, scheduler: str, script: Path, code: Path | None) -> list[list[str]]:
-    """What is run here, in order: copies of code and data if there is a host, then the hand-over of the scripts."""
+    """The commands to run here, in order: copies of code and data if there is a host, then the submission."""
     target = below(job.folder, job.output)
-    hand_over = _hand_over(shlex.quote(target), scheduler, bool(job.after))
+    submission = _submission(shlex.quote(target), scheduler, bool(job.after))
     if not job.host:
-        return [["sh", "-c", hand_over]]
-    places = {place: below(job.folder, place) for place in job.inputs}
-    folders = [target, *(at if Path(place).is_dir() else str(Path(at).parent) for place, at in places.items())]
+        return [["sh", "-c", submission]]
+    copies = {path: below(job.folder, path) for path in job.inputs}
+    folders = [target, *(there if Path(path).is_dir() else str(Path(there).parent) for path, there in copies.items())]
     steps = [_on_host(job, f"mkdir -p -- {shlex.join(folders)}")]
     if code is not None:
         excluded = [f"--exclude={name}" for name in NOT_COPIED]
         steps.append(_copy(job, f"{code}/", f"{below(job.folder, '.')}/", *excluded))
-    for place, at in places.items():
-        end = "/" if Path(place).is_dir() else ""
-        steps.append(_copy(job, f"{place}{end}", f"{at}{end}", "--partial"))
+    for path, there in copies.items():
+        end = "/" if Path(path).is_dir() else ""
+        steps.append(_copy(job, f"{path}{end}", f"{there}{end}", "--partial"))
     for name in (script.name, MERGE)[: 2 if _has_merge_script(job, scheduler) else 1]:
         steps.append(_copy(job, str(script.with_name(name)), f"{target}/{name}"))
-    steps.append(_on_host(job, hand_over))
+    steps.append(_on_host(job, submission))
     return steps
 
 
@@ -202,9 +225,9 @@ def _on_host(job: ClusterJob, line: str) -> list[str]:
 
 
 def _copy(job: ClusterJob, here: str, there: str, *options: str) -> list[str]:
-    """rsync of one file or folder; a name with a colon is a file of this machine, and no name is an option.
+    """rsync of one file or folder; a name with a colon is a local file, and no name is an option.
 
-    -s hands the path over as it is. It is left out where the path needs no care, since Apple's rsync does not know it.
+    -s passes the path on as it is. It is left out for simple paths, because Apple's rsync does not know it.
     """
     here = here if here.startswith("/") else f"./{here}"
     protected = [] if _PLAIN_PATH.fullmatch(there) else ["-s"]
@@ -215,8 +238,8 @@ def _has_merge_script(job: ClusterJob, scheduler: str) -> bool:
     return bool(job.after) and scheduler != "ssh"
 
 
-def _hand_over(target: str, scheduler: str, merges: bool) -> str:
-    """The shell line that hands over submit.sh, and merge.sh to run when that has succeeded as a whole."""
+def _submission(target: str, scheduler: str, merges: bool) -> str:
+    """The shell line that submits submit.sh, and merge.sh to run when all of that has succeeded."""
     logs = f"mkdir -p -- {target}/logs"
     if scheduler == "ssh":
         return f"nohup sh {target}/submit.sh > {target}/job.log 2>&1 < /dev/null & echo started"
@@ -237,9 +260,9 @@ def _hand_over(target: str, scheduler: str, merges: bool) -> str:
 
 
 def submit(job: ClusterJob, scheduler: str, script: Path, code: Path | None, overwrite: bool = False) -> str:
-    """Write the scripts, run the commands and return what the last one said; raises InputError if one of them fails.
+    """Write the scripts, run the commands and return the output of the last one; raises InputError if one of them fails.
 
-    A script that is there and differs is replaced only with `overwrite`: it may have been edited.
+    A script that exists and differs is replaced only with `overwrite`: it may have been edited.
     """
     texts = {script: job_script(job, scheduler)}
     if _has_merge_script(job, scheduler):
@@ -247,11 +270,11 @@ def submit(job: ClusterJob, scheduler: str, script: Path, code: Path | None, ove
     for path, text in texts.items():
         if not overwrite and path.exists() and path.read_bytes() != text.encode():
             raise InputError(
-                f"{path} is there and differs; submit it by hand, move it away, or replace it with --overwrite."
+                f"{path} exists and differs; submit it by hand, move it away, or replace it with --overwrite."
             )
     for path, text in texts.items():
         write_text(path, text)
-    said = ""
+    output = ""
     for step in commands(job, scheduler, script, code):
         logging.getLogger(__name__).info("%s", shlex.join(step))
         try:
@@ -263,5 +286,5 @@ def submit(job: ClusterJob, scheduler: str, script: Path, code: Path | None, ove
         if result.returncode:
             reason = (result.stderr.strip() or result.stdout.strip() or f"status {result.returncode}").splitlines()[-1]
             raise InputError(f"{shlex.join(step)[:160]} failed: {reason}; the script is {script}.")
-        said = result.stdout.strip()
-    return said
+        output = result.stdout.strip()
+    return output

@@ -15,7 +15,7 @@ from UNetSegmenterLib.engine.io.csv_text import read_csv_rows
 
 OVER_ALL = "each case's mean over structures"
 PAIRED_MEASURES = tuple(name for name in MEASURES if name != "difference_ml")  # of which more, or less, is better
-LARGEST_EXACT = 50  # pairs up to which the distribution of the rank sum is counted out
+LARGEST_EXACT = 50  # differences up to which the p value of Wilcoxon's test is exact
 
 
 @dataclass(frozen=True)
@@ -124,49 +124,40 @@ def compare_dice(other: Sequence[Comparison], this: Sequence[Comparison]) -> lis
 
 
 def wilcoxon_p(differences: Sequence[float]) -> float:
-    """Two-sided p of the signed-rank test (Wilcoxon, Biometrics Bulletin 1945); zeros are left out, ties share ranks.
+    """P value of the two-sided signed-rank test (Wilcoxon, Biometrics Bulletin 1945); zeros are left out, ties share ranks.
 
-    Counted out for up to `LARGEST_EXACT` differences, by the normal approximation with tie correction beyond; 1 if all
-    are zero.
+    Exact for up to `LARGEST_EXACT` differences, with ties too, for which the exact method of scipy is not made; beyond that
+    the normal approximation with tie correction and without continuity correction.
+
+    Args:
+        differences: one per case; infinite ones rank as the largest.
+
+    Returns:
+        The p value; 1 if all differences are zero.
     """
-    values = sorted((abs(value), value > 0) for value in differences if value != 0)
-    n = len(values)
-    if n == 0:
+    import numpy as np
+    from scipy import stats
+
+    values = np.array([value for value in differences if value != 0])
+    if not values.size:
         return 1.0
-    ranks = _shared_ranks([size for size, _ in values])
-    plus = sum(rank for rank, (_, positive) in zip(ranks, values, strict=True) if positive)
-    total = n * (n + 1) / 2
-    smaller = min(plus, total - plus)
-    if n > LARGEST_EXACT:
-        variance = sum(rank * rank for rank in ranks) / 4
-        return math.erfc((total / 2 - smaller) / math.sqrt(2 * variance))
-    ways = {0: 1}  # twice the rank sum (ranks can be halves) to the number of sign patterns that give it
-    for rank in ranks:
-        step = round(2 * rank)
-        following = dict(ways)
-        for reached, count in ways.items():
-            following[reached + step] = following.get(reached + step, 0) + count
-        ways = following
-    as_small = sum(count for reached, count in ways.items() if reached <= round(2 * smaller))
-    return min(1.0, 2 * as_small / 2**n)
-
-
-def _shared_ranks(sizes: Sequence[float]) -> list[float]:
-    """Ranks from 1 of sorted values; equal ones share the mean of theirs."""
-    ranks: list[float] = []
-    while len(ranks) < len(sizes):
-        start = len(ranks)
-        equal = sum(value == sizes[start] for value in sizes[start:])
-        ranks += [start + (equal + 1) / 2] * equal
-    return ranks
+    if values.size > LARGEST_EXACT:
+        return float(stats.wilcoxon(values, method="asymptotic", correction=False).pvalue)
+    doubled = np.rint(2 * stats.rankdata(np.abs(values))).astype(int)  # shared ranks can be halves
+    patterns = np.ones(1)  # number of sign patterns by twice their sum of positive ranks; exact, as 2**50 < 2**53
+    for rank in doubled:
+        patterns = np.convolve(patterns, np.eye(1, rank + 1)[0] + np.eye(1, rank + 1, rank)[0])
+    positive = doubled[values > 0].sum()
+    smaller = min(positive, doubled.sum() - positive)
+    return float(min(1.0, 2 * patterns[: smaller + 1].sum() / 2**values.size))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """P values corrected for testing several at once (Holm, Scandinavian Journal of Statistics 1979)."""
-    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     corrected = [0.0] * len(p_values)
     largest = 0.0
-    for done, place in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - done) * p_values[place]))
-        corrected[place] = largest
+    for done, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - done) * p_values[index]))
+        corrected[index] = largest
     return corrected
