@@ -20,11 +20,12 @@ from typing import Any
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import locked, why_not_written, write_text
 
-from .cli import RENAMED_COMMANDS
-
 MANIFEST, LOCK, RUN_LOCK = ".unetseg.json", ".unetseg.lock", ".unetseg.run.lock"
 RESULTS = ("metrics.csv", "summary.json", "report.html", "figures/*.svg", "figures/*.png")
 """What every comparison leaves (`write_results`)."""
+
+RENAMED_COMMANDS = {"against": "compare-models", "crossvalidate": "cross-validate"}
+"""Former names of commands; the manifests that they wrote hold them."""
 
 FileId = tuple[int, int]
 

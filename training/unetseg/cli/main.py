@@ -16,7 +16,8 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.plain_data import did_you_mean
 
 from ..console import accept_any_console, silence, warn, without_control_characters
-from . import COMMANDS, RENAMED_COMMANDS
+from ..output_folder import RENAMED_COMMANDS
+from . import COMMANDS
 
 DONE, BAD_INPUT = 0, 2
 INTERRUPTED, PIPE_ENDED, TERMINATED = 130, 141, 143  # 128 + the signal's number, as a shell has it
