@@ -59,6 +59,6 @@ def write_scan(path, geometry, seed=0):
     array = np.random.default_rng(seed).permutation(count).reshape(geometry.shape).astype(np.int16)
     array -= 1000
     image = sitk.GetImageFromArray(array)
-    geometry.stamp(image)
+    geometry.apply_to(image)
     sitk.WriteImage(image, str(path))
     return array

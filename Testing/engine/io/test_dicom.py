@@ -77,7 +77,7 @@ def test_file_names_do_not_decide_the_order(tmp_path):
     [
         ([0, 2.5, 5, 10, 12.5], "lacks 1 slice"),
         ([0, 2.5, 5, 7.2, 10], "uneven slices"),
-        ([0, 0, 2.5, 2.5], "several slices at one place"),
+        ([0, 0, 2.5, 2.5], "several slices at one position"),
         ([0], "one DICOM slice"),
     ],
 )
@@ -282,7 +282,7 @@ def without(*tags):
     ("order", "change", "words"),
     [
         ((0, 1, 2, 4, 5, 6, 7), None, "lacks 1 slice"),
-        ((0, 1, 2, 2, 4, 5, 6, 7), None, "two slices at one place"),
+        ((0, 1, 2, 2, 4, 5, 6, 7), None, "two slices at one position"),
         (range(8), frames_said(9), "cut off"),
         (range(8), frames_said(7), "contradicts itself"),
         (range(8), lambda elements: elements[(0x5200, 0x9230)][1].pop(), "announces 8 frames and describes 7"),
@@ -324,8 +324,8 @@ def with_text(tag, text, at=None):
         (with_text((0x0020, 0x0032), "0\\0\\x"), "position"),
         (with_text((0x0020, 0x0037), "1\\0\\0\\1\\0\\0"), "right angle"),
         (with_text((0x0028, 0x0004), "RGB"), "colour"),
-        (with_text((0x0020, 0x0032), "0\\0\\20", at=5), r"two slices at one place: 004\.dcm and 005\.dcm"),
-        (with_text((0x0028, 0x0100), 12), "12 bits a pixel"),
+        (with_text((0x0020, 0x0032), "0\\0\\20", at=5), r"two slices at one position: 004\.dcm and 005\.dcm"),
+        (with_text((0x0028, 0x0100), 12), "12 bits per pixel"),
         (with_text((0x0028, 0x0010), 6, at=2), "contradicts itself"),
         (lacks(PIXELS), "no pixels"),
     ],

@@ -185,7 +185,7 @@ SPACE, DIRECTIONS = "space: left-posterior-superior", "space directions: (3,0,0)
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ((), "does not say how large"),
+        ((), "does not give the size"),
         (("spacings: 3 3 nan",), "spacings"),
         (("spacings: 3 3 -5",), "spacings"),
         (("spacings: 3 3 0",), "spacings"),
@@ -236,7 +236,7 @@ def test_the_spaces_of_nrrd_are_told_apart(tmp_path, space, signs):
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ({"ElementSpacing": None}, "does not say how large"),
+        ({"ElementSpacing": None}, "does not give the size"),
         ({"ElementSpacing": "3 3 0"}, "ElementSpacing"),
         ({"ElementSpacing": "3 3 -5"}, "ElementSpacing"),
         ({"ElementSpacing": "3 3 nan"}, "ElementSpacing"),

@@ -19,8 +19,8 @@ GZIPPED = ("space: left-posterior-superior", "space directions: (3,0,0) (0,3,0) 
 
 
 @pytest.fixture(params=["isal", "zlib"])
-def unpacker(request, monkeypatch):
-    """Each of the two libraries that unpack; Slicer has zlib alone."""
+def decompressor(request, monkeypatch):
+    """Each of the two libraries that decompress; Slicer has zlib alone."""
     if request.param == "zlib":
         monkeypatch.setattr(byte_stream, "_zlib", zlib)
     else:
@@ -109,7 +109,7 @@ DAMAGES = (flipped, zeros, hole, checksum, length, no_end)
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("kind", ["scan", "labels", "seg.nrrd", "nrrd", "mha"])
-def test_damaged_packed_data_are_refused(tmp_path, kind, damage, unpacker):
+def test_damaged_packed_data_are_refused(tmp_path, kind, damage, decompressor):
     """Every one of these fails gzip -t; ITK reads most of them, and teem and MetaIO look at no checksum at all."""
     hu = noise()
     if kind == "mha":
@@ -141,7 +141,7 @@ def members(content):
     return gzip.compress(content[:700]) + gzip.compress(content[700:])
 
 
-def test_several_members_and_padding_are_read_and_a_damaged_second_one_is_not(tmp_path, unpacker):
+def test_several_members_and_padding_are_read_and_a_damaged_second_one_is_not(tmp_path, decompressor):
     hu = noise()
     path = tmp_path / "a.nii.gz"
     whole = members(nifti_bytes(hu))
@@ -237,8 +237,8 @@ def test_voxels_as_text_are_counted(tmp_path):
     ("array", "fields", "words"),
     [
         (noise((3, 4, 5)), ("dimension: 4",), "4 dimensions"),
-        (noise((2, 3, 4, 5)), ("kinds: domain domain domain list", "spacings: 3 3 5 nan"), "2 values a voxel"),
-        (noise((3, 4, 5, 3)), ("kinds: RGB-color domain domain domain", "spacings: nan 3 3 5"), "3 values a voxel"),
+        (noise((2, 3, 4, 5)), ("kinds: domain domain domain list", "spacings: 3 3 5 nan"), "2 values per voxel"),
+        (noise((3, 4, 5, 3)), ("kinds: RGB-color domain domain domain", "spacings: nan 3 3 5"), "3 values per voxel"),
         (noise()[0], ("spacings: 3 3",), "2 axes in space"),
         (noise(), (*GZIPPED[:2], "encoding: zrl"), "encoding zrl"),
     ],

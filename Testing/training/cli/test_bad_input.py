@@ -186,7 +186,7 @@ SCANS = [
     (text_file, "not an image"),
     (missing_file, "does not exist"),
     (four_dimensions, "single 3D scan"),
-    (colour, "3 values a voxel"),
+    (colour, "3 values per voxel"),
     (with_nan, "NaN"),
     (constant, "every voxel is 40"),
     (cut_off, "cut"),

@@ -42,7 +42,7 @@ def dataset(tmp_path_factory):
             image = sitk.ReadImage(str(old))
             if i == 1:
                 hu = blobs(1)[0]
-                Geometry(hu.shape, (3.0, 2.0, 2.0), direction=DIRECTION).stamp(image)
+                Geometry(hu.shape, (3.0, 2.0, 2.0), direction=DIRECTION).apply_to(image)
             sitk.WriteImage(image, str(folder / f"{name.format(i)}.nrrd"))
             old.unlink()
     description = json.loads((folder / "dataset.json").read_text()) | {"file_ending": ".nrrd"}

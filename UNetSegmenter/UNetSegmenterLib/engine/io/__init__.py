@@ -1,1 +1,1 @@
-"""Image files read to their last byte: what was named is what is read, and a header that contradicts itself is told."""
+"""Volumes and their grids; image files and DICOM series in and out; files that are written atomically."""

@@ -1,4 +1,4 @@
-"""Files that are written atomically: under a temporary name of their own, to the disk, then renamed into place."""
+"""Files written atomically: under a temporary name, flushed to the disk, then renamed; and a lock between processes."""
 
 from __future__ import annotations
 
@@ -15,30 +15,34 @@ from pathlib import Path
 from ..errors import InputError
 
 _PREFIX = ".partial-"
-_LONGEST = (
-    50  # characters of the name that the temporary one keeps, its ending among them: a file system takes 255 bytes
-)
+_KEPT_CHARACTERS = 50  # of the name, its ending among them, in the temporary one: a file name may have 255 bytes
 _ABANDONED_SECONDS = 24 * 3600.0
 _LOCK_SECONDS, _LOCK_PAUSE_SECONDS, _LOCKED_BYTE = 30.0, 0.02, 2**30
-_NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-_NO_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
-_IS_THERE = (errno.EEXIST, errno.ENOTEMPTY)
+_DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+_NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+_EXISTS = (errno.EEXIST, errno.ENOTEMPTY)
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
-"""Some network folders know neither locks nor syncing; files are whole there too."""
+"""Some network folders support neither locks nor flushing; files are complete there, too."""
 
 
 class WriteError(InputError):
-    """A file that can't be written, with the reason: the next one in that folder can't be written either."""
+    """A file that can't be written, with the reason. Other files in its folder will fail in the same way."""
 
 
 def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
-    """Call `write(partial_path)` beside `path`, bring that to the disk and rename it into place.
+    """Write a file under a temporary name in the same folder, flush it to the disk and rename it.
 
-    Nobody meets half a file, and of two processes that write one file at once, one wins whole. The temporary name ends as
-    `path` does, because writers go by the ending. Raises WriteError, an InputError, with the reason if the file can't be written.
+    A reader never finds half a file. If two processes write the same file, the file of one of them remains, complete.
+
+    Args:
+        path: the file; its folder is made if it is missing.
+        write: writes the temporary file whose path it gets. That path has the ending of `path`, which many writers go by.
+
+    Raises:
+        WriteError: the file can't be written; the message gives the reason.
     """
     path = Path(path)
-    partial = path.with_name(f"{_PREFIX}{secrets.token_hex(4)}-{path.name[-_LONGEST:]}")
+    partial = path.with_name(f"{_PREFIX}{secrets.token_hex(4)}-{path.name[-_KEPT_CHARACTERS:]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(partial)
@@ -54,17 +58,22 @@ def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write UTF-8 text atomically; line ends stay as they are. Raises InputError as `write_atomically` does."""
+    """Write UTF-8 text atomically, line ends unchanged. Raises WriteError with the reason if it can't be written."""
     write_atomically(path, lambda partial: partial.write_bytes(text.encode("utf-8", errors="replace")))
 
 
 def write_folder(folder: Path | str, write: Callable[[Path], object]) -> None:
-    """Call `write(partial_folder)` beside `folder` and rename it into place; no folder with anything in it is replaced.
+    """Write a folder under a temporary name and rename it; a folder that is not empty is never replaced.
 
-    Raises InputError with the reason if it can't be written.
+    Args:
+        folder: the folder.
+        write: fills the temporary folder whose path it gets.
+
+    Raises:
+        WriteError: the folder can't be written; the message gives the reason.
     """
     folder = Path(folder)
-    partial = folder.with_name(f"{_PREFIX}{secrets.token_hex(4)}-{folder.name[-_LONGEST:]}")
+    partial = folder.with_name(f"{_PREFIX}{secrets.token_hex(4)}-{folder.name[-_KEPT_CHARACTERS:]}")
     try:
         partial.mkdir(parents=True)
         write(partial)
@@ -79,7 +88,7 @@ def write_folder(folder: Path | str, write: Callable[[Path], object]) -> None:
 
 
 def sync(path: Path) -> None:
-    """Bring a file to the disk, or the entries of a folder where the system knows that."""
+    """Flush a file to the disk, or the entries of a folder where the system supports that."""
     if path.is_dir():
         if os.name != "posix":
             return
@@ -97,7 +106,7 @@ def sync(path: Path) -> None:
 
 
 def _remove_abandoned(partial: Path) -> None:
-    """Remove what a process that was killed a day ago or earlier left of the same file."""
+    """Remove temporary files of the same name that are a day old: a process that was killed left them."""
     tail = partial.name[len(_PREFIX) + 8 :]
     oldest = time.time() - _ABANDONED_SECONDS
     for name in os.listdir(partial.parent):
@@ -108,20 +117,20 @@ def _remove_abandoned(partial: Path) -> None:
 
 
 def why_not_written(error: Exception, folder: Path) -> str:
-    """What went wrong and, where that is known, what to do; a library's own text hides both."""
+    """Why a file could not be written and what to do about it; the messages of libraries often give neither."""
     number = (isinstance(error, OSError) and error.errno) or 0
     with suppress(OSError):
         if not number and shutil.disk_usage(folder).free < 2**16:
             number = errno.ENOSPC
         elif not number and not os.access(folder, os.W_OK):
             number = errno.EACCES
-    if number in _NO_ROOM:
+    if number in _DISK_FULL:
         return f"{os.strerror(number)}: free some space, or choose another folder"
-    if number in _NO_RIGHTS:
+    if number in _NO_PERMISSION:
         return f"{os.strerror(number)}: check the rights of {folder}, or choose another folder"
     if number == errno.EFBIG:
         return f"{os.strerror(number)}: a limit of this system or of its disk allows no file of that size"
-    if number in _IS_THERE:
+    if number in _EXISTS:
         return "another run has written it meanwhile; choose another folder"
     if number:
         return os.strerror(number)
@@ -130,10 +139,10 @@ def why_not_written(error: Exception, folder: Path) -> str:
 
 @contextmanager
 def locked(path: Path, wait_seconds: float = _LOCK_SECONDS) -> Iterator[None]:
-    """Hold the lock file `path` against other processes and machines; it is removed at the end.
+    """Hold the lock file `path`, which excludes other processes and machines; it is removed at the end.
 
-    The system lets go of the lock when the process ends, however it ends, so a killed one leaves nothing in the way.
-    Raises InputError, naming the holder, if another process holds it for longer than `wait_seconds`.
+    The operating system releases the lock when the process ends, even if it is killed. Raises InputError, which names the
+    holder, if another process holds the lock for longer than `wait_seconds`.
     """
     end = time.monotonic() + wait_seconds
     while (file := _try_lock(path)) is None:
@@ -157,7 +166,7 @@ def locked(path: Path, wait_seconds: float = _LOCK_SECONDS) -> Iterator[None]:
 
 
 def _try_lock(path: Path) -> int | None:
-    """The descriptor of the lock file, which is held now, or None if another process holds it."""
+    """The descriptor of the lock file once it is locked, None if another process holds the lock."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -172,7 +181,7 @@ def _try_lock(path: Path) -> int | None:
 
 
 def _lock(file: int) -> bool:
-    """Whether the open file could be locked for this process alone."""
+    """Whether this process could lock the open file."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -180,11 +189,11 @@ def _lock(file: int) -> bool:
 
         os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)  # a locked byte can't be read, and the first ones name the holder
         lock: Callable[..., object] = msvcrt.locking  # type: ignore[attr-defined]
-        what: tuple[int, ...] = (msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        arguments: tuple[int, ...] = (msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
     else:
-        lock, what = fcntl.flock, (fcntl.LOCK_EX | fcntl.LOCK_NB,)
+        lock, arguments = fcntl.flock, (fcntl.LOCK_EX | fcntl.LOCK_NB,)
     try:
-        lock(file, *what)
+        lock(file, *arguments)
     except OSError as error:
         return error.errno in _NOT_SUPPORTED
     finally:

@@ -1,4 +1,4 @@
-"""The bytes of a file, unpacked, with every checksum and length on the way compared."""
+"""The bytes of a file, decompressed; every checksum and length on the way is verified."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ GZIP_MAGIC = b"\x1f\x8b"
 _MAGIC = {GZIP: GZIP_MAGIC, BZIP2: b"BZh"}
 _WINDOW_BITS = {GZIP: 31, ZLIB: 15}
 _CHUNK = 1 << 20
-MOST_PER_PACKED_BYTE = 1100
-"""Deflate packs 1,032 bytes into one at most; a header that announces more is damaged."""
+MAX_BYTES_PER_COMPRESSED_BYTE = 1100
+"""Deflate compresses 1,032 bytes into one at most; a header that announces more is damaged."""
 
 
 def is_gzip(path: Path) -> bool:
@@ -31,30 +31,31 @@ def is_gzip(path: Path) -> bool:
         return file.read(2) == GZIP_MAGIC
 
 
-class Stream:
-    """A file's bytes from `start` on, unpacked as `packing` says; reading to the end compares the checksum.
+class ByteStream:
+    """The bytes of a file from `start` on, decompressed; reading to the end verifies the checksum.
 
-    All methods raise InputError, which says what is wrong with the file, where it is cut off or damaged.
+    `compression` is RAW, GZIP, ZLIB or BZIP2. All methods raise InputError, which says what is wrong with the file, where it
+    is cut off or damaged.
     """
 
-    def __init__(self, path: Path, packing: str = RAW, start: int = 0):
-        self._path, self._packing = path, packing
+    def __init__(self, path: Path, compression: str = RAW, start: int = 0):
+        self._path, self._compression = path, compression
         try:
             self._file: BinaryIO = path.open("rb")
         except OSError as error:
             raise InputError(f"{path} can't be opened ({error.strerror}).") from error
         self._file.seek(start)
-        self._chunks = self._raw() if packing == RAW else self._unpacked()
+        self._chunks = self._stored() if compression == RAW else self._decompressed()
         self._left = memoryview(b"")
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> ByteStream:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
 
     def fill(self, into: memoryview) -> int:
-        """Read as many bytes as `into` holds; returns how many there were."""
+        """Read as many bytes as `into` holds; returns how many bytes there were."""
         done = 0
         while done < len(into) and self._more():
             part = self._left[: len(into) - done]
@@ -69,14 +70,14 @@ class Stream:
         return bytes(into[: self.fill(memoryview(into))])
 
     def skip(self, count: int) -> None:
-        """Leave out the next bytes."""
+        """Skip the next bytes."""
         while count > 0 and self._more():
             part = min(count, len(self._left))
             self._left = self._left[part:]
             count -= part
 
     def rest(self) -> int:
-        """Read to the end, so that the checksum is compared; returns how many bytes besides zeros were left."""
+        """Read to the end, which verifies the checksum; returns how many bytes were left, blocks of zeros not counted."""
         left = 0
         while self._more():
             left += len(self._left) if any(self._left) else 0
@@ -91,36 +92,39 @@ class Stream:
             self._left = memoryview(chunk)
         return True
 
-    def _raw(self) -> Iterator[bytes]:
+    def _stored(self) -> Iterator[bytes]:
         while chunk := self._file.read(_CHUNK):
             yield chunk
 
-    def _unpacked(self) -> Iterator[bytes]:
-        """Unpacked bytes of one packed stream after another; what follows the last one is given as it is."""
-        packed = b""
+    def _decompressed(self) -> Iterator[bytes]:
+        """Decompressed bytes of one compressed stream after another, then the bytes after the last one unchanged."""
+        compressed = b""
         while True:
-            packed = packed or self._file.read(_CHUNK)
-            unpacker = self._unpacker()
-            while not unpacker.eof:
-                if not packed:
+            compressed = compressed or self._file.read(_CHUNK)
+            decompressor = self._decompressor()
+            while not decompressor.eof:
+                if not compressed:
                     raise InputError(
-                        f"{self._path} is cut off or damaged: its {self._packing} data end too early; copy or export it again."
+                        f"{self._path} is cut off or damaged: its {self._compression} data end too early; copy or export it "
+                        "again."
                     )
                 try:
-                    yield unpacker.decompress(packed)
+                    yield decompressor.decompress(compressed)
                 except (_zlib.error, OSError) as error:
                     raise InputError(
-                        f"{self._path} is damaged: its {self._packing} data do not unpack to their checksum ({error}); "
+                        f"{self._path} is damaged: its {self._compression} data do not match their checksum ({error}); "
                         "copy or export it again."
                     ) from error
-                packed = b"" if unpacker.eof else self._file.read(_CHUNK)
-            packed = unpacker.unused_data
-            if len(packed) < _CHUNK:
-                packed += self._file.read(_CHUNK)
-            if not packed.startswith(_MAGIC.get(self._packing, b"\0\0")):
+                compressed = b"" if decompressor.eof else self._file.read(_CHUNK)
+            compressed = decompressor.unused_data
+            if len(compressed) < _CHUNK:
+                compressed += self._file.read(_CHUNK)
+            if not compressed.startswith(_MAGIC.get(self._compression, b"\0\0")):
                 break
-        yield packed
-        yield from self._raw()
+        yield compressed
+        yield from self._stored()
 
-    def _unpacker(self) -> Any:
-        return bz2.BZ2Decompressor() if self._packing == BZIP2 else _zlib.decompressobj(_WINDOW_BITS[self._packing])
+    def _decompressor(self) -> Any:
+        if self._compression == BZIP2:
+            return bz2.BZ2Decompressor()
+        return _zlib.decompressobj(_WINDOW_BITS[self._compression])

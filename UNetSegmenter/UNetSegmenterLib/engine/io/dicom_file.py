@@ -1,4 +1,4 @@
-"""One DICOM file: the few elements that place and scale its pixels, and where the pixels lie (DICOM PS3.5 and PS3.10)."""
+"""One DICOM file: the elements that give position and scale of its pixels, and the pixels (DICOM PS3.5 and PS3.10)."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 _LONG_VR = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 _IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
-_UNPACKED = (_IMPLICIT, "1.2.840.10008.1.2.1", _BIG_ENDIAN, _DEFLATED)
+_UNCOMPRESSED = (_IMPLICIT, "1.2.840.10008.1.2.1", _BIG_ENDIAN, _DEFLATED)
 
-_NO_SCANS = {  # SOP classes
+_NO_SCANS = {
     "1.2.840.10008.5.1.4.1.1.66.4": "a DICOM segmentation (modality SEG)",
     "1.2.840.10008.5.1.4.1.1.66.7": "a DICOM label map segmentation (modality SEG)",
     "1.2.840.10008.5.1.4.1.1.66.5": "a DICOM surface segmentation (modality SEG)",
@@ -56,8 +56,8 @@ _META_BYTES = 4096  # the file meta information, group 0002, is some hundred byt
 class DicomFile:
     """Elements of a file by tag, and its pixels: `pixel_tag` 0 if it has none.
 
-    `fragments` are the parts of packed pixels, the offset table first; `pixels` those of unpacked ones, else empty.
-    `announced` is how many bytes of pixels the element says it has.
+    `fragments` are the parts of compressed pixels, the offset table first; `pixels` are the bytes of uncompressed ones.
+    `announced` is the number of bytes that the pixel element announces.
     """
 
     path: Path
@@ -70,16 +70,16 @@ class DicomFile:
 
     @property
     def transfer_syntax(self) -> str:
-        """UID of how the pixels are packed."""
+        """UID of how the pixels are encoded."""
         return self.elements.get(TRANSFER_SYNTAX, _IMPLICIT)
 
     @property
-    def packed(self) -> bool:
-        """Whether the pixels are packed (JPEG, RLE and the like)."""
-        return self.transfer_syntax not in _UNPACKED
+    def compressed(self) -> bool:
+        """Whether the pixels are compressed (JPEG, RLE and the like)."""
+        return self.transfer_syntax not in _UNCOMPRESSED
 
     def number(self, tag: int, default: int = 0) -> int:
-        """A whole number, `default` where there is none."""
+        """The value of an element as a whole number, `default` if the file has no such element."""
         try:
             return int(self.elements.get(tag, default))
         except ValueError as error:
@@ -87,7 +87,7 @@ class DicomFile:
 
 
 def read_dicom_file(path: Path, pixels: bool = False) -> DicomFile | None:
-    """The elements of a file, with its pixels if asked for; None for a file that isn't DICOM.
+    """The elements of a file, with its pixels on request; None for a file that isn't DICOM.
 
     Raises InputError where it begins as DICOM but is cut off.
     """
@@ -111,7 +111,7 @@ def _parse(path: Path, content: Any, pixels: bool) -> DicomFile | None:
         start = meta.elements(132, len(content), elements, only_meta=True)
     elif struct.unpack_from("<H", content)[0] == 8 and struct.unpack_from("<H", content, 2)[0] < 0x20:
         start = 0  # as before the standard had a preamble
-        elements[TRANSFER_SYNTAX] = _IMPLICIT if content[4:6].isalpha() is False else _UNPACKED[1]
+        elements[TRANSFER_SYNTAX] = _IMPLICIT if content[4:6].isalpha() is False else _UNCOMPRESSED[1]
     else:
         return None
     syntax = elements.get(TRANSFER_SYNTAX, _IMPLICIT)
@@ -203,14 +203,14 @@ class _Reader:
         fragments: list[bytes] = []
         while True:
             if at + 8 > len(self._content):
-                raise InputError(f"{self._path} is cut off within its packed pixels; copy or export it again.")
+                raise InputError(f"{self._path} is cut off within its compressed pixels; copy or export it again.")
             group, element, size = struct.unpack_from("<HHI", self._content, at)
             at += 8
             if group << 16 | element == _SEQUENCE_END:
                 return tuple(fragments)
             if group << 16 | element != _ITEM or at + size > len(self._content):
                 raise InputError(
-                    f"{self._path} is cut off or damaged within its packed pixels; copy or export it again."
+                    f"{self._path} is cut off or damaged within its compressed pixels; copy or export it again."
                 )
             fragments.append(bytes(self._content[at : at + size]))
             at += size

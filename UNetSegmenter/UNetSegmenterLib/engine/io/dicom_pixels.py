@@ -41,12 +41,12 @@ def frames_of(file: DicomFile) -> int:
 
 
 def check_pixels(file: DicomFile) -> None:
-    """Raise InputError for pixels that are no CT's: colours, floats, single bits, or none, or too few or too many."""
+    """Raise InputError for pixels that no CT has: colours, floats, single bits, or a number that contradicts the header."""
     if not file.pixel_tag:
         raise InputError(f"{file.path} has no pixels; copy or export it again.")
     photometric = file.elements.get(PHOTOMETRIC, "MONOCHROME2")
     if file.number(SAMPLES, 1) != 1 or not photometric.startswith("MONOCHROME"):
-        raise InputError(f"{file.path} holds colour images ({photometric}); a CT with one value a voxel is expected.")
+        raise InputError(f"{file.path} holds colour images ({photometric}); a CT with one value per voxel is expected.")
     rows, columns, bits = (file.number(tag) for tag in (ROWS, COLUMNS, ALLOCATED))
     if (
         not rows
@@ -55,11 +55,11 @@ def check_pixels(file: DicomFile) -> None:
         or file.pixel_tag != _INTEGERS
         or MODALITY_LUT in file.elements
     ):
-        what = "a table instead of a slope" if MODALITY_LUT in file.elements else f"{bits} bits a pixel"
+        what = "a table instead of a slope" if MODALITY_LUT in file.elements else f"{bits} bits per pixel"
         raise InputError(
-            f"{file.path} has {rows} x {columns} pixels with {what}, which is not read; export it as CT with whole numbers."
+            f"{file.path} has {rows} x {columns} pixels with {what}, which is not supported; export it as CT with whole numbers."
         )
-    if file.packed:
+    if file.compressed:
         return
     frame = rows * columns * bits // 8
     announced = frames_of(file)
@@ -76,19 +76,21 @@ def check_pixels(file: DicomFile) -> None:
 
 
 def frames_hu(file: DicomFile, scales: Sequence[tuple[float, float]]) -> list[np.ndarray]:
-    """Each frame (rows, columns) by its slope and intercept; raises InputError where pixels can't be unpacked.
+    """Each frame (rows, columns) by its slope and intercept; raises InputError where pixels can't be decompressed.
 
-    GDCM, which unpacks what is neither plain nor RLE, applies them itself.
+    GDCM, which decompresses all encodings but RLE, applies them itself.
     """
     rows, columns, bits = (file.number(tag) for tag in (ROWS, COLUMNS, ALLOCATED))
     shape = (frames_of(file), rows, columns)
     kind = np.dtype(f"{file.order}u{bits // 8}")
-    if not file.packed:
+    if not file.compressed:
         values = np.frombuffer(file.pixels, kind, shape[0] * rows * columns).reshape(shape)
     elif file.transfer_syntax == _RLE:
         values = np.stack([_rle(file, part, rows * columns, bits // 8) for part in _frames(file)]).reshape(shape)
     elif len(set(scales)) > 1:
-        raise InputError(f"{file.path} has packed frames with slopes of their own, which is not read; unpack it first.")
+        raise InputError(
+            f"{file.path} has compressed frames with slopes of their own, which is not supported; decompress it first."
+        )
     else:
         return list(_decoded(file, shape))
     numbers = _as_numbers(values.astype(kind.newbyteorder("="), copy=False), file, bits)
@@ -96,10 +98,10 @@ def frames_hu(file: DicomFile, scales: Sequence[tuple[float, float]]) -> list[np
 
 
 def _as_numbers(values: np.ndarray, file: DicomFile, bits: int) -> np.ndarray:
-    """The bits that are used as whole numbers, with their sign; others may hold an overlay."""
+    """The bits in use as whole numbers, with their sign; the other bits may hold an overlay."""
     stored = file.number(STORED, bits)
     if not 1 <= stored <= bits:
-        raise InputError(f"{file.path} is damaged: {stored} of {bits} bits are said to be used; export it again.")
+        raise InputError(f"{file.path} is damaged: {stored} of {bits} bits are in use by its header; export it again.")
     signed = file.number(SIGNED) == 1
     if stored == bits:
         return values.view(np.dtype(f"i{bits // 8}")) if signed else values
@@ -111,7 +113,7 @@ def _as_numbers(values: np.ndarray, file: DicomFile, bits: int) -> np.ndarray:
 
 
 def _frames(file: DicomFile) -> list[bytes]:
-    """The packed bytes of each frame; raises InputError unless there are as many as the header announces."""
+    """The compressed bytes of each frame; raises InputError unless there are as many as the header announces."""
     announced = frames_of(file)
     table, parts = (file.fragments[0], list(file.fragments[1:])) if file.fragments else (b"", [])
     if announced == 1:
@@ -120,7 +122,7 @@ def _frames(file: DicomFile) -> list[bytes]:
         parts = _by_table(table, parts)
     if len(parts) != announced or not all(parts):
         raise InputError(
-            f"{file.path} is cut off or contradicts itself: its header announces {announced} frame(s), its packed pixels "
+            f"{file.path} is cut off or contradicts itself: its header announces {announced} frame(s), its compressed pixels "
             f"hold {len(parts)}; copy or export it again."
         )
     return parts
@@ -140,52 +142,56 @@ def _by_table(table: bytes, parts: list[bytes]) -> list[bytes]:
     return frames
 
 
-def _rle(file: DicomFile, packed: bytes, pixels: int, width: int) -> np.ndarray:
-    """One frame of PS3.5 annex G: a segment for each byte of a pixel, the highest first, packed by runs."""
+def _rle(file: DicomFile, compressed: bytes, pixels: int, width: int) -> np.ndarray:
+    """One frame of PS3.5 annex G: a segment for each byte of a pixel, the highest first, run-length encoded."""
     damaged = InputError(f"{file.path} is cut off or damaged within its RLE pixels; copy or export it again.")
-    if len(packed) < 64:
+    if len(compressed) < 64:
         raise damaged
-    count, *offsets = struct.unpack_from("<16I", packed)
+    count, *offsets = struct.unpack_from("<16I", compressed)
     if count != width or offsets[0] != 64 or sorted(offsets[:count]) != offsets[:count]:
         raise damaged
     planes = np.empty((pixels, width), np.uint8)
-    for place, (start, end) in enumerate(zip(offsets[:count], [*offsets[1:count], len(packed)], strict=True)):
-        plane = _runs(packed[start:end], pixels)
+    for byte, (start, end) in enumerate(zip(offsets[:count], [*offsets[1:count], len(compressed)], strict=True)):
+        plane = _runs(compressed[start:end], pixels)
         if len(plane) < pixels:
             raise damaged
-        planes[:, place] = np.frombuffer(plane, np.uint8, pixels)
+        planes[:, byte] = np.frombuffer(plane, np.uint8, pixels)
     return planes.reshape(-1).view(f">u{width}").astype(f"{file.order}u{width}")
 
 
-def _runs(packed: bytes, count: int) -> bytearray:
+def _runs(compressed: bytes, count: int) -> bytearray:
     plane, at = bytearray(), 0
-    while len(plane) < count and at < len(packed) - 1:
-        control = packed[at]
+    while len(plane) < count and at < len(compressed) - 1:
+        control = compressed[at]
         if control < 128:
-            plane += packed[at + 1 : at + 2 + control]
+            plane += compressed[at + 1 : at + 2 + control]
             at += 2 + control
         else:
-            plane += packed[at + 1 : at + 2] * (257 - control if control > 128 else 0)
+            plane += compressed[at + 1 : at + 2] * (257 - control if control > 128 else 0)
             at += 2
     return plane
 
 
 def _decoded(file: DicomFile, shape: tuple[int, ...]) -> np.ndarray:
-    """HU of a JPEG kind, unpacked by GDCM; that the packed data have their end was looked at before."""
+    """HU of a JPEG kind, decompressed by GDCM, once each frame is known to have its end."""
     import SimpleITK as sitk
 
     for part in _frames(file):
         if not part.startswith(_STARTS) or not part.rstrip(b"\0").endswith(_END):
-            raise InputError(f"{file.path} is cut off or damaged within its packed pixels; copy or export it again.")
+            raise InputError(
+                f"{file.path} is cut off or damaged within its compressed pixels; copy or export it again."
+            )
     name = _NAMES.get(file.transfer_syntax, "an unknown kind")
     try:
         image = sitk.ReadImage(str(file.path))
     except RuntimeError as error:
         raise InputError(
-            f"{file.path} has pixels packed as {name} ({file.transfer_syntax}) that could not be unpacked; unpack them first, "
-            "for example with gdcmconv --raw, or export the series unpacked."
+            f"{file.path} has pixels compressed as {name} ({file.transfer_syntax}) that could not be decompressed; decompress "
+            "them first, for example with gdcmconv --raw, or export the series uncompressed."
         ) from error
     array = sitk.GetArrayFromImage(image)
     if array.size != shape[0] * shape[1] * shape[2]:
-        raise InputError(f"{file.path} unpacks to {array.shape} pixels, its header announces {shape}; export it again.")
+        raise InputError(
+            f"{file.path} decompresses to {array.shape} pixels, its header announces {shape}; export it again."
+        )
     return array.reshape(shape)

@@ -32,10 +32,10 @@ from .dicom_file import (
 )
 from .dicom_pixels import check_pixels, frames_hu, frames_of
 from .geometry import SHEAR_MM, sizes_text
-from .header_geometry import check_spacing, geometry_of
+from .header_geometry import check_spacing, header_geometry
 from .image_header import StoredImage
-from .resampling import straight
-from .slice_positions import even_positions, evenly
+from .resampling import straightened
+from .slice_positions import even_positions, interpolate_slices
 from .volume import Note
 
 _DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
@@ -48,10 +48,10 @@ radiotherapy (PS3.4, annex B.5)."""
 
 
 @dataclass(frozen=True)
-class _Slice:
-    """Where a slice lies: direction cosines (6,), position (3,) LPS in mm, size of its pixels (row, column) in mm.
+class _SlicePosition:
+    """Position of a slice: direction cosines (6,), position (3,) LPS in mm, size of its pixels (row, column) in mm.
 
-    distances_mm: what the header says of the distance to the next slice, the thickness last.
+    `distances_mm` are the distances to the next slice that the header gives, the thickness last.
     """
 
     file: Path
@@ -66,16 +66,20 @@ class _Slice:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Name of the slice in messages."""
         return self.file.name if self.frames == 1 else f"frame {self.frame + 1} of {self.file.name}"
 
 
 def read_dicom(path: Path, resample: bool = False) -> StoredImage:
     """The one series in a folder, or one multi-frame file, in HU.
 
-    Raises InputError for a folder without DICOM or with several series, for a missing slice, pixels that are not all there,
-    and slices that differ in size or direction. Slices that lie unevenly or shift sideways (a tilted gantry) raise it too,
-    because one spacing and direction can't describe them; with `resample` they are resampled to a straight, even grid.
+    Args:
+        path: the folder or the file.
+        resample: resample slices that are uneven or shift sideways (a tilted gantry) to a straight, even grid; one spacing and
+            direction can't describe them, so they are refused otherwise.
+
+    Raises:
+        InputError: there is no series or more than one, a slice or pixels are missing, or slices differ in size or direction.
     """
     files, notes = _image_files(path)
     slices = [part for file in files for part in _slices(file)]
@@ -90,7 +94,7 @@ def read_dicom(path: Path, resample: bool = False) -> StoredImage:
     step = _step(path, slices, along, normal, resample)
     array, positions = _voxels(slices), even.positions_mm
     if even.resampled:
-        array = evenly(array, along, positions)
+        array = interpolate_slices(array, along, positions)
     first = slices[0]
     affine = np.eye(4)
     affine[:3, 0] = first.orientation[:3] * first.pixel_mm[1]
@@ -99,16 +103,16 @@ def read_dicom(path: Path, resample: bool = False) -> StoredImage:
     affine[:3, 3] = first.position
     rows, columns = first.size
     spacing = (first.pixel_mm[1], first.pixel_mm[0], even.spacing_mm)
-    geometry = geometry_of(path, (columns, rows, len(array)), affine, spacing)
+    geometry = header_geometry(path, (columns, rows, len(array)), affine, spacing)
     image = StoredImage(array, geometry, (*notes, *even.notes))
-    return straight(image, labels=False) if resample else image
+    return straightened(image, labels=False) if resample else image
 
 
 # --- files ---------------------------------------------------------------------------------------------------------------
 
 
 def _image_files(path: Path) -> tuple[list[DicomFile], list[Note]]:
-    """The files of the one series at `path`, and what was left out."""
+    """The files of the one series at `path`, and a note on files that were left out."""
     series: dict[str, list[DicomFile]] = {}
     others: Counter[str] = Counter()
     there = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.is_file())
@@ -164,8 +168,8 @@ def _no_series(path: Path, others: Counter[str]) -> str:
 # --- slices --------------------------------------------------------------------------------------------------------------
 
 
-def _slices(file: DicomFile) -> list[_Slice]:
-    """A slice per frame; what a multi-frame file says of a frame or of all frames wins over what it says of itself."""
+def _slices(file: DicomFile) -> list[_SlicePosition]:
+    """One slice per frame; elements of a frame or of all frames of a multi-frame file override those of the file."""
     frames = frames_of(file)
     shared = _parts(file.elements.get(SHARED_GROUPS, []))
     own = file.elements.get(FRAME_GROUPS, [])
@@ -187,7 +191,7 @@ def _parts(items: list[dict]) -> dict:
     return found
 
 
-def _slice(file: DicomFile, frame: int, frames: int, elements: dict) -> _Slice:
+def _slice(file: DicomFile, frame: int, frames: int, elements: dict) -> _SlicePosition:
     where = f"Frame {frame + 1} of {file.path}" if frames > 1 else f"{file.path}"
     orientation = _numbers(where, elements, ORIENTATION, 6, "direction (ImageOrientationPatient)")
     position = _numbers(where, elements, POSITION, 3, "position in the patient (ImagePositionPatient)")
@@ -197,10 +201,12 @@ def _slice(file: DicomFile, frame: int, frames: int, elements: dict) -> _Slice:
     if not np.allclose(lengths, 1, atol=0.01) or abs(orientation[:3] @ orientation[3:]) > 0.01:
         raise InputError(f"{where} has directions that are no right angle of length 1; export the series again.")
     orientation = (orientation.reshape(2, 3) / lengths[:, None]).reshape(6)
-    slope, intercept = (_number(where, elements, tag, usual) for tag, usual in ((SLOPE, 1.0), (INTERCEPT, 0.0)))
+    slope, intercept = (_number(where, elements, tag, default) for tag, default in ((SLOPE, 1.0), (INTERCEPT, 0.0)))
     size = (file.number(ROWS), file.number(COLUMNS))
     distances = tuple(_number(where, elements, tag, 0.0) for tag in (BETWEEN, THICKNESS))
-    return _Slice(file.path, frame, frames, size, orientation, position, pixel_mm, (slope or 1.0, intercept), distances)
+    return _SlicePosition(
+        file.path, frame, frames, size, orientation, position, pixel_mm, (slope or 1.0, intercept), distances
+    )
 
 
 def _numbers(where: str, elements: dict, tag: int, count: int, what: str) -> np.ndarray:
@@ -216,13 +222,13 @@ def _numbers(where: str, elements: dict, tag: int, count: int, what: str) -> np.
     return values
 
 
-def _number(where: str, elements: dict, tag: int, usual: float) -> float:
+def _number(where: str, elements: dict, tag: int, default: float) -> float:
     text = elements.get(tag, "")
-    return float(_numbers(where, elements, tag, 1, f"number {tag:08x}")[0]) if text else usual
+    return float(_numbers(where, elements, tag, 1, f"number {tag:08x}")[0]) if text else default
 
 
-def _in_order(path: Path, slices: list[_Slice]) -> tuple[list[_Slice], np.ndarray]:
-    """Slices along their normal, and that; raises InputError unless all have one direction, pixel size and size."""
+def _in_order(path: Path, slices: list[_SlicePosition]) -> tuple[list[_SlicePosition], np.ndarray]:
+    """Slices in order along their normal, and the normal; raises InputError unless direction and pixels of all agree."""
     first = slices[0]
     for part in slices:
         if np.abs(part.orientation - first.orientation).max() > 1e-3:
@@ -246,7 +252,9 @@ def _in_order(path: Path, slices: list[_Slice]) -> tuple[list[_Slice], np.ndarra
     return sorted(slices, key=lambda part: (float(part.position @ normal), part.file.name, part.frame)), normal
 
 
-def _step(path: Path, slices: list[_Slice], along: np.ndarray, normal: np.ndarray, resample: bool) -> np.ndarray:
+def _step(
+    path: Path, slices: list[_SlicePosition], along: np.ndarray, normal: np.ndarray, resample: bool
+) -> np.ndarray:
     """The way from slice to slice, for one mm along the normal: the normal itself, or oblique where the gantry was tilted.
 
     Raises InputError where slices shift sideways and `resample` was not asked for, or not all alike.
@@ -258,8 +266,8 @@ def _step(path: Path, slices: list[_Slice], along: np.ndarray, normal: np.ndarra
         return normal
     if not resample:
         raise InputError(
-            f"{path} has slices that shift sideways, {shift_mm:.1f} mm in all (a tilted gantry): they make no box; resample "
-            "them to a straight grid, by --resample on the command line, or load them in 3D Slicer, which straightens them."
+            f"{path} has slices that shift sideways, {shift_mm:.1f} mm in all (a tilted gantry): the voxels are sheared; "
+            "resample them to a straight grid, by --resample on the command line, or load them in 3D Slicer, which straightens them."
         )
     way = sideways[-1] / (along[-1] - along[0])
     irregular = float(np.linalg.norm(sideways - np.outer(along - along[0], way), axis=1).max())
@@ -271,17 +279,17 @@ def _step(path: Path, slices: list[_Slice], along: np.ndarray, normal: np.ndarra
     return normal + way
 
 
-def _voxels(slices: list[_Slice]) -> np.ndarray:
+def _voxels(slices: list[_SlicePosition]) -> np.ndarray:
     """HU (slices, rows, columns) in the order of `slices`; each file is read once."""
     by_file: dict[Path, list[int]] = {}
-    for place, part in enumerate(slices):
-        by_file.setdefault(part.file, []).append(place)
+    for number, part in enumerate(slices):
+        by_file.setdefault(part.file, []).append(number)
     frames: dict[int, np.ndarray] = {}
-    for path, places in by_file.items():
+    for path, numbers in by_file.items():
         file = read_dicom_file(path, pixels=True)
         if file is None:
             raise InputError(f"{path} was changed while it was read; try again.")
-        by_frame = sorted(places, key=lambda place: slices[place].frame)
-        own = frames_hu(file, [slices[place].scale for place in by_frame])
+        by_frame = sorted(numbers, key=lambda number: slices[number].frame)
+        own = frames_hu(file, [slices[number].scale for number in by_frame])
         frames.update(zip(by_frame, own, strict=True))
-    return np.stack([frames[place] for place in range(len(slices))])
+    return np.stack([frames[number] for number in range(len(slices))])

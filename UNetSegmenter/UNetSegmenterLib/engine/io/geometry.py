@@ -57,7 +57,7 @@ class Geometry:
         origin = tuple(float(value) for value in image.GetOrigin())
         return cls((slices, rows, columns), (z, y, x), origin, direction)  # type: ignore[arg-type]
 
-    def stamp(self, image: sitk.Image) -> None:
+    def apply_to(self, image: sitk.Image) -> None:
         """Give a SimpleITK image of this shape this spacing, origin and direction."""
         z, y, x = self.spacing_mm
         image.SetSpacing((x, y, z))

@@ -1,4 +1,4 @@
-"""One rule for all formats: when a header's sizes and directions make a grid, and what is told or refused if they don't."""
+"""The grid that a file's header describes: the same checks, notes and errors for all formats."""
 
 from __future__ import annotations
 
@@ -11,28 +11,32 @@ from ..errors import InputError
 from .geometry import Geometry, sizes_text
 from .volume import Note
 
-SAME_PLACE_MM = 0.1
-"""Two entries of one header that place every voxel this near each other agree: their numbers are rounded."""
+SAME_POSITION_MM = 0.1
+"""Two entries of one header agree if they put every voxel at the same position within this: numbers are rounded."""
 
 SAME_SIZE = 1e-4
-"""Relative difference of two spacings that is rounding: a float32 has seven digits."""
+"""Relative difference of two spacings that rounding explains: a float32 has seven digits."""
 
 NO_ORIENTATION = (
-    "the file does not say how the patient lies; columns are taken to run to the left, rows to the {rows} and slices to "
+    "the file does not give the patient's orientation; columns are assumed to run to the left, rows to the {rows} and slices to "
     "the head{as_others}: compare left and right with a scan you know."
 )
 
 
-def geometry_of(
+def header_geometry(
     path: Path, size: Sequence[int], affine: np.ndarray, spacing_mm: Sequence[float] | None = None
 ) -> Geometry:
     """Geometry of `size` (columns, rows, slices) voxels; raises InputError where the affine spans no volume.
 
-    affine: 4x4 from voxel index (column, row, slice) to LPS in mm. spacing_mm: what the file itself calls the spacing
-    (column, row, slice), kept to the last digit where it is the length of the affine's columns but for rounding.
+    Args:
+        path: the file, for messages.
+        size: number of columns, rows and slices.
+        affine: 4x4 from voxel index (column, row, slice) to LPS in mm.
+        spacing_mm: the spacing (column, row, slice) that the file itself gives. It is kept to the last digit where it agrees
+            with the length of the affine's columns within rounding.
     """
     if not np.isfinite(affine).all():
-        raise InputError(f"{path} places its voxels by numbers that are NaN or infinite; export it again.")
+        raise InputError(f"{path} has a NaN or infinite number in its orientation or origin; export it again.")
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     if not (lengths > 0).all() or abs(np.linalg.det(affine[:3, :3] / np.where(lengths > 0, lengths, 1))) < 1e-3:
         rows = "; ".join(" ".join(f"{value:.4g}" for value in row) for row in affine[:3, :3])
@@ -44,8 +48,8 @@ def geometry_of(
         lengths = np.asarray(spacing_mm, float)
     x, y, z = (float(value) for value in lengths)
     origin = tuple(float(value) + 0.0 for value in affine[:3, 3])
-    rows_of = tuple(tuple(float(value) + 0.0 for value in row) for row in direction)
-    return Geometry(tuple(size[::-1]), (z, y, x), origin, rows_of)  # type: ignore[arg-type]
+    direction_rows = tuple(tuple(float(value) + 0.0 for value in row) for row in direction)
+    return Geometry(tuple(size[::-1]), (z, y, x), origin, direction_rows)  # type: ignore[arg-type]
 
 
 def check_spacing(path: Path, spacing: Sequence[float], what: str) -> None:
@@ -53,19 +57,19 @@ def check_spacing(path: Path, spacing: Sequence[float], what: str) -> None:
     if not all(np.isfinite(value) and value > 0 for value in spacing):
         found = sizes_text(spacing, "g")
         raise InputError(
-            f"{path} has the {what} {found}; lengths above 0 are expected, because everything in mm and ml rests on "
-            "them: export it again with its voxel size."
+            f"{path} has the {what} {found}; lengths above 0 are expected, on which all lengths and volumes depend; export it "
+            "again with its voxel size."
         )
 
 
-def no_spacing(path: Path, what: str) -> InputError:
-    """The error for a file that does not say how large its voxels are."""
+def missing_spacing(path: Path, what: str) -> InputError:
+    """The error for a file that does not give the size of its voxels."""
     return InputError(
-        f"{path} does not say how large its voxels are ({what} is missing); everything in mm and ml rests on it: export it "
+        f"{path} does not give the size of its voxels ({what} is missing), on which all lengths and volumes depend; export it "
         "again with its voxel size."
     )
 
 
 def no_orientation_note(rows: str = "back", as_others: str = "") -> Note:
-    """The warning that a patient's position is a guess."""
+    """The warning that the patient's orientation is an assumption."""
     return Note("warning", NO_ORIENTATION.format(rows=rows, as_others=as_others))

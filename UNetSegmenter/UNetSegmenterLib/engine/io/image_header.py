@@ -1,4 +1,4 @@
-"""What an image file says before its voxels are read, and the voxels that must fit it to the last byte."""
+"""The header of an image file, and its voxels, which must fit the header to the last byte."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .byte_stream import MOST_PER_PACKED_BYTE, RAW, Stream
+from .byte_stream import MAX_BYTES_PER_COMPRESSED_BYTE, RAW, ByteStream
 from .geometry import Geometry, sizes_text
 from .volume import Note
 
@@ -18,15 +18,15 @@ TEXT, HEX = "text", "hex"
 
 
 @dataclass(frozen=True)
-class DataPlace:
+class DataLocation:
     """Where voxels lie: in `files`, one after another, each from byte `start` on.
 
-    `packing` is one of streams, `coding` RAW, TEXT or HEX; `skip` unpacked bytes come before the first voxel, -1 stands for
-    all but the voxels themselves.
+    `compression` is one of `byte_stream`, `coding` RAW, TEXT or HEX. `skip` decompressed bytes come before the first voxel; -1
+    stands for all bytes but the voxels themselves.
     """
 
     files: tuple[Path, ...]
-    packing: str = RAW
+    compression: str = RAW
     start: int = 0
     skip: int = 0
     coding: str = RAW
@@ -34,7 +34,7 @@ class DataPlace:
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """Size, type and place of an image's voxels.
+    """Size, type and location of an image's voxels.
 
     `stored_shape` is that of the file, slowest axis first; `component_axis` is the axis in it along which the values of one
     voxel lie, None if each has one. `scale` is slope and intercept. `fields` are the file's own keys and values.
@@ -45,7 +45,7 @@ class ImageHeader:
     component_axis: int | None
     dtype: np.dtype
     geometry: Geometry
-    data: DataPlace
+    data: DataLocation
     notes: tuple[Note, ...] = ()
     fields: dict[str, str] = field(default_factory=dict)
     scale: tuple[float, float] = (1.0, 0.0)
@@ -68,7 +68,7 @@ class StoredImage:
 
 def read_voxels(header: ImageHeader) -> StoredImage:
     """The image of a header; raises InputError unless the file holds just the voxels that it announces."""
-    array = _decoded(header) if header.data.coding != RAW else None
+    array = _read_text_voxels(header) if header.data.coding != RAW else None
     extra = 0
     if array is None:
         _refuse_impossible(header)
@@ -99,8 +99,8 @@ def scaled(array: np.ndarray, slope: float, intercept: float) -> np.ndarray:
                 wide = array.astype(np.promote_types(array.dtype, np.int32), copy=False)
                 return (wide * int(slope) + int(intercept)).astype(kind)
     result = np.empty(array.shape, np.float64 if array.dtype.itemsize == 8 else np.float32)
-    for part, into in zip(array, result, strict=True):
-        into[...] = part.astype(np.float64) * slope + intercept
+    for stored, values in zip(array, result, strict=True):
+        values[...] = stored.astype(np.float64) * slope + intercept
     return result
 
 
@@ -109,55 +109,55 @@ def _expected_bytes(header: ImageHeader) -> int:
 
 
 def _refuse_impossible(header: ImageHeader) -> None:
-    """Refuse missing files, and sizes that no file of this length could fill, before memory is asked for."""
+    """Refuse missing files and sizes that files of this length can't hold, before memory is allocated."""
     for file in header.data.files:
         if not file.is_file():
             raise InputError(
                 f"{header.path} names the data file {file}, which is not there; copy it beside the header."
             )
-    there = sum(file.stat().st_size for file in header.data.files)
+    stored_bytes = sum(file.stat().st_size for file in header.data.files)
     expected = _expected_bytes(header)
-    if expected > there * (1 if header.data.packing == RAW else MOST_PER_PACKED_BYTE):
-        raise _cut_off(header, max(0, there - header.data.start - max(0, header.data.skip)))
+    if expected > stored_bytes * (1 if header.data.compression == RAW else MAX_BYTES_PER_COMPRESSED_BYTE):
+        raise _cut_off(header, max(0, stored_bytes - header.data.start - max(0, header.data.skip)))
 
 
 def _cut_off(header: ImageHeader, found: int, what: str = "bytes of voxels") -> InputError:
     size = sizes_text(header.stored_shape[::-1])
-    packed = "" if header.data.packing == RAW else f" ({header.data.packing})"
+    compressed = "" if header.data.compression == RAW else f" ({header.data.compression})"
     return InputError(
-        f"{header.path} is cut off or damaged: it holds {found:,} {what}{packed}, and {_expected_bytes(header):,} are "
+        f"{header.path} is cut off or damaged: it holds {found:,} {what}{compressed}, and {_expected_bytes(header):,} are "
         f"expected for {size} of {header.dtype.name}; copy or export it again."
     )
 
 
 def _fill(header: ImageHeader, view: memoryview) -> int:
     """Read all voxels into `view`; returns how many bytes the files hold besides them."""
-    place, done, extra = header.data, 0, 0
-    share, uneven = divmod(len(view), len(place.files))
+    location, done, extra = header.data, 0, 0
+    bytes_per_file, uneven = divmod(len(view), len(location.files))
     if uneven:
         raise InputError(
-            f"{header.path} divides its voxels over {len(place.files)} files, which does not come out even."
+            f"{header.path} divides its voxels over {len(location.files)} files, which does not come out even."
         )
-    for file in place.files:
-        skip = file.stat().st_size - place.start - share if place.skip < 0 else place.skip
-        with Stream(file, place.packing, place.start) as stream:
+    for file in location.files:
+        skip = file.stat().st_size - location.start - bytes_per_file if location.skip < 0 else location.skip
+        with ByteStream(file, location.compression, location.start) as stream:
             stream.skip(skip)
-            found = stream.fill(view[done : done + share])
+            found = stream.fill(view[done : done + bytes_per_file])
             extra += stream.rest()
-        if found < share:
+        if found < bytes_per_file:
             raise _cut_off(header, done + found)
-        done += share
+        done += bytes_per_file
     return extra
 
 
-def _decoded(header: ImageHeader) -> np.ndarray:
-    """Voxels that are written as text: numbers with blanks between, or the digits of their bytes."""
-    place = header.data
-    if len(place.files) != 1 or not place.files[0].is_file():
+def _read_text_voxels(header: ImageHeader) -> np.ndarray:
+    """Voxels that are written as text: numbers with spaces between them, or the hexadecimal digits of their bytes."""
+    location = header.data
+    if len(location.files) != 1 or not location.files[0].is_file():
         raise InputError(f"{header.path} names data files of text that are not there; save it again as raw or gzip.")
-    content = place.files[0].read_bytes()[place.start :]
+    content = location.files[0].read_bytes()[location.start :]
     try:
-        if place.coding == HEX:
+        if location.coding == HEX:
             values = np.frombuffer(bytes.fromhex(content.decode("ascii")), header.dtype)
         else:
             kind = np.float64 if header.dtype.kind == "f" else np.int64
@@ -172,11 +172,11 @@ def _decoded(header: ImageHeader) -> np.ndarray:
     return values.reshape(header.stored_shape)
 
 
-def numbered(text: str, slices: int) -> list[str]:
+def numbered_file_names(text: str, slices: int) -> list[str]:
     """File names of "slice%03d.raw FIRST LAST STEP", at most one per slice; empty if `text` is no such pattern."""
     match = re.fullmatch(r"(.*%0?\d*d.*?)\s+(-?\d+)\s+(-?\d+)\s+(-?\d+)(\s+\d+)?", text.strip())
     if match is None or int(match[4]) == 0:
         return []
-    first, last, step = (int(match[place]) for place in (2, 3, 4))
+    first, last, step = (int(match[group]) for group in (2, 3, 4))
     numbers = range(first, last + (1 if step > 0 else -1), step)
     return [match[1] % number for number in numbers][: max(1, slices)]

@@ -1,4 +1,4 @@
-"""Image files of every format that is read: volumes, arrays and headers. The first bytes say the format, not the name."""
+"""Reads image files of every format: volumes, arrays and headers. The first bytes decide the format, not the name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .byte_stream import GZIP, RAW, Stream, is_gzip
+from .byte_stream import GZIP, RAW, ByteStream, is_gzip
 from .dicom_file import refuse_dicom_object
 from .dicom_series import read_dicom
 from .file_names import file_stem
@@ -19,7 +19,7 @@ from .metaimage import is_metaimage, read_metaimage_header
 from .nifti import is_nifti, read_nifti_header
 from .nrrd import MAGIC as NRRD_MAGIC
 from .nrrd import read_nrrd_header
-from .resampling import check_straight, straight, straight_geometry
+from .resampling import check_straight, straight_geometry, straightened
 from .volume import Note, Volume, as_hu, check_volume
 
 _HEAD = 1024
@@ -27,7 +27,7 @@ _EXPECTED = "NIfTI, NRRD, MetaImage or DICOM is expected"
 _KNOWN_OTHERS = (
     (b"PK\x03\x04", "a zip archive"), (b"<", "a web page or XML, it seems"), (b"{", "JSON"), (b"\x89PNG", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"), (b"II*\0", "a TIFF picture"), (b"MM\0*", "a TIFF picture"),
-    (b"# vtk", "a VTK file"), (b"%PDF", "a PDF page"), (b"\xfd7zXZ", "packed by xz"), (b"BZh", "packed by bzip2"),
+    (b"# vtk", "a VTK file"), (b"%PDF", "a PDF page"), (b"\xfd7zXZ", "compressed by xz"), (b"BZh", "compressed by bzip2"),
     (b"version https://git-lfs", "a pointer of Git LFS, not the file itself"), (b"\x89HDF", "HDF5"),
 )  # fmt: skip
 
@@ -35,8 +35,15 @@ _KNOWN_OTHERS = (
 def read_volume(path: Path | str, resample: bool = False) -> Volume:
     """Read a CT volume from an image file or from DICOM, a folder or one multi-frame file.
 
-    HU come back as int16 where that is exact, else as float32. `resample` brings sheared or uneven slices onto a straight,
-    even grid, which are refused otherwise. Raises InputError for anything that is not one 3D scan.
+    Args:
+        path: the file or folder.
+        resample: resample sheared or unevenly spaced slices to a straight, even grid instead of refusing them.
+
+    Returns:
+        The volume, with HU as int16 where that is exact, else as float32.
+
+    Raises:
+        InputError: this is not one 3D scan, or it is damaged.
     """
     path = Path(path)
     if path.is_dir() or (path.is_file() and is_dicom(path)):
@@ -55,9 +62,16 @@ def read_volume(path: Path | str, resample: bool = False) -> Volume:
 def read_image(path: Path | str, resample: bool = False, labels: bool = False) -> tuple[np.ndarray, Geometry]:
     """Array and geometry of a 3D scalar image file (NIfTI, NRRD, MetaImage), values as they are stored.
 
-    What its header contradicts itself in is logged. Sheared voxels are resampled to a straight grid with `resample`, by the
-    nearest voxel where they are `labels`. Raises InputError if the file is missing, damaged, sheared without `resample`, or
-    not one scalar value a voxel in three dimensions.
+    Contradictions within its header are logged.
+
+    Args:
+        path: the file.
+        resample: resample sheared voxels to a straight grid instead of refusing them.
+        labels: the values are labels, so that the nearest voxel is taken.
+
+    Raises:
+        InputError: the file is missing, damaged, sheared without `resample`, or has not one value per voxel in three
+            dimensions.
     """
     image = read_scalar_file(path, resample, labels)
     log_notes(path, image.notes)
@@ -74,7 +88,7 @@ def read_geometry(path: Path | str, resample: bool = False) -> Geometry:
 
 
 def log_notes(path: Path | str, notes: Iterable[Note]) -> None:
-    """Log what the reader of a file warns of, where no face shows the notes themselves."""
+    """Log the warnings of a file's reader, where no user interface shows them."""
     for note in notes:
         if note.severity != "info":
             logging.getLogger(__name__).warning("%s: %s", path, note.text)
@@ -83,8 +97,13 @@ def log_notes(path: Path | str, notes: Iterable[Note]) -> None:
 def read_image_file(path: Path | str, resample: bool = False, labels: bool = False) -> StoredImage:
     """A 3D image, its values as they are stored, read to its last byte.
 
-    Sheared voxels raise InputError unless `resample` asks for a straight grid: linear in between, or the nearest voxel if
-    the values are `labels`. Raises InputError also for a file that is missing, damaged or no 3D image.
+    Args:
+        path: the file.
+        resample: resample sheared voxels to a straight grid instead of refusing them.
+        labels: the values are labels, so that the nearest voxel is taken instead of interpolating linearly.
+
+    Raises:
+        InputError: the file is missing, damaged, sheared without `resample`, or no 3D image.
     """
     path = Path(path)
     header = read_image_header(path)
@@ -96,7 +115,7 @@ def read_image_file(path: Path | str, resample: bool = False, labels: bool = Fal
         raise InputError(
             f"{path} does not fit into this machine's memory; read it on a larger one, or crop it."
         ) from error
-    return straight(image, labels) if resample else image
+    return straightened(image, labels) if resample else image
 
 
 def read_scalar_file(path: Path | str, resample: bool = False, labels: bool = False) -> StoredImage:
@@ -104,14 +123,14 @@ def read_scalar_file(path: Path | str, resample: bool = False, labels: bool = Fa
     image = read_image_file(path, resample, labels)
     if image.array.ndim != 3:
         raise InputError(
-            f"{path} has {image.array.shape[3]} values a voxel; a single 3D scan with one value a voxel is expected, so "
+            f"{path} has {image.array.shape[3]} values per voxel; a single 3D scan with one value per voxel is expected, so "
             "extract one first."
         )
     return image
 
 
 def read_image_header(path: Path | str) -> ImageHeader:
-    """Header of a NIfTI, NRRD or MetaImage file; raises InputError for anything else, saying what it seems to be."""
+    """Header of a NIfTI, NRRD or MetaImage file; raises InputError for any other file and names what it seems to be."""
     path = Path(path)
     head = _head(path)
     if path.suffix.lower() == ".img" or path.name.lower().endswith(".img.gz"):
@@ -125,7 +144,7 @@ def read_image_header(path: Path | str) -> ImageHeader:
         return read_nrrd_header(path)
     if is_metaimage(head) and not is_gzip(path):
         return read_metaimage_header(path)
-    raise InputError(f"{path} is not an image that can be read: it is {_what(path, head)}; {_EXPECTED}.")
+    raise InputError(f"{path} is not an image that can be read: it is {_guessed_format(path, head)}; {_EXPECTED}.")
 
 
 def is_dicom(path: Path) -> bool:
@@ -140,15 +159,15 @@ def _head(path: Path) -> bytes:
     if path.is_dir():
         raise InputError(f"{path} is a folder; choose an image file.")
     try:
-        packed = is_gzip(path)
+        is_compressed = is_gzip(path)
     except OSError as error:
         raise InputError(f"{path} can't be read ({error.strerror}).") from error
-    with Stream(path, GZIP if packed else RAW) as stream:
+    with ByteStream(path, GZIP if is_compressed else RAW) as stream:
         return stream.read(_HEAD)
 
 
 def _header_of_pair(path: Path, head: bytes) -> tuple[Path, bytes]:
-    """The .hdr beside an .img; an .img that is a whole image itself is left as it is."""
+    """The .hdr beside an .img; an .img that is a complete image is returned unchanged."""
     if is_nifti(head):
         return path, head
     stem = path.name.lower().split(".img")[0]
@@ -158,13 +177,13 @@ def _header_of_pair(path: Path, head: bytes) -> tuple[Path, bytes]:
     raise InputError(f"{path} holds voxels without their header; copy the .hdr of the pair beside it.")
 
 
-def _what(path: Path, head: bytes) -> str:
+def _guessed_format(path: Path, head: bytes) -> str:
     if not head:
         return "empty"
     if head[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c"):
-        return "Analyze 7.5, which does not say where left and right are (convert it to NIfTI)"
+        return "Analyze 7.5, which does not give left and right (convert it to NIfTI)"
     if is_gzip(path) and (head.startswith(NRRD_MAGIC) or is_metaimage(head)):
-        return "packed by gzip as a whole (unpack it)"
+        return "compressed by gzip as a whole (decompress it)"
     if not any(head):
         return "nothing but zeros"
-    return next((what for start, what in _KNOWN_OTHERS if head.lstrip().startswith(start)), "none of the known formats")
+    return next((name for start, name in _KNOWN_OTHERS if head.lstrip().startswith(start)), "none of the known formats")

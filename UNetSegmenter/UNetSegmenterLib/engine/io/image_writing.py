@@ -1,4 +1,4 @@
-"""Volumes and other arrays written to image files, atomically."""
+"""Writes volumes and other arrays to image files, atomically."""
 
 from __future__ import annotations
 
@@ -16,16 +16,23 @@ _WRITTEN = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
 def write_volume(volume: Volume, path: Path | str) -> None:
-    """Write array and geometry to an image file; the format goes by the ending. Raises InputError if it can't."""
+    """Write array and geometry to an image file; its ending decides the format. Raises InputError if it can't be written."""
     write_image(volume.array, volume.geometry, path)
 
 
 def write_image(
     array: np.ndarray, geometry: Geometry, path: Path | str, metadata: dict[str, str] | None = None
 ) -> None:
-    """Write an array `(slices, rows, columns)` whole or not at all (a neighbour file is renamed into place).
+    """Write an array to an image file, atomically.
 
-    Raises InputError if it can't be written, also for endings that stand for two files or for none that is known.
+    Args:
+        array: (slices, rows, columns), with a last axis if a voxel has several values.
+        geometry: the grid of `array`.
+        path: the file; its ending decides the format.
+        metadata: keys and texts for the file's header.
+
+    Raises:
+        InputError: the file can't be written, or its ending is unknown or stands for a pair of files.
     """
     import SimpleITK as sitk
 
@@ -33,15 +40,15 @@ def write_image(
     ending = next((ending for ending in _WRITTEN if path.name.lower().endswith(ending)), None)
     if ending is None:
         raise InputError(
-            f"{path} ends as no image that is written; name it {', '.join(_WRITTEN[:-1])} or {_WRITTEN[-1]}."
+            f"{path} has no ending of an image that can be written; name it {', '.join(_WRITTEN[:-1])} or {_WRITTEN[-1]}."
         )
-    image = sitk.GetImageFromArray(np.ascontiguousarray(array))
-    geometry.stamp(image)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=array.ndim == 4)
+    geometry.apply_to(image)
     for key, value in (metadata or {}).items():
         image.SetMetaData(key, value)
 
     def write(partial: Path) -> None:
-        # ITK takes .hdr and .img for endings wherever they stand in a name, and writes another file than it was told to.
+        # ITK takes .hdr and .img for endings wherever they stand in a name, and then writes another file.
         plain = partial.with_name(f".partial-{secrets.token_hex(4)}{ending}")
         try:
             sitk.WriteImage(image, str(plain), useCompression=True)

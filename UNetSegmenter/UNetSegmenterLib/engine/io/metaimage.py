@@ -10,8 +10,8 @@ import numpy as np
 from ..errors import InputError
 from .byte_stream import GZIP, GZIP_MAGIC, RAW, ZLIB
 from .geometry import sizes_text
-from .header_geometry import SAME_SIZE, check_spacing, geometry_of, no_orientation_note, no_spacing
-from .image_header import TEXT, DataPlace, ImageHeader, numbered
+from .header_geometry import SAME_SIZE, check_spacing, header_geometry, missing_spacing, no_orientation_note
+from .image_header import TEXT, DataLocation, ImageHeader, numbered_file_names
 from .volume import Note
 
 _TYPES = {
@@ -21,7 +21,7 @@ _TYPES = {
 _LONGEST_HEADER = 1 << 20
 _LAST = "ElementDataFile"
 _FROM = ("LR", "PA", "SI")
-"""Letters of where an axis comes from, if it runs to minus or plus L, P and S."""
+"""For L, P and S: the letter of the side from which an axis comes that runs in negative or in positive direction."""
 
 
 def is_metaimage(head: bytes) -> bool:
@@ -30,7 +30,7 @@ def is_metaimage(head: bytes) -> bool:
 
 
 def read_metaimage_header(path: Path) -> ImageHeader:
-    """Header of a .mha or .mhd file; raises InputError where an entry that it needs is missing or can't be meant."""
+    """Header of a .mha or .mhd file; raises InputError where an entry is missing or has no valid meaning."""
     with path.open("rb") as file:
         content = file.read(_LONGEST_HEADER)
     last = re.search(rb"(?m)^\s*ElementDataFile\s*=[^\r\n]*\r?\n?", content)
@@ -47,7 +47,7 @@ def read_metaimage_header(path: Path) -> ImageHeader:
     if len(sizes) != 3:
         found = sizes_text(sizes)
         raise InputError(
-            f"{path} is {found} ({len(sizes)} dimensions); a single 3D scan with one value a voxel is expected, so extract "
+            f"{path} is {found} ({len(sizes)} dimensions); a single 3D scan with one value per voxel is expected, so extract "
             "one first."
         )
     kind = _TYPES.get(fields.get("ElementType", ""))
@@ -61,7 +61,7 @@ def read_metaimage_header(path: Path) -> ImageHeader:
         (*sizes[::-1], components) if several else tuple(sizes[::-1]),
         3 if several else None,
         np.dtype(order + kind),
-        geometry_of(path, sizes, affine, spacing),
+        header_geometry(path, sizes, affine, spacing),
         _data(path, fields, lines, last.end(), content, sizes),
         tuple(notes),
         fields,
@@ -93,10 +93,10 @@ def _integers(path: Path, fields: dict[str, str], name: str) -> list[int]:
 
 
 def _affine(path: Path, fields: dict[str, str]) -> tuple[np.ndarray, list[float], list[Note]]:
-    """4x4 affine to LPS in mm, the spacing (column, row, slice) as it stands there, and what is to be told."""
+    """4x4 affine from (column, row, slice) to LPS in mm, the spacing that the file gives in that order, and notes."""
     spacing = _numbers(path, fields, "ElementSpacing", "ElementSize")[:3]
     if not spacing:
-        raise no_spacing(path, "ElementSpacing")
+        raise missing_spacing(path, "ElementSpacing")
     check_spacing(path, spacing, "ElementSpacing")
     matrix = _numbers(path, fields, "TransformMatrix", "Rotation", "Orientation")
     origin = _numbers(path, fields, "Offset", "Position", "Origin")
@@ -134,7 +134,7 @@ def _affine(path: Path, fields: dict[str, str]) -> tuple[np.ndarray, list[float]
 
 def _data(
     path: Path, fields: dict[str, str], lines: list[str], end: int, content: bytes, sizes: list[int]
-) -> DataPlace:
+) -> DataLocation:
     target = fields[_LAST]
     coding = RAW if _true(fields, "BinaryData") or "BinaryData" not in fields else TEXT
     skip = (_integers(path, fields, "HeaderSize") or [0])[0]
@@ -146,13 +146,13 @@ def _data(
         rest = content[end:].decode("latin-1").splitlines()
         files = tuple(path.parent / line.strip() for line in rest if line.strip())
     else:
-        files = tuple(path.parent / name for name in numbered(target, sizes[2]) or [target])
+        files = tuple(path.parent / name for name in numbered_file_names(target, sizes[2]) or [target])
     if not files:
         raise InputError(f"{path} lists no data files; export it again.")
-    packing = RAW
+    compression = RAW
     if _true(fields, "CompressedData"):
-        packing = GZIP if _first_bytes(files[0], start) == GZIP_MAGIC else ZLIB
-    return DataPlace(files, packing, start, max(-1, skip), coding)
+        compression = GZIP if _first_bytes(files[0], start) == GZIP_MAGIC else ZLIB
+    return DataLocation(files, compression, start, max(-1, skip), coding)
 
 
 def _first_bytes(file: Path, start: int) -> bytes:

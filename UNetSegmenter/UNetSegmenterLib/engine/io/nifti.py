@@ -1,4 +1,4 @@
-"""NIfTI-1 and NIfTI-2, one file or a pair of .hdr and .img, packed or not, of either byte order.
+"""NIfTI-1 and NIfTI-2, one file or a pair of .hdr and .img, compressed or not, of either byte order.
 
 Standard: https://nifti.nimh.nih.gov/nifti-1/documentation/nifti1fields and the header file nifti2.h.
 """
@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .byte_stream import GZIP, RAW, Stream, is_gzip
+from .byte_stream import GZIP, RAW, ByteStream, is_gzip
 from .geometry import LPS_TO_RAS, largest_shift_mm, sizes_text
-from .header_geometry import SAME_PLACE_MM, SAME_SIZE, check_spacing, geometry_of, no_orientation_note
-from .image_header import DataPlace, ImageHeader
+from .header_geometry import SAME_POSITION_MM, SAME_SIZE, check_spacing, header_geometry, no_orientation_note
+from .image_header import DataLocation, ImageHeader
 from .volume import Note
 
 _TYPES = {
@@ -29,8 +29,8 @@ _UNITS_MM = {1: ("metres", 1000.0), 3: ("micrometres", 0.001)}
 
 
 @dataclass(frozen=True)
-class _Raw:
-    """The fields of a header that are used, as they stand there; dim and pixdim have eight entries."""
+class _NiftiFields:
+    """The fields of a header that are used, unchanged; dim and pixdim have eight entries."""
 
     order: str
     magic: bytes
@@ -46,20 +46,20 @@ class _Raw:
 
 
 def is_nifti(head: bytes) -> bool:
-    """Whether the first bytes (unpacked) are a NIfTI header, in either byte order."""
+    """Whether the first bytes (decompressed) are a NIfTI header, in either byte order."""
     return head[344:347] in (b"n+1", b"ni1") or head[4:7] in (b"n+2", b"ni2")
 
 
 def read_nifti_header(path: Path) -> ImageHeader:
-    """Header of a NIfTI file; the sform places the voxels if its code is above 0, else the qform.
+    """Header of a NIfTI file; the sform gives the grid if its code is above 0, else the qform.
 
-    nibabel, FSL and what builds on them do so too. Raises InputError for what is no scan of one value per voxel, and for
-    a header that does not say how large voxels are. What contradicts itself is told in the notes.
+    nibabel, FSL and the programs that build on them do the same. The notes name contradictions within the header. Raises
+    InputError for a file that is no scan of one value per voxel, and for a header without voxel sizes.
     """
-    packing = GZIP if is_gzip(path) else RAW
-    with Stream(path, packing) as stream:
+    compression = GZIP if is_gzip(path) else RAW
+    with ByteStream(path, compression) as stream:
         raw = _parse(path, stream.read(540))
-    notes = _packing_note(path, packing)
+    notes = _compression_note(path, compression)
     shape, component_axis = _shape(path, raw)
     size = shape[::-1][:3]
     if raw.datatype not in _TYPES:
@@ -67,45 +67,45 @@ def read_nifti_header(path: Path) -> ImageHeader:
         raise InputError(
             f"{path} holds voxels that are {kind}; one number per voxel is expected, such as HU or labels."
         )
-    affine, spacing, placed = _place(path, raw, size)
+    affine, spacing, affine_notes = _affine(path, raw, size)
     units, factor = _UNITS_MM.get(raw.units & 7, ("", 1.0))
     if units:
         affine[:3] *= factor
         spacing = [value * factor for value in spacing]
         notes.append(Note("warning", f"the header gives lengths in {units}; they were converted to mm."))
-    geometry = geometry_of(path, size, LPS_TO_RAS @ affine, spacing)
+    geometry = header_geometry(path, size, LPS_TO_RAS @ affine, spacing)
     single = raw.magic[1:2] == b"+"
     least = (352 if raw.magic.endswith(b"1") else 544) if single else 0
     if not np.isfinite(raw.offset) or raw.offset < 0:
         raise InputError(f"{path} is damaged: its voxels begin at byte {raw.offset:g}; copy or export it again.")
-    files, packing = ((path,), packing) if single else _detached(path)
+    files, compression = ((path,), compression) if single else _detached(path)
     return ImageHeader(
         path,
         shape,
         component_axis,
         np.dtype(_TYPES[raw.datatype]).newbyteorder(raw.order),  # type: ignore[arg-type]
         geometry,
-        DataPlace(files, packing, skip=max(int(raw.offset), least)),
-        (*notes, *placed),
+        DataLocation(files, compression, skip=max(int(raw.offset), least)),
+        (*notes, *affine_notes),
         scale=_scale(path, raw),
     )
 
 
-def _packing_note(path: Path, packing: str) -> list[Note]:
-    called_packed = path.suffix.lower() == ".gz"
-    if called_packed == (packing == GZIP) or path.suffix.lower() in (".hdr", ".img"):
+def _compression_note(path: Path, compression: str) -> list[Note]:
+    called_gz = path.suffix.lower() == ".gz"
+    if called_gz == (compression == GZIP) or path.suffix.lower() in (".hdr", ".img"):
         return []
-    text = "is called .gz but is not packed" if called_packed else "is packed by gzip but not called .gz"
-    return [Note("info", f"the file {text}; it was read all the same, other programs may not.")]
+    text = "is called .gz but is not compressed" if called_gz else "is compressed by gzip but not called .gz"
+    return [Note("info", f"the file {text}; it was read, but other programs may not read it.")]
 
 
-def _parse(path: Path, head: bytes) -> _Raw:
+def _parse(path: Path, head: bytes) -> _NiftiFields:
     try:
         order = "<" if struct.unpack_from("<i", head)[0] in (348, 540) else ">"
         first = struct.unpack_from(order + "i", head)[0] == 348
         if first:
             quatern, srow = struct.unpack_from(order + "6f", head, 256), struct.unpack_from(order + "12f", head, 280)
-            return _Raw(
+            return _NiftiFields(
                 order,
                 head[344:347],
                 struct.unpack_from(order + "8h", head, 40),
@@ -118,7 +118,7 @@ def _parse(path: Path, head: bytes) -> _Raw:
                 srow,
                 head[123],
             )
-        return _Raw(
+        return _NiftiFields(
             order,
             head[4:7],
             struct.unpack_from(order + "8q", head, 16),
@@ -135,8 +135,8 @@ def _parse(path: Path, head: bytes) -> _Raw:
         raise InputError(f"{path} is cut off within its header; copy or export it again.") from error
 
 
-def _shape(path: Path, raw: _Raw) -> tuple[tuple[int, ...], int | None]:
-    """Stored shape, slowest axis first, and the axis of components, if there is one; time points of one are dropped."""
+def _shape(path: Path, raw: _NiftiFields) -> tuple[tuple[int, ...], int | None]:
+    """Stored shape, slowest axis first, and the axis of components, if there is one; a single time point is dropped."""
     count = raw.dim[0]
     dim = raw.dim[1 : 1 + max(0, min(7, count))]
     if not 1 <= count <= 7 or any(size < 1 for size in dim):
@@ -149,14 +149,14 @@ def _shape(path: Path, raw: _Raw) -> tuple[tuple[int, ...], int | None]:
     if len(size) != 3:
         what = f"{size[3]} time points" if len(size) > 3 else f"{len(size)} dimensions"
         raise InputError(
-            f"{path} is {sizes_text(size)} ({what}); a single 3D scan with one value a voxel is expected, so "
+            f"{path} is {sizes_text(size)} ({what}); a single 3D scan with one value per voxel is expected, so "
             "extract one first."
         )
     return tuple(size[::-1]), None
 
 
-def _scale(path: Path, raw: _Raw) -> tuple[float, float]:
-    """Slope and intercept; a slope of 0 or NaN means that there is none, as the standard and nibabel have it."""
+def _scale(path: Path, raw: _NiftiFields) -> tuple[float, float]:
+    """Slope and intercept; a slope of 0 or NaN means that there is none, by the standard and in nibabel."""
     slope, intercept = raw.scale
     if slope == 0 or not np.isfinite(slope):
         return 1.0, 0.0
@@ -167,14 +167,14 @@ def _scale(path: Path, raw: _Raw) -> tuple[float, float]:
     return float(slope), float(intercept)
 
 
-def _place(path: Path, raw: _Raw, size: tuple[int, ...]) -> tuple[np.ndarray, list[float], list[Note]]:
-    """Affine to RAS, what pixdim says, and what is to be told."""
+def _affine(path: Path, raw: _NiftiFields, size: tuple[int, ...]) -> tuple[np.ndarray, list[float], list[Note]]:
+    """4x4 affine from (column, row, slice) to RAS in mm, the spacing that pixdim gives, and notes."""
     qcode, scode = raw.codes
     pixdim = [float(value) for value in raw.pixdim[1:4]]
     sizes = all(np.isfinite(value) and value > 0 for value in pixdim)
     sform = np.vstack([np.reshape(raw.srow, (3, 4)), [0, 0, 0, 1]]).astype(float)
     qform = _qform(raw) if qcode > 0 and sizes else None
-    if scode > 0 and _spans(sform):
+    if scode > 0 and _spans_volume(sform):
         return sform, pixdim, _sform_notes(sform, qform, pixdim, size)
     check_spacing(path, pixdim, "voxel size")
     notes = []
@@ -193,7 +193,7 @@ def _place(path: Path, raw: _Raw, size: tuple[int, ...]) -> tuple[np.ndarray, li
 
 def _sform_notes(sform: np.ndarray, qform: np.ndarray | None, pixdim: list[float], size: tuple[int, ...]) -> list[Note]:
     notes = []
-    if qform is not None and (apart := largest_shift_mm(size[::-1], sform, qform)) > SAME_PLACE_MM:
+    if qform is not None and (apart := largest_shift_mm(size[::-1], sform, qform)) > SAME_POSITION_MM:
         notes.append(
             Note(
                 "warning",
@@ -208,11 +208,11 @@ def _sform_notes(sform: np.ndarray, qform: np.ndarray | None, pixdim: list[float
     return notes
 
 
-def _spans(affine: np.ndarray) -> bool:
+def _spans_volume(affine: np.ndarray) -> bool:
     return bool(np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 0)
 
 
-def _qform(raw: _Raw) -> np.ndarray | None:
+def _qform(raw: _NiftiFields) -> np.ndarray | None:
     """4x4 affine to RAS of the quaternion (nifti1.h, method 2), None if it is none."""
     b, c, d, *origin = (float(value) for value in raw.quatern)
     square = b * b + c * c + d * d
@@ -236,7 +236,7 @@ def _qform(raw: _Raw) -> np.ndarray | None:
 
 
 def _detached(path: Path) -> tuple[tuple[Path, ...], str]:
-    """The voxels' file of a pair, and how it is packed."""
+    """The file that holds the voxels of a pair, and its compression."""
     stem = path.name[: -len(path.suffix)]
     if path.suffix.lower() == ".gz":
         stem = Path(stem).stem

@@ -11,8 +11,8 @@ import numpy as np
 from ..errors import InputError
 from .byte_stream import BZIP2, GZIP, RAW
 from .geometry import sizes_text
-from .header_geometry import check_spacing, geometry_of, no_orientation_note, no_spacing
-from .image_header import HEX, TEXT, DataPlace, ImageHeader, numbered
+from .header_geometry import check_spacing, header_geometry, missing_spacing, no_orientation_note
+from .image_header import HEX, TEXT, DataLocation, ImageHeader, numbered_file_names
 from .volume import Note
 
 MAGIC = b"NRRD"
@@ -39,7 +39,7 @@ _LONGEST_HEADER = 1 << 24
 
 
 def read_nrrd_header(path: Path) -> ImageHeader:
-    """Header of a .nrrd or .nhdr file; raises InputError where a field that it needs is missing or can't be meant."""
+    """Header of a .nrrd or .nhdr file; raises InputError where a field is missing or has no valid meaning."""
     with path.open("rb") as file:
         content = file.read(_LONGEST_HEADER)
     end = re.search(rb"\r?\n\r?\n", content)
@@ -64,7 +64,7 @@ def read_nrrd_header(path: Path) -> ImageHeader:
         tuple(sizes[::-1]),
         None if component is None else len(sizes) - 1 - component,
         np.dtype(_byte_order(path, fields, kind) + kind),
-        geometry_of(path, spatial, affine),
+        header_geometry(path, spatial, affine),
         _data(path, fields, listed, end.end() if end else len(content), sizes[-1]),
         tuple(notes),
         keys,
@@ -128,7 +128,7 @@ def _axes(
     if len(sizes) - len(others) != 3 or len(others) > 1:
         found = sizes_text(sizes)
         raise InputError(
-            f"{path} is {found} with {len(sizes) - len(others)} axes in space; a single 3D scan with one value a voxel is "
+            f"{path} is {found} with {len(sizes) - len(others)} axes in space; a single 3D scan with one value per voxel is "
             "expected, so extract one first."
         )
     vectors = [_vector(path, texts[axis]) for axis in range(len(sizes)) if axis not in others] if texts else None
@@ -138,14 +138,14 @@ def _axes(
 def _affine(
     path: Path, fields: dict[str, str], vectors: list[np.ndarray] | None, component: int | None
 ) -> tuple[np.ndarray, list[Note]]:
-    """4x4 affine to LPS in mm, and what is to be told of it."""
+    """4x4 affine from (column, row, slice) to LPS in mm, and notes."""
     notes: list[Note] = []
     affine = np.eye(4)
     space = _space(fields.get("space", ""))
     if vectors is None:
         spacing = _numbers(path, fields, "spacings", float)
         if not spacing:
-            raise no_spacing(path, '"space directions" or "spacings"')
+            raise missing_spacing(path, '"space directions" or "spacings"')
         spacing = [value for axis, value in enumerate(spacing) if axis != component][:3]
         check_spacing(path, spacing, "spacings")
         affine[:3, :3] = np.diag(spacing)
@@ -191,25 +191,25 @@ def _encoding(path: Path, fields: dict[str, str]) -> tuple[str, str]:
     return _ENCODINGS[encoding]
 
 
-def _data(path: Path, fields: dict[str, str], listed: list[str], end: int, slices: int) -> DataPlace:
-    packing, coding = _encoding(path, fields)
+def _data(path: Path, fields: dict[str, str], listed: list[str], end: int, slices: int) -> DataLocation:
+    compression, coding = _encoding(path, fields)
     skip = (_numbers(path, fields, "byte skip", int) or [0])[0]
     lines = (_numbers(path, fields, "line skip", int) or [0])[0]
-    if skip < -1 or lines < 0 or (skip == -1 and packing != RAW):
+    if skip < -1 or lines < 0 or (skip == -1 and compression != RAW):
         raise InputError(f'{path} has a "byte skip" or "line skip" that can\'t be; export it again.')
     start = end
     files: tuple[Path, ...] = (path,)
     if target := fields.get("data file"):
         start = 0
-        names = listed if target.upper().startswith("LIST") else numbered(target, slices) or [target]
+        names = listed if target.upper().startswith("LIST") else numbered_file_names(target, slices) or [target]
         files = tuple(path.parent / name for name in names)
         if not files:
             raise InputError(f"{path} lists no data files; export it again.")
-    return DataPlace(files, packing, _after_lines(files[0], start, lines), skip, coding)
+    return DataLocation(files, compression, _after_lines(files[0], start, lines), skip, coding)
 
 
 def _after_lines(file: Path, start: int, lines: int) -> int:
-    """Where the voxels begin, after some lines that are left out."""
+    """The byte at which the voxels begin, after `lines` lines that are skipped."""
     if not lines or not file.is_file():
         return start
     with file.open("rb") as opened:

@@ -1,4 +1,4 @@
-"""Sheared voxels, such as a tilted gantry leaves: refused by default, resampled to a straight grid on request."""
+"""Arrays resampled to another grid; and sheared voxels, such as a tilted gantry leaves, to a straight one on request."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def resample_array(
     import SimpleITK as sitk
 
     image = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=array.ndim == 4)
-    geometry.stamp(image)
+    geometry.apply_to(image)
     resampler = sitk.ResampleImageFilter()
     resampler.SetSize([int(size) for size in target.shape[::-1]])
     resampler.SetOutputSpacing(target.spacing_mm[::-1])
@@ -41,7 +41,7 @@ def resample_array(
 
 
 def check_straight(path: Path, geometry: Geometry, notes: Iterable[Note] = ()) -> None:
-    """Raise InputError for voxels that are no boxes; what the header contradicts itself in is said with it."""
+    """Raise InputError for sheared voxels; the message adds the contradictions of the header among `notes`."""
     if geometry.shear_mm() > SHEAR_MM:
         also = "".join(f" Also: {note.text}" for note in notes if "sform" in note.text)
         also += " If the qform is the right one, copy it into the sform." if "qform and sform" in also else ""
@@ -51,7 +51,7 @@ def check_straight(path: Path, geometry: Geometry, notes: Iterable[Note] = ()) -
 def straight_geometry(geometry: Geometry) -> Geometry:
     """The straight grid that covers a sheared one: rows and columns keep their plane, slices follow its normal.
 
-    The distance of slices is that along the normal; the grid is as large as needed. A straight grid is returned as it is.
+    The slice spacing is that along the normal; the grid is as large as needed. A straight grid is returned unchanged.
     """
     if geometry.shear_mm() <= SHEAR_MM:
         return geometry
@@ -75,10 +75,10 @@ def straight_geometry(geometry: Geometry) -> Geometry:
     )
 
 
-def straight(image: StoredImage, labels: bool) -> StoredImage:
-    """The image on `straight_geometry` if its voxels are sheared, else as it is.
+def straightened(image: StoredImage, labels: bool) -> StoredImage:
+    """The image resampled to `straight_geometry` if its voxels are sheared, else unchanged.
 
-    Outside the volume is its lowest value, which is air in a CT, and 0 in labels.
+    Voxels outside of the image get its lowest value, which is air in a CT, or 0 in labels.
     """
     if image.geometry.shear_mm() <= SHEAR_MM:
         return image

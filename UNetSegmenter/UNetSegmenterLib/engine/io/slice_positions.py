@@ -1,4 +1,4 @@
-"""Where the slices of a series lie along their normal: even, rounded, missing, doubled, or resampled to be even."""
+"""Positions of a series' slices along their normal: even, rounded, missing, doubled, or resampled to be even."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..errors import InputError
 from .volume import Note
 
 _EVEN = 0.01
-"""Distances may differ from the usual one by this share of it."""
+"""Distances may differ from the median distance by this fraction of it."""
 
 _ROUNDED_MM, _ROUNDED = 0.06, 0.2
-"""Slices whose positions were rounded to 0.1 mm lie at most this far (mm, share of their distance) from an even grid."""
+"""Slices whose positions were rounded to 0.1 mm lie within this (mm, fraction of their distance) of an even grid."""
 
-_ONE_PLACE_MM = 1e-3
+_SAME_POSITION_MM = 1e-3
 
 
 @dataclass(frozen=True)
@@ -31,86 +31,93 @@ class SlicePositions:
 
 
 def even_positions(
-    path: Path, along: np.ndarray, names: list[str], told_mm: Sequence[float], resample: bool
+    path: Path, along: np.ndarray, names: list[str], header_distances_mm: Sequence[float], resample: bool
 ) -> SlicePositions:
-    """The even grid of slices at `along` (mm, rising); raises InputError where slices are missing, doubled or uneven.
+    """The even grid of some slices.
 
-    With `resample` only doubled slices do; the others are to be interpolated at the positions that are returned. told_mm:
-    distances that the header gives; one that rounded positions agree with is taken.
+    Args:
+        path: the series, for messages.
+        along: position of each slice along the normal in mm, rising.
+        names: name of each slice, for messages.
+        header_distances_mm: slice distances that the header gives; the first that rounded positions agree with is taken.
+        resample: accept missing or uneven slices, which are then to be interpolated at the positions that are returned.
+
+    Raises:
+        InputError: slices are doubled or, without `resample`, missing or uneven.
     """
     gaps = np.diff(along)
-    usual = float(np.median(gaps))
-    if (gaps < _ONE_PLACE_MM).any():
+    median_mm = float(np.median(gaps))
+    if (gaps < _SAME_POSITION_MM).any():
         raise InputError(_doubled(path, along, names, gaps))
     even = SlicePositions(along, float(gaps.mean()))
-    if np.abs(gaps - usual).max() <= max(_EVEN * usual, 0.01):
+    if np.abs(gaps - median_mm).max() <= max(_EVEN * median_mm, 0.01):
         return even
-    if rounded := _before_rounding(along, told_mm):
+    if rounded := _before_rounding(along, header_distances_mm):
         text = (
             f"slices lie {gaps.min():.4g} to {gaps.max():.4g} mm apart by the header, which rounds their positions; "
             f"{rounded:.4g} mm was taken for all."
         )
         return SlicePositions(along, rounded, notes=(Note("info", text),))
     if not resample:
-        raise InputError(_uneven(path, names, gaps, usual))
-    count = max(2, round((along[-1] - along[0]) / usual) + 1)
+        raise InputError(_uneven(path, names, gaps, median_mm))
+    count = max(2, round((along[-1] - along[0]) / median_mm) + 1)
     positions = np.linspace(along[0], along[-1], count)
     text = (
         f"slices lay {gaps.min():.4g} to {gaps.max():.4g} mm apart and were resampled to {positions[1] - positions[0]:.4g} mm, "
-        "linearly; across the largest distance nothing is known of what lay between."
+        "linearly; what lay within the largest distance is not known."
     )
     return SlicePositions(positions, float(positions[1] - positions[0]), True, (Note("warning", text),))
 
 
-def _before_rounding(along: np.ndarray, told_mm: Sequence[float]) -> float | None:
+def _before_rounding(along: np.ndarray, header_distances_mm: Sequence[float]) -> float | None:
     """The distance of slices whose positions are those of an even grid but for rounding, None if they are not."""
-    places = np.arange(len(along))
-    slope = float(np.polyfit(places, along, 1)[0])
-    for distance in (*told_mm, slope):
-        off = along - distance * places
+    numbers = np.arange(len(along))
+    slope = float(np.polyfit(numbers, along, 1)[0])
+    for distance in (*header_distances_mm, slope):
+        off = along - distance * numbers
         if distance > 0 and np.ptp(off) / 2 <= min(_ROUNDED_MM, _ROUNDED * distance):
             return distance
     return None
 
 
-def evenly(array: np.ndarray, along: np.ndarray, positions: np.ndarray) -> np.ndarray:
+def interpolate_slices(array: np.ndarray, along: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """Slices at `positions`, each interpolated linearly between the two of `array` that lie about it at `along`."""
     after = np.clip(np.searchsorted(along, positions), 1, len(along) - 1)
     weight = np.clip((positions - along[after - 1]) / (along[after] - along[after - 1]), 0, 1)
     result = np.empty((len(positions), *array.shape[1:]), array.dtype)
-    for place, (upper, share) in enumerate(zip(after, weight, strict=True)):
-        between = array[upper - 1] * (1 - share) + array[upper] * share
-        result[place] = between if array.dtype.kind == "f" else np.rint(between)
+    for number, (upper, fraction) in enumerate(zip(after, weight, strict=True)):
+        between = array[upper - 1] * (1 - fraction) + array[upper] * fraction
+        result[number] = between if array.dtype.kind == "f" else np.rint(between)
     return result
 
 
 def _doubled(path: Path, along: np.ndarray, names: list[str], gaps: np.ndarray) -> str:
-    twice = np.flatnonzero(gaps < _ONE_PLACE_MM)
+    twice = np.flatnonzero(gaps < _SAME_POSITION_MM)
     if len(twice) * 2 >= len(along):
         return (
-            f"{path} has several slices at one place, {len(along)} slices at {len(along) - len(twice)} places (time points or "
-            "two reconstructions); keep one of them."
+            f"{path} has several slices at one position, {len(along)} slices at {len(along) - len(twice)} positions (time "
+            "points or two reconstructions); keep one of them."
         )
     one = twice[0]
     more = f" and {len(twice) - 1} more pairs" if len(twice) > 1 else ""
     return (
-        f"{path} has two slices at one place: {names[one]} and {names[one + 1]} both lie at {along[one]:.4g} mm along the normal"
-        f"{more}; remove the copy, or export the series again if a position is wrong."
+        f"{path} has two slices at one position: {names[one]} and {names[one + 1]} both lie at {along[one]:.4g} mm along the "
+        f"normal{more}; remove the copy, or export the series again if a position is wrong."
     )
 
 
-def _uneven(path: Path, names: list[str], gaps: np.ndarray, usual: float) -> str:
+def _uneven(path: Path, names: list[str], gaps: np.ndarray, median_mm: float) -> str:
     on_request = "or have the slices interpolated by --resample on the command line"
-    missing = [i for i, gap in enumerate(gaps) if gap > 1.5 * usual]
-    others = [gap for gap in gaps if gap <= 1.5 * usual]
-    if missing and max(others) - min(others) <= max(2 * _EVEN * usual, 2 * _ROUNDED_MM):
+    missing = [i for i, gap in enumerate(gaps) if gap > 1.5 * median_mm]
+    others = [gap for gap in gaps if gap <= 1.5 * median_mm]
+    if missing and max(others) - min(others) <= max(2 * _EVEN * median_mm, 2 * _ROUNDED_MM):
         first = missing[0]
         return (
-            f"{path} lacks {round(sum(gaps[i] / usual - 1 for i in missing))} slice(s): after slice {first + 1} of "
-            f"{len(gaps) + 1} ({names[first]}) the next one lies {gaps[first]:.4g} mm on instead of {usual:.4g} mm; copy the "
-            f"series again, {on_request}."
+            f"{path} lacks {round(sum(gaps[i] / median_mm - 1 for i in missing))} slice(s): after slice {first + 1} of "
+            f"{len(gaps) + 1} ({names[first]}) the next one lies {gaps[first]:.4g} mm further on instead of {median_mm:.4g} mm; "
+            f"copy the series again, {on_request}."
         )
     return (
-        f"{path} has uneven slices ({gaps.min():.4g} to {gaps.max():.4g} mm apart, {usual:.4g} mm as a rule): one distance can't "
-        f"describe them; export the series again, {on_request}."
+        f"{path} has uneven slices ({gaps.min():.4g} to {gaps.max():.4g} mm apart, {median_mm:.4g} in most places): one distance "
+        f"can't describe them; export the series again, {on_request}."
     )

@@ -210,7 +210,7 @@ def write_seg_nrrd(segmentation: Segmentation, path: Path | str) -> None:
         write_image(layers[0], segmentation.geometry, path, metadata)
         return
     image = sitk.GetImageFromArray(np.ascontiguousarray(np.stack(layers, axis=-1)), isVector=True)
-    segmentation.geometry.stamp(image)
+    segmentation.geometry.apply_to(image)
     for key, text in metadata.items():
         image.SetMetaData(key, text)
     write_atomically(path, lambda partial: sitk.WriteImage(image, str(partial), useCompression=True))

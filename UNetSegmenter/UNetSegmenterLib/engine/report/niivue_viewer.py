@@ -131,7 +131,7 @@ def _cut(volume: Volume, box: Box) -> sitk.Image:
     import SimpleITK as sitk
 
     image = sitk.GetImageFromArray(np.ascontiguousarray(volume.array[box]))
-    volume.geometry.stamp(image)
+    volume.geometry.apply_to(image)
     image.SetOrigin(volume.geometry.position_lps_mm([part.start for part in box]))
     return image
 
