@@ -267,7 +267,7 @@ def _step(
     if not resample:
         raise InputError(
             f"{path} has slices that shift sideways, {shift_mm:.1f} mm in all (a tilted gantry): the voxels are sheared; "
-            "resample them to a straight grid, by --resample on the command line, or load them in 3D Slicer, which straightens them."
+            "resample them to a straight grid, by --resample on the command line, or load them in 3D Slicer, which does so."
         )
     way = sideways[-1] / (along[-1] - along[0])
     irregular = float(np.linalg.norm(sideways - np.outer(along - along[0], way), axis=1).max())
