@@ -318,7 +318,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :raises InputError: (a ValueError) for nodes that cannot be compared.
         """
         from UNetSegmenterLib.engine.evaluation.comparison import compare
-        from UNetSegmenterLib.engine.labels.matching import still_there
+        from UNetSegmenterLib.engine.labels.matching import remaining_matches
         from UNetSegmenterLib.engine.stepwise import run_to_end
         from UNetSegmenterLib.scene.nodes.case_nodes import read_pair_steps
         from UNetSegmenterLib.scene.nodes.node_attributes import matched_by_hand
@@ -327,7 +327,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         prediction, reference, notes = run_to_end(read_pair_steps(predictionNode, referenceNode))
         if byHand is None:
             remembered = matched_by_hand(predictionNode, referenceNode)
-            byHand = still_there(remembered, prediction.structures, reference.structures)
+            byHand = remaining_matches(remembered, prediction.structures, reference.structures)
         case = volumeNode.GetName() if volumeNode else ""
         comparison = compare(prediction, reference, case=case, by_hand=byHand)
         return replace(comparison_in_world(comparison, referenceNode), notes=(*notes, *comparison.notes))

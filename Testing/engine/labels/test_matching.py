@@ -2,7 +2,7 @@
 
 import pytest
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.labels.matching import match_structures, pair_by_hand, still_there
+from UNetSegmenterLib.engine.labels.matching import match_structures, pair_by_hand, remaining_matches
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, Structure, known_structure
 
 
@@ -101,5 +101,5 @@ def test_the_last_wish_by_hand_counts():
 
 def test_wishes_about_structures_that_are_gone_are_left_out():
     sides = [plain("a", 1), plain("b", 2)], [plain("x", 1)]
-    assert still_there({"a": "x", "b": None, "c": "x", "d": None}, *sides) == {"a": "x", "b": None}
-    assert still_there({"a": "y"}, *sides) == {}
+    assert remaining_matches({"a": "x", "b": None, "c": "x", "d": None}, *sides) == {"a": "x", "b": None}
+    assert remaining_matches({"a": "y"}, *sides) == {}

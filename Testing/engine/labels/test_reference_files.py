@@ -97,7 +97,7 @@ def test_a_reference_geometry_elsewhere_and_one_beyond_all_scans(tmp_path):
     text = (tmp_path / "a.seg.nrrd").read_bytes()
     (tmp_path / "a.seg.nrrd").write_bytes(text.replace(b"-5000;", b"5000;"))
     read = read_segmentation(tmp_path / "a.seg.nrrd")
-    assert "lies elsewhere" in read.notes[0] and read.geometry.shape == (6, 24, 24)
+    assert "does not contain" in read.notes[0] and read.geometry.shape == (6, 24, 24)
     (tmp_path / "a.seg.nrrd").write_bytes(text.replace(b"0;39;0;47;0;11;", b"0;39;0;99999999;0;99999;"))
     with pytest.raises(InputError, match="no scan has"):
         read_segmentation(tmp_path / "a.seg.nrrd")
@@ -146,7 +146,7 @@ def test_values_of_no_segment_are_counted_and_values_of_two_are_refused(tmp_path
     read = read_segmentation(tmp_path / "a.seg.nrrd")
     assert f"{np.count_nonzero(organs() == 2)} voxels" in read.notes[0] and not (read.labels > 1).any()
     seg_nrrd(tmp_path / "b.seg.nrrd", organs(), GRID, TWO, leave_out=("LabelValue",))
-    with pytest.raises(InputError, match="liver and spleen are both said to be the value 1"):
+    with pytest.raises(InputError, match="liver and spleen both have the value 1"):
         read_segmentation(tmp_path / "b.seg.nrrd")
 
 

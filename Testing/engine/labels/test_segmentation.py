@@ -160,7 +160,7 @@ def test_named_structures_get_their_declared_index(tmp_path, folder):
     assert segmentation.labels[:, :, 0].tolist() == [[8, 9], [5, 1]]
     assert segmentation.structures[:3] == (ABDOMEN8[0], ABDOMEN8[4], ABDOMEN8[7])
     assert (segmentation.structures[3].name, segmentation.structures[3].index) == ("Femur_Left", 9)
-    with pytest.raises(InputError, match="nobody declares: Femur_Left"):
+    with pytest.raises(InputError, match="not declared: Femur_Left"):
         read_segmentation(path, ABDOMEN8, only_declared=True)
 
 

@@ -97,7 +97,7 @@ def test_no_case_is_replaced_without_being_told_to(tmp_path):
     ("labels", "words"),
     [
         ({"background": 0, "liver": 1}, 'no value for "left kidney"'),
-        ({"background": 0, "liver": 1, "left kidney": 2, "spleen": 3}, '"spleen".*learnt as background'),
+        ({"background": 0, "liver": 1, "left kidney": 2, "spleen": 3}, '"spleen".*trained as background'),
         ({"background": 0, "liver": [1, 2], "left kidney": 2}, "more than one value"),
     ],
 )

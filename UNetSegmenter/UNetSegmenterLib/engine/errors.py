@@ -1,4 +1,4 @@
-"""The one exception that every face (panel, command line) catches, and what the others mean to the user."""
+"""The exception that panel and command line catch, and what other exceptions mean to the user."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ TORCH_MISSING = "PyTorch, which runs the network, is not installed; install it w
 class InputError(ValueError):
     """Input that cannot be used.
 
-    The message is one sentence that names the thing, what was found, what was expected and what to do.
+    The message is one sentence: it names the input, what was found, what was expected and what to do.
     """
 
 
 def explain(error: Exception, subject: str = "The network") -> tuple[str, str]:
-    """Kind and one sentence for an exception; `subject` is what was stopped by it."""
+    """What an exception means to the user.
+
+    Args:
+        error: the exception.
+        subject: what it stopped, such as "The network".
+
+    Returns:
+        A kind ("input", "missing" or "internal") and one sentence.
+    """
     if isinstance(error, InputError):
         return "input", str(error)
     if isinstance(error, ModuleNotFoundError) and error.name == "torch":

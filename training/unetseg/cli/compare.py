@@ -97,8 +97,8 @@ def run(options: Any) -> None:
         read_segmentation(path, _structures(labels), named_ones=True, resample=options.resample)
         for path, labels in zip((options.prediction, options.reference), _declared(options), strict=True)
     )
-    prediction = prediction.placed_on(reference.geometry)
-    reference = reference.placed_on(prediction.geometry)
+    prediction = prediction.with_known_grid(reference.geometry)
+    reference = reference.with_known_grid(prediction.geometry)
     volume = read_scan(options.scan, options.resample) if options.scan else None
     findings = check(on_grid_of(volume, prediction) if volume else prediction, volume, statistics)
     case = file_stem(options.reference)

@@ -85,7 +85,7 @@ def check_same_grid(volume: Volume, segmentation: Segmentation, label: Path) -> 
 
     A file with nothing drawn in it and no grid of its own is empty on the image's.
     """
-    segmentation = segmentation.placed_on(volume.geometry)
+    segmentation = segmentation.with_known_grid(volume.geometry)
     difference = grid_difference(segmentation.geometry, volume.geometry)
     if not volume.geometry.is_close(segmentation.geometry):
         raise InputError(f"{label} has another grid than its image: {difference}; image and label must share one grid.")

@@ -153,7 +153,9 @@ def _evaluate(
 ) -> tuple[CaseResult, Segmentation]:
     inputs = inputs_of(case, evaluation)
     volume = read_scan(case.image, case.resample)
-    reference = read_segmentation(case.label, evaluation.structures, resample=case.resample).placed_on(volume.geometry)
+    reference = read_segmentation(case.label, evaluation.structures, resample=case.resample).with_known_grid(
+        volume.geometry
+    )
     predicted: Prediction = predictor.predict(volume, progress)
     prediction = predicted.segmentation
     comparison = compare(prediction, reference, case.name)

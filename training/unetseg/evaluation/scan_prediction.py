@@ -39,7 +39,7 @@ def read_scan(path: Path, resample: bool = False) -> Volume:
 
 def on_grid_of(volume: Volume, segmentation: Segmentation) -> Segmentation:
     """The segmentation on the scan's grid; raises InputError where all of it lies outside."""
-    segmentation = segmentation.placed_on(volume.geometry)
+    segmentation = segmentation.with_known_grid(volume.geometry)
     if segmentation.geometry.is_close(volume.geometry):
         if note := same_grid_note(segmentation.geometry, volume.geometry, f"{segmentation.name} and its scan"):
             warn(note)

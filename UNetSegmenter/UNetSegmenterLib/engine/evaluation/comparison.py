@@ -116,8 +116,8 @@ def _on_one_grid(
     prediction: Segmentation, reference: Segmentation, notes: list[str]
 ) -> tuple[Segmentation, Segmentation]:
     """Both on the reference's grid; an empty side that says nothing of its grid takes the other's."""
-    reference = reference.placed_on(prediction.geometry)
-    prediction = prediction.placed_on(reference.geometry)
+    reference = reference.with_known_grid(prediction.geometry)
+    prediction = prediction.with_known_grid(reference.geometry)
     if not prediction.geometry.is_close(reference.geometry):
         return onto_reference(prediction, reference.geometry, notes), reference
     if note := same_grid_note(prediction.geometry, reference.geometry, "prediction and reference"):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
-_RARE_ENDINGS = (".hdr.gz", ".img.gz", ".hdr", ".img", ".dcm")  # read where a file is named, not looked for in folders
+_RARE_ENDINGS = (".hdr.gz", ".img.gz", ".hdr", ".img", ".dcm")  # read if named, not searched for in folders
 _IMAGE_WORDS = ("image", "images", "img", "imgs", "ct", "cts", "scan", "scans", "volume", "volumes")
 _LABEL_WORDS = ("label", "labels", "seg", "segs", "segmentation", "segmentations", "mask", "masks", "gt")
 _ENDS = re.compile(rf"^(?:(?P<case>.*?)[_\-. ])?(?P<word>{'|'.join(_IMAGE_WORDS + _LABEL_WORDS)})$", re.IGNORECASE)
@@ -23,18 +23,18 @@ def file_stem(path: Path | str) -> str:
 
 
 def cases_by_name(folder: Path, files: Iterable[Path]) -> Iterator[tuple[str, str, Path]]:
-    """Case, "image" or "label", and path of each file below `folder`.
+    """Case, role ("image" or "label") and path of each file below `folder`, by the usual names.
 
-    NAME_image and NAME_label (and the words above), NAME in a folder `images` or `labels`, or a folder a case with
-    image and label in it; NAME alone is an image, NAME.seg.nrrd a label.
+    Understood are NAME_image and NAME_label (or a similar word), NAME in a folder `images` or `labels`, and one folder per
+    case with image and label in it. NAME alone is an image, NAME.seg.nrrd a label.
     """
     for file in files:
         parents = list(file.relative_to(folder).parts[:-1])
         stem, role = file_stem(file), "label" if file.name.lower().endswith(".seg.nrrd") else ""
-        for place, part in enumerate(parents):
+        for position, part in enumerate(parents):
             if word := _role(part):
                 role = word
-                del parents[place]
+                del parents[position]
                 break
         if match := _ENDS.match(stem):
             role = role or _role(match["word"])

@@ -1,4 +1,4 @@
-"""The grid of a volume: where its voxels lie in the patient, and in what two grids differ."""
+"""The grid of a volume: the position of its voxels in the patient; and the differences of two grids."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 SAME_GRID_MM, SAME_GRID_VOXELS = 0.15, 0.25
-"""Grids that lie closer than both are one: a direction rounded to 1e-4 rad moves the end of a whole body by 0.12 mm."""
+"""Grids closer than both are the same grid: a direction rounded to 1e-4 rad moves the end of a whole body by 0.12 mm."""
 
 SHEAR_MM = 0.5
-"""An edge of a volume that leaves the right angle by more (`Geometry.shear_mm`) is no rounding: its voxels are no boxes."""
+"""A volume whose edges leave the right angle by more (`Geometry.shear_mm`) is sheared; less is rounding."""
 
 _PERMUTATIONS: tuple[tuple[int, int, int], ...] = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
-NOTED_MM = 0.01
-"""Rounding in a file's header moves voxels by less; a larger shift between grids that are taken as one is noted."""
+NOTED_SHIFT_MM = 0.01
+"""Rounding in a file's header moves voxels by less; a larger shift between two grids that are taken as one is noted."""
 
 _NEGLIGIBLE_MM = 1e-3  # parts of a difference below this are left out of its description
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the voxels of an array `(slices, rows, columns)` lie in the patient.
+    """The position in the patient of the voxels of an array `(slices, rows, columns)`.
 
     `spacing_mm` is in array order (slice, row, column). `origin_lps` is the centre of voxel (0, 0, 0) in mm, and the
     columns of `direction` are the LPS unit vectors along columns, rows and slices (x, y, z index), as in ITK.
@@ -58,7 +58,7 @@ class Geometry:
         return cls((slices, rows, columns), (z, y, x), origin, direction)  # type: ignore[arg-type]
 
     def apply_to(self, image: sitk.Image) -> None:
-        """Give a SimpleITK image of this shape this spacing, origin and direction."""
+        """Set spacing, origin and direction of a SimpleITK image of this shape."""
         z, y, x = self.spacing_mm
         image.SetSpacing((x, y, z))
         image.SetOrigin(self.origin_lps)
@@ -66,7 +66,7 @@ class Geometry:
 
     @property
     def voxel_ml(self) -> float:
-        """Volume of one voxel in millilitres, by the determinant: sheared voxels are smaller than their edges say."""
+        """Volume of one voxel in millilitres, by the determinant, which is right for sheared voxels, too."""
         return float(np.prod(self.spacing_mm) * abs(np.linalg.det(self.direction))) / 1000.0
 
     def affine_lps(self) -> np.ndarray:
@@ -104,11 +104,12 @@ class Geometry:
         return f"centre at LPS {x:.0f}, {y:.0f}, {z:.0f} mm, {self.shape_text()} voxels of {self.spacing_text()} mm"
 
     def axial(self) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-        """How to see the array in the patient's axial order.
+        """How the array is brought into the patient's axial order.
 
-        Returns the array axes that lie closest to superior, posterior and left, each used once, and whether each of them
-        has to be reversed to run inferior to superior, anterior to posterior and right to left. An oblique scan goes by
-        its nearest axes, so its "axial" slices are the acquired ones.
+        Returns:
+            The array axes closest to superior, posterior and left, each used once, and for each of them whether it has to be
+            reversed to run inferior to superior, anterior to posterior and right to left. The "axial" slices of an oblique
+            scan are the acquired ones.
         """
         cosines = np.asarray(self.direction)[::-1, ::-1]  # rows: S, P, L; columns: array axes (slice, row, column)
         best = max(_PERMUTATIONS, key=lambda axes: sum(abs(cosines[i, axis]) for i, axis in enumerate(axes)))
@@ -118,7 +119,7 @@ class Geometry:
     def to_axial(self, array: np.ndarray) -> np.ndarray:
         """View of `array` (shape of this geometry) with axes inferior-superior, anterior-posterior, right-left.
 
-        No copy is made: what is written into the view lands in the array.
+        No copy is made: writing into the view changes the array.
         """
         axes, flips = self.axial()
         return array.transpose(axes)[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
@@ -149,19 +150,19 @@ class Geometry:
         return float(np.degrees(np.arccos(min(nearest))))
 
     def shear_mm(self) -> float:
-        """How far the volume's edges leave a right angle at most, at the end of the shorter edge of each two."""
+        """Largest deviation of the volume's edges from a right angle, at the end of the shorter edge of each two."""
         axes = np.asarray(self.direction).T
         extent = np.asarray(self.shape[::-1]) * np.asarray(self.spacing_mm[::-1])
         return max(abs(float(axes[i] @ axes[j])) * min(extent[i], extent[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
 
     def tilt_degrees(self) -> float:
-        """Largest angle by which two axes leave the right angle."""
+        """Largest deviation of two axes from a right angle."""
         axes = np.asarray(self.direction).T
         cosines = [abs(float(axes[i] @ axes[j])) for i, j in ((0, 1), (0, 2), (1, 2))]
         return float(np.degrees(np.arcsin(min(1.0, max(cosines)))))
 
     def shift_mm(self, other: Geometry) -> float:
-        """How far a voxel of one grid lies at most from the same voxel of the other; infinite if their shapes differ."""
+        """Largest distance of a voxel from the same voxel of the other grid; infinite if their shapes differ."""
         if self.shape != other.shape:
             return math.inf
         return largest_shift_mm(self.shape, self.affine_lps(), other.affine_lps())
@@ -169,8 +170,8 @@ class Geometry:
     def is_close(self, other: Geometry, tolerance_mm: float | None = None) -> bool:
         """Whether both are one grid: every voxel of both lies at the same position within `tolerance_mm`.
 
-        Without one, by the rule for all pairs of grids: within `SAME_GRID_MM`, and within a quarter of a voxel, so that the
-        nearest neighbour of each voxel is the same voxel of the other grid.
+        The default tolerance is `SAME_GRID_MM`, or a quarter of the shortest voxel edge if that is less, so that the nearest
+        neighbour of each voxel is the same voxel of the other grid.
         """
         if tolerance_mm is None:
             tolerance_mm = min(SAME_GRID_MM, *(SAME_GRID_VOXELS * mm for mm in (*self.spacing_mm, *other.spacing_mm)))
@@ -178,9 +179,9 @@ class Geometry:
 
 
 def sheared_text(geometry: Geometry) -> str:
-    """What is wrong with sheared voxels, and what to do."""
+    """The message for sheared voxels: what is wrong, and what to do."""
     return (
-        f"the voxels are sheared, as of a tilted gantry: the axes leave the right angle by {geometry.tilt_degrees():.3g} "
+        f"the voxels are sheared, as by a tilted gantry: the axes leave the right angle by {geometry.tilt_degrees():.3g} "
         f"degrees ({geometry.shear_mm():.3g} mm over the volume), so that sizes and distances in mm would be wrong; resample "
         "it to a straight grid, by --resample on the command line or in 3D Slicer."
     )
@@ -199,13 +200,13 @@ def box_corners(shape: Sequence[int]) -> np.ndarray:
 
 
 def largest_shift_mm(shape: Sequence[int], one: np.ndarray, other: np.ndarray) -> float:
-    """How far two 4x4 affines put the same voxel of an array `(slices, rows, columns)` apart at most."""
+    """Largest distance between the positions that two 4x4 affines give to the same voxel of an array of this shape."""
     gap = box_corners(shape) @ (one - other).T
     return float(np.linalg.norm(gap[:, :3], axis=1).max())
 
 
 def grid_difference(one: Geometry, other: Geometry) -> str:
-    """In what two grids differ, with as many digits as it takes to tell both sides apart; empty where nothing matters."""
+    """How two grids differ, with as many digits as the difference needs; empty if no difference matters."""
     parts = []
     if one.shape != other.shape:
         parts.append(f"{one.shape_text()} against {other.shape_text()} voxels")
@@ -223,12 +224,15 @@ def grid_difference(one: Geometry, other: Geometry) -> str:
 
 
 def same_grid_note(one: Geometry, other: Geometry, whose: str) -> str:
-    """What is to be said of two grids that `Geometry.is_close` takes as one, empty where only rounding parts them.
+    """The note on two grids that `Geometry.is_close` takes as one; empty if they differ by rounding alone.
 
-    `whose` names the two, such as "prediction and reference".
+    Args:
+        one: a grid.
+        other: another grid.
+        whose: what the two grids belong to, such as "prediction and reference".
     """
     shift_mm = one.shift_mm(other)
-    if shift_mm <= NOTED_MM:
+    if shift_mm <= NOTED_SHIFT_MM:
         return ""
     return (
         f"The grids of {whose} lie up to {shift_mm:.2g} mm apart ({grid_difference(one, other)}): they were taken as the "
@@ -237,7 +241,7 @@ def same_grid_note(one: Geometry, other: Geometry, whose: str) -> str:
 
 
 def texts_apart(one: Sequence[float], other: Sequence[float]) -> tuple[str, str]:
-    """Both rows of numbers as text, with enough digits (four at least) that they don't look alike where they differ."""
+    """Both rows of numbers as text, with four digits or as many more as show their difference."""
     for digits in range(4, 18):
         mine, others = (sizes_text(row, f".{digits}g") for row in (one, other))
         if mine != others:
@@ -246,6 +250,6 @@ def texts_apart(one: Sequence[float], other: Sequence[float]) -> tuple[str, str]
 
 
 def _turned_degrees(one: Geometry, other: Geometry) -> float:
-    """Largest angle between the same axis of both grids; by the chord, which small angles leave exact."""
+    """Largest angle between the same axis of both grids, from the chord, which is exact for small angles."""
     chords = np.linalg.norm(np.subtract(one.direction, other.direction), axis=0)
     return float(np.degrees(2 * np.arcsin(np.clip(chords / 2, 0, 1)).max()))

@@ -16,7 +16,7 @@ SOFT_TISSUE_HU = (-160.0, 240.0)
 
 @dataclass(frozen=True)
 class Note:
-    """One line that the checks of an input say: `severity` is "info", "warning" or "error"; `details` for the curious."""
+    """One remark on an input: `severity` is "info", "warning" or "error"; `details` says more than the line `text`."""
 
     severity: str
     text: str
@@ -25,7 +25,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Volume:
-    """A CT volume: HU `array` of `(slices, rows, columns)`, its geometry and the name people know it by."""
+    """A CT volume: HU `array` of `(slices, rows, columns)`, its geometry, its name, and notes of its reader."""
 
     array: np.ndarray
     geometry: Geometry
@@ -48,17 +48,17 @@ def as_hu(array: np.ndarray) -> np.ndarray:
         if lowest >= -32768 and highest <= 32767:
             return array.astype(np.int16)
     elif array.dtype == np.float64 and np.isfinite(array).all():
-        whole = array.astype(np.int16, casting="unsafe") if np.abs(array).max(initial=0) <= 32767 else None
-        if whole is not None and np.array_equal(whole, array):
-            return whole
+        rounded = array.astype(np.int16, casting="unsafe") if np.abs(array).max(initial=0) <= 32767 else None
+        if rounded is not None and np.array_equal(rounded, array):
+            return rounded
     return array.astype(np.float32)
 
 
 def check_volume(volume: Volume) -> list[Note]:
-    """What a person should know before a CT network sees this volume; errors come first.
+    """What a user should know before a CT network processes this volume; errors come first.
 
-    Reads every voxel once. Errors: NaN or infinite voxels, a constant image, no slices. Warnings: values that can't be
-    HU, few slices, unusual spacing. Notes that the reader left (missing slices and the like) are included.
+    Reads every voxel once. Errors: NaN or infinite voxels, a constant image, no voxels, shear. Warnings: values that can't be
+    HU, few slices, unusual spacing. The notes of the volume itself (missing slices and the like) are included.
     """
     array = volume.array
     if array.size == 0:
@@ -69,7 +69,7 @@ def check_volume(volume: Volume) -> list[Note]:
             Note("error", "the scan holds NaN or infinite values where HU are expected; repair or export it again.")
         ]
     if lowest == highest:
-        return [Note("error", f"every voxel is {lowest:g}, so there is no anatomy to see; choose the scan itself.")]
+        return [Note("error", f"every voxel is {lowest:g}, so the image is empty; choose the scan itself.")]
     notes = [*volume.notes, *_check_hu(lowest, highest), *_check_grid(volume.geometry)]
     return sorted(notes, key=lambda note: ("error", "warning", "info").index(note.severity))
 
@@ -78,7 +78,7 @@ def _check_hu(lowest: float, highest: float) -> Iterable[Note]:
     if lowest >= 0 and highest <= 255:
         yield Note(
             "warning",
-            f"values run from {lowest:g} to {highest:g}: 8-bit greys, it seems, where a CT network reads HU.",
+            f"values run from {lowest:g} to {highest:g}: 8-bit grey values, it seems, but a CT network expects HU.",
         )
     elif lowest >= -10:
         yield Note(
@@ -98,7 +98,7 @@ def _check_grid(geometry: Geometry) -> Iterable[Note]:
         yield Note("warning", f"only {slices} axial slice(s): 3D views and plausibility need more.")
     if not all(0.2 <= value <= 5 for value in in_plane) or not 0.2 <= between <= 10:
         size = sizes_text((*in_plane, between), ".3g")
-        yield Note("warning", f"voxels of {size} mm are unusual for CT: check that the file keeps its spacing.")
+        yield Note("warning", f"voxels of {size} mm are unusual for CT: check the spacing in the file.")
     if geometry.axial()[0] != (0, 1, 2):
         yield Note(
             "info",

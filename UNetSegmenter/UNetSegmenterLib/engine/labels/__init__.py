@@ -1,1 +1,1 @@
-"""Structures, segmentations and label maps, and the files that hold them."""
+"""Anatomical structures and their terminology; segmentations, label maps and the files that hold them; matching."""

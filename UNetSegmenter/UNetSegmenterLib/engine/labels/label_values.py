@@ -1,4 +1,4 @@
-"""What the values of a label map mean: which file is a label map at all, and which structure each value is."""
+"""The values of a label map: whether an array is one at all, and which structure each value stands for."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import numpy as np
 from ..errors import InputError
 from .structures import Structure, canonical_name, known_names, known_structure
 
-MOST_STRUCTURES = 255
+MAX_STRUCTURES = 255
 ROUNDED = 1e-3
-"""A label that lies this close to a whole number is meant to be it: a scale factor or a float took the rest."""
+"""A label this close to a whole number stands for it: a scale factor or a float caused the difference."""
 
 
 def as_labels(array: np.ndarray, what: Path | str) -> np.ndarray:
-    """The array as whole numbers from 0 to 65535, rounded where it is off by at most `ROUNDED`.
+    """The array as whole numbers from 0 to 65535; differences of at most `ROUNDED` are rounded.
 
-    Raises InputError, with the true number, for a scan or for fractions; `what` names the array there.
+    Raises InputError for a scan or for fractions, with the number that was found; `what` names the array in the message.
     """
     lowest, highest = array.min(initial=0), array.max(initial=0)
     if not (np.isfinite(lowest) and lowest >= -ROUNDED and highest <= 65535 + ROUNDED):
         raise InputError(
-            f"{what} is not a label map: its values run from {_true(lowest)} to {_true(highest)}, where whole numbers from "
+            f"{what} is not a label map: its values run from {_digits(lowest)} to {_digits(highest)}, where whole numbers from "
             "0 to 65535 are expected; choose the segmentation, not the scan."
         )
     if array.dtype.kind in "ui":
@@ -37,26 +37,31 @@ def as_labels(array: np.ndarray, what: Path | str) -> np.ndarray:
     off = np.abs(array - rounded) > ROUNDED
     if off.any():
         raise InputError(
-            f"{what} is not a label map: it holds fractions such as {_true(array[off].flat[0])}; if it was resampled, do so "
+            f"{what} is not a label map: it holds fractions such as {_digits(array[off].flat[0])}; if it was resampled, do so "
             "with nearest neighbour."
         )
     return rounded.astype(np.uint16)
 
 
-def _true(value: Any) -> str:
-    """A number with all digits that tell it from its neighbours, whole ones without a point."""
+def _digits(value: Any) -> str:
+    """A number with all digits that distinguish it from its neighbours, whole numbers without a point."""
     return np.format_float_positional(value + 0, trim="-") if value.dtype.kind == "f" else str(value)
 
 
 def undeclared_structures(what: Path | str, found: Mapping[int, int], stem: str) -> list[Structure]:
-    """A structure for each value found, where nobody says what the values mean; `what` names the array in errors.
+    """A structure for each value that was found, if nothing declares what the values mean.
 
-    A single value is the structure that `stem`, the name of the file, speaks of, if there is one. Raises InputError above
-    255 values.
+    Args:
+        what: the array or file, for messages.
+        found: voxel count of each value.
+        stem: name of the file; a single value is the structure that it names, if there is one.
+
+    Raises:
+        InputError: there are more than 255 values.
     """
-    if len(found) > MOST_STRUCTURES:
+    if len(found) > MAX_STRUCTURES:
         raise InputError(
-            f"{what} is not a label map: it holds {len(found)} different values, at most {MOST_STRUCTURES} are "
+            f"{what} is not a label map: it holds {len(found)} different values, at most {MAX_STRUCTURES} are "
             "expected; choose the segmentation, not the scan."
         )
     if len(found) == 1 and (name := _name_in(stem)):
@@ -68,13 +73,13 @@ _PARTS_OF = {
     "tumor", "tumors", "tumour", "tumours", "lesion", "lesions", "cancer", "cyst", "cysts", "metastasis", "metastases",
     "nodule", "nodules", "mass", "vessel", "vessels", "wall", "edema", "hematoma", "stone", "stones",
 }  # fmt: skip
-"""Words that make another thing of the organ beside them: "liver_tumor" is not the liver."""
+"""Words for something in or of the organ beside them: "liver_tumor" is not the liver."""
 
 
 def _name_in(stem: str) -> str | None:
-    """The one known structure a file name speaks of ("chaos_liver" -> "liver"), None if there is none or several.
+    """The one known structure that a file name contains ("chaos_liver" -> "liver"), None if there is none or several.
 
-    Something in or of that structure keeps the word that says so ("liver_tumor" -> "liver tumor").
+    A word for something in or of that structure is kept ("liver_tumor" -> "liver tumor").
     """
     words = re.split(r"[\W_]+", stem)
     for length in range(len(words), 0, -1):
@@ -87,20 +92,27 @@ def _name_in(stem: str) -> str | None:
 
 
 def to_indices(labels: np.ndarray, found: Mapping[int, int], structures: Sequence[Structure], path: Path) -> np.ndarray:
-    """Source values to structure indices by one look-up table; uint8.
+    """Structure indices uint8 of an array of source values, by one look-up table.
 
-    `found` are the values with their voxel counts. Raises InputError for values that no structure declares.
+    Args:
+        labels: source values, 0 to 65535.
+        found: voxel count of each value.
+        structures: the structures that declare the values.
+        path: the file, for messages.
+
+    Raises:
+        InputError: there are values that no structure declares.
     """
     table = np.zeros(65536, dtype=np.uint8)
     declared = {value: structure.index for structure in structures for value in structure.values}
-    strangers = {value: count for value, count in found.items() if value not in declared}
-    if strangers:
+    undeclared = {value: count for value, count in found.items() if value not in declared}
+    if undeclared:
         listed = ", ".join(
-            f"{value} ({count} voxel{'s' * (count != 1)})" for value, count in list(strangers.items())[:8]
+            f"{value} ({count} voxel{'s' * (count != 1)})" for value, count in list(undeclared.items())[:8]
         )
-        more = f" and {len(strangers) - 8} more" if len(strangers) > 8 else ""
+        more = f" and {len(undeclared) - 8} more" if len(undeclared) > 8 else ""
         raise InputError(
-            f"{path} holds label values that nobody declares: {listed}{more}; declared are "
+            f"{path} holds label values that are not declared: {listed}{more}; declared are "
             f"{', '.join(map(str, sorted(declared)))}: declare them or remove them."
         )
     for value, index in declared.items():

@@ -1,4 +1,4 @@
-"""Which structure of a prediction is which structure of the reference, by what is known of them without their voxels."""
+"""Matches the structures of a prediction with those of the reference, by their names and codes, not by their voxels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BY_HAND, BY_TERMINOLOGY, BY_NAME, BY_VALUE = "by hand", "terminology", "name", "
 
 @dataclass(frozen=True)
 class Pair:
-    """Two structures that are compared; `how` says what that rests on: `BY_HAND`, `BY_TERMINOLOGY`, `BY_NAME` or `BY_VALUE`."""
+    """Two structures that are compared; `how` they were matched is `BY_HAND`, `BY_TERMINOLOGY`, `BY_NAME` or `BY_VALUE`."""
 
     prediction: Structure
     reference: Structure
@@ -22,7 +22,7 @@ class Pair:
 
     @property
     def note(self) -> str:
-        """What a reader should know about this pair; empty where names or codes agree."""
+        """What a reader should know about this pair; empty if names or codes agree."""
         if self.how == BY_VALUE:
             return (
                 f"matched by label value only: “{self.prediction.name}” in the prediction, "
@@ -35,7 +35,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Matching:
-    """Pairs in the reference's order, and what has no counterpart on either side."""
+    """Pairs in the reference's order, and the structures of both sides that have no counterpart."""
 
     pairs: tuple[Pair, ...]
     only_prediction: tuple[Structure, ...]
@@ -49,10 +49,16 @@ def match_structures(
 ) -> Matching:
     """Pair structures by hand, then by terminology, then by canonical name, then by label value.
 
-    `by_hand` maps names in the prediction to names in the reference, or to None to leave one unmatched. What is
-    ambiguous in one step (two segments with the same code) is left to the next. Label values are a guess: they pair only
-    what has no telling name on either side ("label 3" of two maps). Raises InputError if `by_hand` names a structure that
-    isn't there.
+    A step leaves what is ambiguous in it (two segments with the same code) to the next step. Label values are a guess: they
+    pair only structures that have no meaningful name on either side ("label 3" of two maps).
+
+    Args:
+        prediction: the structures of the prediction.
+        reference: the structures of the reference.
+        by_hand: name in the reference for names in the prediction, None to leave one unmatched.
+
+    Raises:
+        InputError: `by_hand` names a structure that one side does not have.
     """
     open_prediction, open_reference = list(prediction), list(reference)
     pairs: list[Pair] = []
@@ -82,19 +88,19 @@ def match_structures(
 def pair_by_hand(
     by_hand: Mapping[str, str | None], prediction: str | None, reference: str | None
 ) -> dict[str, str | None]:
-    """`by_hand` with one more wish: these two names belong together, or the one that is given belongs to nothing.
+    """`by_hand` with one more match of two names; None on one side leaves the name on the other side unmatched.
 
-    An earlier wish about either of them gives way; each name has at most one partner.
+    The new match replaces earlier ones of the same names; each name has at most one partner.
     """
     kept = {ours: theirs for ours, theirs in by_hand.items() if ours != prediction and theirs != reference}
     kept |= {ours: None for ours, theirs in by_hand.items() if theirs is None and ours != prediction}
     return kept if prediction is None else {**kept, prediction: reference}
 
 
-def still_there(
+def remaining_matches(
     by_hand: Mapping[str, str | None], prediction: Sequence[Structure], reference: Sequence[Structure]
 ) -> dict[str, str | None]:
-    """The wishes whose names both sides still have; segments may have been renamed or removed since."""
+    """The matches by hand whose names both sides still have; segments may have been renamed or removed since."""
     ours, theirs = ({structure.name for structure in side} for side in (prediction, reference))
     return {name: other for name, other in by_hand.items() if name in ours and (other is None or other in theirs)}
 
@@ -120,7 +126,7 @@ def _value(structure: Structure) -> Hashable:
 
 
 def are_different(one: Structure, other: Structure) -> bool:
-    """Whether both are known, by code or by name, so that what does not match is not the same."""
+    """Whether both are known by code or by name, so that two structures that don't match are different ones."""
     return _is_known(one) and _is_known(other)
 
 
@@ -131,7 +137,7 @@ def _is_known(structure: Structure) -> bool:
 def _unique_matches(
     prediction: Sequence[Structure], reference: Sequence[Structure], key: Callable[[Structure], Hashable]
 ) -> list[tuple[Structure, Structure]]:
-    """Pairs whose key is there once on either side."""
+    """Pairs whose key occurs once on each side."""
     ours, theirs = Counter(map(key, prediction)), Counter(map(key, reference))
     by_key = {key(structure): structure for structure in reference}
     return [

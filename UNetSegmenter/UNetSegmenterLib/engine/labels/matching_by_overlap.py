@@ -1,4 +1,4 @@
-"""Which structures lie on each other, whatever they are called: pairs to propose, and pairs to doubt."""
+"""Pairs of structures that overlap, whatever their names: matches to propose, and matches to doubt."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .segmentation import Segmentation
 from .structures import Structure
 
 PROPOSED_DICE = 0.5
-"""Two structures that overlap by less are not proposed as one."""
+"""Two structures that overlap by less are not proposed as a match."""
 CLEARLY_BETTER = 0.25
-"""A pair by label value is questioned if another structure overlaps by so much more."""
+"""A match by label value is questioned if another structure overlaps by this much more."""
 DOUBTFUL_DICE = 0.1
-"""A pair by name that overlaps by less is doubted if it overlaps another structure by `PROPOSED_DICE`."""
+"""A match by name that overlaps by less is doubted if it overlaps another structure by `PROPOSED_DICE`."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """Two structures that names do not pair but overlap does: names on both sides, and the Dice that they would have.
+    """A match that overlap suggests and names do not: the names on both sides, and the Dice that the pair would have.
 
     `instead_of` is the name in the reference that label values alone pair the prediction's structure with, if any.
     """
@@ -34,7 +34,7 @@ class Proposal:
 
     @property
     def text(self) -> str:
-        """The question, for a user."""
+        """The question to the user."""
         other = f" (by label value it is compared with “{self.instead_of}”)" if self.instead_of else ""
         return (
             f"“{self.prediction}” of the prediction overlaps “{self.reference}” of the reference by Dice {self.dice:.2f}: "
@@ -45,7 +45,7 @@ class Proposal:
 def overlap_dice(prediction: Segmentation, reference: Segmentation) -> np.ndarray:
     """Dice (256, 256) of each structure index of the prediction with each of the reference, on one grid; 0 where empty.
 
-    One pass over the voxels; those that lie under another structure are counted too.
+    One pass over the voxels; voxels under another structure are counted, too.
     """
     common = np.zeros((256, 256), dtype=np.int64)
     for ours, theirs in zip(prediction.labels, reference.labels, strict=True):
@@ -53,14 +53,14 @@ def overlap_dice(prediction: Segmentation, reference: Segmentation) -> np.ndarra
         common += np.bincount(both, minlength=65536).reshape(256, 256)
     volumes = common.sum(axis=1), common.sum(axis=0)
     flat = prediction.labels.reshape(-1), reference.labels.reshape(-1)
-    for index, places in prediction.overlaps.items():
-        common[index] += np.bincount(flat[1][places], minlength=256)
-        volumes[0][index] += len(places)
-    for index, places in reference.overlaps.items():
-        common[:, index] += np.bincount(flat[0][places], minlength=256)
-        volumes[1][index] += len(places)
+    for index, voxel_indices in prediction.overlaps.items():
+        common[index] += np.bincount(flat[1][voxel_indices], minlength=256)
+        volumes[0][index] += len(voxel_indices)
+    for index, voxel_indices in reference.overlaps.items():
+        common[:, index] += np.bincount(flat[0][voxel_indices], minlength=256)
+        volumes[1][index] += len(voxel_indices)
         for ours, hidden in prediction.overlaps.items():
-            common[ours, index] += len(np.intersect1d(places, hidden))
+            common[ours, index] += len(np.intersect1d(voxel_indices, hidden))
     dice = dice_coefficient(common, volumes[0][:, None], volumes[1][None, :])
     dice[0], dice[:, 0] = 0.0, 0.0  # background
     return dice
@@ -73,11 +73,20 @@ def question_pairs(
     dice_of_pairs: Mapping[Pair, float],
     left_alone: Iterable[str] = (),
 ) -> tuple[tuple[Proposal, ...], tuple[str, ...]]:
-    """Pairs that overlap proposes, best first, and notes on pairs by name that it contradicts.
+    """Matches that overlap suggests, and doubts about matches that it contradicts.
 
-    Both sides are on one grid. Two structures are proposed if each overlaps no other more than the partner and they are
-    not both known and different. `left_alone` names structures of the prediction that a user wants unpaired. The voxels
-    are only looked at where something may come of it.
+    Two structures are proposed if each overlaps no other more than the partner, and if they are not known to be different.
+    The voxels are read only if a proposal or a doubt is possible.
+
+    Args:
+        prediction: the prediction.
+        reference: the reference, on the same grid.
+        matching: the matches by name, code or value.
+        dice_of_pairs: the Dice of those that were measured.
+        left_alone: names of structures of the prediction that the user wants unmatched.
+
+    Returns:
+        Proposals, best first, and notes on doubtful matches.
     """
     by_value = {pair.prediction: pair for pair in matching.pairs if pair.how == BY_VALUE}
     named = [pair for pair in matching.pairs if pair.how not in (BY_VALUE, BY_HAND)]
@@ -113,7 +122,7 @@ def _each_others_best(dice: np.ndarray, one: Structure, other: Structure) -> boo
 
 
 def _doubts(dice: np.ndarray, doubtful: Iterable[Pair], matching: Matching) -> Iterable[str]:
-    """A note for each pair by name that hardly overlaps while its reference lies on another structure."""
+    """A note for each match by name that hardly overlaps while its reference overlaps another structure."""
     ours = [*(pair.prediction for pair in matching.pairs), *matching.only_prediction]
     for pair in doubtful:
         best = next((one for one in ours if _each_others_best(dice, one, pair.reference)), None)

@@ -1,7 +1,7 @@
-"""The sample scan: where its files come from, and what their bytes hash to.
+"""The sample scan: the address and the hashes of its files.
 
 Both are test files of TotalSegmentator 2.18.0 (Apache-2.0, J. Wasserthal et al., Radiology: Artificial Intelligence, 2023): a
-CT of 122 x 101 x 112 voxels of 3 mm without contrast agent, and what TotalSegmentator's own network, not a person, made of it.
+CT of 122 x 101 x 112 voxels of 3 mm without contrast agent, and what TotalSegmentator's own network segmented in it, uncorrected.
 
 `example_seg_fast/`, which lies beside them, belongs to the upper 30 slices alone (`example_ct_sm.nii.gz`), though its header
 puts it at the lower end of the whole scan; `example_seg_fast_force_split.nii.gz` covers the whole one.

@@ -1,4 +1,4 @@
-"""Slicer's `.seg.nrrd`: what a segmentation node holds, names, colours, terminology and reference geometry included."""
+"""Slicer's `.seg.nrrd` files: segments with names, colours and terminology, and their reference geometry."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..io.atomic_files import write_atomically
 from ..io.file_names import file_stem
 from ..io.image_reading import log_notes, read_image_file, read_image_header
 from ..io.image_writing import write_image
-from .label_values import MOST_STRUCTURES, as_labels
+from .label_values import MAX_STRUCTURES, as_labels
 from .seg_nrrd_grid import reference_geometry, reference_geometry_text, uncropped
 from .segmentation import Segmentation, paint
 from .structures import Structure, known_structure
@@ -21,7 +20,7 @@ from .terminology import Terminology
 
 SOURCE_VALUES_TAG = "UNetSegmenter.SourceValues"
 CONFIDENCE_TAG = "UNetSegmenter.Confidence"
-_UNSPECIFIED = "85756007"  # SNOMED CT "Tissue": what Slicer writes for a segment whose terminology nobody chose
+_UNSPECIFIED = "85756007"  # SNOMED CT "Tissue": what Slicer writes for a segment without chosen terminology
 
 
 def slicer_header(path: Path) -> dict[str, str] | None:
@@ -31,7 +30,7 @@ def slicer_header(path: Path) -> dict[str, str] | None:
     try:
         header = read_image_header(path).fields
     except InputError:
-        return None  # read_image says what is wrong with it
+        return None  # read_image will raise the error
     slicers = any(re.fullmatch(r"Segment\d+_ID|Segmentation_\w+", key) for key in header)
     return header if slicers or path.name.lower().endswith(".seg.nrrd") else None
 
@@ -48,22 +47,30 @@ def read_slicer(path: Path, header: Mapping[str, str], resample: bool = False) -
     for index, (entry, value) in enumerate(zip(entries, values, strict=True), start=1):
         tags = dict(tag.split(":", 1) for tag in entry.get("Tags", "").split("|") if ":" in tag)
         structures.append(_structure(entry, tags, index, value))
-        if (sure := confidence_from_tag(tags.get(CONFIDENCE_TAG, ""))) is not None:
-            confidence[index] = sure
+        if (found := confidence_from_tag(tags.get(CONFIDENCE_TAG, ""))) is not None:
+            confidence[index] = found
     labels, overlaps = _paint_layers(layers, sources)
-    notes = _strangers(layers, sources, path)
+    notes = _unassigned_voxels(layers, sources, path)
     known = labels.size > 1 or bool(labels.any()) or reference_geometry(header) is not None
-    labels, overlaps, geometry, said = uncropped(labels, overlaps, image.geometry, header, path)
+    labels, overlaps, geometry, grid_notes = uncropped(labels, overlaps, image.geometry, header, path)
     attributes = {key: value for key, value in header.items() if not re.match(r"(Segment\d*(ation)?|ITK|NRRD)_", key)}
     return Segmentation(
-        labels, geometry, tuple(structures), file_stem(path), attributes, overlaps, confidence, notes + said, known
+        labels,
+        geometry,
+        tuple(structures),
+        file_stem(path),
+        attributes=attributes,
+        overlaps=overlaps,
+        confidence=confidence,
+        notes=notes + grid_notes,
+        grid_is_known=known,
     )
 
 
 def _entries(header: Mapping[str, str], layers: np.ndarray, path: Path) -> list[dict[str, str]]:
-    """What the header says of each segment, in the order of their numbers, which may have gaps.
+    """The header's fields of each segment, in the order of the segments' numbers, which may have gaps.
 
-    A file that names no segment has one for each value, as in Slicer.
+    A file without segments has one for each value, as in Slicer.
     """
     entries: dict[int, dict[str, str]] = {}
     for key, text in header.items():
@@ -77,21 +84,21 @@ def _entries(header: Mapping[str, str], layers: np.ndarray, path: Path) -> list[
             for value in np.unique(array)
             if value
         ]
-    if len(named) > MOST_STRUCTURES:
-        raise InputError(f"{path} holds {len(named)} segments; at most {MOST_STRUCTURES} are expected.")
+    if len(named) > MAX_STRUCTURES:
+        raise InputError(f"{path} holds {len(named)} segments; at most {MAX_STRUCTURES} are expected.")
     return named
 
 
 def _sources(entries: Sequence[Mapping[str, str]], layers: int, path: Path) -> list[tuple[int, int]]:
-    """Layer and label value of each segment; where no layer is named, each has its own, as in files of Slicer 4.10."""
+    """Layer and label value of each segment; without layers in the header each has its own, as in files of Slicer 4.10."""
     unnamed = layers > 1 and not any("Layer" in entry for entry in entries)
     sources = [_source(entry, number if unnamed else 0, layers, path) for number, entry in enumerate(entries)]
     for number, source in enumerate(sources):
         if source[1] and source in sources[:number]:
             names = (str(entries[other].get("Name")) for other in (sources.index(source), number))
             raise InputError(
-                f"{path}: the segments {' and '.join(names)} are both said to be the value {source[1]} in layer "
-                f"{source[0]}, so that it can't be told which voxels are whose; save it again in Slicer."
+                f"{path}: the segments {' and '.join(names)} both have the value {source[1]} in layer "
+                f"{source[0]}, so their voxels can't be distinguished; save it again in Slicer."
             )
     return sources
 
@@ -103,21 +110,21 @@ def _source(entry: Mapping[str, str], own_layer: int, layers: int, path: Path) -
         layer = value = -1
     if not 0 <= layer < layers or value < 1:
         raise InputError(
-            f"{path}: segment {entry.get('Name')} is said to have the value {entry.get('LabelValue', 1)} in layer "
+            f"{path}: segment {entry.get('Name')} has the value {entry.get('LabelValue', 1)} in layer "
             f"{entry.get('Layer', own_layer)}, but the file has {layers} layer(s) of whole numbers; save it again in Slicer."
         )
     return layer, 0 if _is_empty(entry.get("Extent", "")) else value
 
 
 def _is_empty(extent: str) -> bool:
-    """Whether a segment's extent, such as "0 -1 0 -1 0 -1", says that it has no voxel."""
+    """Whether the extent of a segment is empty, such as "0 -1 0 -1 0 -1"."""
     bounds = extent.split()
-    whole = len(bounds) == 6 and all(re.fullmatch(r"-?\d+", bound) for bound in bounds)
-    return whole and any(int(high) < int(low) for low, high in zip(bounds[::2], bounds[1::2], strict=True))
+    is_extent = len(bounds) == 6 and all(re.fullmatch(r"-?\d+", bound) for bound in bounds)
+    return is_extent and any(int(high) < int(low) for low, high in zip(bounds[::2], bounds[1::2], strict=True))
 
 
 def _distinct(values: Sequence[int]) -> list[int]:
-    """The label values, another one for each that is there already: layers count from 1 each, and a map has one layer."""
+    """The label values, with a new value for each that repeats: every layer counts from 1, but a label map has one layer."""
     distinct: list[int] = []
     for value in values:
         taken = value in distinct or not value
@@ -125,12 +132,12 @@ def _distinct(values: Sequence[int]) -> list[int]:
     return distinct
 
 
-def _strangers(layers: np.ndarray, sources: Sequence[tuple[int, int]], path: Path) -> tuple[str, ...]:
-    """A note on the voxels that have a value but no segment."""
+def _unassigned_voxels(layers: np.ndarray, sources: Sequence[tuple[int, int]], path: Path) -> tuple[str, ...]:
+    """A note on voxels with a value that belongs to no segment."""
     left_out = 0
     for number, layer in enumerate(layers):
         named = np.zeros(65536, dtype=bool)
-        named[[0, *(value for where, value in sources if where == number and value < 65536)]] = True
+        named[[0, *(value for layer_number, value in sources if layer_number == number and value < 65536)]] = True
         left_out += int(np.count_nonzero(~named[layer]))
     if not left_out:
         return ()
@@ -138,7 +145,7 @@ def _strangers(layers: np.ndarray, sources: Sequence[tuple[int, int]], path: Pat
 
 
 def confidence_from_tag(text: str) -> float | None:
-    """What the segment tag `CONFIDENCE_TAG` holds, or None where that is no number from 0 to 1."""
+    """The number of the segment tag `CONFIDENCE_TAG`, None if it is no number from 0 to 1."""
     try:
         value = float(text)
     except ValueError:
@@ -176,9 +183,7 @@ def write_seg_nrrd(segmentation: Segmentation, path: Path | str) -> None:
 
     Structures that overlap are written in layers of their own. Raises InputError if the file can't be written.
     """
-    import SimpleITK as sitk
-
-    layers, places = _layers(segmentation)
+    layers, layer_values = _layers(segmentation)
     metadata = dict(segmentation.attributes)
     metadata |= {
         "Segmentation_MasterRepresentation": "Binary labelmap",
@@ -188,7 +193,7 @@ def write_seg_nrrd(segmentation: Segmentation, path: Path | str) -> None:
     }
     extent = " ".join(f"0 {size - 1}" for size in segmentation.geometry.shape[::-1])
     for number, structure in enumerate(segmentation.structures):
-        layer, value = places[structure.index]
+        layer, value = layer_values[structure.index]
         tags = f"{SOURCE_VALUES_TAG}:{','.join(map(str, structure.values))}|"
         if structure.terminology is not None:
             tags += f"TerminologyEntry:{structure.terminology.entry()}|"
@@ -206,25 +211,18 @@ def write_seg_nrrd(segmentation: Segmentation, path: Path | str) -> None:
             "Tags": tags,
         }
         metadata |= {f"Segment{number}_{key}": text for key, text in fields.items()}
-    if len(layers) == 1:
-        write_image(layers[0], segmentation.geometry, path, metadata)
-        return
-    image = sitk.GetImageFromArray(np.ascontiguousarray(np.stack(layers, axis=-1)), isVector=True)
-    segmentation.geometry.apply_to(image)
-    for key, text in metadata.items():
-        image.SetMetaData(key, text)
-    write_atomically(path, lambda partial: sitk.WriteImage(image, str(partial), useCompression=True))
+    write_image(layers[0] if len(layers) == 1 else np.stack(layers, axis=-1), segmentation.geometry, path, metadata)
 
 
 def _layers(segmentation: Segmentation) -> tuple[list[np.ndarray], dict[int, tuple[int, int]]]:
     """Label arrays without overlap, and (layer, value) of each structure index."""
-    places = {structure.index: (0, structure.index) for structure in segmentation.structures}
+    layer_values = {structure.index: (0, structure.index) for structure in segmentation.structures}
     if not segmentation.overlaps:
-        return [segmentation.labels], places
+        return [segmentation.labels], layer_values
     layers = [
         np.where(np.isin(segmentation.labels, list(segmentation.overlaps)), 0, segmentation.labels).astype(np.uint8)
     ]
     for index in sorted(segmentation.overlaps):
-        places[index] = (len(layers), 1)
+        layer_values[index] = (len(layers), 1)
         layers.append(segmentation.mask(index).astype(np.uint8))
-    return layers, places
+    return layers, layer_values

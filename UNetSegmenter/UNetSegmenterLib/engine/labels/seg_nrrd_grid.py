@@ -1,4 +1,4 @@
-"""The grid that a `.seg.nrrd` was drawn on, where the file holds a box of it: Slicer crops to the segments by default."""
+"""The reference geometry of a `.seg.nrrd`: the grid that it was drawn on, which Slicer crops to the segments by default."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..io.geometry import LPS_TO_RAS, SAME_GRID_VOXELS, Geometry, sizes_text
 
 _PARAMETERS, _OFFSET = "Segmentation_ConversionParameters", "Segmentation_ReferenceImageExtentOffset"
 _REFERENCE = "Reference image geometry"
-MOST_VOXELS = 2**33  # a scan of 2048 x 2048 x 2048: a header that says more is wrong
+MAX_VOXELS = 2**33  # a scan of 2048 x 2048 x 2048; a larger grid is an error in the header
 
 
 def reference_geometry_text(geometry: Geometry) -> str:
-    """Slicer's conversion parameter for a grid, as it serialises it: image to world in RAS, then the extent."""
+    """Slicer's conversion parameter for a grid: the affine to RAS, then the extent."""
     ras = geometry.affine_ras()
     extent = [bound for size in geometry.shape[::-1] for bound in (0, size - 1)]
     text = "".join(f"{value:.17g};" for value in ras.flatten()) + "".join(f"{bound};" for bound in extent)
@@ -26,7 +26,7 @@ def reference_geometry_text(geometry: Geometry) -> str:
 
 
 def reference_geometry(header: Mapping[str, str]) -> Geometry | None:
-    """The grid that the header's conversion parameters name, None where they name none."""
+    """The grid in the header's conversion parameters, None if they hold none."""
     found = re.search(rf"(?:^|&){_REFERENCE}\|([^|&]*)", header.get(_PARAMETERS, ""))
     try:
         numbers = [float(part) for part in found[1].split(";") if part.strip()] if found else []
@@ -48,16 +48,26 @@ def reference_geometry(header: Mapping[str, str]) -> Geometry | None:
 def uncropped(
     labels: np.ndarray, overlaps: Mapping[int, np.ndarray], box: Geometry, header: Mapping[str, str], path: Path
 ) -> tuple[np.ndarray, dict[int, np.ndarray], Geometry, tuple[str, ...]]:
-    """Labels `(slices, rows, columns)` and overlaps on all of the grid that they were drawn on, that grid, and notes.
+    """The complete grid of labels that were cropped to a box.
 
-    Voxels stay what they are: the file's own lattice goes on over the whole reference geometry, which gives that geometry
-    itself unless the segments were drawn on other voxels. Without a reference geometry the box is all there is.
+    No voxel is resampled: the grid of the file is continued over the whole reference geometry, which gives that geometry itself
+    unless the segments were drawn on other voxels. Without a reference geometry the box is kept.
+
+    Args:
+        labels: (slices, rows, columns).
+        overlaps: flat indices of hidden voxels by structure index.
+        box: the grid of `labels`.
+        header: the header of the file.
+        path: the file, for messages.
+
+    Returns:
+        Labels, overlaps, their grid, and notes.
     """
     drawn = reference_geometry(header)
     if drawn is None:
         cropped = any(part not in ("", "0") for part in header.get(_OFFSET, "").split())
         note = (
-            f"{path.name} was cropped to its segments and names no reference geometry: what lies outside is not known."
+            f"{path.name} was cropped to its segments and names no reference geometry: its extent outside is not known."
         )
         return labels, dict(overlaps), box, (note,) * cropped
     low, high = _reach(drawn, box)
@@ -66,23 +76,25 @@ def uncropped(
     if apart and not labels.any():
         low, high, size, box, labels = 0 * size, np.array(drawn.shape[::-1]), 0 * size, drawn, labels[:0, :0, :0]
     elif apart:
-        note = f"{path.name} names a reference geometry that lies elsewhere than its segments, so it was not used."
+        note = f"{path.name} has a reference geometry that does not contain its segments, so it was not used."
         return labels, dict(overlaps), box, (note,)
     low, high = np.minimum(low, 0), np.maximum(high, size)
     shape = tuple(int(n) for n in (high - low)[::-1])
     if shape == labels.shape:
         return labels, dict(overlaps), box, ()
-    if math.prod(shape) > MOST_VOXELS:
+    if math.prod(shape) > MAX_VOXELS:
         raise InputError(
-            f"{path} says that it was drawn on {sizes_text(shape[::-1])} voxels, which no scan has; save it "
+            f"{path} has a reference geometry of {sizes_text(shape[::-1])} voxels, more than any scan has; save it "
             "again in Slicer."
         )
     start = -low[::-1]
     whole = np.zeros(shape, dtype=labels.dtype)
     whole[tuple(slice(int(a), int(a) + n) for a, n in zip(start, labels.shape, strict=True))] = labels
     moved = {
-        index: np.ravel_multi_index(tuple(np.array(np.unravel_index(places, labels.shape)) + start[:, None]), shape)
-        for index, places in overlaps.items()
+        index: np.ravel_multi_index(
+            tuple(np.array(np.unravel_index(voxel_indices, labels.shape)) + start[:, None]), shape
+        )
+        for index, voxel_indices in overlaps.items()
     }
     origin = box.position_lps_mm(low[::-1])
     grid = Geometry(shape, box.spacing_mm, origin, box.direction)  # type: ignore[arg-type]
@@ -90,9 +102,9 @@ def uncropped(
 
 
 def _reach(drawn: Geometry, box: Geometry) -> tuple[np.ndarray, np.ndarray]:
-    """First and one past the last index (column, row, slice) of the box's lattice that covers the drawn grid.
+    """First index and one past the last (column, row, slice) at which the box's grid covers the drawn grid.
 
-    Half a voxel further than the centres of the outermost voxels, less what rounding adds.
+    The drawn grid reaches half a voxel beyond the centres of its outermost voxels, less a tolerance for rounding.
     """
     last = np.array(drawn.shape[::-1]) - 0.5
     corners = np.array([[i, j, k, 1.0] for i in (-0.5, last[0]) for j in (-0.5, last[1]) for k in (-0.5, last[2])])

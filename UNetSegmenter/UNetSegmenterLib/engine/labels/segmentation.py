@@ -1,4 +1,4 @@
-"""Which voxels belong to which structure: labels on a grid, and the same on another grid."""
+"""A segmentation: the voxels of each structure on a grid, and the same on another grid."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .structures import Structure
 class Segmentation:
     """Labels `(slices, rows, columns)` uint8 with 0 = background and value = `Structure.index`, and their geometry.
 
-    Where structures overlap, `labels` shows the later one; `overlaps` keeps, by structure index, the flat voxel indices
-    that lie under another one. `mask` gives the whole structure. `confidence` is how sure the network was along each
-    outline when it drew it (mean largest probability, 0 to 1, by structure index), as far as a network did. `notes` say
-    what a user should know of how the file was read. `grid_is_known` is False for an empty file whose one voxel says
-    nothing of a grid: `placed_on` gives it the grid of whatever it meets.
+    Where structures overlap, `labels` holds the later one; `overlaps` holds, by structure index, the flat indices of the voxels
+    that are hidden under another structure. `mask` gives the complete structure. `confidence` is the mean largest probability
+    of the network along each outline (0 to 1, by structure index), if a network drew it. `notes` are what a user should know
+    about how the file was read. `grid_is_known` is False for an empty file of one voxel, which describes no grid;
+    `with_known_grid` gives it one.
     """
 
     labels: np.ndarray
@@ -39,32 +39,36 @@ class Segmentation:
             raise InputError(f"{self.name}: labels of {self.labels.shape} on a grid of {self.geometry.shape}.")
 
     def mask(self, index: int) -> np.ndarray:
-        """Boolean array of all voxels of the structure with this index, those under another structure included."""
+        """Boolean array of all voxels of the structure with this index, including those under another structure."""
         mask = self.labels == index
         if index in self.overlaps:
             mask.reshape(-1)[self.overlaps[index]] = True
         return mask
 
-    def placed_on(self, grid: Geometry) -> Segmentation:
-        """The segmentation itself, or the same emptiness on `grid` if its own grid means nothing."""
+    def with_known_grid(self, grid: Geometry) -> Segmentation:
+        """The segmentation itself, or an empty one on `grid` if its own grid is not known."""
         if self.grid_is_known:
             return self
         return replace(self, labels=np.zeros(grid.shape, dtype=np.uint8), geometry=grid, grid_is_known=True)
 
     def overlap_ml(self) -> float:
-        """Volume that more than one structure claims, in ml."""
+        """Volume of the voxels that belong to more than one structure, in ml."""
         if not self.overlaps:
             return 0.0
         return len(np.unique(np.concatenate(list(self.overlaps.values())))) * self.geometry.voxel_ml
 
 
 def paint(shape: tuple[int, ...], masks: Sequence[np.ndarray]) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-    """Labels with mask n as n + 1, later over earlier, and what each structure has under others."""
+    """Labels of some masks, where mask n becomes label n + 1 and later masks hide earlier ones.
+
+    Returns:
+        Labels uint8, and by label the flat indices of the voxels that are hidden under another one.
+    """
     labels = np.zeros(shape, dtype=np.uint8)
     for index, mask in enumerate(masks, start=1):
         labels[mask] = index
     hidden = ((i, np.flatnonzero(mask & (labels != i))) for i, mask in enumerate(masks, start=1))
-    return labels, {index: places for index, places in hidden if places.size}
+    return labels, {index: voxel_indices for index, voxel_indices in hidden if voxel_indices.size}
 
 
 def resample_labels(labels: np.ndarray, geometry: Geometry, target: Geometry) -> np.ndarray:
@@ -73,7 +77,7 @@ def resample_labels(labels: np.ndarray, geometry: Geometry, target: Geometry) ->
 
 
 def resample_segmentation(segmentation: Segmentation, target: Geometry) -> Segmentation:
-    """The same segmentation on another grid, nearest neighbour, overlaps included."""
+    """The segmentation on another grid, by nearest neighbour, overlaps included."""
     labels = resample_labels(segmentation.labels, segmentation.geometry, target)
     overlaps = {}
     for index in segmentation.overlaps:

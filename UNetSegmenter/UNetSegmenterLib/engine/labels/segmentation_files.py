@@ -1,7 +1,7 @@
-"""A segmentation: which voxels belong to which structure, read from and written to the files people have.
+"""Segmentations read from files and folders of every kind, and written as label maps.
 
-`.seg.nrrd` carries what 3D Slicer's segmentation node holds (names, colours, terminology); label maps carry values that
-somebody has to declare; a folder with one binary file a structure carries names as file names.
+A `.seg.nrrd` holds what 3D Slicer's segmentation node holds (names, colours, terminology). A label map holds values whose
+meaning has to be declared. A folder with one binary file per structure has the names as file names.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..io.file_names import IMAGE_ENDINGS, file_stem
 from ..io.geometry import grid_difference, same_grid_note
 from ..io.image_reading import read_image
 from ..io.image_writing import write_image
-from .label_values import MOST_STRUCTURES, as_labels, to_indices, undeclared_structures
+from .label_values import MAX_STRUCTURES, as_labels, to_indices, undeclared_structures
 from .matching import match_structures
 from .seg_nrrd import (
     read_slicer,
@@ -35,16 +35,23 @@ def read_segmentation(
     named_ones: bool = False,
     resample: bool = False,
 ) -> Segmentation:
-    """Read a `.seg.nrrd`, a label map, or a folder with one binary file a structure.
+    """Read a `.seg.nrrd`, a label map, or a folder with one binary file per structure.
 
-    `structures` declares the values of a label map; without it each value becomes a structure of its own ("label 3"),
-    or the structure that the file is named after if it holds one value. Slicer's files and folders bring names: a
-    declared structure that is found there by terminology or name gets its declared index, name and values, others get
-    the indices after those, or are refused with `only_declared`. With `named_ones` so does a label map of ones, or of one
-    value that nobody declares, whose file is named after a declared structure: "liver.nii.gz" is the liver, whatever value
-    1 is declared to mean. `resample` brings sheared voxels, which are refused otherwise, onto the straight grid that
-    `read_volume` makes of a scan of their grid. Raises InputError for what is none of these, for label values that
-    `structures` doesn't declare, and for a file that holds one structure under two spellings.
+    Slicer's files and folders have names: a declared structure that is found there by terminology or name gets its declared
+    index, name and values; others get the indices after those.
+
+    Args:
+        path: the file or folder.
+        structures: the declared structures, which give the values of a label map their meaning. Without them each value
+            becomes a structure of its own ("label 3"), or, if there is one value, the structure that the file is named after.
+        only_declared: refuse structures of Slicer's files and folders that are not declared.
+        named_ones: a label map of ones, or of one value that is not declared, is the structure that its file is named after:
+            "liver.nii.gz" is the liver, whatever value 1 is declared to mean.
+        resample: resample sheared voxels to the straight grid that `read_volume` makes of their scan, instead of refusing
+            them.
+
+    Raises:
+        InputError: the path is none of these, holds label values that are not declared, or one structure under two spellings.
     """
     path = Path(path)
     refuse_dicom_object(path)
@@ -70,30 +77,30 @@ def read_segmentation(
 
 
 def is_label_map(path: Path | str) -> bool:
-    """Whether a file holds bare label values, and not segments or a folder's files with names of their own."""
+    """Whether a file is a label map, whose values have no names; segments and the files of a folder have names."""
     path = Path(path)
     return not path.is_dir() and slicer_header(path) is None
 
 
 def _as_declared(segmentation: Segmentation, declared: Sequence[Structure], strict: Path | None) -> Segmentation:
-    """The same voxels under the indices of `declared`; with `strict` naming the source, others are refused."""
+    """The segmentation with the indices of `declared`; other structures are refused if `strict`, the source, is given."""
     nameless = [
         replace(structure, values=()) for structure in segmentation.structures
-    ]  # their values mean nothing here
+    ]  # their values have no meaning here
     matching = match_structures(nameless, declared)
     new = {pair.prediction.index: pair.reference for pair in matching.pairs}
     others = [structure for structure in segmentation.structures if structure.index not in new]
     if others and strict is not None:
         raise InputError(
-            f"{strict} holds structures that nobody declares: {', '.join(other.name for other in others)}; declared are "
+            f"{strict} holds structures that are not declared: {', '.join(other.name for other in others)}; declared are "
             f"{', '.join(structure.name for structure in declared)}: declare them or remove them."
         )
     after = max((structure.index for structure in declared), default=0)
-    if after + len(others) > MOST_STRUCTURES:
+    if after + len(others) > MAX_STRUCTURES:
         raise InputError(
-            f"{segmentation.name} has {after + len(others)} structures; at most {MOST_STRUCTURES} are expected."
+            f"{segmentation.name} has {after + len(others)} structures; at most {MAX_STRUCTURES} are expected."
         )
-    new |= {other.index: replace(other, index=after + place) for place, other in enumerate(others, start=1)}
+    new |= {other.index: replace(other, index=after + number) for number, other in enumerate(others, start=1)}
     table = np.zeros(256, dtype=np.uint8)
     for index, structure in new.items():
         table[index] = structure.index
@@ -101,7 +108,7 @@ def _as_declared(segmentation: Segmentation, declared: Sequence[Structure], stri
         segmentation,
         labels=table[segmentation.labels],
         structures=tuple(sorted(new.values(), key=lambda structure: structure.index)),
-        overlaps={new[index].index: places for index, places in segmentation.overlaps.items()},
+        overlaps={new[index].index: voxel_indices for index, voxel_indices in segmentation.overlaps.items()},
         confidence={new[index].index: value for index, value in segmentation.confidence.items()},
     )
 
@@ -114,25 +121,25 @@ def _read_folder(folder: Path, resample: bool) -> Segmentation:
     )
     if not files:
         raise InputError(
-            f"{folder} holds no image file; one binary file a structure is expected, such as liver.nii.gz."
+            f"{folder} holds no image file; one binary file per structure is expected, such as liver.nii.gz."
         )
-    if len(files) > MOST_STRUCTURES:
-        raise InputError(f"{folder} holds {len(files)} images; at most {MOST_STRUCTURES} structures are expected.")
+    if len(files) > MAX_STRUCTURES:
+        raise InputError(f"{folder} holds {len(files)} images; at most {MAX_STRUCTURES} structures are expected.")
     names = [file_stem(file) for file in files]
     refuse_two_spellings(names, folder)
     masks = [_binary(file, resample) for file in files]
     first = next((number for number, mask in enumerate(masks) if mask.grid_is_known), 0)
     geometry, notes = masks[first].geometry, []
     for file, mask in zip(files, masks, strict=True):
-        own = mask.placed_on(geometry).geometry
+        own = mask.with_known_grid(geometry).geometry
         if not own.is_close(geometry):
             raise InputError(
                 f"{file} has another grid than {files[first].name}: {grid_difference(own, geometry)}; all files of a folder "
                 "must share one."
             )
         notes += [*mask.notes, same_grid_note(own, geometry, f"{file.name} and {files[first].name}")]
-    labels, overlaps = paint(geometry.shape, [mask.placed_on(geometry).labels != 0 for mask in masks])
-    # Every file has the value 1, which tells nothing apart: the number that is its whole name does, or its position.
+    labels, overlaps = paint(geometry.shape, [mask.with_known_grid(geometry).labels != 0 for mask in masks])
+    # Every file has the value 1: the number that is its whole name distinguishes it, or its position in the folder.
     numbers = [number_in_name(name) for name in names]
     own_numbers = all(numbers) and len(set(numbers)) == len(numbers)
     structures = tuple(
@@ -143,7 +150,7 @@ def _read_folder(folder: Path, resample: bool) -> Segmentation:
 
 
 def _binary(file: Path, resample: bool) -> Segmentation:
-    """The one structure of a file, whatever value it has."""
+    """The one structure of a file, whatever its value."""
     header = slicer_header(file)
     if header is not None:
         one = read_slicer(file, header, resample)
@@ -153,12 +160,12 @@ def _binary(file: Path, resample: bool) -> Segmentation:
         one = Segmentation((labels != 0).view(np.uint8), geometry, ())
         if len(values := np.unique(labels[labels != 0])) > 1:
             raise InputError(
-                f"{file} holds {len(values)} values besides 0; one binary file a structure is expected, so give the label "
+                f"{file} holds {len(values)} values besides 0; one binary file per structure is expected, so give the label "
                 "map itself instead of its folder."
             )
     if len(one.structures) > 1:
         raise InputError(
-            f"{file} holds {len(one.structures)} segments; one a file is expected, so give the file itself."
+            f"{file} holds {len(one.structures)} segments; one per file is expected, so give the file itself."
         )
     return one
 

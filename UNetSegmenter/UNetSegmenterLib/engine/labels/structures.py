@@ -22,8 +22,8 @@ from .terminology import ANATOMICAL_STRUCTURE, DICOM_MASTER, GENERAL_ANATOMY, LE
 class Structure:
     """One structure that a network segments.
 
-    `name` is what people say ("left kidney"); `index` its value 1..n in label arrays and its channel in the network
-    (0 is background); `values` its label values in the source data, of which the first is written out; `color` RGB
+    `name` is the usual one ("left kidney"); `index` its value 1..n in label arrays and its channel in the network
+    (0 is background); `values` its label values in the source data, of which the first is written to files; `color` RGB
     0..255; `terminology` None where no code is known.
     """
 
@@ -170,11 +170,11 @@ _FILLERS = {"label", "labels", "mask", "seg", "segmentation", "segment", "gt", "
 _NUMBERED = {
     "layer", "class", "value", "region", "roi", "object", "structure", "channel", "component", "unnamed", "untitled", "segmento",
 }  # fmt: skip
-"""Words that are no name for a structure, alone or with a number."""
+"""Words that name no structure, alone or with a number."""
 
 
 def canonical_name(name: str) -> str:
-    """The name under which a structure is compared: "kidney_left", "Kidney (L)" and "LKid" all give "left kidney".
+    """The name by which structures are compared: "kidney_left", "Kidney (L)" and "LKid" all give "left kidney".
 
     Case, underscores, hyphens, the order of the side and words such as "label" do not count. Names that are not in
     the table come back normalised ("Femur_Left" -> "left femur"), so that two spellings of one unknown name agree.
@@ -197,9 +197,9 @@ def canonical_name(name: str) -> str:
 
 
 def number_in_name(name: str) -> int | None:
-    """The number of a structure that has no telling name ("Segment_3", "label 3", "3"), 0 if it has none; else None.
+    """The number of a structure without a meaningful name ("Segment_3", "label 3", "3"), 0 if it has none; else None.
 
-    Such a number says where a segment stood in a list or which value a voxel had, not what it is.
+    Such a number is the position of a segment in a list or the value of a voxel, and does not identify a structure.
     """
     words = re.findall(r"[^\W\d_]+|\d+", canonical_name(name))
     if any(not word.isdigit() and word not in _FILLERS | _NUMBERED for word in words):
@@ -208,7 +208,7 @@ def number_in_name(name: str) -> int | None:
 
 
 def has_name(structure: Structure) -> bool:
-    """Whether name or terminology tell what a structure is."""
+    """Whether name or terminology identify a structure."""
     return structure.terminology is not None or number_in_name(structure.name) is None
 
 
@@ -223,7 +223,7 @@ def two_spellings(names: Iterable[str]) -> tuple[str, str] | None:
 
 
 def refuse_two_spellings(names: Iterable[str], what: object) -> None:
-    """Raise InputError if two of the names mean the same organ; lesions and the like may well share a name."""
+    """Raise InputError if two of the names mean the same organ; lesions and the like may share a name."""
     found = two_spellings(name for name in names if canonical_name(name) in _KNOWN)
     if found:
         both = f"“{found[0]}” and “{found[1]}”" if found[0] != found[1] else f"“{found[0]}” twice"
@@ -243,7 +243,7 @@ def known_structure(name: str, index: int, values: int | Sequence[int]) -> Struc
     """The structure of that name or synonym with Slicer's colour and terminology.
 
     A name outside the table keeps its wording and gets a distinct colour and no terminology. `values` are the label
-    values in the source data, one or several; the first is the one written out.
+    values in the source data, one or several; the first is written to files.
     """
     all_values = (values,) if isinstance(values, int) else tuple(int(value) for value in values)
     canonical = canonical_name(name)

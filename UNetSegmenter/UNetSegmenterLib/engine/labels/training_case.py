@@ -1,7 +1,7 @@
-"""A scan and its corrected labels as one more training case of a data set folder in nnU-Net's raw layout.
+"""Adds a scan and its corrected labels to a data set folder in nnU-Net's raw layout, as one more training case.
 
 `imagesTr/NAME_0000.nii.gz`, `labelsTr/NAME.nii.gz` and `dataset.json`: what `unetseg prepare`, `unetseg train --start-from` and
-nnU-Net read. Values of a data set that is there are kept; a new one gets them from the structures' order.
+nnU-Net read. An existing data set keeps its label values; a new one gets them from the structures' order.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from .segmentation import Segmentation
 from .structures import canonical_name
 
 ENDING = ".nii.gz"
-ORIGINS = "training_cases"  # of dataset.json: where each case that was added here comes from; nnU-Net reads past it
+ORIGINS = "training_cases"  # key of dataset.json for the origin of each case that was added here; nnU-Net ignores it
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_LONGEST_NAME = 100
+_MAX_NAME_CHARACTERS = 100
 _WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
 @dataclass(frozen=True)
 class SavedCase:
-    """The files that were written, how many cases the data set holds now, and what there is to say."""
+    """The files that were written, the number of cases in the data set now, and notes for the user."""
 
     image: Path
     labels: Path
@@ -41,13 +41,13 @@ class SavedCase:
 
 
 def case_name(text: str) -> str:
-    """A name for files made of any text: letters, digits, point, hyphen and underscore; "case" where nothing is left."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-")[:_LONGEST_NAME] or "case"
+    """A name for files from any text: letters, digits, point, hyphen and underscore; "case" if none is left."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-")[:_MAX_NAME_CHARACTERS] or "case"
 
 
-def refused_name(name: str) -> str:
-    """Why a case can't be called so, in one sentence; empty if it can."""
-    if len(name) <= _LONGEST_NAME and _NAME.fullmatch(name):
+def invalid_name_reason(name: str) -> str:
+    """Why a case can't have this name, in one sentence; empty if it can."""
+    if len(name) <= _MAX_NAME_CHARACTERS and _NAME.fullmatch(name):
         return ""
     return (
         f'"{name}" can\'t name a case; use letters, digits, point, hyphen and underscore, such as "{case_name(name)}".'
@@ -55,7 +55,7 @@ def refused_name(name: str) -> str:
 
 
 def case_exists(folder: Path | str, name: str) -> bool:
-    """Whether a data set folder holds files of a case of this name already, in any image format."""
+    """Whether a data set folder already holds files of a case of this name, in any image format."""
     images, labels = Path(folder) / "imagesTr", Path(folder) / "labelsTr"
     paths = (path for ending in _WRITABLE for path in (images / f"{name}_0000{ending}", labels / f"{name}{ending}"))
     return any(path.exists() for path in paths)
@@ -69,18 +69,27 @@ def write_training_case(
     origin: Mapping[str, str] | None = None,
     replace: bool = False,
 ) -> SavedCase:
-    """Add one case to a data set folder, which is made if it isn't there.
+    """Add one case to a data set folder, which is made if it is missing.
 
-    volume and segmentation are on one grid `(slices, rows, columns)`. The structures have to be those of the data set's
-    dataset.json, by name: one that it doesn't know has no value there, and one that is missing here would be learnt as
-    background. `origin` says where the case comes from (scan, prediction, who corrected it and when). Nothing is replaced
-    without `replace`. Raises InputError with the reason, and then the data set is as it was.
+    The structures have to be those of the data set's dataset.json, by name: a structure that it doesn't list has no value there,
+    and one that is missing here would be trained as background.
+
+    Args:
+        folder: the data set.
+        name: name of the case.
+        volume: the scan.
+        segmentation: its structures, on the grid of `volume`.
+        origin: where the case comes from (scan, prediction, who corrected it and when).
+        replace: replace a case of the same name, which is refused otherwise.
+
+    Raises:
+        InputError: the case can't be added, for the reason in the message; the data set is unchanged.
     """
-    if reason := refused_name(name):
+    if reason := invalid_name_reason(name):
         raise InputError(reason)
     if volume.geometry.shape != segmentation.geometry.shape or not volume.geometry.is_close(segmentation.geometry):
         raise InputError(
-            f"The labels of {name} lie on another grid than its scan; bring them onto the scan's grid first."
+            f"The labels of {name} lie on another grid than its scan; resample them to the scan's grid first."
         )
     folder = Path(folder)
     with locked(folder / ".dataset.json.lock"):
@@ -99,9 +108,9 @@ def write_training_case(
 
 
 def _write_pair(volume: Volume, values: np.ndarray, image: Path, labels: Path) -> None:
-    """Both files or, where one can't be written, neither: what was there stays, so that no scan lies beside old labels."""
+    """Write both files or, if one can't be written, neither: the old files stay, so that scan and labels fit together."""
     new_image, new_labels, old_image = (
-        path.with_name(f".{word}-{path.name}") for word, path in (("new", image), ("new", labels), ("old", image))
+        path.with_name(f".{prefix}-{path.name}") for prefix, path in (("new", image), ("new", labels), ("old", image))
     )
     is_new = False
     try:
@@ -125,7 +134,7 @@ def _write_pair(volume: Volume, values: np.ndarray, image: Path, labels: Path) -
 
 
 def _description(folder: Path, segmentation: Segmentation) -> dict[str, Any]:
-    """What dataset.json says after a look at it, or what a new one will say."""
+    """The content of dataset.json, checked, or that of a new one."""
     path = folder / "dataset.json"
     if not path.exists():
         if any((folder / part).is_dir() and any((folder / part).iterdir()) for part in ("imagesTr", "labelsTr")):
@@ -142,14 +151,14 @@ def _description(folder: Path, segmentation: Segmentation) -> dict[str, Any]:
     try:
         description = json.loads(path.read_text(encoding="utf-8-sig"))
         labels, ending, channels = (description[key] for key in ("labels", "file_ending", "channel_names"))
-        whole = all(isinstance(value, int) for value in labels.values())
+        has_single_values = all(isinstance(value, int) for value in labels.values())
         origins = description.get(ORIGINS, {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f'{path} is no description of an nnU-Net data set ({error}); "labels", "file_ending" and "channel_names" are '
             "expected there. Correct it, or choose another folder."
         ) from error
-    if not whole or not isinstance(origins, dict):
+    if not has_single_values or not isinstance(origins, dict):
         raise InputError(f"{path} gives a structure more than one value; a case is added where each has one.")
     if len(channels) != 1 or str(next(iter(channels.values()))).upper() != "CT":
         raise InputError(
@@ -174,7 +183,7 @@ def _values(labels: Mapping[str, int], segmentation: Segmentation, folder: Path)
         )
     if missing := [name for name, value in labels.items() if value and canonical_name(name) not in index_of]:
         raise InputError(
-            f"{_listed(missing)} of {folder / 'dataset.json'} is no segment here, and would be learnt as background; draw "
+            f"{_listed(missing)} of {folder / 'dataset.json'} is no segment here, and would be trained as background; draw "
             "it, or add an empty segment of that name if the scan does not show it."
         )
     if len(index_of) < len(segmentation.structures):

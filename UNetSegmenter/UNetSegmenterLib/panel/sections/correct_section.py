@@ -12,7 +12,7 @@ import qt
 import slicer
 
 from ...engine.io.volume import Note
-from ...engine.labels.training_case import case_exists, case_name, refused_name
+from ...engine.labels.training_case import case_exists, case_name, invalid_name_reason
 from ...engine.worker.image_serialization import array_steps, segmentation_steps
 from ...scene.nodes import correction
 from ...scene.nodes.case_nodes import refuse_empty
@@ -114,7 +114,7 @@ class CorrectSection(WorkSection):
             return "The prediction is partial: its last slices were never segmented."
         if not as_path(ui.trainingFolderPathLineEdit.currentPath):
             return "Choose the folder of the data set; a new one is made."
-        return refused_name(name) or self._around.blocker()
+        return invalid_name_reason(name) or self._around.blocker()
 
     def correct(self, prediction: Any, volume: Any) -> None:
         """Show the Segment Editor with the copy of a prediction, or with a segmentation that is no prediction itself."""

@@ -8,7 +8,7 @@ from typing import Any
 import slicer
 
 from ...engine.evaluation.error_map import AGREEMENT, error_map_steps, pairs_of
-from ...engine.labels.matching import Pair, match_structures, still_there
+from ...engine.labels.matching import Pair, match_structures, remaining_matches
 from .case_nodes import read_pair_steps
 from .node_attributes import matched_by_hand
 from .scene_nodes import place_beside, removed_on_error
@@ -39,7 +39,7 @@ def error_map_node_steps(
     yield
     if pairs is None:
         by_hand = matched_by_hand(prediction_node, reference_node)
-        by_hand = still_there(by_hand, prediction.structures, reference.structures)
+        by_hand = remaining_matches(by_hand, prediction.structures, reference.structures)
         pairs = match_structures(prediction.structures, reference.structures, by_hand).pairs
     made = yield from error_map_steps(prediction, reference, pairs_of(pairs, structure))
     scene, name = prediction_node.GetScene(), f"{prediction_node.GetName()} errors"

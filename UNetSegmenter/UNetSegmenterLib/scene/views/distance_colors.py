@@ -13,7 +13,7 @@ from vtk.util import numpy_support
 
 from ...engine.errors import InputError
 from ...engine.evaluation.error_map import pairs_of
-from ...engine.labels.matching import Pair, match_structures, still_there
+from ...engine.labels.matching import Pair, match_structures, remaining_matches
 from ..nodes.case_nodes import refuse_empty
 from ..nodes.node_attributes import matched_by_hand
 from ..nodes.scene_nodes import place_beside, removed_on_error
@@ -58,7 +58,7 @@ def distance_colors_steps(
         refuse_empty(node)
     if pairs is None:
         ours, theirs = _structures(prediction_node), _structures(reference_node)
-        by_hand = still_there(matched_by_hand(prediction_node, reference_node), ours, theirs)
+        by_hand = remaining_matches(matched_by_hand(prediction_node, reference_node), ours, theirs)
         pairs = match_structures(ours, theirs, by_hand).pairs
     painted = vtk.vtkAppendPolyData()
     ranges: dict[str, tuple[float, float] | None] = {}

@@ -12,7 +12,7 @@ from typing import Any
 
 import slicer
 
-from ...engine.labels.matching import Matching, match_structures, still_there
+from ...engine.labels.matching import Matching, match_structures, remaining_matches
 from ..nodes.node_attributes import matched_by_hand
 from ..nodes.scene_nodes import nodes_of_class, remove_nodes, with_own_nodes
 from ..nodes.segmentation_from_node import structures_of
@@ -93,7 +93,7 @@ class SideBySide:
     def match(self) -> None:
         """Match the structures anew; the user's matches by hand come first."""
         ours, theirs = structures_of(self._prediction), structures_of(self._reference)
-        found = match_structures(ours, theirs, still_there(self._by_hand(), ours, theirs))
+        found = match_structures(ours, theirs, remaining_matches(self._by_hand(), ours, theirs))
         self.structures = _structures(found, self._prediction, self._reference)
         self._color_reference()
         self._draw()
