@@ -14,7 +14,7 @@ from ...engine.evaluation.comparison import Comparison, StructureComparison
 from ...engine.evaluation.result_files import metrics_table, write_metrics_csv
 from ...engine.io.geometry import Geometry
 from ...engine.io.volume import Note
-from ...engine.labels.matching import still_there
+from ...engine.labels.matching import remaining_matches
 from ...engine.worker.image_serialization import segmentation_steps
 from ...engine.worker.result_serialization import comparison_from_json
 from ...scene.nodes.case_nodes import read_pair_steps
@@ -178,7 +178,7 @@ class CompareSection(ResultSection):
         prediction, reference, case = self.prediction_node, self.reference_node, self._case()
         ours, theirs, self._reading_notes = yield from read_pair_steps(prediction, reference)
         self._geometry = theirs.geometry
-        by_hand = still_there(matched_by_hand(prediction, reference), ours.structures, theirs.structures)
+        by_hand = remaining_matches(matched_by_hand(prediction, reference), ours.structures, theirs.structures)
         yield
         return {
             "case": case,

@@ -10,7 +10,7 @@ import vtk
 
 from ...engine.errors import InputError
 from ...engine.io.geometry import Geometry
-from ...engine.labels.label_values import MOST_STRUCTURES, as_labels, undeclared_structures
+from ...engine.labels.label_values import MAX_STRUCTURES, as_labels, undeclared_structures
 from ...engine.labels.seg_nrrd import CONFIDENCE_TAG, SOURCE_VALUES_TAG, confidence_from_tag
 from ...engine.labels.segmentation import Segmentation
 from ...engine.labels.structures import Structure, known_structure
@@ -101,8 +101,8 @@ def structures_of(node: slicer.vtkMRMLSegmentationNode) -> tuple[Structure, ...]
     """The segments of a node as structures, indices 1..n in the node's order; no voxel is read."""
     segments = node.GetSegmentation()
     count = segments.GetNumberOfSegments()
-    if count > MOST_STRUCTURES:
-        raise InputError(f'"{node.GetName()}" holds {count} segments; at most {MOST_STRUCTURES} are expected.')
+    if count > MAX_STRUCTURES:
+        raise InputError(f'"{node.GetName()}" holds {count} segments; at most {MAX_STRUCTURES} are expected.')
     return tuple(_structure(segments.GetNthSegment(number), number + 1) for number in range(count))
 
 
