@@ -99,7 +99,7 @@ def test_a_reference_geometry_elsewhere_and_one_beyond_all_scans(tmp_path):
     read = read_segmentation(tmp_path / "a.seg.nrrd")
     assert "does not contain" in read.notes[0] and read.geometry.shape == (6, 24, 24)
     (tmp_path / "a.seg.nrrd").write_bytes(text.replace(b"0;39;0;47;0;11;", b"0;39;0;99999999;0;99999;"))
-    with pytest.raises(InputError, match="no scan has"):
+    with pytest.raises(InputError, match="more than any scan has"):
         read_segmentation(tmp_path / "a.seg.nrrd")
 
 
