@@ -54,7 +54,7 @@ def test_when_all_is_well_that_is_said_and_only_what_was_checked():
     assert case_takeaway(compared("a"), found("warn")).endswith("1.00 or more.")
 
 
-def test_the_gravest_come_first_and_a_crowd_is_counted():
+def test_the_most_severe_come_first_and_a_crowd_is_counted():
     findings = [*found("warn", "aorta", 2), *found("fail", "gallbladder"), *found("fail", "left kidney", 2)]
     said = case_takeaway(compared("a"), findings)
     assert re.findall(r"(\w[\w ]*) \(Dice", said)[0].endswith("left kidney")
@@ -79,11 +79,11 @@ def test_a_set_names_the_cases_to_look_at_as_links(three):
     text = path.read_text(encoding="utf-8")
     top = text[text.index('<p class="sentence">') : text.index('<dl class="tiles">')]
     assert 'Look first at <a href="cases/low.html">low</a> (mean Dice 0.93, the lowest)' in top
-    assert 'and at <a href="cases/odd-1.html">odd &lt;1&gt;</a> (1 check failed, the gravest findings).' in top
+    assert 'and at <a href="cases/odd-1.html">odd &lt;1&gt;</a> (1 check failed, the most severe findings).' in top
     assert "Dice is high but the anatomy is doubtful: aorta in odd &lt;1&gt; (Dice 1.00, 1 check failed)." in top
     assert "1 <small>of 2</small></dd>" in text and "cases with a failed check" in text
-    assert set_takeaway([], {}, {}) == ""
-    assert set_takeaway(comparisons[2:], {}, {}) == "Look first at fine (mean Dice 1.00, the lowest)."
+    assert list(set_takeaway([], {}, {})) == []
+    assert "".join(set_takeaway(comparisons[2:], {}, {})) == "Look first at fine (mean Dice 1.00, the lowest)."
 
 
 def test_a_structure_s_row_says_what_is_wrong_with_it(three):

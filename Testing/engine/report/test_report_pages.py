@@ -6,11 +6,11 @@ import math
 import re
 import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,11 +24,12 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, Structure, known_structure
-from UNetSegmenterLib.engine.report.case_set_page import distributions
-from UNetSegmenterLib.engine.report.charts import box_plot_svg
+from UNetSegmenterLib.engine.plausibility.finding import Finding
+from UNetSegmenterLib.engine.report import report_pages
+from UNetSegmenterLib.engine.report.charts import box_plot, distributions, svg_text
 from UNetSegmenterLib.engine.report.niivue_viewer import viewer_data
 from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
-from UNetSegmenterLib.engine.report.paired_section import PairedComparison, paired_section
+from UNetSegmenterLib.engine.report.paired_table import PairedComparison, PairedDifference
 from UNetSegmenterLib.engine.report.report_folder import write_figures
 from UNetSegmenterLib.engine.report.report_pages import write_report, write_reports
 
@@ -59,9 +60,8 @@ def png():
     return b"\x89PNG\r\n\x1a\n" + b"".join(len(d).to_bytes(4) + t + d + zlib.crc32(t + d).to_bytes(4) for t, d in parts)
 
 
-def finding(severity, structure="liver", position_ras_mm=(12.0, -3.4, 50.0)):
-    sentence = "Something <b>odd</b>."
-    return SimpleNamespace(severity=severity, structure=structure, sentence=sentence, position_ras_mm=position_ras_mm)
+def finding(severity, structure="liver", position_ras_mm=(12.0, -3.4, 50.0), sentence="Something <b>odd</b>."):
+    return Finding("pieces", structure, severity, 2.0, "1 piece", position_ras_mm, sentence)
 
 
 def browse(path, script, *options):
@@ -290,7 +290,7 @@ def test_nothing_in_the_page_points_outside(one, many):
             for address in addresses
         ), path
         assert not re.search(r"@import|fetch\(|XMLHttpRequest|WebSocket|https?://", text)
-        assert "default-src 'none'" in text and not re.search(r"\{\{\w+\}\}", text)
+        assert "default-src 'none'" in text and not re.search(r"\{\{ ?\w+|\{%|\{#", text)
 
 
 @needs_browser
@@ -340,34 +340,35 @@ def test_a_sort_button_is_called_as_its_column_and_says_what_that_means(one, tmp
 def test_charts_say_n_and_keep_long_names_out_of_the_plot(tmp_path):
     long = "inferior mesenteric artery of the abdomen, left branch"
     structures = (ABDOMEN8[0], Structure(long, 2, (2,), (1, 2, 3), None))
-    svg = box_plot_svg(next(distributions([case(str(i), structures=structures) for i in range(3)]))[4], "Dice")
+    svg = svg_text(box_plot(next(distributions([case(str(i), structures=structures) for i in range(3)]))))
     assert svg.count("n = 3</text>") == 2 and f"<title>{long}</title>" in svg and "of the a…" in svg
     first_tick = float(re.search(r'class="grid" x1="([\d.]+)"', svg)[1])
     assert first_tick > 18 + 36 * 7.4
 
 
+def paired_page(folder, measure, rows):
+    """Text of a page on which two checkpoints are compared."""
+    paired = PairedComparison("this", "other", measure, rows)
+    return write_reports(folder, "t", [case("a")], paired=paired).read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
-    ("cases", "words"), [(4, "with 4 cases no p below 0.125 is possible"), (30, "interval first.<")]
+    ("cases", "smallest"), [(4, "with 4 cases no p below 0.125 is possible"), (30, "interval first.<")]
 )
-def test_paired_differences_say_what_their_number_allows(cases, words):
-    shared = {"n": cases, "difference": -0.0123, "better": 1, "worse": 2, "p": 1e-5, "infinite": 0}
-
-    def row(name, low, p_holm):
-        return SimpleNamespace(**shared, structure=name, ci95=(low, 0.2), p_holm=p_holm)
-
-    page = paired_section(
-        PairedComparison("this", "other", "Dice", [row("a", -0.3, 0.5), row("b", math.nan, math.nan)])
-    )
-    assert words in page and "−0.012" in page and ">-" not in page and "&lt; 0.001" in page
+def test_paired_differences_say_what_their_number_allows(tmp_path, cases, smallest):
+    shared = {"n": cases, "difference": -0.0123, "better": 1, "worse": 2, "p": 1e-5}
+    rows = [PairedDifference(structure="a", ci95=(-0.3, 0.2), p_holm=0.5, **shared)]
+    rows += [PairedDifference(structure="b", ci95=(math.nan, 0.2), **shared)]
+    page = paired_page(tmp_path, "Dice", rows)
+    assert smallest in page and "−0.012" in page and ">-" not in page and "&lt; 0.001" in page
     assert page.count(f"n = {cases}</text>") == 2 and "Difference of Dice</text>" in page
-    assert '<td data-v="">–</td>' in page and "nan" not in page
+    table = page.split('aria-label="Table of paired differences"')[1].split("</table>")[0]
+    assert '<td data-v="">–</td>' in table and "nan" not in table
 
 
-def test_paired_cases_with_an_infinite_distance_are_counted_apart():
-    row = {"n": 1, "difference": 2.0, "better": 1, "worse": 2, "p": 0.5, "p_holm": 0.5, "infinite": 2}
-    page = paired_section(
-        PairedComparison("this", "other", "HD95", [SimpleNamespace(**row, structure="a", ci95=(math.nan,) * 2)])
-    )
+def test_paired_cases_with_an_infinite_distance_are_counted_apart(tmp_path):
+    row = PairedDifference("a", 1, 2.0, (math.nan,) * 2, better=1, worse=2, p=0.5, p_holm=0.5, infinite=2)
+    page = paired_page(tmp_path, "HD95", [row])
     assert "and 2 with ∞" in page and "one case: no interval" in page
     assert "with 3 cases no p below 0.25" in page  # the test ranks all three
 
@@ -407,7 +408,7 @@ def test_cases_that_were_trained_on_are_in_no_tile_but_in_a_table_of_their_own(t
     assert "the same &lt;voxels&gt;" in own and "seen.html" in own and "new.html" not in own
     every = write_reports(tmp_path / "all", "t", two, trained_on=dict.fromkeys(("seen", "new"), "the same voxels"))
     text = every.read_text(encoding="utf-8")
-    assert "trained on every one of these cases" in text and tiles(every)["Cases"][0] == "2"
+    assert "trained on every one of these" in text and tiles(every)["Cases"][0] == "2"
     assert '<section id="trained-on"' not in text
 
 
@@ -485,6 +486,14 @@ def test_an_unwritable_place_is_one_sentence():
         write_report("/proc/nowhere/report.html", "x", case("a"))
 
 
+def test_without_jinja2_one_sentence_says_what_to_install(tmp_path, monkeypatch):
+    report_pages._templates.cache_clear()
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(InputError, match=r"jinja2.*PyTorch"):
+        write_report(tmp_path / "report.html", "x", case("a"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_measure_is_defined():
     assert {definition.key for definition in DEFINITIONS} | {"reference_components"} == set(
         Measures.__dataclass_fields__
@@ -530,10 +539,7 @@ def markup_of(folder, name, monkeypatch):
     comparisons = [case(f"{name}{i}", structures=structures) for i in range(2)]
     sides = [Segmentation(np.zeros(GRID.shape, np.uint8), GRID, tuple(structures)) for _ in range(2)]
     viewer = viewer_data(comparisons[0], Volume(np.zeros(GRID.shape, np.int16), GRID, name), *sides)
-    found = [
-        finding("fail", f"{name}1"),
-        SimpleNamespace(severity=name, structure=name, sentence=name, position_ras_mm=None),
-    ]
+    found = [finding("fail", f"{name}1"), finding(name, name, None, name)]
     material = CaseMaterial([(name, png())], found, Verdict("implausible", name, name), viewer, [name])
     paired = PairedComparison(
         name,

@@ -60,7 +60,7 @@ def test_after_installing_it_goes_on_where_the_person_was(widget, panel, checkpo
     ends = []
 
     def install(requirements, blocking, logCallback, completedCallback, **options):
-        assert requirements == ["torch>=2.10"] and not blocking
+        assert requirements == dependencies.requirements() and not blocking
         logCallback("Collecting torch")
         ends.append(completedCallback)
 
@@ -129,7 +129,8 @@ def test_the_pytorch_extension_comes_first_and_old_slicers_have_pip(panel, monke
     )
     monkeypatch.setitem(sys.modules, "PyTorchUtils", utils)
     installer.install()
-    assert used == [("pip", ["torch>=2.10"]), ("packaging", ["torch>=2.10"]), ("extension", False)]
+    needed = ["torch>=2.10", "Jinja2>=3.1.6"]
+    assert used == [("pip", needed), ("packaging", needed), ("extension", False)]
 
 
 def test_requirements_are_read_without_comments(tmp_path):

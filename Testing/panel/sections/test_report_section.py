@@ -102,7 +102,7 @@ def test_one_press_compares_checks_and_writes_everything(widget, pair, tmp_path)
     assert widget.ui.compareTable.visible and widget.panel.plausibility.findings
     folder = tmp_path / "a new folder ü"
     page = (folder / "report.html").read_text(encoding="utf-8")
-    for part in ("Implausible", "liver &lt;b&gt;cut&lt;/b&gt; off", "Is it anatomy?", "Slice by slice", "Ground truth"):
+    for part in ("Implausible", "liver &lt;b&gt;cut&lt;/b&gt; off", 'id="findings"', "Slice by slice", "Ground truth"):
         assert part in page, part
     with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -330,7 +330,7 @@ def test_against_another_checkpoint_case_by_case(checkpoint, dataset, tmp_path, 
         assert rows[name]["p_holm"] >= rows[name]["p"] >= 2 / 2 ** (CASES - 1)
     assert rows[OVER_ALL]["p_holm"] is None and rows[OVER_ALL]["n"] == CASES - 1
     report = (tmp_path / "out" / "report.html").read_text()
-    assert "Against Small abdomen (other.pt)" in report
+    assert "Compared with Small abdomen (other.pt)" in report
     assert 'href="against/report.html"' in report
 
     shards = [tmp_path / "1", tmp_path / "2"]

@@ -12,12 +12,12 @@ from typing import Any
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_text
 from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
-from UNetSegmenterLib.engine.report.paired_section import PairedComparison
+from UNetSegmenterLib.engine.report.paired_table import PairedComparison, PairedDifference
 
 from ..data.seen_cases import SeenCase
 from .case_evaluation import CASES, CaseResult, read_result
 from .leakage import SeenInTraining, seen_in_training
-from .paired_comparison import PairedDifference, compare_dice
+from .paired_comparison import compare_dice
 from .result_table import provenance, write_results
 
 MANIFEST = "evaluation.json"

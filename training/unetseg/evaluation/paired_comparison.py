@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
@@ -12,31 +12,11 @@ from UNetSegmenterLib.engine.evaluation.comparison import Comparison
 from UNetSegmenterLib.engine.evaluation.result_files import SEEN_COLUMN
 from UNetSegmenterLib.engine.evaluation.statistics import MEASURES, aggregate
 from UNetSegmenterLib.engine.io.csv_text import read_csv_rows
+from UNetSegmenterLib.engine.report.paired_table import PairedDifference
 
 OVER_ALL = "each case's mean over structures"
 PAIRED_MEASURES = tuple(name for name in MEASURES if name != "difference_ml")  # of which more, or less, is better
 LARGEST_EXACT = 50  # differences up to which the p value of Wilcoxon's test is exact
-
-
-@dataclass(frozen=True)
-class PairedDifference:
-    """One structure: `difference` is the mean of second less first over n cases, with its 95 % interval.
-
-    infinite: further cases in which a distance is infinite on one side or both; no mean can hold them. better and worse
-    count, of the n and the infinite ones, the cases in which the second one is nearer to the reference: more of an overlap,
-    less of a distance. p is that of Wilcoxon's signed-rank test over the same cases, in which a missed structure is the
-    largest difference; p_holm after Holm's correction over the structures.
-    """
-
-    structure: str
-    n: int
-    difference: float
-    ci95: tuple[float, float]
-    better: int
-    worse: int
-    p: float
-    p_holm: float = math.nan
-    infinite: int = 0
 
 
 def read_measure(folder: Path, measure: str = "dice") -> dict[tuple[str, str], float]:

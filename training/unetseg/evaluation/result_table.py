@@ -9,10 +9,10 @@ from typing import Any
 from UNetSegmenterLib.engine.evaluation.comparison import Comparison, StructureComparison
 from UNetSegmenterLib.engine.evaluation.statistics import counted_cases
 from UNetSegmenterLib.engine.labels.matching import BY_VALUE
+from UNetSegmenterLib.engine.report.paired_table import PairedDifference
 from UNetSegmenterLib.engine.report.report_folder import provenance, write_results
 
 from ..console import print_line, table
-from .paired_comparison import PairedDifference
 
 __all__ = ["print_case", "print_pairs", "print_results", "provenance", "write_results"]
 

@@ -1,279 +1,319 @@
-"""The page of a set of cases: statistics per structure, box plots, and a row a case."""
+"""The sections of the page of a set of cases: statistics per structure, box plots, and one row per case."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ..evaluation.comparison import Comparison, StructureComparison
 from ..evaluation.measure_definitions import BY_KEY, goodness
-from ..evaluation.statistics import mean_dice, summary
+from ..evaluation.statistics import counted_cases, mean_dice, summary
 from ..evaluation.verdict import SCORES, Verdict
-from .case_page import slice_curve
-from .charts import Distribution, box_plot_svg
-from .page_elements import STATUS, CaseMaterial, count, counted, dice_of, image, sort_head, swatch, tile
-from .plausibility_summary import case_link, set_tile, tally
+from .case_page import CurveFigure, curve_figure
+from .charts import box_plot, distributions
+from .page_elements import (
+    STATUS_LABELS,
+    CaseMaterial,
+    Cell,
+    ColumnHead,
+    Link,
+    PageSection,
+    PageSummary,
+    PictureElement,
+    Table,
+    TableRow,
+    Tile,
+    counted,
+    dice_of,
+    embedded,
+    measured_rows,
+    sort_value,
+)
+from .plausibility_summary import case_link, count_findings, set_takeaway, set_tiles
+
+_MOST_NOTES = 12
 
 
-def set_sentence(comparisons: Sequence[Comparison]) -> str:
-    """The result over all cases in words."""
-    rows = [row for comparison in comparisons for row in comparison.rows]
-    result = summary(rows)
-    if result["mean_dice"] is None:
-        return "Nothing was compared: no structure is in both the predictions and the references."
-    means = {n: s["dice"]["mean"] for n, s in result["structures"].items() if s["dice"]["n"]}
-    weakest = min(means, key=lambda name: means[name])
-    there = sum(row.status in ("ok", "missed") for row in rows)
-    over = f"{count(result['cases'], 'case')} and {count(len(means), 'structure')}"
-    text = f"The mean Dice over cases is {result['mean_dice_over_cases']['mean']:.2f} ({over}). "
-    text += f"Missed: {result['missed']} of {there}. " if there else ""
-    text += f"Predicted although the reference has none: {result['spurious']}. " if result["spurious"] else ""
-    return escape(f"{text}The weakest structure is the {weakest} (mean Dice over its cases {means[weakest]:.2f}).")
+@dataclass(frozen=True)
+class CaseSet:
+    """The cases of a page with what is shown besides: material and address of the own page, by case.
+
+    `trained_on` names the cases that the checkpoint was trained on, and how each was recognised.
+    """
+
+    comparisons: Sequence[Comparison]
+    material: Mapping[str, CaseMaterial] = field(default_factory=dict)
+    pages: Mapping[str, str] = field(default_factory=dict)
+    trained_on: Mapping[str, str] = field(default_factory=dict)
 
 
-def set_tiles(comparisons: Sequence[Comparison], material: Mapping[str, CaseMaterial]) -> str:
-    """Mean Dice over cases with its interval, that over structures, cases, missed, surface agreement, plausibility."""
-    rows = [row for comparison in comparisons for row in comparison.rows]
-    result = summary(rows)
-    if result["mean_dice"] is None:
-        return ""
-    over = result["mean_dice_over_cases"]
-    there = sum(row.status in ("ok", "missed") for row in rows)
-    interval = (
-        f"95 % CI {over['ci95'][0]:.3f} to {over['ci95'][1]:.3f}, n = {over['n']} cases"
-        if over["ci95"]
-        else "one case: no interval"
-    )
-    measured = sum(entry["dice"]["n"] > 0 for entry in result["structures"].values())
-    nsd = [entry["nsd"]["mean"] for entry in result["structures"].values() if entry["nsd"]["n"]]
-    tiles = [
-        tile("Mean Dice over cases", f"{over['mean']:.3f}", interval),
-        tile(
-            "Mean Dice over structures",
-            f"{result['mean_dice']:.3f}",
-            f"mean of {measured} structures’ means; no interval",
-        ),
-        tile("Cases", str(result["cases"]), count(measured, "structure")),
-        tile(
-            "Missed structures",
-            f"{result['missed']} <small>of {there}</small>",
-            "counted with Dice 0",
-            result["missed"] > 0,
-        ),
-        tile(
-            f"Mean NSD over structures, at {rows[0].tolerance_mm:g} mm",
-            f"{sum(nsd) / len(nsd):.3f}",
-            f"mean of {len(nsd)} structures’ means; no interval",
-        ),
-        set_tile(material),
+def case_set_sections(
+    cases: CaseSet, pictures: Sequence[tuple[str, bytes]] = (), notes: Sequence[str] = ()
+) -> list[PageSection]:
+    """The sections of a set of cases in the order of its page.
+
+    Cases that were trained on stand in a section of their own and in no number, unless there are no others. `notes` warn
+    beside the numbers of the summary.
+    """
+    tested = replace(cases, comparisons=counted_cases(cases.comparisons, cases.trained_on))
+    names = {one.case for one in tested.comparisons}
+    tested = replace(tested, material={case: own for case, own in cases.material.items() if case in names})
+    seen = replace(cases, comparisons=[one for one in cases.comparisons if one.case not in names])
+    statistics = summary([row for one in tested.comparisons for row in one.rows])
+    return [
+        PageSection("summary", "Summary", _page_summary(tested, statistics, notes, not seen.comparisons)),
+        PageSection("extremes", "Worst, median, best", _extreme_cards(tested)),
+        PageSection("structures", "Structures", _structure_table(tested.comparisons, statistics)),
+        PageSection("spread", "Distribution over cases", _box_plots(tested.comparisons)),
+        PageSection("cases", "Cases", _case_table(tested)),
+        PageSection("trained-on", "Cases that were trained on", _seen_content(seen)),
+        PageSection("pictures", "Pictures", embedded(pictures)),
     ]
-    return f'<dl class="tiles">{"".join(tiles)}</dl>'
 
 
-def extremes(comparisons: Sequence[Comparison], pages: Mapping[str, str], material: Mapping[str, CaseMaterial]) -> str:
-    """Worst, median and best case by mean Dice, each with its first picture and the slices of its weakest structure."""
-    ranked = sorted((c for c in comparisons if counted(c)), key=lambda c: mean_dice(c.rows))
+def _page_summary(tested: CaseSet, statistics: Mapping[str, Any], notes: Sequence[str], is_all: bool) -> PageSummary:
+    case_notes = list(dict.fromkeys(f"{one.case}: {note}" for one in tested.comparisons for note in one.notes))
+    if len(case_notes) > _MOST_NOTES:
+        rest = len(case_notes) - _MOST_NOTES
+        case_notes = [*case_notes[:_MOST_NOTES], f"and {rest} more notes on the case pages"]
+    takeaway = set_takeaway(tested.comparisons, tested.material, tested.pages)
+    if tested.trained_on and is_all:
+        known = "The network was trained on every one of these cases: their results say nothing about new patients. "
+        takeaway = [known, *takeaway]
+    tiles = _tiles(tested, statistics)
+    return PageSummary(takeaway, _result_sentence(tested.comparisons, statistics), tiles, notes, case_notes)
+
+
+def _in_reference(comparisons: Sequence[Comparison]) -> int:
+    """How many structures the references have, over all cases."""
+    return sum(row.status in ("ok", "missed") for one in comparisons for row in one.rows)
+
+
+def _result_sentence(comparisons: Sequence[Comparison], statistics: Mapping[str, Any]) -> str:
+    """The result over all cases in words."""
+    if statistics["mean_dice"] is None:
+        return "Nothing was compared: no structure is in both the predictions and the references."
+    means = {name: one["dice"]["mean"] for name, one in statistics["structures"].items() if one["dice"]["n"]}
+    weakest = min(means, key=lambda name: means[name])
+    over = f"{counted(statistics['cases'], 'case')} and {counted(len(means), 'structure')}"
+    sentences = [f"The mean Dice over cases is {statistics['mean_dice_over_cases']['mean']:.2f} ({over})."]
+    if in_reference := _in_reference(comparisons):
+        sentences.append(f"Missed: {statistics['missed']} of {in_reference}.")
+    if statistics["spurious"]:
+        sentences.append(f"Predicted although the reference has none: {statistics['spurious']}.")
+    sentences.append(f"The weakest structure is the {weakest} (mean Dice over its cases {means[weakest]:.2f}).")
+    return " ".join(sentences)
+
+
+def _tiles(tested: CaseSet, statistics: Mapping[str, Any]) -> list[Tile]:
+    """Mean Dice over cases with its interval, that over structures, cases, missed, surface agreement, plausibility."""
+    if statistics["mean_dice"] is None:
+        return []
+    over, structures = statistics["mean_dice_over_cases"], statistics["structures"].values()
+    interval = "one case: no interval"
+    if over["ci95"]:
+        interval = f"95 % CI {over['ci95'][0]:.3f} to {over['ci95'][1]:.3f}, n = {over['n']} cases"
+    measured = sum(one["dice"]["n"] > 0 for one in structures)
+    nsd = [one["nsd"]["mean"] for one in structures if one["nsd"]["n"]]
+    tolerance = next(row.tolerance_mm for one in tested.comparisons for row in one.rows)
+    remark = "mean of {} structures’ means; no interval"
+    missed, mean = statistics["missed"], sum(nsd) / len(nsd)
+    return [
+        Tile("Mean Dice over cases", f"{over['mean']:.3f}", remark=interval),
+        Tile("Mean Dice over structures", f"{statistics['mean_dice']:.3f}", remark=remark.format(measured)),
+        Tile("Cases", str(statistics["cases"]), remark=counted(measured, "structure")),
+        Tile(
+            "Missed structures",
+            str(missed),
+            f"of {_in_reference(tested.comparisons)}",
+            "counted with Dice 0",
+            missed > 0,
+        ),
+        Tile(f"Mean NSD over structures, at {tolerance:g} mm", f"{mean:.3f}", remark=remark.format(len(nsd))),
+        *set_tiles(tested.material),
+    ]
+
+
+@dataclass(frozen=True)
+class CaseCard:
+    """The worst, the median or the best case: its first picture, and the slices of its weakest structure."""
+
+    name: str
+    case: str | Link
+    mean_dice: str
+    weakest: str
+    picture: PictureElement | None
+    curve: CurveFigure | None
+
+
+def _extreme_cards(tested: CaseSet) -> list[CaseCard]:
+    """Worst, median and best case by mean Dice; nothing for fewer than three cases."""
+    ranked = sorted((one for one in tested.comparisons if measured_rows(one)), key=lambda one: mean_dice(one.rows))
     if len(ranked) < 3:
-        return ""
-    cards = ""
+        return []
     chosen = {"Worst case": ranked[0], "Median case": ranked[(len(ranked) - 1) // 2], "Best case": ranked[-1]}
-    for name, comparison in chosen.items():
-        weakest = min(counted(comparison), key=dice_of)
-        own = material.get(comparison.case, CaseMaterial()).pictures
-        picture = image(*own[0]) if own else ""
-        caption = f'<p class="row-note">{escape(own[0][0])}</p>' if own else ""
-        cards += (
-            f'<div class="card">{picture}{caption}<p class="overline">{name}</p><h3>{case_link(comparison.case, pages)}</h3>'
-            f"<p>Mean Dice {mean_dice(comparison.rows):.3f}</p>"
-            f'<p class="muted">weakest: {escape(weakest.structure)} ({_dice_or_status(weakest)})</p>{slice_curve(weakest)}</div>'
-        )
-    return f'<div class="cards">{cards}</div>'
+    return [_case_card(name, comparison, tested) for name, comparison in chosen.items()]
 
 
-def _dice_or_status(row: StructureComparison) -> str:
-    return f"Dice {dice_of(row):.2f}" if row.status == "ok" else STATUS[row.status].removeprefix("✕ ")
+def _case_card(name: str, comparison: Comparison, tested: CaseSet) -> CaseCard:
+    weakest = min(measured_rows(comparison), key=dice_of)
+    status = (
+        f"Dice {dice_of(weakest):.2f}" if weakest.status == "ok" else STATUS_LABELS[weakest.status].removeprefix("✕ ")
+    )
+    pictures = tested.material.get(comparison.case, CaseMaterial()).pictures
+    return CaseCard(
+        name,
+        case_link(comparison.case, tested.pages),
+        f"Mean Dice {mean_dice(comparison.rows):.3f}",
+        f"weakest: {weakest.structure} ({status})",
+        embedded(pictures[:1])[0] if pictures else None,
+        curve_figure(weakest),
+    )
 
 
-def summary_table(comparisons: Sequence[Comparison], reference_note: str) -> str:
-    """A row a structure: mean, standard deviation, interval, median, n and missed for the main measures."""
+def _structure_table(comparisons: Sequence[Comparison], statistics: Mapping[str, Any]) -> Table | None:
+    """One row per structure: mean, standard deviation, interval, median, n and missed for the main measures."""
     rows = [row for comparison in comparisons for row in comparison.rows]
     if not rows:
-        return ""
-    result = summary(rows)
+        return None
     colors = {row.structure: row.color for row in reversed(rows)}
-    keys = ("dice", "nsd", "hd95_mm", "assd_mm", "difference_ml")
-    head = sort_head("Structure", "", "Name in the reference", "ascending", "")
-    head += sort_head("n", "cases", "Cases in which the structure was measured", "descending", "")
-    head += sort_head(
-        "Missed", "cases", "Cases in which the reference has it and the prediction does not", "descending", ""
+    return Table(
+        "Table of structures over all cases",
+        f"Mean ± standard deviation over cases, below it the {statistics['ci95_method']}. Missed structures count with Dice "
+        "and NSD 0; distances are over the cases in which the structure was found, whose number stands below where it "
+        "differs. One case has no interval.",
+        _structure_heads(rows[0].tolerance_mm),
+        [TableRow(name, _structure_cells(one), color=colors[name]) for name, one in statistics["structures"].items()],
     )
-    for key in keys:
-        unit = {"dice": "", "nsd": f"at {rows[0].tolerance_mm:g} mm"}.get(key, BY_KEY[key].unit)
+
+
+_TABLE_MEASURES = ("dice", "nsd", "hd95_mm", "assd_mm", "difference_ml")
+
+
+def _structure_heads(tolerance_mm: float) -> list[ColumnHead]:
+    heads = [
+        ColumnHead("Structure", "", "Name in the reference", "ascending"),
+        ColumnHead("n", "cases", "Cases in which the structure was measured"),
+        ColumnHead("Missed", "cases", "Cases in which the reference has it and the prediction does not"),
+    ]
+    for key in _TABLE_MEASURES:
+        unit = {"dice": "", "nsd": f"at {tolerance_mm:g} mm"}.get(key, BY_KEY[key].unit)
         text = f"{BY_KEY[key].text} Mean ± standard deviation, 95 % confidence interval of the mean, median."
-        head += sort_head(BY_KEY[key].title, unit, text, "descending", "")
+        heads.append(ColumnHead(BY_KEY[key].title, unit, text))
         if key != "difference_ml":
-            text = "Median over all cases; missed ones count as infinitely far."
-            head += sort_head("Median", unit, text, "descending", "")
-    body = ""
-    for name, entry in result["structures"].items():
-        cells = f'<th scope="row">{swatch(colors[name])}{escape(name)}</th>'
-        cells += "".join(f'<td data-v="{number}">{number}</td>' for number in (entry["dice"]["n"], entry["missed"]))
-        for key in keys:
-            one = entry[key]
-            shown = _with_interval(key, one, entry["dice"]["n"])
-            cells += f'<td data-v="{"" if one["mean"] is None else one["mean"]}">{shown}</td>'
-            if key != "difference_ml":
-                missing = math.inf if entry["dice"]["n"] else math.nan
-                cells += _median(key, missing if one["median"] is None else one["median"])
-        body += f"<tr>{cells}</tr>"
-    note = f"<b>{escape(reference_note)}</b> " if reference_note else ""
-    return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Table of structures over all cases"><table>'
-        f"<caption><span>{note}Mean ± standard deviation over cases, below it the {result['ci95_method']}. Missed "
-        "structures count with Dice and NSD 0; distances are over the cases found, whose number stands below where it is "
-        "another. One case has no interval.</span></caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+            heads.append(ColumnHead("Median", unit, "Median over all cases; missed ones count as infinitely far."))
+    return heads
 
 
-def _median(key: str, value: float) -> str:
-    sort = "" if math.isnan(value) else "Infinity" if math.isinf(value) else f"{value:.6g}"
-    return f'<td data-v="{sort}">{BY_KEY[key].shown(value)}</td>'
+def _structure_cells(one: Mapping[str, Any]) -> list[Cell]:
+    cells = [Cell(str(number), number) for number in (one["dice"]["n"], one["missed"])]
+    for key in _TABLE_MEASURES:
+        cells.append(_mean_cell(key, one[key], one["dice"]["n"]))
+        if key != "difference_ml":
+            unknown = math.inf if one["dice"]["n"] else math.nan
+            median = unknown if one[key]["median"] is None else one[key]["median"]
+            cells.append(Cell(BY_KEY[key].shown(median), sort_value(median)))
+    return cells
 
 
-def _with_interval(key: str, one: Mapping, cases: int) -> str:
+def _mean_cell(key: str, one: Mapping[str, Any], cases: int) -> Cell:
     """Mean, standard deviation and interval; and over how many cases, where that is not the number in the row's column n."""
     if one["mean"] is None:
-        return "–"
+        return Cell("–")
     shown = BY_KEY[key].shown
-    digits = BY_KEY[key].digits
-    text = shown(one["mean"])
-    if one["sd"] is not None:
-        text += f" ± {one['sd']:.{digits}f}"
+    deviation = "" if one["sd"] is None else f" ± {one['sd']:.{BY_KEY[key].digits}f}"
+    details = []
     if one["ci95"] is not None:
-        text += f'<span class="interval">{shown(one["ci95"][0])} to {shown(one["ci95"][1])}</span>'
+        details.append(f"{shown(one['ci95'][0])} to {shown(one['ci95'][1])}")
     elif one["n"] == 1:
-        text += '<span class="interval">one case</span>'
+        details.append("one case")
     if one["n"] != cases:
-        text += f'<span class="interval">n = {one["n"]}</span>'
-    return text
+        details.append(f"n = {one['n']}")
+    return Cell(shown(one["mean"]) + deviation, one["mean"], details)
 
 
-def distributions(comparisons: Sequence[Comparison]) -> Iterator[tuple[str, str, str, bool, list[Distribution]]]:
-    """What there is to plot: key of a measure, label, unit, whether it lies between 0 and 1, values by structure."""
-    rows = [row for comparison in comparisons for row in counted(comparison)]
-    names = list(dict.fromkeys(row.structure for row in rows))
-    for key in ("dice", "nsd", "hd95_mm", "assd_mm") if names else ():
-        groups = []
-        for name in names:
-            own = [row for row in rows if row.structure == name]
-            values = tuple(float(getattr(row.measures, key)) for row in own)
-            groups.append(Distribution(name, own[0].color, tuple(row.case for row in own), values))
-        title, share = BY_KEY[key].title, not key.endswith("_mm")
-        label = f"{title} at {rows[0].tolerance_mm:g} mm" if key == "nsd" else title
-        yield key, label, "" if share else BY_KEY[key].unit, share, groups
-
-
-def box_plots(comparisons: Sequence[Comparison]) -> str:
+def _box_plots(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
     """Box plots per structure, one measure at a time."""
-    choices, charts = "", ""
-    for key, label, unit, share, groups in distributions(comparisons):
-        checked = "" if choices else " checked"
-        choices += f'<label><input type="radio" name="measure" value="{key}"{checked}> {BY_KEY[key].title}</label>'
-        svg = box_plot_svg(groups, label, unit, share)
-        charts += f'<figure class="chart wide" data-measure="{key}">{svg}</figure>'
-    if not charts:
-        return ""
-    return f'<fieldset class="choice js-only"><legend>Measure</legend>{choices}</fieldset><div class="charts">{charts}</div>'
+    return [
+        {"measure": one.measure, "title": BY_KEY[one.measure].title, "chart": box_plot(one)}
+        for one in distributions(comparisons)
+    ]
 
 
-def seen_table(
-    comparisons: Sequence[Comparison],
-    pages: Mapping[str, str],
-    material: Mapping[str, CaseMaterial],
-    reference_note: str,
-    trained_on: Mapping[str, str],
-) -> str:
-    """The cases that were trained on: how each was recognised, their mean Dice, and a row a case; nothing without any."""
-    if not comparisons:
-        return ""
-    over = summary([row for comparison in comparisons for row in comparison.rows])["mean_dice_over_cases"]
-    mean = f"<p>Mean Dice over {count(over['n'], 'case')}: {over['mean']:.3f}</p>" if over["n"] else ""
-    listed = "".join(f"<li>{case_link(one.case, pages)}: {escape(trained_on[one.case])}</li>" for one in comparisons)
-    return f'{mean}<ul class="notes">{listed}</ul>{case_table(comparisons, pages, material, reference_note)}'
+def _seen_content(seen: CaseSet) -> dict[str, Any] | None:
+    """The cases that were trained on: how each was recognised, their mean Dice, and one row per case; None without any."""
+    if not seen.comparisons:
+        return None
+    over = summary([row for one in seen.comparisons for row in one.rows])["mean_dice_over_cases"]
+    return {
+        "mean": f"Mean Dice over {counted(over['n'], 'case')}: {over['mean']:.3f}" if over["n"] else "",
+        "cases": [(case_link(one.case, seen.pages), seen.trained_on[one.case]) for one in seen.comparisons],
+        "table": _case_table(seen),
+    }
 
 
-def case_table(
-    comparisons: Sequence[Comparison],
-    pages: Mapping[str, str],
-    material: Mapping[str, CaseMaterial],
-    reference_note: str,
-) -> str:
-    """A row a case: mean Dice, missed, findings if there are any, and the Dice of every structure, coloured."""
-    if not comparisons:
-        return ""
-    names = list(dict.fromkeys(row.structure for c in comparisons for row in counted(c)))
-    head = sort_head("Case", "", "Name of the case", "ascending", "")
-    head += sort_head(
-        "Mean Dice", "over structures", f"{BY_KEY['dice'].text} Mean over the structures of the case.", "ascending", ""
-    )
-    head += sort_head("Missed", "", "Structures that only the reference has", "descending", "")
-    head += sort_head("HD95", "mean, mm", f"{BY_KEY['hd95_mm'].text} Mean over the structures found.", "descending", "")
-    are_checked = any(one.findings for one in material.values())
+def _case_table(cases: CaseSet) -> Table | None:
+    """One row per case: mean Dice, missed, findings if there are any, and the Dice of every structure, coloured."""
+    if not cases.comparisons:
+        return None
+    names = list(dict.fromkeys(row.structure for one in cases.comparisons for row in measured_rows(one)))
+    are_checked = any(one.findings for one in cases.material.values())
+    are_reviewed = any(one.verdict for one in cases.material.values())
+    mean, hd95 = (BY_KEY[key].text for key in ("dice", "hd95_mm"))
+    heads = [
+        ColumnHead("Case", "", "Name of the case", "ascending"),
+        ColumnHead("Mean Dice", "over structures", f"{mean} Mean over the structures of the case.", "ascending"),
+        ColumnHead("Missed", "", "Structures that only the reference has"),
+        ColumnHead("HD95", "mean, mm", f"{hd95} Mean over the structures found."),
+    ]
     if are_checked:
         text = "Plausibility of the prediction alone: failures and warnings"
-        head += sort_head("Findings", "fail, warning", text, "descending", "")
-    reviewed = any(one.verdict for one in material.values())
-    if reviewed:
-        head += sort_head("Verdict", "", "What a reviewer said of the prediction", "ascending", "")
-    head += "".join(sort_head(name, "", f"Dice of the {name}", "ascending", "named") for name in names)
-    body = ""
-    for comparison in comparisons:
-        own = material.get(comparison.case, CaseMaterial())
-        findings_cell = _finding_cell(own) if are_checked else ""
-        findings_cell += _verdict_cell(own.verdict) if reviewed else ""
-        body += _case_row(comparison, names, case_link(comparison.case, pages), findings_cell)
-    note = f"<b>{escape(reference_note)}</b> " if reference_note else ""
-    return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Table of all cases"><table>'
-        f"<caption><span>{note}A row a case, Dice in the coloured columns; ∅ where a structure was not measured.</span></caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+        heads.append(ColumnHead("Findings", "fail, warning", text))
+    if are_reviewed:
+        heads.append(ColumnHead("Verdict", "", "What a reviewer wrote about the prediction", "ascending"))
+    heads += [ColumnHead(name, "", f"Dice of the {name}", "ascending", "named") for name in names]
+    rows = []
+    for comparison in cases.comparisons:
+        own = cases.material.get(comparison.case, CaseMaterial())
+        cells = _overall_cells(comparison)
+        cells += [_finding_cell(own)] * are_checked + [_verdict_cell(own.verdict)] * are_reviewed
+        by_name = {row.structure: row for row in comparison.rows}
+        cells += [_dice_cell(by_name.get(name)) for name in names]
+        rows.append(TableRow(comparison.case, cells, cases.pages.get(comparison.case, "")))
+    caption = "One row per case, Dice in the coloured columns; ∅ where a structure was not measured."
+    return Table("Table of all cases", caption, heads, rows)
 
 
-def _finding_cell(own: CaseMaterial) -> str:
+def _overall_cells(comparison: Comparison) -> list[Cell]:
+    """Mean Dice, number of missed structures and mean HD95 of a case."""
+    rows = measured_rows(comparison)
+    mean, missed = mean_dice(rows), sum(row.status == "missed" for row in rows)
+    hd95 = [row.measures.hd95_mm for row in rows if row.measures and math.isfinite(row.measures.hd95_mm)]
+    mean_hd95 = sum(hd95) / len(hd95) if hd95 else math.nan
+    return [
+        Cell(BY_KEY["dice"].shown(mean), sort_value(mean)),
+        Cell(str(missed), missed),
+        Cell(BY_KEY["hd95_mm"].shown(mean_hd95), sort_value(mean_hd95)),
+    ]
+
+
+def _finding_cell(own: CaseMaterial) -> Cell:
     if not own.findings:
-        return '<td data-v="">–</td>'
-    found = tally(own.findings)
-    return f'<td data-v="{1000 * found.failed + found.warnings}">{found.failed} ✕, {found.warnings} !</td>'
+        return Cell("–")
+    counts = count_findings(own.findings)
+    return Cell(f"{counts.failed} ✕, {counts.warnings} !", 1000 * counts.failed + counts.warnings)
 
 
-def _verdict_cell(verdict: Verdict | None) -> str:
-    place = list(SCORES).index(verdict.score) if verdict and verdict.score else ""
-    comment = f' title="{escape(verdict.comment)}"' if verdict and verdict.comment else ""
-    return f'<td data-v="{place}"{comment}>{escape(verdict.text) if verdict else "–"}</td>'
+def _verdict_cell(verdict: Verdict | None) -> Cell:
+    if not verdict:
+        return Cell("–")
+    return Cell(verdict.text, list(SCORES).index(verdict.score) if verdict.score else "", tooltip=verdict.comment)
 
 
-def _case_row(comparison: Comparison, names: Sequence[str], link: str, findings_cell: str) -> str:
-    rows = {row.structure: row for row in comparison.rows}
-    every = counted(comparison)
-    mean = mean_dice(every)
-    missed = sum(row.status == "missed" for row in every)
-    hd95 = [row.measures.hd95_mm for row in every if row.measures and math.isfinite(row.measures.hd95_mm)]
-    cells = f'<th scope="row">{link}</th>'
-    cells += f'<td data-v="{"" if math.isnan(mean) else mean}">{BY_KEY["dice"].shown(mean)}</td>'
-    cells += f'<td data-v="{missed}">{missed}</td>'
-    cells += (
-        f'<td data-v="{sum(hd95) / len(hd95):.6g}">{sum(hd95) / len(hd95):.1f}</td>' if hd95 else '<td data-v="">–</td>'
-    )
-    cells += findings_cell
-    for name in names:
-        row = rows.get(name)
-        if row is None or row.measures is None:
-            cells += '<td class="muted" data-v="">∅</td>'
-            continue
-        tip = "" if row.status == "ok" else f' title="{STATUS[row.status]}"'
-        place = goodness(row.measures, "dice")
-        cells += f'<td class="heat" style="--v:{place:.2f}" data-v="{row.measures.dice:.6g}"{tip}>{row.measures.dice:.2f}</td>'
-    return f"<tr>{cells}</tr>"
+def _dice_cell(row: StructureComparison | None) -> Cell:
+    if row is None or row.measures is None:
+        return Cell("∅", css_class="muted")
+    dice, tooltip = row.measures.dice, "" if row.status == "ok" else STATUS_LABELS[row.status]
+    return Cell(f"{dice:.2f}", sort_value(dice), goodness=goodness(row.measures, "dice"), tooltip=tooltip)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
 import struct
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +20,6 @@ from ..io.image_writing import write_image
 from ..io.volume import SOFT_TISSUE_HU, Volume
 from ..labels.bounding_boxes import Box, bounding_box
 from ..labels.segmentation import Segmentation, resample_labels
-from .page_elements import fill
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -30,10 +27,6 @@ if TYPE_CHECKING:
 LIBRARY = Path(__file__).with_name("niivue.umd.js")
 """NiiVue's bundle, which tools/fetch_viewer.py brings; without it a report is whole but static."""
 _LICENSE = Path(__file__).with_name("niivue-LICENSE.txt")
-_ABSENT = (
-    "This report has no interactive viewer, because NiiVue was not installed where it was written (make setup, or "
-    "python tools/fetch_viewer.py, fetches it). Everything else is here."
-)
 ONE_CASE_BYTES = 7_000_000
 """Most that the packed scan of a report of its own takes; base64 and the viewer bring that to about 11 MB."""
 ONE_OF_MANY_BYTES = 2_000_000
@@ -184,33 +177,25 @@ def _words(full: Geometry, small: Geometry, cut: bool, window: tuple[float, floa
     return f"{text}, {greys}. The measures in this report were taken in full resolution."
 
 
-def viewer_html(data: ViewerData | None) -> str:
-    """The viewer, closed until somebody opens it; one sentence where NiiVue is not there; nothing without data."""
-    if data is None:
-        return ""
+def viewer_content(data: ViewerData) -> dict[str, Any]:
+    """What templates/viewer.html lays out; no `library` where NiiVue is not there."""
     if not LIBRARY.is_file():
-        return f'<p class="viewer-note">{_ABSENT}</p>'
-    here = Path(__file__).parent
-    template = (here / "viewer.html").read_text(encoding="utf-8")
-    options = "".join(
-        f'<option value="{n}">{escape(name)}</option>' for n, (name, _, _) in enumerate(data.structures, 1)
-    )
+        return {"library": ""}
+    names = [name for name, _, _ in data.structures]
     setup = {
-        "names": ["", *(name for name, _, _ in data.structures)],
+        "names": ["", *names],
         "colors": [[0, 0, 0], *(list(color) for _, color, _ in data.structures)],
         "places": [None, *(None if ras is None else [round(mm, 1) for mm in ras] for _, _, ras in data.structures)],
         "window": list(data.window_hu),
     }
-    fields = {
-        "options": options,
-        "words": escape(data.words),
-        "license": escape(_LICENSE.read_text(encoding="utf-8")),
-        "setup": json.dumps(setup).replace("<", "\\u003c"),
+    return {
+        "structures": names,
+        "description": data.words,
+        "license": _LICENSE.read_text(encoding="utf-8"),
+        "setup": setup,
         "library": _packed_library(LIBRARY.stat().st_mtime),
-        **{key: base64.b64encode(getattr(data, key)).decode() for key in ("scan", "prediction", "reference")},
-        "script": (here / "viewer.js").read_text(encoding="utf-8"),
+        **{name: base64.b64encode(getattr(data, name)).decode() for name in ("scan", "prediction", "reference")},
     }
-    return fill(template, fields)
 
 
 @cache

@@ -18,11 +18,10 @@ from ..io.atomic_files import write_atomically
 from ..io.volume import Volume
 from ..labels.segmentation import Segmentation
 from ..plausibility.finding import Finding
-from .case_set_page import distributions
-from .charts import box_plot_svg, curve_svg, standalone
+from .charts import box_plot, curve_chart, distributions, standalone_svg
 from .niivue_viewer import viewer_data
 from .page_elements import CaseMaterial
-from .paired_section import PairedComparison
+from .paired_table import PairedComparison
 from .report_pages import unique_name, write_reports
 from .slice_pictures import TITLES, slice_pictures
 
@@ -105,16 +104,15 @@ def write_figures(
     `pictures` are (caption, PNG bytes); the file is named after the caption up to its first colon. Raises InputError if a
     file can't be written.
     """
-    charts = (
-        [(f"slices-{row.structure}", curve_svg(row.structure, row.curve)) for row in comparisons[0].rows if row.curve]
-        if len(comparisons) == 1
-        else [
-            (f"{key.removesuffix('_mm')}-per-structure", box_plot_svg(groups, label, unit, share))
-            for key, label, unit, share, groups in distributions(comparisons)
+    if len(comparisons) == 1:
+        rows = [row for row in comparisons[0].rows if row.curve]
+        charts = [(f"slices-{row.structure}", curve_chart(row.structure, row.curve)) for row in rows if row.curve]
+    else:
+        charts = [
+            (f"{one.measure.removesuffix('_mm')}-per-structure", box_plot(one)) for one in distributions(comparisons)
         ]
-    )
     taken: set[str] = set()
-    files = {f"{unique_name(name, taken)}.svg": standalone(svg).encode() for name, svg in charts}
+    files = {f"{unique_name(name, taken)}.svg": standalone_svg(chart).encode() for name, chart in charts}
     files |= {f"{unique_name(caption.split(':')[0].lower(), taken)}.png": png for caption, png in pictures}
     for name, content in files.items():
         write_atomically(Path(folder) / name, lambda partial, content=content: partial.write_bytes(content))  # type: ignore[misc]

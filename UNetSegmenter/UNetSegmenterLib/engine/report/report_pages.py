@@ -1,32 +1,37 @@
-"""The report: one HTML file that holds everything, opens offline in any browser and prints.
+"""The report's pages: one HTML file that holds everything, opens offline in any browser and prints.
 
-A single case gets its table, slice curves, findings, pictures and a viewer; a set of cases gets an index with box plots and a
-row a case. Nothing is fetched: style, script, charts and pictures are inside, and the page's own policy forbids requests.
+A single case gets its table, slice curves, findings, pictures and a viewer; a set of cases gets an index with box plots and
+one row per case. Nothing is fetched: style, script, charts and pictures are inside, and the page's own policy forbids
+requests. The files in templates/ lay out what case_page.py and case_set_page.py prepare.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from html import escape
+from functools import cache
 from pathlib import Path
-from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
 from ..evaluation.comparison import Comparison
-from ..evaluation.statistics import counted_cases
+from ..evaluation.measure_definitions import DEFINITIONS
 from ..io.atomic_files import write_text
 from ..plausibility.finding import Finding
-from . import case_page, case_set_page, plausibility_summary
-from . import page_elements as parts
-from .niivue_viewer import ViewerData, viewer_html
-from .page_elements import CaseMaterial
-from .paired_section import PairedComparison, paired_section
+from .case_page import case_sections
+from .case_set_page import CaseSet, case_set_sections
+from .charts import forest_plot, svg_text
+from .niivue_viewer import ViewerData
+from .page_elements import CaseMaterial, Link, PageSection
+from .paired_table import PairedComparison, paired_table
+
+if TYPE_CHECKING:
+    import jinja2
 
 Pictures = Sequence[tuple[str, bytes]]
 
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-_LONGEST = 60  # characters of a name; a file system takes 255 bytes
-_NOT_A_DEVICE = "UNetSegmenter is not a medical device. Do not use its results for diagnosis or treatment."
+_HERE = Path(__file__).parent
+_LONGEST_NAME = 60  # characters; a file system takes 255 bytes
 
 
 def write_report(
@@ -40,19 +45,30 @@ def write_report(
     findings: Sequence[Finding] = (),
     viewer: ViewerData | None = None,
 ) -> Path:
-    """Write one self-contained HTML page about one comparison or a set of them, and return its path.
+    """Write one self-contained HTML page about one comparison or a set of them.
 
-    `pictures` are (caption, PNG bytes). `provenance` is shown as it comes: checkpoint, hash, code version, device,
-    time. `reference_note` says who made the reference and stands beside every number. `findings` and `viewer` belong to
-    a single case; the viewer follows the `unetseg:slice` events of the curves.
-    Raises InputError if the file can't be written.
+    Args:
+        path: the page's file.
+        title: its title.
+        comparisons: what the page is about.
+        pictures: (caption, PNG bytes).
+        provenance: shown as it comes: checkpoint, hash, code version, device, time.
+        reference_note: says who made the reference; it stands beside every number.
+        findings: of a single case.
+        viewer: of a single case; it follows the `unetseg:slice` events of the curves.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: if the file can't be written, or Jinja2 is not installed.
     """
     several = [comparisons] if isinstance(comparisons, Comparison) else list(comparisons)
     if len(several) == 1:
-        sections = _case_sections(several[0], CaseMaterial(pictures, findings, viewer=viewer), reference_note)
+        sections = case_sections(several[0], CaseMaterial(pictures, findings, viewer=viewer), reference_note)
     else:
-        sections = _set_sections(several, pictures, {}, reference_note, {})
-    return _write_page(Path(path), title, several, sections, provenance, reference_note)
+        sections = case_set_sections(CaseSet(several), pictures)
+    return _write_page(Path(path), title, several, sections, provenance, reference_note=reference_note)
 
 
 def write_reports(
@@ -67,42 +83,55 @@ def write_reports(
     paired: PairedComparison | None = None,
     trained_on: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write `report.html` over all cases and a page a case under `cases/`; returns the path of `report.html`.
+    """Write `report.html` over all cases and one page per case under `cases/`; a single comparison gives one page.
 
-    A single comparison gives one page. `material` holds pictures and findings by case; the first picture of the worst,
-    median and best case is shown on the index, and cases in `trained_on` (with how they were recognised) stand in a table of
-    their own, below numbers that they are not in. `notes` warn beside the numbers of `report.html`; `paired` compares
-    with another checkpoint there. Raises InputError if a file can't be written.
+    Args:
+        folder: where the pages go.
+        title: of `report.html`; the page of a case has the case's name after it.
+        comparisons: the cases.
+        material: pictures, findings, verdict and viewer by case; the first picture of the worst, median and best case is
+            shown on the index.
+        provenance: shown as it comes: checkpoint, hash, code version, device, time.
+        reference_note: says who made the reference; it stands beside every number.
+        notes: warnings beside the numbers of `report.html`.
+        paired: a comparison with another checkpoint, shown in `report.html`.
+        trained_on: cases that the checkpoint was trained on, and how each was recognised; they stand in a table of their
+            own and in no number, unless there are no others.
+
+    Returns:
+        The path of `report.html`.
+
+    Raises:
+        InputError: if a file can't be written, or Jinja2 is not installed.
     """
-    folder, material = Path(folder), material or {}
-    alone = len(comparisons) == 1
-    pages = {comparisons[0].case: "report.html"} if alone else _page_names([one.case for one in comparisons])
+    folder, material, index = Path(folder), material or {}, Path(folder) / "report.html"
+    if len(comparisons) == 1:
+        (only,) = comparisons
+        own = material.get(only.case, CaseMaterial())
+        sections = _with_paired(case_sections(only, own, reference_note, notes), paired)
+        return _write_page(index, title, comparisons, sections, provenance, reference_note=reference_note)
+    pages = _page_names([one.case for one in comparisons])
     for one in comparisons:
-        sections = _case_sections(one, material.get(one.case, CaseMaterial()), reference_note, notes if alone else ())
-        if alone and paired:
-            sections.insert(1, _paired(paired))
-        path, name = folder / pages[one.case], title if alone else f"{title}: {one.case}"
-        _write_page(path, name, [one], sections, provenance, reference_note, "" if alone else "../report.html")
-    if alone:
-        return folder / "report.html"
-    sections = _set_sections(comparisons, (), material, reference_note, pages, notes, trained_on or {})
-    if paired:
-        sections.insert(1, _paired(paired))
-    return _write_page(folder / "report.html", title, comparisons, sections, provenance, reference_note)
+        sections = case_sections(one, material.get(one.case, CaseMaterial()), reference_note)
+        name = f"{title}: {one.case}"
+        _write_page(
+            folder / pages[one.case], name, [one], sections, provenance,
+            reference_note=reference_note, address_of_all="../report.html",
+        )  # fmt: skip
+    cases = CaseSet(comparisons, material, pages, trained_on or {})
+    sections = _with_paired(case_set_sections(cases, notes=notes), paired)
+    return _write_page(index, title, comparisons, sections, provenance, reference_note=reference_note)
 
 
 def _page_names(cases: Sequence[str]) -> dict[str, str]:
     """A file for each case under cases/."""
-    names: dict[str, str] = {}
     taken: set[str] = set()
-    for case in cases:
-        names[case] = f"cases/{unique_name(case, taken)}.html"
-    return names
+    return {case: f"cases/{unique_name(case, taken)}.html" for case in cases}
 
 
 def unique_name(text: str, taken: set[str]) -> str:
     """`text` without what a file's name can't have, numbered where it is `taken` on a disk that ignores case; adds to `taken`."""
-    stem = name = re.sub(r"[^\w.-]+", "-", text).strip("-.")[:_LONGEST] or "case"
+    stem = name = re.sub(r"[^\w.-]+", "-", text).strip("-.")[:_LONGEST_NAME] or "case"
     number = 2
     while name.casefold() in taken:
         name, number = f"{stem}-{number}", number + 1
@@ -110,127 +139,88 @@ def unique_name(text: str, taken: set[str]) -> str:
     return name
 
 
-def _tolerance(comparisons: Sequence[Comparison]) -> float:
-    return next((row.tolerance_mm for comparison in comparisons for row in comparison.rows), 2.0)
+def _with_paired(sections: list[PageSection], paired: PairedComparison | None) -> list[PageSection]:
+    """The sections with the comparison of two checkpoints after the summary."""
+    if paired is None:
+        return sections
+    content = {
+        "this": paired.this,
+        "other": Link(paired.other, paired.link) if paired.link else paired.other,
+        "measure": paired.measure,
+        "chart": forest_plot(paired),
+        "table": paired_table(paired),
+    }
+    return [sections[0], PageSection("paired", f"Compared with {paired.other}", content), *sections[1:]]
 
 
-Sections = list[tuple[str, str, str, str]]
-
-
-def _case_sections(
-    comparison: Comparison, material: CaseMaterial, reference_note: str, notes: Sequence[str] = ()
-) -> Sections:
-    stopped = [] if comparison.complete else ["The comparison was cancelled; the table holds what was done until then."]
-    note = f" <b>{escape(reference_note)}</b>" if reference_note else ""
-    head = parts.sentence(
-        plausibility_summary.case_takeaway(comparison, material.findings), case_page.case_sentence(comparison)
-    )
-    head += case_page.case_tiles(comparison, material.findings)
-    head += parts.warnings([*notes, *material.warnings]) + parts.notes([*stopped, *comparison.notes])
+def _definitions(tolerance_mm: float) -> list[tuple[str, str]]:
+    """What each measure means, for those who read rather than hover."""
     return [
-        ("summary", "Summary", head, ""),
-        ("verdict", "Reviewer’s verdict", parts.verdict(material.verdict), ""),
-        ("viewer", "Viewer", viewer_html(material.viewer), ""),
-        ("pictures", "Pictures", parts.pictures(material.pictures), ""),
-        ("structures", "All structures", case_page.structure_table(comparison, reference_note, material.findings), ""),
+        *((f"{one.title}{f', {one.unit}' if one.unit else ''}", one.text) for one in DEFINITIONS),
+        ("Tolerance", f"NSD is given at {tolerance_mm:g} mm."),
+        ("Both empty", "A structure that neither side has is not counted; it stays in the table as absent."),
         (
-            "findings", "Is it anatomy?", plausibility_summary.finding_list(material.findings, comparison.rows),
-            "Plausibility of the prediction, checked without the reference. Overlap can be high though the shape is not.",
+            "One empty",
+            "Dice, IoU and NSD are 0 and distances infinite (∞); it is reported as missed or not in reference.",
         ),
-        (
-            "slices", "Slice by slice", case_page.curves(comparison),
-            "How well each axial slice agrees, weakest structure first. The ring marks the slice with the largest area that "
-            "only one side claims. <span class='screen'>Hover, or focus a chart and use the arrow keys.</span>" + note,
-        ),
-    ]  # fmt: skip
-
-
-def _set_sections(
-    comparisons: Sequence[Comparison],
-    pictures: Pictures,
-    material: Mapping[str, CaseMaterial],
-    reference_note: str,
-    pages: Mapping[str, str],
-    notes: Sequence[str] = (),
-    trained_on: Mapping[str, str] = MappingProxyType({}),
-) -> Sections:
-    every, comparisons = comparisons, counted_cases(comparisons, trained_on)
-    names = {one.case for one in comparisons}
-    seen = [one for one in every if one.case not in names]
-    counted = {case: own for case, own in material.items() if case in names}
-    said = list(dict.fromkeys(f"{c.case}: {note}" for c in comparisons for note in c.notes))
-    if len(said) > 12:
-        said = [*said[:12], f"and {len(said) - 12} more notes on the case pages"]
-    note = f" <b>{escape(reference_note)}</b>" if reference_note else ""
-    takeaway = plausibility_summary.set_takeaway(comparisons, counted, pages)
-    if trained_on and not seen:
-        takeaway = (
-            f"The network was trained on every one of these cases: nothing here tells of new patients. {takeaway}"
-        )
-    head = parts.sentence(takeaway, case_set_page.set_sentence(comparisons)) + case_set_page.set_tiles(
-        comparisons, counted
-    )
-    head += parts.warnings(notes) + parts.notes(said)
-    return [
-        ("summary", "Summary", head, ""),
-        ("extremes", "Worst, median, best", case_set_page.extremes(comparisons, pages, material), ""),
-        ("structures", "Structures", case_set_page.summary_table(comparisons, reference_note), ""),
-        (
-            "spread", "Spread over cases", case_set_page.box_plots(comparisons),
-            "Box: middle half of the cases; thick line: median; whiskers: to 1.5 interquartile ranges; every point is a case."
-            + note,
-        ),
-        ("cases", "Cases", case_set_page.case_table(comparisons, pages, counted, reference_note), ""),
-        (
-            "trained-on", "Cases that were trained on",
-            case_set_page.seen_table(seen, pages, material, reference_note, trained_on),
-            "In no number above: what a network knows already tells nothing of new patients.",
-        ),
-        ("pictures", "Pictures", parts.pictures(pictures), ""),
-    ]  # fmt: skip
-
-
-def _paired(paired: PairedComparison) -> tuple[str, str, str, str]:
-    return ("paired", f"Against {paired.other}", paired_section(paired), "")
-
-
-def _against(comparisons: Sequence[Comparison]) -> str:
-    if len(comparisons) != 1:
-        return f"{len(comparisons)} cases, prediction against reference"
-    prediction, reference = (escape(name) for name in (comparisons[0].prediction_name, comparisons[0].reference_name))
-    return f"Prediction <b>{prediction or 'prediction'}</b> against reference <b>{reference or 'reference'}</b>"
+        ("Another grid", "The prediction’s labels are resampled to the reference’s grid with nearest neighbour."),
+    ]
 
 
 def _write_page(
     path: Path,
     title: str,
     comparisons: Sequence[Comparison],
-    sections: Sections,
+    sections: Sequence[PageSection],
     provenance: Mapping[str, object] | None,
+    *,
     reference_note: str,
-    back: str = "",
+    address_of_all: str = "",
 ) -> Path:
-    here = Path(__file__).parent
+    tolerance = next((row.tolerance_mm for comparison in comparisons for row in comparison.rows), 2.0)
+    facts = [(str(name).replace("_", " "), str(value)) for name, value in (provenance or {}).items()]
     sections = [
         *sections,
-        ("definitions", "What the measures mean", parts.definitions(_tolerance(comparisons)), ""),
-        ("provenance", "Provenance", parts.definition_list((provenance or {}).items()), ""),
+        PageSection("definitions", "What the measures mean", _definitions(tolerance)),
+        PageSection("provenance", "Provenance", facts),
     ]
-    filled = [entry for entry in sections if entry[2]]
-    contents = [f'<a href="{back}">← all cases</a>'] if back else []
-    contents += [f'<a href="#{key}">{escape(name)}</a>' for key, name, _, _ in filled]
-    fields = {
-        "policy": _POLICY,
-        "title": escape(title),
-        "style": "".join((here / name).read_text(encoding="utf-8") for name in ("page.css", "chart.css")),
-        "against": _against(comparisons),
-        "note": f'<p class="reference-note">{escape(reference_note)}</p>' if reference_note else "",
-        "contents": "".join(f"<li>{link}</li>" for link in contents),
-        "sections": "".join(parts.section(key, escape(name), body, lead) for key, name, body, lead in filled),
-        "footer": _NOT_A_DEVICE,
-        "script": (here / "page.js").read_text(encoding="utf-8"),
+    fields: dict[str, Any] = {
+        "title": title,
+        "reference_note": reference_note,
+        "address_of_all": address_of_all,
+        "sections": [section for section in sections if section.content],
     }
-    template = (here / "page.html").read_text(encoding="utf-8")
-    text = parts.fill(template, fields)
+    if len(comparisons) == 1:
+        text = _templates().get_template("case_page.html").render(fields, comparison=comparisons[0])
+    else:
+        text = _templates().get_template("case_set_page.html").render(fields, case_count=len(comparisons))
     write_text(path, text)
     return path
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    """The templates, with everything escaped but the program's own files and charts.
+
+    Jinja2 is imported here, because it comes with PyTorch and Slicer has it only once that is installed.
+    """
+    try:
+        import jinja2
+        from markupsafe import Markup
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"The report's pages need {error.name}, which comes with PyTorch and is not installed; install PyTorch with the "
+            "button in the panel, or Jinja2 with pip."
+        ) from error
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # The only two that are marked safe: files of this folder hold no text from outside, and ElementTree has escaped a chart's.
+    environment.globals["own_file"] = lambda name: Markup((_HERE / name).read_text(encoding="utf-8"))
+    environment.filters["chart"] = lambda chart: Markup(svg_text(chart))
+    return environment
