@@ -66,7 +66,7 @@ def take(widget, options) -> None:
     ui.distanceScaleSpinBox.setValue(options.scale)
     press(ui.errorMapButton)
     press(ui.distanceColorsButton)
-    turn(lambda: panel.errors.error_map.made and panel.errors.distances.made, 300)
+    turn(lambda: panel.errors.error_map.drawn and panel.errors.distances.drawn, 300)
     sections = ("model", "scan", "segment", "plausibility", "report")
     for section in (getattr(ui, f"{name}CollapsibleButton") for name in sections):
         section.collapsed = True
@@ -83,7 +83,7 @@ def take(widget, options) -> None:
         slice_picture(name, scan, axes, place, size, "Error map", orientation)
         for (name, orientation), axes in zip(SLICES.items(), AXES, strict=True)
     )
-    views = [[axial, coronal], [sagittal, surfaces(threed, panel.errors.distances.made.nodes[0])]]
+    views = [[axial, coronal], [sagittal, surfaces(threed, panel.errors.distances.drawn.nodes[0])]]
     options.output.mkdir(parents=True, exist_ok=True)
     window_picture(picture(widget.parent, "panel"), views, WIDTH).save(str(options.output / options.file))
 

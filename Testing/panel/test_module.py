@@ -93,7 +93,7 @@ def test_scripting_waits_or_calls_back(module, widget, checkpoints):
     job = logic.startSegment(scan, checkpoints["other"], node, "cpu", progress.append, results.append, surfaces=False)
     turn(lambda: results)
     assert results[0].node is node and results[0].outcome.complete and progress[-1].done == 16
-    assert job.choices.surfaces is False
+    assert job.options.surfaces is False
     rows = logic.compare(node, node, scan).rows
     assert {row.measures.dice for row in rows if row.measures} == {1.0}
     findings = logic.check(node, scan, checkpoints["other"])

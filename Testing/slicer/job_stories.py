@@ -80,7 +80,7 @@ def comparing_checking_and_error_views_leave_nothing(world):
             (ui.distanceColorsButton, panel.errors.distances),
         ):
             world.press(button)
-            world.turn(lambda overlay=overlay: overlay.made is not None, 120)
+            world.turn(lambda overlay=overlay: overlay.drawn is not None, 120)
             world.press(button)
 
     return grown(world, once, "rounds", times=8)

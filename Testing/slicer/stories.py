@@ -448,7 +448,7 @@ def the_error_map_is_drawn_instead_of_the_prediction(world):
     prediction, reference = compared_segmentations(world)
     stalls = Stalls()
     world.press(world.ui.errorMapButton)
-    world.turn(lambda: world.panel.errors.error_map.made, 60)
+    world.turn(lambda: world.panel.errors.error_map.drawn, 60)
     stalls.stop()
     node = slicer.util.getNode("Prediction errors")
     segments = node.GetSegmentation()
@@ -465,7 +465,7 @@ def the_error_map_is_drawn_instead_of_the_prediction(world):
     world.press(world.ui.sideBySideButton)
     combo = world.ui.errorStructureComboBox
     combo.setCurrentIndex(combo.findText("spleen"))
-    world.turn(lambda: world.panel.errors.error_map.made, 60)
+    world.turn(lambda: world.panel.errors.error_map.drawn, 60)
     assert "Errors of spleen" in world.ui.errorsLabel.text, world.ui.errorsLabel.text
     world.press(world.ui.errorMapButton)
     assert slicer.mrmlScene.GetFirstNodeByName("Prediction errors") is None
@@ -479,7 +479,7 @@ def distances_are_painted_on_the_prediction(world):
     """Signed distances on the surfaces, one scale, a colour bar in the 3D view, and everything back as it was."""
     prediction, reference = compared_segmentations(world)
     world.press(world.ui.distanceColorsButton)
-    world.turn(lambda: world.panel.errors.distances.made, 120)
+    world.turn(lambda: world.panel.errors.distances.drawn, 120)
     node = slicer.util.getNode("Prediction distances")
     distances = node.GetPolyData().GetPointData().GetArray("Signed distance (mm)").GetRange()
     assert -6 < distances[0] < -3 and 3 < distances[1] < 6, f"off by 4.8 mm, painted {distances}"

@@ -16,7 +16,7 @@ from host.scans import add_scan, body
 
 KINDS = {
     "SegmentationJob", "SegmentationRun", "SegmentationOutcome", "SegmentationResult", "WorkerRequest", "StepDriver", "Wait",
-    "QueueEntry", "Segmentation", "Made",
+    "QueueEntry", "Segmentation", "DrawnNodes",
     "CaseReport", "CaseImages", "Volume", "JobFailure",
 }  # fmt: skip
 
@@ -91,7 +91,7 @@ def test_compare_check_report_and_error_views_leave_no_arrays(widget, compared, 
         turn(lambda: not compared.plausibility.is_busy, 60)
         for button, overlay in ((ui.errorMapButton, "error_map"), (ui.distanceColorsButton, "distances")):
             button.setChecked(True)
-            turn(lambda overlay=overlay: getattr(compared.errors, overlay).made is not None, 60)
+            turn(lambda overlay=overlay: getattr(compared.errors, overlay).drawn is not None, 60)
             button.setChecked(False)
         compared.report.write(tmp_path / str(number))
         turn(lambda: not compared.report.is_busy, 60)

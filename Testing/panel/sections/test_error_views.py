@@ -40,7 +40,7 @@ def compared(widget, without=("stomach",)):
 
 def shown(widget, button="errorMapButton", overlay="error_map"):
     press(getattr(widget.ui, button))
-    turn(lambda: getattr(widget.panel.errors, overlay).made is not None, 60)
+    turn(lambda: getattr(widget.panel.errors, overlay).drawn is not None, 60)
 
 
 def names(node):
@@ -71,10 +71,10 @@ def test_one_structure_by_choice_and_by_a_click_on_its_row(widget):
     panel.compare.go_to(rows["spleen"])
     assert combo.currentIndex == 0, "all structures stay all"
     combo.setCurrentIndex(combo.findText("liver"))
-    turn(lambda: panel.errors.error_map.made is not None)
+    turn(lambda: panel.errors.error_map.drawn is not None)
     assert len(names(find(ERRORS))) == 3 and "Errors of liver" in widget.ui.errorsLabel.text
     panel.compare.go_to(rows["stomach"])
-    turn(lambda: panel.errors.error_map.made is not None)
+    turn(lambda: panel.errors.error_map.drawn is not None)
     missed = rows["stomach"].measures.reference_ml
     assert combo.currentText == "stomach" and names(find(ERRORS)) == [
         "agreement (0.0 ml)", "false positive (0.0 ml)", f"false negative ({missed:.1f} ml)",
@@ -92,7 +92,7 @@ def test_it_is_renewed_with_the_comparison(widget):
     assert find(ERRORS) is None and widget.ui.errorMapButton.checked, "nothing is compared now"
     assert prediction.GetDisplayNode().GetVisibility2D()
     compare(widget)
-    turn(lambda: widget.panel.errors.error_map.made is not None, 60)
+    turn(lambda: widget.panel.errors.error_map.drawn is not None, 60)
     assert names(find(ERRORS)) != before and widget.ui.errorStructureComboBox.findText("liver") < 0
 
 
@@ -138,7 +138,7 @@ def test_deleted_nodes_other_nodes_and_another_scene(widget):
     shown(widget)
     slicer.mrmlScene.Clear(0)
     settle()
-    assert not widget.ui.errorMapButton.checked and widget.panel.errors.error_map.made is None
+    assert not widget.ui.errorMapButton.checked and widget.panel.errors.error_map.drawn is None
 
 
 def test_a_label_map_as_ground_truth_side_by_side(widget):

@@ -61,16 +61,10 @@ class Panel:
     ) -> None:
         self.ui, self.worker, self.ask = ui, worker, ask
         self._parameters: Any = None
-        self._memory = LastChoices()
+        self._last_choices = LastChoices()
         self._installer = Installer(self._ask, self._on_install_line, self._on_install_end)
         self._dependency_notes = NoteList(ui.dependencyNotesFrame)
-        self.segment: SegmentSection | None = None
-        self.compare: CompareSection | None = None
-        self.errors: ErrorViews | None = None
-        self.plausibility: PlausibilitySection | None = None
-        self.correct: CorrectSection | None = None
-        self.report: ReportSection | None = None
-        self.review: ReviewSection | None = None
+        self._is_complete = False  # sections report changes while they are made
         self.result_views = ResultViews()
         self.model = ModelSection(ui, worker, self._on_path, self._on_model)
         self.scan = ScanSection(ui, self.update)
@@ -94,6 +88,7 @@ class Panel:
         keep_all_narrow(ui)
         self.keyboard = Keyboard(ui, self.model.card_frame.more)
         worker.queue.on_change = self.update  # scripts segment too
+        self._is_complete = True
         self.look_for_torch()
 
     def fill(self, parameters: Any) -> None:
@@ -121,17 +116,15 @@ class Panel:
         parameters = self._parameters
         self.scan.set_node(parameters.inputVolume if parameters is not None else None)
         self.result_views.follow(self.scan.node)
-        if self.compare is not None:
-            nodes = (parameters.comparedPrediction, parameters.groundTruth) if parameters is not None else (None, None)
-            self.compare.set_nodes(*nodes)
-        if parameters is not None:
-            self._memory.keep(parameters)
-        if self.errors is not None and parameters is not None:
+        if parameters is None:
+            self.compare.set_nodes(None, None)
+        else:
+            self.compare.set_nodes(parameters.comparedPrediction, parameters.groundTruth)
+            self._last_choices.keep(parameters)
             self.errors.set_scale(parameters.distanceScale)
-        if self.review is not None and parameters is not None:
             self.review.choose(parameters.reviewFolder, parameters.reviewResults, parameters.reviewCase)
-        if parameters is not None and parameters.checkpointPath != self.model.path:
-            self.model.choose(parameters.checkpointPath)
+            if parameters.checkpointPath != self.model.path:
+                self.model.choose(parameters.checkpointPath)
         self.update()
 
     def blocker(self) -> str:
@@ -148,24 +141,20 @@ class Panel:
         return self.scan.error
 
     def update(self) -> None:
-        if self.segment is not None:
-            self.segment.update()
-        if self.compare is not None:
-            self.compare.update()
-        if self.errors is not None:
-            compare = self.compare
-            self.errors.choose(compare.prediction_node, compare.reference_node, compare.comparison)
-        if self.plausibility is not None:
-            checked = self._checked()
-            self.plausibility.choose(checked)
-            self.plausibility.update()
-            if self.correct is not None:
-                self.correct.choose(checked.prediction, checked.volume)
-            self.views.choose(checked.volume, checked.prediction, checked.reference)
-            if self.report is not None:
-                self.report.choose(checked.prediction)
-                self.report.update()
-            self.views.update("" if checked.prediction and checked.reference else self.compare.reason())
+        """Let every section follow what is chosen and what goes on in the others."""
+        if not self._is_complete:
+            return
+        compare, checked = self.compare, self._checked()
+        self.segment.update()
+        compare.update()
+        self.errors.choose(compare.prediction_node, compare.reference_node, compare.comparison)
+        self.plausibility.choose(checked)
+        self.plausibility.update()
+        self.correct.choose(checked.prediction, checked.volume)
+        self.views.choose(checked.volume, checked.prediction, checked.reference)
+        self.report.choose(checked.prediction)
+        self.report.update()
+        self.views.update("" if checked.prediction and checked.reference else compare.reason())
 
     def look_for_torch(self) -> None:
         """Show or hide the offer to install PyTorch, and go on where the person was."""
@@ -181,43 +170,29 @@ class Panel:
 
     def came_back(self) -> None:
         """The module is shown again, perhaps after a visit to the Segment Editor."""
-        if self.correct is not None and self._parameters is not None:
+        if self._parameters is not None:
             self.correct.came_back()
 
     def close(self) -> None:
         """End everything that would outlive the panel."""
-        if self.segment is not None:
-            self.segment.abandon()
+        self.segment.abandon()
         self.views.leave()
         self.result_views.stop()
         self.errors.leave()
-        if self.correct is not None:
-            self.correct.close()
-        if self.report is not None:
-            self.report.close()
-        if self.review is not None:
-            self.review.close()
-        if self.compare is not None:
-            self.compare.close()
-        if self.plausibility is not None:
-            self.plausibility.close()
-        self.model.close()
-        self.scan.close()
+        for section in (self.correct, self.report, self.review, self.compare, self.plausibility, self.model, self.scan):
+            section.close()
         self.worker.close()
 
     def on_scene_closing(self) -> None:
-        if self.review is not None:
-            self.review.close()
+        """The scene is closing: stop what is going on and fold what is empty then."""
+        self.review.close()
         self.views.leave()
         self.errors.leave()
-        if self.segment is not None:
-            self.segment.abandon()
-        if self.correct is not None:
-            self.correct.close()
+        self.segment.abandon()
+        self.correct.close()
         self.set_parameters(None)
-        ui = self.ui
         for name in ("compare", "plausibility", "correct", "report"):
-            getattr(ui, f"{name}CollapsibleButton").collapsed = True
+            getattr(self.ui, f"{name}CollapsibleButton").collapsed = True
         self.worker.close()
 
     def on_node_going(self, node: Any) -> None:
@@ -229,7 +204,7 @@ class Panel:
         parameters = self._parameters
         if parameters is None:
             return
-        about = [section for section in (self.compare, self.plausibility) if section and section.is_about(node)]
+        about = [section for section in (self.compare, self.plausibility) if section.is_about(node)]
         chosen = [name for name in NODES if getattr(parameters, name) is node]
         if chosen:
             with slicer.util.NodeModify(parameters):
@@ -291,8 +266,7 @@ class Panel:
         )
 
     def _on_verdict(self, node: Any, verdict: Verdict) -> None:
-        if self.review is not None:
-            self.review.keep(node, verdict)
+        self.review.keep(node, verdict)
 
     def _case(self) -> str:
         return self.scan.node.GetName() if self.scan.node is not None else ""
@@ -313,7 +287,7 @@ class Panel:
             self._parameters.checkpointPath = path
 
     def _on_model(self) -> None:
-        if self.segment is None:
+        if not self._is_complete:
             return
         self.scan.set_card(self.model.card)
         if self.segment.is_waiting:

@@ -36,7 +36,7 @@ def failure_of(error: BaseException, subject: str) -> JobFailure:
     """What an exception means to the user; `subject` ("The comparison") is what it stopped."""
     if isinstance(error, JobFailedError):
         return error.failure
-    kind, message = explain(error, subject)
+    kind, message = explain(error if isinstance(error, Exception) else RuntimeError(type(error).__name__), subject)
     return JobFailure(kind, message, "" if kind == "input" else "".join(traceback.format_exception(error)))
 
 

@@ -30,14 +30,14 @@ class ComparedPair:
 
 
 @dataclass(frozen=True)
-class Made:
-    """Nodes that were made, the first of which is looked at, and what there is to say of it (rich text)."""
+class DrawnNodes:
+    """Nodes that were made, the first of which is looked at, and what there is to say of it."""
 
     nodes: Sequence[Any]
     text: str
 
 
-Make = Callable[[ComparedPair], Generator[str | None, None, Made]]
+Make = Callable[[ComparedPair], Generator[str | None, None, DrawnNodes]]
 
 
 class Overlay(VTKObservationMixin):
@@ -51,13 +51,13 @@ class Overlay(VTKObservationMixin):
     def __init__(self, button: Any, dimension: int, make: Make, on_change: Callable[[], None]) -> None:
         """`dimension` is 2 for what is drawn in slices, 3 for what is drawn in 3D views."""
         VTKObservationMixin.__init__(self)
-        self.on_other_views: Callable[[], None] = lambda: None
+        self.on_other_views: Callable[[Any], None] = lambda node: None
         self._button, self._dimension, self._make, self._on_change = button, dimension, make, on_change
         self.text = ""
-        self.made: Made | None = None
+        self.drawn: DrawnNodes | None = None
         self._compared: ComparedPair | None = None
         self._parts: list[Any] = []  # what goes with it when somebody else deletes it
-        self._place: DisplaySwap | None = None
+        self._swap: DisplaySwap | None = None
         self._following = False
         self._driver: StepDriver | None = None
         button.connect("toggled(bool)", self._on_button)
@@ -73,7 +73,7 @@ class Overlay(VTKObservationMixin):
         self._clear()
         self._compared = compared
         if compared is not None and self._button.checked:
-            self._start()
+            self._start(compared)
 
     def leave(self) -> None:
         """Take away what is shown, or end what is being made."""
@@ -88,15 +88,17 @@ class Overlay(VTKObservationMixin):
 
     def _on_button(self, checked: bool) -> None:
         if checked and self._compared is not None:
-            self._start()
+            self._start(self._compared)
         elif not checked:
             self._clear()
 
-    def _start(self) -> None:
+    def _start(self, compared: ComparedPair) -> None:
         self._clear()
-        self._driver = StepDriver(
-            self._make(self._compared), self._show, self._fail, on_message=self._say, subject=SUBJECT
-        )
+
+        def show(drawn: DrawnNodes) -> None:
+            self._show(compared, drawn)
+
+        self._driver = StepDriver(self._make(compared), show, self._fail, on_message=self._say, subject=SUBJECT)
         self._driver.start()
 
     def _fail(self, failure: JobFailure) -> None:
@@ -108,29 +110,29 @@ class Overlay(VTKObservationMixin):
             self._button.setChecked(False)
         self._say(note.text)
 
-    def _show(self, made: Made) -> None:
-        self._driver, self.made = None, made
-        compared, node = self._compared, made.nodes[0]
+    def _show(self, compared: ComparedPair, drawn: DrawnNodes) -> None:
+        self._driver, self.drawn = None, drawn
+        node = drawn.nodes[0]
         displays = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
-        self._parts = with_own_nodes(made.nodes)
-        self._place = DisplaySwap(compared.prediction, compared.reference, displays, self._dimension)
+        self._parts = with_own_nodes(drawn.nodes)
+        self._swap = DisplaySwap(compared.prediction, compared.reference, displays, self._dimension)
         for side in (compared.prediction, compared.reference):
             if side.GetDisplayNode() is not None:
                 self.addObserver(side.GetDisplayNode(), vtk.vtkCommand.ModifiedEvent, self._on_display)
         self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.NodeRemovedEvent, self._on_node_removed)
-        self._say(made.text)
+        self._say(drawn.text)
 
     def _clear(self) -> None:
         driver, self._driver = self._driver, None
         if driver is not None:
             driver.stop()
         self.removeObservers()
-        place, self._place = self._place, None
-        made, self.made = self.made, None
-        if place is not None:
-            place.leave()
-        if made is not None:
-            remove_nodes([*with_own_nodes(made.nodes), *self._parts])
+        swap, self._swap = self._swap, None
+        drawn, self.drawn = self.drawn, None
+        if swap is not None:
+            swap.leave()
+        if drawn is not None:
+            remove_nodes([*with_own_nodes(drawn.nodes), *self._parts])
         self._parts = []
         self._say("")
 
@@ -143,14 +145,14 @@ class Overlay(VTKObservationMixin):
         if not self._following:
             self._following = True  # what follows changes displays too
             try:
-                if self._place.follow():
-                    self.on_other_views()
-                    self._parts = with_own_nodes(self.made.nodes)
+                if self._swap is not None and self.drawn is not None and self._swap.follow():
+                    self.on_other_views(self.drawn.nodes[0])
+                    self._parts = with_own_nodes(self.drawn.nodes)
             except Exception as error:
                 self._fail(failure_of(error, SUBJECT))
             finally:
                 self._following = False
 
     def _on_node_removed(self, caller: Any = None, event: Any = None) -> None:
-        if self.made is not None and self.made.nodes[0].GetScene() is None:
+        if self.drawn is not None and self.drawn.nodes[0].GetScene() is None:
             self.leave()

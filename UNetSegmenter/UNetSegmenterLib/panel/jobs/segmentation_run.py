@@ -110,7 +110,8 @@ class SegmentationRun:
             name: What the worker's messages call the scan.
             on_progress: Called once per batch.
         """
-        self._worker, self._array, self._geometry = worker, array, geometry
+        self._worker, self._geometry = worker, geometry
+        self._array: np.ndarray | None = array
         self._fields = {"checkpoint": checkpoint, "device": device, "name": name}
         self._tell_progress = on_progress
         self._labels: Path | None = None
@@ -152,6 +153,7 @@ class SegmentationRun:
         with self._labels.open("wb") as file:
             file.truncate(int(np.prod(self._geometry.shape)))
         array, self._array = self._array, None
+        assert array is not None, "a run is done once"
         image = yield from array_steps(array, folder / "image.raw", stored_dtype(array))
         self._scan = scan_identity(self._geometry, image["dtype"], image["crc32"])
         geometry = geometry_to_json(self._geometry)
@@ -201,6 +203,7 @@ class SegmentationRun:
         return SegmentationOutcome(labels, done, self._total, cancelled=self._cancelled, failure=found)
 
     def _read_labels(self) -> np.ndarray | None:
+        assert self._labels is not None
         try:
             return np.fromfile(self._labels, dtype=np.uint8).reshape(self._geometry.shape)
         except (OSError, ValueError, MemoryError):

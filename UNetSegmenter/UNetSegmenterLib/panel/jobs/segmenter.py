@@ -135,7 +135,8 @@ class SegmentationJob(VTKObservationMixin):
         return self._run is not None and self._run.request is not None
 
     def _steps(self) -> Work:
-        yield from self._entry.turn_steps(self._on_wait)
+        if self._entry is not None:
+            yield from self._entry.turn_steps(self._on_wait)
         self._begin()
         answer = yield from answer_steps(self._worker, "describe", checkpoint=self.options.checkpoint)
         self._card, self._sha256 = Card.from_json(json.dumps(answer["card"])), answer["sha256"]
@@ -223,12 +224,12 @@ class SegmentationJob(VTKObservationMixin):
         )
 
     def _show(self, outcome: SegmentationOutcome, notes: list[Note]) -> Any:
-        name = f"{self._volume_node.GetName()} {self._card.title}"
+        card, labels = self._card, outcome.labels
+        assert card is not None and labels is not None, "there is no result without them"
+        name = f"{self._volume_node.GetName()} {card.title}"
         if not outcome.complete:
             name += f" (partial: {outcome.slices_done} of {outcome.slices} slices)"
-        segmentation = Segmentation(
-            outcome.labels, self._geometry, self._card.structures, name, confidence=outcome.confidence
-        )
+        segmentation = Segmentation(labels, self._geometry, card.structures, name, confidence=outcome.confidence)
         replaced = slicer.mrmlScene.GetNodeByID(self._replaced_id) if self._replaced_id else None
         if replaced is not None and labels_time(replaced) != self._replaced_time:
             text = (
@@ -242,7 +243,7 @@ class SegmentationJob(VTKObservationMixin):
             self._volume_node,
             node=replaced,
             name=name if replaced is None or is_own_result(replaced) else None,
-            provenance=self._provenance(outcome),
+            provenance=self._provenance(outcome, card),
             surfaces=False,
         )
         self._made = node if replaced is None else None
@@ -252,9 +253,9 @@ class SegmentationJob(VTKObservationMixin):
         logging.info("UNetSegmenter: %s with %s in %.1f s", name, self._sha256[:12], outcome.seconds)
         return node
 
-    def _provenance(self, outcome: SegmentationOutcome) -> dict[str, str]:
+    def _provenance(self, outcome: SegmentationOutcome, card: Card) -> dict[str, str]:
         return {
-            "Checkpoint": self._card.title,
+            "Checkpoint": card.title,
             "CheckpointSHA256": self._sha256,
             "CheckpointPath": self.options.checkpoint,
             "Version": __version__,
@@ -272,7 +273,8 @@ class SegmentationJob(VTKObservationMixin):
         kept = f'kept in "{node.GetName()}", marked as partial' if node is not None else "not kept"
         if outcome.complete and node is not None:
             notes.append(Note("pass", f'"{node.GetName()}" in {outcome.seconds:.1f} s on {outcome.device}.'))
-            missing = absent_structures(outcome.labels, self._card)
+            card, labels = self._card, outcome.labels
+            missing = absent_structures(labels, card) if card is not None and labels is not None else ()
             if missing:
                 notes.append(Note("warning", f"not found in this scan: {', '.join(missing)}."))
         elif outcome.slices_done:

@@ -31,7 +31,8 @@ class Wait:
         self._go_on = go_on
 
 
-Work = Generator[str | Wait | None, None, Any]
+Work = Generator[Any, None, Any]
+"""Steps; what they return is the result of the work."""
 
 
 class StepDriver:
@@ -66,7 +67,7 @@ class StepDriver:
         self._on_done, self._on_failure, self._on_message = on_done, on_failure, on_message or _ignore
         self._subject = subject
         self._is_stepping = False
-        self._timer = qt.QTimer()
+        self._timer: Any = qt.QTimer()
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._step)
 
@@ -102,10 +103,10 @@ class StepDriver:
                 call_safely(steps.close)
 
     def _take(self, yielded: str | Wait | None) -> None:
-        waits = isinstance(yielded, Wait)
-        if self._timer.interval != (interval := WAIT_MS if waits else 0):
+        interval = WAIT_MS if isinstance(yielded, Wait) else 0
+        if self._timer.interval != interval:
             self._timer.setInterval(interval)
-        if waits:
+        if isinstance(yielded, Wait):
             yielded.call_at_end(self._step)
         elif yielded:
             self._on_message(yielded)

@@ -186,14 +186,16 @@ class WorkerProcess:
         process.setWorkingDirectory(str(PACKAGE_ROOT))
         self._generation = generation = self._generation + 1
 
-        def is_current() -> bool:
-            return generation == self._generation  # nobody listens to a process that another one has replaced
+        def call(listener: Callable[..., None], *arguments: Any) -> None:
+            """Call a listener, unless another process has replaced this one."""
+            if generation == self._generation:
+                listener(*arguments)
 
-        process.readyReadStandardOutput.connect(lambda: is_current() and self._on_output())
-        process.readyReadStandardError.connect(lambda: is_current() and self._on_error_output())
+        process.readyReadStandardOutput.connect(lambda: call(self._on_output))
+        process.readyReadStandardError.connect(lambda: call(self._on_error_output))
         finished = "finished(int,QProcess::ExitStatus)"
-        process.connect(finished, lambda code, status: is_current() and self._on_finished(code, status))
-        process.errorOccurred.connect(lambda error: is_current() and self._on_process_error(error))
+        process.connect(finished, lambda code, status: call(self._on_finished, code, status))
+        process.errorOccurred.connect(lambda error: call(self._on_process_error, error))
         arguments = ["-m", "UNetSegmenterLib.engine.worker", "--parent", str(os.getpid()), "--folder", str(self.folder)]
         if self._idle_minutes is not None:
             arguments += ["--idle-minutes", str(self._idle_minutes)]

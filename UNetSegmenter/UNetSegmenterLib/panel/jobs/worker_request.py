@@ -42,8 +42,9 @@ class WorkerRequest:
         finally:
             self._worker.cancel(self.number)
             self._worker.forget(self.number)
-        if self._answer is None:
+        if self._failure is not None:
             raise JobFailedError(self._failure)
+        assert self._answer is not None
         return self._answer
 
     def cancel(self, grace_seconds: float) -> None:

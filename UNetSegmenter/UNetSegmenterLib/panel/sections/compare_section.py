@@ -124,7 +124,8 @@ class CompareSection(ResultSection):
 
     def save(self, checked: bool = False) -> None:
         """Save the table as metrics.csv, the same as the command line writes."""
-        path = self.save_as("Save the table", f"{self.comparison.case or 'comparison'} metrics.csv")
+        case = self.comparison.case if self.comparison is not None else ""
+        path = self.save_as("Save the table", f"{case or 'comparison'} metrics.csv")
         if not path:
             return
         try:

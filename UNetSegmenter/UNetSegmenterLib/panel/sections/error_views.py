@@ -6,13 +6,14 @@ from collections.abc import Generator
 from typing import Any
 
 from ...engine.evaluation.comparison import Comparison
-from ...engine.evaluation.error_map import CLASSES
 from ...engine.labels.matching import Pair
 from ...scene.nodes.error_map_node import error_map_node_steps
 from ...scene.views.distance_colors import DEFAULT_SCALE_MM, distance_colors_steps, renew_legend, set_scale
-from ..jobs.overlay import ComparedPair, Made, Overlay
+from ..jobs.overlay import ComparedPair, DrawnNodes, Overlay
 
 ALL = "All structures"
+COLOR_NAMES = ("grey", "orange", "blue", "purple")
+"""Of the error map's classes, in their order; the map of one structure has only the first three."""
 ERROR_MAP_TIP = "Agreement, false positives and false negatives in the slices, instead of the prediction."
 DISTANCE_TIP = "The prediction's surfaces in 3D, blue where they lie inside the ground truth's, red where outside."
 
@@ -27,7 +28,7 @@ class ErrorViews:
         self._pairs: tuple[Pair, ...] = ()
         self.error_map = Overlay(ui.errorMapButton, 2, make_error_map, self._say)
         self.distances = Overlay(ui.distanceColorsButton, 3, self._make_distances, self._say)
-        self.distances.on_other_views = lambda: renew_legend(self.distances.made.nodes[0])
+        self.distances.on_other_views = renew_legend
         self._overlays = (self.error_map, self.distances)
         self._scale_mm = DEFAULT_SCALE_MM
         ui.errorStructureComboBox.connect("currentIndexChanged(int)", lambda index: self._set())
@@ -59,8 +60,8 @@ class ErrorViews:
         """Let the distance colours reach from -scale_mm to +scale_mm."""
         if scale_mm != self._scale_mm:
             self._scale_mm = scale_mm
-            if self.distances.made is not None:
-                set_scale(self.distances.made.nodes[0], scale_mm)
+            if self.distances.drawn is not None:
+                set_scale(self.distances.drawn.nodes[0], scale_mm)
 
     def leave(self) -> None:
         """End all that is shown."""
@@ -93,17 +94,17 @@ class ErrorViews:
         combo.setCurrentIndex(max(0, combo.findText(chosen)))
         combo.blockSignals(False)
 
-    def _make_distances(self, compared: ComparedPair) -> Generator[str | None, None, Made]:
+    def _make_distances(self, compared: ComparedPair) -> Generator[str | None, None, DrawnNodes]:
         painted = yield from distance_colors_steps(
             compared.prediction, compared.reference, compared.structure, compared.pairs, self._scale_mm
         )
         set_scale(painted.node, self._scale_mm)  # it may have been changed meanwhile
         ranges = (f"{name} {distance_words(range_mm)}" for name, range_mm in painted.ranges_mm.items())
         text = f"Signed distance of the prediction's surface from the ground truth's: {'; '.join(ranges)}."
-        return Made([painted.node, painted.table], text)
+        return DrawnNodes([painted.node, painted.table], text)
 
     def _say(self) -> None:
-        text = "<br>".join(overlay.text for overlay in self._overlays if overlay.text)
+        text = "\n".join(overlay.text for overlay in self._overlays if overlay.text)
         self._ui.errorsLabel.setText(text)
         self._ui.errorsLabel.setVisible(bool(text))
 
@@ -122,13 +123,11 @@ def distance_words(range_mm: tuple[float, float] | None) -> str:
     return f"{low} to {high} mm" if low != high else f"{low} mm"
 
 
-def make_error_map(compared: ComparedPair) -> Generator[str | None, None, Made]:
+def make_error_map(compared: ComparedPair) -> Generator[str | None, None, DrawnNodes]:
+    """Make the error map of what was compared, in steps."""
     yield "The error map is being made..."
     node = yield from error_map_node_steps(compared.prediction, compared.reference, compared.structure, compared.pairs)
     segments = node.GetSegmentation()
     named = (segments.GetNthSegment(number) for number in range(segments.GetNumberOfSegments()))
-    parts = (
-        f'<span style="color:#{"{:02x}{:02x}{:02x}".format(*color)}">&#9632;</span> {segment.GetName()}'
-        for segment, (_, color) in zip(named, CLASSES.values(), strict=False)  # one structure has no "confused"
-    )
-    return Made([node], f"Errors of {compared.structure or 'all structures'}: {', '.join(parts)}.")
+    parts = (f"{segment.GetName()} ({color})" for segment, color in zip(named, COLOR_NAMES, strict=False))
+    return DrawnNodes([node], f"Errors of {compared.structure or 'all structures'}: {', '.join(parts)}.")

@@ -108,17 +108,17 @@ class PlausibilitySection(ResultSection):
 
         found = [[Finding.from_json(one) for one in findings] for findings in answer["findings"]]
         grid = self.chosen.volume if self.chosen.volume is not None else self.chosen.prediction
-        self.findings = findings_in_world(found[0], grid)
+        self.findings = findings = findings_in_world(found[0], grid)
         theirs = {_key(finding) for finding in found[1] if finding.severity != "pass"} if len(found) > 1 else set()
         self.shared = {_key(finding) for finding in found[0] if finding.severity != "pass"} & theirs
-        self.page = findings_page(self.findings)
+        self.page = page = findings_page(findings)
         self._list()
-        self._notes.show(self._words(len(theirs) if len(found) > 1 else None))
+        self._notes.show(self._words(page, len(findings), len(theirs) if len(found) > 1 else None))
         self._show()
 
-    def _words(self, theirs: int | None) -> list[Note]:
-        severity = {"fail": "error", "warn": "warning", "pass": "pass"}[self.page.severity]
-        notes = [Note(severity, f"{self.page.headline} {len(self.findings)} checks were made.")]
+    def _words(self, page: FindingsPage, checks: int, theirs: int | None) -> list[Note]:
+        severity = {"fail": "error", "warn": "warning", "pass": "pass"}[page.severity]
+        notes = [Note(severity, f"{page.headline} {checks} checks were made.")]
         if theirs is not None:
             notes.append(
                 Note(
@@ -167,7 +167,7 @@ def request_steps(chosen: CheckedNodes, folder: Path) -> Work:
     if chosen.volume is not None:
         array = volume_from_node(chosen.volume).array
         image = yield from array_steps(array, folder / "image.raw", stored_dtype(array))
-    files = []
+    files: list[Any] = []
     for node in filter(None, (chosen.prediction, chosen.reference)):
         refuse_empty(node)
         segmentation = segmentation_from_node(node, chosen.volume)

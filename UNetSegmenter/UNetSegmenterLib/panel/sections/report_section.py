@@ -9,6 +9,7 @@ from typing import Any
 import qt
 import slicer
 
+from ...engine.evaluation.comparison import Comparison
 from ...engine.evaluation.verdict import Verdict
 from ...engine.io.volume import Note
 from ...engine.report.report_folder import CaseReport, outputs_in
@@ -93,19 +94,20 @@ class ReportSection(WorkSection):
     def _steps(self, folder: Path) -> Work:
         """Returns the path of the report, None if there was nothing to report on."""
         yield from compare_and_check_steps(self._compare, self._plausibility)
-        if self._compare.comparison is None:
+        comparison = self._compare.comparison
+        if comparison is None:
             return None  # section Compare says why
         pictures = yield from picture_steps()
         with self._worker.job_folder("report") as private:
-            report = yield from self._request_steps(private, pictures)
+            report = yield from self._request_steps(private, comparison, pictures)
             answer = yield from answer_steps(
                 self._worker, "report", self._on_progress, report=report, folder=str(folder)
             )
         return Path(answer["path"])
 
-    def _request_steps(self, private: Path, pictures: list[Picture]) -> Work:
+    def _request_steps(self, private: Path, comparison: Comparison, pictures: list[Picture]) -> Work:
         """Write the arrays of the report into the job's folder; returns the report as the worker reads it."""
-        comparison, chosen, images = self._compare.comparison, self._plausibility.chosen, None
+        chosen, images = self._plausibility.chosen, None
         if chosen.volume is not None:
             images = yield from read_case_steps(chosen.volume, chosen.prediction, chosen.reference)
             comparison = comparison_on_scan(comparison, chosen.volume)

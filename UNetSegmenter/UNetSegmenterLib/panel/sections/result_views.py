@@ -87,8 +87,9 @@ class ResultViews(VTKObservationMixin):
 
     def _on_sizes(self) -> None:
         corners = corners_of_node(self._scan) if self._scan is not None and self._scan.GetScene() is not None else None
-        for node in self._slices() if corners is not None else ():
-            self._fits.follow(node, corners)
+        if corners is not None:
+            for node in self._slices():
+                self._fits.follow(node, corners)
         for name, camera in cameras_by_view(slicer.mrmlScene).items():
             if f"vtkMRMLViewNode{name}" not in _OWN:
                 frame_again(camera, aspect_of(name))

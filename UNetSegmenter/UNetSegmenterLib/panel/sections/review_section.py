@@ -169,10 +169,10 @@ class ReviewSection(Section):
         yield from self._actions.compare_and_check()
 
     def _load_steps(self, case: ReviewCase) -> Work:
-        paths = {side: path and str(path) for side, path in vars(case).items() if side != "name"}
+        fields: dict[str, Any] = {side: path and str(path) for side, path in vars(case).items() if side != "name"}
         structures = self.list.structures and [structure.to_json() for structure in self.list.structures]
         with self._worker.job_folder("case") as folder:
-            answer = yield from answer_steps(self._worker, "load", into=str(folder), structures=structures, **paths)
+            answer = yield from answer_steps(self._worker, "load", into=str(folder), structures=structures, **fields)
             made_by = {"Checkpoint": self.list.checkpoint, "CheckpointSHA256": self.list.sha256}
             facts = {key: value for key, value in made_by.items() if value}
             return (

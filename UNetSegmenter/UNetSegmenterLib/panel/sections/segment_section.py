@@ -132,7 +132,10 @@ class SegmentSection(Section):
         self.machine.to(RunState.STARTING)
 
     def _begin(self) -> None:
-        (volume_node, choices), self._waiting = self._waiting, None
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
+            return
+        volume_node, choices = waiting
         reason = self._blocker()
         if reason:
             self._show_failure(JobFailure("input", reason))

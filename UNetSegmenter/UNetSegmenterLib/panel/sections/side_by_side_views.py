@@ -122,23 +122,23 @@ class SideBySideViews(VTKObservationMixin):
         layout_node = manager.layoutLogic().GetLayoutNode()
         self._layout_before = manager.layout
         add_layouts(layout_node)
-        self._views = SideBySide(slicer.mrmlScene, slicer.app.applicationLogic())
+        self._views = views = SideBySide(slicer.mrmlScene, slicer.app.applicationLogic())
         manager.setLayout(self._layout())
         try:
-            self._fill(volume, prediction, reference)
+            self._fill(views, volume, prediction, reference)
         except Exception as error:
             self.leave()
             self._fail(failure_of(error, "Showing both side by side"))
             return
         self._enable()
         self.addObserver(layout_node, vtk.vtkCommand.ModifiedEvent, self._on_layout)
-        steps = missing_surface_steps(prediction, self._views.reference_node)
+        steps = missing_surface_steps(prediction, views.reference_node)
         self._surfaces = StepDriver(steps, self._on_surfaces, self._fail, subject="Making the 3D surfaces")
         self._surfaces.start()
         self._sizes.start()
 
-    def _fill(self, volume: Any, prediction: Any, reference: Any) -> None:
-        self._views.enter(self._variant(), volume, prediction, reference)
+    def _fill(self, views: SideBySide, volume: Any, prediction: Any, reference: Any) -> None:
+        views.enter(self._variant(), volume, prediction, reference)
         self._draw()
         self._show_window()
         self._structures.start(self._names())
@@ -191,7 +191,8 @@ class SideBySideViews(VTKObservationMixin):
             widget.setToolTip(tip if self.is_shown else NOT_SHOWN)
 
     def _on_surfaces(self, value: Any) -> None:
-        self._views.views.reset_clipping()
+        if self._views is not None:
+            self._views.views.reset_clipping()
 
     def _fail(self, failure: JobFailure) -> None:
         self._say(failure_note(failure))
@@ -205,9 +206,11 @@ class SideBySideViews(VTKObservationMixin):
     def _on_structure(self, name: str) -> None:
         """A person stepped to a structure: show it and go there."""
         self._slices.choose(name)
-        place = self._slices.place_of(name) or self._views.center_of(name)
-        if place is not None:
-            look_at(slicer.mrmlScene, place)
+        position = self._slices.position_of(name)
+        if position is None and self._views is not None:
+            position = self._views.center_of(name)
+        if position is not None:
+            look_at(slicer.mrmlScene, position)
 
     def _on_choice(self, name: str) -> None:
         """A structure was chosen, here or in the table."""
@@ -225,7 +228,7 @@ class SideBySideViews(VTKObservationMixin):
         self._curve.update()
 
     def _names(self) -> list[str]:
-        return [structure.name for structure in self._views.structures]
+        return [structure.name for structure in self._views.structures] if self._views is not None else []
 
     def _on_layout(self, caller: Any = None, event: Any = None) -> None:
         if slicer.app.layoutManager().layout not in LAYOUT_IDS:

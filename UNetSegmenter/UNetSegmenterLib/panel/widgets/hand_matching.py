@@ -50,11 +50,11 @@ class HandMatching:
 
     def _on_choice(self, number: int) -> None:
         row, other = self._row, self._ui.matchComboBox.itemData(number) or None
-        if row.reference is None:
-            wish = (row.prediction.name, other)
-        else:
-            wish = (other or (row.prediction.name if row.prediction else None), row.reference.name if other else None)
-        if other != self._counterpart():
+        if row is None:
+            return
+        ours = row.prediction.name if row.prediction is not None else None
+        wish = (ours, other) if row.reference is None else (other or ours, row.reference.name if other else None)
+        if other != _counterpart(row):
             set_matched_by_hand(self._prediction_node, self._reference_node, pair_by_hand(self.by_hand, *wish))
             self._on_change()
 
@@ -69,11 +69,6 @@ class HandMatching:
         set_matched_by_hand(self._prediction_node, self._reference_node, {})
         self._on_change()
 
-    def _counterpart(self) -> str | None:
-        row = self._row
-        other = row.prediction if row.reference is not None else None
-        return other.name if other is not None else None
-
     def _show(self) -> None:
         ui, by_hand = self._ui, self.by_hand
         lonely = any(row.status == "unmatched" for row in self._rows)
@@ -87,27 +82,33 @@ class HandMatching:
         ui.matchComboBox.setVisible(self._row is not None)
         ui.matchResetButton.setVisible(bool(by_hand))
         if self._row is not None:
-            self._fill()
+            self._fill(self._row)
 
-    def _fill(self) -> None:
-        box, side = self._ui.matchComboBox, "prediction" if self._row.reference is not None else "reference"
+    def _fill(self, chosen: StructureComparison) -> None:
+        box, side = self._ui.matchComboBox, "prediction" if chosen.reference is not None else "reference"
         structures = [getattr(row, side) for row in self._rows if getattr(row, side) is not None]
         box.clear()
         box.addItem(NOTHING, "")
         for structure in sorted(structures, key=lambda one: one.index):
             box.addItem(structure.name, structure.name)
-        box.setCurrentIndex(max(0, box.findData(self._counterpart() or "")))
+        box.setCurrentIndex(max(0, box.findData(_counterpart(chosen) or "")))
 
     def _text(self, by_hand: dict[str, str | None]) -> str:
-        if self._row is not None and self._row.reference is not None:
-            how = f" (matched by {self._row.matched.removeprefix('by ')})" if self._row.matched else ""
-            return f"“{self._row.reference.name}” of the ground truth is, in the prediction{how}:"
-        if self._row is not None:
-            return f"“{self._row.prediction.name}” of the prediction is, in the ground truth:"
+        row = self._row
+        if row is not None and row.reference is not None:
+            how = f" (matched by {row.matched.removeprefix('by ')})" if row.matched else ""
+            return f"“{row.reference.name}” of the ground truth is, in the prediction{how}:"
+        if row is not None and row.prediction is not None:
+            return f"“{row.prediction.name}” of the prediction is, in the ground truth:"
         if by_hand:
             pairs = (f"{ours} is {theirs or 'nothing'}" for ours, theirs in by_hand.items())
             return f"Matched by hand: {', '.join(pairs)}."
         return "Click on an unmatched structure to choose its counterpart."
+
+
+def _counterpart(row: StructureComparison) -> str | None:
+    """Name of the structure of the prediction that a structure of the ground truth is compared with now."""
+    return row.prediction.name if row.reference is not None and row.prediction is not None else None
 
 
 def _question(proposals: Sequence[Proposal]) -> str:

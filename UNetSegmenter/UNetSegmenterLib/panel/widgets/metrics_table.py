@@ -83,7 +83,7 @@ class MetricsTable:
 
     def _fill(self, number: int, row: StructureComparison) -> None:
         guessed = {BY_HAND: "matched by hand", BY_VALUE: "matched by label value"}.get(row.matched)
-        remarks = [row.status] * (row.status != "ok") + [guessed] * (guessed is not None)
+        remarks = [row.status] * (row.status != "ok") + ([guessed] if guessed is not None else [])
         name = f"{row.structure} ({', '.join(remarks)})" if remarks else row.structure
         rests_on = f"matched by {row.matched.removeprefix('by ')}" if row.matched and not row.note else ""
         words = ". ".join(filter(None, [STATUS.get(row.status, ""), row.note, rests_on]))

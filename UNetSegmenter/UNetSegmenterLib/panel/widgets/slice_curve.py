@@ -7,7 +7,7 @@ from typing import Any
 
 import slicer
 
-from ...engine.evaluation.comparison import StructureComparison
+from ...engine.evaluation.comparison import SliceCurve, StructureComparison
 from ...engine.io.geometry import Geometry
 from ...scene.nodes.world_positions import PositionRas, slice_position_ras, to_world
 from ...scene.views.cameras import look_at
@@ -63,40 +63,48 @@ class WorstSlices:
         """The structure that is chosen, with its slice curve."""
         return self._row
 
-    def place_of(self, structure: str) -> PositionRas | None:
+    def position_of(self, structure: str) -> PositionRas | None:
         """Where the structure's largest error is, in world coordinates."""
         row = self._rows.get(structure)
         return to_world(self._node, row.largest_error_ras) if row is not None else None
 
     def go_to(self, position: int) -> None:
         """Move the views to the slice at a position of the chosen structure's curve; "next worse" goes on from there."""
-        self._go(self._row.curve.worst_first().index(position))
+        if self._curve is not None:
+            self._go(self._curve.worst_first().index(position))
+
+    @property
+    def _curve(self) -> SliceCurve | None:
+        return self._row.curve if self._row is not None else None
 
     def _go(self, rank: int) -> None:
-        order = self._row.curve.worst_first()
+        row, curve, geometry = self._row, self._curve, self._geometry
+        if row is None or curve is None or geometry is None:
+            return
+        order = curve.worst_first()
         self._rank = min(rank, len(order) - 1)
-        look_at(
-            slicer.mrmlScene, to_world(self._node, slice_position_ras(self._geometry, self._row, order[self._rank]))
-        )
+        position = to_world(self._node, slice_position_ras(geometry, row, order[self._rank]))
+        if position is not None:
+            look_at(slicer.mrmlScene, position)
         self._show()
 
     def _show(self) -> None:
-        ui, row = self._ui, self._row
+        ui, row, curve = self._ui, self._row, self._curve
         for widget in (ui.worstSliceButton, ui.nextWorseButton, ui.sliceLabel):
             widget.setVisible(bool(self._rows))
         ui.worstSliceButton.setEnabled(row is not None)
-        ui.nextWorseButton.setEnabled(row is not None and 0 <= self._rank < len(row.curve.slices) - 1)
-        why = "" if row is not None else "Click on a structure in the table first."
-        ui.worstSliceButton.setToolTip(why or f"Where the most area of {row.structure} is wrong.")
-        ui.nextWorseButton.setToolTip(why or "The slice with the next smaller area in error.")
+        ui.nextWorseButton.setEnabled(curve is not None and 0 <= self._rank < len(curve.slices) - 1)
+        why = "Click on a structure in the table first."
+        ui.worstSliceButton.setToolTip(f"Where the most area of {row.structure} is wrong." if row is not None else why)
+        ui.nextWorseButton.setToolTip("The slice with the next smaller area in error." if row is not None else why)
         ui.sliceLabel.setText(self._text())
 
     def _text(self) -> str:
-        if self._row is None:
+        curve = self._curve
+        if self._row is None or curve is None:
             return "Click on a structure to see where it is worst."
         if self._rank < 0:
             return f"{self._row.structure}: its largest error."
-        curve = self._row.curve
         position = curve.worst_first()[self._rank]
         return (
             f"{self._row.structure}, slice {curve.slices[position]} ({self._rank + 1} of {len(curve.slices)} by area in "
