@@ -1,0 +1,87 @@
+"""The documentation names files that exist, links to pages and headings that exist, and has lines that can be read."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MOST_CHARACTERS = 149
+FOLDERS = (
+    "Resources",
+    "Testing",
+    "UNetSegmenter",
+    "UNetSegmenterLib",
+    "benchmarks",
+    "docs",
+    "engine",
+    "panel",
+    "scene",
+    "tools",
+    "training",
+)
+PAGES = sorted(
+    {*ROOT.glob("docs/**/*.md"), *ROOT.glob("Testing/**/*.md"), *ROOT.glob("UNetSegmenter/**/*.md")}
+    - {ROOT / "docs" / "architecture.md"}
+)
+pages = pytest.mark.parametrize("page", PAGES, ids=[path.relative_to(ROOT).as_posix() for path in PAGES])
+
+
+@pytest.fixture(scope="module")
+def files() -> list[str]:
+    """All files of the working tree, without those that git ignores; with "/" in front, so that whole names are compared."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.split("\n")
+    if not any(listed):
+        pytest.skip("this is no git repository")
+    return [f"/{name}" for name in listed if name and (ROOT / name).exists()]
+
+
+@pages
+def test_lines_are_short(page):
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert [f"line {n}: {len(line)}" for n, line in enumerate(lines, 1) if len(line) > MOST_CHARACTERS] == []
+
+
+@pages
+def test_named_files_exist(page, files):
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<![\w/.<*-])[\w./-]*\w\.py\b", text))  # Python files, in code blocks too
+    quoted = [name for name in re.findall(r"`([^`\n]+)`", text) if re.fullmatch(r"[\w./-]+(\.\w+|/)", name)]
+    named |= {name for name in quoted if name.split("/")[0] in FOLDERS and "/" in name}
+    missing = [name for name in sorted(named) if not _exists(name.replace("../", ""), files)]
+    assert missing == []
+
+
+@pages
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, heading = target.partition("#")
+        linked = (page.parent / name).resolve() if name else page
+        if not linked.exists() or (heading and heading not in _headings(linked)):
+            broken.append(target)
+    assert broken == []
+
+
+def _exists(name: str, files: list[str]) -> bool:
+    if name.endswith("/"):
+        return any(f"/{name}" in file for file in files)
+    return any(file.endswith(f"/{name}") or f"/{name}/" in file for file in files)
+
+
+def _headings(page: Path) -> set[str]:
+    """The anchors that GitHub gives to a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
