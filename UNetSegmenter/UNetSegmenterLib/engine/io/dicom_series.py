@@ -47,7 +47,7 @@ _NO_SLICES = tuple(
 radiotherapy (PS3.4, annex B.5)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _SlicePosition:
     """Position of a slice: direction cosines (6,), position (3,) LPS in mm, size of its pixels (row, column) in mm.
 
@@ -202,10 +202,16 @@ def _slice(file: DicomFile, frame: int, frames: int, elements: dict) -> _SlicePo
         raise InputError(f"{where} has directions that are no right angle of length 1; export the series again.")
     orientation = (orientation.reshape(2, 3) / lengths[:, None]).reshape(6)
     slope, intercept = (_number(where, elements, tag, default) for tag, default in ((SLOPE, 1.0), (INTERCEPT, 0.0)))
-    size = (file.number(ROWS), file.number(COLUMNS))
-    distances = tuple(_number(where, elements, tag, 0.0) for tag in (BETWEEN, THICKNESS))
     return _SlicePosition(
-        file.path, frame, frames, size, orientation, position, pixel_mm, (slope or 1.0, intercept), distances
+        file=file.path,
+        frame=frame,
+        frames=frames,
+        size=(file.number(ROWS), file.number(COLUMNS)),
+        orientation=orientation,
+        position=position,
+        pixel_mm=pixel_mm,
+        scale=(slope or 1.0, intercept),
+        distances_mm=tuple(_number(where, elements, tag, 0.0) for tag in (BETWEEN, THICKNESS)),
     )
 
 

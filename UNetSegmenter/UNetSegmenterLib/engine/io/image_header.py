@@ -32,7 +32,7 @@ class DataLocation:
     coding: str = RAW
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImageHeader:
     """Size, type and location of an image's voxels.
 

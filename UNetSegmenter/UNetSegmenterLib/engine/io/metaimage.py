@@ -18,7 +18,7 @@ _TYPES = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
     "MET_LONG": "i4", "MET_ULONG": "u4", "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
 }  # fmt: skip
-_LONGEST_HEADER = 1 << 20
+_MAX_HEADER_BYTES = 1 << 20
 _LAST = "ElementDataFile"
 _FROM = ("LR", "PA", "SI")
 """For L, P and S: the letter of the side from which an axis comes that runs in negative or in positive direction."""
@@ -32,7 +32,7 @@ def is_metaimage(head: bytes) -> bool:
 def read_metaimage_header(path: Path) -> ImageHeader:
     """Header of a .mha or .mhd file; raises InputError where an entry is missing or has no valid meaning."""
     with path.open("rb") as file:
-        content = file.read(_LONGEST_HEADER)
+        content = file.read(_MAX_HEADER_BYTES)
     last = re.search(rb"(?m)^\s*ElementDataFile\s*=[^\r\n]*\r?\n?", content)
     if last is None:
         raise InputError(f"{path} is cut off within its header ({_LAST} is missing); copy or export it again.")
@@ -57,14 +57,14 @@ def read_metaimage_header(path: Path) -> ImageHeader:
     order = ">" if _true(fields, "BinaryDataByteOrderMSB") or _true(fields, "ElementByteOrderMSB") else "<"
     several = components > 1
     return ImageHeader(
-        path,
-        (*sizes[::-1], components) if several else tuple(sizes[::-1]),
-        3 if several else None,
-        np.dtype(order + kind),
-        header_geometry(path, sizes, affine, spacing),
-        _data(path, fields, lines, last.end(), content, sizes),
-        tuple(notes),
-        fields,
+        path=path,
+        stored_shape=(*sizes[::-1], components) if several else tuple(sizes[::-1]),
+        component_axis=3 if several else None,
+        dtype=np.dtype(order + kind),
+        geometry=header_geometry(path, sizes, affine, spacing),
+        data=_data(path, fields, lines, last.end(), content, sizes),
+        notes=tuple(notes),
+        fields=fields,
     )
 
 

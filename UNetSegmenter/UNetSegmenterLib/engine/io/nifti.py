@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,21 @@ _OTHER_TYPES = {
 _UNITS_MM = {1: ("metres", 1000.0), 3: ("micrometres", 0.001)}
 
 
-@dataclass(frozen=True)
+_LAYOUT = {  # field: struct format and first byte in NIfTI-1, the same in NIfTI-2
+    "magic": (("4s", 344), ("8s", 4)),
+    "dim": (("8h", 40), ("8q", 16)),
+    "datatype": (("h", 70), ("h", 12)),
+    "pixdim": (("8f", 76), ("8d", 104)),
+    "offset": (("f", 108), ("q", 168)),
+    "scale": (("2f", 112), ("2d", 176)),
+    "codes": (("2h", 252), ("2i", 344)),
+    "quatern": (("6f", 256), ("6d", 352)),
+    "srow": (("12f", 280), ("12d", 400)),
+    "units": (("B", 123), ("i", 500)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
 class _NiftiFields:
     """The fields of a header that are used, unchanged; dim and pixdim have eight entries."""
 
@@ -80,13 +95,13 @@ def read_nifti_header(path: Path) -> ImageHeader:
         raise InputError(f"{path} is damaged: its voxels begin at byte {raw.offset:g}; copy or export it again.")
     files, compression = ((path,), compression) if single else _detached(path)
     return ImageHeader(
-        path,
-        shape,
-        component_axis,
-        np.dtype(_TYPES[raw.datatype]).newbyteorder(raw.order),  # type: ignore[arg-type]
-        geometry,
-        DataLocation(files, compression, skip=max(int(raw.offset), least)),
-        (*notes, *affine_notes),
+        path=path,
+        stored_shape=shape,
+        component_axis=component_axis,
+        dtype=np.dtype(_TYPES[raw.datatype]).newbyteorder(raw.order),  # type: ignore[arg-type]
+        geometry=geometry,
+        data=DataLocation(files, compression, skip=max(int(raw.offset), least)),
+        notes=(*notes, *affine_notes),
         scale=_scale(path, raw),
     )
 
@@ -102,36 +117,14 @@ def _compression_note(path: Path, compression: str) -> list[Note]:
 def _parse(path: Path, head: bytes) -> _NiftiFields:
     try:
         order = "<" if struct.unpack_from("<i", head)[0] in (348, 540) else ">"
-        first = struct.unpack_from(order + "i", head)[0] == 348
-        if first:
-            quatern, srow = struct.unpack_from(order + "6f", head, 256), struct.unpack_from(order + "12f", head, 280)
-            return _NiftiFields(
-                order,
-                head[344:347],
-                struct.unpack_from(order + "8h", head, 40),
-                struct.unpack_from(order + "h", head, 70)[0],
-                struct.unpack_from(order + "8f", head, 76),
-                struct.unpack_from(order + "f", head, 108)[0],
-                struct.unpack_from(order + "2f", head, 112),
-                struct.unpack_from(order + "2h", head, 252),
-                quatern,
-                srow,
-                head[123],
-            )
-        return _NiftiFields(
-            order,
-            head[4:7],
-            struct.unpack_from(order + "8q", head, 16),
-            struct.unpack_from(order + "h", head, 12)[0],
-            struct.unpack_from(order + "8d", head, 104),
-            float(struct.unpack_from(order + "q", head, 168)[0]),
-            struct.unpack_from(order + "2d", head, 176),
-            struct.unpack_from(order + "2i", head, 344),
-            struct.unpack_from(order + "6d", head, 352),
-            struct.unpack_from(order + "12d", head, 400),
-            struct.unpack_from(order + "i", head, 500)[0],
-        )
-    except (struct.error, IndexError) as error:
+        version = 0 if struct.unpack_from(order + "i", head)[0] == 348 else 1
+        fields: dict[str, Any] = {}
+        for name, layouts in _LAYOUT.items():
+            form, start = layouts[version]
+            values = struct.unpack_from(order + form, head, start)
+            fields[name] = values if len(values) > 1 else values[0]
+        return _NiftiFields(order=order, **fields | {"magic": fields["magic"][:3]})
+    except struct.error as error:
         raise InputError(f"{path} is cut off within its header; copy or export it again.") from error
 
 

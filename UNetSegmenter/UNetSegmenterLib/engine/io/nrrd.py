@@ -35,13 +35,13 @@ _ENCODINGS = {
 }  # fmt: skip
 _TO_LPS = {"lps": (1, 1), "ras": (-1, -1), "las": (1, -1)}
 _UNITS_MM = {"m": 1000.0, "meter": 1000.0, "cm": 10.0, "um": 0.001, "µm": 0.001, "micron": 0.001}
-_LONGEST_HEADER = 1 << 24
+_MAX_HEADER_BYTES = 1 << 24
 
 
 def read_nrrd_header(path: Path) -> ImageHeader:
     """Header of a .nrrd or .nhdr file; raises InputError where a field is missing or has no valid meaning."""
     with path.open("rb") as file:
-        content = file.read(_LONGEST_HEADER)
+        content = file.read(_MAX_HEADER_BYTES)
     end = re.search(rb"\r?\n\r?\n", content)
     lines = content[: end.start() if end else len(content)].decode("utf-8", "replace").splitlines()
     fields, keys, listed = _fields(lines[1:])
@@ -60,14 +60,14 @@ def read_nrrd_header(path: Path) -> ImageHeader:
     if kind is None:
         raise InputError(f"{path} holds voxels of type {fields.get('type')}; one number per voxel is expected.")
     return ImageHeader(
-        path,
-        tuple(sizes[::-1]),
-        None if component is None else len(sizes) - 1 - component,
-        np.dtype(_byte_order(path, fields, kind) + kind),
-        header_geometry(path, spatial, affine),
-        _data(path, fields, listed, end.end() if end else len(content), sizes[-1]),
-        tuple(notes),
-        keys,
+        path=path,
+        stored_shape=tuple(sizes[::-1]),
+        component_axis=None if component is None else len(sizes) - 1 - component,
+        dtype=np.dtype(_byte_order(path, fields, kind) + kind),
+        geometry=header_geometry(path, spatial, affine),
+        data=_data(path, fields, listed, end.end() if end else len(content), sizes[-1]),
+        notes=tuple(notes),
+        fields=keys,
     )
 
 
