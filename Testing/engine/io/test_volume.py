@@ -1,4 +1,4 @@
-"""Geometry goes in and comes out unchanged, whatever the orientation."""
+"""Volumes are written and read unchanged, and checked for what a network can't use."""
 
 import gzip
 import struct
@@ -7,60 +7,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_reading import read_geometry, read_image, read_volume
 from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
 from UNetSegmenterLib.engine.io.volume import Volume, as_hu, check_volume
 
-PERMUTATIONS = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
-
-
-def rotation(x: float, y: float, z: float) -> np.ndarray:
-    """Rotation matrix of three small angles in radians."""
-    cx, cy, cz, sx, sy, sz = *np.cos([x, y, z]), *np.sin([x, y, z])
-    return (
-        np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-        @ np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-        @ np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
-    )
-
-
-@st.composite
-def geometries(draw, oblique=True):
-    """Every axis order and every flip, left-handed ones too, turned by up to 20 degrees."""
-    columns = np.eye(3)[:, draw(st.sampled_from(PERMUTATIONS))] * draw(st.tuples(*[st.sampled_from((1, -1))] * 3))
-    angles = draw(st.tuples(*[st.floats(-0.35, 0.35)] * 3)) if oblique else (0, 0, 0)
-    direction = rotation(*angles) @ columns
-    return Geometry(
-        draw(st.tuples(*[st.integers(2, 6)] * 3)),
-        draw(st.tuples(*[st.floats(0.3, 6)] * 3)),
-        draw(st.tuples(*[st.floats(-300, 300)] * 3)),
-        tuple(tuple(row) for row in direction.tolist()),
-    )
-
-
-@given(geometries())
-@settings(max_examples=80, deadline=None)
-def test_axial_view_runs_superior_posterior_left(geometry):
-    places = np.indices(geometry.shape)[::-1].reshape(3, -1)
-    lps = geometry.affine_lps() @ np.vstack([places, np.ones(places.shape[1])])
-    for lps_axis, view_axis in ((2, 0), (1, 1), (0, 2)):
-        coordinate = geometry.to_axial(lps[lps_axis].reshape(geometry.shape))
-        assert (np.diff(coordinate, axis=view_axis) > 0).all()
-
-
-@given(geometries())
-@settings(max_examples=40, deadline=None)
-def test_axial_view_writes_into_the_array(geometry):
-    array = np.zeros(geometry.shape, dtype=np.int32)
-    view = geometry.to_axial(array)
-    view[...] = np.arange(view.size).reshape(view.shape)
-    assert np.shares_memory(view, array)
-    assert sorted(array.ravel()) == list(range(array.size))
-    steps = dict(zip(geometry.axial()[0], geometry.axial_spacing_mm, strict=True))
-    assert tuple(steps[axis] for axis in range(3)) == geometry.spacing_mm
+from .test_geometry import geometries
 
 
 @pytest.mark.parametrize("ending", ["nii.gz", "nrrd", "mha"])
@@ -76,26 +29,6 @@ def test_files_keep_voxels_and_geometry(tmp_path_factory, ending, geometry):
     np.testing.assert_array_equal(back.array, array)
     assert back.geometry.is_close(geometry)
     assert read_geometry(path).is_close(geometry)
-
-
-def test_geometry_agrees_with_itk():
-    image = sitk.Image([4, 5, 6], sitk.sitkInt16)
-    image.SetSpacing((0.7, 0.8, 2.5))
-    image.SetOrigin((-10, 20, 30))
-    image.SetDirection([0, 0, 1, -1, 0, 0, 0, 1, 0])
-    geometry = Geometry.from_sitk(image)
-    assert geometry.shape == (6, 5, 4)
-    for index in ((0, 0, 0), (3, 1, 2), (2, 4, 5)):
-        expected = image.TransformIndexToPhysicalPoint(index)
-        np.testing.assert_allclose((geometry.affine_lps() @ [*index, 1])[:3], expected, atol=1e-9)
-    assert geometry.voxel_ml == pytest.approx(0.7 * 0.8 * 2.5 / 1000)
-
-
-def test_other_grid_is_told_apart():
-    geometry = Geometry((3, 4, 5), (2.0, 1.0, 1.0))
-    assert not geometry.is_close(Geometry((3, 4, 5), (2.0, 1.0, 1.0), (0.0, 0.0, 0.5)))
-    assert not geometry.is_close(Geometry((3, 4, 6), (2.0, 1.0, 1.0)))
-    assert not geometry.is_close(Geometry((3, 4, 5), (2.1, 1.0, 1.0)))
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from UNetSegmenterLib.engine.model.preprocessing import (
 )
 
 from ..checkpoints import small_card, small_weights
-from ..io.test_volume import geometries
+from ..io.test_geometry import geometries
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""References as other programs leave them: on the grid that they were drawn on, or refused for what they are."""
+"""Segmentations as other programs write them: read on the grid that they were drawn on, or refused with the reason."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.comparison import compare
-from UNetSegmenterLib.engine.io.geometry import Geometry, grid_difference, same_grid_note, texts_apart
+from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_reading import read_volume
 from UNetSegmenterLib.engine.io.image_writing import write_image
 from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
@@ -273,33 +273,6 @@ def test_what_is_in_an_organ_is_not_the_organ(tmp_path, stem, expected):
     write_image((organs() == 1).astype(np.uint8), GRID, tmp_path / f"{stem}.nii.gz")
     (structure,) = read_segmentation(tmp_path / f"{stem}.nii.gz").structures
     assert structure.name == expected
-
-
-# --- one rule for grids ------------------------------------------------------------------------------------------------
-
-
-def test_the_rule_for_one_grid():
-    def turned(angle):
-        return replace(GRID, direction=((1.0, -angle, 0.0), (angle, 1.0, 0.0), (0.0, 0.0, 1.0)))
-
-    def moved(mm):
-        return replace(GRID, origin_lps=(10.0 + mm, -20.0, 30.0))
-
-    assert GRID.is_close(turned(1e-4)) and GRID.is_close(moved(0.02)) and GRID.is_close(moved(0.14))
-    assert not GRID.is_close(moved(0.2)) and not GRID.is_close(turned(5e-3))
-    assert not GRID.is_close(replace(GRID, shape=(12, 48, 41)))
-    micro = replace(GRID, spacing_mm=(0.05, 0.05, 0.05))
-    assert not micro.is_close(replace(micro, origin_lps=(10.02, -20.0, 30.0))), "0.4 of a voxel is another voxel"
-    assert same_grid_note(GRID, moved(1e-3), "a and b") == ""
-    assert "0.02 mm apart" in same_grid_note(GRID, moved(0.02), "a and b")
-
-
-def test_differences_never_look_alike():
-    assert texts_apart((3.0, 3.0), (3.0, 3.0000004)) == ("3 x 3", "3 x 3.0000004")
-    text = grid_difference(GRID, replace(GRID, spacing_mm=(5.0, 3.0001, 2.5)))
-    assert "2.5 x 3 x 5 against 2.5 x 3.0001 x 5 mm" in text
-    assert "axes turned" in grid_difference(GRID, TURNED) and grid_difference(GRID, GRID) == ""
-    assert "40 x 48 x 12 against 40 x 48 x 11 voxels" in grid_difference(GRID, replace(GRID, shape=(11, 48, 40)))
 
 
 def test_a_comparison_across_a_hair_says_so_and_resamples_nothing():
