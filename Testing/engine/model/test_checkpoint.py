@@ -77,7 +77,7 @@ def test_code_in_a_checkpoint_does_not_run(tmp_path, monkeypatch, saved, kind):
         path = rewritten(saved, card=Attack())
     message = refusal(path)
     assert not (tmp_path / "attacked").exists()
-    assert "refused" in message or "no checkpoint" in message
+    assert "refused" in message or "not a checkpoint" in message
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.95])
@@ -95,13 +95,13 @@ def test_damaged_bytes_inside(saved):
 
 
 def test_other_files(tmp_path):
-    assert "is no file" in refusal(tmp_path / "absent.pt")
-    assert "is no file" in refusal(tmp_path)
+    assert "is not a file" in refusal(tmp_path / "absent.pt")
+    assert "is not a file" in refusal(tmp_path)
     with zipfile.ZipFile(tmp_path / "letters.pt", "w") as file:
         file.writestr("letter", "dear")
     refusal(tmp_path / "letters.pt")
     torch.save({"epoch": 3, "state_dict": {}}, tmp_path / "foreign.pt")
-    assert "not one of UNetSegmenter's" in refusal(tmp_path / "foreign.pt")
+    assert "no checkpoint of UNetSegmenter" in refusal(tmp_path / "foreign.pt")
 
 
 def test_newer_format(saved):
@@ -113,7 +113,7 @@ def test_no_card(saved):
 
 
 def test_card_that_is_no_json(saved):
-    assert "no JSON" in refusal(rewritten(saved, card="{"))
+    assert "not JSON" in refusal(rewritten(saved, card="{"))
 
 
 def test_card_that_contradicts_its_weights(saved):
@@ -163,7 +163,7 @@ def test_card_with_a_label_value_that_no_file_holds(saved):
 
 
 def test_card_of_brackets(saved):
-    assert "no JSON" in refusal(rewritten(saved, card="[" * 200_000))
+    assert "not JSON" in refusal(rewritten(saved, card="[" * 200_000))
 
 
 def test_weights_that_diverged(saved):
@@ -174,7 +174,11 @@ def test_weights_that_diverged(saved):
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(7e4, "7e\\+04, more than float16"), (float("inf"), "what is no finite"), (float("nan"), "what is no finite")],
+    [
+        (7e4, "7e\\+04, more than float16"),
+        (float("inf"), ".* not finite"),
+        (float("nan"), ".* not finite"),
+    ],
 )
 @pytest.mark.parametrize("name", ["exit.weight", "entry.1.running_var"])
 def test_weights_that_no_checkpoint_can_hold_are_refused_at_saving(tmp_path, saved, name, value, words):
@@ -263,4 +267,4 @@ def test_a_buffer_is_not_mistaken_for_a_checkpoint(tmp_path):
     buffer = io.BytesIO()
     torch.save([1, 2, 3], buffer)
     (tmp_path / "list.pt").write_bytes(buffer.getvalue())
-    assert "not one of UNetSegmenter's" in refusal(tmp_path / "list.pt")
+    assert "no checkpoint of UNetSegmenter" in refusal(tmp_path / "list.pt")

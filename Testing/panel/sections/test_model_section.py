@@ -8,7 +8,7 @@ from host.pressing import drop_file, picture, press, settle, turn, type_path
 from UNetSegmenterLib.engine.model.checkpoint import shipped_checkpoints
 
 REFUSALS = {
-    "text": "no checkpoint or is cut off",
+    "text": "not a checkpoint or is cut off",
     "truncated": "cut off",
     "code": "could run code",
     "no card": "has no card",

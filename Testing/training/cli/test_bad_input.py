@@ -70,7 +70,7 @@ def test_usage(place, scan):
 
 
 def test_device_that_is_not_there(place, scan, checkpoint):
-    for device, words in (("abacus", "no device"), ("cuda:42", "CUDA device")):
+    for device, words in (("abacus", "not a device"), ("cuda:42", "CUDA device")):
         refused(
             unetseg("segment", scan, "--checkpoint", checkpoint, "--device", device, "--output", place / "out"), words
         )

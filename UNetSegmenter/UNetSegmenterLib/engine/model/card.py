@@ -1,4 +1,4 @@
-"""The card of a checkpoint: what it segments, what it wants to be fed, what it was trained on and how well it does."""
+"""The card of a checkpoint: what it segments, the input it needs, what it was trained on, and its validation results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ from .preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """Parameters of `network.UNet`; `classes` counts the background."""
+    """Parameters of `network.UNet`.
+
+    Args:
+        input_slices: neighbouring slices given as channels (1, 3 or 5).
+        classes: structures and background.
+        base_width: channels of the first level.
+        depth: how often the image is halved.
+    """
 
     input_slices: int
     classes: int
@@ -26,10 +33,19 @@ class NetworkShape:
 
 @dataclass(frozen=True)
 class Card:
-    """What a person and a program must know of a checkpoint; `docs/checkpoint.md` describes every entry.
+    """What users and programs must know of a checkpoint; `docs/checkpoint.md` describes every entry.
 
-    training, validation and statistics are JSON objects: facts of the training run, results per structure with n and
-    spread, and the reference statistics of the training labels that the plausibility checks compare with.
+    Args:
+        title: name of the checkpoint, for the user.
+        network: shape of the network.
+        structures: what it segments; their indices are 1 to `network.classes` - 1.
+        preprocessing: how a scan becomes the network's input.
+        description: text for the user.
+        data_licence: licence of the training data.
+        data_citation: how to cite the training data.
+        training: facts of the training run, as a JSON object.
+        validation: results per structure, with the number of cases and the standard deviation.
+        statistics: training statistics, which the plausibility checks compare with.
     """
 
     title: str
@@ -44,18 +60,18 @@ class Card:
     statistics: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """JSON text that follows `card.schema.json`."""
+        """The card as JSON text that fits `card.schema.json`."""
         plain = asdict(self) | {"structures": [structure.to_json() for structure in self.structures]}
         return json.dumps(plain, indent=1, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Card:
-        """Card of a JSON text; raises InputError if it breaks the schema or contradicts itself."""
+        """Read a card from JSON text; raises InputError if it breaks the schema or contradicts itself."""
         try:
             plain = json.loads(text)
         except (json.JSONDecodeError, RecursionError) as error:
             raise InputError(
-                f"The card is no JSON text ({error}); the file was not written by this software."
+                f"The card is not JSON text ({error}); choose a checkpoint that UNetSegmenter wrote."
             ) from error
         if problem := violation(plain, card_schema(), "card"):
             raise InputError(f"The card breaks its schema: {problem}")
@@ -64,7 +80,7 @@ class Card:
             **plain
             | {
                 "network": NetworkShape(**plain["network"]),
-                "structures": tuple(Structure.from_json(part) for part in plain["structures"]),
+                "structures": tuple(Structure.from_json(structure) for structure in plain["structures"]),
                 "preprocessing": Preprocessing(**preprocessing),
             }
         )
@@ -89,8 +105,8 @@ class Card:
             )
         if self.preprocessing.size_multiple % 2**self.network.depth:
             raise InputError(
-                f"The card's size multiple {self.preprocessing.size_multiple} is no multiple of 2^{self.network.depth}, "
-                "which the network's depth asks for."
+                f"The card's size multiple {self.preprocessing.size_multiple} is not a multiple of 2^{self.network.depth}, "
+                "which the network's depth requires."
             )
 
 

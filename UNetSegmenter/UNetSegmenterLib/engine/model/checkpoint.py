@@ -1,4 +1,4 @@
-"""One `.pt` file with weights and card, opened without running any code in it."""
+"""Checkpoints: one `.pt` file holds weights and card, and is read without running any code in it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,14 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was read and found whole: its card fits its weights."""
+    """A checkpoint that passed all checks: its card fits its weights.
+
+    Args:
+        card: what it segments and how.
+        weights: state dict of the network, float16 as stored unless it was saved in full precision.
+        path: the file.
+        sha256: 64 hexadecimal digits over the whole file.
+    """
 
     card: Card
     weights: dict[str, Tensor] = field(repr=False)
@@ -38,9 +45,16 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path | str, card: Card, weights: dict[str, Tensor], half: bool = True) -> None:
-    """Write a checkpoint; with `half` (the default) floating point weights are stored as float16.
+    """Write a checkpoint atomically.
 
-    Raises InputError, and writes nothing, if weights are not finite or larger than float16 can hold.
+    Args:
+        path: the file.
+        card: must fit the weights.
+        weights: state dict of the network.
+        half: store floating point weights as float16, which halves the file.
+
+    Raises:
+        InputError: weights are not finite or larger than float16 can hold; nothing is written.
     """
     import torch
 
@@ -57,10 +71,12 @@ def _stored(path: Path | str, name: str, tensor: Tensor, half: bool) -> Tensor:
     if stored.is_floating_point() and not torch.isfinite(stored).all():
         largest = tensor.abs().max().item()  # not a number if one of them is not
         held = (
-            f"{largest:.3g}, more than float16 holds (65,504)" if math.isfinite(largest) else "what is no finite number"
+            f"{largest:.3g}, more than float16 holds (65,504)"
+            if math.isfinite(largest)
+            else "a value that is not finite"
         )
         raise InputError(
-            f'{path} was not written: "{name}" holds {held}, as where a training diverges; train again with a lower '
+            f'{path} was not written: "{name}" holds {held}: the training diverged. Train again with a lower '
             "learning rate."
         )
     return stored
@@ -69,8 +85,9 @@ def _stored(path: Path | str, name: str, tensor: Tensor, half: bool) -> Tensor:
 def load_checkpoint(path: Path | str) -> Checkpoint:
     """Read and check a checkpoint; no code in the file is run.
 
-    Raises InputError, in one sentence, for a file that is missing, truncated, a pickle with code, of a newer format,
-    without a card, or whose card contradicts its weights.
+    Raises:
+        InputError: the file is missing, truncated, a pickle with code, of a newer format, without a card, or its card
+            contradicts its weights.
     """
     path = Path(path)
     content = _checked_content(path, read_tensor_file(path))
@@ -83,12 +100,12 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
 
 
 def read_card(path: Path | str) -> Card:
-    """The card of a checkpoint, after all checks of `load_checkpoint`."""
+    """The card of a checkpoint; the file passes all checks of `load_checkpoint` first."""
     return load_checkpoint(path).card
 
 
 def shipped_checkpoints() -> list[Path]:
-    """Checkpoints that come with the extension, or with the wheel."""
+    """The checkpoint files that come with the extension or with the wheel."""
     here = Path(__file__).resolve()
     folders = (here.parents[3] / "Resources" / "Models", here.parents[2] / "models")
     return sorted(path for folder in folders for path in folder.glob("*.pt"))
@@ -97,7 +114,7 @@ def shipped_checkpoints() -> list[Path]:
 def _checked_content(path: Path, content: Any) -> dict[str, Any]:
     if not isinstance(content, dict) or "weights" not in content or "format" not in content:
         raise InputError(
-            f"{path} is a PyTorch file but not one of UNetSegmenter's: format, card and weights are expected in it."
+            f"{path} is a PyTorch file but no checkpoint of UNetSegmenter; format, card and weights are expected in it."
         )
     found = content["format"]
     if type(found) is not int or found != FORMAT:
@@ -106,7 +123,7 @@ def _checked_content(path: Path, content: Any) -> dict[str, Any]:
             f"{path} has checkpoint format {found}, this version reads format {FORMAT}; update UNetSegmenter."
         )
     if not isinstance(content.get("card"), str):
-        raise InputError(f"{path} has no card, so nobody knows what its weights segment; train or export it again.")
+        raise InputError(f"{path} has no card, so it is unknown what its weights segment; train or export it again.")
     return content
 
 
@@ -115,7 +132,7 @@ def _check_weights(path: Path, card: Card, weights: Any) -> None:
 
     expected = {name: tensor.shape for name, tensor in _empty_network(card, device="meta").state_dict().items()}
     if not isinstance(weights, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
-        raise InputError(f"{path} has weights that are no tensors; a state dict is expected.")
+        raise InputError(f"{path} has weights that are not tensors; a state dict is expected.")
     found = {name: tensor.shape for name, tensor in weights.items()}
     if found != expected:
         name = next(iter(sorted(set(expected.items()) ^ set(found.items()))))[0]

@@ -1,7 +1,7 @@
-"""How sure the network was along the outline of each structure, gathered slice by slice while it predicts.
+"""Confidence of the network along the outline of each structure, summed up slice by slice during prediction.
 
-A whole volume of probabilities is never built: of each slice only the pixels on both sides of an outline are looked at,
-at the network's own grid, and two whole numbers a structure are kept.
+The confidence of a pixel is its largest class probability (softmax). A volume of probabilities is never built: only the pixels on
+both sides of an outline count, at the network's grid, and two whole numbers per structure are kept.
 """
 
 from __future__ import annotations
@@ -10,32 +10,37 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_STEPS = 10_000  # a probability counts in ten-thousandths: sums of whole numbers don't depend on their order
+_UNITS = 10_000  # probabilities are rounded to ten-thousandths: sums of whole numbers do not depend on their order
 
 
 class OutlineConfidence:
-    """Sums and counts of the largest probability of pixels on an outline, for each of `classes` classes."""
+    """Sums and counts of the confidence of outline pixels, for each of `classes` classes (background included)."""
 
     def __init__(self, classes: int) -> None:
         self._sums = np.zeros(classes, np.int64)
         self._counts = np.zeros(classes, np.int64)
 
     def add(self, sums: np.ndarray, counts: np.ndarray) -> None:
-        """What `outline_sums` made of some slices."""
+        """Add the sums and counts, each (classes,), that `outline_sums` found in some slices."""
         self._sums += sums
         self._counts += counts
 
     def means(self) -> dict[int, float]:
-        """Mean largest probability, 0 to 1, by structure index; structures without an outline are left out."""
+        """Mean confidence, 0 to 1, by structure index; structures without an outline are left out."""
         found = np.flatnonzero(self._counts[1:]) + 1
-        return {int(i): float(self._sums[i]) / (_STEPS * int(self._counts[i])) for i in found}
+        return {int(i): float(self._sums[i]) / (_UNITS * int(self._counts[i])) for i in found}
 
 
 def outline_sums(logits: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Sums (in ten-thousandths) and counts of the largest probability along the outlines, each (classes,) int64.
+    """Sum up the confidence along the outlines in a batch of slices.
 
-    logits: float32 (B, classes, rows, columns) at the network's grid. Wherever two neighbouring pixels of a slice have different
-    labels, the mean of their largest probabilities counts for both labels.
+    Wherever two neighbouring pixels of a slice have different labels, the mean of their confidences counts for both labels.
+
+    Args:
+        logits: float32 (B, classes, rows, columns) at the network's grid.
+
+    Returns:
+        Sums, in ten-thousandths, and counts, each (classes,) int64.
     """
     labels = logits.argmax(dim=1).to(torch.uint8)
     classes = logits.shape[1]
@@ -47,15 +52,15 @@ def outline_sums(logits: Tensor) -> tuple[np.ndarray, np.ndarray]:
         here, there = labels.narrow(axis, 0, size - 1), labels.narrow(axis, 1, size - 1)
         batch, row, column = (here != there).nonzero(as_tuple=True)
         beyond = (batch, row + 1, column) if axis == 1 else (batch, row, column + 1)
-        sure = (_largest(logits, batch, row, column) + _largest(logits, *beyond)) / 2
-        steps = (sure * _STEPS).round().long().cpu().numpy()
+        confidence = (_confidence(logits, batch, row, column) + _confidence(logits, *beyond)) / 2
+        units = (confidence * _UNITS).round().long().cpu().numpy()
         for side in (labels[batch, row, column], labels[beyond]):
-            of = side.cpu().numpy()
-            sums += np.bincount(of, weights=steps, minlength=classes).astype(np.int64)
-            counts += np.bincount(of, minlength=classes)
+            label = side.cpu().numpy()
+            sums += np.bincount(label, weights=units, minlength=classes).astype(np.int64)
+            counts += np.bincount(label, minlength=classes)
     return sums, counts
 
 
-def _largest(logits: Tensor, batch: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """Largest class probability of single pixels, (n,)."""
+def _confidence(logits: Tensor, batch: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """Largest class probability of n single pixels, (n,)."""
     return logits[batch, :, row, column].softmax(dim=1).amax(dim=1)

@@ -19,7 +19,7 @@ _ONE_GB = 2**30
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device a person asked for; "auto" is the fastest there is. Raises InputError if it can't be had."""
+    """The device of that name; "auto" is the fastest one of this machine. Raises InputError if it is not available."""
     import torch
 
     has_mps = torch.backends.mps.is_available()
@@ -28,20 +28,20 @@ def choose_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise InputError(f'"{name}" is no device; auto, cpu, cuda or mps are known.') from error
+        raise InputError(f'"{name}" is not a device; auto, cpu, cuda or mps are known.') from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(
-            f'The device "{name}" was asked for, but {torch.cuda.device_count()} CUDA device(s) are here; choose auto or cpu.'
+            f'The device "{name}" was requested; this machine has {torch.cuda.device_count()} CUDA device(s). Choose auto or cpu.'
         )
     if device.type == "mps" and not has_mps:
-        raise InputError('The device "mps" was asked for, but this machine has none; choose auto or cpu.')
+        raise InputError('The device "mps" was requested, but this machine has none; choose auto or cpu.')
     if device.type not in ("cpu", "cuda", "mps"):
-        raise InputError(f'"{name}" is no device that is supported; auto, cpu, cuda or mps are known.')
+        raise InputError(f'The device "{name}" is not supported; auto, cpu, cuda or mps are known.')
     return device
 
 
 def available_devices() -> list[dict[str, str]]:
-    """Devices the network can run on, the fastest first, each with the name people know it by."""
+    """Devices that the network can run on, the fastest first: {"device": what to request, "name": for the user}."""
     import torch
 
     devices = [{"device": "cpu", "name": f"CPU, {torch.get_num_threads()} threads"}]
@@ -55,8 +55,8 @@ def available_devices() -> list[dict[str, str]]:
 def mixed_precision(device: torch.device) -> torch.dtype:
     """bfloat16 where the hardware multiplies it, float16 on older GPUs, else float32.
 
-    The device itself is asked: torch.cuda.is_bf16_supported also says yes where bfloat16 is emulated (V100, T4), which is
-    slower than float32, and it speaks of the current device, which may be another one.
+    The device itself is asked, not torch.cuda.is_bf16_supported: that is also true where bfloat16 is emulated (V100, T4),
+    which is slower than float32, and it is about the current device, which may be another one.
     """
     import torch
 

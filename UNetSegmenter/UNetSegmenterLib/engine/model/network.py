@@ -1,8 +1,8 @@
-"""The 2D U-Net: plain PyTorch, readable from top to bottom.
+"""The 2D U-Net in plain PyTorch.
 
 It follows Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation" (MICCAI 2015):
-two 3x3 convolutions a level, 2x2 max pooling down, 2x2 transposed convolution up, skips joined by concatenation, channels
-doubled at every level, a 1x1 convolution last. It departs from the paper in four places: convolutions are padded, so the
+two 3x3 convolutions per level, 2x2 max pooling down, 2x2 transposed convolution up, skips joined by concatenation, channels
+doubled at every level, a 1x1 convolution last. It differs from the paper in four ways: convolutions are padded, so the
 output has the size of the input; batch normalisation follows every 3x3 convolution; width and depth are parameters (the
 paper: 64 channels, 4 times down); and channels stop growing at `MAX_WIDTH`.
 """
@@ -30,7 +30,7 @@ class DoubleConvolution(nn.Sequential):
         )
 
 
-class Up(nn.Module):
+class UpBlock(nn.Module):
     """One level up: (B, below, h, w) and the skip (B, out, H, W) -> (B, out, H, W)."""
 
     def __init__(self, channels_below: int, channels_out: int) -> None:
@@ -39,6 +39,7 @@ class Up(nn.Module):
         self.convolutions = DoubleConvolution(2 * channels_out, channels_out)
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
+        """Upsample, concatenate the skip and convolve."""
         up = self.upsample(below)  # (B, out, 2h, 2w)
         # Pooling rounds down, so an odd skip is one pixel larger than what comes up: repeat the border to its size.
         missing_rows, missing_columns = skip.shape[2] - up.shape[2], skip.shape[3] - up.shape[3]
@@ -48,10 +49,13 @@ class Up(nn.Module):
 
 
 class UNet(nn.Module):
-    """2D U-Net for slices of any size of at least 2**depth pixels a side.
+    """2D U-Net for slices of any size of at least 2**depth pixels per side.
 
-    input_slices: neighbouring slices given as channels (1, 3 or 5); classes: structures and background;
-    base_width: channels of the first level; depth: how often the image is halved.
+    Args:
+        input_slices: neighbouring slices given as channels (1, 3 or 5).
+        classes: structures and background.
+        base_width: channels of the first level.
+        depth: how often the image is halved.
     """
 
     def __init__(self, input_slices: int, classes: int, base_width: int, depth: int) -> None:
@@ -59,7 +63,7 @@ class UNet(nn.Module):
         widths = [min(base_width * 2**level, MAX_WIDTH) for level in range(depth + 1)]
         self.entry = DoubleConvolution(input_slices, widths[0])
         self.down = nn.ModuleList(DoubleConvolution(widths[level], widths[level + 1]) for level in range(depth))
-        self.up = nn.ModuleList(Up(widths[level + 1], widths[level]) for level in reversed(range(depth)))
+        self.up = nn.ModuleList(UpBlock(widths[level + 1], widths[level]) for level in reversed(range(depth)))
         self.exit = nn.Conv2d(widths[0], classes, kernel_size=1)
 
     def forward(self, slices: Tensor) -> Tensor:

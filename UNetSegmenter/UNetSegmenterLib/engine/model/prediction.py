@@ -1,4 +1,4 @@
-"""Slice-by-slice prediction of a whole volume, in its own grid."""
+"""Prediction: a checkpoint segments a whole volume slice by slice, and the labels are on the volume's own grid."""
 
 from __future__ import annotations
 
@@ -29,23 +29,28 @@ if TYPE_CHECKING:
     from .checkpoint import Checkpoint
     from .network import DoubleConvolution, UNet
 
-CPU_BATCH, GPU_BATCH = 4, 32  # slices a forward pass; on CPU more gains nothing and costs memory
-WIDEST_MM = 5_000  # a slice wider than that is a spacing in other units, and would ask for terabytes
-MOST_WORKERS = 8  # batches side by side on a CPU: each holds feature maps of its own
+CPU_BATCH, GPU_BATCH = 4, 32  # slices per forward pass; on a CPU more gains nothing and costs memory
+WIDEST_MM = 5_000  # a wider slice means a spacing in other units, and would need terabytes
+MOST_WORKERS = 8  # batches at the same time on a CPU: each needs memory for its own feature maps
 
 Progress = Callable[[int, int], None]
 Cancelled = Callable[[], bool]
 
 
 class _BeyondFloat16Error(Exception):
-    """Logits are infinite or no numbers: float16, which older GPUs compute in, ends at 65,504."""
+    """Logits are infinite or NaN: float16, which older GPUs compute in, ends at 65,504."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a run left: the labels in the scan's grid and how they came about.
+    """The labels of a scan and how they were made.
 
-    slices_done of `slices` were predicted; fewer after a cancel, and the rest of the labels is background.
+    Args:
+        segmentation: on the scan's grid; what was not predicted is background.
+        slices_done: how many slices were predicted; fewer than `slices` after a cancel.
+        slices: all slices of the scan along the slicing axis.
+        seconds: the time it took.
+        device: device and precision, for the user.
     """
 
     segmentation: Segmentation
@@ -56,14 +61,21 @@ class Prediction:
 
     @property
     def complete(self) -> bool:
+        """Whether all slices were predicted."""
         return self.slices_done == self.slices
 
 
 class Predictor:
-    """A checkpoint made ready on a device: batch normalisation folded, channels last, in the precision that is fastest.
+    """A checkpoint ready to predict on a device: batch normalisation folded, channels last, in the fastest precision.
 
-    device: "auto" (cuda, mps, cpu in that order), "cpu", "cuda", "cuda:1", "mps"; InputError is raised if it is not there.
-    dtype: the precision, if it is not to be chosen.
+    Args:
+        checkpoint: what predicts.
+        device: "auto" (cuda, mps, cpu in that order), "cpu", "cuda", "cuda:1" or "mps".
+        batch_size: slices per forward pass; by default what suits the device.
+        dtype: the precision; by default `mixed_precision` of the device.
+
+    Raises:
+        InputError: this machine does not have the device.
     """
 
     def __init__(
@@ -85,7 +97,7 @@ class Predictor:
 
     @property
     def device_name(self) -> str:
-        """The device in words, with the precision in which it runs."""
+        """Name of the device and the precision it computes in, for the user."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
         return f"{name} ({str(self.dtype).removeprefix('torch.')})"
 
@@ -96,12 +108,16 @@ class Predictor:
         cancelled: Cancelled | None = None,
         labels: np.ndarray | None = None,
     ) -> Prediction:
-        """Segment a volume; labels return in its own grid.
+        """Segment a volume.
 
-        progress(done, total) is called after each batch of slices; cancelled() is asked before each, and a cancel keeps
-        what is finished.
-        labels: zeros, uint8, of the volume's shape, to write into (a memory-mapped file outlives this process).
-        Raises InputError for a volume without voxels, or of a spacing that no scanner has.
+        Args:
+            volume: a scan in HU, on any grid.
+            progress: called with (slices done, all slices) after each batch.
+            cancelled: asked before each batch; a cancel keeps the finished slices.
+            labels: uint8 zeros of the volume's shape, to write into; a memory-mapped file outlives this process.
+
+        Raises:
+            InputError: the volume has no voxels, or a spacing that no scanner has.
         """
         _check_size(volume.geometry)
         started = time.perf_counter()
@@ -153,26 +169,26 @@ class Predictor:
                     running.append(pool.submit(batch_labels, begun, end))
                     begun = end
                 try:
-                    part, sure = running.popleft().result()
+                    predicted, outlines = running.popleft().result()
                 except (torch.OutOfMemoryError, _BeyondFloat16Error) as error:
                     wait(running)
-                    self._retreat(error)
+                    self._relax(error)
                     running.clear()
                     begun = done
                     continue
-                labels[done : done + len(part)] = part
-                confidence.add(*sure)
-                done += len(part)
+                labels[done : done + len(predicted)] = predicted
+                confidence.add(*outlines)
+                done += len(predicted)
                 if progress:
                     progress(done, total)
         return done
 
     @contextmanager
     def _pool(self) -> Iterator[tuple[ThreadPoolExecutor, int]]:
-        """Threads that predict a batch each, and their number: one for a GPU, one a core for a CPU.
+        """Threads that predict one batch each, and their number: one for a GPU, one per core for a CPU.
 
-        A CPU is kept busy with whole batches side by side and not with parts of one convolution: the latter wait for
-        each other after every layer, and where other programs want the cores too, they wait six times as long.
+        On a CPU each thread takes a whole batch rather than a part of every convolution: such parts wait for each other
+        after every layer, and six times as long where other programs use the cores too.
         """
         if self.device.type != "cpu":
             with ThreadPoolExecutor(1) as pool:
@@ -183,17 +199,17 @@ class Predictor:
             with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 yield pool, workers
 
-    def _retreat(self, error: Exception) -> None:
-        """Take what the batch that failed needs: float32, or half as many slices; raises InputError if there are none."""
+    def _relax(self, error: Exception) -> None:
+        """Continue in float32, or with half as many slices per batch; raises InputError if one slice is too large."""
         if isinstance(error, _BeyondFloat16Error):
             self._prepare(torch.float32)
-            logging.warning("Numbers beyond float16 on %s: going on in float32", self.device)
+            logging.warning("Values beyond float16 on %s: continuing in float32", self.device)
             return
         if self.batch_size == 1:
             raise InputError(f"One slice does not fit into the memory of {self.device_name}; choose the device cpu.")
         self.batch_size //= 2
         torch.cuda.empty_cache()
-        logging.warning("Out of memory on %s: going on with %d slices a batch", self.device, self.batch_size)
+        logging.warning("Out of memory on %s: continuing with %d slices per batch", self.device, self.batch_size)
 
 
 @torch.inference_mode()
@@ -206,7 +222,7 @@ def network_logits(network: nn.Module, stacked: Tensor, size_multiple: int, dtyp
 
 @torch.inference_mode()
 def upsampled_labels(logits: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Class indices uint8 (B, *size): logits brought to `size` bilinearly, then the largest wins."""
+    """Class indices uint8 (B, *size): the class with the largest logit after bilinear resampling to `size`."""
     if tuple(logits.shape[2:]) != tuple(size):
         logits = logits.float().contiguous(memory_format=torch.channels_last)
         logits = functional.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
@@ -221,12 +237,12 @@ def _check_size(geometry: Geometry) -> None:
     if not 0 < width_mm <= WIDEST_MM:
         raise InputError(
             f"The scan's slices are {width_mm / 1000:,.0f} m wide by its spacing of {in_plane_mm[0]:g} x {in_plane_mm[1]:g} mm; "
-            "check that the file keeps its spacing, in mm."
+            "check that the file has its spacing in mm."
         )
 
 
 def fold_batch_norm(network: UNet) -> UNet:
-    """The same network with every batch normalisation folded into the convolution before it; changes it in place."""
+    """Fold every batch normalisation into the convolution before it, in place; returns the network."""
 
     def fold(block: DoubleConvolution) -> nn.Sequential:
         layers: list[Any] = list(block)
@@ -243,7 +259,7 @@ def fold_batch_norm(network: UNet) -> UNet:
 
 @contextmanager
 def _one_thread_each() -> Iterator[int]:
-    """Inside, each operation runs on the thread that called it; yields how many threads torch would take otherwise."""
+    """Let torch run each operation on the thread that calls it; yields how many threads it uses otherwise."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

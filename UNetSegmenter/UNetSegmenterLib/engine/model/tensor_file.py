@@ -1,10 +1,10 @@
-"""Tensors, numbers and text out of a file of `torch.save`, read without running anything that is in it.
+"""Reader for files of `torch.save` that runs nothing in them: tensors, numbers and text come out, all else is refused.
 
 Such a file is a zip archive with the bytes of each tensor and a pickle that puts them together. A pickle is a program that
 may call any function by its name, and both tools that restrict it (pickle.Unpickler.find_class, and `weights_only` of
 torch.load: CVE-2025-32434 before torch 2.6, CVE-2026-24747 before 2.10) still hand it to a machine that can call. Here its
 instructions are carried out one by one, and only those that build tensors, numbers, text, lists, tuples and dicts: names
-are compared with a list and never looked up, so the version of torch does not matter.
+are compared with a list and never looked up, so it is safe with every version of torch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ZIP_HEAD = b"PK\x03\x04"
-MOST_PROGRAM_BYTES = 16 * 2**20  # of the pickle: the card and the names; tensors lie outside of it
+MOST_PROGRAM_BYTES = 16 * 2**20  # of the pickle: the card and the names; the tensors are stored outside of it
 MOST_INSTRUCTIONS = 1_000_000  # the shipped checkpoint has 3,200, a training state about 15,000
 _MEMBER = re.compile(
     r"data\.pkl|byteorder|version|\.format_version|\.storage_alignment|\.data/serialization_id|data/\d+"
@@ -33,7 +33,16 @@ _MEMBER = re.compile(
 _END_RECORD, _DESCRIPTOR = 22, 24  # bytes of the zip's last record, and at most of what may follow a member
 _REBUILD, _DICT = "torch._utils _rebuild_tensor_v2", "collections OrderedDict"
 # What zipfile, pickletools and the instructions below raise for bytes that torch.save did not write.
-_NO_SENSE = (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, AttributeError, EOFError, struct.error)
+_READING_ERRORS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    AttributeError,
+    EOFError,
+    struct.error,
+)
 _DTYPES = {
     "torch DoubleStorage": "float64",
     "torch FloatStorage": "float32",
@@ -52,32 +61,35 @@ class _DamagedError(Exception):
 
 
 class _CodeError(Exception):
-    """The file holds something else than tensors, numbers and text."""
+    """The file holds something other than tensors, numbers and text."""
 
 
 @dataclass(frozen=True)
-class _Name:
-    """A name that the pickle gives; it is never looked up."""
+class _GlobalName:
+    """A name that the pickle mentions; it is never looked up."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class _Storage:
-    """The elements that one or more tensors show, as a tensor of one dimension."""
+    """The elements that one or more tensors share, as a tensor of one dimension."""
 
     elements: Tensor
 
 
 def read_tensor_file(path: Path) -> Any:
-    """What torch.save wrote into `path`: tensors (on the CPU), numbers, text, None, and lists, tuples and dicts of them.
+    """Read what torch.save wrote: tensors (on the CPU), numbers, text, None, and lists, tuples and dicts of them.
 
-    Raises InputError for a file that is missing, cut off, damaged (each member is compared with its checksum), of another
-    format, or that holds anything else. Nothing in the file is run or imported.
+    Nothing in the file is run or imported.
+
+    Raises:
+        InputError: the file is missing, truncated, damaged (each member is compared with its checksum), of another format,
+            or holds anything else.
     """
     if not path.is_file():
-        raise InputError(f"{path} is no file; choose a checkpoint (.pt) that training wrote.")
-    import torch  # noqa: F401  what a broken installation says is not about this file
+        raise InputError(f"{path} is not a file; choose a checkpoint (.pt) that training wrote.")
+    import torch  # noqa: F401  so that the error of a broken installation is not taken for one of this file
 
     try:
         with path.open("rb") as file:
@@ -94,10 +106,10 @@ def read_tensor_file(path: Path) -> Any:
         ) from error
     except InputError:
         raise
-    except (_DamagedError, zipfile.BadZipFile, *_NO_SENSE) as error:
-        reason = "what it says makes no sense" if isinstance(error, _NO_SENSE) else error
+    except (_DamagedError, zipfile.BadZipFile, *_READING_ERRORS) as error:
+        reason = "its content is inconsistent" if isinstance(error, _READING_ERRORS) else error
         raise InputError(
-            f"{path} is damaged, cut off or no file of torch.save ({reason}); copy it again from where it was trained."
+            f"{path} is damaged, cut off or not a file of torch.save ({reason}); copy it again from where it was trained."
         ) from error
 
 
@@ -113,7 +125,7 @@ def _check_head(path: Path, head: bytes) -> None:
     elif head[257:262] == b"ustar":
         what = "it is a tar archive, which could run code on opening"
     raise InputError(
-        f"{path} is no checkpoint or is cut off: {what}; copy it again or choose a file that training wrote."
+        f"{path} is not a checkpoint or is cut off: {what}; copy it again or choose a file that training wrote."
     )
 
 
@@ -126,7 +138,7 @@ def _read(file: BinaryIO) -> Any:
             raise _DamagedError("it has no data.pkl")
         if members["data.pkl"].file_size > MOST_PROGRAM_BYTES:
             raise _DamagedError(f"its card and names take more than {MOST_PROGRAM_BYTES >> 20} MB")
-        return _Content(archive, members).of(archive.read(members["data.pkl"]))
+        return _PickleReader(archive, members).read(archive.read(members["data.pkl"]))
 
 
 def _checked_members(file: BinaryIO, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -160,7 +172,7 @@ def _checked_members(file: BinaryIO, archive: zipfile.ZipFile) -> dict[str, zipf
     return members
 
 
-class _Content:
+class _PickleReader:
     """The few instructions of a pickle that build data, carried out on the members of one archive."""
 
     def __init__(self, archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> None:
@@ -170,8 +182,8 @@ class _Content:
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
 
-    def of(self, program: bytes) -> Any:
-        """What the pickle describes."""
+    def read(self, program: bytes) -> Any:
+        """The data that the pickle `program` builds."""
         for number, (opcode, argument, _) in enumerate(pickletools.genops(program)):
             if number > MOST_INSTRUCTIONS:
                 raise _DamagedError(f"it describes more than {MOST_INSTRUCTIONS:,} things")
@@ -216,14 +228,14 @@ class _Content:
             case "GLOBAL":
                 if argument not in (_REBUILD, _DICT, *_DTYPES):
                     raise _CodeError(f"it asks for {argument.replace(' ', '.')[:80]!r}")
-                stack.append(_Name(argument))
+                stack.append(_GlobalName(argument))
             case "BINPERSID":
                 stack.append(self._storage(*stack.pop()))
             case "REDUCE":
                 called, arguments = self._last(2)
-                if called == _Name(_DICT) and arguments == ():
+                if called == _GlobalName(_DICT) and arguments == ():
                     stack.append({})
-                elif called == _Name(_REBUILD):
+                elif called == _GlobalName(_REBUILD):
                     stack.append(_tensor(*arguments))
                 else:
                     raise _DamagedError("it calls what is no tensor")
@@ -248,11 +260,11 @@ class _Content:
     def _since_mark(self) -> list[Any]:
         return self._last(len(self._stack) - mark) if (mark := self._marks.pop()) < len(self._stack) else []
 
-    def _storage(self, kind: str, dtype: _Name, key: str, _location: str, count: int) -> _Storage:
+    def _storage(self, kind: str, dtype: _GlobalName, key: str, _location: str, count: int) -> _Storage:
         """A storage by its key; `_location`, the device that it was on, is not taken up."""
         import torch
 
-        if kind != "storage" or type(dtype) is not _Name or dtype.text not in _DTYPES or type(key) is not str:
+        if kind != "storage" or type(dtype) is not _GlobalName or dtype.text not in _DTYPES or type(key) is not str:
             raise _DamagedError("it has a storage of an unknown kind")
         if key not in self._bytes:
             read = bytearray(self._archive.read(self._members[f"data/{key}"]))

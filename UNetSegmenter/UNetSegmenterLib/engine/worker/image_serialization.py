@@ -16,15 +16,16 @@ import numpy as np
 
 from ..errors import InputError
 from ..io.geometry import Geometry
+from ..io.volume import Volume
 from ..labels.segmentation import Segmentation
 from ..labels.structures import Structure
 from ..stepwise import Steps
 
-PIECE_BYTES = 8 << 20  # a few ms to write
+BLOCK_BYTES = 8 << 20  # a few ms to write
 
 
 def geometry_to_json(geometry: Geometry) -> dict[str, Any]:
-    """A geometry as the protocol carries it."""
+    """A geometry as JSON: `shape`, `spacing_mm`, `origin_lps` and `direction`."""
     return {
         "shape": list(geometry.shape),
         "spacing_mm": list(geometry.spacing_mm),
@@ -44,25 +45,36 @@ def geometry_from_json(plain: dict[str, Any]) -> Geometry:
 
 
 def array_steps(array: np.ndarray, path: Path, dtype: np.dtype | str) -> Steps:
-    """Write a volume `(slices, rows, columns)` as a raw C-ordered file, one piece a step; returns {"path", "dtype", "crc32"}."""
+    """Write a volume (slices, rows, columns) as a raw C-ordered file, one block per step; returns {"path", "dtype", "crc32"}."""
     kind = np.dtype(dtype)
-    count = max(1, PIECE_BYTES // max(1, array[0].nbytes if len(array) else 1))
-    sum_so_far = 0
+    count = max(1, BLOCK_BYTES // max(1, array[0].nbytes if len(array) else 1))
+    checksum_so_far = 0
     try:
         with path.open("wb") as file:
             for start in range(0, len(array), count):
-                piece = np.ascontiguousarray(array[start : start + count], dtype=kind)
-                sum_so_far = zlib.crc32(piece.data, sum_so_far)
-                file.write(piece.data)
+                block = np.ascontiguousarray(array[start : start + count], dtype=kind)
+                checksum_so_far = zlib.crc32(block.data, checksum_so_far)
+                file.write(block.data)
                 yield
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk does not say which
+        error.filename = error.filename or str(path)  # the error of a full disk does not name the file
         raise
-    return {"path": str(path), "dtype": kind.str, "crc32": sum_so_far}
+    return {"path": str(path), "dtype": kind.str, "crc32": checksum_so_far}
+
+
+def array_from_json(plain: dict[str, Any], shape: tuple[int, int, int]) -> np.ndarray:
+    """The array that `array_steps` wrote, mapped from the file for reading."""
+    return np.memmap(plain["path"], dtype=plain["dtype"], mode="r", shape=shape)
+
+
+def volume_from_json(plain: dict[str, Any]) -> Volume:
+    """A volume mapped from its raw file: what `array_steps` returned, with `geometry` and, if known, `name`."""
+    geometry = geometry_from_json(plain["geometry"])
+    return Volume(array_from_json(plain, geometry.shape), geometry, plain.get("name", ""))
 
 
 def checksum(array: np.ndarray) -> int:
-    """CRC-32 of the C-ordered voxels of `(slices, rows, columns)`."""
+    """CRC-32 of the C-ordered voxels of a volume (slices, rows, columns)."""
     total = 0
     for one_slice in array:
         total = zlib.crc32(np.ascontiguousarray(one_slice).data, total)
@@ -70,15 +82,15 @@ def checksum(array: np.ndarray) -> int:
 
 
 def scan_identity(geometry: Geometry, dtype: np.dtype | str, crc32: int) -> str:
-    """Which scan an answer is of: 64 hexadecimal digits of its grid, the type of its voxels and their checksum."""
+    """Identity of a scan, 64 hexadecimal digits: a hash of its grid, the type of its voxels and their checksum."""
     plain = json.dumps([geometry_to_json(geometry), np.dtype(dtype).str, crc32], sort_keys=True)
     return hashlib.sha256(plain.encode("ascii")).hexdigest()
 
 
-def reserve(path: Path) -> None:
-    """Make sure that the disk has room for all of a file whose zeros it has not stored yet; raises InputError if not.
+def reserve_disk_space(path: Path) -> None:
+    """Reserve disk space for a sparse file; raises InputError if the disk is too full.
 
-    Writing into a memory-mapped file on a full disk would end the process by a signal, without a word.
+    Writing into a memory-mapped file on a full disk would end the process by a signal, without a message.
     """
     if not hasattr(os, "posix_fallocate"):
         return
@@ -88,17 +100,17 @@ def reserve(path: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, max(1, size))
         except OSError as error:
             raise InputError(
-                f"{path.parent} has no room for the result ({error.strerror}); free {size / 1e6:.1f} MB there."
+                f"{path.parent} has not enough space for the result ({error.strerror}); free {size / 1e6:.1f} MB there."
             ) from error
 
 
 def segmentation_steps(segmentation: Segmentation, folder: Path, stem: str) -> Steps:
-    """Write labels and overlaps below `folder`; returns what `segmentation_from_json` reads."""
+    """Write labels and overlaps into `folder` as raw files; returns what `segmentation_from_json` reads."""
     labels = yield from array_steps(segmentation.labels, folder / f"{stem}.raw", "|u1")
     overlaps = {}
-    for index, places in segmentation.overlaps.items():
+    for index, voxel_indices in segmentation.overlaps.items():
         path = folder / f"{stem}-overlap-{index}.raw"
-        np.asarray(places, dtype="<i8").tofile(path)
+        np.asarray(voxel_indices, dtype="<i8").tofile(path)
         overlaps[str(index)] = str(path)
         yield
     return {
@@ -113,7 +125,7 @@ def segmentation_steps(segmentation: Segmentation, folder: Path, stem: str) -> S
 
 
 def segmentation_from_json(plain: dict[str, Any]) -> Segmentation:
-    """The segmentation that `segmentation_steps` wrote, with its labels read from the file as they are needed."""
+    """The segmentation that `segmentation_steps` wrote; its labels are mapped from the file."""
     geometry = geometry_from_json(plain["geometry"])
     return Segmentation(
         np.memmap(plain["labels"], dtype=np.uint8, mode="r", shape=geometry.shape),

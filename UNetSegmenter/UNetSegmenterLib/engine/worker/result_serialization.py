@@ -7,23 +7,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..evaluation.comparison import Comparison, StructureComparison
 from ..evaluation.measures import Measures
 from ..evaluation.slice_measures import SliceCurve
 from ..evaluation.verdict import Verdict
-from ..io.volume import Volume
 from ..labels.matching_by_overlap import Proposal
 from ..labels.structures import Structure
 from ..plausibility.finding import Finding
 from ..stepwise import Steps
 from .image_serialization import (
     array_steps,
-    geometry_from_json,
     geometry_to_json,
     segmentation_from_json,
     segmentation_steps,
+    volume_from_json,
 )
 
 if TYPE_CHECKING:
@@ -80,15 +77,15 @@ def _row_from_json(plain: dict[str, Any]) -> StructureComparison:
 
 
 def report_steps(report: CaseReport, folder: Path) -> Steps:
-    """Write what a report is made of below `folder`, a piece a step; returns what `report_from_json` reads."""
-    words = {
+    """Write the content of a report into `folder`, one file per step; returns what `report_from_json` reads."""
+    content = {
         "comparison": comparison_to_json(report.comparison),
         "findings": [finding.to_json() for finding in report.findings],
         "verdict": asdict(report.verdict) if report.verdict else None,
         "facts": dict(report.facts or {}),
     }
     path = folder / "report.json"
-    path.write_text(json.dumps(words), encoding="utf-8")
+    path.write_text(json.dumps(content), encoding="utf-8")
     yield
     pictures: list[tuple[str, str]] = []
     for caption, png in report.pictures:
@@ -106,12 +103,12 @@ def report_from_json(plain: dict[str, Any]) -> CaseReport:
     """The report that `report_steps` wrote."""
     from ..report.report_folder import CaseReport
 
-    words = json.loads(Path(plain["words"]).read_text(encoding="utf-8"))
+    content = json.loads(Path(plain["words"]).read_text(encoding="utf-8"))
     return CaseReport(
-        comparison_from_json(words["comparison"]),
-        tuple(Finding.from_json(finding) for finding in words["findings"]),
-        Verdict(**words["verdict"]) if words["verdict"] else None,
-        words["facts"],
+        comparison_from_json(content["comparison"]),
+        tuple(Finding.from_json(finding) for finding in content["findings"]),
+        Verdict(**content["verdict"]) if content["verdict"] else None,
+        content["facts"],
         tuple((caption, Path(path).read_bytes()) for caption, path in plain["pictures"]),
         _images_from_json(plain["images"]) if plain["images"] else None,
     )
@@ -130,8 +127,5 @@ def _image_steps(images: CaseImages, folder: Path) -> Steps:
 def _images_from_json(plain: dict[str, Any]) -> CaseImages:
     from ..report.report_folder import CaseImages
 
-    scan = plain["scan"]
-    geometry = geometry_from_json(scan["geometry"])
-    array = np.memmap(scan["path"], dtype=scan["dtype"], mode="r", shape=geometry.shape)
     sides = (segmentation_from_json(plain[side]) for side in ("prediction", "reference"))
-    return CaseImages(Volume(array, geometry, scan["name"]), *sides)
+    return CaseImages(volume_from_json(plain["scan"]), *sides)

@@ -1,12 +1,10 @@
-"""A review as Slicer and the worker hand it to each other: the list of cases as JSON, one case as raw files."""
+"""A review as Slicer and the worker exchange it: the list of cases as JSON, the images of one case as raw files."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ..evaluation.review_cases import REVIEWS, CaseList, ReviewCase, list_cases
 from ..evaluation.verdict import Verdict, read_reviews
@@ -18,15 +16,15 @@ from ..labels.structures import Structure
 from ..stepwise import run_to_end
 from .image_serialization import (
     array_steps,
-    geometry_from_json,
     geometry_to_json,
     segmentation_from_json,
     segmentation_steps,
+    volume_from_json,
 )
 
 
 def cases_to_json(folder: str, results: str) -> dict[str, Any]:
-    """The cases of a folder, and what reviews.csv of the results (or of the folder itself) says of them.
+    """List the cases of a folder, with their reviews from reviews.csv in the folder of results, or else in the folder itself.
 
     Raises InputError as `list_cases` and `read_reviews` do.
     """
@@ -43,7 +41,7 @@ def cases_to_json(folder: str, results: str) -> dict[str, Any]:
 
 
 def cases_from_json(plain: dict[str, Any]) -> tuple[CaseList, dict[str, Verdict]]:
-    """What `cases_to_json` found."""
+    """The cases and their reviews, by name of the case, from what `cases_to_json` returned."""
     cases = []
     for one in plain["cases"]:
         paths = {key: Path(one[key]) if one[key] else None for key in ("image", "reference", "prediction")}
@@ -54,7 +52,7 @@ def cases_from_json(plain: dict[str, Any]) -> tuple[CaseList, dict[str, Verdict]
 
 
 def case_to_files(request: dict[str, Any]) -> dict[str, Any]:
-    """Read the files of one case and write scan and labels below the folder `into`; raises InputError for a bad file."""
+    """Read the files of one case and write scan and labels into the folder `into` as raw files; raises InputError."""
     into = Path(request["into"])
     volume = read_volume(request["image"])
     image = run_to_end(array_steps(volume.array, into / "scan.raw", volume.array.dtype.newbyteorder("<")))
@@ -67,9 +65,6 @@ def case_to_files(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def case_from_files(answer: dict[str, Any]) -> tuple[Volume, Segmentation | None, Segmentation | None]:
-    """Scan, reference and prediction that `case_to_files` wrote; their arrays stay in the files."""
-    scan = answer["scan"]
-    geometry = geometry_from_json(scan["geometry"])
-    array = np.memmap(scan["path"], dtype=scan["dtype"], mode="r", shape=geometry.shape)
+    """Scan, reference and prediction that `case_to_files` wrote; their arrays are mapped from the files."""
     sides = (segmentation_from_json(answer[side]) if answer[side] else None for side in ("reference", "prediction"))
-    return (Volume(array, geometry), *sides)  # type: ignore[return-value]
+    return (volume_from_json(answer["scan"]), *sides)  # type: ignore[return-value]

@@ -51,9 +51,10 @@ from ..errors import InputError, explain
 from ..io.volume import Volume
 from ..model.device import available_devices
 from .image_serialization import (
+    array_from_json,
     checksum,
     geometry_from_json,
-    reserve,
+    reserve_disk_space,
     scan_identity,
     segmentation_from_json,
 )
@@ -147,8 +148,8 @@ class Service:
             raise CancelledError
         predictor, warm = self._predictor_for(request)
         geometry = geometry_from_json(request["geometry"])
-        image = np.memmap(request["image"]["path"], dtype=request["image"]["dtype"], mode="r", shape=geometry.shape)
-        reserve(Path(request["labels"]))
+        image = array_from_json(request["image"], geometry.shape)
+        reserve_disk_space(Path(request["labels"]))
         labels = np.memmap(request["labels"], dtype=np.uint8, mode="r+", shape=geometry.shape)
         prediction = predictor.predict(
             Volume(image, geometry, request.get("name", "")),
@@ -198,9 +199,7 @@ class Service:
                 break
             volume = None
             if image is not None:
-                shape = segmentation.geometry.shape
-                array = np.memmap(image["path"], dtype=image["dtype"], mode="r", shape=shape)
-                volume = Volume(array, segmentation.geometry)
+                volume = Volume(array_from_json(image, segmentation.geometry.shape), segmentation.geometry)
             findings.append([finding.to_json() for finding in check(segmentation, volume, training_statistics)])
             self._send(request_id, "progress", done=len(findings), total=len(segmentations))
         return {"findings": findings, "complete": len(findings) == len(segmentations)}
@@ -239,8 +238,8 @@ class Service:
 
         if request.get("id") in self._cancelled:
             raise CancelledError
-        segmentation, image = segmentation_from_json(request["labels"]), request["image"]
-        array = np.memmap(image["path"], dtype=image["dtype"], mode="r", shape=segmentation.geometry.shape)
+        segmentation = segmentation_from_json(request["labels"])
+        array = array_from_json(request["image"], segmentation.geometry.shape)
         volume = Volume(array, segmentation.geometry, request["name"])
         origin, replace = request["origin"], request["replace"]
         saved = write_training_case(request["folder"], request["name"], volume, segmentation, origin, replace)
