@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from UNetSegmenterLib.engine.evaluation.measure_definitions import BY_KEY, DEFIN
 from UNetSegmenterLib.engine.evaluation.measures import Measures, measure
 from UNetSegmenterLib.engine.evaluation.verdict import Verdict
 from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.image_writing import png_bytes
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, Structure, known_structure
@@ -55,9 +55,7 @@ def case(name, shift=1, leave_out=(), extra=(), structures=ABDOMEN8[:5]):
 
 
 def png():
-    raw = zlib.compress(b"".join(b"\0" + bytes(range(0, 200, 5)) for _ in range(40)))
-    parts = [(b"IHDR", (40).to_bytes(4) * 2 + b"\x08\0\0\0\0"), (b"IDAT", raw), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(len(d).to_bytes(4) + t + d + zlib.crc32(t + d).to_bytes(4) for t, d in parts)
+    return png_bytes(np.broadcast_to(np.arange(0, 200, 5, dtype=np.uint8)[:, None], (40, 40, 3)))
 
 
 def finding(severity, structure="liver", position_ras_mm=(12.0, -3.4, 50.0), sentence="Something <b>odd</b>."):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.comparison import Comparison
+from UNetSegmenterLib.engine.io.image_writing import png_bytes
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 
@@ -40,7 +41,7 @@ def write_scene_files(
     """
     try:
         from UNetSegmenterLib.scene.headless.comparison_scene import comparison_scene
-        from UNetSegmenterLib.scene.headless.pictures import draw, png_bytes
+        from UNetSegmenterLib.scene.headless.pictures import draw
         from UNetSegmenterLib.scene.headless.storage import save_scene
     except ImportError as error:
         warn(f"no pictures and no Slicer scene: {error.name} is not installed (pip install unetsegmenter[scene]).")

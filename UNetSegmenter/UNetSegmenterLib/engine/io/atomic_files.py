@@ -59,7 +59,12 @@ def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
 
 def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text atomically, line ends unchanged. Raises WriteError with the reason if it can't be written."""
-    write_atomically(path, lambda partial: partial.write_bytes(text.encode("utf-8", errors="replace")))
+    write_bytes(path, text.encode("utf-8", errors="replace"))
+
+
+def write_bytes(path: Path | str, content: bytes) -> None:
+    """Write bytes atomically. Raises WriteError with the reason if they can't be written."""
+    write_atomically(path, lambda partial: partial.write_bytes(content))
 
 
 def write_folder(folder: Path | str, write: Callable[[Path], object]) -> None:

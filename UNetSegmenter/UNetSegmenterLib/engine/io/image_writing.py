@@ -1,8 +1,9 @@
-"""Writes volumes and other arrays to image files, atomically."""
+"""Writes volumes and other arrays to image files, atomically, and pictures as PNG."""
 
 from __future__ import annotations
 
 import secrets
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +58,14 @@ def write_image(
             plain.unlink(missing_ok=True)
 
     write_atomically(path, write)
+
+
+def png_bytes(pixels: np.ndarray) -> bytes:
+    """An RGB picture (height, width, 3), uint8, top row first, as the content of a PNG file."""
+    import SimpleITK as sitk
+
+    with tempfile.TemporaryDirectory() as folder:  # SimpleITK writes to files alone
+        path = str(Path(folder, "picture.png"))
+        image = sitk.GetImageFromArray(pixels, isVector=True)
+        sitk.WriteImage(image, path, useCompression=True, compressionLevel=6)
+        return Path(path).read_bytes()

@@ -14,7 +14,7 @@ from ..evaluation.comparison import Comparison
 from ..evaluation.result_files import write_metrics_csv, write_summary
 from ..evaluation.statistics import counted_cases, summary
 from ..evaluation.verdict import Verdict
-from ..io.atomic_files import write_atomically
+from ..io.atomic_files import write_bytes
 from ..io.volume import Volume
 from ..labels.segmentation import Segmentation
 from ..plausibility.finding import Finding
@@ -115,7 +115,7 @@ def write_figures(
     files = {f"{unique_name(name, taken)}.svg": standalone_svg(chart).encode() for name, chart in charts}
     files |= {f"{unique_name(caption.split(':')[0].lower(), taken)}.png": png for caption, png in pictures}
     for name, content in files.items():
-        write_atomically(Path(folder) / name, lambda partial, content=content: partial.write_bytes(content))  # type: ignore[misc]
+        write_bytes(Path(folder) / name, content)
     return [Path(folder) / name for name in files]
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 
 from ..evaluation.comparison import Comparison
 from ..evaluation.slice_measures import slice_heights_mm
+from ..io.image_writing import png_bytes
 from ..io.volume import SOFT_TISSUE_HU, Volume
 from ..labels.dice import dice_coefficient
 from ..labels.segmentation import Segmentation, resample_segmentation
@@ -44,7 +42,7 @@ def slice_pictures(
         gap = np.zeros((drawn[0].shape[0], 6, 3), np.uint8)
         index = len(hu) - 1 - place if flipped else place  # as the slice curves count
         caption = f"{kind}: axial slice {index} (S {heights_mm[index]:.0f} mm){said}; reference left, prediction right"
-        pictures.append((caption, _png(np.concatenate([drawn[0], gap, drawn[1]], axis=1))))
+        pictures.append((caption, png_bytes(np.concatenate([drawn[0], gap, drawn[1]], axis=1))))
     return tuple(pictures)
 
 
@@ -84,13 +82,3 @@ def _drawn(hu: np.ndarray, labels: np.ndarray, colors: np.ndarray, spacing: tupl
         edge |= shifted != labels
     share = np.where(labels > 0, np.where(edge, 1.0, TINT), 0.0)[..., None]
     return np.asarray(grey[..., None] * (1 - share) + colors[labels] * share, dtype=np.uint8)
-
-
-def _png(rgb: np.ndarray) -> bytes:
-    """PNG bytes of an RGB image (rows, columns, 3)."""
-    import SimpleITK as sitk
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "slice.png"
-        sitk.WriteImage(sitk.GetImageFromArray(rgb, isVector=True), str(path), useCompression=True, compressionLevel=9)
-        return path.read_bytes()

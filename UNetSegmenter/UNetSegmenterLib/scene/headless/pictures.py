@@ -12,7 +12,8 @@ import numpy as np
 import slicer
 import vtk
 
-from ...engine.io.atomic_files import write_atomically
+from ...engine.io.atomic_files import write_bytes
+from ...engine.io.image_writing import png_bytes
 from ..views.capture import window_pixels
 from .comparison_scene import ORIENTATIONS, PREDICTION_VIEW, REFERENCE_VIEW, ComparisonScene, slice_extent
 from .offscreen_views import BACKGROUND, SUPERSAMPLING, SliceView, ThreeDView, check_rendering, downsampled, style_text
@@ -36,7 +37,7 @@ class Pictures:
         named["sheet"] = self.sheet
         paths = [Path(folder) / f"{name}.png" for name in named]
         for path, pixels in zip(paths, named.values(), strict=True):
-            write_png(pixels, path)
+            write_bytes(path, png_bytes(pixels))
         return paths
 
 
@@ -223,24 +224,3 @@ def _sheet(rows: list[np.ndarray], title: str) -> np.ndarray:
 def _blank(height: int, width: int) -> np.ndarray:
     color = np.rint(np.array(BACKGROUND) * 255).astype(np.uint8)
     return np.broadcast_to(color, (height, width, 3))
-
-
-def write_png(pixels: np.ndarray, path: Path | str) -> None:
-    """Write an RGB picture `(height, width, 3)` uint8 as PNG. Raises InputError if it can't be written."""
-    write_atomically(path, lambda partial: partial.write_bytes(png_bytes(pixels)))
-
-
-def png_bytes(pixels: np.ndarray) -> bytes:
-    """An RGB picture `(height, width, 3)` uint8 as the bytes of a PNG file."""
-    from vtk.util import numpy_support
-
-    height, width, _ = pixels.shape
-    image = vtk.vtkImageData()
-    image.SetDimensions(width, height, 1)
-    flat = np.ascontiguousarray(pixels[::-1]).reshape(-1, 3)
-    image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(flat, deep=True))
-    writer = vtk.vtkPNGWriter()
-    writer.SetWriteToMemory(True)
-    writer.SetInputData(image)
-    writer.Write()
-    return numpy_support.vtk_to_numpy(writer.GetResult()).tobytes()
