@@ -25,11 +25,10 @@ from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preparation import prepare
 from unetseg.data.preprocessed_dataset import PreprocessedDataset, read_preprocessed_dataset
 from unetseg.synthetic.phantom_cases import write_phantoms
-from unetseg.training.configuration import TrainingConfig
+from unetseg.training.configuration import TrainingConfig, read_config
 from unetseg.training.training_loop import train
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.checkpoint import read_card
-from UNetSegmenterLib.engine.plain_data import from_mapping
 
 HEARTS = TrainingConfig(
     steps=300, patch=(64, 64), base_width=8, depth=3, learning_rate=5e-3, ema=0.95, input_slices=1
@@ -56,7 +55,7 @@ def changed(config: TrainingConfig, key: str, value: str) -> TrainingConfig:
     parsed = yaml.safe_load(value)
     if key == "augmentation":
         return replace(config, augmentation=config.augmentation.scaled(float(parsed)))
-    return from_mapping(TrainingConfig, asdict(config) | {key: parsed}, "the recipe")
+    return read_config(asdict(config) | {key: parsed}, "the training configuration")
 
 
 def trials(base: TrainingConfig, vary: Sequence[str]) -> list[Trial]:

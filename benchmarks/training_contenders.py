@@ -194,11 +194,11 @@ def monai_dataset(slices: SliceByIndex, config: TrainingConfig) -> Dataset:
                 mode=("bilinear", "nearest"),
                 padding_mode="border",
             ),
-            RandAdjustContrastd(image, prob=settings.share, gamma=(1 / settings.gamma, settings.gamma)),
+            RandAdjustContrastd(image, prob=settings.fraction, gamma=(1 / settings.gamma, settings.gamma)),
             RandScaleIntensityd(image, prob=1.0, factors=settings.contrast),
             RandShiftIntensityd(image, prob=1.0, offsets=settings.brightness),
-            RandGaussianSmoothd(image, prob=settings.share, sigma_x=(0.1, 0.8), sigma_y=(0.1, 0.8)),
-            RandGaussianNoised(image, prob=settings.share, std=settings.noise),
+            RandGaussianSmoothd(image, prob=settings.fraction, sigma_x=(0.1, 0.8), sigma_y=(0.1, 0.8)),
+            RandGaussianNoised(image, prob=settings.fraction, std=settings.noise),
             ToTensord(both, track_meta=False),
         ]
     )

@@ -37,7 +37,7 @@ def test_augmentation_is_varied_by_strength():
     assert changed(TrainingConfig(), "augmentation", "1") == TrainingConfig()
     none = changed(TrainingConfig(), "augmentation", "0").augmentation
     assert (none.rotation_degrees, none.scale, none.shift, none.gamma, none.noise, none.blur) == (0, 1, 0, 1, 0, 0)
-    assert none.share == TrainingConfig().augmentation.share
+    assert none.fraction == TrainingConfig().augmentation.fraction
 
 
 def test_a_misspelt_option_is_named():

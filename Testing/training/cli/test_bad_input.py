@@ -94,7 +94,7 @@ def test_configuration_with_an_unknown_word(place, tmp_path):
         (("--patch", "16,16"), "can't be halved 4 times"),
         (("--ema", "2"), "0 to 1"),
         (("--learning-rate", "-1"), "at least 0"),
-        (("--foreground-fraction", "3"), "foreground_share is 3.0"),
+        (("--foreground-fraction", "3"), "foreground_fraction is 3.0"),
         (("--input-slices", "2"), "1, 3 or 5"),
         (("--augmentation.scale", "0"), "augmentation's scale"),
         (("--augmentation.fraction", "3"), "0 to 1"),

@@ -238,7 +238,7 @@ def test_prepare_then_train_by_configuration_file(dataset, tmp_path):
     assert recipe["steps"] == 3
     assert recipe["augmentation"]["noise"] == 0.0
     assert recipe["batch_size"] == 4, "the command line wins over the file"
-    refused(unetseg(*arguments, "--seed", 5), "another recipe")
+    refused(unetseg(*arguments, "--seed", 5), "another training configuration")
 
 
 def test_the_packs_plan_is_executed_and_what_is_given_wins(dataset, tmp_path):
@@ -294,7 +294,7 @@ def test_folds_of_one_recipe_make_a_table(dataset, tmp_path):
     assert "were trained before, with steps 2: the table shows those runs" in done.stderr
     (runs / "fold1" / "checkpoint.pt").unlink()
     (runs / "fold1" / "state.pt").unlink()
-    refused(unetseg(*arguments, "--steps", 3), "fold1 was trained with another recipe than")
+    refused(unetseg(*arguments, "--steps", 3), "fold1 was trained with another training configuration than")
     refused(unetseg(*arguments, "--fold", 1), "--fold")
 
 

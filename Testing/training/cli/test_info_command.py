@@ -164,7 +164,7 @@ def test_spacing_ten_times_as_large_is_one_line(hearts, tmp_path, capsys, comman
     assert main([command, str(hearts), str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "(ct_train_1003); a file has lost its spacing" in error
+    assert "(ct_train_1003); a file seems to have lost its spacing" in error
     assert not (tmp_path / "out").exists()
 
 

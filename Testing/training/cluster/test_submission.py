@@ -205,7 +205,7 @@ def test_dry_run_prints_and_writes_nothing(preprocessed_folder, tmp_path, capsys
     assert f". {sys.prefix}/bin/activate" in printed, "the job's environment is this one"
     assert "--device cuda" in printed, "a job that asks for a GPU takes no CPU"
     assert main([*arguments, "--folds", "3"]) == 2
-    assert "prepare the pack with --folds" in capsys.readouterr().err
+    assert "prepare the data set with --folds" in capsys.readouterr().err
     assert main([*arguments, "--train", '--title "half']) == 2
     assert "No closing quotation" in capsys.readouterr().err
     assert main([*arguments, "--train", "--stepz 3"]) == 2

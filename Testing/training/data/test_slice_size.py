@@ -77,7 +77,7 @@ def test_size_is_part_of_the_plan(hearts, tmp_path):
     check_plan(plan, cut, "plan.yaml")
     again = prepare(read_dataset(hearts), tmp_path / "again", validation=1, plan=plan)
     assert np.array_equal(again.images, cut.images)
-    with pytest.raises(InputError, match="wants slice_size"):
+    with pytest.raises(InputError, match="has slice_size"):
         check_plan(dataclasses.replace(plan, slice_size=(32, 32)), cut, "plan.yaml")
     whole = prepare(read_dataset(hearts), tmp_path / "whole", validation=1, plan=plan, slice_size=(0, 0))
     assert whole.images.shape[1] > 30

@@ -15,7 +15,8 @@ from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preparation import prepare
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.data.splits import fold_splits, refuse_leaks, split_cases
-from unetseg.training.configuration import TrainingConfig
+from unetseg.training.augmentation import Augmentation
+from unetseg.training.configuration import TrainingConfig, read_config, stored_values
 from unetseg.training.planning import make_plan, read_plan, write_plan
 from UNetSegmenterLib.engine.errors import InputError
 
@@ -85,7 +86,7 @@ def test_pixels_ten_times_as_large_are_refused_and_slice_distances_warned_of(mmw
         image = sitk.ReadImage(path)
         image.SetSpacing([10 * mm for mm in image.GetSpacing()])
         sitk.WriteImage(image, path)
-    with pytest.raises(InputError, match=r"ct_train_1002.*has lost its spacing"):
+    with pytest.raises(InputError, match=r"ct_train_1002.*have lost its spacing"):
         prepared(mmwhs)
     assert "slice distances run from 0.5 mm (a)" in check_spacings({"a": (0.5, 1, 1), "b": (5.0, 1, 1)})[0]
     assert check_spacings({"a": (1, 1, 1), "b": (5.0, 1.9, 2)}) == []
@@ -97,7 +98,7 @@ def test_a_structure_that_a_split_lacks(mmwhs):
     sitk.WriteImage(sitk.ChangeLabel(label, {850: 0}), str(path))
     preprocessed = prepared(mmwhs, test=["ct_train_1003"])
     assert preprocessed.fingerprint["warnings"] == [
-        "no case of the split test has pulmonary artery: nothing will be known of it there"
+        "no case of the split test has pulmonary artery: it can't be measured there"
     ]
     shutil.rmtree(mmwhs.parent / "pack")
     others = [f"ct_train_100{number}" for number in (1, 2, 4, 5)]
@@ -148,7 +149,7 @@ def test_prepare_keeps_a_plan_that_fits_its_pack(mmwhs, caplog):
     assert (plan.spacing_mm, plan.window_hu, plan.slice_size) == (6.0, (-100.0, 500.0), (32, 36))
     assert all(wanted <= own for wanted, own in zip(plan.config.patch, preprocessed.images.shape[1:], strict=True))
     slices = sum(case.stop - case.start for case in preprocessed.of_split("train"))
-    assert f"each of {slices} slices is drawn" in preprocessed.fingerprint["plan"]["reasons"]["steps"]
+    assert f"each of {slices} slices is sampled" in preprocessed.fingerprint["plan"]["reasons"]["steps"]
     assert "larger than the slices" not in caplog.text
     wide = dataclasses.replace(plan, config=TrainingConfig(patch=(128, 128)))
     prepare(read_dataset(mmwhs), mmwhs.parent / "wide", plan=wide)
@@ -224,3 +225,15 @@ def test_prepare_writes_the_plan_and_executes_an_edited_one(mmwhs):
     assert second.fingerprint["plan"]["recipe"]["steps"] == 5
     assert second.fingerprint["by_case"][0]["structure_ml"]["left ventricle"] > 10
     json.dumps(second.fingerprint, allow_nan=False)
+
+
+def test_files_keep_the_names_that_fields_had():
+    """Cards, states and plans of earlier versions open, and earlier versions open those of this one."""
+    config = TrainingConfig(foreground_fraction=0.5, warmup_fraction=0.1, augmentation=Augmentation(fraction=0.2))
+    stored = stored_values(config)
+    assert (stored["foreground_share"], stored["warmup_share"], stored["augmentation"]["share"]) == (0.5, 0.1, 0.2)
+    assert "foreground_fraction" not in stored and "fraction" not in stored["augmentation"]
+    assert read_config(stored, "card") == config
+    assert read_config({"foreground_fraction": 0.5}, "plan") == TrainingConfig(foreground_fraction=0.5)
+    with pytest.raises(InputError, match="did you mean foreground_fraction"):
+        read_config({"foreground_shares": 0.5}, "plan")

@@ -96,7 +96,7 @@ def test_resumed_run_ends_with_the_same_weights(preprocessed, tmp_path):
 def test_another_recipe_does_not_resume(preprocessed, tmp_path):
     config = TrainingConfig(steps=2, batch_size=2, patch=(32, 32), base_width=4, depth=2)
     train(preprocessed, tmp_path / "run", config, device="cpu")
-    with pytest.raises(InputError, match="another recipe or pack"):
+    with pytest.raises(InputError, match="another training configuration or data set"):
         train(
             preprocessed,
             tmp_path / "run",
@@ -170,7 +170,7 @@ def test_pack_with_other_arrays_is_refused(dataset, tmp_path):
     np.save(tmp_path / "pack" / "images.npy", images)
     with pytest.raises(InputError, match=r"images\.npy is not the array"):
         read_preprocessed_dataset(tmp_path / "pack")
-    with pytest.raises(InputError, match="already holds a pack"):
+    with pytest.raises(InputError, match="already holds a preprocessed"):
         prepare(dataset, tmp_path / "pack")
 
 
@@ -237,7 +237,7 @@ def test_patches_lie_about_the_structure_they_were_drawn_for(preprocessed):
         region[:, -6:-2, -5:-1] = 2  # the opposite one
     rim = replace(preprocessed, labels=labels)
     data = DeviceData(rim, train_cases, preprocessed.preprocessing, torch.device("cpu"))
-    config = TrainingConfig(batch_size=600, foreground_share=0.5, patch=(32, 32), depth=2, augmentation=NEUTRAL)
+    config = TrainingConfig(batch_size=600, foreground_fraction=0.5, patch=(32, 32), depth=2, augmentation=NEUTRAL)
     generator = torch.Generator().manual_seed(0)
     images, labels, centres = data.sample_batch(config, generator)
     _, targets = augment(images, labels, config.patch, NEUTRAL, generator, centres)
@@ -262,7 +262,7 @@ def test_pixels_of_a_structure_are_drawn_evenly(preprocessed):
     data = DeviceData(
         replace(preprocessed, labels=labels), train_cases, preprocessed.preprocessing, torch.device("cpu")
     )
-    config = TrainingConfig(batch_size=4000, foreground_share=1.0, patch=(8, 8), depth=2)
+    config = TrainingConfig(batch_size=4000, foreground_fraction=1.0, patch=(8, 8), depth=2)
     *_, centres = data.sample_batch(config, torch.Generator().manual_seed(0))
     corner = data.regions[data.sample_slices(config, torch.Generator().manual_seed(0))[0], 0]
     columns, counts = (centres - corner)[:, 1].unique(return_counts=True)
@@ -300,7 +300,7 @@ def test_structures_are_drawn_more_often_than_they_occur(preprocessed):
     data = DeviceData(preprocessed, preprocessed.of_split("train"), preprocessed.preprocessing, torch.device("cpu"))
     rate = {}
     for share in (0.0, 1.0):
-        config = TrainingConfig(batch_size=400, foreground_share=share)
+        config = TrainingConfig(batch_size=400, foreground_fraction=share)
         _, labels, _ = data.sample_batch(config, torch.Generator().manual_seed(0))
         rate[share] = (labels == 1).any(dim=(1, 2)).float().mean().item()
     assert rate[1.0] > rate[0.0] + 0.05
@@ -311,7 +311,7 @@ def test_every_structure_leads_as_many_slices(preprocessed):
     data = DeviceData(preprocessed, preprocessed.of_split("train"), preprocessed.preprocessing, torch.device("cpu"))
     data.labels = torch.arange(len(data.images), dtype=torch.uint8)[:, None, None]
     _, drawn, _ = data.sample_batch(
-        TrainingConfig(batch_size=4000, foreground_share=1.0), torch.Generator().manual_seed(0)
+        TrainingConfig(batch_size=4000, foreground_fraction=1.0), torch.Generator().manual_seed(0)
     )
     counts = torch.bincount(drawn[:, 0, 0], minlength=len(data.images)).float()
     has = [torch.from_numpy((preprocessed.labels[:20] == index).any(axis=(1, 2))) for index in (1, 2)]
@@ -364,7 +364,7 @@ def test_neighbours_never_come_from_another_case(preprocessed):
 
 
 def test_schedule_warms_up_and_ends_at_zero():
-    config = TrainingConfig(steps=100, warmup_share=0.1)
+    config = TrainingConfig(steps=100, warmup_fraction=0.1)
     rates = [schedule(step, config) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == rates[9] == 1
@@ -373,7 +373,7 @@ def test_schedule_warms_up_and_ends_at_zero():
 
 
 def test_other_schedules_fall_in_their_own_way():
-    rates = {name: schedule(55, TrainingConfig(steps=100, warmup_share=0.1, schedule=name)) for name in SCHEDULES}
+    rates = {name: schedule(55, TrainingConfig(steps=100, warmup_fraction=0.1, schedule=name)) for name in SCHEDULES}
     assert rates["polynomial"] == pytest.approx(0.5**0.9)
     assert rates["constant"] == 1
     with pytest.raises(InputError, match="did you mean cosine"):

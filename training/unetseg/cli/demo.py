@@ -73,14 +73,14 @@ def _material(options: Any, predictor: Predictor) -> tuple[Volume, Segmentation 
     """Scan, reference and who made the reference."""
     from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 
-    from ..data.sample_download import REFERENCE_WORDS, read_sample
+    from ..data.sample_download import REFERENCE_DESCRIPTION, read_sample
     from ..evaluation.scan_prediction import read_scan
 
     if options.scan is None:
         if options.reference is not None:
             raise InputError("--reference goes with --scan; the sample scan brings its own reference.")
         sample = read_sample(options.cache)
-        return sample.volume, sample.reference, REFERENCE_WORDS
+        return sample.volume, sample.reference, REFERENCE_DESCRIPTION
     reference = None
     if options.reference is not None:
         labelled = predictor.checkpoint.card.structures

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from UNetSegmenterLib.engine.model.card import Card
     from UNetSegmenterLib.engine.model.prediction import Predictor
 
-    from ..data.dataset import Case, DataSet
+    from ..data.dataset import Case, Dataset
     from ..evaluation.case_evaluation import CaseFailure, CaseResult
     from ..evaluation.evaluation_folder import BaselineEvaluation, EvaluationManifest
 
@@ -131,7 +131,7 @@ def _outputs(folder: Path, inputs: Sequence[Path | None]) -> Outputs:
 
 
 def _one_checkpoint(
-    predictor: Predictor, dataset: DataSet, cases: tuple[Case, ...], folder: Path, options: Any, output: OutputFolder
+    predictor: Predictor, dataset: Dataset, cases: tuple[Case, ...], folder: Path, options: Any, output: OutputFolder
 ) -> tuple[EvaluationManifest, dict[str, CaseResult], dict[str, CaseFailure]]:
     """Evaluate one checkpoint into `folder`; raises InputError if no case could be used."""
     from ..data.seen_cases import seen_cases
@@ -214,7 +214,7 @@ def _merge(folders: list[Path], output: Path, overwrite: bool) -> None:
 
 
 def chosen_cases(
-    dataset: DataSet, card: Card, split: str | None, names: str | None, preprocessed_folder: Path | None
+    dataset: Dataset, card: Card, split: str | None, names: str | None, preprocessed_folder: Path | None
 ) -> tuple[Case, ...]:
     """The cases that were asked for; raises InputError if there is no such split or case."""
     wanted = list(dict.fromkeys(name for name in names.split(",") if name)) if names else None  # each counts once

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from UNetSegmenterLib.engine.io.volume import Volume
     from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 
-    from ..data.fingerprint import CaseFacts, Refused
+    from ..data.fingerprint import CaseFacts, UnusableCase
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 STRUCTURES_A_TABLE = 8  # columns that a line has room for
@@ -80,7 +80,7 @@ def _say_scan(scan: Path, label: Path | None, plot: Path | None, resample: bool)
     from UNetSegmenterLib.engine.io.image_reading import is_dicom, read_volume
     from UNetSegmenterLib.engine.io.volume import check_volume
 
-    from ..data.fingerprint import jump_text, slice_jumps
+    from ..data.fingerprint import slice_jump_text, slice_jumps
 
     volume = read_volume(scan, resample)
     segmentation = _segmentation(volume, label, resample) if label else None
@@ -91,7 +91,7 @@ def _say_scan(scan: Path, label: Path | None, plot: Path | None, resample: bool)
         else:
             warn(f"{volume.name}: {note.text}")
     for after in slice_jumps(volume):
-        warn(f"{volume.name}: {jump_text(after)}")
+        warn(f"{volume.name}: {slice_jump_text(after)}")
     if segmentation is not None:
         table(("structure", "ml", "slices", "HU 5 %", "50 %", "95 %"), structure_rows(volume, segmentation))
     if plot:
@@ -186,7 +186,7 @@ def _say_dataset(dataset: Any, plot: Path | None, workers: int) -> None:
         print_line(f"plot: {plot}")
 
 
-def _inspect(dataset: Any, workers: int) -> list[CaseFacts | Refused]:
+def _inspect(dataset: Any, workers: int) -> list[CaseFacts | UnusableCase]:
     from ..data.fingerprint import inspect_cases
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from UNetSegmenterLib.engine.model.card import Card
     from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
 
-    from ..data.dataset import DataSet
+    from ..data.dataset import Dataset
     from ..data.seen_cases import CaseIdentity
 
 
@@ -185,7 +185,7 @@ def of_whom(tested: Card, released: Card) -> str:
     return f"the same recipe trained on {others} other patients"
 
 
-def from_images(dataset: DataSet, card: Card, nominal_spacing: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def from_images(dataset: Dataset, card: Card, nominal_spacing: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Reference statistics of the labels that the checkpoint was trained on, in their own grids; and the cases that it has
     seen, with hashes where the card had none and the data set is theirs.
     """
@@ -193,7 +193,7 @@ def from_images(dataset: DataSet, card: Card, nominal_spacing: bool) -> tuple[di
     from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
     from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
 
-    from ..data.seen_cases import hashed, seen_cases, to_json, voxels_sha256
+    from ..data.seen_cases import seen_cases, to_json, voxels_sha256, with_voxel_hashes
 
     seen = seen_cases(card)
     hashes: dict[str, str] = {}
@@ -206,4 +206,4 @@ def from_images(dataset: DataSet, card: Card, nominal_spacing: bool) -> tuple[di
                 yield read_segmentation(case.label, dataset.structures), volume
 
     statistics = training_statistics(cases(), nominal_spacing=nominal_spacing)
-    return statistics, to_json(hashed(seen, dataset.name, hashes))
+    return statistics, to_json(with_voxel_hashes(seen, dataset.name, hashes))

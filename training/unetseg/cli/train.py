@@ -187,13 +187,13 @@ def summary_of(config: TrainingConfig) -> str:
 
 
 def _warnings(dataset: PreprocessedDataset, config: TrainingConfig, start_from: Any) -> list[str]:
-    from ..data.dataset import some
+    from ..data.dataset import first_few
     from ..training.fine_tuning import tested_but_trained_on, warnings_of_parent
 
     warnings = [] if start_from is None else warnings_of_parent(start_from, dataset, config)
     if tested := tested_but_trained_on(dataset, config):
         warnings.append(
-            f"test cases are trained on ({some(tested)}): an evaluation on them says nothing about new patients"
+            f"test cases are trained on ({first_few(tested)}): an evaluation on them says nothing about new patients"
         )
     return warnings
 

@@ -1,4 +1,4 @@
-"""What every layout comes down to: cases, structures, and what was found on the way."""
+"""What every layout comes down to: cases, structures, and notes on what was found while reading."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from UNetSegmenterLib.engine.labels.structures import Structure
 
 @dataclass(frozen=True)
 class Case:
-    """One scan with its label map; `name` is what tables and splits call it.
+    """One scan with its label map.
 
-    `patient` says whose scan it is where a layout knows; scans of one patient never go into different splits. `resample`
-    asks for sheared voxels to be resampled to a straight grid as they are read, instead of refusing them.
+    Attributes:
+        name: how tables and splits name the case.
+        image: file or folder of the scan.
+        label: file of the label map.
+        patient: whose scan it is, empty where the layout does not say; scans of one patient stay in one split.
+        resample: resample sheared voxels to a straight grid while reading, instead of refusing them.
     """
 
     name: str
@@ -25,17 +29,25 @@ class Case:
     resample: bool = False
 
     @property
-    def person(self) -> str:
-        """The patient, or the case itself where nothing else is known."""
+    def patient_or_name(self) -> str:
+        """The patient, or the name of the case where the patient is not known."""
         return self.patient or self.name
 
 
 @dataclass(frozen=True)
-class DataSet:
-    """Cases and structures of a folder, and in which layout they were found.
+class Dataset:
+    """Cases and structures of a folder as its layout describes them.
 
-    locked_test: names of the cases that the layout itself sets apart for testing; notes: what a person should know, such
-    as files that were left out; problems: what is wrong with single cases, which were left out, if that was to be collected.
+    Attributes:
+        name: name of the data set.
+        layout: name of the layout it was found in.
+        structures: what the label values mean.
+        cases: all labelled cases, by name.
+        licence: licence of the data, empty if not known.
+        citation: publication to cite, empty if not known.
+        locked_test: names of the cases that the layout itself sets apart for testing.
+        notes: what a user should know, such as files that were left out.
+        problems: what is wrong with single cases; they were left out. Empty unless problems were to be collected.
     """
 
     name: str
@@ -51,35 +63,43 @@ class DataSet:
     def describe(self) -> str:
         """What was found, in a few lines."""
         test = f", {len(self.locked_test)} of them set apart for testing" if self.locked_test else ""
-        patients = len({case.person for case in self.cases})
+        patients = len({case.patient_or_name for case in self.cases})
         of_patients = f" of {patients} patients" if patients != len(self.cases) else ""
-        values = "; ".join(f"{part.name} {'+'.join(map(str, part.values))}" for part in self.structures)
+        values = "; ".join(f"{one.name} {'+'.join(map(str, one.values))}" for one in self.structures)
         head = f"{self.name}: {self.layout} layout, {len(self.cases)} cases{of_patients}{test}"
         return "\n".join([head, f"structures (label values): {values}", *(f"note: {note}" for note in self.notes)])
 
 
-def resampled(dataset: DataSet) -> DataSet:
-    """The data set whose sheared scans and labels are resampled to a straight grid as they are read."""
+def resampled(dataset: Dataset) -> Dataset:
+    """The data set whose sheared scans and labels are resampled to a straight grid while they are read."""
     return replace(dataset, cases=tuple(replace(case, resample=True) for case in dataset.cases))
 
 
-class Problems:
-    """What is wrong with single cases: raised at once, or collected where the other cases are to be read all the same."""
+class ProblemCollector:
+    """What is wrong with single cases: raised at once, or collected so that the other cases can be read.
+
+    Args:
+        collect: collect the messages instead of raising the first one.
+    """
 
     def __init__(self, collect: bool = False) -> None:
         self.collect = collect
         self.found: list[str] = []
 
-    def add(self, *sentences: str) -> None:
-        """Raise InputError with the first of the sentences, and how many more there are, unless they are collected."""
-        if sentences and not self.collect:
-            more = f" ({len(sentences) - 1} more like it.)" if len(sentences) > 1 else ""
-            raise InputError(sentences[0] + more)
-        self.found += sentences
+    def add(self, *messages: str) -> None:
+        """Collect the messages.
+
+        Raises:
+            InputError: messages are not to be collected; it has the first one and the number of the others.
+        """
+        if messages and not self.collect:
+            more = f" ({len(messages) - 1} more like it.)" if len(messages) > 1 else ""
+            raise InputError(messages[0] + more)
+        self.found += messages
 
 
-def check_cases(folder: Path, cases: Iterable[Case], problems: Problems) -> tuple[Case, ...]:
-    """The cases in the order of their names; a name that two of them have is a problem, and the first one is kept."""
+def unique_cases(folder: Path, cases: Iterable[Case], problems: ProblemCollector) -> tuple[Case, ...]:
+    """The cases in the order of their names; a name that occurs twice is a problem, and the first case is kept."""
     by_name: dict[str, Case] = {}
     for case in cases:
         if other := by_name.get(case.name):
@@ -91,8 +111,8 @@ def check_cases(folder: Path, cases: Iterable[Case], problems: Problems) -> tupl
     return tuple(by_name[name] for name in sorted(by_name))
 
 
-def some(names: Iterable[str], most: int = 4) -> str:
-    """The first few of some names, and how many more there are."""
+def first_few(names: Iterable[str], most: int = 4) -> str:
+    """The first few of the names, and how many more there are."""
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

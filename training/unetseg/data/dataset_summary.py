@@ -1,4 +1,4 @@
-"""What `unetseg info` says of a data set: rows, ranges, and which cases differ from the others."""
+"""The summary of a data set that `unetseg info` prints: rows, ranges, and which cases differ from the others."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
 
-from .dataset import some
-from .fingerprint import CaseFacts, Refused, check_spacings
+from .dataset import first_few
+from .fingerprint import CaseFacts, UnusableCase, check_spacings
 
 UNUSUAL_RATIO = 2.0  # a spacing this many times the median, or the median this many times it, is worth a look
 CASES_NAMED = 8
 
 
 def fields_of_view_mm(facts: CaseFacts) -> tuple[float, float, float]:
-    """How far a scan reaches right to left, front to back and feet to head."""
+    """Extent of a scan in mm: right to left, front to back, feet to head."""
     depth, rows, columns = (n * mm for n, mm in zip(facts.size, facts.spacing_mm, strict=True))
     return columns, rows, depth
 
@@ -53,9 +53,9 @@ def summary(known: Sequence[CaseFacts]) -> dict[str, str]:
         "slices": f"{_range(sizes[:, 0])}, {sizes[:, 0].sum()} in all",
         "pixels": f"{_range(sizes[:, 2])} across, {_range(sizes[:, 1])} down",
         "pixel size": f"{_range(spacings[:, 1:].ravel())} mm",
-        "slice distance": f"{_range(spacings[:, 0])} mm; one a scan, as its file says",
+        "slice distance": f"{_range(spacings[:, 0])} mm; one per scan, as its file says",
         "field of view": f"{across} mm right-left, {_range(fields[:, 1])} front-back, {_range(fields[:, 2])} feet-head",
-        "stored": ", ".join(f"{name} ({n})" for name, n in Counter(part.orientation for part in known).most_common()),
+        "stored": ", ".join(f"{name} ({n})" for name, n in Counter(facts.orientation for facts in known).most_common()),
     }
     if samples.size:
         low, middle, high = np.percentile(samples, [0.5, 50, 99.5])
@@ -72,10 +72,10 @@ def _range(values: np.ndarray) -> str:
     return low if low == high else f"{low} to {high} (median {median})"
 
 
-def differences(found: Sequence[CaseFacts | Refused]) -> Iterator[str]:
-    """Sentences on cases that differ from the others or can't be used, the gravest first."""
+def differences(found: Sequence[CaseFacts | UnusableCase]) -> Iterator[str]:
+    """Messages on cases that differ from the others or can't be used, the most severe first."""
     known = [facts for facts in found if isinstance(facts, CaseFacts)]
-    yield from (f"{facts.name} can't be used: {facts.reason}" for facts in found if isinstance(facts, Refused))
+    yield from (f"{facts.name} can't be used: {facts.reason}" for facts in found if isinstance(facts, UnusableCase))
     if not known:
         return
     yield from _tenfold(known)
@@ -83,10 +83,10 @@ def differences(found: Sequence[CaseFacts | Refused]) -> Iterator[str]:
         median = float(np.median([facts.spacing_mm[axis] for facts in known]))
         unusual = {facts.name: facts.spacing_mm[axis] for facts in known if _unusual(facts.spacing_mm[axis], median)}
         if unusual:
-            listed = some((f"{name} {mm:.3g} mm" for name, mm in unusual.items()), CASES_NAMED)
+            listed = first_few((f"{name} {mm:.3g} mm" for name, mm in unusual.items()), CASES_NAMED)
             yield f"{what} far from the median of {median:.3g} mm: {listed}."
     if empty := [facts.name for facts in known if not any(facts.structure_ml.values())]:
-        yield f"no voxel is labelled: {some(empty, CASES_NAMED)}."
+        yield f"no voxel is labelled: {first_few(empty, CASES_NAMED)}."
     yield from _absent(known)
     by_pixels: dict[str, list[str]] = {}
     for facts in known:
@@ -98,7 +98,7 @@ def differences(found: Sequence[CaseFacts | Refused]) -> Iterator[str]:
     for facts in known:
         for text in facts.warnings:
             by_warning.setdefault(text, []).append(facts.name)
-    yield from (f"{some(names, CASES_NAMED)}: {text}" for text, names in by_warning.items())
+    yield from (f"{first_few(names, CASES_NAMED)}: {text}" for text, names in by_warning.items())
     yield from _stored_otherwise(known)
 
 
@@ -120,11 +120,11 @@ def _absent(known: Sequence[CaseFacts]) -> Iterator[str]:
         if len(without) == len(labelled):
             yield f"{name} is in no case: it can't be learned."
         elif without:
-            yield f"{name} is absent in {len(without)} of {len(labelled)} cases: {some(without, CASES_NAMED)}."
+            yield f"{name} is absent in {len(without)} of {len(labelled)} cases: {first_few(without, CASES_NAMED)}."
 
 
 def _stored_otherwise(known: Sequence[CaseFacts]) -> Iterator[str]:
     usual, _ = Counter(facts.orientation for facts in known).most_common(1)[0]
     others = [f"{facts.name} {facts.orientation}" for facts in known if facts.orientation != usual]
     if others:
-        yield f"stored otherwise than most ({usual}), and read in axial order all the same: {some(others, CASES_NAMED)}."
+        yield f"stored otherwise than most ({usual}), and read in axial order all the same: {first_few(others, CASES_NAMED)}."

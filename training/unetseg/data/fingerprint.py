@@ -1,4 +1,4 @@
-"""The fingerprint of a data set: the facts that a plan is made from, and what speaks against them."""
+"""The fingerprint of a data set: facts of every case that a plan is made from, and checks of them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import Structure
 
-from .dataset import Case, DataSet
+from .dataset import Case, Dataset
 from .seen_cases import voxels_sha256
 from .splits import Splits
 
-HU_EVERY = 7  # of the voxels inside structures, for percentiles
-SPACING_RATIO = 10.0  # in-plane spacings that differ by this are no one data set
+HU_EVERY = 7  # every 7th voxel inside structures is kept, for percentiles
+SPACING_RATIO = 10.0  # in-plane spacings that differ by this factor can't be right
 
 # A jump: two neighbouring slices that differ more than those around them, as if one were missing. Image files hold one slice
 # distance, so a series that lost slices before it was converted still looks even. What it shows does not: on fifteen CTs of
@@ -40,11 +40,21 @@ JUMP_LARGEST_DISTANCE_MM = 5.0  # beyond it, neighbouring slices differ for reas
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """One case: axial size (slices, rows, columns), spacing in the same order, how it is stored, its HU, its structures.
+    """Facts of one case.
 
-    range_hu are the lowest and the highest value; percentiles_hu are 0.5, 50 and 99.5 % inside structures, empty if nothing
-    is labelled. warnings are what the checks of a scan say. hu_sample holds HU of some voxels inside structures and
-    index_sample which structure each is of; both are not written to files.
+    Attributes:
+        name: name of the case.
+        size: (slices, rows, columns) of the axial view.
+        spacing_mm: (slice, row, column) of the axial view.
+        orientation: how the voxels are stored, such as "LPS".
+        oblique_degrees: angle between the stored axes and the patient's.
+        range_hu: lowest and highest value.
+        percentiles_hu: 0.5, 50 and 99.5 % inside structures; empty if nothing is labelled.
+        structure_ml: volume of each structure by name.
+        voxels_sha256: hash of what the image shows (`seen_cases.voxels_sha256`).
+        warnings: messages of the checks of a scan.
+        hu_sample: HU of some voxels inside structures, (n,); not written to files.
+        index_sample: the structure of each of them, (n,); not written to files.
     """
 
     name: str
@@ -61,29 +71,41 @@ class CaseFacts:
     index_sample: np.ndarray
 
     def to_json(self) -> dict[str, Any]:
-        """What pack.json keeps of it."""
+        """What pack.json keeps of them."""
         return {key: value for key, value in asdict(self).items() if key not in ("hu_sample", "index_sample")}
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A case that can't be used, and why, in one sentence."""
+class UnusableCase:
+    """A case that can't be used, and the reason in one sentence."""
 
     name: str
     reason: str
 
 
 def read_case(case: Case, structures: tuple[Structure, ...]) -> tuple[Volume, Segmentation]:
-    """Scan and labels of a case; raises InputError if they don't share one grid."""
+    """Scan and labels of a case.
+
+    Raises:
+        InputError: one of them can't be read, or they do not share one grid.
+    """
     volume = read_volume(case.image, case.resample)
     segmentation = read_segmentation(case.label, structures, only_declared=True, resample=case.resample)
     return volume, check_same_grid(volume, segmentation, case.label)
 
 
 def check_same_grid(volume: Volume, segmentation: Segmentation, label: Path) -> Segmentation:
-    """The labels, if they lie voxel on voxel of the image; raises InputError if not, logs where only just.
+    """The labels, checked to have the image's grid; a difference within the tolerance is logged.
 
-    A file with nothing drawn in it and no grid of its own is empty on the image's.
+    A file without a grid of its own and without labels counts as empty on the image's grid.
+
+    Args:
+        volume: the scan.
+        segmentation: its labels.
+        label: file of the labels, for messages.
+
+    Raises:
+        InputError: the grids differ.
     """
     segmentation = segmentation.with_known_grid(volume.geometry)
     difference = grid_difference(segmentation.geometry, volume.geometry)
@@ -96,24 +118,25 @@ def check_same_grid(volume: Volume, segmentation: Segmentation, label: Path) -> 
 
 
 def case_facts(name: str, volume: Volume, segmentation: Segmentation) -> CaseFacts:
-    """Facts of one case."""
+    """Facts of one case, from its scan and labels on one grid."""
     labelled = segmentation.labels > 0
     inside, indices = volume.array[labelled], segmentation.labels[labelled]
     counts = np.bincount(indices, minlength=len(segmentation.structures) + 1)
     warnings = [note.text for note in check_volume(volume) if note.severity == "warning"]
+    voxel_ml = volume.geometry.voxel_ml
     return CaseFacts(
-        name,
-        volume.geometry.axial_shape,
-        volume.geometry.axial_spacing_mm,
-        volume.geometry.orientation(),
-        round(volume.geometry.obliqueness_degrees(), 1),
-        (float(volume.array.min()), float(volume.array.max())),
-        tuple(np.percentile(inside, [0.5, 50, 99.5]).tolist()) if inside.size else (),
-        {part.name: round(float(counts[part.index] * volume.geometry.voxel_ml), 3) for part in segmentation.structures},
-        voxels_sha256(volume),
-        (*warnings, *(jump_text(after) for after in slice_jumps(volume))),
-        np.asarray(inside[::HU_EVERY], dtype=np.float32),
-        indices[::HU_EVERY],
+        name=name,
+        size=volume.geometry.axial_shape,
+        spacing_mm=volume.geometry.axial_spacing_mm,
+        orientation=volume.geometry.orientation(),
+        oblique_degrees=round(volume.geometry.obliqueness_degrees(), 1),
+        range_hu=(float(volume.array.min()), float(volume.array.max())),
+        percentiles_hu=tuple(np.percentile(inside, [0.5, 50, 99.5]).tolist()) if inside.size else (),
+        structure_ml={one.name: round(float(counts[one.index] * voxel_ml), 3) for one in segmentation.structures},
+        voxels_sha256=voxels_sha256(volume),
+        warnings=(*warnings, *(slice_jump_text(after) for after in slice_jumps(volume))),
+        hu_sample=np.asarray(inside[::HU_EVERY], dtype=np.float32),
+        index_sample=indices[::HU_EVERY],
     )
 
 
@@ -129,33 +152,37 @@ def slice_jumps(volume: Volume) -> list[int]:
     return np.flatnonzero(change > JUMP_RATIO * np.maximum(usual, 1.0)).tolist()
 
 
-def jump_text(after: int) -> str:
-    """What to tell a person of a jump after axial slice `after`, counted from 0."""
+def slice_jump_text(after: int) -> str:
+    """The warning for a jump after axial slice `after`, counted from 0."""
     return (
         f"a jump between axial slices {after + 1} and {after + 2}, counted from the feet: they differ more than their "
         "neighbours do, as if slices were missing or the patient had moved."
     )
 
 
-def dataset_facts(dataset: DataSet) -> list[CaseFacts]:
-    """Facts of every case; reads every voxel once. Raises InputError for the first case that can't be used."""
+def dataset_facts(dataset: Dataset) -> list[CaseFacts]:
+    """Facts of every case; reads every voxel once.
+
+    Raises:
+        InputError: a case can't be used; the first one is named.
+    """
     found = []
     for facts in inspect_cases(dataset):
-        if isinstance(facts, Refused):
+        if isinstance(facts, UnusableCase):
             raise InputError(facts.reason)
         found.append(facts)
     return found
 
 
-def inspect_cases(dataset: DataSet, workers: int = 1) -> Iterator[CaseFacts | Refused]:
-    """Facts of case after case, or why it can't be used; `workers` processes read."""
+def inspect_cases(dataset: Dataset, workers: int = 1) -> Iterator[CaseFacts | UnusableCase]:
+    """Facts of case after case, or why it can't be used; `workers` processes read the files."""
     with _mapping(workers) as each:
         yield from each(partial(_facts_or_reason, structures=dataset.structures), dataset.cases)
 
 
 @contextmanager
 def _mapping(workers: int) -> Iterator[Any]:
-    """`map`, in this process or in several; SimpleITK reads one file at a time in a process, whatever its threads."""
+    """`map`, in this process or in several: within one process SimpleITK reads one file at a time."""
     if workers <= 1:
         yield map
         return
@@ -163,31 +190,35 @@ def _mapping(workers: int) -> Iterator[Any]:
         yield pool.map
 
 
-def _facts_or_reason(case: Case, structures: tuple[Structure, ...]) -> CaseFacts | Refused:
+def _facts_or_reason(case: Case, structures: tuple[Structure, ...]) -> CaseFacts | UnusableCase:
     try:
         return case_facts(case.name, *read_case(case, structures))
     except InputError as error:
-        return Refused(case.name, str(error))
+        return UnusableCase(case.name, str(error))
 
 
 def fingerprint(facts: Sequence[CaseFacts]) -> dict[str, Any]:
-    """What pack.json and the plan hold of a data set, JSON-ready."""
-    samples = [part.hu_sample for part in facts if part.hu_sample.size]
+    """What pack.json and the plan keep of a data set, ready for JSON."""
+    samples = [one.hu_sample for one in facts if one.hu_sample.size]
     pooled = np.concatenate(samples) if samples else np.zeros(1, np.float32)
     return {
         "cases": len(facts),
-        "slices": sum(part.size[0] for part in facts),
-        "median_size": np.median([part.size for part in facts], axis=0).tolist(),
-        "median_spacing_mm": np.median([part.spacing_mm for part in facts], axis=0).round(4).tolist(),
+        "slices": sum(one.size[0] for one in facts),
+        "median_size": np.median([one.size for one in facts], axis=0).tolist(),
+        "median_spacing_mm": np.median([one.spacing_mm for one in facts], axis=0).round(4).tolist(),
         "structure_hu_percentiles_0.5_50_99.5": np.percentile(pooled, [0.5, 50, 99.5]).round(1).tolist(),
-        "by_case": [part.to_json() for part in facts],
+        "by_case": [one.to_json() for one in facts],
     }
 
 
 def check_spacings(spacings_mm: dict[str, tuple[float, float, float]]) -> list[str]:
-    """Raise InputError if in-plane spacings differ tenfold; warnings for slice distances that do.
+    """Warnings for slice distances that differ tenfold.
 
-    spacings_mm: case name to (slice, row, column) of the axial view.
+    Args:
+        spacings_mm: case name to (slice, row, column) of the axial view.
+
+    Raises:
+        InputError: in-plane spacings differ tenfold.
     """
     warnings = []
     for axis, what in ((1, "pixels"), (0, "slice distances")):
@@ -197,14 +228,18 @@ def check_spacings(spacings_mm: dict[str, tuple[float, float, float]]) -> list[s
         if largest < SPACING_RATIO * smallest:
             continue
         if axis:
-            raise InputError(f"The {text}; a file has lost its spacing, it seems: correct it or take it out.")
+            raise InputError(f"The {text}; a file seems to have lost its spacing: correct it or remove it.")
         warnings.append(f"{text}: neighbouring slices mean different things in them")
     return warnings
 
 
 def check_presence(splits: Splits, facts: Sequence[CaseFacts]) -> list[str]:
-    """Raise InputError for a structure that no training case has; warnings for those that another split lacks."""
-    by_name = {part.name: part.structure_ml for part in facts}
+    """Warnings for structures that a split other than the training split lacks.
+
+    Raises:
+        InputError: no training case has a structure.
+    """
+    by_name = {one.name: one.structure_ml for one in facts}
     warnings = []
     for split, names in splits.items():
         if not names:
@@ -214,8 +249,8 @@ def check_presence(splits: Splits, facts: Sequence[CaseFacts]) -> list[str]:
                 continue
             if split == "train":
                 raise InputError(
-                    f"No training case has any voxel of {structure}, so it can't be learned; add cases that have it, take "
-                    "it out of the structures, or split in another way."
+                    f"No training case has any voxel of {structure}, so it can't be learned; add cases that have it, "
+                    "remove it from the structures, or split in another way."
                 )
-            warnings.append(f"no case of the split {split} has {structure}: nothing will be known of it there")
+            warnings.append(f"no case of the split {split} has {structure}: it can't be measured there")
     return warnings

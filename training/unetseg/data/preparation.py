@@ -1,4 +1,4 @@
-"""From a data set to a pack: decide the split and the plan, read every case, bring its slices to the network's grid."""
+"""From a data set to a preprocessed one: decide splits and plan, read every case, resample its slices to the network's grid."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from UNetSegmenterLib.engine.plausibility.training_statistics import (
 )
 
 from ..training.planning import Plan, make_plan, write_plan
-from .dataset import Case, DataSet, some
+from .dataset import Case, Dataset, first_few
 from .fingerprint import (
     CaseFacts,
     case_facts,
@@ -39,22 +39,28 @@ BODY_HU = -500  # what is above it is body, not air
 
 
 @dataclass(frozen=True)
-class _Slices:
-    """One case at the network's grid: HU and labels (slices, rows, columns).
+class _ResampledCase:
+    """One case at the network's grid.
 
-    looks: what plausibility asks of the labels; cut_off: what they lost to the size of the slices, in words.
+    Attributes:
+        case: the case of the data set.
+        hu: int16 (slices, rows, columns).
+        labels: uint8 structure indices (slices, rows, columns).
+        facts: facts of the case at its own grid.
+        label_quantities: what the training statistics of the plausibility checks need; None for a case that is held out.
+        cut_off: the warning on labels that were lost to the size of the slices, empty if none were.
     """
 
     case: Case
     hu: np.ndarray
     labels: np.ndarray
     facts: CaseFacts
-    looks: CaseQuantities | None
+    label_quantities: CaseQuantities | None
     cut_off: str
 
 
 def prepare(
-    dataset: DataSet,
+    dataset: Dataset,
     folder: Path,
     *,
     spacing_mm: float | None = None,
@@ -68,19 +74,33 @@ def prepare(
     gpu_gb: float = 0.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> PreprocessedDataset:
-    """Write a pack of every case of a data set, with plan.yaml beside it, and return it.
+    """Preprocess every case of a data set, write the result with its plan.yaml to a folder, and return it.
 
-    spacing_mm (in-plane pixel size), window_hu and slice_size (rows and columns at that pixel size, cut about the body;
-    (0, 0) takes whole slices) win over `plan`. Without a plan, one is made that fits them, from the training cases alone,
-    which are read once more for it; gpu_gb is the memory of the GPU that it is for, 0 for a CPU. test, validation: numbers
-    of patients drawn by `seed`, or names of cases; a test set that the data set itself sets apart stays one. folds: deal
-    the training patients into that many folds. Nothing is left in `folder` if a case can't be used (InputError says which
-    and why).
+    Without a plan, one is made from the training cases alone, which are read once more for it. If a case can't be used,
+    nothing is left in the folder.
+
+    Args:
+        dataset: the cases to read.
+        folder: folder to write; new or empty.
+        spacing_mm: in-plane pixel size; None takes the plan's.
+        window_hu: HU range that the network sees; None takes the plan's.
+        slice_size: rows and columns that slices are cut or padded to about the body, (0, 0) for whole slices; None takes the
+            plan's.
+        test: number of test patients to draw, or names of cases; a test set that the data set sets apart is kept.
+        validation: number of validation patients to draw, or names of cases.
+        seed: seed of the draw of patients.
+        folds: number of folds that the training patients are divided into; 0 for none.
+        plan: choices for everything that is not given; None makes a plan.
+        gpu_gb: memory of the GPU that the plan is made for, 0 for a CPU.
+        progress: called with the number of cases done and their total.
+
+    Raises:
+        InputError: a case can't be used, the splits can't be drawn, or the folder is not empty.
     """
     if (folder / "pack.json").exists():
-        raise InputError(f"{folder} already holds a pack; choose another folder or remove it first.")
+        raise InputError(f"{folder} already holds a preprocessed data set; choose another folder or remove it first.")
     if folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
-        raise InputError(f"{folder} is there and is no pack; choose a folder that is new or empty.")
+        raise InputError(f"{folder} exists and holds no preprocessed data set; choose a folder that is new or empty.")
     splits = splits_of(dataset, test, validation, seed, folds)
     warnings = check_spacings(
         {case.name: read_geometry(case.image, case.resample).axial_spacing_mm for case in dataset.cases}
@@ -91,39 +111,42 @@ def prepare(
     warnings += _plan_warning(plan, splits)
     plan = plan.chosen(spacing_mm, window_hu, slice_size)
     preprocessing = Preprocessing(plan.spacing_mm, plan.window_hu, slice_distance_mm=plan.slice_distance_mm)
-    size = plan.slice_size
-    slices = []
+    resampled_cases = []
     for done, case in enumerate(dataset.cases, start=1):
-        slices.append(_read_slices(case, dataset, preprocessing, size, case.name in splits["train"]))
+        resampled_cases.append(
+            _resample(case, dataset, preprocessing, plan.slice_size, in_training=case.name in splits["train"])
+        )
         if progress:
             progress(done, len(dataset.cases))
-    known = [part.facts for part in slices]
-    warnings += refuse_leaks(splits, {part.name: part.voxels_sha256 for part in known})
-    warnings += check_presence(splits, known)
-    warnings += [f"{part.case.name}: {part.cut_off}" for part in slices if part.cut_off]
-    preprocessed = _assemble(dataset, slices, preprocessing, splits, size)
+    all_facts = [one.facts for one in resampled_cases]
+    warnings += refuse_leaks(splits, {facts.name: facts.voxels_sha256 for facts in all_facts})
+    warnings += check_presence(splits, all_facts)
+    warnings += [f"{one.case.name}: {one.cut_off}" for one in resampled_cases if one.cut_off]
+    preprocessed = _assemble(dataset, resampled_cases, preprocessing, splits, plan.slice_size)
     warnings += _patch_warning(plan, preprocessed)
     for warning in warnings:
         logging.getLogger(__name__).warning("%s: %s", dataset.name, warning)
-    statistics = statistics_from_cases([part.looks for part in slices if part.looks is not None])
-    made = {"warnings": warnings, "plan": plan.to_json(), "label_statistics": statistics}
+    by_case = {one.case.name: one.label_quantities for one in resampled_cases if one.label_quantities is not None}
+    stored = {
+        "warnings": warnings,
+        "plan": plan.to_json(),
+        "label_statistics": statistics_from_cases(list(by_case.values())),
+    }
     if folds:  # a fold's card must not hold statistics of the patients that it is validated on
-        made["label_facts"] = {
-            part.case.name: case_quantities_to_json(part.looks) for part in slices if part.looks is not None
-        }
-    preprocessed = replace(preprocessed, fingerprint={**fingerprint(known), **made})
+        stored["label_facts"] = {name: case_quantities_to_json(quantities) for name, quantities in by_case.items()}
+    preprocessed = replace(preprocessed, fingerprint={**fingerprint(all_facts), **stored})
     _write(preprocessed, plan, folder)
     return preprocessed
 
 
 def _plan_warning(plan: Plan, splits: Splits) -> list[str]:
-    """What speaks against a plan that was made from cases which are held out now."""
+    """The warning for a plan that was made from cases which are held out now."""
     names = set(plan.made_from)
     held_out = [name for split in ("test", "validation") for name in splits[split] if name in names]
     if not held_out:
         return []
     return [
-        f"the plan was made from test or validation cases too ({some(held_out)}), so they have a say in window and spacing; "
+        f"the plan was made from test or validation cases too ({first_few(held_out)}), so they influence window and spacing; "
         "plan with the same --test, --validation and --seed, or leave --plan out"
     ]
 
@@ -139,14 +162,18 @@ def _patch_warning(plan: Plan, preprocessed: PreprocessedDataset) -> list[str]:
 
 
 def splits_of(
-    dataset: DataSet, test: int | list[str], validation: int | list[str], seed: int, folds: int = 0
+    dataset: Dataset, test: int | list[str], validation: int | list[str], seed: int, folds: int = 0
 ) -> Splits:
-    """Who is trained on, validated and tested, as `prepare` draws it; raises InputError if the patients don't suffice."""
-    patients = {case.name: case.person for case in dataset.cases}
-    return split_cases(list(patients), _test(dataset, test), validation, seed, folds, patients)
+    """The splits as `prepare` draws them.
+
+    Raises:
+        InputError: there are too few patients, or the data set sets other test cases apart.
+    """
+    patients = {case.name: case.patient_or_name for case in dataset.cases}
+    return split_cases(list(patients), _test_cases(dataset, test), validation, seed, folds, patients)
 
 
-def _test(dataset: DataSet, test: int | list[str]) -> int | Sequence[str]:
+def _test_cases(dataset: Dataset, test: int | list[str]) -> int | Sequence[str]:
     if not dataset.locked_test:
         return test
     if test and sorted(test if isinstance(test, list) else []) != sorted(dataset.locked_test):
@@ -165,9 +192,10 @@ def _write(preprocessed: PreprocessedDataset, plan: Plan, folder: Path) -> None:
     write_folder(folder, write)
 
 
-def _read_slices(
-    case: Case, dataset: DataSet, preprocessing: Preprocessing, size: tuple[int, int], trains: bool
-) -> _Slices:
+def _resample(
+    case: Case, dataset: Dataset, preprocessing: Preprocessing, size: tuple[int, int], in_training: bool
+) -> _ResampledCase:
+    """Read a case and resample its slices to the network's grid, cut to `size` if that is not (0, 0)."""
     volume, segmentation = read_case(case, dataset.structures)
     between, *in_plane = volume.geometry.axial_spacing_mm
     in_plane_mm = (in_plane[0], in_plane[1])
@@ -181,76 +209,89 @@ def _read_slices(
         voxel_ml = between * preprocessing.spacing_mm**2 / 1000
         cut_off = cut_off_text(labels, kept, dataset.structures, voxel_ml, size)
         hu, labels = hu[:, rows, columns], kept
-    looks = measure_case(Anatomy(segmentation, volume)) if trains else None
-    return _Slices(case, hu, labels, case_facts(case.name, volume, segmentation), looks, cut_off)
+    label_quantities = measure_case(Anatomy(segmentation, volume)) if in_training else None
+    return _ResampledCase(case, hu, labels, case_facts(case.name, volume, segmentation), label_quantities, cut_off)
 
 
 def _assemble(
-    dataset: DataSet, slices: list[_Slices], preprocessing: Preprocessing, splits: Splits, size: tuple[int, int]
+    dataset: Dataset,
+    resampled_cases: list[_ResampledCase],
+    preprocessing: Preprocessing,
+    splits: Splits,
+    size: tuple[int, int],
 ) -> PreprocessedDataset:
+    """Two arrays of all cases, each case in the middle of slices of one size; what is outside its own pixels is air."""
     multiple = preprocessing.size_multiple
     rows, columns = (
         size
         if all(size)
-        else (-(-max(part.hu.shape[axis] for part in slices) // multiple) * multiple for axis in (1, 2))
+        else (-(-max(one.hu.shape[axis] for one in resampled_cases) // multiple) * multiple for axis in (1, 2))
     )
-    total = sum(len(part.hu) for part in slices)
+    total = sum(len(one.hu) for one in resampled_cases)
     images = np.full((total, rows, columns), preprocessing.window_hu[0], dtype=np.int16)
     labels = np.zeros((total, rows, columns), dtype=np.uint8)
     cases, start = [], 0
-    for part in slices:
-        top, left = (rows - part.hu.shape[1]) // 2, (columns - part.hu.shape[2]) // 2
+    for one in resampled_cases:
+        own_rows, own_columns = one.hu.shape[1:]
         case = PreprocessedCase(
-            part.case.name,
-            start,
-            start + len(part.hu),
-            top,
-            left,
-            part.hu.shape[1],
-            part.hu.shape[2],
-            part.facts.spacing_mm,
-            sha256(part.case.image),
-            sha256(part.case.label),
-            part.case.patient,
-            part.facts.voxels_sha256,
+            name=one.case.name,
+            start=start,
+            stop=start + len(one.hu),
+            top=(rows - own_rows) // 2,
+            left=(columns - own_columns) // 2,
+            rows=own_rows,
+            columns=own_columns,
+            spacing_mm=one.facts.spacing_mm,
+            image_sha256=sha256(one.case.image),
+            label_sha256=sha256(one.case.label),
+            patient=one.case.patient,
+            voxels_sha256=one.facts.voxels_sha256,
         )
-        case.region(images)[:] = part.hu
-        case.region(labels)[:] = part.labels
+        case.region(images)[:] = one.hu
+        case.region(labels)[:] = one.labels
         cases.append(case)
         start = case.stop
     return PreprocessedDataset(
-        images,
-        labels,
-        dataset.name,
-        preprocessing,
-        dataset.structures,
-        tuple(cases),
-        splits,
-        {},
-        dataset.licence,
-        dataset.citation,
+        images=images,
+        labels=labels,
+        name=dataset.name,
+        preprocessing=preprocessing,
+        structures=dataset.structures,
+        cases=tuple(cases),
+        splits=splits,
+        fingerprint={},
+        licence=dataset.licence,
+        citation=dataset.citation,
     )
 
 
 def body_region(hu: np.ndarray, size: tuple[int, int], window_low_hu: float) -> tuple[slice, slice]:
-    """Rows and columns that stay when slices (slices, rows, columns) of HU, clipped to the window, are cut to `size`.
+    """Rows and columns that stay when slices are cut to `size` about the median of the body's pixels.
 
-    They lie about the median of the body's pixels, those above air, and never reach beyond the slice; a side that is
-    shorter than `size` stays whole.
+    They never reach beyond the slice; a side that is shorter than `size` stays whole.
+
+    Args:
+        hu: (slices, rows, columns), clipped to the window.
+        size: rows and columns that are wanted.
+        window_low_hu: lower end of the window; what is above it and above air is body.
     """
     body = hu > max(BODY_HU, window_low_hu)
-    places = zip((body.sum(axis=(0, 2)), body.sum(axis=(0, 1))), hu.shape[1:], size, strict=True)
-    rows, columns = (_about(_median(counts), own, wanted) for counts, own, wanted in places)
+    counts_by_axis = (body.sum(axis=(0, 2)), body.sum(axis=(0, 1)))
+    rows, columns = (
+        _about(_median(counts), own, wanted)
+        for counts, own, wanted in zip(counts_by_axis, hu.shape[1:], size, strict=True)
+    )
     return rows, columns
 
 
 def _median(counts: np.ndarray) -> float:
-    """The place that has as many counts before it as after it; the middle if there are none."""
+    """The index with as many counts before it as after it; the middle if there are no counts."""
     total = counts.sum()
     return float(np.searchsorted(np.cumsum(counts), total / 2, side="right")) if total else len(counts) / 2
 
 
 def _about(middle: float, own: int, wanted: int) -> slice:
+    """`wanted` of `own` pixels about a middle, moved inwards at the border."""
     if own <= wanted:
         return slice(0, own)
     start = min(max(round(middle - wanted / 2), 0), own - wanted)
@@ -260,36 +301,38 @@ def _about(middle: float, own: int, wanted: int) -> slice:
 def cut_off_text(
     whole: np.ndarray, kept: np.ndarray, structures: Sequence[Structure], voxel_ml: float, size: tuple[int, int]
 ) -> str:
-    """What labels lose when they are cut from `whole` to `kept`, in ml and %; empty if nothing."""
+    """The warning on labels that are lost by cutting `whole` to `kept`, in ml and %; empty if none are."""
     before, after = (np.bincount(labels.ravel(), minlength=len(structures) + 1) for labels in (whole, kept))
     lost = [
-        f"{(before[part.index] - after[part.index]) * voxel_ml:.3g} ml "
-        f"({100 * (1 - after[part.index] / before[part.index]):.2g} %) of {part.name}"
-        for part in structures
-        if after[part.index] < before[part.index]
+        f"{(before[one.index] - after[one.index]) * voxel_ml:.3g} ml "
+        f"({100 * (1 - after[one.index] / before[one.index]):.2g} %) of {one.name}"
+        for one in structures
+        if after[one.index] < before[one.index]
     ]
     return f"slices of {size[0]} x {size[1]} pixels cut off {', '.join(lost)}" if lost else ""
 
 
-def check_sources(preprocessed: PreprocessedDataset, dataset: DataSet) -> None:
-    """Raise InputError unless the pack holds just the cases of the data set, and from the very same files.
+def check_sources(preprocessed: PreprocessedDataset, dataset: Dataset) -> None:
+    """Check that a preprocessed data set was made from exactly the files of a data set, by name and by SHA-256.
 
-    Names, then the SHA-256 of every image and label that pack.json recorded, are compared.
+    Raises:
+        InputError: the cases, or the files of a case, differ.
     """
-    packed = {case.name: case for case in preprocessed.cases}
-    there = {case.name: case for case in dataset.cases}
-    if packed.keys() != there.keys():
-        names = ", ".join(sorted(packed.keys() ^ there.keys())[:5])
+    recorded = {case.name: case for case in preprocessed.cases}
+    present = {case.name: case for case in dataset.cases}
+    if recorded.keys() != present.keys():
+        names = ", ".join(sorted(recorded.keys() ^ present.keys())[:5])
         raise InputError(
-            f"The pack holds {len(packed)} cases and {dataset.name} {len(there)}; they differ in {names}: prepare the data "
-            "set into another folder."
+            f"The preprocessed data set holds {len(recorded)} cases and {dataset.name} {len(present)}; they differ in {names}: "
+            "prepare the data set into another folder."
         )
-    for name, case in there.items():
-        for path, recorded in ((case.image, packed[name].image_sha256), (case.label, packed[name].label_sha256)):
-            if sha256(path) != recorded:
+    for name, case in present.items():
+        hashes = ((case.image, recorded[name].image_sha256), (case.label, recorded[name].label_sha256))
+        for path, recorded_sha256 in hashes:
+            if sha256(path) != recorded_sha256:
                 raise InputError(
-                    f"The pack was built from another {path.name} than {path} (its SHA-256 differs from pack.json): "
-                    "prepare the data set into another folder."
+                    f"The preprocessed data set was made from another {path.name} than {path} (its SHA-256 differs from "
+                    "pack.json): prepare the data set into another folder."
                 )
 
 
@@ -303,15 +346,19 @@ def check_choices(
     slice_size: tuple[int, int] | None,
     splits: Splits | None,
 ) -> None:
-    """Raise InputError if the pack in `folder` was prepared otherwise than these choices say; None stands for no choice."""
+    """Check that the preprocessed data set in `folder` was made with these choices, named as those of `prepare`.
+
+    Raises:
+        InputError: a choice that is not None differs.
+    """
     wanted = {"spacing_mm": spacing_mm, "window_hu": window_hu, "slice_size": slice_size}
     if plan:
         wanted = {name: getattr(plan, name) if value is None else value for name, value in wanted.items()}
-    made = preprocessed.fingerprint.get("plan", {})
+    stored_plan = preprocessed.fingerprint.get("plan", {})
     found = {
         "spacing_mm": preprocessed.preprocessing.spacing_mm,
         "window_hu": preprocessed.preprocessing.window_hu,
-        "slice_size": tuple(made.get("slice_size", (0, 0))),
+        "slice_size": tuple(stored_plan.get("slice_size", (0, 0))),
     }
     if splits is not None:
         wanted["split"], found["split"] = splits, preprocessed.splits  # type: ignore[assignment]

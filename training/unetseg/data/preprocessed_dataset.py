@@ -1,4 +1,7 @@
-"""A pack: a data set made ready for training, as two arrays and a JSON file that numpy alone can read."""
+"""The preprocessed data set: the folder that a run trains on, two arrays and a JSON file that numpy alone can read.
+
+The JSON file is called pack.json.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,26 @@ from UNetSegmenterLib.engine.labels.structures import Structure
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
 FORMAT_VERSION = 1
+_PLAIN_ENTRIES = ("name", "splits", "fingerprint", "licence", "citation", "arrays_sha256")
 
 
 @dataclass(frozen=True)
 class PreprocessedCase:
-    """Where a case lies in the pack.
+    """One case: its position in the arrays and where it came from.
 
-    slices `start` to `stop` of the arrays; its own pixels are `rows` x `columns` from pixel (`top`, `left`), the rest is
-    air. spacing_mm is (slice, row, column) as the source has it; image_sha256 and label_sha256 are of the files,
-    voxels_sha256 of what the image shows, however it is stored (`seen.voxels_sha256`). patient is empty where the data set
-    does not say whose scan it is. Packs of earlier versions have neither of the two.
+    Attributes:
+        name: name of the case.
+        start: first slice in the arrays.
+        stop: the slice after the last one.
+        top: first row of the case's own pixels; what is outside them is air.
+        left: first column of the case's own pixels.
+        rows: number of own rows.
+        columns: number of own columns.
+        spacing_mm: (slice, row, column) of the source.
+        image_sha256: hash of the image file.
+        label_sha256: hash of the label file.
+        patient: whose scan it is; empty where the data set does not say, and in folders of earlier versions.
+        voxels_sha256: hash of what the image shows (`seen_cases.voxels_sha256`); empty in folders of earlier versions.
     """
 
     name: str
@@ -40,15 +53,26 @@ class PreprocessedCase:
     voxels_sha256: str = ""
 
     def region(self, array: Any) -> Any:
-        """This case's own pixels of a pack array (slices, rows, columns)."""
+        """This case's own pixels of one of the arrays (slices, rows, columns)."""
         return array[self.start : self.stop, self.top : self.top + self.rows, self.left : self.left + self.columns]
 
 
 @dataclass(frozen=True)
 class PreprocessedDataset:
-    """images: int16 HU at the network's spacing; labels: uint8 structure indices; both (slices, rows, columns).
+    """A data set at the network's grid.
 
-    arrays_sha256: what the two files hashed to when they were opened; empty for a pack that was never written.
+    Attributes:
+        images: int16 HU (slices, rows, columns) at the network's in-plane spacing.
+        labels: uint8 structure indices (slices, rows, columns).
+        name: name of the data set.
+        preprocessing: how the slices were made.
+        structures: what the indices mean.
+        cases: where each case is in the arrays.
+        splits: names of the cases of each split.
+        fingerprint: facts of the data set, its plan, and statistics of its labels.
+        licence: licence of the data.
+        citation: publication to cite.
+        arrays_sha256: hashes of the two array files when they were opened; empty if never written.
     """
 
     images: np.ndarray
@@ -66,19 +90,22 @@ class PreprocessedDataset:
     def of_split(self, split: str) -> tuple[PreprocessedCase, ...]:
         """Cases of "train", "validation", "test", a sum such as "train+validation", or "all".
 
-        Raises InputError if there are none.
+        Raises:
+            InputError: there are none.
         """
         if split == "all":
             return self.cases
         names = {name for part in split.split("+") for name in self.splits.get(part, ())}
         if not names:
             known = ", ".join(name for name, members in self.splits.items() if members)
-            raise InputError(f'The pack has no cases in the split "{split}"; it has {known}, or "all".')
+            raise InputError(
+                f'The preprocessed data set has no cases in the split "{split}"; it has {known}, or "all".'
+            )
         return tuple(case for case in self.cases if case.name in names)
 
 
 def write_preprocessed_dataset(preprocessed: PreprocessedDataset, folder: Path) -> None:
-    """Write images.npy, labels.npy and pack.json; pack.json comes last, so a folder that has it is whole."""
+    """Write images.npy, labels.npy and pack.json; pack.json comes last, so a folder that has it is complete."""
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "images.npy", preprocessed.images)
     np.save(folder / "labels.npy", preprocessed.labels)
@@ -98,28 +125,27 @@ def write_preprocessed_dataset(preprocessed: PreprocessedDataset, folder: Path) 
 
 
 def read_preprocessed_dataset(folder: Path | str) -> PreprocessedDataset:
-    """Open a pack memory-mapped; raises InputError if it is incomplete or its arrays are not the ones it was written with."""
+    """Open a preprocessed data set memory-mapped.
+
+    Raises:
+        InputError: it is incomplete or damaged, or its arrays are not the ones it was written with.
+    """
     folder = Path(folder)
     if not (folder / "pack.json").is_file():
         raise InputError(
-            f"{folder} is no pack (pack.json is missing); write one with: unetseg prepare DATASET {folder}"
+            f"{folder} is no preprocessed data set (pack.json is missing); write one with: unetseg prepare DATASET {folder}"
         )
     try:
         content = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
         images, labels = _arrays(folder, content["arrays_sha256"])
         preprocessing = content["preprocessing"] | {"window_hu": tuple(content["preprocessing"]["window_hu"])}
         preprocessed = PreprocessedDataset(
-            images,
-            labels,
-            content["name"],
-            Preprocessing(**preprocessing),
-            tuple(Structure.from_json(part) for part in content["structures"]),
-            tuple(PreprocessedCase(**part | {"spacing_mm": tuple(part["spacing_mm"])}) for part in content["cases"]),
-            content["splits"],
-            content["fingerprint"],
-            content["licence"],
-            content["citation"],
-            content["arrays_sha256"],
+            images=images,
+            labels=labels,
+            preprocessing=Preprocessing(**preprocessing),
+            structures=tuple(Structure.from_json(one) for one in content["structures"]),
+            cases=tuple(PreprocessedCase(**one | {"spacing_mm": tuple(one["spacing_mm"])}) for one in content["cases"]),
+            **{name: content[name] for name in _PLAIN_ENTRIES},
         )
         _check_cases(preprocessed, folder)
         return preprocessed
@@ -127,11 +153,17 @@ def read_preprocessed_dataset(folder: Path | str) -> PreprocessedDataset:
         raise
     except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
         what = f"pack.json lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{folder} is a damaged pack ({what}); write it again with: unetseg prepare") from error
+        raise InputError(
+            f"{folder} is a damaged preprocessed data set ({what}); write it again with: unetseg prepare"
+        ) from error
 
 
 def _arrays(folder: Path, hashes: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels, memory-mapped; raises InputError unless both are what pack.json was written with."""
+    """Images and labels, memory-mapped.
+
+    Raises:
+        InputError: a file has another hash than pack.json says, or another shape or type than it should.
+    """
     arrays = []
     for name, kind in (("images.npy", np.int16), ("labels.npy", np.uint8)):
         path = folder / name
@@ -153,7 +185,11 @@ def _arrays(folder: Path, hashes: dict[str, str]) -> tuple[np.ndarray, np.ndarra
 
 
 def _check_cases(preprocessed: PreprocessedDataset, folder: Path) -> None:
-    """Raise InputError for a case that lies outside the arrays, and for a split that names a case that isn't there."""
+    """Check that all cases are inside the arrays and that all splits name cases of the data set.
+
+    Raises:
+        InputError: one does not.
+    """
     slices, rows, columns = preprocessed.images.shape
     for case in preprocessed.cases:
         inside = 0 <= case.start < case.stop <= slices and min(case.top, case.left) >= 0

@@ -1,9 +1,9 @@
-"""The demo's sample scan: a CT that a Python package index carries, fetched once and kept.
+"""The demo's sample scan: a CT that a Python package index carries, downloaded once and kept.
 
-It lies in the source distribution of TotalSegmentator (engine/labels/sample.py says what it is). pip fetches that from whatever
-index the user's pip is set up for. pip runs a source distribution's own code to learn its name and version, so it is told the
-SHA-256 of the whole file: with --require-hashes it throws another file away before it looks into it. Every file that is taken
-out of it is checked as well.
+It is part of the source distribution of TotalSegmentator (engine/labels/sample.py describes it). pip downloads that from the
+index that the user's pip is set up for. pip runs a source distribution's own code to learn its name and version, so it gets the
+SHA-256 of the whole file: with --require-hashes it discards another file before it opens it. Every file that is extracted is
+checked as well.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from ..console import print_line
 
 PACKAGE = "totalsegmentator"
-REFERENCE_WORDS = "reference by TotalSegmentator"
+REFERENCE_DESCRIPTION = "reference by TotalSegmentator"
 _IN_ARCHIVE = {SCAN: FOLDER + SCAN, REFERENCE: FOLDER + REFERENCE, LICENCE: LICENCE}
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleCase:
     """The sample scan and its machine-made reference, in the scan's grid."""
 
     volume: Volume
@@ -48,22 +48,26 @@ class Sample:
 
 
 def default_cache() -> Path:
-    """The folder in which this platform keeps what can be fetched again."""
+    """This platform's folder for files that can be downloaded again."""
     from platformdirs import user_cache_path
 
     return user_cache_path("unetsegmenter", appauthor=False)
 
 
-def read_sample(cache: Path | None = None) -> Sample:
-    """The sample from the cache, fetched first if it isn't there; raises InputError if that can't be done."""
+def read_sample(cache: Path | None = None) -> SampleCase:
+    """The sample from the cache, downloaded first if it is not there.
+
+    Raises:
+        InputError: it can't be downloaded or is not the pinned file.
+    """
     folder = fetch_sample(cache or default_cache())
-    return Sample(read_volume(folder / SCAN), read_reference(folder / REFERENCE, "TotalSegmentator (machine-made)"))
+    return SampleCase(read_volume(folder / SCAN), read_reference(folder / REFERENCE, "TotalSegmentator (machine-made)"))
 
 
 def fetch_sample(cache: Path) -> Path:
     """Folder with the sample's files, each with the SHA-256 it should have; needs the network only the first time."""
     folder = cache / f"{PACKAGE}-{VERSION}"
-    if all(_is_whole(folder / name) for name in _IN_ARCHIVE):
+    if all(_is_pinned(folder / name) for name in _IN_ARCHIVE):
         return folder
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -81,7 +85,7 @@ def fetch_sample(cache: Path) -> Path:
     return folder
 
 
-def _is_whole(path: Path) -> bool:
+def _is_pinned(path: Path) -> bool:
     return path.is_file() and _sha256(path) == SHA256[path.name]
 
 
@@ -91,7 +95,11 @@ def _sha256(path: Path) -> str:
 
 
 def _download(folder: Path) -> Path:
-    """The source distribution, by pip, from the index that this user's pip is set up for; raises InputError for another."""
+    """Download the source distribution with pip, from the index that this user's pip is set up for.
+
+    Raises:
+        InputError: the download fails, or the index has another file.
+    """
     print_line(f"fetching the sample scan: source distribution of {PACKAGE} {VERSION} (38 MB), by pip, once")
     pinned = folder / "requirements.txt"
     pinned.write_text(f"{PACKAGE}=={VERSION} --hash=sha256:{ARCHIVE_SHA256}\n", encoding="utf-8")
@@ -104,7 +112,7 @@ def _download(folder: Path) -> Path:
     if "DO NOT MATCH THE HASHES" in done.stderr or (archives and _sha256(archives[0]) != ARCHIVE_SHA256):
         raise InputError(
             f"Your package index has another file for {PACKAGE} {VERSION} than the one whose SHA-256 is pinned, so it was "
-            "thrown away and nothing in it was run; use a scan of your own: unetseg demo --scan FILE [--reference FILE]."
+            "discarded and nothing in it was run; use a scan of your own: unetseg demo --scan FILE [--reference FILE]."
         )
     if done.returncode or not archives:
         reasons = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
@@ -117,11 +125,15 @@ def _download(folder: Path) -> Path:
 
 
 def _extract(archive: Path, folder: Path) -> None:
-    """Take the files that are used out of the archive, and nothing else; refuse what isn't the pinned content."""
+    """Extract the files that are used, and nothing else.
+
+    Raises:
+        InputError: the archive is damaged, or a file has not the pinned content.
+    """
     try:
         with tarfile.open(archive) as tar:
-            for name, place in _IN_ARCHIVE.items():
-                member = tar.extractfile(f"{PACKAGE}-{VERSION}/{place}")
+            for name, path in _IN_ARCHIVE.items():
+                member = tar.extractfile(f"{PACKAGE}-{VERSION}/{path}")
                 if member is None:
                     raise KeyError(name)
                 (folder / name).write_bytes(member.read())
@@ -130,8 +142,8 @@ def _extract(archive: Path, folder: Path) -> None:
             f"{archive.name} was fetched but is damaged ({error}); run the command again, or use --scan FILE."
         ) from error
     for name in _IN_ARCHIVE:
-        if not _is_whole(folder / name):
+        if not _is_pinned(folder / name):
             raise InputError(
-                f"{name} in {archive.name} has not the SHA-256 that is pinned, so it is not used; your package index "
+                f"{name} in {archive.name} does not have the pinned SHA-256, so it is not used; your package index "
                 "carries another file: use --scan FILE."
             )

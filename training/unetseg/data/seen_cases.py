@@ -1,7 +1,7 @@
-"""Which cases a checkpoint and its ancestors have seen, and whether a case is one of them.
+"""The cases that a checkpoint and its ancestors have seen, and whether a given case is one of them.
 
-A case is recognised by its voxels, so that a file that was renamed, packed anew or turned is the same scan; by its patient,
-where the data set says whose scan it is; and by its name, where voxels are not known on both sides.
+A case is recognised by its voxels, so that a file that was renamed, compressed or reoriented is the same scan; by its patient,
+where the data set says whose scan it is; and by its name, where the voxels are not known on both sides.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.model.card import Card
 
-from .dataset import some
+from .dataset import first_few
 from .preprocessed_dataset import PreprocessedCase
 
 TRAINED, VALIDATED = "trained", "validated"
@@ -41,31 +41,32 @@ class SeenCase(CaseIdentity):
 
 
 def case_identity(case: PreprocessedCase, data_set: str) -> CaseIdentity:
-    """What a case of a pack is recognised by."""
+    """What a preprocessed case is recognised by."""
     return CaseIdentity(case.name, data_set, case.patient, case.voxels_sha256)
 
 
-def as_seen(case: CaseIdentity, role: str = TRAINED) -> SeenCase:
-    """The case as one that a run sees itself."""
+def seen_by_run(case: CaseIdentity, role: str = TRAINED) -> SeenCase:
+    """The case as one that the run itself sees."""
     return SeenCase(case.name, case.data_set, case.patient, case.voxels_sha256, role)
 
 
 def voxels_sha256(volume: Volume) -> str:
     """Hash of a scan's whole HU in the patient's axial order, and of their number along each axis.
 
-    The same whatever the file's format, name, compression, type of numbers and orientation. Spacing and origin are left out:
-    who corrects a header still has the same patient.
+    The same whatever the file's format, name, compression, data type and orientation. Spacing and origin are left out: a
+    scan with a corrected header is still of the same patient.
     """
     array = volume.geometry.to_axial(volume.array)
-    hashed = hashlib.sha256(repr(array.shape).encode())
-    for part in array:
-        whole = part if part.dtype == np.int16 else np.clip(np.rint(part), -32768, 32767).astype(np.int16)
-        hashed.update(np.ascontiguousarray(whole).data)
-    return hashed.hexdigest()
+    with_voxel_hashes = hashlib.sha256(repr(array.shape).encode())
+    for axial_slice in array:
+        is_int16 = axial_slice.dtype == np.int16
+        whole = axial_slice if is_int16 else np.clip(np.rint(axial_slice), -32768, 32767).astype(np.int16)
+        with_voxel_hashes.update(np.ascontiguousarray(whole).data)
+    return with_voxel_hashes.hexdigest()
 
 
 def seen_cases(card: Card) -> tuple[SeenCase, ...]:
-    """All cases that a card says its network or an ancestor of it has seen.
+    """All cases that, by its card, a network or one of its ancestors has seen.
 
     A card that was written before images were hashed has names, its own and those of its parent.
     """
@@ -74,19 +75,19 @@ def seen_cases(card: Card) -> tuple[SeenCase, ...]:
         known = {field.name for field in fields(SeenCase)}
         return tuple(SeenCase(**{k: v for k, v in one.items() if k in known}) for one in training["seen_cases"])
     data_set = str(training.get("data_set", ""))
-    return joined(
+    return without_duplicates(
         *(SeenCase(name, data_set) for name in _names(training)),
         *(SeenCase(name, "", generation=1) for name in _names(training.get("started_from"))),
     )
 
 
 def _names(facts: Any) -> list[str]:
-    """Names of cases; none where a card of another origin has their number, or nothing."""
+    """Names of cases; none where a card of another origin has only their number, or nothing."""
     cases = facts.get("cases") if isinstance(facts, dict) else None
     return [str(name) for name in cases] if isinstance(cases, list) else []
 
 
-def joined(*seen: SeenCase) -> tuple[SeenCase, ...]:
+def without_duplicates(*seen: SeenCase) -> tuple[SeenCase, ...]:
     """Every case once: as trained on if it ever was, in the nearest generation."""
     first: dict[str, SeenCase] = {}
     for one in sorted(seen, key=lambda one: (one.role != TRAINED, one.generation)):
@@ -94,9 +95,9 @@ def joined(*seen: SeenCase) -> tuple[SeenCase, ...]:
     return tuple(first.values())
 
 
-def hashed(seen: Iterable[SeenCase], data_set: str, voxels: Mapping[str, str]) -> tuple[SeenCase, ...]:
-    """The same cases with the hashes of their images, by name, where they had none and are of that data set."""
-    return joined(
+def with_voxel_hashes(seen: Iterable[SeenCase], data_set: str, voxels: Mapping[str, str]) -> tuple[SeenCase, ...]:
+    """The cases of that data set with the hashes of their images, by name, where they had none."""
+    return without_duplicates(
         *(
             replace(one, voxels_sha256=voxels[one.name])
             if not one.voxels_sha256 and one.name in voxels and one.data_set in ("", data_set)
@@ -106,8 +107,8 @@ def hashed(seen: Iterable[SeenCase], data_set: str, voxels: Mapping[str, str]) -
     )
 
 
-def older(seen: Iterable[SeenCase]) -> tuple[SeenCase, ...]:
-    """The same cases as a child of the checkpoint counts them."""
+def as_ancestors(seen: Iterable[SeenCase]) -> tuple[SeenCase, ...]:
+    """The same cases, one generation further away."""
     return tuple(replace(one, generation=one.generation + 1) for one in seen)
 
 
@@ -121,8 +122,8 @@ def lacks_hashes(seen: Iterable[SeenCase]) -> bool:
     return any(not one.voxels_sha256 for one in seen)
 
 
-def overlap(seen: Sequence[SeenCase], cases: Iterable[CaseIdentity], role: str = TRAINED) -> dict[str, str]:
-    """Those of `cases` that were seen in that role, by name, and how each was recognised."""
+def find_overlap(seen: Sequence[SeenCase], cases: Iterable[CaseIdentity], role: str = TRAINED) -> dict[str, str]:
+    """Those of `cases` that were seen in that role: name to how each was recognised."""
     of_role = [one for one in seen if one.role == role]
     found = {}
     for case in cases:
@@ -146,5 +147,5 @@ def _recognised(seen: SeenCase, case: CaseIdentity) -> str:
 
 
 def overlap_text(found: Mapping[str, str]) -> str:
-    """Names of an overlap with how they were recognised, the first few."""
-    return some(f"{name} ({how})" for name, how in found.items())
+    """The first few names of an overlap, with how they were recognised."""
+    return first_few(f"{name} ({how})" for name, how in found.items())

@@ -1,4 +1,4 @@
-"""Who is trained on, who is validated and who is tested: by patient, drawn once, and checked for leaks."""
+"""Splits into training, validation and test cases: by patient, drawn once, and checked for leaks."""
 
 from __future__ import annotations
 
@@ -18,17 +18,24 @@ def split_cases(
     folds: int = 0,
     patients: Mapping[str, str] | None = None,
 ) -> Splits:
-    """Cases of each split: named ones as named, the others drawn by `seed`.
+    """Cases of each split: those that are named, the others drawn by `seed`.
 
-    test, validation: numbers of patients, or names of cases; patients: whose scan a case is, where that is known (all scans
-    of a patient go into one split). folds: the patients that are left for training are also dealt into "fold0", "fold1"
-    and so on, each of which is the validation split of one run of a cross-validation. Raises InputError if the patients
-    don't suffice, or if named cases tear a patient apart.
+    Args:
+        names: all cases.
+        test: number of test patients, or names of cases.
+        validation: number of validation patients, or names of cases.
+        seed: seed of the draw.
+        folds: number of folds; the training patients are also divided into "fold0", "fold1" and so on, each of which is the
+            validation split of one run of a cross-validation.
+        patients: name of a case to its patient, where that is known; all scans of a patient go into one split.
+
+    Raises:
+        InputError: there are too few patients, or the named cases would separate scans of one patient.
     """
-    person = {name: (patients or {}).get(name) or name for name in names}
+    patient_of = {name: (patients or {}).get(name) or name for name in names}
     members: dict[str, list[str]] = {}
     for name in sorted(names):
-        members.setdefault(person[name], []).append(name)
+        members.setdefault(patient_of[name], []).append(name)
     order = [str(patient) for patient in np.random.default_rng(seed).permutation(sorted(members))]
     chosen: Splits = {}
     for split, wanted in (("test", test), ("validation", validation)):
@@ -38,21 +45,21 @@ def split_cases(
             free = {name for patient in order for name in members[patient]}
             if unknown := sorted(set(wanted) - free):
                 raise InputError(f"{', '.join(unknown)} can't be {split} cases: no such case is left in the data set.")
-            drawn = sorted({person[name] for name in wanted})
-            if torn := sorted({name for patient in drawn for name in members[patient]} - set(wanted)):
+            drawn = sorted({patient_of[name] for name in wanted})
+            if separated := sorted({name for patient in drawn for name in members[patient]} - set(wanted)):
                 raise InputError(
-                    f"{torn[0]} is of the same patient as a {split} case ({person[torn[0]]}) but would be trained on; name "
-                    f"all scans of a patient as {split} cases."
+                    f"{separated[0]} is of the same patient as a {split} case ({patient_of[separated[0]]}) but would be trained "
+                    f"on; name all scans of a patient as {split} cases."
                 )
             order = [patient for patient in order if patient not in drawn]
         chosen[split] = sorted(name for patient in drawn for name in members[patient])
     if not order:
         raise InputError(f"{len(members)} case(s) leave none to train on; ask for fewer test and validation cases.")
     splits = {"train": sorted(name for patient in order for name in members[patient]), **chosen}
-    return splits | _deal(order, members, folds)
+    return splits | _fold_members(order, members, folds)
 
 
-def _deal(order: Sequence[str], members: Mapping[str, list[str]], folds: int) -> Splits:
+def _fold_members(order: Sequence[str], members: Mapping[str, list[str]], folds: int) -> Splits:
     if not folds:
         return {}
     if not 2 <= folds <= len(order):
@@ -60,29 +67,40 @@ def _deal(order: Sequence[str], members: Mapping[str, list[str]], folds: int) ->
             f"{folds} folds were asked for; 2 to {len(order)} can be made of {len(order)} training patients."
         )
     return {
-        f"fold{place}": sorted(name for patient in order[place::folds] for name in members[patient])
-        for place in range(folds)
+        f"fold{fold}": sorted(name for patient in order[fold::folds] for name in members[patient])
+        for fold in range(folds)
     }
 
 
 def fold_splits(splits: Splits, fold: int) -> tuple[str, str]:
-    """Training and validation split of one run of a cross-validation; raises InputError if there is no such fold."""
+    """Training and validation split of one run of a cross-validation.
+
+    Raises:
+        InputError: there is no such fold.
+    """
     folds = [name for name in splits if name.startswith("fold")]
     if f"fold{fold}" not in folds:
-        there = f"0 to {len(folds) - 1}" if folds else "none: prepare the pack with --folds"
-        raise InputError(f"There is no fold {fold}; the pack has {there}.")
+        there = f"0 to {len(folds) - 1}" if folds else "none: prepare the data set with --folds"
+        raise InputError(f"There is no fold {fold}; the preprocessed data set has {there}.")
     return "+".join(name for name in folds if name != f"fold{fold}"), f"fold{fold}"
 
 
 def refuse_leaks(splits: Splits, voxels_sha256: Mapping[str, str]) -> list[str]:
-    """Raise InputError if two splits share an image; say which images lie twice within one.
+    """Warnings for images that occur twice within one split.
 
-    voxels_sha256: case name to the hash of its voxels, so that a scan is known under another name or in another file.
+    Args:
+        splits: names of the cases of each split.
+        voxels_sha256: case name to the hash of its voxels, which recognises a scan under another name or in another file.
+
+    Raises:
+        InputError: two splits share an image.
     """
     notes = []
-    for part in ({name: of for name, of in splits.items() if not name.startswith("fold")}, _folds(splits)):
+    folds = {name: members for name, members in splits.items() if name.startswith("fold")}
+    others = {name: members for name, members in splits.items() if name not in folds}
+    for disjoint in (others, folds):
         seen: dict[str, tuple[str, str]] = {}
-        for split, names in part.items():
+        for split, names in disjoint.items():
             for name in names:
                 other, where = seen.setdefault(voxels_sha256[name], (name, split))
                 if other == name:
@@ -90,12 +108,8 @@ def refuse_leaks(splits: Splits, voxels_sha256: Mapping[str, str]) -> list[str]:
                 if where != split:
                     raise InputError(
                         f"{other} ({where}) and {name} ({split}) hold the very same voxels; a scan in two splits makes the "
-                        "result look better than it is, so take one of them out or name both for one split."
+                        "result look better than it is, so remove one of them or name both for one split."
                     )
                 if not split.startswith("fold"):
                     notes.append(f"{other} and {name} hold the very same voxels (both in {split})")
     return notes
-
-
-def _folds(splits: Splits) -> Splits:
-    return {name: of for name, of in splits.items() if name.startswith("fold")}

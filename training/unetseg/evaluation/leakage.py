@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..data.dataset import some
-from ..data.seen_cases import TRAINED, VALIDATED, CaseIdentity, SeenCase, lacks_hashes, overlap, overlap_text
+from ..data.dataset import first_few
+from ..data.seen_cases import TRAINED, VALIDATED, CaseIdentity, SeenCase, find_overlap, lacks_hashes, overlap_text
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class SeenInTraining:
             )
         if only := {name: how for name, how in self.validated.items() if name not in self.trained}:
             found.append(
-                f"{len(only)} of {self.cases} cases were validated with while the checkpoint was trained: {some(only)}. Choices "
-                "that were made by them flatter their figures."
+                f"{len(only)} of {self.cases} cases were validated with while the checkpoint was trained: {first_few(only)}. "
+                "Choices that were made by them flatter their figures."
             )
         if self.unknown:
             found.append("The card names no training cases, so whether one of these was trained on is not known.")
@@ -74,8 +74,8 @@ def seen_in_training(seen: Sequence[SeenCase], identities: Iterable[CaseIdentity
         if one.patient:
             patients.setdefault(one.patient, []).append(one.name)
     return SeenInTraining(
-        overlap(seen, identities),
-        overlap(seen, identities, VALIDATED),
+        find_overlap(seen, identities),
+        find_overlap(seen, identities, VALIDATED),
         len(identities),
         lacks_hashes(seen),
         tuple(tuple(names) for names in patients.values() if len(names) > 1),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -16,12 +17,18 @@ from UNetSegmenterLib.engine.errors import InputError
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges of the random changes; each slice of a batch draws its own.
+    """Ranges of the random changes, sampled for each slice of a batch; `STORED_NAMES` has the keys that files keep.
 
-    rotation_degrees and shift (share of the patch) are half-widths, scale and gamma are drawn log-uniformly between 1/x and x,
-    contrast is the half-width of a factor around 1, brightness of an offset and noise the largest deviation, both in units
-    of the normalised window (-1 to 1), blur the largest weight of the blurred slice. `share` of the slices get each of
-    gamma, noise and blur.
+    Args:
+        rotation_degrees: largest rotation to either side.
+        scale: zoom, sampled log-uniformly between 1/x and x.
+        shift: largest shift, as a fraction of the patch.
+        contrast: largest deviation of a factor from 1.
+        brightness: largest offset, in units of the normalised window (-1 to 1).
+        gamma: exponent, sampled log-uniformly between 1/x and x.
+        noise: largest standard deviation of Gaussian noise, in units of the normalised window.
+        blur: largest weight of the blurred slice.
+        fraction: fraction of the slices that get each of gamma, noise and blur.
     """
 
     rotation_degrees: float = 15.0
@@ -32,20 +39,22 @@ class Augmentation:
     gamma: float = 1.5
     noise: float = 0.12
     blur: float = 1.0
-    share: float = 0.3
+    fraction: float = 0.3
+
+    STORED_NAMES: ClassVar = {"fraction": "share"}
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            low, high = 1.0 if name in ("scale", "gamma") else 0.0, 1.0 if name == "share" else math.inf
+            low, high = 1.0 if name in ("scale", "gamma") else 0.0, 1.0 if name == "fraction" else math.inf
             if not low <= value <= high:
                 expected = f"{low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
                 raise InputError(f"The augmentation's {name} is {value}; {expected} is expected.")
 
     def scaled(self, strength: float) -> Augmentation:
-        """All ranges narrower (strength below 1) or wider; 0 changes nothing at all."""
+        """All ranges narrower (strength below 1) or wider; a strength of 0 turns the augmentation off."""
         factors = {name: getattr(self, name) ** strength for name in ("scale", "gamma")}
         return Augmentation(
-            **{name: value * strength for name, value in vars(self).items()} | factors | {"share": self.share}
+            **{name: value * strength for name, value in vars(self).items()} | factors | {"fraction": self.fraction}
         )
 
 
@@ -59,12 +68,19 @@ def augment(
 ) -> tuple[Tensor, Tensor]:
     """Random views of a batch of slices.
 
-    images: (B, input slices, H, W) float32 in -1..1; labels: (B, H, W) uint8; centres: (B, 2) as `affine_grid` has them.
-    Returns images (B, input slices, *patch) and labels (B, *patch) int64; what lies outside the slice is air (-1) and
-    background.
+    Args:
+        images: (B, input slices, H, W) float32 in -1..1.
+        labels: (B, H, W) uint8.
+        patch: rows and columns of the views.
+        settings: ranges of the random changes.
+        generator: random generator on the device of the images.
+        centres: (B, 2), as `affine_grid` takes them.
+
+    Returns:
+        Images (B, input slices, *patch) and labels (B, *patch) int64; what is outside the slice is air (-1) and background.
     """
     grid = affine_grid(images.shape[0], (images.shape[2], images.shape[3]), patch, settings, generator, centres)
-    # grid_sample fills with 0, which is mid-window, so the window's lower end is made 0 for the time of the sampling.
+    # grid_sample fills with 0, which is mid-window, so the window's lower end is 0 while it samples.
     moved = functional.grid_sample(images + 1, grid, mode="bilinear", align_corners=False) - 1
     targets = functional.grid_sample(labels[:, None].float(), grid, mode="nearest", align_corners=False)
     return change_intensity(moved, settings, generator), targets[:, 0].long()
@@ -80,8 +96,14 @@ def affine_grid(
 ) -> Tensor:
     """Sampling grid (B, *patch, 2) of random rotations, scales and shifts about the patches' centres.
 
-    centres: (B, 2) row and column in pixels from the slice's edge, so that pixel i lies at i + 0.5; None is the middle of
-    the slice.
+    Args:
+        batch: number of slices.
+        size: rows and columns of the slices.
+        patch: rows and columns of the views.
+        settings: ranges of the random changes.
+        generator: random generator.
+        centres: (B, 2) row and column in pixels from the slice's edge, so that pixel i is centred at i + 0.5; None is the
+            middle of the slice.
     """
     angle = _symmetric(batch, math.radians(settings.rotation_degrees), generator)
     zoom = _log_uniform(batch, settings.scale, generator)
@@ -98,29 +120,29 @@ def affine_grid(
     shifts = (_symmetric(batch, settings.shift, generator) for _ in range(2))
     middles = (size[axis] / 2 if centres is None else centres[:, axis] for axis in (1, 0))
     offsets = [
-        (2 * middle - side) / side + shift * 2 * part / side
-        for middle, shift, part, side in zip(middles, shifts, patch[::-1], size[::-1], strict=True)
+        (2 * middle - side) / side + shift * 2 * patch_side / side
+        for middle, shift, patch_side, side in zip(middles, shifts, patch[::-1], size[::-1], strict=True)
     ]
     translation = torch.stack(offsets, dim=1)[:, :, None]
     return functional.affine_grid(torch.cat([matrix, translation], dim=2), [batch, 1, *patch], align_corners=False)
 
 
 def change_intensity(images: Tensor, settings: Augmentation, generator: Generator) -> Tensor:
-    """Random gamma, contrast, brightness, noise and blur a slice; input and output in -1..1, (B, C, H, W)."""
+    """Random gamma, contrast, brightness, noise and blur per slice; input and output (B, C, H, W) in -1..1."""
     batch = images.shape[0]
 
-    def a_slice(values: Tensor, otherwise: float) -> Tensor:
-        chosen = torch.rand(batch, device=images.device, generator=generator) < settings.share
+    def for_some_slices(values: Tensor, otherwise: float) -> Tensor:
+        chosen = torch.rand(batch, device=images.device, generator=generator) < settings.fraction
         return torch.where(chosen, values, otherwise)[:, None, None, None]
 
-    exponent = a_slice(_log_uniform(batch, settings.gamma, generator), 1.0)
+    exponent = for_some_slices(_log_uniform(batch, settings.gamma, generator), 1.0)
     images = ((images + 1) / 2).clamp(0, 1).pow(exponent) * 2 - 1
     factor = 1 + _symmetric(batch, settings.contrast, generator)[:, None, None, None]
     offset = _symmetric(batch, settings.brightness, generator)[:, None, None, None]
     images = images * factor + offset
-    weight = a_slice(_symmetric(batch, settings.blur, generator).abs(), 0.0)
+    weight = for_some_slices(_symmetric(batch, settings.blur, generator).abs(), 0.0)
     images = torch.lerp(images, functional.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False), weight)
-    deviation = a_slice(_symmetric(batch, settings.noise, generator).abs(), 0.0)
+    deviation = for_some_slices(_symmetric(batch, settings.noise, generator).abs(), 0.0)
     noise = torch.randn(images.shape, device=images.device, generator=generator)
     return (images + deviation * noise).clamp(-1, 1)
 

@@ -1,11 +1,13 @@
-"""The recipe of a training run: every choice that, with the pack, decides the weights."""
+"""The training configuration: every choice that, with the preprocessed data set, decides the weights."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, ClassVar, get_type_hints
 
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.plain_data import from_mapping
 
 from .augmentation import Augmentation
 
@@ -16,10 +18,10 @@ RANGES = {
     "depth": (1, 8),
     "learning_rate": (0, math.inf),
     "weight_decay": (0, math.inf),
-    "warmup_share": (0, 1),
+    "warmup_fraction": (0, 1),
     "gradient_norm": (0, math.inf),
     "ema": (0, 1),
-    "foreground_share": (0, 1),
+    "foreground_fraction": (0, 1),
     "neighbour_jitter": (0, 1),
     "seed": (0, math.inf),
 }
@@ -27,11 +29,13 @@ RANGES = {
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Defaults are what docs/models.md measured; the plan of a pack takes their place.
+    """Hyperparameters of a run; the defaults are those that docs/models.md measured, and a plan replaces them.
+
+    `STORED_NAMES` has the keys that files keep for fields with another name.
 
     Args:
         steps: optimiser steps.
-        batch_size: slices a step.
+        batch_size: slices per step.
         patch: rows and columns that an augmented slice is cut to; prediction sees whole slices.
         input_slices: neighbouring slices given as channels (1, 3 or 5).
         base_width: channels of the first level.
@@ -40,15 +44,15 @@ class TrainingConfig:
         learning_rate: AdamW's largest learning rate.
         weight_decay: AdamW's decay.
         schedule: how the learning rate falls: cosine, polynomial or constant.
-        warmup_share: share of the steps in which the learning rate rises.
+        warmup_fraction: fraction of the steps in which the learning rate rises.
         gradient_norm: gradients are scaled down to this norm.
         ema: decay of the averaged weights, which are what is validated and released.
-        foreground_share: share of a batch drawn for holding a structure that was chosen at random.
-        neighbour_jitter: share of slices whose neighbours come from another distance, half of them the slice itself.
+        foreground_fraction: fraction of a batch that foreground oversampling takes: slices with a randomly chosen structure.
+        neighbour_jitter: fraction of slices whose neighbours come from another distance, half of them the slice itself.
         augmentation: random changes of each slice.
         train_split: cases to train on ("train", or "all" for a release once the figures are fixed).
-        validation_split: cases whose Dice is followed; none if the pack has no such split.
-        seed: of the weights, the batches and the augmentation.
+        validation_split: cases to validate on; none if the data set has no such split.
+        seed: seed of the weights, the batches and the augmentation.
     """
 
     steps: int = 7000
@@ -61,25 +65,66 @@ class TrainingConfig:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     schedule: str = "cosine"
-    warmup_share: float = 0.05
+    warmup_fraction: float = 0.05
     gradient_norm: float = 12.0
     ema: float = 0.998
-    foreground_share: float = 0.67
+    foreground_fraction: float = 0.67
     neighbour_jitter: float = 0.25
     augmentation: Augmentation = field(default_factory=Augmentation)
     train_split: str = "train"
     validation_split: str = "validation"
     seed: int = 0
 
+    STORED_NAMES: ClassVar = {"warmup_fraction": "warmup_share", "foreground_fraction": "foreground_share"}
+
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
             if not low <= getattr(self, name) <= high:
                 expected = f"at least {low}" if high == math.inf else f"{low} to {high}"
-                raise InputError(f"The recipe's {name} is {getattr(self, name)}; {expected} is expected.")
+                raise InputError(
+                    f"The training configuration's {name} is {getattr(self, name)}; {expected} is expected."
+                )
         if self.input_slices not in (1, 3, 5):
-            raise InputError(f"The recipe's input_slices is {self.input_slices}; 1, 3 or 5 are expected.")
+            raise InputError(
+                f"The training configuration's input_slices is {self.input_slices}; 1, 3 or 5 are expected."
+            )
         if min(self.patch) < 2 ** (self.depth + 1):
             raise InputError(
                 f"A patch of {self.patch[0]} x {self.patch[1]} pixels can't be halved {self.depth} times; take a depth of less, "
                 f"or a patch of at least {2 ** (self.depth + 1)} pixels a side."
             )
+
+
+def read_config(values: Any, where: str) -> TrainingConfig:
+    """The training configuration of stored values; entries that are left out keep their default.
+
+    Args:
+        values: names and values, as a card or a plan has them.
+        where: what error messages call the values.
+
+    Raises:
+        InputError: an entry is unknown or invalid.
+    """
+    return from_mapping(TrainingConfig, with_present_names(TrainingConfig, values), where)
+
+
+def with_present_names(cls: Any, values: Any) -> Any:
+    """Stored values of a configuration with the names of its fields; anything but a mapping is returned unchanged."""
+    if not isinstance(values, dict):
+        return values
+    present = {stored: name for name, stored in cls.STORED_NAMES.items()}
+    hints = get_type_hints(cls)
+    renamed = {str(present.get(name, name)): value for name, value in values.items()}
+    return {
+        name: with_present_names(hints[name], value) if is_dataclass(hints.get(name)) else value
+        for name, value in renamed.items()
+    }
+
+
+def stored_values(config: Any) -> dict[str, Any]:
+    """A configuration as cards, states and plans keep it, by the names of `STORED_NAMES`."""
+    values = {one.name: getattr(config, one.name) for one in fields(config)}
+    return {
+        config.STORED_NAMES.get(name, name): stored_values(value) if is_dataclass(value) else value
+        for name, value in values.items()
+    }

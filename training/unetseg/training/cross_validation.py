@@ -1,4 +1,4 @@
-"""The folds of a cross-validation taken together: every patient was validated once, by a network that never saw it."""
+"""The summary over the folds of a cross-validation: each patient was validated once, by a network that never saw it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,23 @@ from UNetSegmenterLib.engine.evaluation.statistics import CI_METHOD, SUMMARY_DEF
 from UNetSegmenterLib.engine.io.atomic_files import write_atomically, write_text
 from UNetSegmenterLib.engine.io.csv_text import csv_text
 from UNetSegmenterLib.engine.model.checkpoint import read_card
-from UNetSegmenterLib.engine.plain_data import from_mapping
 
 from ..data.preprocessed_dataset import PreprocessedDataset
-from ..data.seen_cases import case_identity, overlap, seen_cases
-from .configuration import TrainingConfig
+from ..data.seen_cases import case_identity, find_overlap, seen_cases
+from .configuration import TrainingConfig, read_config
 from .run_files import read_state
 
 
 @dataclass(frozen=True)
 class FoldRow:
-    """Dice of one structure in one case, at the network's grid; NaN where neither side has it.
+    """Dice of one structure in one case, at the network's grid.
 
-    seen: how the case is known to be one that an ancestor of the fold's checkpoint was trained on; empty if it is none.
+    Attributes:
+        fold: number of the fold.
+        case: name of the case.
+        structure: name of the structure.
+        dice: NaN where neither prediction nor reference has the structure.
+        seen: how the case was recognised as one that an ancestor of the fold's checkpoint was trained on; else empty.
     """
 
     fold: int
@@ -39,49 +43,57 @@ class FoldRow:
 
 
 def config_of_folds(runs: Sequence[Path]) -> TrainingConfig:
-    """The recipe of all of them, with the splits of the last; raises InputError if they are not of one recipe."""
+    """The training configuration of all folds, with the splits of the last one.
+
+    Raises:
+        InputError: a fold was trained with another configuration.
+    """
     configs = [
-        from_mapping(
-            TrainingConfig, read_card(run / "checkpoint.pt").training["recipe"], f"{run / 'checkpoint.pt'}: recipe"
-        )
+        read_config(read_card(run / "checkpoint.pt").training["recipe"], f"{run / 'checkpoint.pt'}: recipe")
         for run in runs
     ]
     for run, config in zip(runs, configs, strict=True):
         own = replace(config, train_split=configs[0].train_split, validation_split=configs[0].validation_split)
         if own != configs[0]:
             raise InputError(
-                f"{run} was trained with another recipe than {runs[0]}, so they are no cross-validation; remove one of them "
-                "and give the command again."
+                f"{run} was trained with another training configuration than {runs[0]}, so they are no cross-validation; remove "
+                "one of them and give the command again."
             )
     return configs[-1]
 
 
 def fold_dice(run: Path, dataset: PreprocessedDataset, fold: int) -> list[FoldRow]:
-    """Rows of a finished fold's validation cases; raises InputError if the run is not finished."""
+    """Rows of a finished fold's validation cases.
+
+    Raises:
+        InputError: the run is not finished, or did not validate on this fold.
+    """
     if not (run / "checkpoint.pt").exists():
         raise InputError(f"{run} is not finished; run the same command again, and it goes on there.")
     dice = read_state(run / "state.pt")["dice"]
     cases = dataset.of_split(f"fold{fold}")
     if dice is None or dice.shape != (len(cases), len(dataset.structures)):
-        raise InputError(f"{run} did not validate on fold {fold} of this pack; choose another --output.")
-    seen = overlap(seen_cases(read_card(run / "checkpoint.pt")), [case_identity(case, dataset.name) for case in cases])
+        raise InputError(f"{run} did not validate on fold {fold} of this data set; choose another --output.")
+    seen = find_overlap(
+        seen_cases(read_card(run / "checkpoint.pt")), [case_identity(case, dataset.name) for case in cases]
+    )
     return [
         FoldRow(fold, case.name, structure.name, float(value), seen.get(case.name, ""))
-        for case, line in zip(cases, dice, strict=True)
-        for structure, value in zip(dataset.structures, line, strict=True)
+        for case, values in zip(cases, dice, strict=True)
+        for structure, value in zip(dataset.structures, values, strict=True)
     ]
 
 
 def summarise(rows: Sequence[FoldRow], structures: Sequence[str]) -> dict[str, Any]:
-    """Mean, sd and 95 % interval of each structure over all cases and of the cases' own means, and each fold's mean over cases.
+    """Mean, standard deviation and 95 % interval of each structure over all cases and of the cases' means, and means of folds.
 
-    mean_dice and mean_dice_over_cases are what they are in the summary of an evaluation (`SUMMARY_DEFINITIONS`). Cases that an
-    ancestor was trained on are counted apart, unless there are no others.
+    mean_dice and mean_dice_over_cases have the same definitions as in an evaluation (`SUMMARY_DEFINITIONS`). Cases that an
+    ancestor was trained on are excluded and listed, unless there are no others.
     """
-    apart = {row.case: row.seen for row in rows if row.seen}
-    if apart and any(not row.seen for row in rows):
-        said = {"trained_on": {"names": apart, "in_the_numbers_above": False}}
-        return summarise([row for row in rows if not row.seen], structures) | said
+    trained_on = {row.case: row.seen for row in rows if row.seen}
+    if trained_on and any(not row.seen for row in rows):
+        excluded = {"trained_on": {"names": trained_on, "in_the_numbers_above": False}}
+        return summarise([row for row in rows if not row.seen], structures) | excluded
     parts: dict[str, dict[str, Any]] = {}
     for name in structures:
         result = aggregate([row.dice for row in rows if row.structure == name], (0.0, 1.0))
@@ -90,17 +102,18 @@ def summarise(rows: Sequence[FoldRow], structures: Sequence[str]) -> dict[str, A
     return {
         "cases": len({row.case for row in rows}),
         "mean_dice": sum(known) / len(known) if known else math.nan,
-        "mean_dice_over_cases": _interval(over_cases(rows)),
+        "mean_dice_over_cases": _interval(mean_over_cases(rows)),
         "mean_dice_of_folds": [
-            over_cases([row for row in rows if row.fold == fold]).mean for fold in sorted({row.fold for row in rows})
+            mean_over_cases([row for row in rows if row.fold == fold]).mean
+            for fold in sorted({row.fold for row in rows})
         ],
         "ci95_method": CI_METHOD,
         "definitions": SUMMARY_DEFINITIONS,
         "structures": parts,
-    } | ({"trained_on": {"names": apart, "in_the_numbers_above": True}} if apart else {})
+    } | ({"trained_on": {"names": trained_on, "in_the_numbers_above": True}} if trained_on else {})
 
 
-def over_cases(rows: Sequence[FoldRow]) -> Aggregate:
+def mean_over_cases(rows: Sequence[FoldRow]) -> Aggregate:
     """Mean over cases of each case's mean over its structures."""
     cases = dict.fromkeys(row.case for row in rows)
     return aggregate((aggregate(row.dice for row in rows if row.case == case).mean for case in cases), (0.0, 1.0))

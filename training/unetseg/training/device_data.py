@@ -1,6 +1,6 @@
-"""The pack on the training device: int16 slices and uint8 labels, drawn by index with no loader and no workers.
+"""The slices of a data set on the training device, sampled by index with no loader and no worker processes.
 
-A batch is drawn without a number that Python would have to read or send: a GPU would stop for each.
+A batch is sampled without Python reading a number from the device or sending one to it: a GPU would wait for each.
 """
 
 from __future__ import annotations
@@ -21,9 +21,16 @@ from .configuration import TrainingConfig
 
 
 class DeviceData:
-    """Slices of the given cases; `draw` returns a batch that never left the device.
+    """Slices and labels of the given cases; `sample_batch` returns a batch that never left the device.
 
-    Raises InputError if the device has not the memory for them.
+    Args:
+        dataset: the preprocessed data set.
+        cases: the cases whose slices are sampled.
+        preprocessing: window, input slices and slice distance.
+        device: where the slices are kept.
+
+    Raises:
+        InputError: the device has not the memory for them.
     """
 
     def __init__(
@@ -41,7 +48,7 @@ class DeviceData:
         except torch.OutOfMemoryError as error:
             raise InputError(
                 f"{len(slices)} slices to train on ({(images.nbytes + labels.nbytes) / 2**30:.1f} GB) do not fit into the memory "
-                f"of {device}; prepare a pack with a coarser --spacing or a smaller --size."
+                f"of {device}; prepare the data set with a coarser --spacing or a smaller --size."
             ) from error
         self.cases = cases
         self.window_hu = preprocessing.window_hu
@@ -55,10 +62,10 @@ class DeviceData:
         )
         regions = np.array([[(case.top, case.left), (case.rows, case.columns)] for case in cases], dtype=np.float32)
         self.regions = torch.from_numpy(np.repeat(regions, lengths, axis=0)).to(device)  # (N, 2, 2): corner and size
-        found = {part.index: np.flatnonzero((labels == part.index).any(axis=(1, 2))) for part in dataset.structures}
+        found = {one.index: np.flatnonzero((labels == one.index).any(axis=(1, 2))) for one in dataset.structures}
         found = {index: slices for index, slices in found.items() if len(slices)}
         counts = np.array([len(slices) for slices in found.values()], dtype=np.int64)
-        # The slices of the first structure that there is, of the second and so on; where each begins, how many they are.
+        # The slices of the first structure, then of the second and so on; where each list begins, and its length.
         self.slices_with, self.begins, self.counts, self.present = (
             torch.from_numpy(values).to(device)
             for values in (
@@ -70,10 +77,11 @@ class DeviceData:
         )
 
     def sample_batch(self, config: TrainingConfig, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Random slices with their neighbours, and where in them to look.
+        """Random slices with their neighbours, their labels, and the centres of the patches to cut from them.
 
-        Returns (B, input slices, H, W) float32 in -1..1, labels (B, H, W) uint8 and the patches' centres (B, 2), as
-        `affine_grid` takes them.
+        Returns:
+            Images (B, input slices, H, W) float32 in -1..1, labels (B, H, W) uint8 and centres (B, 2), as `affine_grid`
+            takes them.
         """
         slices, structures = self.sample_slices(config, generator)
         step = self._jittered(self.step[slices], config.neighbour_jitter, generator)
@@ -84,7 +92,7 @@ class DeviceData:
         return normalise(self.images[index], self.window_hu), labels, centres
 
     def batch_cases(self, config: TrainingConfig, generator: Generator) -> dict[str, list[int]]:
-        """Which slices of which cases `draw` gives for a generator in the same state: case name to slice numbers."""
+        """Which slices `sample_batch` returns for a generator in the same state: case name to slice numbers."""
         drawn: dict[str, list[int]] = {}
         starts = np.cumsum([0] + [case.stop - case.start for case in self.cases])
         for position in sorted(self.sample_slices(config, generator)[0].tolist()):
@@ -93,13 +101,17 @@ class DeviceData:
         return drawn
 
     def sample_slices(self, config: TrainingConfig, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Slices drawn evenly, but `foreground_share` of them, which come first, for a structure drawn evenly.
+        """Numbers of a batch's slices, with foreground oversampling.
 
-        Returns slice numbers (B,) and the indices of the structures that the first ones were drawn for (<= B,).
+        `foreground_fraction` of the slices come first, each with a structure that was sampled uniformly; the others are
+        sampled uniformly from all slices.
+
+        Returns:
+            Slice numbers (B,) and the structure indices of the oversampled slices (<= B,).
         """
         device = self.images.device
         drawn = torch.randint(len(self.images), (config.batch_size,), device=device, generator=generator)
-        count = round(config.foreground_share * config.batch_size) if len(self.counts) else 0
+        count = round(config.foreground_fraction * config.batch_size) if len(self.counts) else 0
         if not count:
             return drawn, self.present[:0]
         wanted = torch.randint(len(self.counts), (count,), device=device, generator=generator)
@@ -112,9 +124,9 @@ class DeviceData:
     def _centres(
         self, slices: Tensor, labels: Tensor, structures: Tensor, patch: tuple[int, int], generator: Generator
     ) -> Tensor:
-        """Where the patches lie (B, 2): about a random pixel of the structure that a slice was drawn for, else anywhere.
+        """Centres of the patches (B, 2): a random pixel of an oversampled slice's structure, else a random position.
 
-        A patch stays within its case's own pixels where it fits into them, and lies about their middle where it does not.
+        A patch stays within its case's own pixels if it fits into them, and is centred on them if it does not.
         """
         batch, count, columns = len(labels), len(structures), labels.shape[2]
         corner, size = self.regions[slices].unbind(1)
@@ -123,14 +135,14 @@ class DeviceData:
         chance = torch.rand(batch, 2, device=labels.device, generator=generator)
         anywhere = lowest + chance * (highest - lowest)
         inside = (labels[:count] == structures[:, None, None]).flatten(1).cumsum(dim=1, dtype=torch.int32)
-        wanted = (chance[:count, :1] * inside[:, -1:]).int() + 1  # the how many-th pixel of the structure
+        wanted = (chance[:count, :1] * inside[:, -1:]).int() + 1  # 1-based rank of the pixel within the structure
         pixel = torch.searchsorted(inside, wanted)[:, 0]
         on_structure = torch.stack([pixel // columns, pixel % columns], dim=1) + 0.5
         on_structure = torch.minimum(torch.maximum(on_structure, lowest[:count]), highest[:count])
         return torch.cat([on_structure, anywhere[count:]])
 
     @staticmethod
-    def _jittered(step: Tensor, share: float, generator: Generator) -> Tensor:
+    def _jittered(step: Tensor, fraction: float, generator: Generator) -> Tensor:
         """Neighbours of some slices at twice the distance, of as many at none: other slice distances, ends of a scan."""
         draw = torch.rand(len(step), device=step.device, generator=generator)
-        return torch.where(draw < share / 2, 0, torch.where(draw < share, 2 * step, step))
+        return torch.where(draw < fraction / 2, 0, torch.where(draw < fraction, 2 * step, step))

@@ -1,4 +1,4 @@
-"""What has to be known of a checkpoint before a run begins with its weights: whom it has seen, and what it was fed."""
+"""Checks of a checkpoint before a run begins with its weights: the cases it has seen, its input, its network."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from UNetSegmenterLib.engine.model.card import NetworkShape
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
 
 from ..data.preprocessed_dataset import PreprocessedDataset
-from ..data.seen_cases import case_identity, lacks_hashes, overlap, overlap_text, seen_cases
+from ..data.seen_cases import case_identity, find_overlap, lacks_hashes, overlap_text, seen_cases
 from .configuration import TrainingConfig
 from .validation import validation_cases
 
 
 def warnings_of_parent(parent: Checkpoint, dataset: PreprocessedDataset, config: TrainingConfig) -> list[str]:
-    """Cases of the pack's other splits that the parent was trained on, and how its input differed from the pack's."""
+    """Warnings on held-out cases that the parent was trained on, and on differences of its input from this data set's."""
     seen = seen_cases(parent.card)
     name = parent.path.name
     trained = {case.name for case in dataset.of_split(config.train_split)}
@@ -27,10 +27,10 @@ def warnings_of_parent(parent: Checkpoint, dataset: PreprocessedDataset, config:
             for case in dataset.cases
             if case.name in members and case.name not in trained
         ]
-        if found := overlap(seen, cases):
+        if found := find_overlap(seen, cases):
             warnings.append(
                 f"{len(found)} of {len(cases)} {split} cases were trained on by {name} or its ancestors, so they are no unseen "
-                f"patients: {overlap_text(found)}; figures over them are counted apart"
+                f"patients: {overlap_text(found)}; they are excluded from the results"
             )
     if not seen:
         warnings.append(
@@ -43,7 +43,7 @@ def warnings_of_parent(parent: Checkpoint, dataset: PreprocessedDataset, config:
         )
     if not all(case.voxels_sha256 for case in dataset.cases):
         warnings.append(
-            "the pack was prepared before images were hashed, so cases are compared by name alone; prepare it again"
+            "the data set was prepared before images were hashed, so cases are compared by name alone; prepare it again"
         )
     return warnings + input_differences(parent, dataset)
 
@@ -56,22 +56,22 @@ def held_out(dataset: PreprocessedDataset, config: TrainingConfig) -> dict[str, 
 
 
 def input_differences(parent: Checkpoint, dataset: PreprocessedDataset) -> list[str]:
-    """What the parent's network was fed otherwise than this pack's will be, a sentence each."""
+    """How the input of the parent's network differed from this data set's, one sentence each."""
     before, now = parent.card.preprocessing, dataset.preprocessing
     shown = {
-        "pixels": [f"{part.spacing_mm:g} mm" for part in (before, now)],
-        "a HU window": ["{:g} to {:g}".format(*part.window_hu) for part in (before, now)],
-        "a slice distance": [f"{part.slice_distance_mm:g} mm" for part in (before, now)],
+        "pixels": [f"{one.spacing_mm:g} mm" for one in (before, now)],
+        "a HU window": ["{:g} to {:g}".format(*one.window_hu) for one in (before, now)],
+        "a slice distance": [f"{one.slice_distance_mm:g} mm" for one in (before, now)],
     }
     return [
-        f"{parent.path.name} was trained with {what} of {old}, this pack has {new}: its weights know other images"
+        f"{parent.path.name} was trained with {what} of {old}, this data set has {new}: its weights come from other images"
         for what, (old, new) in shown.items()
         if old != new
     ]
 
 
 def tested_but_trained_on(dataset: PreprocessedDataset, config: TrainingConfig) -> list[str]:
-    """Cases that the pack set apart for testing and this run trains on, as a release does that needs no test any more."""
+    """Test cases that this run trains on, as a release does that needs no test any more."""
     trained = {case.name for case in dataset.of_split(config.train_split)}
     return [name for name in dataset.splits.get("test", ()) if name in trained]
 

@@ -13,10 +13,13 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def make_loss(name: str) -> Loss:
-    """Loss of logits (B, classes, H, W) float32 and targets (B, H, W) int64; raises InputError for an unknown name.
+    """Loss of logits (B, classes, H, W) float32 and targets (B, H, W) int64.
 
     The Dice losses are taken over the whole batch and, but for the generalised one, without the background: most slices
     lack most structures, and a Dice of each slice would be dominated by empty ones.
+
+    Raises:
+        InputError: the name is not known.
     """
     if name not in LOSSES:
         raise InputError(f'The loss "{name}" is not known; {did_you_mean(name, LOSSES)}')
@@ -60,7 +63,7 @@ def _focal() -> Loss:
 
 
 def _with_channel(loss: Callable[[Tensor, Tensor], Tensor]) -> Loss:
-    """MONAI's losses want targets of (B, 1, H, W)."""
+    """MONAI's losses take targets of (B, 1, H, W)."""
     return lambda logits, targets: loss(logits, targets[:, None])
 
 

@@ -36,7 +36,7 @@ def schedule(step: int, config: TrainingConfig) -> float:
     """
     if config.schedule not in SCHEDULES:
         raise InputError(f'The schedule "{config.schedule}" is not known; {did_you_mean(config.schedule, SCHEDULES)}')
-    warmup = max(1, round(config.warmup_share * config.steps))
+    warmup = max(1, round(config.warmup_fraction * config.steps))
     if step < warmup:
         return (step + 1) / warmup
     return SCHEDULES[config.schedule]((step - warmup) / max(1, config.steps - warmup))

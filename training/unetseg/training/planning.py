@@ -1,4 +1,4 @@
-"""A plan: the choices of a run as data, made from the fingerprint, for a person to read, edit and pass back."""
+"""A plan: the choices of a run as data, made from the fingerprint, for a user to read, edit and pass back."""
 
 from __future__ import annotations
 
@@ -13,20 +13,26 @@ from UNetSegmenterLib.engine.io.atomic_files import write_text
 from UNetSegmenterLib.engine.plain_data import from_mapping
 
 from ..data.preprocessed_dataset import PreprocessedDataset
-from .configuration import TrainingConfig
+from .configuration import TrainingConfig, stored_values, with_present_names
 
 LARGEST_SLICE = 256  # pixels across a slice at the network's spacing
-VISITS = 40  # how often a slice is drawn in a run, as in the measured recipe
-BYTES_A_PIXEL = 90  # GPU memory of a training step for each pixel of a patch and channel of the first level
+VISITS_PER_SLICE = 40  # how often a slice is sampled in a run, as in the measured configuration
+BYTES_PER_PIXEL = 90  # GPU memory of a training step per pixel of a patch and channel of the first level
 _NEEDED = ("spacing_mm", "window_hu", "slice_distance_mm")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """spacing_mm, window_hu, slice_distance_mm and slice_size are what `prepare` executes, the recipe what `train` does.
+    """What `prepare` and `train` execute.
 
-    slice_size: rows and columns that slices are cut or padded to about the body; (0, 0) takes them whole. reasons: one
-    sentence for each choice that the data decided. made_from: names of the cases that were read for it, where that is known.
+    Attributes:
+        spacing_mm: in-plane pixel size at the network's grid.
+        window_hu: HU range that the network sees.
+        slice_distance_mm: median of the data set; how far apart neighbouring input slices are.
+        config: the training configuration, which files keep as "recipe".
+        reasons: one sentence for each choice that the data decided.
+        slice_size: rows and columns that slices are cut or padded to about the body; (0, 0) takes them whole.
+        made_from: names of the cases that were read for the plan, where that is known.
     """
 
     spacing_mm: float
@@ -43,14 +49,15 @@ class Plan:
         window_hu: tuple[float, float] | None = None,
         slice_size: tuple[int, int] | None = None,
     ) -> Plan:
-        """The same plan with what a person wants instead (None keeps the plan's); the recipe stays as it is."""
+        """The plan with other preprocessing (None keeps the plan's); the training configuration stays the same."""
         given = {"spacing_mm": spacing_mm, "window_hu": window_hu, "slice_size": slice_size}
         new = {name: value for name, value in given.items() if value is not None and value != getattr(self, name)}
         return replace(self, **new, reasons=self.reasons | dict.fromkeys(new, "chosen"))  # type: ignore[arg-type]
 
     def to_json(self) -> dict[str, Any]:
         """What pack.json and the card keep; the training configuration is stored as "recipe"."""
-        return {"recipe" if name == "config" else name: value for name, value in asdict(self).items()}
+        values = asdict(self) | {"config": stored_values(self.config)}
+        return {"recipe" if name == "config" else name: value for name, value in values.items()}
 
 
 def make_plan(
@@ -60,10 +67,14 @@ def make_plan(
     window_hu: tuple[float, float] | None = None,
     slice_size: tuple[int, int] | None = None,
 ) -> Plan:
-    """Plan for a data set of that fingerprint; gpu_gb is the memory of the GPU to train on, 0 for a CPU.
+    """Plan for a data set; what the data do not decide is the default training configuration.
 
-    spacing_mm, window_hu and slice_size that are given are taken, and all else is planned to fit them. What the data don't
-    decide is the measured recipe.
+    Args:
+        fingerprint: facts of the data set.
+        gpu_gb: memory of the GPU to train on, 0 for a CPU.
+        spacing_mm: in-plane pixel size to take instead of a planned one.
+        window_hu: HU range to take instead of a planned one.
+        slice_size: size of the slices to take instead of whole slices.
     """
     distance, pixel, _ = fingerprint["median_spacing_mm"]
     rows, columns = fingerprint["median_size"][1:]
@@ -93,23 +104,23 @@ def make_plan(
 def _plan_config(
     size: tuple[float, float], distance_mm: float, slices: int, gpu_gb: float
 ) -> tuple[TrainingConfig, dict[str, str]]:
-    """The measured recipe made to fit slices of `size` pixels, `distance_mm` apart, with a reason for each change."""
+    """The default configuration adapted to slices of `size` pixels, `distance_mm` apart, with a reason for each change."""
     config = TrainingConfig()
     depth = max(2, min(5, int(math.log2(0.7 * min(size) / 8)))) if min(size) > 12 else 2
     patch = _multiple(0.7 * size[0], 2**depth), _multiple(0.9 * size[1], 2**depth)
     width, batch = (32, 32) if gpu_gb else (config.base_width, config.batch_size)
     while gpu_gb and batch > 4 and _memory_gb(patch, width, batch) > 0.8 * gpu_gb:
         batch //= 2
-    steps = max(300, min(20_000, round(VISITS * slices / batch / 100) * 100))
+    steps = max(300, min(20_000, round(VISITS_PER_SLICE * slices / batch / 100) * 100))
     neighbours = 3 if distance_mm <= 5 else 1
     reasons = {
-        "input_slices": f"slices lie {distance_mm:g} mm apart"
+        "input_slices": f"slices are {distance_mm:g} mm apart"
         + (": near enough to help each other" if neighbours > 1 else ""),
         "depth": f"halved {depth} times, the shorter side of the patch is {min(patch) // 2**depth} pixels",
         "patch": f"0.7 x 0.9 of a slice of {size[0]:.0f} x {size[1]:.0f} pixels: a body is wider than deep",
         "base_width": f"for a GPU of {gpu_gb:.0f} GB" if gpu_gb else "measured on a CPU",
-        "batch_size": f"about {_memory_gb(patch, width, batch):.1f} GB a step" if gpu_gb else "measured on a CPU",
-        "steps": f"each of {slices} slices is drawn about {steps * batch / slices:.0f} times",
+        "batch_size": f"about {_memory_gb(patch, width, batch):.1f} GB per step" if gpu_gb else "measured on a CPU",
+        "steps": f"each of {slices} slices is sampled about {steps * batch / slices:.0f} times",
     }
     changes = {"steps": steps, "batch_size": batch, "patch": patch, "input_slices": neighbours}
     return replace(config, **changes, base_width=width, depth=depth), reasons  # type: ignore[arg-type]
@@ -127,12 +138,12 @@ def _multiple(value: float, of: int) -> int:
 
 
 def _memory_gb(patch: tuple[int, ...], width: int, batch: int) -> float:
-    return BYTES_A_PIXEL * math.prod(patch) * width * batch / 2**30
+    return BYTES_PER_PIXEL * math.prod(patch) * width * batch / 2**30
 
 
 def write_plan(plan: Plan, path: Path | str, title: str = "") -> None:
-    """Write YAML in which every choice stands on a line of its own with its reason."""
-    parts = [("preprocessing", _preprocessing(plan)), ("recipe", asdict(plan.config))]
+    """Write YAML with one line per choice and its reason."""
+    parts = [("preprocessing", _preprocessing(plan)), ("recipe", stored_values(plan.config))]
     lines = [f"# Plan for {title or 'a data set'}. Edit what you know better; prepare --plan and train execute it."]
     for name, values in parts:
         lines.append(f"{name}:")
@@ -145,14 +156,18 @@ def write_plan(plan: Plan, path: Path | str, title: str = "") -> None:
 
 
 def check_plan(plan: Plan, dataset: PreprocessedDataset, path: Path | str) -> None:
-    """Raise InputError if the pack was prepared with another spacing, window, distance or size of slices than the plan says."""
+    """Check that a data set was preprocessed with the plan's spacing, window, slice distance and slice size.
+
+    Raises:
+        InputError: one of them differs; `path` names the plan.
+    """
     stored = {name: getattr(dataset.preprocessing, name) for name in _NEEDED}
     if all(plan.slice_size):
         stored["slice_size"] = dataset.images.shape[1:]
     for name, found in stored.items():
         if (wanted := getattr(plan, name)) != found:
             raise InputError(
-                f"{path} wants {name} {wanted}, but the pack was prepared with {found}; prepare another pack with --plan, or "
+                f"{path} has {name} {wanted}, but the data set was prepared with {found}; prepare it again with --plan, or "
                 "correct the plan."
             )
 
@@ -195,7 +210,11 @@ class _PlanFile:
 
 
 def read_plan(path: Path | str) -> Plan:
-    """Plan of a YAML (or JSON) file; raises InputError for an entry that is unknown, missing or unfit, and names it."""
+    """Plan of a YAML (or JSON) file.
+
+    Raises:
+        InputError: the file can't be read, or has an unknown, missing or invalid entry.
+    """
     import yaml
 
     path = Path(path)
@@ -203,10 +222,11 @@ def read_plan(path: Path | str) -> Plan:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path} can't be read as YAML ({' '.join(str(error).split())}).") from error
-    made_from = content.get("made_from") if isinstance(content, dict) else None
-    if isinstance(made_from, list):
-        content["made_from"] = [str(name) for name in made_from]
-    elif made_from is None and isinstance(content, dict):
-        content.pop("made_from", None)
+    if isinstance(content, dict):
+        content["recipe"] = with_present_names(TrainingConfig, content.get("recipe"))
+        made_from = content.get("made_from")
+        if isinstance(made_from, list):
+            content["made_from"] = [str(name) for name in made_from]
+        content = {name: value for name, value in content.items() if value is not None}
     file = from_mapping(_PlanFile, content, f"{path}: plan")
     return Plan(**vars(file.preprocessing), config=file.recipe, made_from=file.made_from)

@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: state.pt to resume from, metrics.csv and TensorBoard's events, and the card."""
+"""The files of a run: state.pt to resume from, metrics.csv and TensorBoard's events, and the card of the checkpoint."""
 
 from __future__ import annotations
 
@@ -24,16 +24,33 @@ from UNetSegmenterLib.engine.model.tensor_file import read_tensor_file
 from UNetSegmenterLib.engine.plausibility.training_statistics import case_quantities_from_json, statistics_from_cases
 
 from ..data.preprocessed_dataset import PreprocessedDataset
-from ..data.seen_cases import VALIDATED, as_seen, case_identity, joined, older, overlap, seen_cases, to_json
-from .configuration import TrainingConfig
+from ..data.seen_cases import (
+    VALIDATED,
+    as_ancestors,
+    case_identity,
+    find_overlap,
+    seen_by_run,
+    seen_cases,
+    to_json,
+    without_duplicates,
+)
+from .configuration import TrainingConfig, stored_values
 from .validation import validation_cases
 
 
 class RunState:
-    """Weights, optimiser and position of a run, written whole or not at all; the state before the last one is kept.
+    """Weights, optimiser and position of a run, written atomically; the state before the last one is kept.
 
-    dice: (cases, structures) of the last validation, or None; `parts` are objects with state_dict and load_state_dict;
-    seen_before: what the checkpoint that the run began with, and its ancestors, had seen.
+    Args:
+        run: folder of the run.
+        config: the training configuration.
+        dataset: what is trained on.
+        parts: objects with state_dict and load_state_dict, by name.
+        start_from: the checkpoint that the run began with.
+
+    Attributes:
+        dice: (cases, structures) of the last validation, or None.
+        seen_before: cases that the checkpoint which the run began with, and its ancestors, had seen.
     """
 
     def __init__(
@@ -48,14 +65,14 @@ class RunState:
         self.previous = run / "state.previous.pt"
         self.parts = parts
         self.identity = {
-            "recipe": asdict(config),
+            "recipe": stored_values(config),
             "cases": [asdict(case) for case in dataset.cases],
             "preprocessing": asdict(dataset.preprocessing),
             "splits": dataset.splits,
             "arrays_sha256": dataset.arrays_sha256,
             "started_from": None if start_from is None else started_from(start_from),
         }
-        self.seen_before = () if start_from is None else older(seen_cases(start_from.card))
+        self.seen_before = () if start_from is None else as_ancestors(seen_cases(start_from.card))
         self.dice: np.ndarray | None = None
         self.minutes = self._minutes_before = 0.0
 
@@ -65,17 +82,21 @@ class RunState:
         return None if self.dice is None else mean_over_structures(self.dice)
 
     def resume(self) -> int:
-        """Step to go on from: 0 in a new folder. Raises InputError if the folder holds a run of another recipe or pack."""
+        """Step to go on from: 0 in a new folder.
+
+        Raises:
+            InputError: the folder holds a run of another configuration or data set, or only damaged states.
+        """
         content = self._last_good()
         if content is None:
             return 0
-        # Only what the state tells is compared: entries that came with a later version have their old meaning.
+        # Only entries of the saved state are compared: those that came with a later version have their old meaning.
         now = json.loads(json.dumps(self.identity))
         if different := differences(json.loads(content["identity"]), now):
             more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
             raise InputError(
-                f"{self.path.parent} holds a run of another recipe or pack: {different[0]}{more}; choose another --output, "
-                "or give the recipe and pack it began with."
+                f"{self.path.parent} holds a run of another training configuration or data set: {different[0]}{more}; choose "
+                "another --output, or give the configuration and data set it began with."
             )
         for name, part in self.parts.items():
             if content["parts"][name]:  # that of a gradient scaler is empty where the run began in bfloat16
@@ -85,7 +106,11 @@ class RunState:
         return content["step"]
 
     def _last_good(self) -> dict[str, Any] | None:
-        """The newest state that can be read; raises InputError if there are some and none can."""
+        """The newest state that can be read; None in a new folder.
+
+        Raises:
+            InputError: there are states, and none can be read.
+        """
         there = [path for path in (self.path, self.previous) if path.exists()]
         for path in there:
             try:
@@ -117,7 +142,11 @@ class RunState:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """What RunState.save wrote; raises InputError for any other file. As with a checkpoint, nothing in it is run."""
+    """What RunState.save wrote; as with a checkpoint, no code in it is run.
+
+    Raises:
+        InputError: the file is another one, or damaged.
+    """
     content = read_tensor_file(path)
     if not isinstance(content, dict) or not {"identity", "step", "dice", "minutes", "parts"} <= content.keys():
         raise InputError(f"{path} holds no state of a training run; choose another --output.")
@@ -127,7 +156,7 @@ def read_state(path: Path) -> dict[str, Any]:
 def _save(content: dict[str, Any], file: BinaryIO) -> None:
     try:
         torch.save(content, file)
-    except RuntimeError as error:  # torch's own words for it hide that the disk is full
+    except RuntimeError as error:  # torch's own message hides that the disk is full
         raise error.__context__ if isinstance(error.__context__, OSError) else error from error
 
 
@@ -145,14 +174,14 @@ def started_from(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def differences(before: Any, now: Any, name: str = "") -> list[str]:
-    """What differs between two JSON values, a sentence each; entries that `before` doesn't have are not looked at."""
+    """The differences of two JSON values, one sentence each; entries that `before` does not have are ignored."""
     if isinstance(before, dict) and isinstance(now, dict):
         pairs = [(f"{name}.{key}".strip("."), value, now.get(key)) for key, value in before.items()]
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        pairs = [(f"{name}[{place}]", old, new) for place, (old, new) in enumerate(zip(before, now, strict=True))]
+        pairs = [(f"{name}[{i}]", old, new) for i, (old, new) in enumerate(zip(before, now, strict=True))]
     else:
         return [] if before == now else [f"{name} was {_short(before)} and is {_short(now)}"]
-    return [line for part, old, new in pairs for line in differences(old, new, part)]
+    return [text for path, old, new in pairs for text in differences(old, new, path)]
 
 
 def _short(value: Any) -> str:
@@ -161,12 +190,12 @@ def _short(value: Any) -> str:
 
 
 class RunLog:
-    """One row a validation, in metrics.csv and, where it is installed, TensorBoard."""
+    """One row per validation, in metrics.csv and, where it is installed, TensorBoard."""
 
     def __init__(self, run: Path, structures: list[str], first_step: int = 0) -> None:
         self.path = run / "metrics.csv"
         self.structures = structures
-        self._forget_after(first_step)
+        self._drop_rows_after(first_step)
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
@@ -174,8 +203,8 @@ class RunLog:
         else:
             self.board = SummaryWriter(str(run / "tensorboard"), purge_step=first_step + 1)
 
-    def _forget_after(self, step: int) -> None:
-        """Drop rows of steps that will be taken again, and a row that was cut off."""
+    def _drop_rows_after(self, step: int) -> None:
+        """Drop rows of steps that will be repeated, and a row that was cut off."""
         if not self.path.exists():
             return
         head, *rows = self.path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
@@ -186,7 +215,8 @@ class RunLog:
     def write(self, step: int, loss: float, learning_rate: float, dice: np.ndarray | None) -> None:
         """Append mean training loss, learning rate and the mean Dice of each structure over the validation cases.
 
-        Raises InputError if the disk is full; the run's last state is whole then.
+        Raises:
+            InputError: the disk is full; the run's last state is complete then.
         """
         by_structure = [float("nan")] * len(self.structures) if dice is None else _mean_of_cases(dice)
         row = {"step": step, "loss": loss, "learning_rate": learning_rate, "dice_mean": float(_mean(by_structure))}
@@ -204,8 +234,8 @@ class RunLog:
                 self.board.flush()
         except OSError as error:
             raise InputError(
-                f"{self.path} could not be written ({error.strerror}) at step {step}; make room, and the same command goes "
-                "on from the last state."
+                f"{self.path} could not be written ({error.strerror}) at step {step}; free some space, and the same "
+                "command goes on from the last state."
             ) from error
 
 
@@ -220,9 +250,9 @@ def training_card(
     """Card of a finished run; its validation figures are over the cases that no ancestor was trained on."""
     cases = dataset.of_split(config.train_split)
     validated = () if state.dice is None else validation_cases(dataset, config)
-    known = overlap(state.seen_before, [case_identity(case, dataset.name) for case in validated])
-    seen = [as_seen(case_identity(case, dataset.name)) for case in cases]
-    seen += [as_seen(case_identity(case, dataset.name), VALIDATED) for case in validated]
+    known = find_overlap(state.seen_before, [case_identity(case, dataset.name) for case in validated])
+    seen = [seen_by_run(case_identity(case, dataset.name)) for case in cases]
+    seen += [seen_by_run(case_identity(case, dataset.name), VALIDATED) for case in validated]
     return Card(
         title or f"{dataset.name}, 2D U-Net",
         NetworkShape(config.input_slices, len(dataset.structures) + 1, config.base_width, config.depth),
@@ -235,9 +265,9 @@ def training_card(
             "cases": [case.name for case in cases],
             "splits": dataset.splits,
             "slices": sum(case.stop - case.start for case in cases),
-            "recipe": asdict(config),
+            "recipe": stored_values(config),
             "started_from": state.identity["started_from"],
-            "seen_cases": to_json(joined(*seen, *state.seen_before)),
+            "seen_cases": to_json(without_duplicates(*seen, *state.seen_before)),
             "plan": dataset.fingerprint.get("plan", {}),
             "pack_sha256": hashlib.sha256(json.dumps(state.identity["cases"]).encode()).hexdigest(),
             "device": device,
@@ -252,9 +282,10 @@ def training_card(
 
 
 def label_statistics(dataset: PreprocessedDataset, trained: set[str]) -> dict[str, Any]:
-    """Statistics of the labels of the pack's training cases, without those that a run leaves out to be validated on.
+    """Statistics of the labels of the training cases, without the cases that a run validates on.
 
-    Empty, so that rules of thumb hold, where they would be of other cases: a pack of an earlier version with folds.
+    Empty, so that the plausibility checks use their default ranges, where the folder of an earlier version has no statistics
+    of single cases.
     """
     training = dataset.splits["train"]
     if trained.issuperset(training):
@@ -272,12 +303,12 @@ def _validation(dataset: PreprocessedDataset, dice: np.ndarray | None, counted: 
     validation = {}
     for structure, values in zip(dataset.structures, dice[np.array(counted)].T, strict=True):
         known = values[np.isfinite(values)]
-        spread = (
+        mean_and_sd = (
             {"mean": float(known.mean()), "sd": float(known.std(ddof=1)) if len(known) > 1 else None}
             if len(known)
             else {}
         )
-        validation[structure.name] = {"dice": spread | {"n": len(known)}}
+        validation[structure.name] = {"dice": mean_and_sd | {"n": len(known)}}
     return validation
 
 

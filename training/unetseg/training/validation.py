@@ -1,4 +1,4 @@
-"""Dice of whole volumes while training goes on, at the network's grid and through prediction's own code."""
+"""Validation during training: Dice of whole volumes at the network's grid, through the code of prediction."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from .distributed import ProcessGroup
 
 
 def validation_cases(dataset: PreprocessedDataset, config: TrainingConfig) -> tuple[PreprocessedCase, ...]:
-    """Cases whose Dice is followed: none if the split is "", or where the pack set no patients aside for "validation".
+    """The cases to validate on: none if the split is "", or if the data set has no patients in the split "validation".
 
-    Raises InputError for a split that there is not, and for cases that are trained on as well.
+    Raises:
+        InputError: another split does not exist, or cases are trained on as well.
     """
     split = config.validation_split
     if not split or (split == "validation" and not dataset.splits.get(split)):
@@ -32,7 +33,7 @@ def validation_cases(dataset: PreprocessedDataset, config: TrainingConfig) -> tu
     trained = {case.name for case in dataset.of_split(config.train_split)}
     if both := [case.name for case in cases if case.name in trained]:
         raise InputError(
-            f"{', '.join(both[:3])} would be trained on and validated, which tells nothing of new patients; take another "
+            f"{', '.join(both[:3])} would be trained on and validated, which says nothing about new patients; take another "
             'train_split, or validation_split "" for a run without validation.'
         )
     return cases

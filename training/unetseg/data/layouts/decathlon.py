@@ -8,14 +8,14 @@ from typing import Any
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.file_names import file_stem
 
-from ..dataset import Case, DataSet, Problems, check_cases, some
+from ..dataset import Case, Dataset, ProblemCollector, first_few, unique_cases
 from .description import entry, make_structures, values_by_name
 
 LAYOUT = "Medical Segmentation Decathlon"
 V1_LAYOUT = "nnU-Net v1 raw"
 
 
-def read_decathlon(folder: Path, description: dict[str, Any], problems: Problems) -> DataSet:
+def read_decathlon(folder: Path, description: dict[str, Any], problems: ProblemCollector) -> Dataset:
     """Cases of the "training" list (Antonelli et al., Nature Communications 13, 2022).
 
     nnU-Net v1 has the same list, with files NAME_0000 for the NAME in
@@ -27,7 +27,7 @@ def read_decathlon(folder: Path, description: dict[str, Any], problems: Problems
     structures = make_structures(values, path)
     modality = description.get("modality", {"0": "CT"})
     if len(modality) != 1:
-        raise InputError(f"{path} names {len(modality)} modalities ({some(modality.values())}); one, CT, is read.")
+        raise InputError(f"{path} names {len(modality)} modalities ({first_few(modality.values())}); one, CT, is read.")
     if next(iter(modality.values())).upper() != "CT":
         notes.append(f"the modality is {modality}, not CT")
     cases = []
@@ -54,14 +54,14 @@ def read_decathlon(folder: Path, description: dict[str, Any], problems: Problems
     listed = {case.image.name for case in cases}
     there = [file.name for file in (folder / "imagesTr").glob("*.nii*") if not file.name.startswith(".")]
     if unlisted := sorted(set(there) - listed):
-        notes.append(f"{len(unlisted)} files of imagesTr are not in the list and were left out ({some(unlisted)})")
+        notes.append(f"{len(unlisted)} files of imagesTr are not in the list and were left out ({first_few(unlisted)})")
     if test := description.get("test"):
         notes.append(f"{len(test)} test images have no labels and were left out")
-    return DataSet(
+    return Dataset(
         description.get("name", folder.name),
         V1_LAYOUT if version_1 else LAYOUT,
         structures,
-        check_cases(folder, cases, problems),
+        unique_cases(folder, cases, problems),
         description.get("licence", description.get("license", "")),
         description.get("reference", ""),
         notes=tuple(notes),

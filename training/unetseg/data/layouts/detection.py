@@ -9,7 +9,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.file_names import IMAGE_ENDINGS
 from UNetSegmenterLib.engine.labels.structures import HEART, Structure
 
-from ..dataset import DataSet, Problems, some
+from ..dataset import Dataset, ProblemCollector, first_few
 from . import decathlon, mmwhs, nnunet, pairs
 from .description import read_description
 
@@ -20,13 +20,13 @@ _EXPECTED = (
 )
 
 
-def read_dataset(folder: Path | str, collect_problems: bool = False) -> DataSet:
+def read_dataset(folder: Path | str, collect_problems: bool = False) -> Dataset:
     """Find out the layout of a data set folder and list its cases.
 
     Raises InputError, naming what was found and expected, for a folder in no known layout or with incomplete cases; with
     `collect_problems` the incomplete ones are left out and named in the data set's `problems`.
     """
-    problems = Problems(collect_problems)
+    problems = ProblemCollector(collect_problems)
     folder = Path(folder)
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
@@ -65,7 +65,7 @@ def _images(folder: Path) -> Iterator[Path]:
             yield file
 
 
-def _of_description(folder: Path, problems: Problems) -> DataSet:
+def _of_description(folder: Path, problems: ProblemCollector) -> Dataset:
     """nnU-Net v2 gives `file_ending` and names with values, the Decathlon a `training` list and values with names."""
     description = read_description(folder / "dataset.json")
     labels = description.get("labels")
@@ -78,9 +78,9 @@ def _of_description(folder: Path, problems: Problems) -> DataSet:
 def _found(folder: Path, files: list[Path]) -> str:
     below = sorted(file.parent for name in ("dataset.json", pairs.DESCRIPTION) for file in folder.glob(f"*/{name}"))
     if below:
-        return f"did you mean {some(map(str, below), 2)}, which holds a data set"
+        return f"did you mean {first_few(map(str, below), 2)}, which holds a data set"
     if files:
         plural = "s" * (len(files) != 1)
-        return f"it holds {len(files)} image file{plural} ({some(file.name for file in files)}) that nothing describes"
+        return f"it holds {len(files)} image file{plural} ({first_few(file.name for file in files)}) that nothing describes"
     entries = sorted(entry.name for entry in folder.iterdir())
-    return f"it holds no image files, only {some(entries)}" if entries else "it is empty"
+    return f"it holds no image files, only {first_few(entries)}" if entries else "it is empty"

@@ -10,7 +10,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.labels.structures import HEART
 from UNetSegmenterLib.engine.plain_data import closest_name
 
-from ..dataset import Case, DataSet, Problems, check_cases, some
+from ..dataset import Case, Dataset, ProblemCollector, first_few, unique_cases
 
 LAYOUT = "MM-WHS"
 LICENCE = "MM-WHS: for research, on the condition that the data are not passed on"
@@ -25,7 +25,7 @@ def is_mmwhs(names: Iterable[str]) -> bool:
     return any(_NAME.match(name) for name in names)
 
 
-def read_mmwhs(folder: Path, files: list[Path], problems: Problems) -> DataSet:
+def read_mmwhs(folder: Path, files: list[Path], problems: ProblemCollector) -> Dataset:
     """CT cases; labelled ct_test cases become the locked test.
 
     The values are 205, 420, 500, 550, 600, 820 and 850; the stray 421 means 420 (left atrium). Raises InputError for an
@@ -56,12 +56,12 @@ def read_mmwhs(folder: Path, files: list[Path], problems: Problems) -> DataSet:
         raise InputError(f"{folder} holds no labelled CT of MM-WHS; ct_train_1001_image.nii.gz and _label.nii.gz are.")
     notes = [f"{len(unlabelled)} test images have no labels and were left out"] if unlabelled else []
     notes += [f"{len(magnetic)} MR cases were left out: this is a CT network"] if magnetic else []
-    notes += [f"{len(strangers)} other files were left out ({some(strangers)})"] if strangers else []
-    return DataSet(
+    notes += [f"{len(strangers)} other files were left out ({first_few(strangers)})"] if strangers else []
+    return Dataset(
         "MM-WHS CT" if folder.name in ("", ".") else f"MM-WHS CT ({folder.name})",
         LAYOUT,
         HEART,
-        check_cases(folder, cases, problems),
+        unique_cases(folder, cases, problems),
         LICENCE,
         CITATION,
         tuple(case.name for case in cases if case.name.startswith("ct_test")),

@@ -8,13 +8,13 @@ from typing import Any
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.labels.structures import Structure
 
-from ..dataset import Case, DataSet, Problems, check_cases, some
+from ..dataset import Case, Dataset, ProblemCollector, first_few, unique_cases
 from .description import entry, make_structures, values_by_name
 
 LAYOUT = "nnU-Net v2 raw"
 
 
-def read_nnunet(folder: Path, description: dict[str, Any], problems: Problems) -> DataSet:
+def read_nnunet(folder: Path, description: dict[str, Any], problems: ProblemCollector) -> Dataset:
     """Cases of imagesTr, and as locked test those of imagesTs that have a label in labelsTs.
 
     Raises InputError for a second channel, regions of several values (a voxel has one structure here), images without a
@@ -33,7 +33,7 @@ def read_nnunet(folder: Path, description: dict[str, Any], problems: Problems) -
     channels = description.get("channel_names", description.get("modality", {"0": "CT"}))
     if len(channels) != 1:
         raise InputError(
-            f"{path} names {len(channels)} channels ({some(map(str, channels.values()))}); one, CT, is read."
+            f"{path} names {len(channels)} channels ({first_few(map(str, channels.values()))}); one, CT, is read."
         )
     notes = [*ending_notes, *label_notes]
     if next(iter(channels.values())).upper() != "CT":
@@ -50,11 +50,11 @@ def read_nnunet(folder: Path, description: dict[str, Any], problems: Problems) -
         notes.append(f"{len(images)} images of imagesTs have no labelsTs and were left out")
     if "numTraining" in description and description["numTraining"] != len(training):
         notes.append(f"dataset.json counts {description['numTraining']} training cases, {len(training)} are there")
-    return DataSet(
+    return Dataset(
         description.get("name", folder.name),
         LAYOUT,
         structures,
-        check_cases(folder, [*training, *test], problems),
+        unique_cases(folder, [*training, *test], problems),
         description.get("licence", description.get("license", "")),
         description.get("citation", description.get("reference", "")),
         tuple(case.name for case in test),
@@ -67,7 +67,7 @@ def _structures(labels: dict[str, Any], path: Path) -> tuple[Structure, ...]:
     regions = [name for name, value in labels.items() if isinstance(value, list)]
     if regions:
         raise InputError(
-            f"{path} defines regions of several values ({some(regions)}); give each value a name of its own, "
+            f"{path} defines regions of several values ({first_few(regions)}); give each value a name of its own, "
             "because a voxel has one structure here."
         )
     if "ignore" in labels:
@@ -75,7 +75,7 @@ def _structures(labels: dict[str, Any], path: Path) -> tuple[Structure, ...]:
     return make_structures(labels, path)
 
 
-def _pairs(folder: Path, images: str, labels: str, ending: str, problems: Problems) -> list[Case]:
+def _pairs(folder: Path, images: str, labels: str, ending: str, problems: ProblemCollector) -> list[Case]:
     image_files, label_files = _files(folder / images, ending), _files(folder / labels, ending)
     names = {}
     for file in image_files:

@@ -20,7 +20,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.file_names import cases_by_name
 from UNetSegmenterLib.engine.plain_data import closest_name
 
-from ..dataset import Case, DataSet, Problems, check_cases
+from ..dataset import Case, Dataset, ProblemCollector, unique_cases
 from .description import entry, make_structures, read_description, refuse_unknown
 
 LAYOUT = "plain pairs"
@@ -28,7 +28,7 @@ DESCRIPTION = "structures.json"
 _KEYS = ("structures", "name", "licence", "citation", "image", "label", "patient")
 
 
-def read_pairs(folder: Path, files: list[Path], problems: Problems) -> DataSet:
+def read_pairs(folder: Path, files: list[Path], problems: ProblemCollector) -> Dataset:
     """Cases of a folder with structures.json.
 
     Raises InputError for an image without a label, a label without an image, and entries of structures.json that can't be
@@ -54,11 +54,11 @@ def read_pairs(folder: Path, files: list[Path], problems: Problems) -> DataSet:
         raise InputError(f"{folder} holds no image files; NAME_image.nii.gz and NAME_label.nii.gz are expected.")
     patients = _patients(list(images), description.get("patient"), path)
     cases = [Case(name, images[name], labels[name], patients.get(name, "")) for name in images if name in labels]
-    return DataSet(
+    return Dataset(
         description.get("name", folder.name),
         LAYOUT,
         structures,
-        check_cases(folder, cases, problems),
+        unique_cases(folder, cases, problems),
         description.get("licence", ""),
         description.get("citation", ""),
         problems=tuple(problems.found),
