@@ -110,6 +110,7 @@ def _say_facts(facts: dict[str, str]) -> None:
 def describe(volume: Volume, dicom: bool) -> dict[str, str]:
     """What `info` prints, as name and text; uneven slices were refused already, or resampled."""
     import numpy as np
+    from UNetSegmenterLib.engine.io.geometry import sizes_text
 
     geometry = volume.geometry
     slices, rows, columns = geometry.axial_shape
@@ -125,7 +126,7 @@ def describe(volume: Volume, dicom: bool) -> dict[str, str]:
         "size": f"{columns} x {rows} pixels, {slices} axial slices (stored as {stored}, {volume.array.dtype})",
         "spacing": f"{column_mm:.4g} x {row_mm:.4g} mm in the slice",
         "slice distance": f"{between:.4g} mm, even by the {even}",
-        "field of view": " x ".join(f"{mm:.0f}" for mm in across) + " mm (right-left, front-back, feet-head)",
+        "field of view": sizes_text(across, ".0f") + " mm (right-left, front-back, feet-head)",
         "orientation": geometry.orientation() + (f", oblique by {angle:.1f} degrees" if angle > 0.1 else ""),
         "origin": " ".join(f"{mm:.2f}" for mm in geometry.origin_lps) + " mm (LPS)",
         "HU": f"{volume.array.min():g} to {volume.array.max():g}, mean {volume.array.mean(dtype=float):.1f}",

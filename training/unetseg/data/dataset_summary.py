@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.io.geometry import sizes_text
 
 from .dataset import first_few
 from .fingerprint import CaseFacts, UnusableCase, check_spacings
@@ -35,7 +36,7 @@ def row_of(facts: CaseFacts) -> list[str]:
         f"{columns} x {rows} x {slices}",
         f"{column_mm:.3g}" if abs(row_mm - column_mm) < 5e-3 * row_mm else f"{column_mm:.3g} x {row_mm:.3g}",
         f"{between:.3g}",
-        " x ".join(f"{mm:.0f}" for mm in fields_of_view_mm(facts)),
+        sizes_text(fields_of_view_mm(facts), ".0f"),
         facts.orientation + oblique,
         f"{facts.range_hu[0]:g} to {facts.range_hu[1]:g}",
         f"{present} of {len(facts.structure_ml)}",

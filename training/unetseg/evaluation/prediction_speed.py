@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from UNetSegmenterLib.engine.labels.dice import dice_coefficient
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.io.volume import Volume
@@ -91,7 +92,8 @@ def _dice(labels: np.ndarray, exact: np.ndarray) -> list[float]:
     """Dice of every structure that one of two label arrays has."""
     ours, theirs = (np.bincount(array.ravel(), minlength=256) for array in (labels, exact))
     common = np.bincount(exact[labels == exact], minlength=256)
-    return [2 * common[i] / (ours[i] + theirs[i]) for i in range(1, 256) if ours[i] + theirs[i]]
+    dice = dice_coefficient(common, ours, theirs, if_empty=np.nan)[1:]
+    return dice[~np.isnan(dice)].tolist()
 
 
 def standard_scan(folder: Path) -> Path:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import SimpleITK as sitk
 from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.labels.bounding_boxes import bounding_box
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 
 _SMALLEST_VOXELS = 60
@@ -107,16 +108,16 @@ def hole(segmentation: Segmentation, random: np.random.Generator) -> Corrupted |
     spacing = np.array(segmentation.geometry.axial_spacing_mm)
     margin = float(spacing.max())
     for index in random.permutation(sorted(names)):
-        places = np.argwhere(axial == index)
-        first, last = places.min(axis=0), places.max(axis=0) + 1
-        depth = _depth(axial[tuple(slice(a, b) for a, b in zip(first, last, strict=True))] == index, spacing)
+        box = bounding_box(axial == index)
+        assert box is not None, "only structures that are present are drawn"
+        depth = _depth(axial[box] == index, spacing)
         radius = min((3000 / (4 * np.pi)) ** (1 / 3), float(depth.max()) - margin)
         if radius < 4.93:  # 0.5 ml
             continue
         deep = np.argwhere(depth > radius + 0.99 * margin)
         if not len(deep):
             continue
-        centre = (deep[random.integers(len(deep))] + first) * spacing
+        centre = (deep[random.integers(len(deep))] + [part.start for part in box]) * spacing
         ball, window = _ball(axial.shape, spacing, centre, radius)
         axial[window][ball] = 0
         return Corrupted(_with(segmentation, labels), (names[int(index)],))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..io.atomic_files import write_atomically
+from ..io.geometry import sizes_text
 from .card import Card
 from .tensor_file import read_tensor_file
 
@@ -145,7 +146,7 @@ def _check_weights(path: Path, card: Card, weights: Any) -> None:
 
 
 def _size(shape: Any) -> str:
-    return "absent" if shape is None else " x ".join(map(str, shape)) or "a single number"
+    return "absent" if shape is None else sizes_text(shape) or "a single number"
 
 
 def _empty_network(card: Card, device: str = "cpu") -> UNet:
