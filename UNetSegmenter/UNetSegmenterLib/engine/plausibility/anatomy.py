@@ -1,4 +1,4 @@
-"""A segmentation laid out for measuring: axial order, one part a structure, contacts between all of them."""
+"""A segmentation prepared for measuring: axial order, one mask per structure, contact areas between all of them."""
 
 from __future__ import annotations
 
@@ -12,38 +12,44 @@ import SimpleITK as sitk
 from ..errors import InputError
 from ..io.geometry import Geometry, grid_difference
 from ..io.volume import Volume
-from ..labels.bounding_boxes import bounding_box, label_boxes
+from ..labels.bounding_boxes import Box, bounding_box, label_boxes
 from ..labels.segmentation import Segmentation
 from ..labels.structures import Structure, canonical_name
 
 WORKING_SPACING_MM = 1.5
 """In-plane spacing that is fine enough for every check; finer grids are thinned to about this (slices never are)."""
 
-SUBSTANTIAL_SHARE = 0.05
-"""A connected piece below this share of its structure's volume is a speck."""
+SUBSTANTIAL_FRACTION = 0.05
+"""A connected component below this fraction of its structure's volume is a small component."""
 
 AIR_HU = -120
 """Below it lies air or lung; set so high that scans whose HU were clipped at -125 still show where the body ends."""
 
-_AROUND = 4  # pixels to each side that `densest` looks at, about 6 mm
+_NEIGHBOURHOOD = 4  # pixels to each side that `densest_voxel` looks at, about 6 mm
 
-Place = tuple[float, float, float]
+VoxelIndex = tuple[float, float, float]
+"""(slice, row, column) in an array, as floats, because a centroid lies between voxels."""
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A piece of a structure that lies apart from the rest: voxels and centroid in the working grid."""
+class Component:
+    """A connected component: its number of voxels, and its centroid in the working grid."""
 
     voxels: int
-    centroid: Place
+    centroid: VoxelIndex
 
 
-class Part:
+class StructureMask:
     """One structure in the working grid.
 
-    `mask` is boolean and cropped to the structure; `corner` is its first voxel (slice, row, column) in the working grid.
-    `whole` is the working grid's shape. `faces` says whether the structure reaches the volume's inferior, superior,
-    anterior, posterior, right and left face. `specks` are pieces that `without_specks` has taken out of the mask.
+    Attributes:
+        structure: The structure that the mask is of.
+        mask: Its voxels, boolean, cropped to the structure.
+        corner: First voxel of `mask` (slice, row, column) in the working grid.
+        grid_shape: Shape of the working grid.
+        faces: Whether it reaches the volume's inferior, superior, anterior, posterior, right and left face.
+        profiles: Number of voxels in each layer along each of the three axes.
+        small_components: Components that `without_small_components` has taken out of the mask.
     """
 
     def __init__(
@@ -51,99 +57,105 @@ class Part:
         structure: Structure,
         mask: np.ndarray,
         corner: tuple[int, int, int],
-        whole: tuple[int, int, int],
+        grid_shape: tuple[int, int, int],
         voxel_ml: float,
     ) -> None:
         self.structure = structure
-        self.whole, self.voxel_ml = whole, voxel_ml
-        self.specks: list[Piece] = []
-        ends = zip(corner, mask.shape, whole, strict=True)
+        self.grid_shape, self.voxel_ml = grid_shape, voxel_ml
+        self.small_components: list[Component] = []
+        ends = zip(corner, mask.shape, grid_shape, strict=True)
         self.faces = tuple(hit for first, n, last in ends for hit in (first == 0, first + n == last))
         self.mask = mask
         self.corner = corner
         self.voxels = int(np.count_nonzero(mask))
-        self.ml = self.voxels * voxel_ml
+        self.volume_ml = self.voxels * voxel_ml
         self.profiles = tuple(mask.sum(axis=other) for other in ((1, 2), (0, 2), (0, 1)))
 
     @property
-    def box(self) -> tuple[slice, slice, slice]:
+    def box(self) -> Box:
         """Where the mask lies in the working grid."""
         return tuple(slice(c, c + n) for c, n in zip(self.corner, self.mask.shape, strict=True))  # type: ignore[return-value]
 
     @cached_property
-    def centroid(self) -> Place:
-        """Centre of gravity (slice, row, column) in the working grid."""
-        return self.place(*(float(np.arange(p.size) @ p) / self.voxels for p in self.profiles))
+    def centroid(self) -> VoxelIndex:
+        """Centre of gravity in the working grid."""
+        return self.to_working_grid(*(float(np.arange(p.size) @ p) / self.voxels for p in self.profiles))
 
-    def place(self, *inside: float) -> Place:
-        """A place in the cropped mask as a place in the working grid."""
+    def to_working_grid(self, *inside: float) -> VoxelIndex:
+        """Index in the working grid of an index (slice, row, column) in the cropped mask."""
         return tuple(float(c + i) for c, i in zip(self.corner, inside, strict=True))  # type: ignore[return-value]
 
     @cached_property
-    def middle(self) -> Place:
-        """The middle of the slice nearest to the centroid: a voxel of the structure, where a hollow one's centroid is none."""
+    def central_voxel(self) -> VoxelIndex:
+        """The central voxel of the slice nearest to the centroid: in the structure even where a hollow one's centroid is not."""
         filled = np.flatnonzero(self.profiles[0])
-        return self.in_layer(0, int(filled[np.abs(filled + self.corner[0] - self.centroid[0]).argmin()]))
+        return self.central_voxel_of_layer(0, int(filled[np.abs(filled + self.corner[0] - self.centroid[0]).argmin()]))
 
-    def in_layer(self, axis: int, at: int) -> Place:
-        """The voxel of the structure nearest to the middle of one layer of `mask`, which must not be empty."""
-        return self.place(*middle_of(self.mask, axis, at))
+    def central_voxel_of_layer(self, axis: int, layer: int) -> VoxelIndex:
+        """The structure's voxel nearest to the middle of one layer of `mask`, which must not be empty."""
+        inside = np.argwhere(np.take(self.mask, layer, axis=axis))
+        nearest = inside[((inside - inside.mean(axis=0)) ** 2).sum(axis=1).argmin()]
+        return self.to_working_grid(*(float(v) for v in np.insert(nearest, axis, layer)))
 
     @cached_property
     def _ranked(self) -> tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
-        """Indices of all voxels, the rank of the piece that each belongs to (0 is the largest), and the pieces' sizes.
+        """Indices of all voxels, the rank of the component that each belongs to (0 is the largest), and the components' sizes.
 
-        26 neighbours. Pieces that leave the volume through the same face as the main body count as one with it: they may
-        meet outside, as the ascending and the descending aorta do.
+        Voxels that touch at a corner are connected (26 neighbours). Components that leave the volume through the same face
+        as the main body count as one with it: they may meet outside, as the ascending and the descending aorta do.
         """
         labelled = sitk.GetArrayFromImage(sitk.ConnectedComponent(_image(self.mask), True))
-        where = np.nonzero(self.mask)
-        piece_of = self._joined_outside(labelled[where], where)
-        sizes = np.bincount(piece_of)
+        indices = np.nonzero(self.mask)
+        component_of = self._joined_outside(labelled[indices], indices)
+        sizes = np.bincount(component_of)
         order = np.argsort(sizes)[::-1][: np.count_nonzero(sizes)]
         rank = np.zeros(len(sizes), np.int32)
         rank[order] = np.arange(len(order))
-        return where, rank[piece_of], sizes[order]
+        return indices, rank[component_of], sizes[order]
 
     @cached_property
-    def pieces(self) -> list[Piece]:
-        """Connected pieces, largest first; places of all but the largest hundred are left at the structure's corner."""
-        where, rank, sizes = self._ranked
-        sums = [np.bincount(rank, weights=axis) for axis in where]
+    def components(self) -> list[Component]:
+        """Connected components, largest first; after the largest hundred, the structure's corner stands for the centroid."""
+        indices, rank, sizes = self._ranked
+        sums = [np.bincount(rank, weights=axis) for axis in indices]
         near = [tuple(float(s[i] / size) for s in sums) for i, size in enumerate(sizes[:100])]
         far = [(0.0, 0.0, 0.0)] * (len(sizes) - len(near))
-        return [Piece(int(size), self.place(*c)) for size, c in zip(sizes, [*near, *far], strict=True)]
+        return [Component(int(size), self.to_working_grid(*c)) for size, c in zip(sizes, [*near, *far], strict=True)]
 
-    def without_specks(self) -> Part:
-        """The structure's body, and its `specks` apart: they are one fault, and no gap, extent or place of the organ."""
-        where, rank, sizes = self._ranked
-        kept = max(1, int(np.count_nonzero(sizes >= SUBSTANTIAL_SHARE * self.voxels)))
+    def without_small_components(self) -> StructureMask:
+        """The structure's main body, which holds its small components apart in `small_components`.
+
+        They are one fault, and add no gap, extent or position to the organ.
+        """
+        indices, rank, sizes = self._ranked
+        kept = max(1, int(np.count_nonzero(sizes >= SUBSTANTIAL_FRACTION * self.voxels)))
         if kept == len(sizes):
             return self
-        inside = [axis[rank < kept] for axis in where]
+        inside = [axis[rank < kept] for axis in indices]
         box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in inside)
         mask = np.zeros_like(self.mask)
         mask[tuple(inside)] = True
         corner = self.corner[0] + box[0].start, self.corner[1] + box[1].start, self.corner[2] + box[2].start
-        body = Part(self.structure, mask[box], corner, self.whole, self.voxel_ml)
-        body.pieces, body.specks = self.pieces[:kept], self.pieces[kept:]
+        body = StructureMask(self.structure, mask[box], corner, self.grid_shape, self.voxel_ml)
+        body.components, body.small_components = self.components[:kept], self.components[kept:]
         return body
 
-    def _joined_outside(self, piece_of: np.ndarray, where: tuple[np.ndarray, ...]) -> np.ndarray:
-        """Piece numbers with those pieces given to the largest that share a face of the volume with it."""
-        main = int(np.argmax(np.bincount(piece_of)))
-        joined = piece_of.copy()
+    def _joined_outside(self, component_of: np.ndarray, indices: tuple[np.ndarray, ...]) -> np.ndarray:
+        """Component numbers of the voxels, with the components that share a face of the volume with the largest given to it."""
+        main = int(np.argmax(np.bincount(component_of)))
+        joined = component_of.copy()
         for face, outside in enumerate(self.faces):
             end = 0 if face % 2 == 0 else self.mask.shape[face // 2] - 1
-            there = np.unique(piece_of[where[face // 2] == end]) if outside else np.array([])
-            if main in there:
-                joined[np.isin(piece_of, there)] = main
+            at_face = np.unique(component_of[indices[face // 2] == end]) if outside else np.array([])
+            if main in at_face:
+                joined[np.isin(component_of, at_face)] = main
         return joined
 
-    def cavities(self, solid: np.ndarray) -> list[Piece]:
-        """Background shut in by the structure (6 neighbours), the largest cavity first.
+    def cavities(self, solid: np.ndarray) -> list[Component]:
+        """Background that the structure encloses (6 neighbours), the largest cavity first.
 
-        `solid` is cropped as `mask` is and marks the voxels of other structures.
+        Args:
+            solid: Voxels of other structures, boolean, cropped as `mask` is; they are no cavity.
         """
         filled = sitk.GetArrayFromImage(sitk.BinaryFillhole(_image(self.mask), False)).view(np.bool_)
         holes = filled & ~self.mask & ~solid
@@ -152,24 +164,18 @@ class Part:
         labelled = sitk.GetArrayFromImage(sitk.ConnectedComponent(_image(holes), False))
         sizes = np.bincount(labelled.ravel())[1:]
         largest = 1 + int(np.argmax(sizes))
-        place = self.place(*densest(labelled == largest))
-        return [Piece(int(size), place) for size in np.sort(sizes)[::-1]]
+        inside = self.to_working_grid(*densest_voxel(labelled == largest))
+        return [Component(int(size), inside) for size in np.sort(sizes)[::-1]]
 
 
-def middle_of(mask: np.ndarray, axis: int, at: int) -> Place:
-    """The marked voxel nearest to the middle of one layer of a boolean array, which must not be empty."""
-    inside = np.argwhere(np.take(mask, at, axis=axis))
-    near = inside[((inside - inside.mean(axis=0)) ** 2).sum(axis=1).argmin()]
-    return tuple(float(v) for v in np.insert(near, axis, at))  # type: ignore[return-value]
-
-
-def densest(mask: np.ndarray) -> Place:
-    """The marked voxel of a boolean array with most others around it, in the slice that has most; one at least must be."""
-    at = int(np.argmax(np.count_nonzero(mask, axis=(1, 2))))
-    plane = mask[at]
-    around = sitk.GetArrayFromImage(sitk.BoxMean(_image(plane.astype(np.uint8) * 200), (_AROUND, _AROUND)))
+def densest_voxel(mask: np.ndarray) -> VoxelIndex:
+    """The voxel of a boolean array with most others around it, in the slice that has most; the array must not be empty."""
+    layer = int(np.argmax(np.count_nonzero(mask, axis=(1, 2))))
+    plane = mask[layer]
+    radius = (_NEIGHBOURHOOD, _NEIGHBOURHOOD)
+    around = sitk.GetArrayFromImage(sitk.BoxMean(_image(plane.astype(np.uint8) * 200), radius))
     row, column = np.unravel_index(int(np.argmax(np.where(plane, around, 0))), plane.shape)
-    return float(at), float(row), float(column)
+    return float(layer), float(row), float(column)
 
 
 def _image(mask: np.ndarray) -> sitk.Image:
@@ -177,10 +183,22 @@ def _image(mask: np.ndarray) -> sitk.Image:
 
 
 class Anatomy:
-    """Everything that more than one check measures, once.
+    """A segmentation in the working grid, and what more than one check measures on it.
 
-    The working grid is the axial view (inferior-superior, anterior-posterior, right-left) of the segmentation, thinned
-    in plane to about 1.5 mm. Raises InputError where the scan doesn't have the segmentation's grid.
+    The working grid is the axial view (slices inferior to superior, rows anterior to posterior, columns right to left) of
+    the segmentation, thinned in plane to about 1.5 mm.
+
+    Attributes:
+        labels: Label of every voxel of the working grid (slices, rows, columns), uint8.
+        hu: The scan in the working grid, in HU; None without a scan.
+        spacing_mm: Spacing of the working grid (slice, row, column).
+        keys: Name under which each structure is compared, by its index.
+        present: The masks of the structures that have voxels, by name.
+        absent: The structures without voxels, by name.
+        confidence: Mean confidence of the network along the outline, by name, for the structures that have one.
+
+    Raises:
+        InputError: If the scan does not have the segmentation's grid.
     """
 
     def __init__(
@@ -194,21 +212,20 @@ class Anatomy:
         self.stride = (1, *(max(1, round(WORKING_SPACING_MM / step)) for step in spacing[1:]))
         self.spacing_mm = np.array(spacing) * self.stride
         self.voxel_ml = float(np.prod(self.spacing_mm)) / 1000
-        view = self._thin(segmentation.labels)
-        self.labels = np.ascontiguousarray(view)
+        self.labels = np.ascontiguousarray(self._thin(segmentation.labels))
         self.hu = None if volume is None else self._thin(volume.array)
         self.structures = segmentation.structures
         self.keys = _keys(segmentation.structures)
-        self.parts = {self.keys[part.structure.index]: part for part in self._parts(segmentation)}
-        self.absent = {key: s for s in self.structures if (key := self.keys[s.index]) not in self.parts}
+        self.present = {self.keys[organ.structure.index]: organ for organ in self._masks(segmentation)}
+        self.absent = {key: s for s in self.structures if (key := self.keys[s.index]) not in self.present}
         self.confidence = {self.keys[index]: value for index, value in segmentation.confidence.items()}
 
     def _thin(self, array: np.ndarray) -> np.ndarray:
         return self.geometry.to_axial(array)[tuple(slice(None, None, step) for step in self.stride)]
 
-    def _parts(self, segmentation: Segmentation) -> list[Part]:
+    def _masks(self, segmentation: Segmentation) -> list[StructureMask]:
         boxes = label_boxes(self.labels, [structure.index for structure in segmentation.structures])
-        parts = []
+        masks = []
         for structure in segmentation.structures:
             if structure.index in segmentation.overlaps:
                 whole = self._thin(segmentation.mask(structure.index))
@@ -220,23 +237,23 @@ class Anatomy:
                 continue
             mask = self.labels[found] == structure.index if whole is None else np.ascontiguousarray(whole[found])
             corner = (found[0].start, found[1].start, found[2].start)
-            parts.append(Part(structure, mask, corner, self.shape, self.voxel_ml).without_specks())
-        return parts
+            masks.append(StructureMask(structure, mask, corner, self.shape, self.voxel_ml).without_small_components())
+        return masks
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Shape of the working grid."""
         return self.labels.shape
 
-    def mm(self, place: Place) -> np.ndarray:
-        """A place of the working grid in mm from its first voxel (superior, posterior, left)."""
-        return np.asarray(place) * self.spacing_mm
+    def to_mm(self, voxel_index: VoxelIndex) -> np.ndarray:
+        """Distance (mm) of a position of the working grid from its first voxel, along superior, posterior and left."""
+        return np.asarray(voxel_index) * self.spacing_mm
 
-    def to_ras(self, place: Place) -> tuple[float, float, float]:
-        """A place of the working grid in the patient's RAS coordinates, mm."""
+    def to_ras_mm(self, voxel_index: VoxelIndex) -> tuple[float, float, float]:
+        """A position of the working grid in the patient's RAS coordinates, mm, to two decimals."""
         axes, flips = self.geometry.axial()
         index = [0.0, 0.0, 0.0]
-        for value, step, axis, flipped in zip(place, self.stride, axes, flips, strict=True):
+        for value, step, axis, flipped in zip(voxel_index, self.stride, axes, flips, strict=True):
             full = value * step
             index[axis] = self.geometry.shape[axis] - 1 - full if flipped else full
         x, y, z = self.geometry.position_ras_mm(index)
@@ -244,10 +261,10 @@ class Anatomy:
 
     @cached_property
     def contacts_mm2(self) -> np.ndarray:
-        """Area of the voxel faces between every two labels, (labels, labels), symmetric; 0 is background."""
+        """Area of the voxel faces between every two labels: (labels, labels), symmetric; index 0 is background."""
         count = max(s.index for s in self.structures) + 1 if self.structures else 1
         areas = np.zeros((count, count))
-        low, high = _bounds(self.parts.values(), self.shape)
+        low, high = _bounds(self.present.values(), self.shape)
         inside = self.labels[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
         for axis in range(3):
             face_mm2 = float(np.prod(np.delete(self.spacing_mm, axis)))
@@ -257,11 +274,11 @@ class Anatomy:
             areas += np.bincount(codes, minlength=count * count).reshape(count, count) * face_mm2
         return areas + areas.T
 
-    def contact_place(self, first: Part, second: Part) -> Place | None:
-        """A voxel of the first structure where the second one lies beside it, None where they don't touch."""
+    def contact_voxel(self, first: StructureMask, second: StructureMask) -> VoxelIndex | None:
+        """A voxel of the first structure that touches the second one; None if the two do not touch."""
         low, high = _bounds([first], self.shape)
         window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        mine, theirs = (self.labels[window] == part.structure.index for part in (first, second))
+        mine, theirs = (self.labels[window] == organ.structure.index for organ in (first, second))
         touching = np.zeros_like(mine)
         for axis in range(3):
             lower, upper = _slices(axis, 0, -1), _slices(axis, 1, None)
@@ -269,11 +286,11 @@ class Anatomy:
             touching[upper] |= mine[upper] & theirs[lower]
         if not touching.any():
             return None
-        return tuple(float(a + v) for a, v in zip(low, densest(touching), strict=True))  # type: ignore[return-value]
+        return tuple(float(a + v) for a, v in zip(low, densest_voxel(touching), strict=True))  # type: ignore[return-value]
 
-    def surface_mm2(self, part: Part) -> float:
+    def surface_mm2(self, organ: StructureMask) -> float:
         """Area of the structure's voxel faces towards anything else."""
-        return float(self.contacts_mm2[part.structure.index].sum())
+        return float(self.contacts_mm2[organ.structure.index].sum())
 
     @cached_property
     def body_mm(self) -> list[tuple[float, float] | None]:
@@ -296,7 +313,7 @@ class Anatomy:
 
 
 def _keys(structures: tuple[Structure, ...]) -> dict[int, str]:
-    """Name under which each structure is compared, by index; spelling doesn't count unless two would fall together."""
+    """Name under which each structure is compared, by index; spelling does not count unless two names would become one."""
     canonical = [canonical_name(structure.name) for structure in structures]
     return {
         structure.index: name if canonical.count(name) == 1 else structure.name
@@ -312,11 +329,11 @@ def _check_grids(segmentation: Segmentation, volume: Volume | None) -> None:
         )
 
 
-def _bounds(parts: Iterable[Part], shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Box around all parts and one voxel more, as (first, one past last)."""
-    parts = list(parts)
-    corners = np.array([part.corner for part in parts]).reshape(-1, 3)
-    ends = np.array([np.add(part.corner, part.mask.shape) for part in parts]).reshape(-1, 3)
+def _bounds(masks: Iterable[StructureMask], shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Box around all masks and one voxel more, as (first, one past last)."""
+    masks = list(masks)
+    corners = np.array([organ.corner for organ in masks]).reshape(-1, 3)
+    ends = np.array([np.add(organ.corner, organ.mask.shape) for organ in masks]).reshape(-1, 3)
     if not len(corners):
         return np.zeros(3, int), np.zeros(3, int)
     return np.maximum(corners.min(axis=0) - 1, 0), np.minimum(ends.max(axis=0) + 1, shape)

@@ -1,32 +1,33 @@
-"""Findings in the order in which they are read: how many structures look plausible, then each that doesn't, the worst first."""
+"""Findings in reading order: how many structures look plausible, then each that does not, the most severe first."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .finding import FAIL, PASS, SEVERITIES, WARN, Finding, number
+from .finding import FAIL, PASS, SEVERITIES, WARN, Finding, number_text, titled
 
 SMALL_ML, SMALL_FRACTION = 1.0, 0.005
-"""Components apart from the main body that stay below both change nothing that a reader would measure or mention."""
+"""Small components below both limits change nothing that a reader would measure or mention."""
 WHOLE = "Whole segmentation"
 
 
 @dataclass(frozen=True)
 class FindingGroup:
-    """What was found on one structure ("" for the whole segmentation), the most severe first; never empty."""
+    """Findings of one structure ("" for the whole segmentation), the most severe first; never empty."""
 
     structure: str
     findings: tuple[Finding, ...]
 
     @property
     def severity(self) -> str:
+        """The most severe of its findings."""
         return self.findings[0].severity
 
     @property
     def title(self) -> str:
-        """The structure's name at the head of a line."""
-        return self.structure[:1].upper() + self.structure[1:] if self.structure else WHOLE
+        """The structure's name as a heading."""
+        return titled(self.structure) if self.structure else WHOLE
 
     @property
     def counts(self) -> str:
@@ -35,9 +36,9 @@ class FindingGroup:
         return ", ".join(f"{count} {SEVERITY_TEXTS[severity]}" for count, severity in counted if count)
 
     def text(self, finding: Finding) -> str:
-        """A finding's sentence without the structure's name, which stands above it."""
+        """A finding's sentence without the structure's name, which is the heading."""
         rest = finding.sentence.removeprefix(f"{self.title}: ")
-        return rest[:1].upper() + rest[1:]
+        return titled(rest)
 
 
 SEVERITY_TEXTS = {FAIL: "not plausible", WARN: "worth a look", PASS: "as expected"}
@@ -45,8 +46,15 @@ SEVERITY_TEXTS = {FAIL: "not plausible", WARN: "worth a look", PASS: "as expecte
 
 @dataclass(frozen=True)
 class FindingsPage:
-    """`plausible` of `structures` structures have no finding that matters; `groups` holds the others, `small` the findings on
-    components that are too small to matter, `passed` what is as expected."""
+    """The findings of one segmentation, sorted for reading.
+
+    Attributes:
+        plausible: Number of structures without a warning or failure that matters.
+        structures: Number of structures in the field of view.
+        groups: The other structures with their findings.
+        small: Warnings of components that are too small to matter.
+        passed: Findings that are as expected.
+    """
 
     plausible: int
     structures: int
@@ -56,7 +64,7 @@ class FindingsPage:
 
     @property
     def severity(self) -> str:
-        """The most severe of what stands in the groups."""
+        """The most severe of the groups."""
         return max((group.severity for group in self.groups), key=SEVERITIES.index, default=PASS)
 
     @property
@@ -77,8 +85,8 @@ class FindingsPage:
 def findings_page(findings: Sequence[Finding]) -> FindingsPage:
     """Sort the findings of one segmentation into a page.
 
-    Structures outside the field of view are not counted. The groups go by their most severe finding, then by how many
-    of it they have; what is equal keeps its order.
+    Structures outside the field of view are not counted. Groups are ordered by the number of failures, then by the number of
+    warnings; equal ones keep their order.
     """
     present_ml = {one.structure: one.value or 0.0 for one in findings if one.check == "presence"}
     expected = [one for one in findings if one.check == "presence" and (one.value or one.severity != PASS)]
@@ -101,7 +109,7 @@ def _severity(finding: Finding) -> int:
 
 
 def _is_small(finding: Finding, body_ml: float) -> bool:
-    """Whether a warning is of components apart from the main body that stay below both limits."""
+    """Whether a finding is a warning of small components that stay below both limits."""
     if finding.check != "components" or finding.severity != WARN or not finding.value or not body_ml:
         return False
     if finding.unit == "ml":
@@ -109,10 +117,10 @@ def _is_small(finding: Finding, body_ml: float) -> bool:
     elif finding.unit == "%" and finding.value < 100:
         fraction = finding.value / 100
         ml = body_ml * fraction / (1 - fraction)
-    else:  # a number of components, each of them large
+    else:  # a number of components, which are all large
         return False
     return ml < SMALL_ML and fraction < SMALL_FRACTION
 
 
 def _measured(finding: Finding) -> str:
-    return f"{number(finding.value or 0.0)} {finding.unit}"
+    return f"{number_text(finding.value or 0.0)} {finding.unit}"

@@ -1,8 +1,8 @@
 """Plausibility checks of one segmentation without ground truth: from measured quantities to findings.
 
-No check needs a network; how confident the network was comes with the segmentation. With the statistics of the training labels
-(`training_statistics`, stored in a checkpoint's card) each quantity is compared with what those labels show. Without them, the
-checks that need no statistics run by rules of thumb.
+No check runs a network; the network's confidence is stored with the segmentation. With training statistics (stored in a
+checkpoint's card) each quantity is compared with those of the training labels. Without them, rules of thumb are used, and the
+checks that have none are left out.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from ..errors import InputError
 from ..io.volume import Volume
 from ..labels.segmentation import Segmentation
 from . import relations, tissue
-from .anatomy import Anatomy, Place
-from .finding import FAIL, PASS, SEVERITIES, WARN, Finding, number
+from .anatomy import Anatomy, VoxelIndex
+from .finding import FAIL, PASS, SEVERITIES, WARN, Finding, number_text, titled
 from .quantity import FEW_CASES, Limits, Quantity, Rule, excess, expected_text, limits, measured_text
 from .rules import CHECKS, RULES
-from .shape import FACES
-from .size import AXES
-from .training_statistics import VERSION, CaseQuantities, measure_case, position
+from .shape_and_size import AXES, FACES
+from .training_statistics import VERSION, CaseQuantities, measure_case, position_differences
 
 OFTEN_REMOVED = ("gallbladder", "appendix", "uterus", "prostate", "adrenal")
-"""Organs that surgeons take out so often that their absence alone is no failure."""
+"""Organs that are so often removed by surgery that their absence alone is no failure."""
 _TITLES = ("Head to feet", "Front to back", "Left to right")
 _REVERSED = (", as if the scan were upside down", ", as if front and back were exchanged", ", as if mirrored")
-SMALLEST_COVER = 0.75
-SMALLEST_CONTACT = 0.005
+SMALLEST_COVER = 0.75  # fraction of the left ventricle's surface
+SMALLEST_CONTACT = 0.005  # fraction of the smaller surface
 _TEXTBOOK_SLACK_MM = 10.0
 
 
@@ -56,7 +55,11 @@ def check(
 
 
 class PlausibilityChecks:
-    """Holds the facts of one case against the statistics of training labels, or against rules of thumb without them."""
+    """Compares the measurements of one case with training statistics, or with rules of thumb without them.
+
+    Raises:
+        InputError: If the training statistics are of another version.
+    """
 
     def __init__(self, anatomy: Anatomy, case: CaseQuantities, statistics: dict[str, Any] | None) -> None:
         self.anatomy = anatomy
@@ -67,12 +70,12 @@ class PlausibilityChecks:
                 f"The checkpoint's statistics of training labels are of version {self.statistics.get('version')}, this "
                 f"software reads version {VERSION}; update UNetSegmenter, or check without a checkpoint."
             )
-        self.learnt: dict[str, dict[str, Any]] = self.statistics.get("structures", {})
-        self.nominal = bool(self.statistics.get("nominal_spacing"))
+        self.training: dict[str, dict[str, Any]] = self.statistics.get("structures", {})
+        self.has_nominal_spacing = bool(self.statistics.get("nominal_spacing"))
         offsets = {(first, second): np.array(mm) for first, second, mm in self.statistics.get("offsets", [])}
         self.constellation = relations.Constellation(offsets)
-        self.shown = {anatomy.keys[s.index]: s.name for s in anatomy.structures}
-        self.cut_at: tuple[set[str], ...] = tuple(set() for _ in FACES)  # structures that the scan cuts, by its faces
+        self.names = {anatomy.keys[s.index]: s.name for s in anatomy.structures}
+        self.cut_at: tuple[set[str], ...] = tuple(set() for _ in FACES)  # structures that each face of the scan cuts
         self.truncated: set[str] = set()
 
     def findings(self) -> list[Finding]:
@@ -85,142 +88,151 @@ class PlausibilityChecks:
         evaluated = [found for quantity in quantities if (found := self._evaluate(quantity))]
         worst: dict[tuple[str, str], tuple[str, float, Quantity, Limits]] = {}
         for severity, reach, quantity, bounds in evaluated:
-            place = (RULES[quantity.key].check, quantity.structure)
-            if place not in worst or _graver((severity, reach), worst[place][:2]):
-                worst[place] = (severity, reach, quantity, bounds)
+            subject = (RULES[quantity.key].check, quantity.structure)
+            if subject not in worst or _is_more_severe((severity, reach), worst[subject][:2]):
+                worst[subject] = (severity, reach, quantity, bounds)
         findings = [self._finding(severity, quantity, bounds) for severity, _, quantity, bounds in worst.values()]
         findings += [*self._presence(), *self._order()]
         if not self.statistics:
             findings += self._textbook()
-        places = {name: i for i, name in enumerate(self.shown.values())}
-        return sorted(findings, key=lambda f: (CHECKS.index(f.check), places.get(f.structure, -1)))
+        rank = {name: i for i, name in enumerate(self.names.values())}
+        return sorted(findings, key=lambda f: (CHECKS.index(f.check), rank.get(f.structure, -1)))
 
     def _positions(self) -> list[Quantity]:
         sides = dict(zip(AXES, relations.SIDES, strict=True))
         return [
-            Quantity("position", name, gap, self.anatomy.parts[name].middle, other=word, detail=sides[word])
-            for name, word, gap in position(self.case.centroids_mm, self.constellation)
+            Quantity("position", name, mm, self.anatomy.present[name].central_voxel, other=axis, detail=sides[axis])
+            for name, axis, mm in position_differences(self.case.centroids_mm, self.constellation)
         ]
 
     def _tissues(self) -> list[Quantity]:
         found = []
         for name, histogram in self.case.histograms.items():
-            learnt = self.learnt.get(name, {}).get("hu")
-            if learnt is None and any(word in name for word in tissue.HOLDS_GAS):
+            training = self.training.get(name, {}).get("hu")
+            if training is None and any(word in name for word in tissue.HOLDS_GAS):
                 continue
-            place = self.anatomy.parts[name].middle
-            found += [Quantity(key, name, value, place) for key, value in tissue.tissue(histogram, learnt)]
+            voxel_index = self.anatomy.present[name].central_voxel
+            found += [Quantity(key, name, value, voxel_index) for key, value in tissue.tissue(histogram, training)]
         return found
 
     def _evaluate(self, quantity: Quantity) -> tuple[str, float, Quantity, Limits] | None:
+        """Severity, `excess`, the quantity and its limits; None where there is nothing to compare with."""
         rule = RULES[quantity.key]
         if quantity.key in ("position", "cut") and any(quantity.structure in self._slab(axis) for axis in range(3)):
             return None
-        structure = self.learnt.get(quantity.structure)
-        learnt = None if structure is None else self._summary(quantity, structure)
-        bounds = limits(rule, learnt)
+        structure = self.training.get(quantity.structure)
+        bounds = limits(rule, None if structure is None else self._training_values(quantity, structure))
         if bounds is None:
             return None
-        severity = bounds.severity(quantity.value, self._gravest(rule, quantity))
+        severity = bounds.severity(quantity.value, self._most_severe_allowed(rule, quantity))
         return severity, excess(rule, bounds, quantity.value), quantity, bounds
 
-    def _summary(self, quantity: Quantity, structure: dict[str, Any]) -> dict[str, Any] | None:
+    def _training_values(self, quantity: Quantity, structure: dict[str, Any]) -> dict[str, Any] | None:
+        """Training statistics of a quantity; those of a pair may be stored with its other structure."""
         measures = structure["measures"]
         if quantity.name in measures or not quantity.other:
             return measures.get(quantity.name)
-        mirrored = self.learnt.get(quantity.other, {}).get("measures", {})
+        mirrored = self.training.get(quantity.other, {}).get("measures", {})
         return mirrored.get(f"{quantity.key}|{quantity.structure}")
 
-    def _gravest(self, rule: Rule, quantity: Quantity) -> str:
-        """Sizes learnt with a nominal spacing, and relations of a structure that the scan cuts, only warn."""
-        if rule.sized and self.nominal:
+    def _most_severe_allowed(self, rule: Rule, quantity: Quantity) -> str:
+        """Sizes compared with those of a nominal spacing, and relations of a structure that the scan cuts, only warn."""
+        if rule.spacing_dependent and self.has_nominal_spacing:
             return WARN
         related = rule.check in ("neighbours", "containment", "position", "cut face")
         if related and {quantity.structure, quantity.other} & self.truncated:
             return WARN
-        return rule.most
+        return rule.most_severe
 
     def _finding(self, severity: str, quantity: Quantity, bounds: Limits) -> Finding:
         rule = RULES[quantity.key]
-        other = self.shown.get(quantity.other, quantity.other)
-        says = rule.says.format(value=measured_text(rule, quantity), detail=quantity.detail, other=other)
+        other = self.names.get(quantity.other, quantity.other)
+        sentence = rule.sentence.format(value=measured_text(rule, quantity), detail=quantity.detail, other=other)
         expected = expected_text(rule, bounds, quantity.detail)
         source = f"{bounds.cases} training case{'s' * (bounds.cases > 1)}" if bounds.cases else "rule of thumb"
-        nominal = ", nominal spacing" if rule.sized and self.nominal else ""
-        name = self.shown[quantity.structure]
-        text = f"{titled(name)}: {says}; expected {expected} ({source}{nominal})."
+        nominal = ", nominal spacing" if rule.spacing_dependent and self.has_nominal_spacing else ""
+        name = self.names[quantity.structure]
+        text = f"{titled(name)}: {sentence}; expected {expected} ({source}{nominal})."
         value = round(quantity.value * rule.scale, 4)
-        place = quantity.place if severity == PASS else self._place(quantity)
-        return Finding(rule.check, name, severity, value, expected, self._ras(place), text, rule.unit)
+        voxel_index = quantity.voxel_index if severity == PASS else self._fault_voxel(quantity)
+        return Finding(rule.check, name, severity, value, expected, self._ras_mm(voxel_index), text, rule.unit)
 
-    def _place(self, quantity: Quantity) -> Place | None:
-        """Where the fault is, for quantities whose place is worth looking for only once they raise an alarm."""
-        part = self.anatomy.parts[quantity.structure]
+    def _fault_voxel(self, quantity: Quantity) -> VoxelIndex | None:
+        """Where the fault is; for some quantities this is searched for only when they raise an alarm."""
+        organ = self.anatomy.present[quantity.structure]
         if quantity.key in ("low hu", "high hu", "spread", "gas"):
-            learnt = self.learnt.get(quantity.structure, {}).get("hu")
-            return tissue.odd_voxel(self.anatomy, part, quantity.key, learnt)
+            training = self.training.get(quantity.structure, {}).get("hu")
+            return tissue.deviating_voxel(self.anatomy, organ, quantity.key, training)
         if quantity.key == "contact":
-            return self.anatomy.contact_place(part, self.anatomy.parts[quantity.other]) or quantity.place
-        return quantity.place
+            return self.anatomy.contact_voxel(organ, self.anatomy.present[quantity.other]) or quantity.voxel_index
+        return quantity.voxel_index
 
-    def _ras(self, place: Place | None) -> tuple[float, float, float] | None:
-        return None if place is None else self.anatomy.to_ras(place)
+    def _ras_mm(self, voxel_index: VoxelIndex | None) -> tuple[float, float, float] | None:
+        return None if voxel_index is None else self.anatomy.to_ras_mm(voxel_index)
 
-    # ------------------------------------------------------------------------------ what is not one number
+    # ------------------------------------------------------------------------------ checks that are not one quantity
 
     def _presence(self) -> list[Finding]:
-        """Is every structure there that the field of view should hold? A missed structure is the first thing to report.
+        """Whether every structure is present that the field of view should hold.
 
-        Metrics Reloaded (Maier-Hein et al., Nature Methods 21, 2024) counts it apart from the quality of what is there.
+        Metrics Reloaded (Maier-Hein et al., Nature Methods 21, 2024) counts missed structures apart from the quality of the
+        others.
         """
         found = []
-        for part in self.anatomy.parts.values():
-            name = part.structure.name
-            text = f"{titled(name)}: found, {number(part.ml)} ml."
-            found.append(Finding("presence", name, PASS, part.ml, "present", self._ras(part.middle), text, "ml"))
+        for organ in self.anatomy.present.values():
+            name = organ.structure.name
+            text = f"{titled(name)}: found, {number_text(organ.volume_ml)} ml."
+            found.append(
+                Finding(
+                    "presence", name, PASS, organ.volume_ml, "present", self._ras_mm(organ.central_voxel), text, "ml"
+                )
+            )
         for key, structure in self.anatomy.absent.items():
             found.append(self._missing(key, structure.name))
         return found
 
     def _missing(self, key: str, name: str) -> Finding:
-        learnt = self.learnt.get(key)
-        said = self.constellation.predict(key, self.case.centroids_mm)
-        place: Any = None if said is None else tuple(float(v) for v in said / self.anatomy.spacing_mm)
+        training = self.training.get(key)
+        predicted_mm = self.constellation.predict(key, self.case.centroids_mm)
+        voxel_index: Any = None
+        if predicted_mm is not None:
+            voxel_index = tuple(float(v) for v in predicted_mm / self.anatomy.spacing_mm)
         title = titled(name)
-        if place is not None and not self._in_view(place):
-            text = f"{title}: not found, and its place lies outside the scan."
+        if voxel_index is not None and not self._in_view(voxel_index):
+            text = f"{title}: not found; its expected position lies outside the scan."
             return Finding("presence", name, PASS, 0.0, "outside the field of view", None, text, "ml")
-        ras = self._ras(place)
-        if learnt is None:
+        position_ras_mm = self._ras_mm(voxel_index)
+        if training is None:
             text = f"{title}: not found, though the segmentation lists it."
-            return Finding("presence", name, WARN, 0.0, "present", ras, text, "ml")
-        present, declared = learnt["present"], learnt["declared"]
+            return Finding("presence", name, WARN, 0.0, "present", position_ras_mm, text, "ml")
+        present, declared = training["present"], training["declared"]
         removed = any(word in key for word in OFTEN_REMOVED)
         always = present == declared >= FEW_CASES and not removed
         severity = FAIL if always else WARN if present > declared / 2 else PASS
         text = f"{title}: not found; {present} of {declared} training cases have it{', surgery may have removed it' * removed}."
-        return Finding("presence", name, severity, 0.0, f"present in {present} of {declared}", ras, text, "ml")
+        expected = f"present in {present} of {declared}"
+        return Finding("presence", name, severity, 0.0, expected, position_ras_mm, text, "ml")
 
-    def _in_view(self, place: Place) -> bool:
-        return all(0 <= where < n for where, n in zip(place, self.anatomy.shape, strict=True))
+    def _in_view(self, voxel_index: VoxelIndex) -> bool:
+        return all(0 <= index < n for index, n in zip(voxel_index, self.anatomy.shape, strict=True))
 
     def _order(self) -> list[Finding]:
-        """Left and right, front and back, above and below: one finding an axis, as a mirrored scan reverses every pair.
+        """Left and right, front and back, above and below: one finding per axis, as a mirrored scan reverses every pair.
 
-        What the scan cuts at both ends of an axis is left out: the middle of such a slab says nothing about its place.
+        Structures that the scan cuts at both ends of an axis are left out: their centroid is not the whole organ's.
         """
         known = self.statistics.get("order")
-        said = relations.known_relations(self.case.centroids_mm) if known is None else known
+        expected = relations.known_relations(self.case.centroids_mm) if known is None else known
         found = []
-        for axis, words in enumerate(relations.DIRECTIONS):
+        for axis, directions in enumerate(relations.DIRECTIONS):
             slab = self._slab(axis)
-            whole_mm = {name: place for name, place in self.case.centroids_mm.items() if name not in slab}
-            pairs = relations.order(whole_mm, [r for r in said if r["axis"] == axis])
-            told = [self._order_along(axis, words, pairs)] if pairs else []
-            whole = self._arrangement(axis, whole_mm)
-            told += [whole] if whole else []
-            if told:
-                found.append(max(told, key=lambda finding: SEVERITIES.index(finding.severity)))
+            whole_mm = {name: centroid for name, centroid in self.case.centroids_mm.items() if name not in slab}
+            pairs = relations.order(whole_mm, [r for r in expected if r["axis"] == axis])
+            along = [self._order_along(axis, directions, pairs)] if pairs else []
+            arrangement = self._arrangement(axis, whole_mm)
+            along += [arrangement] if arrangement else []
+            if along:
+                found.append(max(along, key=lambda finding: SEVERITIES.index(finding.severity)))
         return found
 
     def _slab(self, axis: int) -> set[str]:
@@ -228,42 +240,47 @@ class PlausibilityChecks:
         return self.cut_at[2 * axis] & self.cut_at[2 * axis + 1]
 
     def _arrangement(self, axis: int, centroids_mm: dict[str, np.ndarray]) -> Finding | None:
-        """The order of all structures at once, for what no single pair is sure to show."""
-        learnt = self.statistics.get("arrangement", [None] * 3)[axis]
+        """The order of all structures together, for errors that no single pair shows reliably."""
+        training = self.statistics.get("arrangement", [None] * 3)[axis]
         value = self.constellation.agreement(centroids_mm)[axis]
-        if learnt is None or value is None:
+        if training is None or value is None:
             return None
         rule = RULES["arrangement"]
-        bounds = limits(rule, learnt)
+        bounds = limits(rule, training)
         severity = bounds.severity(value) if bounds else PASS
         expected = expected_text(rule, bounds) if bounds else ""
         hint = _REVERSED[axis] if value < 0 else ""
-        says = rule.says.format(value=number(value))
-        text = f"{_TITLES[axis]}: {says}{hint}; expected {expected} ({learnt['n']} training cases)."
+        sentence = rule.sentence.format(value=number_text(value))
+        text = f"{_TITLES[axis]}: {sentence}{hint}; expected {expected} ({training['n']} training cases)."
         return Finding("order", "", severity, round(value, 4), expected, None, text)
 
-    def _order_along(self, axis: int, words: tuple[str, str], pairs: list[tuple[dict[str, Any], float]]) -> Finding:
-        wrong = sorted((mm, r["first"], r["second"], self._order_severity(r, mm)) for r, mm in pairs if mm < 0)
+    def _order_along(
+        self, axis: int, directions: tuple[str, str], pairs: list[tuple[dict[str, Any], float]]
+    ) -> Finding:
+        """The finding on the order of all pairs along one axis."""
+        reversed_pairs = sorted((mm, r["first"], r["second"], self._order_severity(r, mm)) for r, mm in pairs if mm < 0)
         title = _TITLES[axis]
         expected = f"0 of {len(pairs)} pairs reversed"
-        if not wrong:
+        if not reversed_pairs:
             text = f"{title}: all {len(pairs)} pairs of structures in order."
             return Finding("order", "", PASS, 0.0, expected, None, text, "pairs")
-        counts = Counter(name for _, *pair, _ in wrong for name in pair)
+        counts = Counter(name for _, *pair, _ in reversed_pairs for name in pair)
         culprit = counts.most_common(1)[0][0]
-        told = "; ".join(
-            f"the {self.shown[first]} is {words[1]} the {self.shown[second]}" for _, first, second, _ in wrong[:3]
+        examples = "; ".join(
+            f"the {self.names[first]} is {directions[1]} the {self.names[second]}"
+            for _, first, second, _ in reversed_pairs[:3]
         )
-        mirrored = len(wrong) > 0.6 * len(pairs) and len(pairs) > 2
+        mirrored = len(reversed_pairs) > 0.6 * len(pairs) and len(pairs) > 2
         hint = _REVERSED[axis] if mirrored else ""
-        text = f"{title}: {len(wrong)} of {len(pairs)} pairs reversed{hint}: {told}."
-        place = self._ras(self.anatomy.parts[culprit].middle)
-        severity = FAIL if any(grave == FAIL for *_, grave in wrong) or mirrored else WARN
-        structure = "" if mirrored else self.shown[culprit]
-        return Finding("order", structure, severity, float(len(wrong)), expected, place, text, "pairs")
+        text = f"{title}: {len(reversed_pairs)} of {len(pairs)} pairs reversed{hint}: {examples}."
+        position_ras_mm = self._ras_mm(self.anatomy.present[culprit].central_voxel)
+        fails = mirrored or any(severity == FAIL for *_, severity in reversed_pairs)
+        structure = "" if mirrored else self.names[culprit]
+        value = float(len(reversed_pairs))
+        return Finding("order", structure, FAIL if fails else WARN, value, expected, position_ras_mm, text, "pairs")
 
     def _order_severity(self, relation: dict[str, Any], mm: float) -> str:
-        """A reversed pair fails where the distances in the training labels leave no room for it."""
+        """A reversed pair fails where the distances in the training labels exclude it."""
         if "mean" not in relation:
             return FAIL if mm < -_TEXTBOOK_SLACK_MM else WARN
         bounds = limits(RULES["order"], relation)
@@ -271,47 +288,39 @@ class PlausibilityChecks:
 
     def _textbook(self) -> list[Finding]:
         """Neighbours and containment of the heart by textbook, for segmentations without training statistics."""
-        contact = {
-            frozenset((q.structure, q.other)): q for q in self.case.quantities if q.key == "contact"
-        }  # one a pair
+        contacts = {frozenset((q.structure, q.other)): q for q in self.case.quantities if q.key == "contact"}
         found = []
-        for wanted, table in ((True, relations.KNOWN_NEIGHBOURS), (False, relations.KNOWN_APART)):
+        for should_touch, table in ((True, relations.KNOWN_NEIGHBOURS), (False, relations.KNOWN_APART)):
             for first, second in table:
-                quantity = contact.get(frozenset((first, second)))
-                if quantity is None:
-                    continue
-                touches = quantity.value >= SMALLEST_CONTACT
-                share = quantity.value * 100
-                verb = "touches" if touches else "does not touch"
-                expected = f"{'at least' if wanted else 'at most'} {SMALLEST_CONTACT * 100:g} %"
-                name = self.shown[first]
-                text = f"{titled(name)}: {verb} the {self.shown[second]} ({number(share)} % of the smaller surface)."
-                severity = PASS if touches == wanted else WARN
-                found.append(
-                    Finding("neighbours", name, severity, share, expected, self._ras(quantity.place), text, "%")
-                )
-        for quantity in self.case.quantities:
-            heart = {"left ventricle", "left ventricular myocardium", "left atrium", "ascending aorta"}
-            if (
-                quantity.key == "cover"
-                and quantity.structure == "left ventricle"
-                and heart <= set(self.case.centroids_mm)
-            ):
-                severity = PASS if quantity.value >= SMALLEST_COVER else WARN
-                text = (
-                    f"Left ventricle: {number(quantity.value * 100)} % of its surface lies on muscle, atrium and aorta."
-                )
-                expected = f"at least {SMALLEST_COVER * 100:g} %"
-                name = self.shown["left ventricle"]
-                place = self._ras(quantity.place)
-                found.append(Finding("containment", name, severity, quantity.value * 100, expected, place, text, "%"))
+                if quantity := contacts.get(frozenset((first, second))):
+                    found.append(self._textbook_contact(quantity, first, second, should_touch))
+        heart = {"left ventricle", "left ventricular myocardium", "left atrium", "ascending aorta"}
+        if heart <= set(self.case.centroids_mm):
+            covers = (q for q in self.case.quantities if q.key == "cover" and q.structure == "left ventricle")
+            found += [self._textbook_cover(quantity) for quantity in covers]
         return found
 
+    def _textbook_contact(self, quantity: Quantity, first: str, second: str, should_touch: bool) -> Finding:
+        touches = quantity.value >= SMALLEST_CONTACT
+        percent = quantity.value * 100
+        verb = "touches" if touches else "does not touch"
+        expected = f"{'at least' if should_touch else 'at most'} {SMALLEST_CONTACT * 100:g} %"
+        name = self.names[first]
+        text = f"{titled(name)}: {verb} the {self.names[second]} ({number_text(percent)} % of the smaller surface)."
+        severity = PASS if touches == should_touch else WARN
+        position_ras_mm = self._ras_mm(quantity.voxel_index)
+        return Finding("neighbours", name, severity, percent, expected, position_ras_mm, text, "%")
 
-def titled(name: str) -> str:
-    """A name at the head of a sentence: its first letter large, the rest as it is written."""
-    return name[:1].upper() + name[1:]
+    def _textbook_cover(self, quantity: Quantity) -> Finding:
+        severity = PASS if quantity.value >= SMALLEST_COVER else WARN
+        percent = quantity.value * 100
+        text = f"Left ventricle: {number_text(percent)} % of its surface lies on muscle, atrium and aorta."
+        expected = f"at least {SMALLEST_COVER * 100:g} %"
+        position_ras_mm = self._ras_mm(quantity.voxel_index)
+        return Finding(
+            "containment", self.names["left ventricle"], severity, percent, expected, position_ras_mm, text, "%"
+        )
 
 
-def _graver(new: tuple[str, float], old: tuple[str, float]) -> bool:
+def _is_more_severe(new: tuple[str, float], old: tuple[str, float]) -> bool:
     return (SEVERITIES.index(new[0]), new[1]) > (SEVERITIES.index(old[0]), old[1])

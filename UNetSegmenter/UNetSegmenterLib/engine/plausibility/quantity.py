@@ -1,4 +1,4 @@
-"""Measured quantities, the rules they are held to, and the limits that training labels give them."""
+"""Measured quantities, the rules that they are checked by, and the limits that training labels set."""
 
 from __future__ import annotations
 
@@ -7,27 +7,36 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..evaluation.statistics import student_t_quantile
-from .anatomy import Place
-from .finding import FAIL, PASS, WARN, number
+from .anatomy import VoxelIndex
+from .finding import FAIL, PASS, WARN, number_text
 
 WARN_TAIL = 1e-3
 FAIL_TAIL = 1e-5
-"""Two-sided probability that a case like the training cases leaves the limits, were the quantity normally distributed."""
+"""Two-sided probability that a case like the training cases leaves the limits, if the quantity is normally distributed."""
 
 FEW_CASES = 5
-"""Below this number of training cases a limit learnt from them never fails a structure, it only warns."""
+"""With fewer training cases than this, a limit never fails a structure; it only warns."""
 
-_NO_LIMIT = 1e6  # in the unit shown: what is allowed to reach it may be anything, so no number is printed
+_NO_LIMIT = 1e6  # in the displayed unit: a limit beyond it allows any value, so no number is printed
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """One number that a check measured on one structure (or on a pair), and where to look."""
+    """One number that a check measured on one structure, or on a pair of structures.
+
+    Attributes:
+        key: Key of its rule in `RULES`.
+        structure: Name of the structure.
+        value: The number, before the rule's `scale`.
+        voxel_index: Where to look, in the working grid; None for no particular position.
+        other: The second structure of a pair, or the side or axis that is measured.
+        detail: Text for the rule's sentence.
+    """
 
     key: str
     structure: str
     value: float
-    place: Place | None = None
+    voxel_index: VoxelIndex | None = None
     other: str = ""
     detail: str = ""
 
@@ -39,53 +48,65 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Rule:
-    """How a quantity is checked.
+    """How a quantity is checked: its limits and its sentence.
 
-    With training labels: a prediction interval around their mean on a `log` scale (after adding `offset`) or a plain
-    one; `floor` is the smallest standard deviation believed on that scale, because a few cases that agree by chance
-    say little. Without: `absolute` limits (warn, fail), None where a number alone says nothing. `sides` names the
-    direction that is wrong, `most` the gravest severity allowed, `counts` the noun of what is counted in whole numbers.
-    `says` is the sentence about a structure, with {value}, {detail} and {other} to fill in.
+    With training labels, the limits are a prediction interval around their mean. Without, they are rules of thumb.
+
+    Attributes:
+        check: The check that the quantity belongs to, one of `CHECKS`.
+        sentence: What is said about the structure, with {value}, {detail} and {other} to fill in.
+        unit: Displayed unit.
+        log: Whether the interval is computed on the logarithms of the values, after adding `offset`.
+        min_sd: Smallest standard deviation that is used on that scale, because a few cases that agree by chance tell little.
+        wrong_sides: The direction that is wrong: "both", "high" or "low".
+        rule_of_thumb: Limits without training labels (warn, fail); None where a number alone tells nothing.
+        most_severe: The most severe result that is allowed.
+        scale: Factor from the value to the displayed unit.
+        spacing_dependent: Whether it is in mm or ml, and so only as good as the spacing of the training cases.
+        counted_noun: What is counted, for whole numbers.
+        signed: Whether it is a distance to one of two sides, named by the quantity's detail as "lower|higher".
     """
 
     check: str
-    says: str
+    sentence: str
     unit: str = ""
     log: bool = False
     offset: float = 0.0
-    floor: float = 0.0
-    sides: str = "both"
-    absolute: tuple[float | None, float | None] | None = None
-    most: str = FAIL
-    scale: float = 1.0  # from the value to the unit shown
-    sized: bool = False  # whether it is in mm or ml, and so only as good as the spacing it was learnt with
-    counts: str = ""
-    signed: bool = False  # a distance to one of two sides, whose names the quantity's detail gives as "lower|higher"
+    min_sd: float = 0.0
+    wrong_sides: str = "both"
+    rule_of_thumb: tuple[float | None, float | None] | None = None
+    most_severe: str = FAIL
+    scale: float = 1.0
+    spacing_dependent: bool = False
+    counted_noun: str = ""
+    signed: bool = False
 
     def forward(self, value: float) -> float:
+        """A value on the scale that the interval is computed on."""
         return math.log(max(value + self.offset, 1e-9)) if self.log else value
 
     def backward(self, value: float) -> float:
+        """The value that `forward` brings to this position on the scale."""
         return math.exp(min(value, 50.0)) - self.offset if self.log else value
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Interval outside which a value warns, and the wider one outside which it fails; `cases` 0 for rules of thumb."""
+    """A value outside `warn` warns, one outside the wider `fail` fails; `cases` is 0 for rules of thumb."""
 
     warn: tuple[float, float]
     fail: tuple[float, float]
     cases: int = 0
 
-    def severity(self, value: float, most: str = FAIL) -> str:
-        """pass, warn or fail for a value."""
+    def severity(self, value: float, most_severe: str = FAIL) -> str:
+        """Severity of a value, at most `most_severe`."""
         if self.warn[0] <= value <= self.warn[1]:
             return PASS
-        return FAIL if most == FAIL and not self.fail[0] <= value <= self.fail[1] else WARN
+        return FAIL if most_severe == FAIL and not self.fail[0] <= value <= self.fail[1] else WARN
 
 
-def summary(values: list[float], rule: Rule) -> dict[str, Any]:
-    """What the statistics keep of a quantity: n, mean and standard deviation on the rule's scale, smallest and largest value."""
+def summarize(values: list[float], rule: Rule) -> dict[str, Any]:
+    """n, minimum and maximum of the values, and their mean and standard deviation on the rule's scale (5 digits)."""
     scaled = [rule.forward(value) for value in values]
     mean = sum(scaled) / len(scaled)
     variance = sum((value - mean) ** 2 for value in scaled) / max(len(scaled) - 1, 1)
@@ -93,28 +114,36 @@ def summary(values: list[float], rule: Rule) -> dict[str, Any]:
     return {"n": len(values), **rounded, "min": min(values), "max": max(values)}
 
 
-def limits(rule: Rule, learnt: dict[str, Any] | None) -> Limits | None:
+def limits(rule: Rule, training: dict[str, Any] | None) -> Limits | None:
     """Limits of a rule, from training labels where there are some.
 
     The interval is Student's prediction interval for one new observation (Hahn and Meeker, Statistical Intervals, 1991,
-    section 4.2), widened where needed so that every training case stays inside with room to spare: calibration by
-    construction. Few cases give wide limits: at a tail of 10^-3 the quantile is 637 for two cases, 32 for three, 13 for four,
-    8.6 for five. One case has no spread; rules of thumb are taken then, widened to hold it.
-    """
-    if learnt is None:
-        return _absolute_limits(rule)
-    n = int(learnt["n"])
-    if n < 2:
-        return _limits_of_one(rule, float(learnt["min"]))
-    spread = max(float(learnt["sd"]), rule.floor) * math.sqrt(1 + 1 / n)
+    section 4.2), widened where needed so that every training case lies inside with a margin: no training case ever raises
+    an alarm. Few cases give wide limits: at a tail of 10^-3 the quantile is 637 for two cases, 32 for three, 13 for four,
+    8.6 for five. One case has no standard deviation: the rule of thumb is used then, widened to hold its value.
 
-    def interval(tail: float, room: float) -> tuple[float, float]:
-        reach = student_t_quantile(1 - tail / 2, n - 1) * spread
-        low = min(float(learnt["mean"]) - reach, rule.forward(float(learnt["min"])) - room * rule.floor)
-        high = max(float(learnt["mean"]) + reach, rule.forward(float(learnt["max"])) + room * rule.floor)
+    Args:
+        rule: The rule of the quantity.
+        training: What `summarize` returned for the training cases; None without them.
+
+    Returns:
+        The limits; None where there are neither training cases nor a rule of thumb.
+    """
+    if training is None:
+        return _rule_of_thumb_limits(rule)
+    n = int(training["n"])
+    mean, minimum, maximum = (float(training[key]) for key in ("mean", "min", "max"))
+    if n < 2:
+        return _limits_of_one(rule, minimum)
+    prediction_sd = max(float(training["sd"]), rule.min_sd) * math.sqrt(1 + 1 / n)
+
+    def interval(tail: float, margin: float) -> tuple[float, float]:
+        half_width = student_t_quantile(1 - tail / 2, n - 1) * prediction_sd
+        low = min(mean - half_width, rule.forward(minimum) - margin * rule.min_sd)
+        high = max(mean + half_width, rule.forward(maximum) + margin * rule.min_sd)
         return (
-            min(rule.backward(low), float(learnt["min"])) if rule.sides != "high" else -math.inf,
-            max(rule.backward(high), float(learnt["max"])) if rule.sides != "low" else math.inf,
+            min(rule.backward(low), minimum) if rule.wrong_sides != "high" else -math.inf,
+            max(rule.backward(high), maximum) if rule.wrong_sides != "low" else math.inf,
         )
 
     fail = interval(FAIL_TAIL, 2.0) if n >= FEW_CASES else (-math.inf, math.inf)
@@ -122,18 +151,18 @@ def limits(rule: Rule, learnt: dict[str, Any] | None) -> Limits | None:
 
 
 def _limits_of_one(rule: Rule, value: float) -> Limits:
-    bounds = _absolute_limits(rule)
+    bounds = _rule_of_thumb_limits(rule)
     if bounds is None:
         return Limits((-math.inf, math.inf), (-math.inf, math.inf), 1)
     warn, fail = ((min(low, value), max(high, value)) for low, high in (bounds.warn, bounds.fail))
     return Limits(warn, fail)
 
 
-def _absolute_limits(rule: Rule) -> Limits | None:
-    if rule.absolute is None:
+def _rule_of_thumb_limits(rule: Rule) -> Limits | None:
+    if rule.rule_of_thumb is None:
         return None
-    warn, fail = rule.absolute
-    if rule.sides == "low":
+    warn, fail = rule.rule_of_thumb
+    if rule.wrong_sides == "low":
         low = -math.inf
         return Limits((low if warn is None else warn, math.inf), (low if fail is None else fail, math.inf))
     high = math.inf
@@ -141,7 +170,7 @@ def _absolute_limits(rule: Rule) -> Limits | None:
 
 
 def excess(rule: Rule, bounds: Limits, value: float) -> float:
-    """How far a value has gone towards its nearest warning limit: 0 in the middle, 1 at the limit, more beyond."""
+    """How close a value is to its nearest warning limit: 0 in the middle, 1 at the limit, more beyond it."""
     low, high = (rule.forward(bound) if math.isfinite(bound) else bound for bound in bounds.warn)
     scaled = rule.forward(value)
     if math.isinf(low):
@@ -152,36 +181,36 @@ def excess(rule: Rule, bounds: Limits, value: float) -> float:
 
 
 def measured_text(rule: Rule, quantity: Quantity) -> str:
-    """The value in its unit, in words."""
+    """The value with its unit, as it stands in a sentence."""
     value = quantity.value * rule.scale
-    if rule.counts:
-        return _counted(round(value), rule.counts)
+    if rule.counted_noun:
+        return _counted(round(value), rule.counted_noun)
     if rule.signed:
         return _towards(value, rule.unit, quantity.detail)
-    return f"{number(value)} {rule.unit}".strip()
+    return f"{number_text(value)} {rule.unit}".strip()
 
 
 def expected_text(rule: Rule, bounds: Limits, sides: str = "") -> str:
-    """The range without a warning, in words; `sides` is the detail of a signed quantity."""
+    """The range without a warning, as it stands in a sentence; `sides` is the detail of a signed quantity."""
     low, high = (bound * rule.scale for bound in bounds.warn)
     if rule.scale == 100 or rule.log:
         low = max(low, 0.0) if math.isfinite(low) else low
         high = min(high, 100.0) if rule.scale == 100 and math.isfinite(high) else high
     if high >= _NO_LIMIT:
         low, high = -math.inf if rule.log and low < 1 / _NO_LIMIT else low, math.inf
-    if rule.counts and math.isinf(low):
-        most = math.floor(high)
-        return f"at most {_counted(most, rule.counts)}" if most else f"no {rule.counts}"
+    if rule.counted_noun and math.isinf(low):
+        highest = math.floor(high)
+        return f"at most {_counted(highest, rule.counted_noun)}" if highest else f"no {rule.counted_noun}"
     if math.isinf(low) and math.isinf(high):
         return "any value"
     if rule.signed:
         return f"{_towards(low, rule.unit, sides)} to {_towards(high, rule.unit, sides)}"
     if math.isinf(low):
-        text = f"at most {number(high)}"
+        text = f"at most {number_text(high)}"
     elif math.isinf(high):
-        text = f"at least {number(low)}"
+        text = f"at least {number_text(low)}"
     else:
-        text = f"{number(low)} to {number(high)}"
+        text = f"{number_text(low)} to {number_text(high)}"
     return f"{text} {rule.unit}".strip()
 
 
@@ -191,4 +220,4 @@ def _counted(count: int, noun: str) -> str:
 
 def _towards(value: float, unit: str, sides: str) -> str:
     negative, _, positive = sides.partition("|")
-    return f"{number(abs(value))} {unit} {positive if value > 0 else negative}"
+    return f"{number_text(abs(value))} {unit} {positive if value > 0 else negative}"

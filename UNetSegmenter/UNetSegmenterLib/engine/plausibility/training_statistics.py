@@ -1,4 +1,4 @@
-"""Statistics of training labels: what `train` writes into the card and the checks compare with."""
+"""Training statistics: measurements of the training labels, stored in the card, which the checks compare with."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from ..io.volume import Volume
 from ..labels.segmentation import Segmentation
-from . import relations, shape, size, tissue
+from . import relations, shape_and_size, tissue
 from .anatomy import Anatomy
-from .quantity import Quantity, limits, summary
+from .quantity import Quantity, limits, summarize
 from .rules import RULES
 
 VERSION = 1
@@ -21,7 +21,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class CaseQuantities:
-    """All that one case contributes: quantities, centroids (mm along superior, posterior, left) and histograms of HU."""
+    """Measurements of one case: quantities, centroids (mm along superior, posterior, left) and HU histograms (1024,)."""
 
     structures: tuple[str, ...]
     quantities: list[Quantity]
@@ -30,44 +30,44 @@ class CaseQuantities:
 
 
 def case_quantities_to_json(case: CaseQuantities) -> dict[str, Any]:
-    """What statistics ask of a case, JSON-ready; places and details, which only findings show, are left out."""
+    """What the training statistics need of a case, JSON-ready; without positions and details, which only findings show."""
     return {
         "structures": list(case.structures),
         "quantities": [[one.key, one.structure, one.value, one.other] for one in case.quantities],
-        "centroids_mm": {name: place.tolist() for name, place in case.centroids_mm.items()},
+        "centroids_mm": {name: centroid.tolist() for name, centroid in case.centroids_mm.items()},
         "histograms": {
-            name: [[int(place), int(counts[place])] for place in np.flatnonzero(counts)]
+            name: [[int(bin_), int(counts[bin_])] for bin_ in np.flatnonzero(counts)]
             for name, counts in case.histograms.items()
         },
     }
 
 
 def case_quantities_from_json(plain: dict[str, Any]) -> CaseQuantities:
-    """The facts that `case_quantities_to_json` wrote."""
+    """The measurements that `case_quantities_to_json` wrote."""
     histograms = {}
     for name, filled in plain["histograms"].items():
         histograms[name] = np.zeros(tissue.HU_BINS, dtype=np.int64)
-        for place, number in filled:
-            histograms[name][place] = number
+        for bin_, count in filled:
+            histograms[name][bin_] = count
     return CaseQuantities(
         tuple(plain["structures"]),
         [Quantity(key, structure, value, other=other) for key, structure, value, other in plain["quantities"]],
-        {name: np.array(place) for name, place in plain["centroids_mm"].items()},
+        {name: np.array(centroid) for name, centroid in plain["centroids_mm"].items()},
         histograms,
     )
 
 
 MEASURES = (
-    shape.pieces,
-    shape.specks,
-    shape.cavities,
-    shape.gaps,
-    shape.continuity,
-    shape.jitter,
-    shape.cut,
-    shape.border,
-    size.volume,
-    size.extent,
+    shape_and_size.components,
+    shape_and_size.small_components,
+    shape_and_size.cavities,
+    shape_and_size.gaps,
+    shape_and_size.continuity,
+    shape_and_size.jitter,
+    shape_and_size.cut,
+    shape_and_size.border,
+    shape_and_size.volume,
+    shape_and_size.extent,
     relations.neighbours,
     relations.containment,
     tissue.in_body,
@@ -78,38 +78,45 @@ MEASURES = (
 
 
 def measure_case(anatomy: Anatomy) -> CaseQuantities:
-    """Measure one case."""
+    """Measure one case, with all measures that need no training statistics."""
     quantities = [quantity for measure in MEASURES for quantity in measure(anatomy)]
-    centroids_mm = {name: anatomy.mm(part.centroid) for name, part in anatomy.parts.items()}
+    centroids_mm = {name: anatomy.to_mm(organ.centroid) for name, organ in anatomy.present.items()}
     return CaseQuantities(tuple(anatomy.keys.values()), quantities, centroids_mm, tissue.histograms(anatomy))
 
 
-def position(
+def position_differences(
     centroids_mm: dict[str, np.ndarray], constellation: relations.Constellation
 ) -> list[tuple[str, str, float]]:
-    """Distance (mm) of every structure from where the others say it lies, along each axis: (structure, axis, mm)."""
+    """Distance of every structure from its predicted position along each axis, as (structure, axis, mm)."""
     found = []
-    for name, place in centroids_mm.items():
-        said = constellation.predict(name, centroids_mm)
-        if said is not None:
-            found += [(name, word, float(gap)) for word, gap in zip(size.AXES, place - said, strict=True)]
+    for name, centroid in centroids_mm.items():
+        predicted = constellation.predict(name, centroids_mm)
+        if predicted is not None:
+            found += [
+                (name, axis, float(mm)) for axis, mm in zip(shape_and_size.AXES, centroid - predicted, strict=True)
+            ]
     return found
 
 
 def training_statistics(
     cases: Iterable[tuple[Segmentation, Volume | None]], *, nominal_spacing: bool = False
 ) -> dict[str, Any]:
-    """What the training labels look like, as JSON-ready numbers for the card's `statistics`.
+    """Measure the training labels.
 
-    `cases` is read once and may be a generator. `nominal_spacing` says that the data set's spacing isn't the true one (as in
-    8-bit copies of a challenge's slices); millimetres and millilitres then never fail a structure, they only warn.
+    Args:
+        cases: Labels and scans of the training cases; read once, may be a generator.
+        nominal_spacing: Whether the data set's spacing is not the true one (as in 8-bit copies of a challenge's slices).
+            Millimetres and millilitres then only warn.
+
+    Returns:
+        JSON-ready numbers, for the card's `statistics`.
     """
     measured = [measure_case(Anatomy(segmentation, volume)) for segmentation, volume in cases]
     return statistics_from_cases(measured, nominal_spacing=nominal_spacing)
 
 
 def statistics_from_cases(measured: list[CaseQuantities], *, nominal_spacing: bool = False) -> dict[str, Any]:
-    """`training_statistics` from cases that are measured already."""
+    """`training_statistics` of cases that are measured already."""
     names = list(dict.fromkeys(name for case in measured for name in case.structures))
     values: dict[str, dict[str, list[float]]] = {name: {} for name in names}
     rules = {}
@@ -123,11 +130,11 @@ def statistics_from_cases(measured: list[CaseQuantities], *, nominal_spacing: bo
             keep(quantity.structure, quantity.key, quantity.name, quantity.value)
     centroids = [case.centroids_mm for case in measured]
     agreements: list[list[float]] = [[], [], []]
-    for number, places in enumerate(centroids):
-        others = relations.Constellation.learn(centroids[:number] + centroids[number + 1 :])
-        for name, word, gap in position(places, others):
-            keep(name, "position", f"position|{word}", gap)
-        for axis, value in enumerate(others.agreement(places)):
+    for number, case_centroids in enumerate(centroids):
+        others = relations.Constellation.from_cases(centroids[:number] + centroids[number + 1 :])
+        for name, along, mm in position_differences(case_centroids, others):
+            keep(name, "position", f"position|{along}", mm)
+        for axis, value in enumerate(others.agreement(case_centroids)):
             agreements[axis] += [] if value is None else [value]
     tissues = {
         name: _tissue_ranges([case.histograms[name] for case in measured if name in case.histograms]) for name in names
@@ -136,7 +143,7 @@ def statistics_from_cases(measured: list[CaseQuantities], *, nominal_spacing: bo
         for name, histogram in case.histograms.items():
             for key, value in tissue.tissue(histogram, tissues[name]):
                 keep(name, key, key, value)
-    offsets = relations.Constellation.learn(centroids).offsets
+    offsets = relations.Constellation.from_cases(centroids).offsets
     return {
         "version": VERSION,
         "cases": len(measured),
@@ -146,18 +153,18 @@ def statistics_from_cases(measured: list[CaseQuantities], *, nominal_spacing: bo
                 "declared": sum(name in case.structures for case in measured),
                 "present": sum(name in case.centroids_mm for case in measured),
                 "hu": tissues[name],
-                "measures": {key: summary(found, rules[key]) for key, found in sorted(values[name].items())},
+                "measures": {key: summarize(found, rules[key]) for key, found in sorted(values[name].items())},
             }
             for name in names
         },
         "offsets": [[*pair, [round(float(mm), 2) for mm in mean]] for pair, mean in sorted(offsets.items())],
         "order": _order(centroids),
-        "arrangement": [summary(found, RULES["arrangement"]) if found else None for found in agreements],
+        "arrangement": [summarize(found, RULES["arrangement"]) if found else None for found in agreements],
     }
 
 
 def _tissue_ranges(histograms: list[np.ndarray]) -> dict[str, Any] | None:
-    """HU range, median, and 1st and 99th percentile from each case's own median; every case counts the same."""
+    """HU range, median, and 1st and 99th percentile relative to each case's own median; every case has the same weight."""
     if not histograms:
         return None
     pooled = np.sum([histogram / max(histogram.sum(), 1) for histogram in histograms], axis=0)
@@ -167,19 +174,19 @@ def _tissue_ranges(histograms: list[np.ndarray]) -> dict[str, Any] | None:
     for row, histogram in zip(centred, histograms, strict=True):
         median = int(np.searchsorted(np.cumsum(histogram), 0.5 * histogram.sum()))
         row[tissue.HU_BINS - median : 2 * tissue.HU_BINS - median] = histogram / max(histogram.sum(), 1)
-    share = np.cumsum(centred.sum(axis=0)) / len(histograms)
-    low, high = (int(np.searchsorted(share, quantile)) - tissue.HU_BINS for quantile in (0.01, 0.99))
+    cumulative = np.cumsum(centred.sum(axis=0)) / len(histograms)
+    low, high = (int(np.searchsorted(cumulative, fraction)) - tissue.HU_BINS for fraction in (0.01, 0.99))
     return {
         "cases": len(histograms),
         "range": edges,
-        "median": tissue.percentile(pooled, 0.5),
+        "median": tissue.quantile(pooled, 0.5),
         "p1": low * tissue.HU_STEP,
         "p99": high * tissue.HU_STEP,
     }
 
 
 def _order(centroids: list[dict[str, np.ndarray]]) -> list[dict[str, Any]]:
-    """Pairs in the same order along an axis in every case, so far apart that the next case should have it too."""
+    """Pairs in the same order along an axis in every case, so far apart that the next case should show the same order."""
     names = sorted({name for case in centroids for name in case})
     found = []
     for first, second in combinations(names, 2):
@@ -189,8 +196,8 @@ def _order(centroids: list[dict[str, np.ndarray]]) -> list[dict[str, Any]]:
         for axis in range(3):
             mm = apart[:, axis]
             ahead, behind = (first, second) if mm[0] > 0 else (second, first)
-            learnt = summary([float(value) for value in np.abs(mm)], RULES["order"])
-            bounds = limits(RULES["order"], learnt)
+            distances = summarize([float(value) for value in np.abs(mm)], RULES["order"])
+            bounds = limits(RULES["order"], distances)
             if (np.sign(mm) == np.sign(mm[0])).all() and bounds and bounds.warn[0] > 0:
-                found.append({"axis": axis, "first": ahead, "second": behind, **learnt})
+                found.append({"axis": axis, "first": ahead, "second": behind, **distances})
     return found

@@ -9,8 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from UNetSegmenterLib.engine.plausibility.finding import FAIL, PASS, WARN, Finding, alarm_score, number, worst
-from UNetSegmenterLib.engine.plausibility.quantity import Rule, expected_text, limits, summary
+from UNetSegmenterLib.engine.plausibility.finding import (
+    FAIL,
+    PASS,
+    WARN,
+    Finding,
+    alarm_score,
+    most_severe,
+    number_text,
+)
+from UNetSegmenterLib.engine.plausibility.quantity import Rule, expected_text, limits, summarize
 from UNetSegmenterLib.engine.plausibility.relations import Constellation
 from UNetSegmenterLib.engine.plausibility.rules import CHECKS, RULES
 
@@ -18,31 +26,31 @@ from UNetSegmenterLib.engine.plausibility.rules import CHECKS, RULES
 @given(st.lists(st.floats(0, 1000), min_size=1, max_size=30), st.sampled_from(sorted(RULES)))
 def test_no_training_value_leaves_its_own_limits(values, key):
     rule = RULES[key]
-    bounds = limits(rule, summary(values, rule))
+    bounds = limits(rule, summarize(values, rule))
     assert {bounds.severity(value) for value in values} == {PASS}
 
 
 @given(st.integers(5, 60))
 def test_failure_limits_lie_outside_warning_limits(n):
     values = list(np.random.default_rng(n).normal(100, 10, n))
-    bounds = limits(Rule("volume", "volume", floor=1), summary(values, Rule("volume", "volume")))
+    bounds = limits(Rule("volume", "volume", min_sd=1), summarize(values, Rule("volume", "volume")))
     assert bounds.fail[0] < bounds.warn[0] < 100 < bounds.warn[1] < bounds.fail[1]
 
 
 def test_few_cases_widen_the_limits_and_take_failures_away():
-    rule = Rule("volume", "volume", log=True, floor=0.1)
+    rule = Rule("volume", "volume", log=True, min_sd=0.1)
     widths = [
-        math.log(b.warn[1] / b.warn[0]) for n in (3, 6, 40) for b in [limits(rule, summary([100, 120] * n, rule))]
+        math.log(b.warn[1] / b.warn[0]) for n in (3, 6, 40) for b in [limits(rule, summarize([100, 120] * n, rule))]
     ]
     assert widths == sorted(widths, reverse=True)
-    assert limits(rule, summary([100.0, 120.0], rule)).fail == (-math.inf, math.inf)
+    assert limits(rule, summarize([100.0, 120.0], rule)).fail == (-math.inf, math.inf)
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5])
 def test_limits_of_few_cases_use_the_t_quantile_of_their_own_degrees_of_freedom(n):
     rule = Rule("volume", "volume")
     values = [100.0 + 7 * i for i in range(n)]
-    bounds = limits(rule, summary(values, rule))
+    bounds = limits(rule, summarize(values, rule))
     reach = stats.t.ppf(1 - 1e-3 / 2, n - 1) * np.std(values, ddof=1) * math.sqrt(1 + 1 / n)
     assert bounds.warn == pytest.approx((np.mean(values) - reach, np.mean(values) + reach), rel=1e-4)
     assert math.isfinite(bounds.fail[0]) == (n >= 5)
@@ -51,7 +59,7 @@ def test_limits_of_few_cases_use_the_t_quantile_of_their_own_degrees_of_freedom(
 @pytest.mark.parametrize("key", sorted(RULES))
 def test_one_case_gives_rules_of_thumb_that_hold_it_or_no_limit(key):
     rule, thumb = RULES[key], limits(RULES[key], None)
-    bounds = limits(rule, summary([0.9], rule))
+    bounds = limits(rule, summarize([0.9], rule))
     assert bounds.severity(0.9) == PASS
     if thumb is None:
         assert bounds.warn == bounds.fail == (-math.inf, math.inf)
@@ -62,9 +70,9 @@ def test_one_case_gives_rules_of_thumb_that_hold_it_or_no_limit(key):
 
 def test_limits_too_wide_to_mean_anything_are_not_printed_as_numbers():
     volume, order = RULES["volume"], RULES["position"]
-    assert expected_text(volume, limits(volume, summary([900.0, 1100.0], volume))) == "any value"
-    assert expected_text(volume, limits(volume, summary([900.0, 1100.0, 1000.0] * 4, volume))).endswith(" ml")
-    assert "inf" not in expected_text(order, limits(order, summary([1.0, 3.0], order)), "lower|higher")
+    assert expected_text(volume, limits(volume, summarize([900.0, 1100.0], volume))) == "any value"
+    assert expected_text(volume, limits(volume, summarize([900.0, 1100.0, 1000.0] * 4, volume))).endswith(" ml")
+    assert "inf" not in expected_text(order, limits(order, summarize([1.0, 3.0], order)), "lower|higher")
 
 
 def test_share_of_normal_values_outside_the_limits_is_the_tail():
@@ -73,7 +81,7 @@ def test_share_of_normal_values_outside_the_limits_is_the_tail():
     outside = 0
     for _ in range(4000):
         *training, new = random.normal(0, 1, 14)
-        bounds = limits(rule, summary([float(v) for v in training], rule))
+        bounds = limits(rule, summarize([float(v) for v in training], rule))
         outside += bounds.severity(float(new)) != PASS
     assert outside <= 12  # 4 expected at a tail of 1e-3
 
@@ -87,16 +95,19 @@ def test_without_training_labels_rules_of_thumb_or_nothing():
 
 def test_counts_are_expected_in_whole_numbers():
     pieces, gaps = RULES["pieces"], RULES["gaps"]
-    assert expected_text(pieces, limits(pieces, None)) == "at most 1 piece"
+    assert expected_text(pieces, limits(pieces, None)) == "at most 1 connected component"
     assert expected_text(gaps, limits(gaps, None)) == "no empty slice"
-    learnt = limits(pieces, summary([1.0] * 11 + [2.0], pieces))
-    assert learnt.warn[1] % 1 and expected_text(pieces, learnt) == f"at most {int(learnt.warn[1])} pieces"
+    training = limits(pieces, summarize([1.0] * 11 + [2.0], pieces))
+    assert (
+        training.warn[1] % 1
+        and expected_text(pieces, training) == f"at most {int(training.warn[1])} connected components"
+    )
 
 
 def test_ranges_in_words():
     assert expected_text(RULES["specks"], limits(RULES["specks"], None)) == "at most 0.2 ml"
     assert expected_text(RULES["confidence"], limits(RULES["confidence"], None)) == "at least 70 %"
-    assert [number(v) for v in (0, 0.01234, 1.234, 12.34, 1234.5)] == ["0", "0.0123", "1.23", "12.3", "1,234"]
+    assert [number_text(v) for v in (0, 0.01234, 1.234, 12.34, 1234.5)] == ["0", "0.0123", "1.23", "12.3", "1,234"]
 
 
 def test_every_rule_belongs_to_a_check():
@@ -105,7 +116,7 @@ def test_every_rule_belongs_to_a_check():
 
 def test_one_misplaced_structure_does_not_drag_the_others_along():
     places = {name: np.array([10.0 * i, 5.0 * i * i, -20.0 * i]) for i, name in enumerate("abcdef")}
-    constellation = Constellation.learn([places, places])
+    constellation = Constellation.from_cases([places, places])
     moved = places | {"c": places["c"] + 200}
     for name in "abdef":
         assert np.linalg.norm(constellation.predict(name, moved) - places[name]) < 25
@@ -116,7 +127,7 @@ def test_one_misplaced_structure_does_not_drag_the_others_along():
 def test_constellation_follows_the_patients_size():
     places = {name: np.array([40.0 * i, 50.0 * i * i, -60.0 * i]) for i, name in enumerate("abcd")}
     large = {name: 1.2 * place for name, place in places.items()}
-    constellation = Constellation.learn([places])
+    constellation = Constellation.from_cases([places])
     assert np.allclose(constellation.scale(large), 1.2)
     assert np.allclose(constellation.predict("d", large), large["d"])
 
@@ -124,5 +135,5 @@ def test_constellation_follows_the_patients_size():
 def test_alarm_score_counts_and_weighs():
     found = [Finding("border", "liver", severity, None, "", None, "") for severity in (PASS, WARN, FAIL, WARN)]
     assert alarm_score(found) == 5
-    assert worst(found) == FAIL
-    assert worst([]) == PASS
+    assert most_severe(found) == FAIL
+    assert most_severe([]) == PASS
