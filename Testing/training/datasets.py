@@ -1,11 +1,19 @@
-"""A small data set in nnU-Net's raw layout: two tissues that a network can learn in seconds."""
+"""A small data set in nnU-Net's raw layout, two tissues that a network can learn in seconds; checkpoints of random weights."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
 from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.structures import known_structure
+from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
+
+from ..engine.checkpoints import small_card, small_weights
+
+GRID = Geometry((10, 40, 44), (3.0, 2.0, 2.0))
+STRUCTURES = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (7,)))
 
 
 def blobs(seed: int, shape=(10, 40, 44)) -> tuple[np.ndarray, np.ndarray]:
@@ -41,3 +49,16 @@ def write_dataset(folder, cases=4, spacing=(3.0, 2.0, 2.0)):
     }
     (folder / "dataset.json").write_text(json.dumps(description))
     return folder
+
+
+def write_scan(path: Path, seed: int = 0) -> Path:
+    """The scan of one case of the blobs; returns the path."""
+    write_volume(Volume(blobs(seed)[0], GRID), path)
+    return path
+
+
+def write_checkpoint(path: Path, seed: int = 0, **card) -> Path:
+    """A checkpoint of the small network, with these entries of its card; returns the path."""
+    made = small_card(**card)
+    save_checkpoint(path, made, small_weights(made, seed))
+    return path

@@ -16,12 +16,12 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_reading import read_image, read_volume
 from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
 from UNetSegmenterLib.engine.io.volume import Volume
-from UNetSegmenterLib.engine.model.checkpoint import FORMAT, save_checkpoint
+from UNetSegmenterLib.engine.model.checkpoint import FORMAT
 
 from ...engine.checkpoints import small_card, small_weights
 from ...engine.io.test_dicom import write_series
 from ..command import refused, tree, unetseg
-from ..datasets import blobs, write_dataset
+from ..datasets import blobs
 
 GRID = Geometry((10, 24, 24), (3.0, 2.0, 2.0))
 
@@ -33,27 +33,6 @@ def place(tmp_path):
     folder.mkdir()
     yield folder
     assert not tree(folder)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    card = small_card()
-    path = tmp_path_factory.mktemp("models") / "small.pt"
-    save_checkpoint(path, card, small_weights(card))
-    return path
-
-
-@pytest.fixture(scope="module")
-def scan(tmp_path_factory):
-    hu, _ = blobs(0)
-    path = tmp_path_factory.mktemp("scans") / "scan.nii.gz"
-    write_volume(Volume(hu, Geometry(hu.shape, (3.0, 2.0, 2.0))), path)
-    return path
-
-
-@pytest.fixture
-def dataset(tmp_path):
-    return write_dataset(tmp_path / "blobs", cases=3)
 
 
 # --- usage -------------------------------------------------------------------------------------------------------------

@@ -11,11 +11,10 @@ from UNetSegmenterLib.engine.io.image_writing import write_image
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
-from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
 
-from ...engine.checkpoints import small_card, small_weights
 from ..command import unetseg
+from ..datasets import write_checkpoint
 
 GRID = Geometry((16, 40, 44), (3.0, 2.0, 2.0), (5.0, -7.0, 11.0))
 
@@ -79,8 +78,7 @@ def test_one_organ_drawn_by_somebody_else(files):
         type(s)(s.name, index, (index,), s.color, s.terminology) for index, s in enumerate(structures, start=1)
     )
     case = Segmentation(labels, GRID, structures, "case"), Volume(hu, GRID)
-    card = small_card(structures=structures, statistics=training_statistics([case] * 6))
-    save_checkpoint(files / "pair.pt", card, small_weights(card))
+    write_checkpoint(files / "pair.pt", structures=structures, statistics=training_statistics([case] * 6))
     write_image((labels == 2).astype(np.uint8), GRID, files / "my_spleen.nii.gz")
     done = unetseg(
         "check", files / "my_spleen.nii.gz", "--scan", files / "scan.nii.gz", "--checkpoint", files / "pair.pt",

@@ -17,11 +17,10 @@ from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
-from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
+from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 
-from ...engine.checkpoints import small_card, small_weights
 from ..command import refused, tree, unetseg
-from ..datasets import blobs, write_dataset
+from ..datasets import STRUCTURES, blobs, write_checkpoint, write_dataset
 
 OBLIQUE = ((0.0, -0.8, 0.6), (-1.0, 0.0, 0.0), (0.0, 0.6, 0.8))
 
@@ -29,11 +28,9 @@ OBLIQUE = ((0.0, -0.8, 0.6), (-1.0, 0.0, 0.0), (0.0, 0.6, 0.8))
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """A checkpoint of the right kind for `write_dataset`; its weights are random."""
-    structures = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (7,)))
-    card = small_card(structures=structures, training={"cases": ["case0"], "splits": {"test": ["case1", "case2"]}})
+    training = {"cases": ["case0"], "splits": {"test": ["case1", "case2"]}}
     path = tmp_path_factory.mktemp("models") / "small.pt"
-    save_checkpoint(path, card, small_weights(card))
-    return path
+    return write_checkpoint(path, structures=STRUCTURES, training=training)
 
 
 @pytest.fixture(scope="module")

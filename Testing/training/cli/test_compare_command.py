@@ -11,13 +11,11 @@ from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
-from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
 
-from ...engine.checkpoints import small_card, small_weights
 from ...engine.slicer_files import cropped
 from ..command import tree
-from ..datasets import blobs
+from ..datasets import blobs, write_checkpoint
 
 STRUCTURES = (known_structure("liver", 1, 1), known_structure("spleen", 2, 2))
 
@@ -32,8 +30,8 @@ def pair(tmp_path):
     wrong[0:2, 0:6, 0:6] = 1
     for name, array in (("prediction", wrong), ("reference", labels)):
         write_seg_nrrd(Segmentation(array, geometry, STRUCTURES, name), tmp_path / f"{name}.seg.nrrd")
-    card = small_card(structures=STRUCTURES, statistics=training_statistics([(reference, None)] * 3))
-    save_checkpoint(tmp_path / "small.pt", card, small_weights(card, 0))
+    statistics = training_statistics([(reference, None)] * 3)
+    write_checkpoint(tmp_path / "small.pt", structures=STRUCTURES, statistics=statistics)
     return tmp_path
 
 

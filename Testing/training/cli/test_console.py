@@ -11,11 +11,9 @@ from unetseg.console import print_line, progress, table, warn
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_writing import write_volume
 from UNetSegmenterLib.engine.io.volume import Volume
-from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 
-from ...engine.checkpoints import small_card, small_weights
 from ..command import refused, tree, unetseg, wait_until
-from ..datasets import blobs, write_dataset
+from ..datasets import write_dataset, write_scan
 
 PROGRAM = [sys.executable, "-m", "unetseg.cli"]
 EXTRAS = {
@@ -36,19 +34,8 @@ def chinese(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    card = small_card()
-    path = tmp_path_factory.mktemp("models") / "small.pt"
-    save_checkpoint(path, card, small_weights(card))
-    return path
-
-
-@pytest.fixture(scope="module")
 def scan(tmp_path_factory):
-    hu, _ = blobs(0)
-    path = tmp_path_factory.mktemp("scans") / "漢.nii.gz"
-    write_volume(Volume(hu, Geometry(hu.shape, (3.0, 2.0, 2.0))), path)
-    return path
+    return write_scan(tmp_path_factory.mktemp("scans") / "漢.nii.gz")
 
 
 def shell(line, **environment):
@@ -135,6 +122,9 @@ def test_without_the_training_extra(without, chinese, scan, checkpoint, tmp_path
     assert done.returncode == 0, done.stderr
     done = unetseg("segment", scan, "--checkpoint", checkpoint, "--output", tmp_path / "out", **lacking)
     assert done.returncode == 0, done.stderr
+    against = ("evaluate", checkpoint, chinese, "--baseline", checkpoint, "--output", tmp_path / "evaluated")
+    refused(unetseg(*against, **lacking), "scipy", words)
+    assert not (tmp_path / "evaluated").exists(), "refused before the work"
 
 
 def test_without_the_scene_extra_all_else_is_there(without, scan, checkpoint, tmp_path):

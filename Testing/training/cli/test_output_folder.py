@@ -8,33 +8,17 @@ import sys
 import pytest
 from unetseg.output_folder import MANIFEST, Outputs, claimed
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.geometry import Geometry
-from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
-from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.io.image_writing import write_image
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
-from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 
-from ...engine.checkpoints import small_card, small_weights
+from ...engine.checkpoints import small_card
 from ..command import refused, tree, unetseg
-from ..datasets import blobs, write_dataset
-
-GRID = Geometry((10, 40, 44), (3.0, 2.0, 2.0))
+from ..datasets import GRID, STRUCTURES, blobs, write_checkpoint, write_dataset, write_scan
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    from UNetSegmenterLib.engine.labels.structures import known_structure
-
-    card = small_card(structures=(known_structure("liver", 1, (1,)), known_structure("spleen", 2, (7,))))
-    path = tmp_path_factory.mktemp("models") / "small.pt"
-    save_checkpoint(path, card, small_weights(card))
-    return path
-
-
-def write_scan(path, seed=0):
-    hu, _ = blobs(seed)
-    write_volume(Volume(hu, GRID), path)
-    return path
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "small.pt", structures=STRUCTURES)
 
 
 def write_labels(path, seed=0):

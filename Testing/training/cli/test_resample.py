@@ -13,9 +13,8 @@ from UNetSegmenterLib.engine.io.image_reading import read_geometry
 from UNetSegmenterLib.engine.io.image_writing import write_image
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 
-from ...engine.checkpoints import small_card, small_weights
 from ..command import refused, unetseg
-from ..datasets import blobs, write_dataset
+from ..datasets import STRUCTURES, blobs, write_checkpoint, write_dataset
 
 TILT = np.radians(15)
 DIRECTION = ((1.0, 0.0, 0.0), (0.0, 1.0, float(np.sin(TILT))), (0.0, 0.0, float(np.cos(TILT))))
@@ -23,13 +22,7 @@ DIRECTION = ((1.0, 0.0, 0.0), (0.0, 1.0, float(np.sin(TILT))), (0.0, 0.0, float(
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    from UNetSegmenterLib.engine.labels.structures import known_structure
-    from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
-
-    card = small_card(structures=(known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,))))
-    path = tmp_path_factory.mktemp("models") / "small.pt"
-    save_checkpoint(path, card, small_weights(card))
-    return path
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "small.pt", structures=STRUCTURES)
 
 
 @pytest.fixture(scope="module")

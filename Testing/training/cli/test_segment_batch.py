@@ -7,31 +7,12 @@ import pytest
 from unetseg.cli.scan_paths import find_scans
 from unetseg.output_folder import Outputs, claimed
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.geometry import Geometry
-from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
-from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.io.image_writing import write_image
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
-from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 
-from ...engine.checkpoints import small_card, small_weights
 from ...engine.io.test_dicom import write_series
 from ..command import refused, tree, unetseg
-from ..datasets import blobs, write_dataset
-
-GRID = Geometry((10, 40, 44), (3.0, 2.0, 2.0))
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    card = small_card()
-    path = tmp_path_factory.mktemp("models") / "small.pt"
-    save_checkpoint(path, card, small_weights(card))
-    return path
-
-
-def write_scan(path, seed=0):
-    write_volume(Volume(blobs(seed)[0], GRID), path)
-    return path
+from ..datasets import GRID, write_dataset, write_scan
 
 
 def results(folder):

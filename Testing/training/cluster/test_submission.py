@@ -23,10 +23,9 @@ from unetseg.cluster.submission import (
     training_command,
 )
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 
-from ...engine.checkpoints import small_card, small_weights
 from ..command import wait_until
+from ..datasets import write_checkpoint
 
 TRAINING = training_command("packs/abdomen", "runs/cv", ("--steps", "4000"), folds=5)
 JOB = ClusterJob(
@@ -213,9 +212,7 @@ def test_dry_run_prints_and_writes_nothing(preprocessed_folder, tmp_path, capsys
 
 
 def test_dry_run_of_an_evaluation(hearts, tmp_path, capsys):
-    card = small_card()
-    checkpoint = tmp_path / "small.pt"
-    save_checkpoint(checkpoint, card, small_weights(card))
+    checkpoint = write_checkpoint(tmp_path / "small.pt")
     arguments = ["submit", str(checkpoint), "--dataset", str(hearts), "--output", str(tmp_path / "out"), "--dry-run"]
     assert main([*arguments, "--scheduler", "slurm", "--shards", "2", "--evaluate", "--split test"]) == 0
     printed = capsys.readouterr().out

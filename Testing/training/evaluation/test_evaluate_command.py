@@ -27,13 +27,11 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
 from UNetSegmenterLib.engine.io.volume import Volume
-from UNetSegmenterLib.engine.labels.structures import known_structure
-from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
+from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 from UNetSegmenterLib.engine.model.prediction import Predictor
 
-from ...engine.checkpoints import small_card, small_weights
 from ..command import refused, tree
-from ..datasets import blobs, write_dataset
+from ..datasets import STRUCTURES, blobs, write_checkpoint, write_dataset
 
 CASES = 5
 
@@ -50,16 +48,12 @@ def unetseg(capsys):
     return run
 
 
-def write_checkpoint(path: Path, seed: int = 0) -> Path:
-    structures = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (7,)))
-    card = small_card(structures=structures, training={"cases": ["case0"]})
-    save_checkpoint(path, card, small_weights(card, seed))
-    return path
+CARD = {"structures": STRUCTURES, "training": {"cases": ["case0"]}}
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "small.pt")
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "small.pt", **CARD)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +143,7 @@ def test_shards_add_up_to_the_bytes_of_one_run(checkpoint, dataset, whole, tmp_p
     assert {"report.html", "cases/case3.html"} < tree(tmp_path / "all")
 
     refused(unetseg("evaluate", "--merge", *shards, shards[1], "--output", tmp_path / "no"), "hold case1", "once")
-    write_checkpoint(tmp_path / "other.pt", seed=1)
+    write_checkpoint(tmp_path / "other.pt", seed=1, **CARD)
     evaluate(tmp_path / "other.pt", dataset, tmp_path / "4", (3, 3))
     refused(unetseg("evaluate", "--merge", *shards[:2], tmp_path / "4", "--output", tmp_path / "no"), "SHA-256")
     refused(unetseg("evaluate", "--merge", tmp_path / "nowhere", "--output", tmp_path / "no"), "evaluation.json")
@@ -211,7 +205,7 @@ def test_goes_on_where_it_stopped_and_believes_no_stale_result(checkpoint, datas
     write_image(labels, Geometry(hu.shape, (3.0, 2.0, 2.0), (30.0, 0.0, 0.0)), data / "labelsTr" / "case3.nii.gz")
     evaluate(checkpoint, data, out)
     assert "4 of 5 cases" in capsys.readouterr().out, "another label: not the same case any more"
-    evaluate(write_checkpoint(tmp_path / "other.pt", seed=1), data, out)
+    evaluate(write_checkpoint(tmp_path / "other.pt", seed=1, **CARD), data, out)
     assert "before" not in capsys.readouterr().out, "another checkpoint: nothing of the old one is kept"
 
 
@@ -308,7 +302,7 @@ def test_manifest_deals_cases_evenly():
 
 
 def test_against_another_checkpoint_case_by_case(checkpoint, dataset, tmp_path, unetseg):
-    other = write_checkpoint(tmp_path / "other.pt", seed=1)
+    other = write_checkpoint(tmp_path / "other.pt", seed=1, **CARD)
     done = unetseg("evaluate", checkpoint, dataset, "--baseline", other, "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "small.pt: 1 of 5 cases were trained on" in done.stderr

@@ -98,6 +98,8 @@ def _evaluate(options: Any) -> None:
     from ..evaluation.scan_prediction import open_predictor
 
     keep_freed_memory()
+    if options.baseline:
+        import scipy.stats  # noqa: F401  (if it is missing, that is said before the work)
     predictor = open_predictor(options.checkpoint, options.device)
     baseline = open_predictor(options.baseline, options.device) if options.baseline else None
     dataset = read_dataset(options.dataset)
