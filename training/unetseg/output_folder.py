@@ -1,7 +1,7 @@
-"""What a command writes: nothing of anyone else is replaced, and what it can't write is said before the work starts.
+"""What a command writes: no other files are replaced, and what can't be written is refused before the work starts.
 
-A folder that a command writes into holds a manifest, .unetseg.json: which command, which files and their SHA-256. So a later
-run of the same command knows what it may replace, and what was put there or changed by hand since.
+A folder that a command writes into holds a manifest, .unetseg.json, with the command, its files and their SHA-256. From it a
+later run of the same command knows what it may replace, and what was added or changed by hand since.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from UNetSegmenterLib.engine.io.atomic_files import locked, why_not_written, wri
 
 MANIFEST, LOCK, RUN_LOCK = ".unetseg.json", ".unetseg.lock", ".unetseg.run.lock"
 RESULTS = ("metrics.csv", "summary.json", "report.html", "figures/*.svg", "figures/*.png")
-"""What every comparison leaves (`write_results`)."""
+"""The files of every comparison (`write_results`)."""
 
 RENAMED_COMMANDS = {"against": "compare-models", "crossvalidate": "cross-validate"}
 """Former names of commands; the manifests that they wrote hold them."""
@@ -39,7 +39,7 @@ def _check_file(path: Path, inputs: Iterable[Path], overwrite: bool) -> None:
     if _id(path) in _ids(inputs):
         raise InputError(_is_input(path))
     if not overwrite:
-        raise InputError(f"{path} is there already; choose another name, or replace it with --overwrite.")
+        raise InputError(f"{path} exists already; choose another name, or replace it with --overwrite.")
 
 
 @dataclass
@@ -55,9 +55,9 @@ class OutputFolder:
     _before: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def claim(self, *patterns: str) -> None:
-        """Say what will be written: names below the folder, or patterns of them.
+        """Claim what will be written: names below the folder, or patterns of them.
 
-        Raises InputError if one of them is an input, or is there and was not written by this command.
+        Raises InputError if one of them is an input, or exists and was not written by this command.
         """
         with self._manifest() as manifest:
             there = self._matching(patterns)
@@ -70,7 +70,7 @@ class OutputFolder:
         self._claimed += patterns
 
     def record(self, names: Iterable[str], source: Path) -> None:
-        """Note that the claimed `names` are written from `source`; whoever changes one from now on is someone else."""
+        """Note that the claimed `names` are written, from `source`; from now on a change is one by hand."""
         made_from = {"path": str(source.absolute()), "sha256": _sha256_of_all(source)}
         with self._manifest() as manifest:
             for name in names:
@@ -80,7 +80,7 @@ class OutputFolder:
                 manifest["unfinished"] = [one for one in manifest["unfinished"] if one != name]
 
     def close(self) -> None:
-        """Note all that was written; where that is nothing, no manifest is left."""
+        """Note everything that was written; if that is nothing, no manifest is left."""
         with self._manifest() as manifest:
             self._record(manifest)
             manifest["unfinished"] = sorted(set(manifest["unfinished"]) - set(self._claimed))
@@ -155,10 +155,14 @@ class OutputFolder:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a command writes: the file `path`, or into the folder `path` what `writes` names (patterns with "*").
+    """What a command writes and reads.
 
-    inputs: files that the command reads, and folders that it reads files of; none of them is ever replaced, by whatever
-    name or link. marker: a file by which an earlier run is known where the folder has no manifest.
+    Attributes:
+        path: the file that is written, or the folder of the files `writes`.
+        writes: names below the folder, or patterns with "*".
+        inputs: files that the command reads, and folders that it reads files of. None of them is ever replaced, under
+            whatever name or link.
+        marker: a file that shows an earlier run where the folder has no manifest.
     """
 
     path: Path
@@ -169,9 +173,16 @@ class Outputs:
 
 @contextmanager
 def claimed(outputs: Outputs, command: str, overwrite: bool, alone: bool = True) -> Iterator[OutputFolder]:
-    """See that a command may write what it is going to, before anything else costs time; note afterwards what it wrote.
+    """Check that a command may write its outputs before the work starts, and note afterwards what it wrote.
 
-    alone: no second run may write into the folder at once. Raises InputError with the reason.
+    Args:
+        outputs: what the command writes and reads.
+        command: its name.
+        overwrite: whether files may be replaced that the command did not write.
+        alone: whether no second run may write into the folder at the same time.
+
+    Raises:
+        InputError: an output is an input, belongs to something else, or can't be written.
     """
     inputs = [path for path in outputs.inputs if path is not None]
     if not outputs.writes:
@@ -195,12 +206,12 @@ def claimed(outputs: Outputs, command: str, overwrite: bool, alone: bool = True)
 
 @contextmanager
 def output_folder(folder: Path | str) -> Iterator[Path]:
-    """Make `folder` (and parents) and see that files can be written there, before anything else costs time.
+    """Make `folder` (and its parents) and check that files can be written there; raises InputError if not.
 
-    Raises InputError if not. Folders that this made are removed again if the work inside leaves them empty.
+    New folders are removed again if the work inside leaves them empty.
     """
     folder = Path(folder)
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -220,7 +231,7 @@ def written_here(folder: Path) -> tuple[str, ...]:
 
 
 def other_source(result: Path, source: Path, folder: Path) -> str | None:
-    """From which file or series `result` in `folder` was made, if by the bytes that is another one than `source`."""
+    """The file or series that `result` in `folder` was made from, if its bytes differ from those of `source`."""
     made_from = _read_manifest(folder / MANIFEST)["sources"].get(result.relative_to(folder).as_posix())
     if made_from is None or not result.exists() or made_from["path"] == str(source.absolute()) or not source.exists():
         return None
@@ -228,7 +239,7 @@ def other_source(result: Path, source: Path, folder: Path) -> str | None:
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest; an empty one where there is none that can be read."""
+    """The manifest; an empty one if none can be read."""
     empty: dict[str, Any] = {"command": "", "files": {}, "sources": {}, "unfinished": []}  # unfinished: being written
     with suppress(OSError, ValueError):
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -239,11 +250,11 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _is_input(path: Path) -> str:
-    return f"{path} is a file that is read here, and what is read is never replaced; choose another --output."
+    return f"{path} is an input of this command, and inputs are never replaced; choose another --output."
 
 
 def _ids(inputs: Iterable[Path]) -> frozenset[FileId]:
-    """What tells files apart whatever they are called; of a folder those in it that no run of unetseg wrote."""
+    """Identities of files, independent of their names; of a folder those in it that no run of unetseg wrote."""
     found = set()
     for path in inputs:
         files = [path]
@@ -272,7 +283,7 @@ def _sha256(path: Path) -> str:
 
 
 def _sha256_of_all(path: Path) -> str:
-    """SHA-256 of a file; of a folder that of its files', in any order and whatever they are called."""
+    """SHA-256 of a file; of a folder that of its files, independent of their order and names."""
     if not path.is_dir():
         return _sha256(path)
     return hashlib.sha256(

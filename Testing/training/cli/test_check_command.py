@@ -46,7 +46,7 @@ def test_labels_on_another_grid_are_brought_onto_the_scan(files):
     write_image(labels[:, ::2, ::2], coarse, files / "coarse.nii.gz")
     done = unetseg("check", files / "coarse.nii.gz", "--scan", files / "scan.nii.gz", "--output", files / "out")
     assert done.returncode == 0, done.stderr
-    assert "coarse has another grid than the scan and was brought onto it, nearest neighbour" in done.stderr
+    assert "coarse has another grid than the scan and was resampled to it" in done.stderr
     unetseg("check", files / "labels.nii.gz", "--scan", files / "scan.nii.gz", "--output", files / "same")
     ml = [[f["value"] for f in findings(files) if f["check"] == "presence"]]
     whole = json.loads((files / "same" / "findings.json").read_text(encoding="utf-8"))

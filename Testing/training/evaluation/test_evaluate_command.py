@@ -61,17 +61,36 @@ def dataset(tmp_path_factory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("blobs"), CASES)
 
 
+def cpu_settings(checkpoint: Path, sha256: str, folder: Path, data) -> EvaluationSettings:
+    """Settings in float32, so that no timed choice of the precision can make two runs differ."""
+    return EvaluationSettings(
+        checkpoint=checkpoint,
+        checkpoint_sha256=sha256,
+        folder=folder,
+        structures=data.structures,
+        device="cpu",
+        dtype=torch.float32,
+    )
+
+
 def evaluate(checkpoint: Path, dataset: Path, folder: Path, shard=(1, 1), workers=1) -> dict:
-    """An evaluation in float32, so that no timed choice of the precision can tell two runs apart."""
+    """An evaluation in this process, or in several."""
     predictor = Predictor(load_checkpoint(checkpoint), "cpu", dtype=torch.float32)
     data = read_dataset(dataset)
     names = tuple(case.name for case in data.cases)
     manifest = EvaluationManifest(
-        "Small on Blobs", "small", predictor.checkpoint.sha256, data.name, names, (SeenCase("case0", ""),), *shard
+        title="Small on Blobs",
+        checkpoint="small",
+        checkpoint_sha256=predictor.checkpoint.sha256,
+        data_set=data.name,
+        cases=names,
+        seen_cases=(SeenCase("case0", ""),),
+        shard=shard[0],
+        shards=shard[1],
     )
     cases = [case for case in data.cases if case.name in manifest.own_cases]
-    work = EvaluationSettings(checkpoint, manifest.checkpoint_sha256, folder, data.structures, "cpu", torch.float32)
-    results, failed = evaluate_cases(work, manifest, cases, predictor, workers)
+    settings = cpu_settings(checkpoint, manifest.checkpoint_sha256, folder, data)
+    results, failed = evaluate_cases(settings, manifest, cases, predictor, workers)
     assert not failed
     return sum_up(folder, manifest, results, {})
 
@@ -117,7 +136,7 @@ def square_or_die(offset):
 
 
 def test_a_process_that_dies_costs_its_task_only():
-    answers = dict(run_in_processes(square_or_die, 1, [0, 3, 2, 3, 4], 2, 1))
+    answers = dict(run_in_processes(square_or_die, 1, [0, 3, 2, 3, 4], workers=2, threads=1))
     assert {place: answer for place, answer in answers.items() if place in (0, 2, 4)} == {0: 1, 2: 5, 4: 17}
     assert answers[1] == answers[3] == WorkerDied(7)
     assert "fewer --workers" in str(answers[1])
@@ -125,7 +144,7 @@ def test_a_process_that_dies_costs_its_task_only():
 
 def test_what_a_task_raises_ends_all():
     with pytest.raises(InputError, match="disk is full"):
-        list(run_in_processes(square_or_die, 0, [1, 100, 2, 5], 2, 1))
+        list(run_in_processes(square_or_die, 0, [1, 100, 2, 5], workers=2, threads=1))
 
 
 # --- shards ------------------------------------------------------------------------------------------------------------
@@ -211,7 +230,7 @@ def test_goes_on_where_it_stopped_and_believes_no_stale_result(checkpoint, datas
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 @pytest.mark.parametrize(
-    ("name", "status", "words"), [("SIGINT", 130, "stopped"), ("SIGUSR1", 75, "goes on from there")]
+    ("name", "status", "words"), [("SIGINT", 130, "stopped"), ("SIGUSR1", 75, "continues from there")]
 )
 def test_signal_ends_every_process_and_keeps_what_is_finished(name, status, words, checkpoint, tmp_path):
     data = write_dataset(tmp_path / "blobs", 2)
@@ -293,7 +312,9 @@ def test_no_good_case_leaves_nothing(checkpoint, tmp_path, unetseg):
 
 
 def test_manifest_deals_cases_evenly():
-    manifest = EvaluationManifest("t", "c", "0", "d", tuple("abcdefg"))
+    manifest = EvaluationManifest(
+        title="t", checkpoint="c", checkpoint_sha256="0", data_set="d", cases=tuple("abcdefg")
+    )
     parts = [replace(manifest, shard=number, shards=3).own_cases for number in (1, 2, 3)]
     assert parts == [("a", "d", "g"), ("b", "e"), ("c", "f")]
 
@@ -355,9 +376,7 @@ def test_summary_names_the_worst_cases(whole):
 def test_case_file_gives_back_all_it_was_given(checkpoint, dataset, tmp_path):
     predictor = Predictor(load_checkpoint(checkpoint), "cpu", dtype=torch.float32)
     data = read_dataset(dataset)
-    work = EvaluationSettings(
-        checkpoint, predictor.checkpoint.sha256, tmp_path, data.structures, "cpu", torch.float32, pictures=True
-    )
+    work = replace(cpu_settings(checkpoint, predictor.checkpoint.sha256, tmp_path, data), pictures=True)
     assert evaluator(work, predictor)(data.cases[0]) is None
     result = read_result(work.result_path("case0"))
     assert result.material.viewer is not None

@@ -1,8 +1,8 @@
 """The commands of `unetseg`: each is the file of its name, with `add_options(parser)` and `run(options)`.
 
-A new command is a file here and a line in `COMMANDS`. A function `outputs(options)` says what it writes and reads:
-before `run` the command line sees to it that nothing of others is replaced. `run` may return an exit status. Files import
-what is heavy (torch, SimpleITK, slicer) inside `run`, so that `unetseg --help` answers at once.
+A new command is a file here and a line in `COMMANDS`. A function `outputs(options)` says what it writes and reads: before
+`run` the command line makes sure that no other files are replaced. `run` may return an exit status. Files import slow
+libraries (torch, SimpleITK, slicer) inside `run`, so that `unetseg --help` is fast.
 """
 
 COMMANDS = {
@@ -19,7 +19,7 @@ COMMANDS = {
     "segment": "segment scans slice by slice with a checkpoint",
     "compare": "compare a segmentation with a reference: overlap, distances, volumes",
     "check": "look for what can't be anatomy, without ground truth",
-    "demo": "the whole story on a sample scan: segment, compare, pictures, report, Slicer scene",
+    "demo": "all main steps on a sample scan: segment, compare, pictures, report, Slicer scene",
     "bench": "measure speed, memory and agreement of precisions on this machine",
 }
 

@@ -1,11 +1,11 @@
-"""Is it anatomy? Plausibility of a segmentation without ground truth: pieces, gaps, sizes, places, HU, neighbours.
+"""Plausibility of a segmentation without ground truth: components, gaps, sizes, positions, HU, neighbours.
 
   unetseg check results/case1.seg.nrrd --scan case1.nii.gz --output checked
   unetseg check case1_labels.nii.gz --checkpoint abdomen.pt --output checked
 
-With a checkpoint its card says what the training labels look like, and for label maps what the values mean. A file of ones
-is the structure that it is named after (liver.nii.gz). Labels on another grid than the scan's are brought onto it, nearest
-neighbour. DIR gets findings.csv and findings.json: each with the place to look at in RAS.
+With a checkpoint the statistics of its training labels are used, and its label values for label maps. A file with one value
+is the structure that it is named after (liver.nii.gz). Labels on another grid than the scan's are resampled to it (nearest
+neighbour). DIR gets findings.csv and findings.json, with the position of each finding in RAS.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ COLUMNS = ("severity", "check", "structure", "value", "unit", "expected", "place
 
 def add_options(parser: CommandParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("segmentation", type=Path, help=".seg.nrrd, label map, or folder with one file a structure")
-    parser.add_argument("--scan", type=Path, help="the CT, for what HU and fields of view say")
-    parser.add_argument("--checkpoint", type=Path, help="checkpoint whose training labels are the yardstick")
+    parser.add_argument("segmentation", type=Path, help=".seg.nrrd, label map, or folder with one file per structure")
+    parser.add_argument("--scan", type=Path, help="the CT, for checks of HU and of the field of view")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="checkpoint whose training labels the segmentation is compared with"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     add_resample(parser)
 

@@ -1,9 +1,9 @@
 """Compare a segmentation with a reference: Dice, surface distances in mm, volumes, slice by slice.
 
-Each of the two is a .seg.nrrd of Slicer, a label map, or a folder with one binary file a structure. Structures are paired
-by terminology, then by name; label values pair only what has no name on either side. What lies on each other without a
-name that says so ("Segment_1", "label 1") is not compared but proposed, with the --pair to type. A file of one value is the
-structure that it is named after (liver.nii.gz).
+Each of the two is a .seg.nrrd of Slicer, a label map, or a folder with one binary file per structure. Structures are matched
+by terminology, then by name, and by label value only where neither side has a name. Structures that overlap but have no name
+that matches ("Segment_1", "label 1") are not compared; a warning proposes the option --pair for them. A file with one value
+is the structure that it is named after (liver.nii.gz).
 
   unetseg compare results/case1.seg.nrrd case1_liver.seg.nrrd --scan case1.nii.gz --output compared
   unetseg compare results/case1.seg.nrrd drawn.seg.nrrd --output compared --pair "liver=Segment_1"
@@ -63,7 +63,7 @@ def add_options(parser: CommandParser) -> None:
         help="structure A of the prediction is B of the reference; A= leaves A out",
     )
     parser.add_argument(
-        "--tolerance", type=number, default=2.0, metavar="MM", help="of the normalised surface distance"
+        "--tolerance", type=number, default=2.0, metavar="MM", help="tolerance of the normalised surface distance (NSD)"
     )
     add_resample(parser)
 
@@ -85,9 +85,10 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
     from UNetSegmenterLib.engine.report.niivue_viewer import viewer_data
     from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
+    from UNetSegmenterLib.engine.report.report_folder import provenance, write_results
     from UNetSegmenterLib.engine.report.slice_pictures import slice_pictures
 
-    from ..evaluation.result_table import print_results, provenance, write_results
+    from ..evaluation.result_table import print_results
     from ..evaluation.scan_prediction import on_grid_of, read_scan
     from ..evaluation.scene_files import SceneFiles, dice_captions, write_scene_files
 
@@ -114,11 +115,10 @@ def run(options: Any) -> None:
                 volume,
                 prediction,
                 reference,
-                case,
-                ("Prediction", "Reference"),
-                dice_captions(comparison),
-                folder / "pictures",
-                folder / "scene.mrb",
+                title=case,
+                captions=dice_captions(comparison),
+                pictures_folder=folder / "pictures",
+                scene_path=folder / "scene.mrb",
             )
             pictures = slice_pictures(volume, prediction, reference, comparison)
             viewer = viewer_data(comparison, volume, prediction, reference)
@@ -133,7 +133,7 @@ def run(options: Any) -> None:
 
 
 def _declared(options: Any) -> tuple[Path | None, Path | None]:
-    """Which file says what the label values of prediction and reference mean."""
+    """The files that define the label values of prediction and reference."""
     from UNetSegmenterLib.engine.labels.segmentation_files import is_label_map
 
     own = [options.prediction_labels, options.reference_labels]
@@ -152,12 +152,12 @@ def _declared(options: Any) -> tuple[Path | None, Path | None]:
 
 
 def _propose(comparison: Comparison) -> None:
-    """Warn of what lies on each other but has no name that says so, with what to type."""
+    """Warn of structures that overlap but have no name that matches, with the option to add."""
     if comparison.proposals:
         pairs = " ".join(shlex.quote(f"{one.prediction}={one.reference}") for one in comparison.proposals)
         warn(
-            f"{len(comparison.proposals)} pair(s) of structures lie on each other but have no name that says so; if they are "
-            f"the same, compare again with --pair {pairs}"
+            f"{len(comparison.proposals)} pair(s) of structures overlap but have no name that matches; if they are the "
+            f"same, compare again with --pair {pairs}"
         )
 
 
@@ -176,8 +176,8 @@ def _structures(labels: Path | None) -> tuple[Structure, ...] | None:
 def _pairs(texts: list[str]) -> dict[str, str | None]:
     pairs: dict[str, str | None] = {}
     for text in texts:
-        ours, equals, theirs = text.partition("=")
+        prediction, equals, reference = text.partition("=")
         if not equals:
-            raise InputError(f'--pair "{text}" pairs nothing; write it as "NAME IN PREDICTION=NAME IN REFERENCE".')
-        pairs[ours] = theirs or None
+            raise InputError(f'--pair "{text}" is no pair; write it as "NAME IN PREDICTION=NAME IN REFERENCE".')
+        pairs[prediction] = reference or None
     return pairs

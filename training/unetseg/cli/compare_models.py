@@ -39,7 +39,7 @@ def run(options: Any) -> None:
         done = "are compared all the same, as there is no other" if kept else "are left out"
         warn(f"cases that one of the two was trained on {done}: {', '.join(seen)}")
     rows = compare_paired(first, second, less_is_better=options.measure.endswith("_mm"))
-    print_pairs(rows, f"{options.measure}: {options.second} less {options.first}, paired by case")
+    print_pairs(rows, f"{options.measure}: {options.second} minus {options.first}, paired by case")
     alone = len(set(first) ^ set(second))
     if alone:
-        print_line(f"{alone} values stand in one of the two only and were left out")
+        print_line(f"{alone} values are in one of the two only and were left out")

@@ -1,7 +1,7 @@
-"""The whole story on a sample scan: fetch it, segment it, compare, and leave pictures, a report and a Slicer scene.
+"""All main steps on a sample scan: fetch it, segment it, compare, and leave pictures, a report and a Slicer scene.
 
 The sample is a CT from the source distribution of the Python package totalsegmentator, which pip fetches once (38 MB) and
-which is kept for the next time. Its reference was made by TotalSegmentator, not by a person, and every number says so.
+which is kept for the next time. Its reference was made by TotalSegmentator, not by an expert; this is noted beside every number.
 
   unetseg demo
   unetseg demo --scan mine.nii.gz --reference mine.seg.nrrd --output mine
@@ -45,7 +45,7 @@ def outputs(options: Any) -> Outputs:
 
 
 def run(options: Any) -> None:
-    """Segment, compare and leave the results."""
+    """Segment, compare and write the results."""
     from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
     from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
@@ -66,7 +66,7 @@ def run(options: Any) -> None:
             left += _show(folder, volume, prediction.segmentation, predictor)
         else:
             left += _compare(folder, volume, prediction.segmentation, reference, note, predictor)
-    print_line(f"left in {folder}/: {', '.join(left)}")
+    print_line(f"written to {folder}/: {', '.join(left)}")
 
 
 def _material(options: Any, predictor: Predictor) -> tuple[Volume, Segmentation | None, str]:
@@ -95,9 +95,10 @@ def _compare(
     from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
     from UNetSegmenterLib.engine.report.niivue_viewer import viewer_data
     from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
+    from UNetSegmenterLib.engine.report.report_folder import provenance, write_results
     from UNetSegmenterLib.engine.report.slice_pictures import slice_pictures
 
-    from ..evaluation.result_table import print_results, provenance, write_results
+    from ..evaluation.result_table import print_results
     from ..evaluation.scene_files import dice_captions, write_scene_files
 
     card = predictor.checkpoint.card
@@ -108,12 +109,12 @@ def _compare(
         volume,
         prediction,
         reference,
-        f"{volume.name}: {card.title} against {note}",
-        ("Prediction", note[:1].upper() + note[1:]),
-        dice_captions(comparison),
-        folder / "pictures",
-        folder / f"{volume.name}.mrb",
-        facts,
+        title=f"{volume.name}: {card.title} against {note}",
+        names=("Prediction", note[:1].upper() + note[1:]),
+        captions=dice_captions(comparison),
+        pictures_folder=folder / "pictures",
+        scene_path=folder / f"{volume.name}.mrb",
+        provenance=facts,
     )
     findings = check(prediction, volume, card.statistics or None)
     pictures = (*files.pictures, *slice_pictures(volume, prediction, reference, comparison))
@@ -130,14 +131,20 @@ def _show(folder: Path, volume: Volume, prediction: Segmentation, predictor: Pre
 
     import numpy as np
     from UNetSegmenterLib.engine.io.atomic_files import write_text
+    from UNetSegmenterLib.engine.report.report_folder import provenance
 
-    from ..evaluation.result_table import provenance
     from ..evaluation.scene_files import write_scene_files
 
     facts = provenance(predictor.checkpoint, predictor.device_name, scan=volume.name)
-    names = ("Prediction", "")
     files = write_scene_files(
-        volume, prediction, None, volume.name, names, {}, folder / "pictures", folder / f"{volume.name}.mrb", facts
+        volume,
+        prediction,
+        None,
+        title=volume.name,
+        names=("Prediction", ""),
+        pictures_folder=folder / "pictures",
+        scene_path=folder / f"{volume.name}.mrb",
+        provenance=facts,
     )
     voxels = np.bincount(prediction.labels.ravel(), minlength=256)
     volumes_ml = {part.name: float(voxels[part.index] * prediction.geometry.voxel_ml) for part in prediction.structures}

@@ -84,7 +84,7 @@ def run(options: Any) -> None:
         with stopped_at_once():
             _evaluate(options)
     except Stopped as stop:
-        warn(f"stopped by {stop.name}; finished cases are kept, and the same command goes on from there")
+        warn(f"stopped by {stop.name}; finished cases are kept, and the same command continues from there")
         raise
 
 
@@ -110,17 +110,17 @@ def _evaluate(options: Any) -> None:
         folder = output.path
         manifest, results, failed = _one_checkpoint(predictor, dataset, cases, folder, options, output)
         reasons = {name: one.reason for name, one in failed.items()}
-        other = None
+        compared = None
         if baseline is not None:
             own = _one_checkpoint(baseline, dataset, cases, folder / BASELINE_FOLDER, options, output)
-            other = BaselineEvaluation(own[0], own[1])
+            compared = BaselineEvaluation(own[0], own[1])
             sum_up(folder / BASELINE_FOLDER, *own[:2], {name: one.reason for name, one in own[2].items()})
             failed = failed | own[2]
-        summary = sum_up(folder, manifest, results, reasons, other)
-    _print(manifest, results, summary, other)
+        summary = sum_up(folder, manifest, results, reasons, compared)
+    _print(manifest, results, summary, compared)
     print_line(f"{folder}: metrics.csv, summary.json, report.html" + (", predictions/" if options.predictions else ""))
     end_if_failed(
-        failed, len(manifest.own_cases), f"{folder} holds the others; the same command tries what is missing."
+        failed, len(manifest.own_cases), f"{folder} holds the others; the same command tries the missing ones again."
     )
 
 
@@ -142,22 +142,31 @@ def _one_checkpoint(
     from ..evaluation.evaluation_run import end_if_failed, evaluate_cases
 
     checkpoint, card = predictor.checkpoint, predictor.checkpoint.card
+    shard, shards = parse_shard(options.shard) if options.shard else (1, 1)
     manifest = EvaluationManifest(
-        f"{card.title} on {dataset.name}",
-        f"{card.title} ({_file(checkpoint.path)})",
-        checkpoint.sha256,
-        dataset.name,
-        tuple(case.name for case in cases),
-        seen_cases(card),
-        *(parse_shard(options.shard) if options.shard else ()),
+        title=f"{card.title} on {dataset.name}",
+        checkpoint=f"{card.title} ({_file(checkpoint.path)})",
+        checkpoint_sha256=checkpoint.sha256,
+        data_set=dataset.name,
+        cases=tuple(case.name for case in cases),
+        seen_cases=seen_cases(card),
+        shard=shard,
+        shards=shards,
     )
     cases = tuple(case for case in cases if case.name in manifest.own_cases)
     print_line(f"{card.title} on {predictor.device_name}: {len(cases)} cases of {dataset.name}")
-    work = EvaluationSettings(
-        checkpoint.path, checkpoint.sha256, folder, dataset.structures, options.device, predictor.dtype,
-        options.predictions, options.pictures, dataset.name,
-    )  # fmt: skip
-    results, failed = evaluate_cases(work, manifest, cases, predictor, options.workers, output)
+    settings = EvaluationSettings(
+        checkpoint=checkpoint.path,
+        checkpoint_sha256=checkpoint.sha256,
+        folder=folder,
+        structures=dataset.structures,
+        device=options.device,
+        dtype=predictor.dtype,
+        predictions=options.predictions,
+        pictures=options.pictures,
+        data_set=dataset.name,
+    )
+    results, failed = evaluate_cases(settings, manifest, cases, predictor, options.workers, output)
     for note in manifest.seen(results.values()).notes:
         warn(f"{_file(checkpoint.path)}: {note}")
     if not results:
@@ -166,7 +175,7 @@ def _one_checkpoint(
 
 
 def _file(checkpoint: Path) -> str:
-    """A checkpoint's name; with that of its run, where the file is called as in every run."""
+    """The name of a checkpoint's file, with that of its folder if it is called as in every run."""
     return (
         f"{checkpoint.resolve().parent.name}/{checkpoint.name}"
         if checkpoint.name == "checkpoint.pt"
@@ -178,16 +187,16 @@ def _print(
     manifest: EvaluationManifest,
     results: dict[str, CaseResult],
     summary: dict[str, Any],
-    other: BaselineEvaluation | None,
+    baseline: BaselineEvaluation | None,
 ) -> None:
     from ..evaluation.evaluation_folder import paired_rows
     from ..evaluation.result_table import print_pairs, print_results
 
     comparisons = [results[name].comparison for name in manifest.own_cases if name in results]
     print_results(comparisons, summary, manifest.data_set)
-    if other is not None and comparisons:
-        rows, _ = paired_rows(manifest, results, other)
-        print_pairs(rows, f"Dice: {manifest.checkpoint} less {other.manifest.checkpoint}, paired by case")
+    if baseline is not None and comparisons:
+        rows, _ = paired_rows(manifest, results, baseline)
+        print_pairs(rows, f"Dice: {manifest.checkpoint} minus {baseline.manifest.checkpoint}, paired by case")
 
 
 def _merge(folders: list[Path], output: Path, overwrite: bool) -> None:
@@ -197,17 +206,17 @@ def _merge(folders: list[Path], output: Path, overwrite: bool) -> None:
     manifest, results, missing = merge(folders)
     for note in manifest.seen(results.values()).notes:
         warn(note)
-    other = None
+    baseline = None
     read = [file for part in folders for file in (part, part / CASES)]
     with claimed(_outputs(output, read), "evaluate", overwrite) as claim:
         folder = claim.path
         if any((part / BASELINE_FOLDER).is_dir() for part in folders):
             own = merge([part / BASELINE_FOLDER for part in folders])
-            other = BaselineEvaluation(own[0], own[1])
+            baseline = BaselineEvaluation(own[0], own[1])
             sum_up(folder / BASELINE_FOLDER, *own)
             missing = own[2] | missing
-        summary = sum_up(folder, manifest, results, missing, other)
-    _print(manifest, results, summary, other)
+        summary = sum_up(folder, manifest, results, missing, baseline)
+    _print(manifest, results, summary, baseline)
     print_line(f"{output}: metrics.csv, summary.json, report.html")
     if missing:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(missing.items())[:3])
@@ -218,7 +227,7 @@ def _merge(folders: list[Path], output: Path, overwrite: bool) -> None:
 def chosen_cases(
     dataset: Dataset, card: Card, split: str | None, names: str | None, preprocessed_folder: Path | None
 ) -> tuple[Case, ...]:
-    """The cases that were asked for; raises InputError if there is no such split or case."""
+    """The cases that the options choose; raises InputError if there is no such split or case."""
     wanted = list(dict.fromkeys(name for name in names.split(",") if name)) if names else None  # each counts once
     if split:
         splits = card.training.get("splits", {})

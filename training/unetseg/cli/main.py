@@ -1,4 +1,4 @@
-"""The command `unetseg`: finds the command's file, reads its options, and turns what goes wrong into one clear line."""
+"""The program `unetseg`: finds the command's file, parses its options, and turns errors into one clear line."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
     0 done; 2 bad usage or bad input; 1 done in part, or anything else; 130 and 143 stopped by Ctrl-C and SIGTERM; 141 the
-    reader of the output has ended. Whatever is not 0 has one clear line on stderr. Only an error that nobody foresaw keeps
-    its traceback, and Python exits with 1.
+    reader of the output has ended. With any other status than 0 there is one clear line on stderr. Only an unexpected error
+    keeps its traceback, and Python exits with 1.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     accept_any_console()
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _guarded(arguments: list[str]) -> int:
-    """The command's status; all that is foreseen to go wrong is one line on stderr."""
+    """Run the command and return its status; every expected error becomes one line on stderr."""
     try:
         return _run(arguments)
     except InputError as error:
@@ -80,21 +80,21 @@ def _guarded(arguments: list[str]) -> int:
 
 def _of_os_error(error: OSError) -> int:
     if error.filename is None:
-        silence(sys.stdout)  # else Python tries once more at its end
+        silence(sys.stdout)  # or Python tries again when it ends
     if isinstance(error, BrokenPipeError):
         return _complain("stopped: whatever read the output has ended (a pipe into head, perhaps)", status=PIPE_ENDED)
-    place = f"{error.filename}: " if error.filename else ""
+    file = f"{error.filename}: " if error.filename else ""
     advice = f"; {ADVICE[error.errno]}" if error.errno in ADVICE else ""
-    return _complain(f"{place}{error.strerror}{advice}.")
+    return _complain(f"{file}{error.strerror}{advice}.")
 
 
 class _Terminated(BaseException):
-    """SIGTERM came; raised where the work is, so that what is half done is taken back."""
+    """SIGTERM came; raised where the work is, so that unfinished files are removed."""
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Take back what is half done on SIGTERM as on Ctrl-C."""
+    """Remove unfinished files on SIGTERM as on Ctrl-C."""
 
     def stop(number: int, _: FrameType | None) -> None:
         raise _Terminated

@@ -1,7 +1,7 @@
 """One case of an evaluation: predicted, measured and kept in a file of its own.
 
-The files make an evaluation that was killed go on where it stopped, and shards add up to one (`merging`). What is
-printed and reported is always read back from them, so one process, several and shards give the same bytes.
+With these files an evaluation that was killed continues where it stopped, and shards add up to one evaluation. All results
+are read back from them, so one process, several processes and shards give the same bytes.
 """
 
 from __future__ import annotations
@@ -48,13 +48,17 @@ VIEWER_IMAGES = ("scan", "prediction", "reference")
 CASES = "cases"  # below the folder of an evaluation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
-    """What is done with every case; travels to other processes.
+    """What is done with every case; it is pickled for other processes.
 
-    checkpoint_sha256 is that of the file when the evaluation began. dtype: the precision that was chosen once for all
-    processes. structures: what the label values of the data set mean. predictions, pictures: what is made besides the
-    measures. data_set: its name.
+    Attributes:
+        checkpoint_sha256: hash of the checkpoint's file when the evaluation began.
+        structures: meaning of the data set's label values.
+        dtype: precision, chosen once for all processes.
+        predictions: whether predictions are written.
+        pictures: whether pictures and a viewer are made.
+        data_set: name of the data set.
     """
 
     checkpoint: Path
@@ -68,19 +72,21 @@ class EvaluationSettings:
     data_set: str = ""
 
     def result_path(self, case: str) -> Path:
-        """Where the result of a case lies."""
+        """File of the result of a case."""
         return self.folder / CASES / f"{case}.json"
 
     def prediction_path(self, case: str) -> Path:
-        """Where the prediction of a case lies, if it was asked for."""
+        """File of the prediction of a case, if it was asked for."""
         return self.folder / "predictions" / f"{case}.seg.nrrd"
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """What is known of a case once it is evaluated; `inputs` says from what, so that a stale result is not taken over.
+    """The result of a case.
 
-    identity: what the case is recognised by where a checkpoint was trained on it.
+    Attributes:
+        inputs: what it was made from, so that an outdated result is recognised.
+        identity: by what the case is recognised in the training cases of a checkpoint.
     """
 
     comparison: Comparison
@@ -92,14 +98,14 @@ class CaseResult:
 
 @dataclass(frozen=True)
 class CaseFailure:
-    """Why a case has no result. `trace` is empty if its files are to blame, else the traceback."""
+    """Why a case has no result; `trace` is the traceback, or empty if the files of the case are to blame."""
 
     reason: str
     trace: str = ""
 
 
 def inputs_of(case: Case, evaluation: EvaluationSettings) -> dict[str, Any]:
-    """All that the result of a case depends on, apart from the device; raises OSError if a file can't be read."""
+    """Everything that the result of a case depends on, except the device; raises OSError if a file can't be read."""
     return {
         "checkpoint SHA-256": evaluation.checkpoint_sha256,
         "image SHA-256": sha256(case.image),
@@ -121,10 +127,10 @@ def is_finished(case: Case, evaluation: EvaluationSettings) -> bool:
 
 
 def evaluator(evaluation: EvaluationSettings, predictor: Predictor | None = None) -> Callable[..., CaseFailure | None]:
-    """A function that evaluates one case and writes its file.
+    """Make the function `evaluate(case, progress)`, which evaluates one case and writes its file.
 
-    It returns why not, if the case can't be used; InputError from it means that nothing can be written, so that going on
-    is no use. `progress(done, total)` counts slices.
+    The function returns a failure if the case can't be used. It raises InputError if nothing can be written: then the other
+    cases would fail too. `progress(done, total)` counts slices.
     """
     if predictor is None:
         from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
@@ -174,17 +180,17 @@ def _pictures(
     comparison: Comparison,
     evaluation: EvaluationSettings,
 ) -> tuple[tuple[str, bytes], ...]:
-    """The slice with the largest disagreement, which costs next to nothing; more, and Slicer's views, if asked for."""
+    """The slice with the largest disagreement; more slices and Slicer's views if they are asked for."""
     pictures = slice_pictures(volume, prediction, reference, comparison, most=3 if evaluation.pictures else 1)
     if evaluation.pictures:
-        names = ("Prediction", "Reference")
-        captions = dice_captions(comparison)
-        pictures += write_scene_files(volume, prediction, reference, comparison.case, names, captions).pictures
+        pictures += write_scene_files(
+            volume, prediction, reference, title=comparison.case, captions=dice_captions(comparison)
+        ).pictures
     return pictures
 
 
 def write_result(result: CaseResult, path: Path) -> None:
-    """Write a case's file, whole or not at all; numbers come back to the last bit, infinity and NaN spelt as words."""
+    """Write a case's file atomically; numbers are read back to the last bit, infinity and NaN are written as text."""
     viewer = result.material.viewer
     plain: dict[str, Any] = {
         "inputs": result.inputs,
@@ -196,13 +202,13 @@ def write_result(result: CaseResult, path: Path) -> None:
         "viewer": viewer and asdict(viewer) | {name: _text(getattr(viewer, name)) for name in VIEWER_IMAGES},
     }
     for row in plain["comparison"]["rows"]:
-        row["measures"] = row["measures"] and {name: _spelt(value) for name, value in row["measures"].items()}
+        row["measures"] = row["measures"] and {name: _as_json(value) for name, value in row["measures"].items()}
     text = json.dumps(plain, allow_nan=False)
     write_text(path, text)
 
 
 def read_result(path: Path) -> CaseResult:
-    """The result that `write_result` wrote; raises InputError if there is none or it is none."""
+    """Read what `write_result` wrote; raises InputError if there is no such file or it is something else."""
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
         pictures = tuple((caption, base64.b64decode(text)) for caption, text in plain["pictures"])
@@ -220,8 +226,8 @@ def read_result(path: Path) -> CaseResult:
         ) from error
 
 
-def _spelt(value: float) -> float | str:
-    """What JSON can hold: it knows no infinity."""
+def _as_json(value: float) -> float | str:
+    """The number, as text where JSON can't hold it."""
     return value if math.isfinite(value) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation's folder holds besides its cases: what was to be done, and what comes out over all cases."""
+"""The folder of an evaluation: its manifest, and the tables and reports over all cases."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_text
 from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
 from UNetSegmenterLib.engine.report.paired_table import PairedComparison, PairedDifference
+from UNetSegmenterLib.engine.report.report_folder import provenance, write_results
 
 from ..data.seen_cases import SeenCase
 from .case_evaluation import CASES, CaseResult, read_result
 from .leakage import SeenInTraining, seen_in_training
 from .paired_comparison import compare_dice
-from .result_table import provenance, write_results
 
 MANIFEST = "evaluation.json"
-BASELINE_FOLDER = "against"  # below the folder of an evaluation: that of the checkpoint it is compared with
+BASELINE_FOLDER = "against"  # below the folder of an evaluation: the evaluation of the baseline
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluationManifest:
-    """What was asked for: a checkpoint over cases of a data set, all of them or the shard `shard` of `shards`.
+    """What is evaluated: a checkpoint on cases of a data set, all of them or the shard `shard` of `shards`.
 
-    cases: all cases, in the order of the tables. seen_cases: what the checkpoint and its ancestors have seen, of whatever
-    data set; which of `cases` are among them is known once their images are read.
+    Attributes:
+        cases: names of all cases, in the order of the tables.
+        seen_cases: the cases of any data set that the checkpoint and its ancestors have seen; which of `cases` are among
+            them is known once their images are read.
     """
 
     title: str
@@ -98,35 +100,45 @@ def sum_up(
     manifest: EvaluationManifest,
     results: Mapping[str, CaseResult],
     failed: Mapping[str, str],
-    other: BaselineEvaluation | None = None,
+    baseline: BaselineEvaluation | None = None,
 ) -> dict[str, Any]:
-    """Write metrics.csv, summary.json and report.html over the results, in the order of the cases; returns the summary.
+    """Write metrics.csv, summary.json and report.html over the results, in the order of the cases.
 
-    failed: cases without a result, and why; they are named wherever the numbers are. other: another checkpoint on the same
-    cases, whose own files lie in the folder `compare-models`; the summary's "against" holds the paired differences of Dice.
+    Args:
+        folder: folder of the evaluation.
+        manifest: what was evaluated.
+        results: results by case.
+        failed: reasons by case for the cases without a result; they are named wherever the numbers are.
+        baseline: another checkpoint on the same cases, whose own files lie in the folder `against`; the summary's entry
+            "against" holds the paired differences of Dice.
+
+    Returns:
+        The summary.
     """
     ordered = [results[name] for name in manifest.own_cases if name in results]
     part = "" if manifest.shards == 1 else f" (shard {manifest.shard} of {manifest.shards})"
     seen = manifest.seen(ordered)
     facts = {"checkpoint": manifest.checkpoint, "checkpoint SHA-256": manifest.checkpoint_sha256}
     facts |= provenance(None, "; ".join(dict.fromkeys(one.device for one in ordered)), data_set=manifest.data_set)
-    facts["cases seen in training"] = seen.words
+    facts["cases seen in training"] = seen.text
     notes = seen.notes
-    notes += [f"{name} could not be evaluated and is in no number: {reason}" for name, reason in failed.items()]
+    notes += [
+        f"{name} could not be evaluated and is in none of the numbers: {reason}" for name, reason in failed.items()
+    ]
     extra: dict[str, Any] = {"not_evaluated": dict(failed)} if failed else {}
     extra["images"] = {one.identity.name: asdict(one.identity) for one in ordered}
     paired = None
-    if other is not None and ordered:
-        rows, said = paired_rows(manifest, results, other)
+    if baseline is not None and ordered:
+        rows, paired_notes = paired_rows(manifest, results, baseline)
         paired = PairedComparison(
-            manifest.checkpoint, other.manifest.checkpoint, "Dice", rows, f"{BASELINE_FOLDER}/report.html"
+            manifest.checkpoint, baseline.manifest.checkpoint, "Dice", rows, f"{BASELINE_FOLDER}/report.html"
         )
         extra["against"] = {
-            "checkpoint": other.manifest.checkpoint,
-            "checkpoint SHA-256": other.manifest.checkpoint_sha256,
+            "checkpoint": baseline.manifest.checkpoint,
+            "checkpoint SHA-256": baseline.manifest.checkpoint_sha256,
             "dice": [_json_ready(row) for row in rows],
         }
-        notes += said
+        notes += paired_notes
     return write_results(
         folder,
         manifest.title + part,
@@ -141,21 +153,19 @@ def sum_up(
 
 
 def paired_rows(
-    manifest: EvaluationManifest, results: Mapping[str, CaseResult], other: BaselineEvaluation
+    manifest: EvaluationManifest, results: Mapping[str, CaseResult], baseline: BaselineEvaluation
 ) -> tuple[list[PairedDifference], list[str]]:
-    """Paired differences over the cases that neither checkpoint was trained on (over all where no other is left), and what
-    must stand beside them.
-    """
-    seen = [manifest.seen(results.values()).trained, other.manifest.seen(other.results.values()).trained]
+    """Paired differences over the cases that neither checkpoint was trained on, or over all where none is left; and notes."""
+    seen = [manifest.seen(results.values()).trained, baseline.manifest.seen(baseline.results.values()).trained]
     left_out = {name for part in seen for name in part}
     sides = [
         [side[name].comparison for name in manifest.own_cases if name in side and name not in left_out]
         or [side[name].comparison for name in manifest.own_cases if name in side]
-        for side in (other.results, results)
+        for side in (baseline.results, results)
     ]
     notes = []
     if seen[1]:
-        notes.append(f"{other.manifest.checkpoint}: {seen_note(seen[1], len(other.results))}")
+        notes.append(f"{baseline.manifest.checkpoint}: {seen_note(seen[1], len(baseline.results))}")
     if left_out:
         kept = len(sides[1])
         notes.append(
@@ -176,7 +186,7 @@ def _with_warning(result: CaseResult, seen: SeenInTraining) -> CaseMaterial:
     if result.comparison.case not in seen.trained or seen.cases == 1:
         return result.material
     how = seen.trained[result.comparison.case]
-    warning = f"This case was trained on ({how}), so its figures say nothing about new patients."
+    warning = f"This case was trained on ({how}), so its results say nothing about new patients."
     return replace(result.material, warnings=(warning,))
 
 
@@ -187,39 +197,43 @@ def _json_ready(row: PairedDifference) -> dict[str, Any]:
 
 
 def seen_note(seen: Collection[str], cases: int) -> str:
-    """What must be known of figures over cases of which some were trained on."""
-    return f"{len(seen)} of {cases} cases were trained on, so their figures say nothing about new patients."
+    """The note on results over cases of which some were trained on."""
+    return f"{len(seen)} of {cases} cases were trained on, so their results say nothing about new patients."
 
 
 def merge(folders: Sequence[Path]) -> tuple[EvaluationManifest, dict[str, CaseResult], dict[str, str]]:
-    """What shards hold together: the evaluation, results by case, and the cases that have none, with the reason.
+    """Read the shards of one evaluation.
 
-    Raises InputError if the folders are not shards of one evaluation, or if two hold the same case.
+    Returns:
+        The evaluation without shards, the results by case, and the reasons by case for cases that have none.
+
+    Raises:
+        InputError: the folders are not shards of one evaluation, or two of them hold the same case.
     """
     manifests = [read_manifest(folder) for folder in folders]
     first = manifests[0]
-    places: dict[str, Path] = {}
+    folder_of: dict[str, Path] = {}
     for folder, manifest in zip(folders, manifests, strict=True):
-        _refuse_other(folders[0], first, folder, manifest)
+        _check_same_evaluation(folders[0], first, folder, manifest)
         for name in manifest.own_cases:
-            if name in places:
-                raise InputError(f"{places[name]} and {folder} are both to hold {name}; give each shard once.")
-            places[name] = folder
+            if name in folder_of:
+                raise InputError(f"{folder_of[name]} and {folder} both hold {name}; give each shard once.")
+            folder_of[name] = folder
     results, missing = {}, {}
     for name in first.cases:
-        if name not in places:
+        if name not in folder_of:
             number = first.cases.index(name) % first.shards + 1
             missing[name] = f"shard {number} of {first.shards} is not among the folders"
-        elif not (path := places[name] / CASES / f"{name}.json").exists():
-            missing[name] = f"{places[name]} has no result of it; the same command as before goes on there"
+        elif not (path := folder_of[name] / CASES / f"{name}.json").exists():
+            missing[name] = f"{folder_of[name]} has no result of it; the same command as before continues there"
         else:
-            results[name] = _checked(path, first)
+            results[name] = _result_of(path, first)
     if not results:
         raise InputError(f"None of {len(first.cases)} cases has a result yet; run the shards first.")
     return first.whole, results, missing
 
 
-def _refuse_other(one: Path, first: EvaluationManifest, other: Path, manifest: EvaluationManifest) -> None:
+def _check_same_evaluation(one: Path, first: EvaluationManifest, other: Path, manifest: EvaluationManifest) -> None:
     differing = [
         what
         for what, mine, theirs in (
@@ -237,7 +251,7 @@ def _refuse_other(one: Path, first: EvaluationManifest, other: Path, manifest: E
         )
 
 
-def _checked(path: Path, manifest: EvaluationManifest) -> CaseResult:
+def _result_of(path: Path, manifest: EvaluationManifest) -> CaseResult:
     result = read_result(path)
     found = result.inputs["checkpoint SHA-256"]
     if found != manifest.checkpoint_sha256:

@@ -1,4 +1,4 @@
-"""Evaluate the cases that have no result yet, one after another or over several processes of this machine."""
+"""Evaluate the cases that have no result yet, one after another or in several processes of this machine."""
 
 from __future__ import annotations
 
@@ -18,68 +18,82 @@ from .process_pool import WorkerDied, run_in_processes
 
 
 def default_workers(device: torch.device) -> int:
-    """Processes if none are asked for: one on a GPU, on a CPU one for two threads that torch may use."""
+    """Default number of processes: one on a GPU, on a CPU half the threads of torch."""
     return max(1, torch.get_num_threads() // 2) if device.type == "cpu" else 1
 
 
 def evaluate_cases(
-    work: EvaluationSettings,
+    settings: EvaluationSettings,
     manifest: EvaluationManifest,
     cases: Sequence[Case],
     predictor: Predictor,
     workers: int = 0,
     output: OutputFolder | None = None,
 ) -> tuple[dict[str, CaseResult], dict[str, CaseFailure]]:
-    """All results by case, and why the other cases have none; what is finished in the folder is not done again.
+    """Evaluate cases; what is finished in the folder is not done again.
 
-    workers: processes, 0 for as many as suit the machine. output: the folder of the command, if there is one: predictions
-    that will be written are claimed in it; those of finished cases may have been corrected by hand since, and stay. Raises
-    InputError if no case can be evaluated, and then leaves nothing in the folder.
+    Args:
+        settings: what is done with every case.
+        manifest: what is evaluated; written to the folder.
+        cases: the cases.
+        predictor: the checkpoint's predictor.
+        workers: processes; 0 for the default of the machine.
+        output: folder of the command, if there is one. Predictions that will be written are claimed in it; those of
+            finished cases stay, because a user may have corrected them.
+
+    Returns:
+        Results by case, and failures by case.
+
+    Raises:
+        InputError: no case can be evaluated; then nothing is left in the folder.
     """
     if workers < 0:
-        raise InputError(f"{workers} workers can't be; give 1 or more, or leave the number out.")
-    waiting = [case for case in cases if not is_finished(case, work)]
+        raise InputError(f"{workers} workers are not possible; give 1 or more, or leave the number out.")
+    waiting = [case for case in cases if not is_finished(case, settings)]
     if kept := len(cases) - len(waiting):
         print_line(f"{kept} of {len(cases)} cases were evaluated before and are kept")
-    if work.predictions and output is not None:
-        output.claim(*(work.prediction_path(case.name).relative_to(output.path).as_posix() for case in waiting))
+    if settings.predictions and output is not None:
+        output.claim(*(settings.prediction_path(case.name).relative_to(output.path).as_posix() for case in waiting))
     for case in waiting:
-        work.result_path(case.name).unlink(missing_ok=True)
+        settings.result_path(case.name).unlink(missing_ok=True)
     failed: dict[str, CaseFailure] = {}
-    write_manifest(manifest, work.folder)
+    write_manifest(manifest, settings.folder)
     try:
-        for case, failure in _each(work, waiting, predictor, workers):
+        for case, failure in _each(settings, waiting, predictor, workers):
             if failure is not None:
                 warn(f"{case.name} could not be evaluated: {failure.reason}")
                 failed[case.name] = failure
     finally:
-        if cases and not any(work.result_path(case.name).exists() for case in cases):
-            (work.folder / MANIFEST).unlink(missing_ok=True)
-    return {case.name: read_result(work.result_path(case.name)) for case in cases if case.name not in failed}, failed
+        if cases and not any(settings.result_path(case.name).exists() for case in cases):
+            (settings.folder / MANIFEST).unlink(missing_ok=True)
+    return {
+        case.name: read_result(settings.result_path(case.name)) for case in cases if case.name not in failed
+    }, failed
 
 
 def _each(
-    work: EvaluationSettings, cases: Sequence[Case], predictor: Predictor, workers: int
+    settings: EvaluationSettings, cases: Sequence[Case], predictor: Predictor, workers: int
 ) -> Iterator[tuple[Case, CaseFailure | None]]:
-    """Each case as it ends, with the reason if it failed."""
+    """Yield each case as it ends, with the failure if there is one."""
     workers = min(workers or default_workers(predictor.device), len(cases))
     if not cases:
         return
     what = f"evaluating in {workers} processes" if workers > 1 else "evaluating"
     with progress(what, "cases") as show:
         if workers < 2:
-            yield from _in_this_process(work, cases, predictor, show)
+            yield from _in_this_process(settings, cases, predictor, show)
             return
         threads = max(1, torch.get_num_threads() // workers)
-        for done, (place, failure) in enumerate(run_in_processes(evaluator, work, cases, workers, threads), start=1):
-            show(done, len(cases), cases[place].name)
-            yield cases[place], CaseFailure(str(failure), str(failure)) if isinstance(failure, WorkerDied) else failure
+        answers = run_in_processes(evaluator, settings, cases, workers=workers, threads=threads)
+        for done, (index, failure) in enumerate(answers, start=1):
+            show(done, len(cases), cases[index].name)
+            yield cases[index], CaseFailure(str(failure), str(failure)) if isinstance(failure, WorkerDied) else failure
 
 
 def _in_this_process(
-    work: EvaluationSettings, cases: Sequence[Case], predictor: Predictor, show: ProgressCallback
+    settings: EvaluationSettings, cases: Sequence[Case], predictor: Predictor, show: ProgressCallback
 ) -> Iterator[tuple[Case, CaseFailure | None]]:
-    evaluate = evaluator(work, predictor)
+    evaluate = evaluator(settings, predictor)
     for done, case in enumerate(cases):
 
         def slices(part: int, total: int, done: int = done, name: str = case.name) -> None:
@@ -91,7 +105,7 @@ def _in_this_process(
 
 
 def end_if_failed(failed: dict[str, CaseFailure], cases: int, kept_in: str) -> None:
-    """End the command if cases failed: InputError if files are to blame, status 1 with the traceback for the rest."""
+    """End the command if cases failed: with InputError if files are to blame, else with status 1 and the traceback."""
     if not failed:
         return
     if traces := [failure.trace for failure in failed.values() if failure.trace]:

@@ -1,4 +1,4 @@
-"""What an evaluation must say of cases that its checkpoint, or an ancestor of it, has seen before."""
+"""Data leakage: evaluated cases that the checkpoint, or an ancestor of it, has seen in training."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from ..data.seen_cases import TRAINED, VALIDATED, CaseIdentity, SeenCase, find_o
 
 @dataclass(frozen=True)
 class SeenInTraining:
-    """Cases that were trained on, and those that were validated with, by name, each with how it was recognised.
+    """Evaluated cases that were seen in training.
 
-    cases: how many were evaluated; by_name: whether the card has cases without hashes of their images; unknown: whether it
-    names no training case at all; one_patient: groups of cases of the same patient.
+    Attributes:
+        trained: cases that were trained on, each with how it was recognised.
+        validated: cases that the training was validated with, each with how it was recognised.
+        cases: number of evaluated cases.
+        by_name: whether the card has cases without hashes of their images.
+        one_patient: groups of cases of the same patient.
+        unknown: whether the card names no training case at all.
     """
 
     trained: dict[str, str]
@@ -25,7 +30,7 @@ class SeenInTraining:
     unknown: bool = False
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The cases that were trained on, for the provenance; "none" only where images were compared."""
         if self.trained:
             return ", ".join(self.trained)
@@ -35,19 +40,19 @@ class SeenInTraining:
 
     @property
     def notes(self) -> list[str]:
-        """What must be read before the figures are believed, a sentence each."""
+        """What a reader of the results must know, one sentence each."""
         found = []
         if self.trained:
             rest = self.cases - len(self.trained)
             found.append(
                 f"{len(self.trained)} of {self.cases} cases were trained on by the checkpoint or its ancestors: "
                 f"{overlap_text(self.trained)}. "
-                + (f"They are counted apart; the figures are over the other {rest}." if rest else _NOTHING_NEW)
+                + (f"They are counted apart; the results are over the other {rest}." if rest else _NOTHING_NEW)
             )
         if only := {name: how for name, how in self.validated.items() if name not in self.trained}:
             found.append(
                 f"{len(only)} of {self.cases} cases were validated with while the checkpoint was trained: {first_few(only)}. "
-                "Choices that were made by them flatter their figures."
+                "Choices that were made by them make their results too good."
             )
         if self.unknown:
             found.append("The card names no training cases, so whether one of these was trained on is not known.")
@@ -63,7 +68,7 @@ class SeenInTraining:
         return found
 
 
-_NOTHING_NEW = "No other case was evaluated, so the figures say nothing about new patients."
+_NOTHING_NEW = "No other case was evaluated, so the results say nothing about new patients."
 
 
 def seen_in_training(seen: Sequence[SeenCase], identities: Iterable[CaseIdentity]) -> SeenInTraining:

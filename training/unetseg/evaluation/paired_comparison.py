@@ -1,4 +1,4 @@
-"""Two checkpoints on the same cases: paired tests a structure, corrected for their number, with the size of the effect."""
+"""Two checkpoints on the same cases: one paired test per structure, corrected for their number, with the effect size."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ LARGEST_EXACT = 50  # differences up to which the p value of Wilcoxon's test is 
 
 
 def read_measure(folder: Path, measure: str = "dice") -> dict[tuple[str, str], float]:
-    """(case, structure) to a measure, from the metrics.csv of an evaluation; what was not measured is left out."""
+    """A measure by (case, structure), from the metrics.csv of an evaluation; what was not measured is left out."""
     return _read_column(folder, measure)[0]
 
 
 def read_unseen(folders: Sequence[Path], measure: str = "dice") -> tuple[list[dict[tuple[str, str], float]], list[str]]:
-    """`read_measure` of each folder without the cases that the checkpoint of one of them was trained on, and their names.
+    """Read a measure without the cases that the checkpoint of one of the folders was trained on.
 
-    Where that would leave no case, all are kept.
+    Returns:
+        What `read_measure` returns for each folder, and the names of the cases that were trained on. Where no other case
+        is left, all are kept.
     """
     read = [_read_column(folder, measure) for folder in folders]
     seen = {case for _, trained in read for case in trained}
@@ -57,10 +59,18 @@ def _read_column(folder: Path, measure: str) -> tuple[dict[tuple[str, str], floa
 def compare_paired(
     first: Mapping[tuple[str, str], float], second: Mapping[tuple[str, str], float], *, less_is_better: bool = False
 ) -> list[PairedDifference]:
-    """A row a structure over the cases that both have; raises InputError if they share none.
+    """Compare two evaluations, one row per structure, over the cases that both have.
 
-    Infinite distances can't be averaged: pairs with one are left out of the mean, its interval and n, and are counted apart;
-    the test ranks them.
+    Infinite distances can't be averaged: such pairs are left out of the mean, its interval and n, and are counted apart; the
+    test ranks them.
+
+    Args:
+        first: a measure by (case, structure).
+        second: the same measure of the other evaluation.
+        less_is_better: whether the measure is a distance.
+
+    Raises:
+        InputError: the two share no case and structure.
     """
     common = [key for key in first if key in second]
     if not common:
@@ -82,10 +92,10 @@ def compare_paired(
 
 
 def compare_dice(other: Sequence[Comparison], this: Sequence[Comparison]) -> list[PairedDifference]:
-    """Dice of `this` less that of `other`, a row a structure; the first row takes each case's mean over what both measured.
+    """Dice of `this` minus that of `other`, one row per structure after a first row for each case's mean over structures.
 
-    The first row is one question of its own, so that Holm's correction leaves it alone (p_holm is NaN). Raises InputError if
-    the two share no case and structure.
+    The first row answers one question, so it needs no correction (its p_holm is NaN). Raises InputError if the two share no
+    case and structure.
     """
     sides = [
         {(row.case, row.structure): row.measures.dice for one in side for row in one.rows if row.measures is not None}

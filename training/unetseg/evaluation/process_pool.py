@@ -1,4 +1,4 @@
-"""Tasks over several processes of one machine, one at a time each, reported as they end."""
+"""Tasks in several processes of one machine: each process does one task at a time, and a process that dies is replaced."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-_OUR_PARENT_ENDS_US = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+_SIGNALS_OF_THE_PARENT = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
 
 
 @dataclass(frozen=True)
 class WorkerDied:
-    """A process ended without an answer, such as by the system when memory ran out."""
+    """A process ended without an answer; the system ends one when memory runs out."""
 
     status: int
 
@@ -26,59 +26,73 @@ class WorkerDied:
 
 
 def run_in_processes(
-    start: Callable[[Any], Callable[[Any], Any]], setup: Any, tasks: Sequence[Any], workers: int, threads: int
+    start: Callable[[Any], Callable[[Any], Any]], setup: Any, tasks: Sequence[Any], *, workers: int, threads: int
 ) -> Iterator[tuple[int, Any]]:
-    """Yield (place of the task, what `start(setup)(task)` returned) as tasks end, from `workers` fresh processes.
+    """Do tasks in new processes, which end with this generator; if this process is killed, they end after their task.
 
-    start, setup and tasks are pickled. threads: what torch and SimpleITK take in each process. A process that dies
-    yields `WorkerDied` for its task and is replaced. What a task raises is raised here. However this is left, by an exception,
-    Ctrl-C or the end, the processes are gone; if this process is killed, they end after the task at hand.
+    Args:
+        start: is called with `setup` in each process and returns the function that does a task; pickled.
+        setup: pickled, as the tasks are.
+        tasks: one call each.
+        workers: number of processes.
+        threads: threads of torch and SimpleITK in each process.
+
+    Yields:
+        (index of the task, what the function returned) as tasks end; `WorkerDied` where the process died.
+
+    Raises:
+        Exception: what a task raised.
     """
     waiting = list(enumerate(tasks))[::-1]
-    crew: list[_WorkerProcess] = []
+    processes: list[_WorkerProcess] = []
     try:
-        while waiting or crew:
-            while waiting and len(crew) < workers:
-                crew.append(_WorkerProcess(start, setup, threads))
-                crew[-1].give(waiting.pop())
-            ready = wait([worker.pipe for worker in crew])
-            for worker in [worker for worker in crew if worker.pipe in ready]:
-                place, answer = worker.answer()
+        while waiting or processes:
+            while waiting and len(processes) < workers:
+                processes.append(_WorkerProcess(start, setup, threads))
+                processes[-1].give(waiting.pop())
+            ready = wait([worker.pipe for worker in processes])
+            for worker in [worker for worker in processes if worker.pipe in ready]:
+                index, answer = worker.answer()
                 if isinstance(answer, Exception):
                     raise answer
                 if waiting and not isinstance(answer, WorkerDied):
                     worker.give(waiting.pop())
                 else:
-                    crew.remove(worker)
+                    processes.remove(worker)
                     worker.end()
-                yield place, answer
+                yield index, answer
     finally:
-        for worker in crew:
+        for worker in processes:
             worker.end()
 
 
 class _WorkerProcess:
+    """A process that does one task after another, and the pipe to it."""
+
     def __init__(self, start: Callable[[Any], Callable[[Any], Any]], setup: Any, threads: int) -> None:
         context = multiprocessing.get_context("spawn")  # a fork of a process that runs torch threads may hang
         self.pipe, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_serve, args=(theirs, start, setup, threads), daemon=True)
         self.process.start()
         theirs.close()
-        self.place = -1
+        self.index = -1
 
     def give(self, task: tuple[int, Any]) -> None:
-        self.place, content = task
+        """Send a task; its index comes back with the answer."""
+        self.index, content = task
         with suppress(BrokenPipeError):  # it died before: `answer` says so
             self.pipe.send(content)
 
     def answer(self) -> tuple[int, Any]:
+        """Wait for the answer to the task."""
         try:
-            return self.place, self.pipe.recv()
+            return self.index, self.pipe.recv()
         except (EOFError, ConnectionResetError):
             self.process.join()
-            return self.place, WorkerDied(self.process.exitcode or 0)
+            return self.index, WorkerDied(self.process.exitcode or 0)
 
     def end(self) -> None:
+        """End the process at once."""
         self.process.kill()
         self.process.join()
         self.pipe.close()
@@ -86,7 +100,7 @@ class _WorkerProcess:
 
 def _serve(pipe: Connection, start: Callable[[Any], Callable[[Any], Any]], setup: Any, threads: int) -> None:
     """Do tasks until the other end of the pipe is closed."""
-    for name in _OUR_PARENT_ENDS_US:
+    for name in _SIGNALS_OF_THE_PARENT:  # the parent ends this process
         if number := getattr(signal, name, None):
             signal.signal(number, signal.SIG_IGN)
     import SimpleITK

@@ -1,4 +1,4 @@
-"""The table that a comparison prints; what it leaves in its folder is written by the engine."""
+"""The tables that comparisons print; what they leave in their folder is written by the engine."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from UNetSegmenterLib.engine.evaluation.comparison import Comparison, StructureC
 from UNetSegmenterLib.engine.evaluation.statistics import counted_cases
 from UNetSegmenterLib.engine.labels.matching import BY_VALUE
 from UNetSegmenterLib.engine.report.paired_table import PairedDifference
-from UNetSegmenterLib.engine.report.report_folder import provenance, write_results
 
 from ..console import print_line, table
 
-__all__ = ["print_case", "print_pairs", "print_results", "provenance", "write_results"]
-
 
 def print_results(comparisons: Sequence[Comparison], summary: Mapping[str, Any], title: str, note: str = "") -> None:
-    """One table for all structures: values of one case, or mean ± standard deviation over several."""
+    """Print one table for all structures: values of one case, or mean ± standard deviation over several."""
     seen = summary.get("trained_on")
     apart = [] if seen is None or seen["in_the_numbers_above"] else seen["names"]
     comparisons = counted_cases(comparisons, apart)
@@ -56,7 +53,7 @@ def _print_seen(seen: Mapping[str, Any] | None) -> None:
 
 
 def print_pairs(rows: Sequence[PairedDifference], title: str) -> None:
-    """Paired differences, a row a structure; `cases` is what difference and interval are over."""
+    """Print paired differences, one row per structure; the column `cases` counts what difference and interval are over."""
     infinite = any(row.infinite for row in rows)
     headers = ("structure", "difference", "95 % interval", "better", "worse", "cases", "p", "p (Holm)")
     table(
@@ -86,7 +83,7 @@ def print_pairs(rows: Sequence[PairedDifference], title: str) -> None:
 
 
 def print_case(comparison: Comparison, title: str, note: str = "") -> None:
-    """The measures of one case, a row a structure in the order of the reference."""
+    """Print the measures of one case, one row per structure in the order of the reference."""
     measured = [row for row in comparison.rows if row.measures is not None]
     bases = {row.matched for row in measured}  # what the pairs rest on: a column where they differ, else a line
     extra = (["matched by"] if len(bases) > 1 else []) + (["against"] if note else [])
@@ -134,6 +131,6 @@ def _mean(entry: Mapping[str, Any], digits: int, cases: int | None = None) -> st
     """Mean and standard deviation; with n, where that is not the number of `cases` in the row."""
     if entry["mean"] is None:
         return "-"
-    spread = "" if entry["sd"] is None else f" ± {entry['sd']:.{digits}f}"
+    deviation = "" if entry["sd"] is None else f" ± {entry['sd']:.{digits}f}"
     fewer = f" (n = {entry['n']})" if cases not in (None, entry["n"]) else ""
-    return f"{entry['mean']:.{digits}f}{spread}{fewer}"
+    return f"{entry['mean']:.{digits}f}{deviation}{fewer}"

@@ -1,4 +1,4 @@
-"""What segment, evaluate, demo and bench have in common: a checkpoint, a scan, a prediction with progress."""
+"""What several commands have in common: opening a checkpoint, reading a scan, predicting with progress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEFAULT_CHECKPOINT = "abdomen8.pt"
 
 
 def open_predictor(checkpoint: Path | None, device: str) -> Predictor:
-    """The predictor of a checkpoint, of the shipped one if None; raises InputError if there is none."""
+    """The predictor of a checkpoint, by default of the one that is shipped; raises InputError if there is none."""
     if checkpoint is None:
         shipped = {path.name: path for path in shipped_checkpoints()}
         if DEFAULT_CHECKPOINT not in shipped:
@@ -29,7 +29,7 @@ def open_predictor(checkpoint: Path | None, device: str) -> Predictor:
 
 
 def read_scan(path: Path, resample: bool = False) -> Volume:
-    """A scan; what its checks warn of is said on stderr."""
+    """Read a scan and print the warnings of its checks."""
     volume = read_volume(path, resample)
     for note in check_volume(volume):
         if note.severity != "info":
@@ -38,7 +38,7 @@ def read_scan(path: Path, resample: bool = False) -> Volume:
 
 
 def on_grid_of(volume: Volume, segmentation: Segmentation) -> Segmentation:
-    """The segmentation on the scan's grid; raises InputError where all of it lies outside."""
+    """Resample the segmentation to the scan's grid; raises InputError where all of it lies outside."""
     segmentation = segmentation.with_known_grid(volume.geometry)
     if segmentation.geometry.is_close(volume.geometry):
         if note := same_grid_note(segmentation.geometry, volume.geometry, f"{segmentation.name} and its scan"):
@@ -50,7 +50,7 @@ def on_grid_of(volume: Volume, segmentation: Segmentation) -> Segmentation:
             f"{segmentation.name} and the scan {volume.name} lie apart: no labelled voxel is inside the scan; choose the "
             "scan that was segmented."
         )
-    warn(f"{segmentation.name} has another grid than the scan and was brought onto it, nearest neighbour.")
+    warn(f"{segmentation.name} has another grid than the scan and was resampled to it (nearest neighbour).")
     return placed
 
 

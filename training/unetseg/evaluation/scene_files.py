@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.comparison import Comparison
@@ -17,7 +18,7 @@ from ..console import warn
 
 @dataclass(frozen=True)
 class SceneFiles:
-    """What was written, and the pictures for a report as (caption, PNG bytes); all empty where it could not be."""
+    """What was written, and the pictures for a report as (caption, PNG bytes); all empty where that was not possible."""
 
     pictures: tuple[tuple[str, bytes], ...] = ()
     picture_paths: tuple[Path, ...] = ()
@@ -28,9 +29,10 @@ def write_scene_files(
     volume: Volume,
     prediction: Segmentation,
     reference: Segmentation | None,
+    *,
     title: str,
-    names: tuple[str, str],
-    captions: Mapping[str, str],
+    names: tuple[str, str] = ("Prediction", "Reference"),
+    captions: Mapping[str, str] = MappingProxyType({}),
     pictures_folder: Path | None = None,
     scene_path: Path | None = None,
     provenance: Mapping[str, str] | None = None,
@@ -38,6 +40,17 @@ def write_scene_files(
     """Draw slices with both segmentations and two 3D views from one camera; write PNG files and an .mrb if asked.
 
     Where the scene libraries or OpenGL are missing, a warning says what to install and the rest is written.
+
+    Args:
+        volume: the scan.
+        prediction: drawn filled.
+        reference: drawn as a line, if there is one.
+        title: text on the sheet of all views.
+        names: names of the two segmentations in the scene and in captions.
+        captions: texts of the legend by name of the structure.
+        pictures_folder: folder for the PNG files; None writes none.
+        scene_path: .mrb file to write; None writes none.
+        provenance: facts that are stored in the scene.
     """
     try:
         from UNetSegmenterLib.scene.headless.comparison_scene import comparison_scene
@@ -55,19 +68,19 @@ def write_scene_files(
         warn(str(error))
         return SceneFiles(scene_path=scene_path)
     paths = drawn.write(pictures_folder) if pictures_folder is not None else []
-    captions_of = {name: f"{name} slice: {_lines(names, reference)}" for name in drawn.slices}
+    captions_of = {name: f"{name} slice: {_drawn_as(names, reference)}" for name in drawn.slices}
     captions_of |= {name: f"{name}, in 3D" for name in drawn.surfaces}
     shown = [("All views on one sheet", png_bytes(drawn.sheet))]
     shown += [(captions_of[name], png_bytes(view)) for name, view in {**drawn.slices, **drawn.surfaces}.items()]
     return SceneFiles(tuple(shown), tuple(paths), scene_path)
 
 
-def _lines(names: tuple[str, str], reference: Segmentation | None) -> str:
+def _drawn_as(names: tuple[str, str], reference: Segmentation | None) -> str:
     return f"{names[0]} filled" if reference is None else f"{names[0]} filled, {names[1]} as a line"
 
 
 def dice_captions(comparison: Comparison) -> dict[str, str]:
-    """What the legend says to each structure."""
+    """Texts of the legend: the Dice of each structure."""
     return {
         side.name: f"Dice {row.measures.dice:.2f}"
         for row in comparison.rows
