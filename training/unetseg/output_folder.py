@@ -198,7 +198,7 @@ def claimed(outputs: Outputs, command: str, overwrite: bool, alone: bool = True)
         try:
             yield output
         except BaseException:
-            with suppress(InputError):  # what ended the work is what is said
+            with suppress(InputError):  # the error that ended the work is reported instead
                 output.close()
             raise
         output.close()

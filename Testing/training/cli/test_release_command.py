@@ -96,7 +96,7 @@ def test_statistics_of_the_card_let_the_training_labels_pass(trained):
     ("run", "options", "words"),
     [
         ("all", (), "trained on, so they test nothing"),
-        ("other", ("--evaluated-checkpoint", "part"), "another recipe"),
+        ("other", ("--evaluated-checkpoint", "part"), "another training configuration"),
     ],
 )
 def test_figures_that_prove_nothing_are_refused(trained, capsys, run, options, words):

@@ -103,7 +103,7 @@ def test_a_folder_gives_its_scans_and_neither_labels_nor_results(tmp_path, check
     command = ("segment", tmp_path / "in", "--checkpoint", checkpoint, "--output", tmp_path / "in")
     assert unetseg(*command).returncode == 0
     assert names(tmp_path / "in") == ["a_image", "b"], "what was written beside them is no scan"
-    for folder, words in (("empty", "holds no scan"), ("labels only", "segmentations alone")):
+    for folder, words in (("empty", "holds no scan"), ("labels only", "only segmentations")):
         (tmp_path / folder).mkdir()
         if folder == "labels only":
             (tmp_path / folder / "a_seg.nii.gz").write_bytes(b"")

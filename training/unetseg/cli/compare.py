@@ -52,7 +52,7 @@ def add_options(parser: CommandParser) -> None:
         help="the same for the one of the two that is a label map; refused if both are",
     )
     parser.add_argument(
-        "--checkpoint", type=Path, help="checkpoint whose training labels are the yardstick of plausibility"
+        "--checkpoint", type=Path, help="checkpoint whose training labels the plausibility checks compare with"
     )
     parser.add_argument(
         "--pair",

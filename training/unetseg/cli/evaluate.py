@@ -99,7 +99,7 @@ def _evaluate(options: Any) -> None:
 
     keep_freed_memory()
     if options.baseline:
-        import scipy.stats  # noqa: F401  (if it is missing, that is said before the work)
+        import scipy.stats  # noqa: F401  (an error before the work if it is missing)
     predictor = open_predictor(options.checkpoint, options.device)
     baseline = open_predictor(options.baseline, options.device) if options.baseline else None
     dataset = read_dataset(options.dataset)

@@ -1,7 +1,7 @@
-"""Say what a scan, or a whole data set, is before a network sees it.
+"""Describe a scan, or a whole data set, before a network sees it.
 
-A data set is a folder as `unetseg prepare` reads it: it gets a row a case, the ranges over the set, and a list of the
-cases that differ from the others or that can't be used.
+A data set is a folder as `unetseg prepare` reads it: the output has one row per case, the ranges over the set, and a list of
+the cases that differ from the others or that can't be used.
 
   unetseg info scan.nii.gz
   unetseg info scan.nii.gz --label scan_label.nii.gz --plot scan.png
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..data.fingerprint import CaseFacts, UnusableCase
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
-STRUCTURES_A_TABLE = 8  # columns that a line has room for
+STRUCTURES_PER_TABLE = 8  # columns that a line has room for
 FEW_CASES = 20  # read in one process: starting others takes longer
 
 
@@ -39,13 +39,13 @@ def add_options(parser: CommandParser) -> None:
     )
     parser.add_argument("--label", type=Path, metavar="FILE", help="segmentation of the scan, for its structures")
     parser.add_argument(
-        "--plot", type=Path, metavar="PNG", help="also draw it: histograms, slices; of a data set, spreads"
+        "--plot", type=Path, metavar="PNG", help="also draw it: histograms and slices; for a data set, distributions"
     )
     parser.add_argument(
         "--workers",
         type=non_negative_integer,
         default=0,
-        help="processes that read a data set (default: one a core if it is large)",
+        help="processes that read a data set (default: one per core if it is large)",
     )
     add_resample(parser)
 
@@ -56,7 +56,7 @@ def outputs(options: Any) -> Outputs | None:
 
 
 def run(options: Any) -> None:
-    """Print what a scan or a data set is."""
+    """Print the facts of a scan or a data set."""
     from ..data.dataset import resampled
     from ..data.layouts.detection import holds_images, read_dataset
 
@@ -65,18 +65,18 @@ def run(options: Any) -> None:
 
         check_plotting()
     if not (options.scan.is_dir() and holds_images(options.scan)):
-        _say_scan(options.scan, options.label, options.plot, options.resample)
+        _print_scan(options.scan, options.label, options.plot, options.resample)
         return
     if options.label:
         raise InputError(f"{options.scan} is a data set, which has labels of its own; leave --label out.")
     dataset = read_dataset(options.scan, collect_problems=True)
-    _say_dataset(resampled(dataset) if options.resample else dataset, options.plot, options.workers)
+    _print_dataset(resampled(dataset) if options.resample else dataset, options.plot, options.workers)
 
 
 # --- one scan ------------------------------------------------------------------------------------------------------------
 
 
-def _say_scan(scan: Path, label: Path | None, plot: Path | None, resample: bool) -> None:
+def _print_scan(scan: Path, label: Path | None, plot: Path | None, resample: bool) -> None:
     from UNetSegmenterLib.engine.io.image_reading import is_dicom, read_volume
     from UNetSegmenterLib.engine.io.volume import check_volume
 
@@ -84,7 +84,7 @@ def _say_scan(scan: Path, label: Path | None, plot: Path | None, resample: bool)
 
     volume = read_volume(scan, resample)
     segmentation = _segmentation(volume, label, resample) if label else None
-    _say_facts(describe(volume, scan.is_dir() or is_dicom(scan)))
+    _print_facts(describe(volume, scan.is_dir() or is_dicom(scan)))
     for note in check_volume(volume):
         if note.severity == "info":
             print_line(f"{'note':<14}  {note.text}")
@@ -101,14 +101,14 @@ def _say_scan(scan: Path, label: Path | None, plot: Path | None, resample: bool)
         print_line(f"{'plot':<14}  {plot}")
 
 
-def _say_facts(facts: dict[str, str]) -> None:
+def _print_facts(facts: dict[str, str]) -> None:
     width = max(map(len, facts))
     for name, text in facts.items():
         print_line(f"{name:<{width}}  {text}")
 
 
 def describe(volume: Volume, dicom: bool) -> dict[str, str]:
-    """What `info` prints, as name and text; uneven slices were refused already, or resampled."""
+    """The facts of a scan, as name and text; uneven slices were refused already, or resampled."""
     import numpy as np
     from UNetSegmenterLib.engine.io.geometry import sizes_text
 
@@ -119,7 +119,7 @@ def describe(volume: Volume, dicom: bool) -> dict[str, str]:
     percentiles = np.percentile(volume.array, PERCENTILES)
     angle = geometry.obliqueness_degrees()
     resampled = any("resampled" in note.text for note in volume.notes)
-    even = "--resample" if resampled else "places of all slices" if dicom else "file, which holds one distance"
+    even = "--resample" if resampled else "positions of all slices" if dicom else "file, which holds one distance"
     stored = geometry.shape_text()
     return {
         "scan": volume.name,
@@ -145,7 +145,7 @@ def _segmentation(volume: Volume, label: Path, resample: bool) -> Segmentation:
 
 
 def structure_rows(volume: Volume, segmentation: Segmentation) -> list[list[str]]:
-    """Name, volume in ml, axial slices and HU of each structure; dashes for one that isn't there."""
+    """Rows with name, volume in ml, number of axial slices and HU percentiles of each structure."""
     import numpy as np
 
     rows = []
@@ -164,7 +164,7 @@ def structure_rows(volume: Volume, segmentation: Segmentation) -> list[list[str]
 # --- a data set ----------------------------------------------------------------------------------------------------------
 
 
-def _say_dataset(dataset: Any, plot: Path | None, workers: int) -> None:
+def _print_dataset(dataset: Any, plot: Path | None, workers: int) -> None:
     from ..data.dataset_summary import HEADERS, differences, row_of, summary
     from ..data.fingerprint import CaseFacts
 
@@ -173,12 +173,12 @@ def _say_dataset(dataset: Any, plot: Path | None, workers: int) -> None:
     known = [facts for facts in found if isinstance(facts, CaseFacts)]
     if known:
         table(HEADERS, map(row_of, known))
-        _say_volumes(known)
-        _say_facts(summary(known))
-    look = [*dataset.problems, *differences(found)]
+        _print_volumes(known)
+        _print_facts(summary(known))
+    findings = [*dataset.problems, *differences(found)]
     print_line()
-    print_line("Look at:" if look else "No case differs from the others.")
-    for sentence in look:
+    print_line("Look at:" if findings else "No case differs from the others.")
+    for sentence in findings:
         print_line(f"  {sentence}")
     if plot and known:
         from ..plots.dataset_plot import plot_dataset
@@ -200,10 +200,10 @@ def _inspect(dataset: Any, workers: int) -> list[CaseFacts | UnusableCase]:
     return found
 
 
-def _say_volumes(known: list[CaseFacts]) -> None:
+def _print_volumes(known: list[CaseFacts]) -> None:
     names = list(known[0].structure_ml)
-    for start in range(0, len(names), STRUCTURES_A_TABLE):
-        shown = names[start : start + STRUCTURES_A_TABLE]
+    for start in range(0, len(names), STRUCTURES_PER_TABLE):
+        shown = names[start : start + STRUCTURES_PER_TABLE]
         rows = [[facts.name, *(_ml(facts.structure_ml[name]) for name in shown)] for facts in known]
         table(("volumes, ml", *shown), rows)
 

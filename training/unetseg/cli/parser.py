@@ -76,7 +76,7 @@ class CommandParser(argparse.ArgumentParser):
 
         Args:
             arguments: what follows the command's name.
-            defaults: gives values that lie in a file which the options name; --config and the command line win over them.
+            defaults: gives the values of a file that the options name; --config and the command line win over them.
         """
         arguments = self.with_current_spellings(arguments)
         configured = self._configured(arguments)
@@ -116,7 +116,7 @@ class CommandParser(argparse.ArgumentParser):
     # --- configuration files
 
     def _configured(self, arguments: Sequence[str]) -> dict[str, Any]:
-        """Values of the files that --config names; what a file holds need not be on the command line."""
+        """Values of the files that --config names; the command line need not repeat required ones."""
         if "--config" not in self.options:
             return {}
         finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
@@ -206,7 +206,7 @@ def _flat(values: Mapping[Any, Any], group: str = "") -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    """A value of a file as it would be typed; argparse then checks it as if it had been."""
+    """A value of a file as text, so that argparse checks it like one from the command line."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 

@@ -56,7 +56,7 @@ def run(options: Any) -> None:
     held_out = len(dataset.cases) - len(training)
     print_line(
         f"planned from {len(training)} training cases"
-        + (f"; {held_out} are held out" if held_out else ", which are all")
+        + (f"; {held_out} are held out" if held_out else ", which are all of them")
     )
     facts = dataset_facts(replace(dataset, cases=training))
     for warning in check_spacings({part.name: part.spacing_mm for part in facts}):

@@ -1,14 +1,13 @@
-"""Make a trained checkpoint fit to be given away: with test results, statistics of its training labels, terms and words.
+"""Prepare a trained checkpoint for publication: test results, statistics of its training labels, licence and description.
 
   unetseg release runs/all/checkpoint.pt Dataset001_Abdomen --evaluated evaluated --output abdomen.pt --title "Abdomen"
   unetseg release ... --evaluated-checkpoint runs/train/checkpoint.pt
 
-  unetseg release abdomen.pt Dataset001_Abdomen --output anew.pt          (the statistics anew, all else as it was)
+  unetseg release abdomen.pt Dataset001_Abdomen --output new.pt           (new statistics, all else unchanged)
 
-The results are those that unetseg evaluate left in a folder, over the cases that neither the checkpoint nor an ancestor was
-trained on; what else was evaluated is named. For a checkpoint trained on every patient
-no test patient is left; then name with --evaluated-checkpoint the one of the same configuration that was tested, and the
-card says so.
+The results are those of unetseg evaluate in a folder, over the cases that neither the checkpoint nor an ancestor was trained
+on; other evaluated cases are named. For a checkpoint trained on every patient no test patient is left: name with
+--evaluated-checkpoint the tested checkpoint of the same training configuration, and the card says so.
 """
 
 from __future__ import annotations
@@ -45,14 +44,17 @@ def add_options(parser: CommandParser) -> None:
         "--evaluated",
         type=Path,
         metavar="DIR",
-        help="results of unetseg evaluate (default: the card keeps its figures)",
+        help="results of unetseg evaluate (default: the card keeps its results)",
     )
     parser.add_argument(
-        "--evaluated-checkpoint", type=Path, metavar="FILE", help="the checkpoint that was evaluated, if another"
+        "--evaluated-checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="the checkpoint that was evaluated, if it is another one",
     )
-    parser.add_argument("--title", help="what people shall call it")
-    parser.add_argument("--description", default="", help="what they should know before they trust it")
-    parser.add_argument("--licence", help="terms of the training data")
+    parser.add_argument("--title", help="name that users see")
+    parser.add_argument("--description", default="", help="what users should know before they use it")
+    parser.add_argument("--licence", help="licence of the training data")
     parser.add_argument("--citation", help="source of the training data")
     parser.add_argument(
         "--nominal-spacing", action="store_true", help="the data set's spacing is not the true one: mm and ml only warn"
@@ -81,7 +83,7 @@ def run(options: Any) -> None:
         validation, notes = test_results(options.evaluated, tested, card)
         for note in notes:
             warn(note)
-    statistics, seen = from_images(dataset, card, options.nominal_spacing)
+    statistics, seen = statistics_and_cases(dataset, card, options.nominal_spacing)
     card = replace(
         card,
         title=options.title or card.title,
@@ -98,10 +100,18 @@ def run(options: Any) -> None:
 
 
 def test_results(folder: Path, tested: Checkpoint, released: Card) -> tuple[dict[str, Any], list[str]]:
-    """Dice per structure with n, and on whom; and what must be known of it.
+    """Dice per structure with n and the tested cases, without those that the tested checkpoint or an ancestor was trained on.
 
-    The cases that the tested checkpoint or an ancestor was trained on are in no figure. Raises InputError if there are no
-    others, if the figures hold some of them all the same, or if they are another checkpoint's.
+    Args:
+        folder: what `unetseg evaluate` wrote.
+        tested: the checkpoint that was evaluated.
+        released: card of the checkpoint that gets the results.
+
+    Returns:
+        The results as the card holds them, and notes for the user.
+
+    Raises:
+        InputError: no other cases were evaluated, the results contain trained cases, or they are of another checkpoint.
     """
     from ..data.seen_cases import seen_cases
     from ..evaluation.leakage import seen_in_training
@@ -117,10 +127,10 @@ def test_results(folder: Path, tested: Checkpoint, released: Card) -> tuple[dict
         )
     if wrong := sorted(set(seen.trained) - set(left_out)):
         raise InputError(
-            f"The figures in {folder} hold {', '.join(wrong)}, which were trained on; run unetseg evaluate again, which "
+            f"The results in {folder} contain {', '.join(wrong)}, which were trained on; run unetseg evaluate again, which "
             "counts such cases apart."
         )
-    _refuse_another(folder, summary, tested, released)
+    _check_evaluated(folder, summary, tested, released)
     counted = [one.name for one in identities if one.name not in left_out]
     results: dict[str, Any] = {
         structure.name: {"dice": summary["structures"][structure.name]["dice"]}
@@ -131,7 +141,7 @@ def test_results(folder: Path, tested: Checkpoint, released: Card) -> tuple[dict
     results["all"] = {
         "dice": {name: over[name] for name in ("mean", "sd", "ci95", "n")} | {"over": "cases"},
         "cases": counted,
-        "measured": of_whom(tested.card, released),
+        "measured": measured_weights(tested.card, released),
     }
     if left_out:
         results["all"]["trained_on"] = dict(left_out)
@@ -139,7 +149,7 @@ def test_results(folder: Path, tested: Checkpoint, released: Card) -> tuple[dict
 
 
 def evaluated_cases(folder: Path) -> tuple[dict[str, Any], list[CaseIdentity]]:
-    """The summary of an evaluation, and what its cases are recognised by: by name alone in one of an earlier version."""
+    """The summary of an evaluation, and the identities of its cases (names alone in those of earlier versions)."""
     from UNetSegmenterLib.engine.io.csv_text import read_csv_rows
 
     from ..data.seen_cases import CaseIdentity
@@ -156,24 +166,24 @@ def evaluated_cases(folder: Path) -> tuple[dict[str, Any], list[CaseIdentity]]:
         ) from error
 
 
-def _refuse_another(folder: Path, summary: dict[str, Any], tested: Checkpoint, released: Card) -> None:
-    mine, theirs = (dict(card.training["recipe"]) for card in (released, tested.card))
-    mine.pop("train_split", None)
-    theirs.pop("train_split", None)
-    if mine != theirs:
+def _check_evaluated(folder: Path, summary: dict[str, Any], tested: Checkpoint, released: Card) -> None:
+    of_released, of_tested = (dict(card.training["recipe"]) for card in (released, tested.card))
+    of_released.pop("train_split", None)
+    of_tested.pop("train_split", None)
+    if of_released != of_tested:
         raise InputError(
-            "The evaluated checkpoint has another recipe, so its figures say nothing about the released one."
+            "The evaluated checkpoint has another training configuration, so its results say nothing about the released one."
         )
     evaluated = summary.get("provenance", {}).get("checkpoint SHA-256")
     if evaluated != tested.sha256:
         raise InputError(
-            f"The figures in {folder} are those of the checkpoint with SHA-256 {str(evaluated)[:12]}, not of {tested.path} "
+            f"The results in {folder} are those of the checkpoint with SHA-256 {str(evaluated)[:12]}, not of {tested.path} "
             f"({tested.sha256[:12]}); name the one that was evaluated with --evaluated-checkpoint."
         )
 
 
-def of_whom(tested: Card, released: Card) -> str:
-    """Whose figures a released card shows, in words."""
+def measured_weights(tested: Card, released: Card) -> str:
+    """Which weights the results of a released card belong to, as the card says it."""
     from ..data.seen_cases import TRAINED, seen_cases
 
     names = [{one.name for one in seen_cases(card) if one.role == TRAINED} for card in (tested, released)]
@@ -185,9 +195,14 @@ def of_whom(tested: Card, released: Card) -> str:
     return f"the same recipe trained on {others} other patients"
 
 
-def from_images(dataset: Dataset, card: Card, nominal_spacing: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Reference statistics of the labels that the checkpoint was trained on, in their own grids; and the cases that it has
-    seen, with hashes where the card had none and the data set is theirs.
+def statistics_and_cases(
+    dataset: Dataset, card: Card, nominal_spacing: bool
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Read the cases that the checkpoint was trained on, each in its own grid.
+
+    Returns:
+        Statistics of their labels; and all cases that the checkpoint has seen, with hashes where the card had none and the
+        case is of this data set.
     """
     from UNetSegmenterLib.engine.io.image_reading import read_volume
     from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation

@@ -1,4 +1,4 @@
-"""Which scans a command was given: files, folders of files, DICOM series, lists; and what their results are called."""
+"""The scans that a command gets as files, folders, DICOM series or lists; and the names of their results."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _IMAGE_FOLDERS = ("imagesTr", "imagesTs", "imagesVal")
 
 @dataclass(frozen=True)
 class NamedScan:
-    """A scan to read, an image file or the folder of one DICOM series, and the name of its results, "/" in it for folders."""
+    """An image file or the folder of one DICOM series, and the name of its results; "/" in the name stands for folders."""
 
     path: Path
     name: str
 
 
 def find_scans(given: Iterable[Path]) -> list[NamedScan]:
-    """The scans that files, folders and lists (.txt, one path a line) stand for, each under a name of its own.
+    """Find the scans of files, folders and lists (.txt, one path per line), each with a different name.
 
-    Files that are named need not be there: what is wrong with them is said when they are read. Scans of one name are told
-    apart by the folders they lie in. Raises InputError for a folder or list without scans, and for a scan given twice.
+    Missing files are refused later, when they are read. Scans with the same file name get the names of their folders too.
+    Raises InputError for a folder or list without scans, and for a scan that is given twice.
     """
     paths = [path for one in given for path in _expand(one)]
     for path, count in Counter(map(os.path.abspath, paths)).items():
@@ -45,23 +45,23 @@ def _expand(path: Path) -> list[Path]:
 
 
 def _lines(path: Path) -> list[Path]:
-    """The paths of a list; relative ones lie beside it, or in the working folder."""
+    """The paths of a list; relative ones start at the list's folder, or at the working folder."""
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path} is no text in UTF-8 ({error.reason}); a list with one path a line is expected."
+            f"{path} is no text in UTF-8 ({error.reason}); a list with one path per line is expected."
         ) from error
     given = [Path(line) for line in lines if line and not line.startswith("#")]
     if not given:
-        raise InputError(f"{path} lists no scan; one path a line is expected.")
+        raise InputError(f"{path} lists no scan; one path per line is expected.")
     return [beside if (beside := path.parent / one).exists() or not one.exists() else one for one in given]
 
 
 def _in_folder(folder: Path) -> list[Path]:
     """The scans of a folder: its image files or its DICOM series, or those of the folders below it."""
     images = [folder / name for name in _IMAGE_FOLDERS if (folder / name).is_dir()]
-    found = [scan for place in images or [folder] for scan in _below(place)]
+    found = [scan for start in images or [folder] for scan in _below(start)]
     if not found:
         raise InputError(
             f"{folder} holds no scan; image files ({' '.join(IMAGE_ENDINGS)}), one DICOM series, or folders with either are "
@@ -70,7 +70,7 @@ def _in_folder(folder: Path) -> list[Path]:
     roles = {file: role for _, role, file in cases_by_name(folder, [scan for scan in found if scan.is_file()])}
     scans = [scan for scan in found if roles.get(scan) != "label"]
     if not scans:
-        raise InputError(f"{folder} holds segmentations alone, by their names; choose the folder of the scans.")
+        raise InputError(f"{folder} holds only segmentations, by their names; choose the folder of the scans.")
     return scans
 
 
@@ -101,16 +101,16 @@ def _is_series(folder: Path) -> bool:
 
 
 def _names(paths: list[Path]) -> list[str]:
-    """A name for each path: that of its file, and where several have it, with the folders that tell them apart."""
-    alike: dict[str, list[Path]] = {}
+    """A name for each path: that of its file, with its folders where several files have the same name."""
+    same_name: dict[str, list[Path]] = {}
     for path in paths:
-        alike.setdefault(_stem(path).casefold(), []).append(path)
-    names = {path: name for group in alike.values() for path, name in zip(group, _apart(group), strict=True)}
+        same_name.setdefault(_stem(path).casefold(), []).append(path)
+    names = {path: name for group in same_name.values() for path, name in zip(group, _distinct(group), strict=True)}
     return [names[path] for path in paths]
 
 
-def _apart(paths: list[Path]) -> list[str]:
-    """Names of scans whose files are called alike; in one folder, such as scan.nii.gz and scan.nrrd, with the ending."""
+def _distinct(paths: list[Path]) -> list[str]:
+    """Different names for scans with the same file name; with the ending for two such as scan.nii.gz and scan.nrrd."""
     folders = [path.absolute().parent.parts[1:] for path in paths]
     for called in (_stem, lambda path: path.name):
         for count in range(max(map(len, folders)) + 1):
@@ -120,17 +120,17 @@ def _apart(paths: list[Path]) -> list[str]:
             ]
             if len({name.casefold() for name in names}) == len(names):
                 return names
-    raise InputError(f"{paths[0]} and {paths[1]} can't be told apart by their names; rename one.")
+    raise InputError(f"{paths[0]} and {paths[1]} can't be distinguished by their names; rename one.")
 
 
 def _stem(path: Path) -> str:
-    """What results of this scan are called; nnU-Net's number of the channel, 0000, is left out."""
+    """Name of the results of this scan, without the channel's number of nnU-Net (0000)."""
     name = volume_name(path)
     return name.removesuffix("_0000") if name.endswith("_0000") and _is_nnunet(path.absolute().parent) else name
 
 
 def _is_nnunet(folder: Path) -> bool:
-    """Whether all images of a folder end with the number of a channel; numbers of scans don't all end with 0000."""
+    """Whether all images of a folder end with the number of the first channel; numbers of scans don't."""
     if folder.name in _IMAGE_FOLDERS:
         return True
     files = [entry for entry in folder.iterdir() if _is_image(entry)] if folder.is_dir() else []

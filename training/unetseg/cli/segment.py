@@ -3,11 +3,11 @@
   unetseg segment scan.nii.gz --output results
   unetseg segment a.nii.gz b.nrrd dicom_folder --checkpoint heart.pt --output results --nifti
   unetseg segment Dataset001_Abdomen/imagesTs --output results --skip-existing
-  unetseg segment scans.txt --output results                                (a list with one path a line)
+  unetseg segment scans.txt --output results                                (a list with one path per line)
 
 NAME.seg.nrrd opens in 3D Slicer as a segmentation with names, colours and terminology, in the scan's own grid. NAME is the
-scan's file name; for images of nnU-Net without the channel (_0000), and for scans of one name with the folders that tell them
-apart. A scan that can't be segmented does not keep the others from it: it is named at the end, and the exit status is 1.
+scan's file name; without the channel (_0000) for images of nnU-Net, and with the folders for scans with the same file name.
+If a scan can't be segmented, the others still are: it is named at the end, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def add_options(parser: CommandParser) -> None:
         "scans",
         nargs="+",
         type=Path,
-        help="image files, folders with one DICOM series each, folders of either, or lists (.txt) with one path a line",
+        help="image files, folders with one DICOM series each, folders of either, or lists (.txt) with one path per line",
     )
     parser.add_argument("--checkpoint", type=Path, help="trained checkpoint (default: the one that is shipped)")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--nifti", action="store_true", help="also NAME.nii.gz with the label values of the data set")
     add_device(parser)
-    parser.add_argument("--skip-existing", action="store_true", help="leave out scans whose results are there already")
+    parser.add_argument("--skip-existing", action="store_true", help="leave out scans that have results already")
     add_resample(parser)
     add_overwrite(parser)
 
@@ -54,8 +54,8 @@ def run(options: Any) -> int:
 
     keep_freed_memory()
     scans = find_scans(options.scans)
-    others = {scan for scan in scans if _is_of_another(scan, options)}
-    todo = [scan for scan in scans if scan in others or not (options.skip_existing and _is_there(scan, options))]
+    replaced = {scan for scan in scans if _is_of_another(scan, options)}
+    todo = [scan for scan in scans if scan in replaced or not (options.skip_existing and _has_results(scan, options))]
     if kept := len(scans) - len(todo):
         print_line(f"{kept} of {len(scans)} scans have results in {options.output} and are left out")
     writes = tuple(name for scan in todo for name in _names(scan, options))
@@ -101,7 +101,7 @@ def _named(path: Path, reason: str) -> str:
 
 
 def _segment(scan: NamedScan, predictor: Predictor, output: OutputFolder, options: Any) -> None:
-    """Segment one scan and write its results, unless another run is at it or has just done it."""
+    """Segment one scan and write its results, unless another run does so now or has just done it."""
     from UNetSegmenterLib.engine.io.atomic_files import locked
     from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
     from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap
@@ -109,7 +109,7 @@ def _segment(scan: NamedScan, predictor: Predictor, output: OutputFolder, option
     from ..evaluation.scan_prediction import predict, read_scan
 
     with locked(output.path / f".{scan.name.replace('/', '_')}.lock", wait_seconds=0):
-        if options.skip_existing and _is_there(scan, options) and not _is_of_another(scan, options):
+        if options.skip_existing and _has_results(scan, options) and not _is_of_another(scan, options):
             return
         prediction = predict(predictor, read_scan(scan.path, options.resample))
         names = _names(scan, options)
@@ -122,16 +122,16 @@ def _segment(scan: NamedScan, predictor: Predictor, output: OutputFolder, option
 
 
 def _names(scan: NamedScan, options: Any) -> list[str]:
-    """The files that a scan's results are written to, below the output folder."""
+    """Files of a scan's results, below the output folder."""
     return [f"{scan.name}.seg.nrrd", *([f"{scan.name}.nii.gz"] if options.nifti else [])]
 
 
-def _is_there(scan: NamedScan, options: Any) -> bool:
+def _has_results(scan: NamedScan, options: Any) -> bool:
     return all((options.output / name).exists() for name in _names(scan, options))
 
 
 def _is_of_another(scan: NamedScan, options: Any) -> bool:
-    """Whether what is there was made from another scan of that name; raises InputError if so, without --overwrite."""
+    """Whether the results are those of another scan with that name; raises InputError if so, without --overwrite."""
     for name in _names(scan, options):
         result = options.output / name
         if (other := other_source(result, scan.path, options.output)) is None:

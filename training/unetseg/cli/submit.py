@@ -1,8 +1,8 @@
-"""Hand a training run or an evaluation to LSF, SLURM or another machine: write its script, copy what it needs, submit.
+"""Submit a training run or an evaluation to LSF, SLURM or another machine: write its script, copy its inputs, submit.
 
-Both are wall-time safe: before the time is up they save, and the job is queued again. --folds makes a job array with one
-member a fold. With --dataset a checkpoint is evaluated: an array with one member a shard, and a job that sums up when all
-have succeeded. --dry-run prints the scripts and the commands and does nothing.
+Before the wall time is over, the job saves its state and is queued again. --folds makes a job array with one member per
+fold. With --dataset a checkpoint is evaluated: an array with one member per shard, and a job that sums up when all have
+succeeded. --dry-run prints the scripts and the commands and does nothing.
 
   unetseg submit preprocessed/abdomen --output runs/first --scheduler lsf --queue gpuv100 --hours 8 --dry-run
   unetseg submit preprocessed/abdomen --output runs/cv --scheduler slurm --folds 5 --train "--steps 4000 --base-width 32"
@@ -38,26 +38,26 @@ def add_options(parser: CommandParser) -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the results, relative too")
     parser.add_argument("--scheduler", required=True, help="lsf, slurm or ssh")
     parser.add_argument("--queue", default="gpu", help="queue (LSF) or partition (SLURM)")
-    parser.add_argument("--gpus", type=non_negative_integer, default=1, help="GPUs a node; 0 works on the CPU")
+    parser.add_argument("--gpus", type=non_negative_integer, default=1, help="GPUs per node; 0 runs on the CPU")
     parser.add_argument("--nodes", type=positive_integer, default=1, help="machines (training with SLURM)")
-    parser.add_argument("--cores", type=positive_integer, default=4, help="CPU cores a node")
-    parser.add_argument("--memory-gb", type=positive_integer, default=16, help="memory a node")
+    parser.add_argument("--cores", type=positive_integer, default=4, help="CPU cores per node")
+    parser.add_argument("--memory-gb", type=positive_integer, default=16, help="memory per node")
     parser.add_argument("--hours", type=number, default=24.0, help="wall time")
     parser.add_argument("--folds", type=non_negative_integer, default=0, help="a job array over this many folds")
     parser.add_argument("--dataset", type=Path, help="evaluate the checkpoint on this data set")
     parser.add_argument("--shards", type=positive_integer, default=4, help="members of the array of an evaluation")
-    parser.add_argument("--name", default="", help="what the job is called (default: the output folder)")
+    parser.add_argument("--name", default="", help="name of the job (default: the output folder)")
     parser.add_argument("--host", default="", metavar="USER@HOST", help="submit there, after copying code and data")
     parser.add_argument(
         "--folder",
         default="",
-        help="where code and data lie (default: on a host unetsegmenter in your home, else here)",
+        help="folder of code and data (default: on a host unetsegmenter in your home, else this one)",
     )
     parser.add_argument(
         "--setup",
         default="",
         metavar="LINE",
-        help="shell line that makes the command unetseg known (default: activates .venv on a host, else the environment of "
+        help="shell line that makes the command unetseg available (default: activates .venv on a host, else the environment of "
         "this command)",
     )
     parser.add_argument(
@@ -80,7 +80,7 @@ def run(options: Any) -> None:
     paths = [path for path in (options.source, options.dataset, options.output) if path is not None]
     if options.host and any(path.is_absolute() for path in paths):
         raise InputError(
-            "With --host, give what is read and --output relative to the working folder: they lie there on the host too."
+            "With --host, give what is read and --output relative to the working folder: they are there on the host too."
         )
     job = _evaluation(options) if options.dataset else _training(options)
     script, code = options.output / "submit.sh", _code() if options.host else None
@@ -116,7 +116,7 @@ def _evaluation(options: Any) -> ClusterJob:
 
     if options.folds or options.nodes > 1:
         raise InputError(
-            "An evaluation has neither folds nor several nodes a member; --shards spreads it over machines."
+            "An evaluation has neither folds nor several nodes per member; --shards distributes it over machines."
         )
     read_card(options.source)
     cases = len(read_dataset(options.dataset).cases)

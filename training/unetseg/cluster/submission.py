@@ -102,13 +102,13 @@ class ClusterJob:
 
 
 def training_command(
-    pack: str, run: str, options: Sequence[str] = (), folds: int = 0, gpus: int = 1, nodes: int = 1
+    preprocessed: str, run: str, options: Sequence[str] = (), folds: int = 0, gpus: int = 1, nodes: int = 1
 ) -> str:
     """The command line of a training, or of the fold $MEMBER of a cross-validation.
 
     A job with GPUs names the device: it fails at once where the GPU can't be used, and never runs on the CPU instead.
     """
-    train = ["train", pack, *options, *_device(options, gpus)]
+    train = ["train", preprocessed, *options, *_device(options, gpus)]
     if gpus > 1 or nodes > 1:
         train += ["--devices", str(max(1, gpus))]
     start = "unetseg"
