@@ -328,7 +328,7 @@ def test_against_another_checkpoint_case_by_case(checkpoint, dataset, tmp_path, 
     assert done.returncode == 0, done.stderr
     assert "small.pt: 1 of 5 cases were trained on" in done.stderr
     assert "other.pt: 1 of 5 cases were trained on" in done.stderr
-    assert "Dice: Small abdomen (small.pt) less Small abdomen (other.pt)" in done.stdout
+    assert "Dice: Small abdomen (small.pt) minus Small abdomen (other.pt)" in done.stdout
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["against"]["checkpoint SHA-256"] == load_checkpoint(other).sha256
     rows = {row["structure"]: row for row in summary["against"]["dice"]}
