@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -24,8 +25,7 @@ FOLDERS = (
     "training",
 )
 PAGES = sorted(
-    {*ROOT.glob("docs/**/*.md"), *ROOT.glob("Testing/**/*.md"), *ROOT.glob("UNetSegmenter/**/*.md")}
-    - {ROOT / "docs" / "architecture.md"}
+    {ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("Testing/**/*.md"), *ROOT.glob("UNetSegmenter/**/*.md")}
 )
 pages = pytest.mark.parametrize("page", PAGES, ids=[path.relative_to(ROOT).as_posix() for path in PAGES])
 
@@ -85,3 +85,31 @@ def _headings(page: Path) -> set[str]:
     """The anchors that GitHub gives to a page's headings."""
     titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+WALK_ROW = re.compile(r"^\| `([^`]+\.py)` \| `([A-Za-z_.]+)` \|", re.MULTILINE)
+
+
+def test_the_journeys_of_the_architecture_can_be_walked():
+    """Each step of a journey names a file and what to read in it."""
+    bases = (ROOT / "UNetSegmenter" / "UNetSegmenterLib", ROOT / "training", ROOT)
+    steps = WALK_ROW.findall((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
+    assert len(steps) > 30
+    for file, name in steps:
+        path = next((base / file for base in bases if (base / file).is_file()), None)
+        assert path is not None, f"{file} is not there"
+        assert name in _names_in(path), f"{file} has no {name}"
+
+
+def _names_in(path: Path) -> set[str]:
+    """Functions, classes, their methods and constants of a file."""
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+            inner = node.body if isinstance(node, ast.ClassDef) else []
+            names |= {f"{node.name}.{one.name}" for one in inner if isinstance(one, ast.FunctionDef)}
+    return names
