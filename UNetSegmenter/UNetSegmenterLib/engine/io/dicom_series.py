@@ -88,13 +88,13 @@ def read_dicom(path: Path, resample: bool = False) -> StoredImage:
             f"{path} holds one DICOM slice; a whole scan is expected: choose the folder of all its slices."
         )
     slices, normal = _in_order(path, slices)
-    along = np.array([part.position @ normal for part in slices])
+    positions_mm = np.array([part.position @ normal for part in slices])
     names = [part.name for part in slices]
-    even = even_positions(path, along, names, slices[0].distances_mm, resample)
-    step = _step(path, slices, along, normal, resample)
-    array, positions = _voxels(slices), even.positions_mm
+    even = even_positions(path, positions_mm, names, slices[0].distances_mm, resample)
+    step = _step(path, slices, positions_mm, normal, resample)
+    array = _voxels(slices)
     if even.resampled:
-        array = interpolate_slices(array, along, positions)
+        array = interpolate_slices(array, positions_mm, even.positions_mm)
     first = slices[0]
     affine = np.eye(4)
     affine[:3, 0] = first.orientation[:3] * first.pixel_mm[1]
@@ -259,13 +259,13 @@ def _in_order(path: Path, slices: list[_SlicePosition]) -> tuple[list[_SlicePosi
 
 
 def _step(
-    path: Path, slices: list[_SlicePosition], along: np.ndarray, normal: np.ndarray, resample: bool
+    path: Path, slices: list[_SlicePosition], positions_mm: np.ndarray, normal: np.ndarray, resample: bool
 ) -> np.ndarray:
     """The way from slice to slice, for one mm along the normal: the normal itself, or oblique where the gantry was tilted.
 
     Raises InputError where slices shift sideways and `resample` was not asked for, or not all alike.
     """
-    sideways = np.array([part.position - at * normal for part, at in zip(slices, along, strict=True)])
+    sideways = np.array([part.position - at * normal for part, at in zip(slices, positions_mm, strict=True)])
     sideways -= sideways[0]
     shift_mm = float(np.linalg.norm(sideways, axis=1).max())
     if shift_mm <= SHEAR_MM:
@@ -275,8 +275,8 @@ def _step(
             f"{path} has slices that shift sideways, {shift_mm:.1f} mm in all (a tilted gantry): the voxels are sheared; "
             "resample them to a straight grid, by --resample on the command line, or load them in 3D Slicer, which does so."
         )
-    way = sideways[-1] / (along[-1] - along[0])
-    irregular = float(np.linalg.norm(sideways - np.outer(along - along[0], way), axis=1).max())
+    way = sideways[-1] / (positions_mm[-1] - positions_mm[0])
+    irregular = float(np.linalg.norm(sideways - np.outer(positions_mm - positions_mm[0], way), axis=1).max())
     if irregular > SHEAR_MM:
         raise InputError(
             f"{path} has slices that shift sideways, each in its own way (up to {irregular:.1f} mm off one line): two scans, "

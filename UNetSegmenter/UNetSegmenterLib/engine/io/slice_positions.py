@@ -31,13 +31,13 @@ class SlicePositions:
 
 
 def even_positions(
-    path: Path, along: np.ndarray, names: list[str], header_distances_mm: Sequence[float], resample: bool
+    path: Path, positions_mm: np.ndarray, names: list[str], header_distances_mm: Sequence[float], resample: bool
 ) -> SlicePositions:
     """The even grid of some slices.
 
     Args:
         path: the series, for messages.
-        along: position of each slice along the normal in mm, rising.
+        positions_mm: position of each slice along the normal, rising.
         names: name of each slice, for messages.
         header_distances_mm: slice distances that the header gives; the first that rounded positions agree with is taken.
         resample: accept missing or uneven slices, which are then to be interpolated at the positions that are returned.
@@ -45,64 +45,64 @@ def even_positions(
     Raises:
         InputError: slices are doubled or, without `resample`, missing or uneven.
     """
-    gaps = np.diff(along)
+    gaps = np.diff(positions_mm)
     median_mm = float(np.median(gaps))
     if (gaps < _SAME_POSITION_MM).any():
-        raise InputError(_doubled(path, along, names, gaps))
-    even = SlicePositions(along, float(gaps.mean()))
+        raise InputError(_doubled(path, positions_mm, names, gaps))
+    even = SlicePositions(positions_mm, float(gaps.mean()))
     if np.abs(gaps - median_mm).max() <= max(_EVEN * median_mm, 0.01):
         return even
-    if rounded := _before_rounding(along, header_distances_mm):
+    if rounded := _before_rounding(positions_mm, header_distances_mm):
         text = (
             f"slices lie {gaps.min():.4g} to {gaps.max():.4g} mm apart by the header, which rounds their positions; "
             f"{rounded:.4g} mm was taken for all."
         )
-        return SlicePositions(along, rounded, notes=(Note("info", text),))
+        return SlicePositions(positions_mm, rounded, notes=(Note("info", text),))
     if not resample:
         raise InputError(_uneven(path, names, gaps, median_mm))
-    count = max(2, round((along[-1] - along[0]) / median_mm) + 1)
-    positions = np.linspace(along[0], along[-1], count)
+    count = max(2, round((positions_mm[-1] - positions_mm[0]) / median_mm) + 1)
+    even_mm = np.linspace(positions_mm[0], positions_mm[-1], count)
     text = (
-        f"slices lay {gaps.min():.4g} to {gaps.max():.4g} mm apart and were resampled to {positions[1] - positions[0]:.4g} mm, "
+        f"slices lay {gaps.min():.4g} to {gaps.max():.4g} mm apart and were resampled to {even_mm[1] - even_mm[0]:.4g} mm, "
         "linearly; what lay within the largest distance is not known."
     )
-    return SlicePositions(positions, float(positions[1] - positions[0]), True, (Note("warning", text),))
+    return SlicePositions(even_mm, float(even_mm[1] - even_mm[0]), True, (Note("warning", text),))
 
 
-def _before_rounding(along: np.ndarray, header_distances_mm: Sequence[float]) -> float | None:
+def _before_rounding(positions_mm: np.ndarray, header_distances_mm: Sequence[float]) -> float | None:
     """The distance of slices whose positions are those of an even grid but for rounding, None if they are not."""
-    numbers = np.arange(len(along))
-    slope = float(np.polyfit(numbers, along, 1)[0])
+    numbers = np.arange(len(positions_mm))
+    slope = float(np.polyfit(numbers, positions_mm, 1)[0])
     for distance in (*header_distances_mm, slope):
-        off = along - distance * numbers
+        off = positions_mm - distance * numbers
         if distance > 0 and np.ptp(off) / 2 <= min(_ROUNDED_MM, _ROUNDED * distance):
             return distance
     return None
 
 
-def interpolate_slices(array: np.ndarray, along: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Slices at `positions`, each interpolated linearly between the two of `array` that lie about it at `along`."""
-    after = np.clip(np.searchsorted(along, positions), 1, len(along) - 1)
-    weight = np.clip((positions - along[after - 1]) / (along[after] - along[after - 1]), 0, 1)
-    result = np.empty((len(positions), *array.shape[1:]), array.dtype)
+def interpolate_slices(array: np.ndarray, positions_mm: np.ndarray, even_mm: np.ndarray) -> np.ndarray:
+    """Slices at `even_mm`, interpolated linearly between their two neighbours in `array`, which lie at `positions_mm`."""
+    after = np.clip(np.searchsorted(positions_mm, even_mm), 1, len(positions_mm) - 1)
+    weight = np.clip((even_mm - positions_mm[after - 1]) / (positions_mm[after] - positions_mm[after - 1]), 0, 1)
+    result = np.empty((len(even_mm), *array.shape[1:]), array.dtype)
     for number, (upper, fraction) in enumerate(zip(after, weight, strict=True)):
         between = array[upper - 1] * (1 - fraction) + array[upper] * fraction
         result[number] = between if array.dtype.kind == "f" else np.rint(between)
     return result
 
 
-def _doubled(path: Path, along: np.ndarray, names: list[str], gaps: np.ndarray) -> str:
+def _doubled(path: Path, positions_mm: np.ndarray, names: list[str], gaps: np.ndarray) -> str:
     twice = np.flatnonzero(gaps < _SAME_POSITION_MM)
-    if len(twice) * 2 >= len(along):
+    if len(twice) * 2 >= len(positions_mm):
         return (
-            f"{path} has several slices at one position, {len(along)} slices at {len(along) - len(twice)} positions (time "
-            "points or two reconstructions); keep one of them."
+            f"{path} has several slices at one position, {len(positions_mm)} slices at {len(positions_mm) - len(twice)} positions "
+            "(time points or two reconstructions); keep one of them."
         )
     one = twice[0]
     more = f" and {len(twice) - 1} more pairs" if len(twice) > 1 else ""
     return (
-        f"{path} has two slices at one position: {names[one]} and {names[one + 1]} both lie at {along[one]:.4g} mm along the "
-        f"normal{more}; remove the copy, or export the series again if a position is wrong."
+        f"{path} has two slices at one position: {names[one]} and {names[one + 1]} both lie at {positions_mm[one]:.4g} mm along "
+        f"the normal{more}; remove the copy, or export the series again if a position is wrong."
     )
 
 
