@@ -93,9 +93,10 @@ def interpolate_slices(array: np.ndarray, positions_mm: np.ndarray, even_mm: np.
 
 def _doubled(path: Path, positions_mm: np.ndarray, names: list[str], gaps: np.ndarray) -> str:
     twice = np.flatnonzero(gaps < _SAME_POSITION_MM)
-    if len(twice) * 2 >= len(positions_mm):
+    count = len(positions_mm)
+    if len(twice) * 2 >= count:
         return (
-            f"{path} has several slices at one position, {len(positions_mm)} slices at {len(positions_mm) - len(twice)} positions "
+            f"{path} has several slices at one position, {count} slices at {count - len(twice)} positions "
             "(time points or two reconstructions); keep one of them."
         )
     one = twice[0]
