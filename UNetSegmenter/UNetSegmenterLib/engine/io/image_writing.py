@@ -10,10 +10,9 @@ import numpy as np
 
 from ..errors import InputError
 from .atomic_files import write_atomically
+from .file_names import WRITABLE_ENDINGS
 from .geometry import Geometry
 from .volume import Volume
-
-_WRITTEN = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
 def write_volume(volume: Volume, path: Path | str) -> None:
@@ -38,10 +37,10 @@ def write_image(
     import SimpleITK as sitk
 
     path = Path(path)
-    ending = next((ending for ending in _WRITTEN if path.name.lower().endswith(ending)), None)
+    ending = next((ending for ending in WRITABLE_ENDINGS if path.name.lower().endswith(ending)), None)
     if ending is None:
         raise InputError(
-            f"{path} has no ending of an image that can be written; name it {', '.join(_WRITTEN[:-1])} or {_WRITTEN[-1]}."
+            f"{path} has no ending of an image that can be written; name it {', '.join(WRITABLE_ENDINGS[:-1])} or {WRITABLE_ENDINGS[-1]}."
         )
     image = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=array.ndim == 4)
     geometry.apply_to(image)

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..io.atomic_files import locked, write_text
+from ..io.file_names import WRITABLE_ENDINGS
 from ..io.image_writing import write_image, write_volume
 from ..io.volume import Volume
 from .segmentation import Segmentation
@@ -27,7 +28,6 @@ ENDING = ".nii.gz"
 ORIGINS = "training_cases"  # key of dataset.json for the origin of each case that was added here; nnU-Net ignores it
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MAX_NAME_CHARACTERS = 100
-_WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,9 @@ def invalid_name_reason(name: str) -> str:
 def case_exists(folder: Path | str, name: str) -> bool:
     """Whether a data set folder already holds files of a case of this name, in any image format."""
     images, labels = Path(folder) / "imagesTr", Path(folder) / "labelsTr"
-    paths = (path for ending in _WRITABLE for path in (images / f"{name}_0000{ending}", labels / f"{name}{ending}"))
+    paths = (
+        path for ending in WRITABLE_ENDINGS for path in (images / f"{name}_0000{ending}", labels / f"{name}{ending}")
+    )
     return any(path.exists() for path in paths)
 
 
@@ -164,8 +166,8 @@ def _description(folder: Path, segmentation: Segmentation) -> dict[str, Any]:
         raise InputError(
             f"{path} describes the channels {list(channels.values())}; a data set of CT alone is expected."
         )
-    if ending not in _WRITABLE:
-        raise InputError(f"{path} names the file ending {ending!r}; one of {', '.join(_WRITABLE)} is expected.")
+    if ending not in WRITABLE_ENDINGS:
+        raise InputError(f"{path} names the file ending {ending!r}; one of {', '.join(WRITABLE_ENDINGS)} is expected.")
     return description
 
 
