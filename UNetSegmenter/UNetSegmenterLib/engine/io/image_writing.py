@@ -39,9 +39,8 @@ def write_image(
     path = Path(path)
     ending = next((ending for ending in WRITABLE_ENDINGS if path.name.lower().endswith(ending)), None)
     if ending is None:
-        raise InputError(
-            f"{path} has no ending of an image that can be written; name it {', '.join(WRITABLE_ENDINGS[:-1])} or {WRITABLE_ENDINGS[-1]}."
-        )
+        endings = f"{', '.join(WRITABLE_ENDINGS[:-1])} or {WRITABLE_ENDINGS[-1]}"
+        raise InputError(f"{path} has no ending of an image that can be written; name it {endings}.")
     image = sitk.GetImageFromArray(np.ascontiguousarray(array), isVector=array.ndim == 4)
     geometry.apply_to(image)
     for key, value in (metadata or {}).items():
