@@ -276,7 +276,7 @@ def folder(tmp_path):
         ("panel.sections.review_section.add_case_steps", True),
         ("panel.sections.review_section.case_from_files", False),
         ("scene.nodes.case_nodes.segmentation_to_node", False),
-        ("panel.jobs.review_actions.compare_and_check_steps", True),
+        ("panel.sections.review_actions.compare_and_check_steps", True),
         ("panel.jobs.worker_process.WorkerProcess.job_folder", False),
     ],
 )

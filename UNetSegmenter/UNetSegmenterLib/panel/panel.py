@@ -12,7 +12,6 @@ from ..engine.evaluation.verdict import Verdict
 from ..engine.io.volume import Note
 from .jobs.dependencies import Installer, torch_is_installed
 from .jobs.failure import failure_note, failure_of, safe_slot
-from .jobs.review_actions import PanelReviewActions
 from .jobs.segmenter import JobCallbacks, SegmentationJob, SegmentationOptions, SegmentationResult
 from .jobs.worker_process import WorkerProcess
 from .remembered import LastChoices, recall
@@ -23,6 +22,7 @@ from .sections.model_section import ModelSection, model_at_hand
 from .sections.plausibility_section import CheckedNodes, PlausibilitySection
 from .sections.report_section import ReportSection
 from .sections.result_views import ResultViews
+from .sections.review_actions import PanelReviewActions
 from .sections.review_section import ReviewSection
 from .sections.scan_section import ScanSection
 from .sections.segment_section import SegmentSection

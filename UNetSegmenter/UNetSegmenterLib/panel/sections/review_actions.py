@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from ...engine.errors import InputError
-from ..sections.report_section import compare_and_check_steps
-from .step_driver import Wait, Work
+from ..jobs.step_driver import Wait, Work
+from .report_section import compare_and_check_steps
 
 
 class PanelReviewActions:
