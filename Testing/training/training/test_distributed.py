@@ -14,8 +14,7 @@ import torch
 from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preparation import prepare
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
-from unetseg.training.augmentation import Augmentation
-from unetseg.training.configuration import TrainingConfig
+from unetseg.training.configuration import Augmentation, TrainingConfig
 from unetseg.training.distributed import ProcessGroup, start_process_group
 from unetseg.training.training_loop import step_generator, train
 from unetseg.training.validation import validate
@@ -31,8 +30,7 @@ import sys
 from pathlib import Path
 import torch; torch.set_num_threads(1)
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
-from unetseg.training.augmentation import Augmentation
-from unetseg.training.configuration import TrainingConfig
+from unetseg.training.configuration import Augmentation, TrainingConfig
 from unetseg.training.distributed import start_process_group
 from unetseg.training.training_loop import train
 preprocessed, run, steps = sys.argv[1:4]

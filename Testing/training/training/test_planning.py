@@ -15,8 +15,7 @@ from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preparation import prepare
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.data.splits import fold_splits, refuse_leaks, split_cases
-from unetseg.training.augmentation import Augmentation
-from unetseg.training.configuration import TrainingConfig, read_config, stored_values
+from unetseg.training.configuration import Augmentation, TrainingConfig, read_config, stored_values
 from unetseg.training.planning import make_plan, read_plan, write_plan
 from UNetSegmenterLib.engine.errors import InputError
 

@@ -13,8 +13,8 @@ from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preparation import prepare
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.data.splits import split_cases
-from unetseg.training.augmentation import Augmentation, affine_grid, augment
-from unetseg.training.configuration import TrainingConfig
+from unetseg.training.augmentation import affine_grid, augment
+from unetseg.training.configuration import Augmentation, TrainingConfig
 from unetseg.training.device_data import DeviceData
 from unetseg.training.distributed import ProcessGroup
 from unetseg.training.losses import make_loss

@@ -13,7 +13,6 @@ from types import FrameType
 
 from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.plain_data import did_you_mean
 
 from ..console import accept_any_console, silence, warn, without_control_characters
 from ..output_folder import RENAMED_COMMANDS
@@ -121,6 +120,8 @@ def _run(arguments: list[str]) -> int:
         warn(f"{name} is now {RENAMED_COMMANDS[name]}; the former spelling works in this version only")
         name = RENAMED_COMMANDS[name]
     if name not in COMMANDS:
+        from UNetSegmenterLib.engine.plain_data import did_you_mean
+
         return _complain(f'"{name}" is no command; {did_you_mean(name, COMMANDS)}')
     from .parser import command_and_parser, configuration_text
 

@@ -6,56 +6,12 @@ No left-right flips: sides are labels (left kidney, right kidney), and a CT alwa
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
-from UNetSegmenterLib.engine.errors import InputError
 
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Ranges of the random changes, sampled for each slice of a batch; `STORED_NAMES` has the keys that files keep.
-
-    Args:
-        rotation_degrees: largest rotation to either side.
-        scale: zoom, sampled log-uniformly between 1/x and x.
-        shift: largest shift, as a fraction of the patch.
-        contrast: largest deviation of a factor from 1.
-        brightness: largest offset, in units of the normalised window (-1 to 1).
-        gamma: exponent, sampled log-uniformly between 1/x and x.
-        noise: largest standard deviation of Gaussian noise, in units of the normalised window.
-        blur: largest weight of the blurred slice.
-        fraction: fraction of the slices that get each of gamma, noise and blur.
-    """
-
-    rotation_degrees: float = 15.0
-    scale: float = 1.4
-    shift: float = 0.1
-    contrast: float = 0.25
-    brightness: float = 0.15
-    gamma: float = 1.5
-    noise: float = 0.12
-    blur: float = 1.0
-    fraction: float = 0.3
-
-    STORED_NAMES: ClassVar = {"fraction": "share"}
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            low, high = 1.0 if name in ("scale", "gamma") else 0.0, 1.0 if name == "fraction" else math.inf
-            if not low <= value <= high:
-                expected = f"{low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
-                raise InputError(f"The augmentation's {name} is {value}; {expected} is expected.")
-
-    def scaled(self, strength: float) -> Augmentation:
-        """All ranges narrower (strength below 1) or wider; a strength of 0 turns the augmentation off."""
-        factors = {name: getattr(self, name) ** strength for name in ("scale", "gamma")}
-        return Augmentation(
-            **{name: value * strength for name, value in vars(self).items()} | factors | {"fraction": self.fraction}
-        )
+from .configuration import Augmentation
 
 
 def augment(
