@@ -35,7 +35,7 @@ def write_series(folder, positions, series="1.2.3", start=0, flipped=False, shif
     hu = rng.integers(-1000, 1000, (len(positions), 6, 5)).astype(np.int16)
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
-    for i, place in enumerate(positions):
+    for i, position in enumerate(positions):
         image = sitk.GetImageFromArray(hu[i])  # the writer takes HU and stores them by the rescale below
         image.SetSpacing((pixel_mm, SPACING[1]))
         for key, value in {
@@ -43,7 +43,7 @@ def write_series(folder, positions, series="1.2.3", start=0, flipped=False, shif
             "0008|0018": f"{series}.{start + i + 1}",
             "0020|000e": series,
             "0020|0013": str(len(positions) - i if flipped else i),
-            "0020|0032": f"-10\\{-20 + shift * i}\\{place}",
+            "0020|0032": f"-10\\{-20 + shift * i}\\{position}",
             "0020|0037": "1\\0\\0\\0\\1\\0",
             "0028|1052": "-1024",
             "0028|1053": "1",
@@ -121,14 +121,14 @@ def test_folder_without_dicom_is_refused(tmp_path):
 
 SIZE = (8, 12, 10)
 HU = np.random.default_rng(2).integers(-1000, 1000, SIZE).astype(np.int16)
-PLACES = [(0, 0, 5.0 * k) for k in range(len(HU))]
+POSITIONS = [(0, 0, 5.0 * k) for k in range(len(HU))]
 
 
 def cut(count, at=3):
     """A change that leaves one slice `count` bytes of its pixels."""
 
-    def change(place, elements):
-        if place == at:
+    def change(number, elements):
+        if number == at:
             elements[PIXELS] = ("OW", elements[PIXELS][1][:count])
 
     return change
@@ -137,14 +137,14 @@ def cut(count, at=3):
 @pytest.mark.parametrize("at", [0, 3, 7])
 def test_a_slice_with_too_few_pixels_is_refused(tmp_path, at):
     """ITK fills the rest with what lay in memory, another scan at every reading."""
-    write_slices(tmp_path / "ct", HU, PLACES, cut(100, at))
+    write_slices(tmp_path / "ct", HU, POSITIONS, cut(100, at))
     with pytest.raises(InputError, match=rf"{at:03d}\.dcm is cut off: it holds 100 bytes"):
         read_volume(tmp_path / "ct")
 
 
 def test_a_slice_cut_off_anywhere_is_refused(tmp_path):
     """Also within the header of the last slice, which nothing else would miss."""
-    write_slices(tmp_path / "ct", HU, PLACES)
+    write_slices(tmp_path / "ct", HU, POSITIONS)
     last = tmp_path / "ct" / "007.dcm"
     whole = last.read_bytes()
     for end in (0, 100, 140, 200, 300, len(whole) - 300, len(whole) - 2):
@@ -154,7 +154,7 @@ def test_a_slice_cut_off_anywhere_is_refused(tmp_path):
 
 
 def test_what_is_no_slice_is_left_out_and_noted(tmp_path):
-    write_slices(tmp_path / "ct", HU, PLACES)
+    write_slices(tmp_path / "ct", HU, POSITIONS)
     contours = {(0x0008, 0x0016): ("UI", STRUCTURE_SET), (0x0008, 0x0060): ("CS", "RTSTRUCT")}
     write_dicom(tmp_path / "ct" / "contours.dcm", contours)
     (tmp_path / "ct" / "readme.txt").write_text("about the scan")
@@ -167,7 +167,7 @@ def test_what_is_no_slice_is_left_out_and_noted(tmp_path):
 def test_rle_is_unpacked_and_counted(tmp_path):
     values = (HU.astype(int) - INTERCEPT).astype(np.uint16)
     for k in range(len(HU)):
-        elements = slice_elements(HU[k], PLACES[k]) | {PIXELS: ("OB", [rle(values[k])])}
+        elements = slice_elements(HU[k], POSITIONS[k]) | {PIXELS: ("OB", [rle(values[k])])}
         write_dicom(tmp_path / "ct" / f"{k:03d}.dcm", elements, RLE)
     np.testing.assert_array_equal(read_volume(tmp_path / "ct").array, HU)
     elements[PIXELS] = ("OB", [rle(values[7])[:-40]])
@@ -216,7 +216,7 @@ def test_jpeg_2000_is_unpacked_and_a_cut_one_is_refused(tmp_path):
 
 def test_pixels_that_cannot_be_unpacked_are_called_by_their_name(tmp_path):
     for k in range(len(HU)):
-        elements = slice_elements(HU[k], PLACES[k]) | {PIXELS: ("OB", [b"\xff\xd8" + bytes(90) + b"\xff\xd9"])}
+        elements = slice_elements(HU[k], POSITIONS[k]) | {PIXELS: ("OB", [b"\xff\xd8" + bytes(90) + b"\xff\xd9"])}
         write_dicom(tmp_path / "ct" / f"{k:03d}.dcm", elements, "1.2.840.10008.1.2.4.110")
     with pytest.raises(InputError, match="JPEG XL"):
         read_volume(tmp_path / "ct")
@@ -225,8 +225,8 @@ def test_pixels_that_cannot_be_unpacked_are_called_by_their_name(tmp_path):
 def test_bits_that_are_not_used_are_left_out(tmp_path):
     """Twelve bits with a sign, an overlay in the others."""
 
-    def change(place, elements):
-        raw = (HU[place].astype(np.int16).view(np.uint16) & 0xFFF) | 0x8000
+    def change(number, elements):
+        raw = (HU[number].astype(np.int16).view(np.uint16) & 0xFFF) | 0x8000
         elements |= {
             (0x0028, 0x0101): ("US", 12),
             (0x0028, 0x0102): ("US", 11),
@@ -235,15 +235,15 @@ def test_bits_that_are_not_used_are_left_out(tmp_path):
             PIXELS: ("OW", raw.tobytes()),
         }
 
-    write_slices(tmp_path / "ct", HU, PLACES, change)
+    write_slices(tmp_path / "ct", HU, POSITIONS, change)
     np.testing.assert_array_equal(read_volume(tmp_path / "ct").array, HU)
 
 
 def test_each_slice_has_its_own_slope(tmp_path):
-    def change(place, elements):
-        elements[0x0028, 0x1053] = ("DS", "0.5" if place == 2 else "1")
+    def change(number, elements):
+        elements[0x0028, 0x1053] = ("DS", "0.5" if number == 2 else "1")
 
-    write_slices(tmp_path / "ct", HU, PLACES, change)
+    write_slices(tmp_path / "ct", HU, POSITIONS, change)
     array = read_volume(tmp_path / "ct").array
     assert array.dtype == np.float32
     np.testing.assert_array_equal(array[2], (HU[2].astype(np.float32) - INTERCEPT) * 0.5 + INTERCEPT)
@@ -302,12 +302,12 @@ def test_frames_that_do_not_make_a_scan_are_refused(tmp_path, order, change, wor
 
 
 def lacks(tag):
-    return lambda place, elements: elements.pop(tag)
+    return lambda number, elements: elements.pop(tag)
 
 
 def with_text(tag, text, at=None):
-    def change(place, elements):
-        if at is None or place == at:
+    def change(number, elements):
+        if at is None or number == at:
             elements[tag] = (elements[tag][0], text)
 
     return change
@@ -331,23 +331,23 @@ def with_text(tag, text, at=None):
     ],
 )
 def test_the_reason_is_the_true_one(tmp_path, change, words):
-    write_slices(tmp_path / "ct", HU, PLACES, change)
+    write_slices(tmp_path / "ct", HU, POSITIONS, change)
     with pytest.raises(InputError, match=words):
         read_volume(tmp_path / "ct")
 
 
-@pytest.mark.parametrize("told", ["1.25", "5", "0"])
-def test_slices_whose_places_are_rounded_are_even(tmp_path, told):
+@pytest.mark.parametrize("header_distance", ["1.25", "5", "0"])
+def test_slices_whose_positions_are_rounded_are_even(tmp_path, header_distance):
     """1.2 and 1.3 mm apart in the header, 1.25 in truth."""
-    places = [(0, 0, round(1.25 * k, 1)) for k in range(len(HU))]
-    write_slices(tmp_path / "ct", HU, places, with_text((0x0018, 0x0050), told))
+    positions = [(0, 0, round(1.25 * k, 1)) for k in range(len(HU))]
+    write_slices(tmp_path / "ct", HU, positions, with_text((0x0018, 0x0050), header_distance))
     volume = read_volume(tmp_path / "ct")
-    assert volume.geometry.spacing_mm[0] == pytest.approx(1.25, abs=1e-12 if told == "1.25" else 0.02)
+    assert volume.geometry.spacing_mm[0] == pytest.approx(1.25, abs=1e-12 if header_distance == "1.25" else 0.02)
     assert [note.severity for note in volume.notes] == ["info"]
 
 
 def test_a_volume_and_a_wrong_place_are_told_apart_by_enough_digits(tmp_path):
-    write_slices(tmp_path / "ct", HU, PLACES, with_text((0x0028, 0x0030), "3.002\\3", at=4))
+    write_slices(tmp_path / "ct", HU, POSITIONS, with_text((0x0028, 0x0030), "3.002\\3", at=4))
     with pytest.raises(InputError, match=r"3 x 3 mm, 004\.dcm 3\.002 x 3 mm"):
         read_volume(tmp_path / "ct")
 
@@ -368,7 +368,7 @@ def points_mm(geometry):
 
 
 @pytest.mark.parametrize(
-    "places",
+    "positions",
     [
         [(0, 0.8 * k, 2.5 * k) for k in range(10)],  # tilted gantry
         [(0, 0, z) for z in (0, 2.5, 5, 7.5, 10.6, 13, 15.5, 18)],  # uneven
@@ -376,10 +376,10 @@ def points_mm(geometry):
         [(0, 0.3 * z, z) for z in (0, 2.5, 5, 7.5, 10.6, 13, 15.5, 18)],  # both
     ],
 )
-def test_tilted_and_uneven_slices_are_resampled_on_request(tmp_path, places):
+def test_tilted_and_uneven_slices_are_resampled_on_request(tmp_path, positions):
     flat = points_mm(Geometry((1, 20, 16), (1.0, 3.0, 3.0)))[0]
-    points = np.stack([flat + np.array(place) for place in places])
-    write_slices(tmp_path / "ct", ramp(points), places)
+    points = np.stack([flat + np.array(position) for position in positions])
+    write_slices(tmp_path / "ct", ramp(points), positions)
     with pytest.raises(InputError, match="--resample"):
         read_volume(tmp_path / "ct")
     volume = read_volume(tmp_path / "ct", resample=True)

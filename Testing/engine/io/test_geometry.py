@@ -42,8 +42,8 @@ def geometries(draw, oblique=True):
 @given(geometries())
 @settings(max_examples=80, deadline=None)
 def test_axial_view_runs_superior_posterior_left(geometry):
-    places = np.indices(geometry.shape)[::-1].reshape(3, -1)
-    lps = geometry.affine_lps() @ np.vstack([places, np.ones(places.shape[1])])
+    indices = np.indices(geometry.shape)[::-1].reshape(3, -1)
+    lps = geometry.affine_lps() @ np.vstack([indices, np.ones(indices.shape[1])])
     for lps_axis, view_axis in ((2, 0), (1, 1), (0, 2)):
         coordinate = geometry.to_axial(lps[lps_axis].reshape(geometry.shape))
         assert (np.diff(coordinate, axis=view_axis) > 0).all()

@@ -1,4 +1,4 @@
-"""Who is compared with whom where names do not say it: proposed by overlap, never paired silently."""
+"""Structures whose names do not match: matches are proposed by overlap, and never made silently."""
 
 from dataclasses import replace
 

@@ -190,7 +190,7 @@ def test_a_truncated_seg_nrrd_is_damaged(tmp_path):
     [("chaos_liver", 1, "liver"), ("case0006", 1, "aorta"), ("chaos_liver", 5, "liver"), ("left heart", 1, "aorta")],
 )
 def test_a_file_of_ones_is_the_declared_structure_that_it_is_named_after(tmp_path, name, value, expected):
-    """One organ drawn by somebody else: in the abdomen's values a 1 would be the aorta."""
+    """One organ drawn with another program: in the abdomen's values a 1 would be the aorta."""
     labels = np.zeros((3, 4, 5), np.uint8)
     labels[1] = value
     path = tmp_path / f"{name}.nii.gz"

@@ -242,7 +242,7 @@ def test_files_of_numbers_keep_their_numbers(tmp_path):
     for number in (2, 10):
         write_image((organs() == 1 + (number == 10)).astype(np.uint8), GRID, tmp_path / f"label_{number}.nii.gz")
     found = {one.name: one.values for one in read_segmentation(tmp_path).structures}
-    assert found == {"label_2": (2,), "label_10": (10,)}, "not their place in the alphabet"
+    assert found == {"label_2": (2,), "label_10": (10,)}, "not their position in the alphabet"
 
 
 @pytest.mark.parametrize("factor", [1.0000001, 0.9999, 1.0004])

@@ -99,12 +99,12 @@ class Geometry:
         return sizes_text(self.spacing_mm[::-1], digits)
 
     def grid_text(self) -> str:
-        """The whole grid in words: where it lies, its size and its spacing."""
+        """The grid in words: its centre, its size and its spacing."""
         x, y, z = self.position_lps_mm([(size - 1) / 2 for size in self.shape])
         return f"centre at LPS {x:.0f}, {y:.0f}, {z:.0f} mm, {self.shape_text()} voxels of {self.spacing_text()} mm"
 
     def axial(self) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-        """How the array is brought into the patient's axial order.
+        """Axes and flips that turn the array into the patient's axial order.
 
         Returns:
             The array axes closest to superior, posterior and left, each used once, and for each of them whether it has to be

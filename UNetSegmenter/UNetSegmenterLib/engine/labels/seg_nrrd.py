@@ -36,7 +36,7 @@ def slicer_header(path: Path) -> dict[str, str] | None:
 
 
 def read_slicer(path: Path, header: Mapping[str, str], resample: bool = False) -> Segmentation:
-    """The segments of Slicer's file, on the grid that they were drawn on; raises InputError for what it can't be."""
+    """The segments of Slicer's file, on the grid that they were drawn on; raises InputError for a file that contradicts itself."""
     image = read_image_file(path, resample, labels=True)
     log_notes(path, image.notes)
     layers = as_labels(np.moveaxis(image.array, -1, 0) if image.array.ndim == 4 else image.array[None], path)

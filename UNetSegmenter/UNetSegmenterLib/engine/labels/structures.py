@@ -110,7 +110,7 @@ _KNOWN: dict[str, _Known] = {
     "splenic vein": _entry("35819009", "Splenic vein", (0, 100, 145), DICOM_MASTER),
 }
 
-# Words as they stand after normalisation (lower case, one space, a side in front) and what is meant by them.
+# Names after normalisation (lower case, one space, the side in front) and the canonical names that they stand for.
 _SYNONYMS: dict[str, str] = {
     "lv": "left ventricle",
     "lvbp": "left ventricle",
