@@ -23,7 +23,7 @@ CONFIDENCE_TAG = "UNetSegmenter.Confidence"
 _UNSPECIFIED = "85756007"  # SNOMED CT "Tissue": what Slicer writes for a segment without chosen terminology
 
 
-def slicer_header(path: Path) -> dict[str, str] | None:
+def seg_nrrd_header(path: Path) -> dict[str, str] | None:
     """Header entries of a file written by Slicer's segmentation node, None for any other file."""
     if not path.name.lower().endswith((".nrrd", ".nhdr")) or not path.is_file():
         return None
@@ -35,8 +35,8 @@ def slicer_header(path: Path) -> dict[str, str] | None:
     return header if slicers or path.name.lower().endswith(".seg.nrrd") else None
 
 
-def read_slicer(path: Path, header: Mapping[str, str], resample: bool = False) -> Segmentation:
-    """The segments of Slicer's file, on the grid that they were drawn on; raises InputError for a file that contradicts itself."""
+def read_seg_nrrd(path: Path, header: Mapping[str, str], resample: bool = False) -> Segmentation:
+    """The segments of a file, on the grid that they were drawn on; raises InputError for a file that contradicts itself."""
     image = read_image_file(path, resample, labels=True)
     log_notes(path, image.notes)
     layers = as_labels(np.moveaxis(image.array, -1, 0) if image.array.ndim == 4 else image.array[None], path)

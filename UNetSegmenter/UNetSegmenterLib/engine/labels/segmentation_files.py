@@ -21,8 +21,8 @@ from ..io.image_writing import write_image
 from .label_values import MAX_STRUCTURES, as_labels, to_indices, undeclared_structures
 from .matching import match_structures
 from .seg_nrrd import (
-    read_slicer,
-    slicer_header,
+    read_seg_nrrd,
+    seg_nrrd_header,
 )
 from .segmentation import Segmentation, paint
 from .structures import Structure, known_structure, number_in_name, refuse_two_spellings
@@ -55,9 +55,9 @@ def read_segmentation(
     """
     path = Path(path)
     refuse_dicom_object(path)
-    header = None if path.is_dir() else slicer_header(path)
+    header = None if path.is_dir() else seg_nrrd_header(path)
     if path.is_dir() or header is not None:
-        named = _read_folder(path, resample) if header is None else read_slicer(path, header, resample)
+        named = _read_folder(path, resample) if header is None else read_seg_nrrd(path, header, resample)
         if header is not None:
             refuse_two_spellings([structure.name for structure in named.structures], path)
         return named if structures is None else _as_declared(named, structures, path if only_declared else None)
@@ -79,7 +79,7 @@ def read_segmentation(
 def is_label_map(path: Path | str) -> bool:
     """Whether a file is a label map, whose values have no names; segments and the files of a folder have names."""
     path = Path(path)
-    return not path.is_dir() and slicer_header(path) is None
+    return not path.is_dir() and seg_nrrd_header(path) is None
 
 
 def _as_declared(segmentation: Segmentation, declared: Sequence[Structure], strict: Path | None) -> Segmentation:
@@ -151,9 +151,9 @@ def _read_folder(folder: Path, resample: bool) -> Segmentation:
 
 def _binary(file: Path, resample: bool) -> Segmentation:
     """The one structure of a file, whatever its value."""
-    header = slicer_header(file)
+    header = seg_nrrd_header(file)
     if header is not None:
-        one = read_slicer(file, header, resample)
+        one = read_seg_nrrd(file, header, resample)
     else:
         array, geometry = read_image(file, resample, labels=True)
         labels = as_labels(array, file)
