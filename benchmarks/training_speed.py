@@ -22,13 +22,13 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 from unetseg.data.layouts.detection import read_dataset
-from unetseg.data.preparation import prepare
 from unetseg.data.preprocessed_dataset import PreprocessedDataset, read_preprocessed_dataset
 from unetseg.synthetic.phantom_cases import write_phantoms
 from unetseg.training.configuration import TrainingConfig
 from unetseg.training.device_data import DeviceData
 from unetseg.training.distributed import ProcessGroup
 from unetseg.training.optimisation import Learner, make_networks
+from unetseg.training.preparation import prepare
 from unetseg.training.run_files import mean_over_structures
 from unetseg.training.validation import validate
 from UNetSegmenterLib.engine.model.device import choose_device, keep_freed_memory, mixed_precision

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from unetseg.data.layouts.detection import read_dataset
-from unetseg.data.preparation import prepare
 from unetseg.data.preprocessed_dataset import PreprocessedDataset, read_preprocessed_dataset
 from unetseg.synthetic.phantom_cases import write_phantoms
 from unetseg.training.configuration import TrainingConfig
+from unetseg.training.preparation import prepare
 
 
 @pytest.fixture(autouse=True)

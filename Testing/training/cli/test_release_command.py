@@ -8,9 +8,9 @@ import pytest
 import torch
 from unetseg.cli.main import main
 from unetseg.data.layouts.detection import read_dataset
-from unetseg.data.preparation import prepare
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.training.configuration import TrainingConfig
+from unetseg.training.preparation import prepare
 from unetseg.training.training_loop import train
 from UNetSegmenterLib.engine.io.image_reading import read_volume
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from unetseg.data.dataset import resampled
 from unetseg.data.layouts.detection import read_dataset
-from unetseg.data.preparation import prepare
+from unetseg.training.preparation import prepare
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_reading import read_geometry
 from UNetSegmenterLib.engine.io.image_writing import write_image

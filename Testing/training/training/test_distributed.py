@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 from unetseg.data.layouts.detection import read_dataset
-from unetseg.data.preparation import prepare
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.training.configuration import Augmentation, TrainingConfig
 from unetseg.training.distributed import ProcessGroup, start_process_group
+from unetseg.training.preparation import prepare
 from unetseg.training.training_loop import step_generator, train
 from unetseg.training.validation import validate
 from UNetSegmenterLib.engine.errors import InputError

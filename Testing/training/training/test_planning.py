@@ -12,11 +12,11 @@ import SimpleITK as sitk
 from unetseg.cli.main import main
 from unetseg.data.fingerprint import check_spacings
 from unetseg.data.layouts.detection import read_dataset
-from unetseg.data.preparation import prepare
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.data.splits import fold_splits, refuse_leaks, split_cases
 from unetseg.training.configuration import Augmentation, TrainingConfig, read_config, stored_values
 from unetseg.training.planning import make_plan, read_plan, write_plan
+from unetseg.training.preparation import prepare
 from UNetSegmenterLib.engine.errors import InputError
 
 NAMES = [f"p{patient}_{scan}" for patient in range(6) for scan in range(2)]

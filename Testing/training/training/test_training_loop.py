@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from unetseg.data.layouts.detection import read_dataset
-from unetseg.data.preparation import prepare
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.data.splits import split_cases
 from unetseg.training.augmentation import affine_grid, augment
@@ -19,6 +18,7 @@ from unetseg.training.device_data import DeviceData
 from unetseg.training.distributed import ProcessGroup
 from unetseg.training.losses import make_loss
 from unetseg.training.optimisation import SCHEDULES, Learner, schedule, update_average
+from unetseg.training.preparation import prepare
 from unetseg.training.run_files import mean_over_structures
 from unetseg.training.training_loop import next_batch, train
 from unetseg.training.validation import dice_of_volume, predict_case

@@ -232,8 +232,8 @@ def chosen_cases(
     if split:
         splits = card.training.get("splits", {})
         if preprocessed_folder is not None:
-            from ..data.preparation import check_sources
             from ..data.preprocessed_dataset import read_preprocessed_dataset
+            from ..training.preparation import check_sources
 
             preprocessed = read_preprocessed_dataset(preprocessed_folder)
             check_sources(preprocessed, dataset)

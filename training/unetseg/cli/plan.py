@@ -44,8 +44,8 @@ def run(options: Any) -> None:
     from ..data.dataset import resampled
     from ..data.fingerprint import check_spacings, dataset_facts, fingerprint
     from ..data.layouts.detection import read_dataset
-    from ..data.preparation import splits_of
     from ..training.planning import gpu_memory_gb, make_plan, write_plan
+    from ..training.preparation import splits_of
     from .prepare import patients_of
 
     dataset = read_dataset(options.dataset)

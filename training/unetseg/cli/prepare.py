@@ -71,9 +71,9 @@ def run(options: Any) -> None:
     """Preprocess the data set, or check one that exists."""
     from ..data.dataset import resampled
     from ..data.layouts.detection import read_dataset
-    from ..data.preparation import check_choices, check_sources, prepare, splits_of
     from ..data.preprocessed_dataset import read_preprocessed_dataset
     from ..training.planning import gpu_memory_gb, read_plan
+    from ..training.preparation import check_choices, check_sources, prepare, splits_of
 
     if options.spacing and not math.isfinite(options.spacing):
         raise InputError("--spacing is infinite; a pixel size in mm is expected, such as 0.8.")

@@ -1,1 +1,1 @@
-"""The training loop and what it needs: configuration, plan, augmentation, losses, several processes, files of a run."""
+"""From a data set to a checkpoint: plan, preparation, configuration, augmentation, losses, training loop, files of a run."""

@@ -21,9 +21,8 @@ from UNetSegmenterLib.engine.plausibility.training_statistics import (
     statistics_from_cases,
 )
 
-from ..training.planning import Plan, make_plan, write_plan
-from .dataset import Case, Dataset, first_few
-from .fingerprint import (
+from ..data.dataset import Case, Dataset, first_few
+from ..data.fingerprint import (
     CaseFacts,
     case_facts,
     check_presence,
@@ -32,8 +31,9 @@ from .fingerprint import (
     fingerprint,
     read_case,
 )
-from .preprocessed_dataset import PreprocessedCase, PreprocessedDataset, sha256, write_preprocessed_dataset
-from .splits import Splits, refuse_leaks, split_cases
+from ..data.preprocessed_dataset import PreprocessedCase, PreprocessedDataset, sha256, write_preprocessed_dataset
+from ..data.splits import Splits, refuse_leaks, split_cases
+from .planning import Plan, make_plan, write_plan
 
 BODY_HU = -500  # what is above it is body, not air
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from unetseg.cli.main import main
 from unetseg.data.layouts.detection import read_dataset
-from unetseg.data.preparation import body_region, prepare
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.training.planning import check_plan, read_plan
+from unetseg.training.preparation import body_region, prepare
 from UNetSegmenterLib.engine.errors import InputError
 
 
