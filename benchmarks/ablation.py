@@ -1,10 +1,10 @@
-"""What each choice of the recipe is worth: one thing is changed at a time, on the same pack, seed and steps.
+"""Ablation of the training configuration: one choice is changed at a time, on the same data set, seed and steps.
 
-    python -m benchmarks.ablation PACK --output RUNS --vary input_slices=1,5 --vary augmentation=0,0.5 --steps 700
+    python -m benchmarks.ablation PREPROCESSED --output RUNS --vary input_slices=1,5 --vary augmentation=0,0.5 --steps 700
     python -m benchmarks.ablation --vary loss=mse,cross_entropy,dice          (synthetic hearts, a minute or two each)
 
 Prints a Markdown table of the validation cases' Dice, whole volumes at the network's grid, averaged weights after the last
-step. Any option of `unetseg train` can be varied; `augmentation` takes a strength, 1 being the recipe's own. --set changes
+step. Any option of `unetseg train` can be varied; `augmentation` takes a strength; 1 leaves it unchanged. --set changes
 all runs alike. Vary `seed` too: differences smaller than those between seeds mean nothing. Runs are kept in RUNS, so the same
 command goes on where it was stopped.
 """
@@ -32,12 +32,15 @@ from UNetSegmenterLib.engine.model.checkpoint import read_card
 
 HEARTS = TrainingConfig(
     steps=300, patch=(64, 64), base_width=8, depth=3, learning_rate=5e-3, ema=0.95, input_slices=1
-)  # what learns on the synthetic hearts in a minute
+)  # learns on the synthetic hearts in a minute
+
+
+UNCHANGED = "the recipe"  # folders of runs have this name
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One run: what was changed, and the recipe with that change."""
+class AblationRun:
+    """One run: what is changed, and the training configuration with that change."""
 
     name: str
     config: TrainingConfig
@@ -51,36 +54,40 @@ def hearts(folder: Path) -> PreprocessedDataset:
 
 
 def changed(config: TrainingConfig, key: str, value: str) -> TrainingConfig:
-    """The recipe with one option changed; raises InputError for an option or a value that there is not."""
+    """The training configuration with one option changed.
+
+    Raises:
+        InputError: the option or the value does not exist.
+    """
     parsed = yaml.safe_load(value)
     if key == "augmentation":
         return replace(config, augmentation=config.augmentation.scaled(float(parsed)))
     return read_config(asdict(config) | {key: parsed}, "the training configuration")
 
 
-def trials(base: TrainingConfig, vary: Sequence[str]) -> list[Trial]:
-    """The recipe itself, then one trial a value; `vary` holds KEY=VALUE,VALUE."""
-    found = [Trial("the recipe", base)]
+def ablation_runs(base: TrainingConfig, vary: Sequence[str]) -> list[AblationRun]:
+    """The unchanged configuration, then one run per value; `vary` holds KEY=VALUE,VALUE."""
+    found = [AblationRun(UNCHANGED, base)]
     for text in vary:
         key, equals, values = text.partition("=")
         if not equals or not values:
             raise InputError(f"--vary {text} is not of the form KEY=VALUE,VALUE.")
-        found += [Trial(f"{key} {value}", changed(base, key, value)) for value in values.split(",")]
+        found += [AblationRun(f"{key} {value}", changed(base, key, value)) for value in values.split(",")]
     return found
 
 
-def rows(
-    dataset: PreprocessedDataset, todo: Sequence[Trial], folder: Path, device: str
-) -> Iterator[tuple[Trial, list[float], float]]:
-    """Each trial with the Dice of each structure (mean over the validation cases) and the seconds it took."""
-    for trial in todo:
-        run, began = folder / trial.name.replace(" ", "-"), time.perf_counter()
-        steps = trial.config.steps
+def results(
+    dataset: PreprocessedDataset, todo: Sequence[AblationRun], folder: Path, device: str
+) -> Iterator[tuple[AblationRun, list[float], float]]:
+    """Each run with the Dice of each structure (mean over the validation cases) and the seconds it took."""
+    for one in todo:
+        run, began = folder / one.name.replace(" ", "-"), time.perf_counter()
+        steps = one.config.steps
         if not (run / "checkpoint.pt").exists():
-            train(dataset, run, trial.config, device, validate_every=steps, save_every=steps)
+            train(dataset, run, one.config, device, validate_every=steps, save_every=steps)
         card = read_card(run / "checkpoint.pt")
         dice = [part["dice"].get("mean", math.nan) for part in card.validation.values()]
-        yield trial, dice, time.perf_counter() - began
+        yield one, dice, time.perf_counter() - began
 
 
 def mean(values: Sequence[float]) -> float:
@@ -96,7 +103,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("pack", nargs="?", type=Path, help="pack with a validation split (default: synthetic hearts)")
+    parser.add_argument(
+        "preprocessed",
+        nargs="?",
+        type=Path,
+        help="data set with a validation split (default: synthetic hearts)",
+    )
     parser.add_argument(
         "--output", type=Path, metavar="RUNS", help="folder to keep the runs in (default: none are kept)"
     )
@@ -106,25 +118,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
-        dataset = read_preprocessed_dataset(options.pack) if options.pack else hearts(Path(temporary))
-        base = TrainingConfig() if options.pack else HEARTS
+        dataset = read_preprocessed_dataset(options.preprocessed) if options.preprocessed else hearts(Path(temporary))
+        base = TrainingConfig() if options.preprocessed else HEARTS
         for text in options.set:
             base = changed(base, *text.split("=", 1))
         base = replace(base, steps=options.steps or base.steps)
-        todo = trials(base, options.vary)
+        todo = ablation_runs(base, options.vary)
         names = [structure.name for structure in dataset.structures]
         cases = len(dataset.of_split(base.validation_split))
         print_line(
-            f"{dataset.name}: {base.steps} steps of {base.batch_size} slices a run, Dice over {cases} validation cases\n"
+            f"{dataset.name}: {base.steps} steps of {base.batch_size} slices per run, Dice over {cases} validation cases\n"
         )
-        print_line("| changed | mean | to the recipe | " + " | ".join(names) + " | seconds |")
+        print_line("| changed | mean | difference | " + " | ".join(names) + " | seconds |")
         print_line("|---" * (len(names) + 4) + "|")
         first = math.nan
-        for trial, dice, seconds in rows(dataset, todo, options.output or Path(temporary), options.device):
-            first = mean(dice) if trial is todo[0] else first
+        for one, dice, seconds in results(dataset, todo, options.output or Path(temporary), options.device):
+            first = mean(dice) if one is todo[0] else first
             cells = " | ".join(f"{value:.3f}" for value in dice)
-            change = "" if trial is todo[0] else f"{mean(dice) - first:+.3f}"
-            print_line(f"| {trial.name} | {mean(dice):.3f} | {change} | {cells} | {seconds:.0f} |")
+            change = "" if one is todo[0] else f"{mean(dice) - first:+.3f}"
+            print_line(f"| {one.name} | {mean(dice):.3f} | {change} | {cells} | {seconds:.0f} |")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How good are the plausibility checks? Calibrates them on some patients and tests them on others.
+"""Benchmark of the plausibility checks: calibrated on some patients, tested on others.
 
     python -m benchmarks.plausibility_agreement ../shared/data/abdomen8  # nnU-Net v2 raw layout: labelsTr, imagesTr, dataset.json
     python -m benchmarks.plausibility_agreement --hearts 20                   # synthetic hearts
     python -m benchmarks.plausibility_agreement DATA --predictions DIR        # rank correlation of findings with Dice
 
-Prints, as Markdown: false alarms on the reference labels of unseen patients, and the share of deliberate corruptions caught
-by kind, with the scan and from the labels alone. These are the tables of docs/plausibility.md.
+Prints, as Markdown: false alarms on the reference labels of unseen patients, and the fraction of deliberate corruptions that
+was detected, by kind, with the scan and from the labels alone. These are the tables of docs/plausibility.md.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from unetseg.synthetic.corruptions import CORRUPTIONS, GLOBAL, Corrupted, reversed_along
+import SimpleITK as sitk
+from scipy.stats import spearmanr
+from unetseg.synthetic.corruptions import CORRUPTIONS, WHOLE_STACK, CorruptedSegmentation, reverse_axis
 from unetseg.synthetic.phantom_cases import make_phantom
 from UNetSegmenterLib.engine.io.file_names import file_stem
 from UNetSegmenterLib.engine.io.geometry import Geometry
@@ -39,7 +41,7 @@ SCAN_KEYS = {"in body", "edge", "drift"}
 
 
 @dataclass(frozen=True)
-class Case:
+class LabelledCase:
     """One patient: reference labels and scan."""
 
     name: str
@@ -48,8 +50,8 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One corruption of one patient: new alarms on the structures concerned, with the scan and from labels alone."""
+class CorruptionTrial:
+    """One corruption of one patient: severity of the new alarms on its structures, with the scan and from labels alone."""
 
     kind: str
     case: str
@@ -57,13 +59,13 @@ class Trial:
     with_scan: str
     labels_alone: str
     checks: tuple[str, ...]
-    dice: float  # of the structures concerned, corrupted against untouched
+    dice: float  # of the corrupted structures, compared with the reference
 
 
 # ------------------------------------------------------------------------------------------------- cases
 
 
-def read_cases(folder: Path) -> list[Case]:
+def read_cases(folder: Path) -> list[LabelledCase]:
     """All labelled cases of an nnU-Net v2 raw data set, first channel only."""
     described = json.loads((folder / "dataset.json").read_text())
     values = sorted((int(value), name) for name, value in described["labels"].items() if name != "background")
@@ -73,26 +75,24 @@ def read_cases(folder: Path) -> list[Case]:
     ]
 
 
-def _read_case(path: Path, images: Path, structures: Sequence[Structure]) -> Case:
+def _read_case(path: Path, images: Path, structures: Sequence[Structure]) -> LabelledCase:
     name = file_stem(path)
-    return Case(name, read_segmentation(path, structures), read_volume(images / f"{name}_0000.nii.gz"))
+    return LabelledCase(name, read_segmentation(path, structures), read_volume(images / f"{name}_0000.nii.gz"))
 
 
-def heart_cases(count: int) -> list[Case]:
+def heart_cases(count: int) -> list[LabelledCase]:
     """Synthetic hearts with the structures of MM-WHS."""
     cases = []
     for seed in range(count):
         image, label = make_phantom(seed).to_sitk()
         geometry = Geometry.from_sitk(image)
-        import SimpleITK as sitk
-
         values = sitk.GetArrayFromImage(label)
         labels = np.zeros(values.shape, np.uint8)
         for structure in HEART:
             labels[np.isin(values, structure.values)] = structure.index
         name = f"heart {seed}"
         volume = Volume(as_hu(sitk.GetArrayFromImage(image)), geometry, name)
-        cases.append(Case(name, Segmentation(labels, geometry, HEART, name), volume))
+        cases.append(LabelledCase(name, Segmentation(labels, geometry, HEART, name), volume))
     return cases
 
 
@@ -108,13 +108,13 @@ def folds(count: int, parts: int) -> Iterator[tuple[list[int], list[int]]]:
 
 
 def without_scan(case: CaseQuantities) -> CaseQuantities:
-    """The facts that the labels alone give."""
+    """The quantities that can be measured without the scan."""
     kept = [quantity for quantity in case.quantities if quantity.key not in SCAN_KEYS]
     return replace(case, quantities=kept, histograms={})
 
 
 def new_alarms(findings: list[Finding], before: list[Finding], structures: Sequence[str]) -> list[Finding]:
-    """Alarms about these structures (or the whole) that are graver than what the uncorrupted labels gave."""
+    """Alarms on these structures (or the whole) that are more severe than those of the uncorrupted labels."""
     known = {(f.check, f.structure): SEVERITIES.index(f.severity) for f in before}
     return [
         f
@@ -123,14 +123,13 @@ def new_alarms(findings: list[Finding], before: list[Finding], structures: Seque
     ]
 
 
-def _dice_left(reference: Segmentation, corrupted: Corrupted) -> float:
-    """Mean Dice of the corrupted structures: what a table without findings would show."""
+def _dice_left(reference: Segmentation, corrupted: CorruptedSegmentation) -> float:
+    """Mean Dice of the corrupted structures: what a comparison with the reference would show."""
     indices = {s.name: s.index for s in reference.structures}
     found = []
     for name in corrupted.structures:
         truth, changed = reference.labels == indices[name], corrupted.segmentation.labels == indices[name]
-        total = np.count_nonzero(truth) + np.count_nonzero(changed)
-        found.append(2 * np.count_nonzero(truth & changed) / max(total, 1))
+        found.append(dice_coefficient(*(np.count_nonzero(mask) for mask in (truth & changed, truth, changed))))
     return float(np.mean(found))
 
 
@@ -138,16 +137,18 @@ def _severity(alarms: list[Finding]) -> str:
     return max((f.severity for f in alarms), key=SEVERITIES.index, default=PASS)
 
 
-def corrupt(case: Case, before: list[Finding], statistics: dict, repeats: int, seed: int) -> Iterator[Trial]:
+def corrupt(
+    case: LabelledCase, before: list[Finding], statistics: dict, repeats: int, seed: int
+) -> Iterator[CorruptionTrial]:
     """All corruptions of one case, each `repeats` times (those of the whole stack once)."""
     for number, (kind, corruption) in enumerate(CORRUPTIONS.items()):
-        for repeat in range(1 if kind in GLOBAL else repeats):
+        for repeat in range(1 if kind in WHOLE_STACK else repeats):
             corrupted = corruption(case.segmentation, np.random.default_rng([seed, number, repeat]))
             if corrupted is None:
                 continue
             volume = case.volume
-            if kind in GLOBAL:
-                volume = replace(volume, array=reversed_along(volume.array, volume.geometry, GLOBAL[kind]))
+            if kind in WHOLE_STACK:
+                volume = replace(volume, array=reverse_axis(volume.array, volume.geometry, WHOLE_STACK[kind]))
             anatomy = Anatomy(corrupted.segmentation, volume)
             measured = measure_case(anatomy)
             full = new_alarms(
@@ -157,15 +158,16 @@ def corrupt(case: Case, before: list[Finding], statistics: dict, repeats: int, s
             bare = new_alarms(bare, before, corrupted.structures)
             checks = tuple(sorted({f.check for f in full}))
             dice = _dice_left(case.segmentation, corrupted)
-            yield Trial(kind, case.name, corrupted.structures, _severity(full), _severity(bare), checks, dice)
+            yield CorruptionTrial(kind, case.name, corrupted.structures, _severity(full), _severity(bare), checks, dice)
 
 
 def run(
-    cases: list[Case], parts: int, repeats: int, nominal: bool, workers: int = 1
-) -> tuple[dict[str, list[Finding]], list[Trial]]:
-    """Cross-validate: findings on the untouched labels of every unseen case, and all trials.
+    cases: list[LabelledCase], parts: int, repeats: int, nominal: bool, workers: int = 1
+) -> tuple[dict[str, list[Finding]], list[CorruptionTrial]]:
+    """Cross-validate: findings on the uncorrupted labels of every unseen case, and all trials.
 
-    Raises AssertionError if a case that the limits were calibrated on fails.
+    Raises:
+        AssertionError: a case that the limits were calibrated on fails.
     """
     measured = [measure_case(Anatomy(case.segmentation, case.volume)) for case in cases]
     findings, trials = {}, []
@@ -185,13 +187,13 @@ def run(
 
 
 def _test(
-    case: Case, measured: CaseQuantities, statistics: dict, repeats: int, seed: int
-) -> tuple[str, list[Finding], list[Trial]]:
+    case: LabelledCase, measured: CaseQuantities, statistics: dict, repeats: int, seed: int
+) -> tuple[str, list[Finding], list[CorruptionTrial]]:
     before = PlausibilityChecks(Anatomy(case.segmentation, case.volume), measured, statistics).findings()
     return case.name, before, list(corrupt(case, before, statistics, repeats, seed))
 
 
-def _assert_no_failure(case: Case, measured: CaseQuantities, statistics: dict) -> None:
+def _assert_no_failure(case: LabelledCase, measured: CaseQuantities, statistics: dict) -> None:
     found = PlausibilityChecks(Anatomy(case.segmentation, case.volume), measured, statistics).findings()
     failed = [finding.sentence for finding in found if finding.severity == FAIL]
     if failed:
@@ -203,20 +205,13 @@ def _assert_no_failure(case: Case, measured: CaseQuantities, statistics: dict) -
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float:
     """Rank correlation with mean ranks for ties; NaN where one of them is constant."""
-    ranks = [_ranks(np.asarray(values, float)) for values in (first, second)]
-    if min(len(first), *(np.ptp(rank) for rank in ranks)) == 0:
+    if min(len(set(first)), len(set(second))) < 2:
         return float("nan")
-    return float(np.corrcoef(*ranks)[0, 1])
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[inverse]
+    return float(spearmanr(first, second).statistic)
 
 
 @dataclass(frozen=True)
-class Correlation:
+class RankCorrelation:
     """Spearman's rho between alarm score and true Dice, over structures and over cases, with the numbers behind it."""
 
     structures_rho: float
@@ -227,7 +222,7 @@ class Correlation:
     per_case: tuple[tuple[str, int, float], ...]  # case, alarm score, mean Dice
 
     def structures_interval(self, draws: int = 2000) -> tuple[float, float]:
-        """95 % bootstrap interval of `structures_rho`: whole patients are drawn, their structures depend on each other."""
+        """95 % bootstrap interval of `structures_rho`: whole patients are sampled, as their structures are not independent."""
         groups = [[row[2:] for row in self.rows if row[0] == case] for case, *_ in self.per_case]
         random = np.random.default_rng(0)
         drawn = (
@@ -237,11 +232,13 @@ class Correlation:
         return float(low), float(high)
 
 
-def rank_correlation(predictions: Path, cases: list[Case], statistics: dict | None = None) -> Correlation:
-    """Do findings tell a bad prediction from a good one?
+def rank_correlation(predictions: Path, cases: list[LabelledCase], statistics: dict | None = None) -> RankCorrelation:
+    """Rank correlation of findings with Dice: whether findings distinguish a bad prediction from a good one.
 
-    `predictions` holds one `<case>.seg.nrrd` a case. Without `statistics` (as a card holds them) each case is checked against the
-    labels of all other cases. A case's Dice is the mean over the structures its reference holds.
+    Args:
+        predictions: folder with one `<case>.seg.nrrd` per case; the Dice of a case is the mean over its reference structures.
+        cases: the reference labels and scans.
+        statistics: training statistics as a card has them; None checks each case with the statistics of all others.
     """
     measured = (
         {} if statistics else {case.name: measure_case(Anatomy(case.segmentation, case.volume)) for case in cases}
@@ -252,15 +249,17 @@ def rank_correlation(predictions: Path, cases: list[Case], statistics: dict | No
         if not path.exists():
             continue
         prediction = read_segmentation(path)
-        learnt = statistics or statistics_from_cases([known for name, known in measured.items() if name != case.name])
+        trained_statistics = statistics or statistics_from_cases(
+            [known for name, known in measured.items() if name != case.name]
+        )
         anatomy = Anatomy(prediction, case.volume)
-        findings = PlausibilityChecks(anatomy, measure_case(anatomy), learnt).findings()
+        findings = PlausibilityChecks(anatomy, measure_case(anatomy), trained_statistics).findings()
         scored = list(_scores(case.segmentation, prediction, findings))
         rows += [(case.name, *row) for row in scored]
         per_case.append((case.name, alarm_score(findings), float(np.mean([dice for *_, dice in scored]))))
     by_structure = spearman([score for *_, score, _ in rows], [dice for *_, dice in rows])
     by_case = spearman([score for _, score, _ in per_case], [dice for *_, dice in per_case])
-    return Correlation(by_structure, len(rows), by_case, len(per_case), tuple(rows), tuple(per_case))
+    return RankCorrelation(by_structure, len(rows), by_case, len(per_case), tuple(rows), tuple(per_case))
 
 
 def _scores(
@@ -280,22 +279,22 @@ def _scores(
 
 
 def alarm_table(findings: dict[str, list[Finding]]) -> str:
-    """False alarms on untouched reference labels, by check."""
+    """False alarms on uncorrupted reference labels, by check."""
     lines = ["| Check | Findings | Warnings | Failures |", "|---|---:|---:|---:|"]
     everything = [f for found in findings.values() for f in found]
     for check in [*dict.fromkeys(f.check for f in everything), None]:
         counts = Counter(f.severity for f in everything if check in (None, f.check))
-        share = f" ({100 * counts[WARN] / counts.total():.1f} %)" if check is None else ""
+        percentage = f" ({100 * counts[WARN] / counts.total():.1f} %)" if check is None else ""
         title = check or f"**all, {len(findings)} patients**"
-        lines.append(f"| {title} | {counts.total()} | {counts[WARN]}{share} | {counts[FAIL]} |")
+        lines.append(f"| {title} | {counts.total()} | {counts[WARN]}{percentage} | {counts[FAIL]} |")
     quiet = sum(all(f.severity == PASS for f in found) for found in findings.values())
     failing = sum(any(f.severity == FAIL for f in found) for found in findings.values())
     lines += ["", f"Patients without any alarm: {quiet} of {len(findings)}; with a failure: {failing}."]
     return "\n".join(lines)
 
 
-def trial_table(trials: list[Trial]) -> str:
-    """Share of corruptions caught, by kind."""
+def trial_table(trials: list[CorruptionTrial]) -> str:
+    """Fraction of corruptions that was detected, by kind."""
     columns = (
         "Corruption",
         "Trials",
@@ -318,13 +317,13 @@ def trial_table(trials: list[Trial]) -> str:
             cells += [f"{100 * caught / len(mine):.0f} %", f"{100 * failed / len(mine):.0f} %"]
         dice = f"{np.median([t.dice for t in mine]):.2f}"
         often = Counter(check for t in mine for check in t.checks).most_common(3)
-        told = ", ".join(f"{check} {100 * n / len(mine):.0f} %" for check, n in often) if kind else ""
-        lines.append(f"| {kind or '**all**'} | {len(mine)} | {dice} | {' | '.join(cells)} | {told} |")
+        most_frequent = ", ".join(f"{check} {100 * n / len(mine):.0f} %" for check, n in often) if kind else ""
+        lines.append(f"| {kind or '**all**'} | {len(mine)} | {dice} | {' | '.join(cells)} | {most_frequent} |")
     return "\n".join(lines)
 
 
-def correlation_table(found: Correlation) -> str:
-    """Spearman's rho, and what it is made of: Dice of the structures without, with some and with many alarms."""
+def correlation_table(found: RankCorrelation) -> str:
+    """Spearman's rho, and the Dice of structures without, with some and with many alarms."""
     low, high = found.structures_interval()
     lines = [
         f"Spearman's rho of alarm score and Dice: {found.structures_rho:.2f} ({low:.2f} to {high:.2f}) over "
@@ -336,7 +335,7 @@ def correlation_table(found: Correlation) -> str:
         dice = [row[3] for row in found.rows if first <= row[2] <= last]
         if dice:
             lines.append(f"| {title} | {len(dice)} | {np.median(dice):.2f} | {min(dice):.2f} | {max(dice):.2f} |")
-    lines += ["", "| Case | Alarm score | Mean Dice |", "|---|---:|---:|"]
+    lines += ["", "| LabelledCase | Alarm score | Mean Dice |", "|---|---:|---:|"]
     lines += [
         f"| {case} | {score} | {dice:.3f} |" for case, score, dice in sorted(found.per_case, key=lambda row: -row[2])
     ]
@@ -351,7 +350,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("data", nargs="?", type=Path, help="data set in the nnU-Net v2 raw layout")
     parser.add_argument("--hearts", type=int, default=0, help="number of synthetic hearts instead of a data set")
     parser.add_argument("--parts", type=int, default=7, help="parts of the cross-validation")
-    parser.add_argument("--repeats", type=int, default=4, help="random draws of each corruption a patient")
+    parser.add_argument("--repeats", type=int, default=4, help="random draws of each corruption per patient")
     parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--nominal-spacing", action="store_true", help="the data set's spacing is not the true one")
     parser.add_argument(

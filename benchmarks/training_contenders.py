@@ -1,7 +1,7 @@
-"""Where the batches of the training benchmark come from; the slices are the same, in the same order, for all.
+"""The sources of batches that the training benchmark compares; all read the same slices in the same order.
 
-`our_batches` is what `train` does. The others go through a DataLoader whose workers read a slice and augment it by itself:
-with our own changes (`SliceByIndex`, which isolates the loader), with those of nnU-Net (`NnunetSlice`) and with MONAI's.
+`our_batches` is what `train` does. The others use a DataLoader whose workers read and augment single slices:
+with our own augmentation (`SliceByIndex`, which isolates the loader), with those of nnU-Net (`NnunetSlice`) and with MONAI's.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def contenders(
 
 
 def has_nnunet() -> bool:
-    """Whether nnU-Net's augmentation is installed; it is no part of the environment (docs/speed.md)."""
+    """Whether nnU-Net's augmentation is installed; it is not part of the environment (docs/speed.md)."""
     from importlib.util import find_spec
 
     return find_spec("batchgeneratorsv2") is not None
 
 
 class SliceByIndex(Dataset):
-    """A slice with its neighbours, augmented by itself with the very changes of ours, as a loader's worker does it."""
+    """Single slices with their neighbours and our augmentation, as a worker of a loader reads them."""
 
     def __init__(self, data: DeviceData, preprocessing: Preprocessing, config: TrainingConfig) -> None:
         self.images, self.labels = data.images.cpu(), data.labels.cpu()
@@ -85,7 +85,7 @@ def our_batches(data: DeviceData, config: TrainingConfig, device: torch.device) 
 def loader_batches(
     dataset: Dataset, data: DeviceData, config: TrainingConfig, device: torch.device, workers: int
 ) -> Iterator[Batch]:
-    """The same slices by way of worker processes."""
+    """The same slices, read by worker processes."""
     drawn = (data.sample_slices(config, step_generator(config, step, device))[0] for step in range(config.steps))
     slices = [batch.tolist() for batch in drawn]
     loader = DataLoader(
@@ -107,7 +107,7 @@ class NnunetSlice(Dataset):
 
     def __getitem__(self, index: int) -> Batch:
         image, label = self.slices.raw(index)
-        # Outside the slice the transforms give 0, so the window's lower end, air, is made 0 for the time of them.
+        # Outside the slice the transforms give 0, so the window's lower end, air, is 0 while they run.
         changed = self.transforms(image=image + 1, segmentation=label[None].to(torch.int16))
         return changed["image"] - 1, changed["segmentation"][0]
 
@@ -162,7 +162,7 @@ def nnunet_transforms(patch: tuple[int, int]) -> Any:
     sometimes = (
         (noise, 0.1), (blur, 0.2), (brightness, 0.15), (contrast, 0.15), (coarse, 0.25), (inverted, 0.1), (gamma, 0.3)
     )  # fmt: skip
-    chosen = [RandomTransform(transform, apply_probability=share) for transform, share in sometimes]
+    chosen = [RandomTransform(transform, apply_probability=p) for transform, p in sometimes]
     return ComposeTransforms([spatial, *chosen, MirrorTransform(allowed_axes=(0, 1)), RemoveLabelTansform(-1, 0)])
 
 

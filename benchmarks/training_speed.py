@@ -1,11 +1,11 @@
-"""How fast training is, side by side: our loop, a loader with augmentation a sample, and MONAI's cached data set.
+"""Speed of training, side by side: our loop, a loader that augments each sample, and MONAI's cached data set.
 
-    python -m benchmarks.training_speed [PACK] [--steps 300] [--target 0.5] [--quick]
+    python -m benchmarks.training_speed [PREPROCESSED] [--steps 300] [--target 0.5] [--quick]
 
-Same network, loss, optimiser, batch, steps and slices; only where the batch comes from differs (contenders.py). The first
-steps are timed without interruption; then every contender is validated on the same cases every few steps, outside the clock:
-so that speed is not bought with another result, and to say after how many seconds of training a Dice is reached. Without
-PACK, synthetic hearts are written to a temporary folder.
+Same network, loss, optimiser, batch, steps and slices; only the source of the batches differs (training_contenders.py). The first
+steps are timed without interruption; then every contender is validated on the same cases every few steps, outside the
+timed steps: this shows that the result is the same, and after how many seconds of training a Dice is reached. Without
+PREPROCESSED, synthetic hearts are written to a temporary folder.
 """
 
 from __future__ import annotations
@@ -42,48 +42,53 @@ TIMED_STEPS = 60  # the first steps, in which nothing but training happens
 
 @dataclass(frozen=True)
 class ContenderSpeed:
-    """One contender: seconds a step and of them for data; busy is the device's utilisation, 0 to 1, None if unknown.
+    """The speed of one contender.
 
-    curve: mean validation Dice after so many steps.
+    Attributes:
+        name: name of the contender.
+        seconds_per_step: time of a step.
+        data_seconds_per_step: the part of it that waiting for data took.
+        busy: utilisation of the device, 0 to 1; None if unknown.
+        curve: numbers of steps and the mean validation Dice after them.
     """
 
     name: str
-    seconds_a_step: float
-    data_seconds_a_step: float
+    seconds_per_step: float
+    data_seconds_per_step: float
     busy: float | None
     curve: tuple[tuple[int, float], ...]
 
     def seconds_to(self, dice: float) -> float | None:
         """Seconds of training until a validation found this Dice; None if none did."""
         steps = next((steps for steps, reached in self.curve if reached >= dice), None)
-        return None if steps is None else steps * self.seconds_a_step
+        return None if steps is None else steps * self.seconds_per_step
 
 
 class StepTimer:
-    """Wall time of the timed steps, the part of it that waiting for data took, and how busy the device was."""
+    """Wall time of the timed steps, the part of it that waiting for data took, and the utilisation of the device."""
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.data_seconds, self.samples = device, 0.0, list[float]()
         self.restart()
 
     def restart(self) -> None:
-        """Begin to count here."""
+        """Start timing here."""
         self._finish()
         self.data_seconds, self.samples = 0.0, []
         self.started, self.cpu_started = time.perf_counter(), time.process_time()
 
     def batch_arrived(self, since: float) -> None:
-        """The batch that was asked for at `since` is there."""
+        """Count the time since the batch was asked for as time for data."""
         self._finish()
         self.data_seconds += time.perf_counter() - since
 
     def sample_utilisation(self) -> None:
-        """Ask a GPU how busy it is."""
+        """Record the utilisation of a GPU."""
         if self.device.type == "cuda" and find_nvml():
             self.samples.append(torch.cuda.utilization(self.device) / 100)
 
     def stop(self) -> tuple[float, float, float | None]:
-        """Seconds, seconds for data, and how busy the device was: the GPU as its driver says, CPUs by this process's time."""
+        """Seconds, seconds for data, and utilisation: of a GPU as its driver says, of CPUs by this process's CPU time."""
         self._finish()
         seconds = time.perf_counter() - self.started
         if self.device.type == "cuda":
@@ -92,13 +97,13 @@ class StepTimer:
         return seconds, self.data_seconds, (time.process_time() - self.cpu_started) / seconds / threads
 
     def _finish(self) -> None:
-        """Wait for a GPU: its work is queued, and a clock would only see the queueing."""
+        """Wait for a GPU: its work is queued, and timing would only measure the queueing."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
 
 def find_nvml() -> bool:
-    """Whether torch can ask the driver how busy a GPU is."""
+    """Whether torch can read the utilisation of a GPU from its driver."""
     from importlib.util import find_spec
 
     return find_spec("pynvml") is not None
@@ -142,7 +147,7 @@ def network_preprocessing(dataset: PreprocessedDataset, config: TrainingConfig) 
     return replace(dataset.preprocessing, input_slices=config.input_slices, size_multiple=2**config.depth)
 
 
-def flop_a_step(dataset: PreprocessedDataset, config: TrainingConfig) -> float:
+def flop_per_step(dataset: PreprocessedDataset, config: TrainingConfig) -> float:
     """Multiplications and additions of one step, forward and backward, counted by torch."""
     network, _ = make_networks(config, dataset, torch.device("cpu"))
     images = torch.zeros(1, config.input_slices, *config.patch)
@@ -152,7 +157,7 @@ def flop_a_step(dataset: PreprocessedDataset, config: TrainingConfig) -> float:
 
 
 def peak_flop_s(device: torch.device, dtype: torch.dtype) -> float:
-    """What a large matrix product reaches here: the honest ceiling on a shared machine."""
+    """FLOP/s of a large matrix product: what the device reaches at most, also on a shared machine."""
     size = 8192 if device.type == "cuda" else 1024
     left = torch.randn(size, size, device=device, dtype=dtype)
     best = math.inf
@@ -171,11 +176,11 @@ def report(
     device: torch.device,
     target: float,
 ) -> str:
-    """The table."""
+    """The table of all contenders."""
     dtype = mixed_precision(device)
     what = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    work, peak = flop_a_step(dataset, config), peak_flop_s(device, dtype)
+    work, peak = flop_per_step(dataset, config), peak_flop_s(device, dtype)
     lines = [
         f"{what}, {str(dtype).removeprefix('torch.')}, torch {torch.__version__}{load}; {config.steps} steps of "
         f"{config.batch_size} slices of {config.patch[0]} x {config.patch[1]}, width {config.base_width}, depth {config.depth}",
@@ -183,17 +188,17 @@ def report(
         f"{f's to {target:g}':>10}{'ours is':>10}",
     ]
     for result in results:
-        ratio = result.seconds_a_step / results[0].seconds_a_step
+        ratio = result.seconds_per_step / results[0].seconds_per_step
         reached, busy = result.seconds_to(target), result.busy
         lines.append(
-            f"{result.name:28}{result.seconds_a_step:9.3f}{config.batch_size / result.seconds_a_step:10.1f}"
-            f"{result.seconds_a_step * slices / config.batch_size:9.1f}"
-            f"{result.data_seconds_a_step / result.seconds_a_step:7.1%}{'-' if busy is None else f'{busy:.0%}':>7}"
-            f"{work / result.seconds_a_step / peak:9.1%}{result.curve[-1][1]:8.3f}"
+            f"{result.name:28}{result.seconds_per_step:9.3f}{config.batch_size / result.seconds_per_step:10.1f}"
+            f"{result.seconds_per_step * slices / config.batch_size:9.1f}"
+            f"{result.data_seconds_per_step / result.seconds_per_step:7.1%}{'-' if busy is None else f'{busy:.0%}':>7}"
+            f"{work / result.seconds_per_step / peak:9.1%}{result.curve[-1][1]:8.3f}"
             f"{'-' if reached is None else f'{reached:.1f}':>10}{f'{ratio:.2f} x':>10}"
         )
     lines += [
-        "data: share of a step spent on waiting for the batch; ours draws and augments it in that time.",
+        "data: fraction of a step that waiting for the batch took; ours samples and augments it in that time.",
         "busy: a GPU's utilisation as its driver says, or this process's CPU time over that of its threads.",
         f"Dice: mean of the validation cases after the last step; s to {target:g}: steps until a validation found that Dice, "
         "times s/step (validation is not counted).",
@@ -230,7 +235,9 @@ def phantom_dataset(folder: Path, quick: bool) -> PreprocessedDataset:
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training_speed", description=__doc__.split("\n")[0])
-    parser.add_argument("pack", nargs="?", type=Path, help="pack to train on (default: synthetic hearts)")
+    parser.add_argument(
+        "preprocessed", nargs="?", type=Path, help="preprocessed data set to train on (default: synthetic hearts)"
+    )
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--target", type=float, default=0.5, help="validation Dice to reach")
@@ -241,14 +248,16 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         dataset = (
-            read_preprocessed_dataset(options.pack) if options.pack else phantom_dataset(Path(folder), options.quick)
+            read_preprocessed_dataset(options.preprocessed)
+            if options.preprocessed
+            else phantom_dataset(Path(folder), options.quick)
         )
         config = replace(
             TrainingConfig(), steps=options.steps, batch_size=options.batch_size, neighbour_jitter=0.0, ema=0.95
         )
         if options.quick:
             config = replace(config, steps=8, patch=(48, 48), base_width=4, depth=2, loss="cross_entropy")
-        elif not options.pack:
+        elif not options.preprocessed:
             config = replace(config, patch=(96, 112))
         results, slices = compare(dataset, config, options.device, options.workers, options.validate_every)
         print(report(results, dataset, config, slices, choose_device(options.device), options.target))

@@ -8,7 +8,7 @@ import pytest
 from unetseg.training.configuration import TrainingConfig
 from UNetSegmenterLib.engine.errors import InputError
 
-from benchmarks.ablation import changed, main, trials
+from benchmarks.ablation import ablation_runs, changed, main
 
 SMALL = [
     "--set",
@@ -24,12 +24,12 @@ SMALL = [
 ]
 
 
-def test_each_trial_changes_one_thing():
+def test_each_run_changes_one_thing():
     base = TrainingConfig()
-    for trial, key in zip(
-        trials(base, ["input_slices=1,5", "loss=mse"])[1:], ("input_slices",) * 2 + ("loss",), strict=True
+    for run, key in zip(
+        ablation_runs(base, ["input_slices=1,5", "loss=mse"])[1:], ("input_slices",) * 2 + ("loss",), strict=True
     ):
-        different = [name for name, value in asdict(trial.config).items() if value != asdict(base)[name]]
+        different = [name for name, value in asdict(run.config).items() if value != asdict(base)[name]]
         assert different == [key]
 
 
@@ -42,7 +42,7 @@ def test_augmentation_is_varied_by_strength():
 
 def test_a_misspelt_option_is_named():
     with pytest.raises(InputError, match="did you mean base_width"):
-        trials(TrainingConfig(), ["base_widht=8"])
+        ablation_runs(TrainingConfig(), ["base_widht=8"])
 
 
 def test_table_and_going_on(preprocessed_folder, tmp_path, capsys):

@@ -254,7 +254,9 @@ def test_label_on_another_grid(dataset, place):
 
 def test_label_without_an_image(dataset, place):
     (dataset / "imagesTr" / "case1_0000.nii.gz").unlink()
-    refused(unetseg("prepare", dataset, place / "pack"), "case1.nii.gz has no image", "add the image or take the label")
+    refused(
+        unetseg("prepare", dataset, place / "pack"), "case1.nii.gz has no image", "add the image or remove the label"
+    )
 
 
 def test_structure_that_no_training_case_has(dataset, place):

@@ -18,7 +18,7 @@ from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
 from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
 
 from benchmarks.plausibility_agreement import (
-    Case,
+    LabelledCase,
     alarm_table,
     corrupt,
     folds,
@@ -31,17 +31,19 @@ from benchmarks.plausibility_agreement import (
 SMALL = (40, 64, 64)
 
 
-def heart(seed: int) -> Case:
+def heart(seed: int) -> LabelledCase:
     phantom = make_phantom(seed, SMALL, "lps")
     geometry = Geometry.from_sitk(phantom.to_sitk()[0])
     labels = np.zeros(SMALL, np.uint8)
     for structure in HEART:
         labels[np.isin(phantom.labels, structure.values)] = structure.index
-    return Case(f"heart{seed}", Segmentation(labels, geometry, HEART, f"heart{seed}"), Volume(phantom.image, geometry))
+    return LabelledCase(
+        f"heart{seed}", Segmentation(labels, geometry, HEART, f"heart{seed}"), Volume(phantom.image, geometry)
+    )
 
 
 @pytest.fixture(scope="module")
-def case() -> Case:
+def case() -> LabelledCase:
     return heart(30)
 
 
@@ -50,7 +52,7 @@ def statistics() -> dict:
     return training_statistics((c.segmentation, c.volume) for c in map(heart, range(8)))
 
 
-def corrupted(kind: str, case: Case, seed: int = 0):
+def corrupted(kind: str, case: LabelledCase, seed: int = 0):
     found = CORRUPTIONS[kind](case.segmentation, np.random.default_rng(seed))
     assert found is not None
     before, after = case.segmentation.labels, found.segmentation.labels
@@ -90,8 +92,8 @@ def test_removed_halved_and_dropped_only_take_away(case):
         assert share[0] <= np.count_nonzero(after == index) / np.count_nonzero(before == index) <= share[1]
 
 
-def test_speck_is_one_millilitre_far_away(case):
-    before, after, (index,) = corrupted("a speck of 1 ml far away", case)
+def test_small_component_is_one_millilitre_far_away(case):
+    before, after, (index,) = corrupted("a component of 1 ml far away", case)
     added = np.argwhere(before != after) * case.segmentation.geometry.spacing_mm
     assert len(added) * case.segmentation.geometry.voxel_ml == pytest.approx(1, rel=0.25)
     organ = np.argwhere(before == index) * case.segmentation.geometry.spacing_mm

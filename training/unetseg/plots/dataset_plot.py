@@ -1,4 +1,4 @@
-"""One picture of a data set: spacings, fields of view, HU inside structures, and the structures' volumes."""
+"""The figure of a data set: spacings, fields of view, HU inside structures, and the structures' volumes."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def plot_dataset(name: str, known: Sequence[CaseFacts], structures: Sequence[Str
     save_figure(figure, path)
 
 
-def _points(axes: Any, places: Sequence[tuple[float, float]], across: str, up: str) -> None:
-    """A point a case; cases at one place make one larger point that says how many they are."""
-    counted = Counter((round(x, 3), round(y, 3)) for x, y in places)
+def _points(axes: Any, points: Sequence[tuple[float, float]], across: str, up: str) -> None:
+    """One point per case; cases with the same values share a larger point with their number."""
+    counted = Counter((round(x, 3), round(y, 3)) for x, y in points)
     xs, ys = zip(*counted, strict=True)
     axes.scatter(xs, ys, s=[30 + 20 * n for n in counted.values()], color=POINTS, alpha=0.6, linewidth=0)
     for (x, y), n in counted.items():
@@ -62,8 +62,8 @@ def _histograms(axes: Any, known: Sequence[CaseFacts], structures: Sequence[Stru
         inside = hu[indices == structure.index]
         if inside.size:
             counts, _ = np.histogram(inside, bins=edges)
-            share = 100 * counts / inside.size
-            axes.step(edges[:-1], share, where="post", color=colors[structure.index], label=structure.name)
+            percentage = 100 * counts / inside.size
+            axes.step(edges[:-1], percentage, where="post", color=colors[structure.index], label=structure.name)
     mark_tissues(axes, low, high)
     axes.set(ylabel=f"% of a structure's voxels in {BIN_HU} HU", ylim=(0, None))
     if hu.size:
@@ -76,10 +76,10 @@ def _volumes(axes: Any, known: Sequence[CaseFacts], structures: Sequence[Structu
     ]
     boxes = axes.boxplot(present, showfliers=False, patch_artist=True, widths=0.6, medianprops={"color": "black"})
     colors = plot_colors(structures)
-    for place, (box, structure, ml) in enumerate(zip(boxes["boxes"], structures, present, strict=True), start=1):
+    for position, (box, structure, ml) in enumerate(zip(boxes["boxes"], structures, present, strict=True), start=1):
         box.set(facecolor=(*colors[structure.index], 0.5))
-        spread = np.linspace(-0.15, 0.15, len(ml)) if len(ml) > 1 else [0.0]
-        axes.scatter(place + np.asarray(spread), ml, s=12, color=POINTS, zorder=3)
+        offsets = np.linspace(-0.15, 0.15, len(ml)) if len(ml) > 1 else [0.0]
+        axes.scatter(position + np.asarray(offsets), ml, s=12, color=POINTS, zorder=3)
     names = [f"{part.name}\n{len(ml)} of {len(known)}" for part, ml in zip(structures, present, strict=True)]
     axes.set_xticks(range(1, len(names) + 1), names, rotation=35, ha="right", fontsize=8)
     values = [ml for part in present for ml in part]

@@ -1,4 +1,4 @@
-"""What the pictures of scans and data sets share: figures without a screen, and the HU of tissues."""
+"""What the figures of scans, data sets and runs share, the HU of tissues, and the figure of a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ LOWEST_HU, HIGHEST_HU = -1024.0, 1500.0
 
 
 def check_plotting() -> None:
-    """Raise InputError where matplotlib is not installed: before the work, if a plot is asked for."""
+    """Check that plots can be drawn, before the work begins.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
     try:
         import matplotlib
     except ImportError as error:
@@ -35,7 +39,11 @@ def check_plotting() -> None:
 
 
 def new_figure(width: float, height: float) -> Any:
-    """A matplotlib figure of that many inches; raises InputError where matplotlib is not installed."""
+    """A matplotlib figure of that many inches.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
     check_plotting()
     from matplotlib.figure import Figure
 
@@ -43,40 +51,49 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def save_figure(figure: Any, path: Path) -> None:
-    """Write a PNG, whole or not at all."""
+    """Write a PNG atomically."""
     write_atomically(path, lambda partial: figure.savefig(partial, dpi=100, format="png"))
 
 
 def mark_tissues(axes: Any, low: float = LOWEST_HU, high: float = HIGHEST_HU) -> None:
     """Shade the usual ranges of tissues in a plot over HU from `low` to `high` and name them above it."""
-    place = axes.get_xaxis_transform()
+    transform = axes.get_xaxis_transform()
     for name, start, end, color in TISSUES_HU:
         left, right = max(start, low), min(end, high)
         if left < right:
             axes.axvspan(left, right, color=color, alpha=0.45, zorder=0, linewidth=0)
-            axes.text((left + right) / 2, 1.01, name, transform=place, ha="center", va="bottom", fontsize=9)
+            axes.text((left + right) / 2, 1.01, name, transform=transform, ha="center", va="bottom", fontsize=9)
     if high > CONTRAST_HU[0]:
         left, right = CONTRAST_HU[0], min(CONTRAST_HU[1], high)
-        axes.plot((left, right), (0.97, 0.97), transform=place, color="#de2d26", linewidth=3, solid_capstyle="butt")
+        axes.plot((left, right), (0.97, 0.97), transform=transform, color="#de2d26", linewidth=3, solid_capstyle="butt")
         axes.text(
-            (left + right) / 2, 0.95, "blood with\ncontrast agent", transform=place, ha="center", va="top", fontsize=9
+            (left + right) / 2,
+            0.95,
+            "blood with\ncontrast agent",
+            transform=transform,
+            ha="center",
+            va="top",
+            fontsize=9,
         )
     axes.set(xlim=(low, high), xlabel="HU")
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def plot_colors(structures: Sequence[Structure]) -> dict[int, tuple[float, float, float]]:
-    """A colour for each structure's index that tells it from the next one; Slicer's own are shades of red for many."""
+    """A colour per structure index, distinct from the next one; many of Slicer's own colours are shades of red."""
     from matplotlib import colormaps
 
     palette = colormaps["tab10" if len(structures) <= 10 else "tab20"].colors  # type: ignore[attr-defined]
-    return {structure.index: palette[place % len(palette)] for place, structure in enumerate(structures)}
+    return {structure.index: palette[i % len(palette)] for i, structure in enumerate(structures)}
 
 
 def plot_run(run: Path, structures: Sequence[Structure]) -> Path:
-    """Draw RUN/metrics.csv into RUN/curves.png and return that; a run without validation has the loss alone.
+    """Draw loss and Dice of RUN/metrics.csv into RUN/curves.png, and return its path.
 
-    The loss is the mean since the row before. Raises InputError where matplotlib is not installed.
+    The loss is the mean since the row before; a run without validation has no Dice.
+
+    Raises:
+        InputError: matplotlib is not installed.
     """
     with (run / "metrics.csv").open(encoding="utf-8", newline="") as file:
         rows = read_csv_rows(file)

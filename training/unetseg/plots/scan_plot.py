@@ -1,4 +1,4 @@
-"""One picture of a scan: the histogram of its HU with the ranges of tissues, and three slices."""
+"""The figure of a scan: the histogram of its HU with the ranges of tissues, and three slices."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def plot_scan(volume: Volume, path: Path, segmentation: Segmentation | None = None) -> None:
     """Draw a PNG: histogram (logarithmic) above axial, coronal and sagittal slices through the middle.
 
-    With a segmentation on the same grid, the histogram has a line a structure, and the slices lie through the middle of what
-    is labelled and show it.
+    With a segmentation on the same grid, the histogram has one line per structure, and the slices go through the middle of the
+    labelled voxels and show them.
     """
     figure = new_figure(12, 8)
     top, bottom = figure.subfigures(2, 1, height_ratios=(2, 3))
@@ -56,9 +56,9 @@ def _slices(axes: Any, volume: Volume, segmentation: Segmentation | None) -> Non
     view = volume.geometry.to_axial(volume.array)  # (inferior-superior, anterior-posterior, right-left)
     labels = None if segmentation is None else volume.geometry.to_axial(segmentation.labels)
     between, row_mm, column_mm = volume.geometry.axial_spacing_mm
-    place, row, column = [size // 2 for size in view.shape] if labels is None else _middle(labels)
+    axial_slice, row, column = [size // 2 for size in view.shape] if labels is None else _middle(labels)
     pictures = (
-        ("axial", np.s_[place], row_mm / column_mm, ("R", "L")),
+        ("axial", np.s_[axial_slice], row_mm / column_mm, ("R", "L")),
         ("coronal", np.s_[::-1, row], between / column_mm, ("R", "L")),
         ("sagittal", np.s_[::-1, :, column], between / row_mm, ("A", "P")),
     )

@@ -1,4 +1,4 @@
-"""The anatomy of a synthetic heart in a torso: implicit surfaces in millimetres, asked for labels and HU at any points.
+"""The anatomy of a synthetic heart in a torso: implicit surfaces in millimetres, with labels and HU at any points.
 
 Seven structures in their textbook arrangement (values as in MM-WHS), each heart with size, shape and contrast of its own,
 between lungs, spine, ribs and upper abdomen. Directions are LPS: x to the patient's left, y to the back, z to the head.
@@ -88,7 +88,7 @@ class _Heart:
 
 
 class _Variation:
-    """Sizes and places that differ from heart to heart."""
+    """Sizes and positions that differ from heart to heart."""
 
     def __init__(self, random: np.random.Generator) -> None:
         self._random = random
@@ -96,8 +96,8 @@ class _Variation:
     def size(self) -> float:
         return float(self._random.uniform(0.92, 1.08))
 
-    def near(self, *place_mm: float) -> np.ndarray:
-        return np.array(place_mm) + self._random.uniform(-2, 2, 3)
+    def near(self, *position_mm: float) -> np.ndarray:
+        return np.array(position_mm) + self._random.uniform(-2, 2, 3)
 
 
 _LONG_AXIS = _unit((0.66, -0.58, -0.48))

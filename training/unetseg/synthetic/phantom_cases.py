@@ -1,6 +1,6 @@
-"""Synthetic hearts in the layout of MM-WHS: what tests, the demo of a training run and the benchmarks use in its place.
+"""Synthetic hearts in the layout of MM-WHS, for tests, courses and benchmarks.
 
-MM-WHS (Zhuang and Shen, Medical Image Analysis 31, 2016) may not be passed on, so nothing here is taken from it except
+MM-WHS (Zhuang and Shen, Medical Image Analysis 31, 2016) may not be redistributed, so nothing here is taken from it except
 its file names, its label values and the textbook arrangement of the seven structures. A phantom is the anatomy of
 phantom_anatomy.py sampled on a grid, with pose, partial volume and noise, stored in one of the ways of scanners. A
 network that segments phantoms says nothing about patients.
@@ -57,10 +57,15 @@ def make_phantom(
 ) -> Phantom:
     """One heart in a torso, the same for the same arguments.
 
-    `shape` counts (slices, rows, columns) of the axial grid; the field of view stays about 165 x 245 x 245 mm, so a
-    smaller shape means larger voxels. `orientation` is "lps" (axial slices, no rotation) or "varied": flipped,
-    left-handed, sagittal or oblique storage by seed. `stray_label` marks a few voxels of the left atrium 421, as MM-WHS
-    does.
+    Args:
+        seed: seed of shape, pose, contrast and noise.
+        shape: (slices, rows, columns) of the axial grid; the field of view is always about 165 x 245 x 245 mm, so a smaller
+            shape means larger voxels.
+        orientation: "lps" (axial slices, no rotation) or "varied": flipped, left-handed, sagittal or oblique storage by seed.
+        stray_label: give a few voxels of the left atrium the value 421, as in MM-WHS.
+
+    Raises:
+        ValueError: the orientation is neither of the two.
     """
     if orientation not in ("lps", "varied"):
         raise ValueError(f"orientation is {orientation!r}; it must be 'lps' or 'varied'.")
@@ -95,10 +100,21 @@ def write_phantoms(
     prefix: str = "ct_train_",
     first_number: int = 1001,
 ) -> list[tuple[Path, Path]]:
-    """Write `count` hearts as MM-WHS names them; returns the (image, label) paths.
+    """Write hearts under the names of MM-WHS, such as `ct_train_1001_image.nii.gz` and `ct_train_1001_label.nii.gz`.
 
-    Files are `ct_train_1001_image.nii.gz` and `ct_train_1001_label.nii.gz` and so on. Every tenth heart, beginning with
-    the third, holds the stray label 421.
+    Every tenth heart, beginning with the third, has the stray label 421.
+
+    Args:
+        folder: folder to write, made if it does not exist.
+        count: number of hearts.
+        seed: seed of the first heart; each one has the next seed.
+        shape: as for `make_phantom`.
+        orientation: as for `make_phantom`.
+        prefix: beginning of the file names.
+        first_number: number of the first heart.
+
+    Returns:
+        The (image, label) paths.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -146,7 +162,7 @@ _STORAGE = {
 def _store(
     image: np.ndarray, labels: np.ndarray, *, spacing: np.ndarray, corner: np.ndarray, tilt: np.ndarray, variant: int
 ) -> Phantom:
-    """The axial arrays in one of the ways scanners and converters store them; places in LPS stay the same."""
+    """The axial arrays in one of the ways scanners and converters store them; LPS positions stay the same."""
     order, backwards = _STORAGE[variant]
     steps = np.diag(spacing[::-1])[:, list(order)]
     counts = np.array(image.shape[::-1])[list(order)]

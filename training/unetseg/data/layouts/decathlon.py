@@ -18,8 +18,10 @@ V1_LAYOUT = "nnU-Net v1 raw"
 def read_decathlon(folder: Path, description: dict[str, Any], problems: ProblemCollector) -> Dataset:
     """Cases of the "training" list (Antonelli et al., Nature Communications 13, 2022).
 
-    nnU-Net v1 has the same list, with files NAME_0000 for the NAME in
-    it. Raises InputError for a listed file that is missing and for more than one modality.
+    nnU-Net v1 has the same list, with files NAME_0000 for the NAME in it.
+
+    Raises:
+        InputError: a listed file is missing, or there is more than one modality.
     """
     path = folder / "dataset.json"
     labels = entry(description, "labels", path, dict, "an object of values and names")
@@ -41,7 +43,7 @@ def read_decathlon(folder: Path, description: dict[str, Any], problems: ProblemC
         if missing := [(role, file) for role, file in (("image", image), ("label", label)) if not file.is_file()]:
             problems.add(
                 *(
-                    f"{path} lists the {role} {file}, which is not there; copy it or take the entry out."
+                    f"{path} lists the {role} {file}, which does not exist; copy it or remove the entry."
                     for role, file in missing
                 )
             )
@@ -70,7 +72,7 @@ def read_decathlon(folder: Path, description: dict[str, Any], problems: ProblemC
 
 
 def _with_channel(image: Path) -> Path:
-    """What nnU-Net v1 calls the first channel of an image of its list."""
+    """The file name that nnU-Net v1 has for the first channel of an image of its list."""
     stem = file_stem(image)
     return image.with_name(f"{stem}_0000{image.name[len(stem) :]}")
 

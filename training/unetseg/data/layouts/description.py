@@ -1,4 +1,4 @@
-"""The JSON file beside a data set: read with one clear sentence for whatever is wrong with it."""
+"""The JSON file that describes a data set, read with a clear error message for each mistake in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from UNetSegmenterLib.engine.plain_data import closest_name, did_you_mean
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`; raises InputError if it can't be read or is something else."""
+    """The JSON object in `path`.
+
+    Raises:
+        InputError: the file can't be read, or holds something else.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object(path))
     except InputError:
@@ -31,19 +35,30 @@ def read_description(path: Path) -> dict[str, Any]:
 
 
 def _object(path: Path) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
-    """What makes an object of its entries, of which JSON would silently drop all but the last of one name."""
+    """A hook that refuses two entries of one name, of which JSON would silently keep the last."""
 
     def made(entries: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in entries]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise InputError(f'{path} has two entries "{twice}" beside each other; take one out or rename it.')
+            raise InputError(f'{path} has two entries "{twice}" in one object; remove one or rename it.')
         return dict(entries)
 
     return made
 
 
 def entry(content: dict[str, Any], key: str, path: Path, kind: type, what: str) -> Any:
-    """content[key]; raises InputError, with the key that was probably meant, if it is missing or of another kind."""
+    """The entry `key` of a description.
+
+    Args:
+        content: the description.
+        key: name of the entry.
+        path: file of the description, for messages.
+        kind: type that the entry must have.
+        what: what is expected, for messages.
+
+    Raises:
+        InputError: the entry is missing or of another type.
+    """
     if key not in content:
         near = closest_name(key, content)
         hint = f'; "{near}" stands there: correct it to "{key}"' if near else f"; add {what}"
@@ -62,10 +77,15 @@ def refuse_unknown(content: dict[str, Any], known: Iterable[str], path: Path) ->
 
 
 def values_by_name(labels: dict[str, Any], path: Path, by_value: bool) -> tuple[dict[str, Any], list[str]]:
-    """Label values by structure name, background left out, and notes on what was understood although it is written otherwise.
+    """Label values by structure name without the background, and notes on spellings that differ from the layout's.
 
-    labels: "labels" of dataset.json, which gives names by value with `by_value` (Decathlon, nnU-Net v1), else values by name
-    (nnU-Net v2); the other way round and numbers as text ("1") are understood too. Raises InputError for what is neither.
+    Args:
+        labels: "labels" of dataset.json; the reverse direction and numbers as text ("1") are read too.
+        path: file of the description, for messages.
+        by_value: whether the layout has names by value (Decathlon, nnU-Net v1) instead of values by name (nnU-Net v2).
+
+    Raises:
+        InputError: a label has neither form.
     """
     notes = []
     numbers = all(_is_number(key) for key in labels) and not any(_is_number(value) for value in labels.values())
@@ -106,8 +126,12 @@ def _is_number(value: Any) -> bool:
 def make_structures(values_of: dict[str, Any], path: Path) -> tuple[Structure, ...]:
     """Structures in the order of their first value.
 
-    values_of: name to one whole number from 1 to 65535 or a list of them; raises InputError for anything else, and for a
-    value or a structure that is there twice.
+    Args:
+        values_of: name to one whole number from 1 to 65535 or a list of them.
+        path: file of the description, for messages.
+
+    Raises:
+        InputError: a value is anything else, or a value or structure occurs twice.
     """
     owner: dict[int, str] = {}
     cleaned: dict[str, tuple[int, ...]] = {}

@@ -1,4 +1,4 @@
-"""Which layout a folder is in."""
+"""Detection of the layout that a folder is in."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ _EXPECTED = (
 
 
 def read_dataset(folder: Path | str, collect_problems: bool = False) -> Dataset:
-    """Find out the layout of a data set folder and list its cases.
+    """Detect the layout of a data set folder and list its cases.
 
-    Raises InputError, naming what was found and expected, for a folder in no known layout or with incomplete cases; with
-    `collect_problems` the incomplete ones are left out and named in the data set's `problems`.
+    Args:
+        folder: folder of the data set.
+        collect_problems: leave incomplete cases out and list them in the data set's `problems`, instead of raising.
+
+    Raises:
+        InputError: the folder is in no known layout, or has incomplete cases.
     """
     problems = ProblemCollector(collect_problems)
     folder = Path(folder)
@@ -42,13 +46,13 @@ def read_dataset(folder: Path | str, collect_problems: bool = False) -> Dataset:
 
 
 def holds_images(folder: Path) -> bool:
-    """Whether a folder may be a data set rather than a DICOM series: image files or a description lie in it."""
+    """Whether a folder may be a data set rather than a DICOM series: it has image files or a description."""
     described = any((folder / name).is_file() for name in ("dataset.json", pairs.DESCRIPTION))
     return described or next(_images(folder), None) is not None
 
 
 def declared_structures(label: Path) -> tuple[Structure, ...] | None:
-    """What the values of a label file mean if it lies in a data set that says so; None if nobody does."""
+    """What the values of a label file mean, if the file is part of a data set that defines them; else None."""
     if mmwhs.is_mmwhs([label.name]):
         return HEART
     for folder in list(label.resolve().parents)[:3]:

@@ -28,35 +28,42 @@ def is_mmwhs(names: Iterable[str]) -> bool:
 def read_mmwhs(folder: Path, files: list[Path], problems: ProblemCollector) -> Dataset:
     """CT cases; labelled ct_test cases become the locked test.
 
-    The values are 205, 420, 500, 550, 600, 820 and 850; the stray 421 means 420 (left atrium). Raises InputError for an
-    image without a label and the other way round, except for test images, which come without labels.
+    The values are 205, 420, 500, 550, 600, 820 and 850; the stray 421 means 420 (left atrium).
+
+    Args:
+        folder: folder of the data set.
+        files: its image files.
+        problems: collects the incomplete cases.
+
+    Raises:
+        InputError: an image has no label or a label no image, except for test images, which have no labels.
     """
     found: dict[str, dict[str, Path]] = {}
-    strangers, magnetic = [], set()
+    other_files, mr_cases = [], set()
     for file in files:
         if match := _NAME.match(file.name):
             if match["modality"] == "mr":
-                magnetic.add(match["case"])
+                mr_cases.add(match["case"])
                 continue
             roles = found.setdefault(match["case"], {})
             if other := roles.get(match["role"]):
-                problems.add(f"{file.name} lies at {other} and at {file}; remove one of them.")
+                problems.add(f"{file.name} exists as {other} and as {file}; remove one of them.")
                 continue
             roles[match["role"]] = file
         else:
-            strangers.append(file.name)
+            other_files.append(file.name)
     unlabelled = sorted(case for case, roles in found.items() if case.startswith("ct_test") and "label" not in roles)
     cases = []
     for case in sorted(set(found) - set(unlabelled)):
         if missing := [role for role in ("image", "label") if role not in found[case]]:
-            problems.add(_lacking(found[case], case, missing[0], strangers))
+            problems.add(_missing_file(found[case], case, missing[0], other_files))
             continue
         cases.append(Case(case, found[case]["image"], found[case]["label"]))
     if not cases and not problems.found:
         raise InputError(f"{folder} holds no labelled CT of MM-WHS; ct_train_1001_image.nii.gz and _label.nii.gz are.")
     notes = [f"{len(unlabelled)} test images have no labels and were left out"] if unlabelled else []
-    notes += [f"{len(magnetic)} MR cases were left out: this is a CT network"] if magnetic else []
-    notes += [f"{len(strangers)} other files were left out ({first_few(strangers)})"] if strangers else []
+    notes += [f"{len(mr_cases)} MR cases were left out: this is a CT network"] if mr_cases else []
+    notes += [f"{len(other_files)} other files were left out ({first_few(other_files)})"] if other_files else []
     return Dataset(
         "MM-WHS CT" if folder.name in ("", ".") else f"MM-WHS CT ({folder.name})",
         LAYOUT,
@@ -70,9 +77,9 @@ def read_mmwhs(folder: Path, files: list[Path], problems: ProblemCollector) -> D
     )
 
 
-def _lacking(roles: dict[str, Path], case: str, role: str, strangers: list[str]) -> str:
+def _missing_file(roles: dict[str, Path], case: str, role: str, other_files: list[str]) -> str:
     other = next(iter(roles.values()))
     wanted = f"{case}_{role}.nii.gz"
-    near = closest_name(wanted, strangers, cutoff=0.85)
-    hint = f"{near} looks like it: rename it" if near else f"add it or take {other.name} out"
+    near = closest_name(wanted, other_files, cutoff=0.85)
+    hint = f"{near} looks like it: rename it" if near else f"add it or remove {other.name}"
     return f"{other} has no {role} {wanted}; {hint}."

@@ -17,8 +17,9 @@ LAYOUT = "nnU-Net v2 raw"
 def read_nnunet(folder: Path, description: dict[str, Any], problems: ProblemCollector) -> Dataset:
     """Cases of imagesTr, and as locked test those of imagesTs that have a label in labelsTs.
 
-    Raises InputError for a second channel, regions of several values (a voxel has one structure here), images without a
-    label and labels without an image.
+    Raises:
+        InputError: there is a second channel, a region of several values (a voxel has one structure here), an image without
+            a label or a label without an image.
     """
     path = folder / "dataset.json"
     ending = entry(description, "file_ending", path, str, 'the ending of the image files, such as ".nii.gz"')
@@ -85,19 +86,19 @@ def _pairs(folder: Path, images: str, labels: str, ending: str, problems: Proble
             problems.add(f"{file} lacks the channel that nnU-Net writes; {stem}_0000{ending} is expected.")
             continue
         if channel != "0000":
-            problems.add(f"{file} is a second channel of {name}; one, CT, is read, so take it out.")
+            problems.add(f"{file} is a second channel of {name}; one, CT, is read, so remove it.")
             continue
         names[name] = file
     labelled = {file.name.removesuffix(ending): file for file in label_files}
     problems.add(
         *(
-            f"{names[name]} has no label {folder / labels / (name + ending)}; add the label or take the image out."
+            f"{names[name]} has no label {folder / labels / (name + ending)}; add the label or remove the image."
             for name in sorted(set(names) - set(labelled))
         )
     )
     problems.add(
         *(
-            f"{labelled[name]} has no image {folder / images / f'{name}_0000{ending}'}; add the image or take the label out."
+            f"{labelled[name]} has no image {folder / images / f'{name}_0000{ending}'}; add the image or remove the label."
             for name in sorted(set(labelled) - set(names))
         )
     )

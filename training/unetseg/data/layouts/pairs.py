@@ -6,8 +6,8 @@
      "patient": "^(p[0-9]+)"}                                 (regular expression: whose scan a case is)
 
 Without "image" and "label", an image is called NAME_image (or _img, _ct, _scan, _volume, or just NAME) or lies in a folder
-`images`, a label NAME_label (or _labels, _seg, _segmentation, _mask, _gt) or in a folder `labels`; a folder a case with
-image.nii.gz and label.nii.gz in it will do as well.
+`images`, a label NAME_label (or _labels, _seg, _segmentation, _mask, _gt) or in a folder `labels`; one folder per case
+with image.nii.gz and label.nii.gz is read as well.
 """
 
 from __future__ import annotations
@@ -31,8 +31,13 @@ _KEYS = ("structures", "name", "licence", "citation", "image", "label", "patient
 def read_pairs(folder: Path, files: list[Path], problems: ProblemCollector) -> Dataset:
     """Cases of a folder with structures.json.
 
-    Raises InputError for an image without a label, a label without an image, and entries of structures.json that can't be
-    meant.
+    Args:
+        folder: folder of the data set.
+        files: its image files.
+        problems: collects the incomplete cases.
+
+    Raises:
+        InputError: an image has no label or a label no image, or an entry of structures.json is invalid.
     """
     path = folder / DESCRIPTION
     description = read_description(path)
@@ -49,7 +54,7 @@ def read_pairs(folder: Path, files: list[Path], problems: ProblemCollector) -> D
             problems.add(f"{into[name]} and {file} are both the {role} of {name}; rename or remove one.")
             continue
         into[name] = file
-    problems.add(*_lonely(images, labels))
+    problems.add(*_unpaired(images, labels))
     if not images and not problems.found:
         raise InputError(f"{folder} holds no image files; NAME_image.nii.gz and NAME_label.nii.gz are expected.")
     patients = _patients(list(images), description.get("patient"), path)
@@ -79,13 +84,13 @@ def _by_pattern(folder: Path, description: dict, files: list[Path]) -> Iterator[
                 yield match["case"], role, file
 
 
-def _lonely(images: dict[str, Path], labels: dict[str, Path]) -> Iterator[str]:
-    """A sentence for each image without a label, and each label without an image."""
-    for mine, others, role, missing in ((images, labels, "image", "label"), (labels, images, "label", "image")):
-        for name in sorted(set(mine) - set(others)):
-            near = closest_name(name, sorted(set(others) - set(mine)), cutoff=0.8)
-            hint = f"{others[near].name} looks like it: rename it" if near else f"add it or take the {role} out"
-            yield f'{mine[name]} (case "{name}") has no {missing}; {hint}.'
+def _unpaired(images: dict[str, Path], labels: dict[str, Path]) -> Iterator[str]:
+    """One message for each image without a label, and each label without an image."""
+    for own, others, role, missing in ((images, labels, "image", "label"), (labels, images, "label", "image")):
+        for name in sorted(set(own) - set(others)):
+            near = closest_name(name, sorted(set(others) - set(own)), cutoff=0.8)
+            hint = f"{others[near].name} looks like it: rename it" if near else f"add it or remove the {role}"
+            yield f'{own[name]} (case "{name}") has no {missing}; {hint}.'
 
 
 def _patients(names: list[str], pattern: str | None, path: Path) -> dict[str, str]:
