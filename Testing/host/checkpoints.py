@@ -80,3 +80,44 @@ def _bad(folder, good, torch):
     paths["trace"] = folder / "code ran"
     assert pickle and zipfile.is_zipfile(paths["code"])
     return paths
+
+
+def write_directional_checkpoint(path):
+    """A network, with weights set by hand, whose labels tell in which direction of the patient a scan grows brighter.
+
+    Classes 1 to 6: towards right, left, front, back, foot and head; 0 where it is even. So a result shows whether the network
+    saw the scan turned or mirrored, its slices in reverse, or whether its labels were put back at another position.
+    """
+    import torch
+    from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
+    from UNetSegmenterLib.engine.model.card import Card, NetworkShape
+    from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
+    from UNetSegmenterLib.engine.model.network import UNet
+    from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
+
+    network = UNet(3, 7, 6, 1)
+    weights = {
+        name: torch.zeros_like(one) if one.is_floating_point() else one for name, one in network.state_dict().items()
+    }
+    for name, one in weights.items():
+        if name.endswith(("running_var", "weight")) and one.ndim == 1:
+            one.fill_(1)  # batch normalisation that changes nothing
+    first = weights[
+        "entry.0.weight"
+    ]  # (features, slices, rows, columns): from foot to head, front to back, right to left
+    for feature, (low, high) in enumerate((((1, 1, 0), (1, 1, 2)), ((1, 0, 1), (1, 2, 1)), ((0, 1, 1), (2, 1, 1)))):
+        first[2 * feature][low], first[2 * feature][high] = 1, -1
+        first[2 * feature + 1][low], first[2 * feature + 1][high] = -1, 1
+    for feature in range(6):
+        for convolution in ("entry.3", "up.0.convolutions.0", "up.0.convolutions.3"):
+            weights[f"{convolution}.weight"][feature, feature, 1, 1] = (
+                1  # the skip comes first, what comes up counts nothing
+            )
+        weights["exit.weight"][feature + 1, feature] = 1
+    weights["exit.bias"][0] = 0.02
+    shape, preprocessing = (
+        NetworkShape(3, 7, 6, 1),
+        Preprocessing(1.5, (-200.0, 300.0), input_slices=3, size_multiple=2),
+    )
+    save_checkpoint(path, Card("Directions", shape, tuple(ABDOMEN8[:6]), preprocessing), weights, half=False)
+    return path

@@ -176,7 +176,7 @@ def test_comparing(widget, compared, monkeypatch, error, place, in_a_step):
     [
         ("panel.sections.plausibility_section.array_steps", True),
         ("panel.sections.plausibility_section.segmentation_from_node", False),
-        ("panel.sections.plausibility_section.finding_from_json", False),
+        ("panel.sections.plausibility_section.Finding.from_json", False),
         ("panel.sections.plausibility_section.findings_in_world", False),
         ("panel.sections.plausibility_section.PlausibilitySection._words", False),
     ],
