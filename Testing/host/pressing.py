@@ -24,11 +24,6 @@ def turn(until, seconds=60.0):
         time.sleep(0.001)
 
 
-def on_free_cores(limit):
-    """A limit of time as it is meant for free cores, wider on a machine that is busy with other work right now."""
-    return limit * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-
-
 def settle(seconds=0.12):
     """Let short timers run out."""
     end = time.monotonic() + seconds
@@ -74,34 +69,3 @@ def picture(parent, name):
     pixmap = QtWidgets.QWidget.grab(parent)
     pixmap.save(str(PICTURES / f"{name}.png"))
     return pixmap.toImage()
-
-
-class Stalls:
-    """Measures how long the event loop was away: a timer that should fire every few milliseconds tells.
-
-    `longest_ms` is what a person feels, other programs on the machine included; `longest_work_ms` counts only what this
-    thread worked meanwhile, which is what it would be on a core of its own.
-    """
-
-    def __init__(self, every_ms=5):
-        self._timer = QtCore.QTimer()
-        self._timer.setTimerType(QtCore.Qt.PreciseTimer)
-        self._timer.setInterval(every_ms)
-        self._timer.timeout.connect(self._tick)
-        self.longest_ms = self.longest_work_ms = 0.0
-        self.gaps_ms = []
-
-    def __enter__(self):
-        self._last = time.perf_counter(), time.thread_time()
-        self._timer.start()
-        return self
-
-    def __exit__(self, *error):
-        self._timer.stop()
-
-    def _tick(self):
-        now = time.perf_counter(), time.thread_time()
-        self.longest_ms = max(self.longest_ms, 1000 * (now[0] - self._last[0]))
-        self.gaps_ms.append(1000 * (now[0] - self._last[0]))
-        self.longest_work_ms = max(self.longest_work_ms, 1000 * (now[1] - self._last[1]))
-        self._last = now

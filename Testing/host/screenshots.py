@@ -70,7 +70,7 @@ def take(widget, options) -> None:
     slicer.mrmlScene.RemoveNode(panel.segment.result.node)
     ui.keepPartialCheckBox.setChecked(False)
     run_until(panel, ui, 0.2)
-    os.kill(panel.worker._worker_pid, signal.SIGSEGV)
+    os.kill(panel.worker.pid, signal.SIGSEGV)
     turn(lambda: not panel.segment.state.is_busy)
     press(ui.detailsButton) if ui.detailsButton.visible else None
     ui.detailsText.setPlainText(

@@ -64,7 +64,7 @@ def take(widget, options) -> None:
     ui.referenceSelector.setCurrentNode(reference)
     settle()
     press(ui.sideBySideButton)
-    turn(lambda: not panel.views._timer.active, 60)
+    turn(lambda: not panel.views.is_making_surfaces, 60)
     press(ui.compareButton)
     turn(lambda: not panel.compare.is_busy, 300)
     press(ui.checkButton)

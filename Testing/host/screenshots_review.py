@@ -1,4 +1,4 @@
-"""Take the picture of a review in progress: a test set, two cases reviewed, the third on the desk; prints times and stalls.
+"""Take the picture of a review in progress: a test set, two cases reviewed, the third on the desk.
 
 python Testing/host/screenshots_review.py CHECKPOINT DATASET [--predictions DIR] [--output Resources/Screenshots]
 
@@ -11,7 +11,6 @@ import argparse
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import slicer
@@ -24,7 +23,7 @@ import host
 host.start()
 
 import host.pressing
-from host.pressing import Stalls, picture, press, settle, turn
+from host.pressing import picture, press, settle, turn
 from host.screenshots import choose
 from host.scripted import load_module
 
@@ -68,15 +67,11 @@ def take(widget, options) -> None:
     settle(0.6)
     turn(lambda: not panel.review.is_busy, 60)
     for score, comment in VERDICTS:
-        started = time.perf_counter()
-        with Stalls() as stalls:
-            press(ui.nextCaseButton)
-            turn(lambda: not panel.review.is_busy, 600)
-        seconds = time.perf_counter() - started
+        press(ui.nextCaseButton)
+        turn(lambda: not panel.review.is_busy, 600)
         rows = [row.measures.dice for row in panel.compare.comparison.rows if row.measures]
         print(
-            f"{panel.review.case.name}: {seconds:.1f} s, longest stall {stalls.longest_ms:.0f} ms, own work "
-            f"{stalls.longest_work_ms:.0f} ms, mean Dice {sum(rows) / len(rows):.3f}, {slicer.mrmlScene.GetNumberOfNodes()} nodes"
+            f"{panel.review.case.name}: mean Dice {sum(rows) / len(rows):.3f}, {slicer.mrmlScene.GetNumberOfNodes()} nodes"
         )
         ui.scoreComboBox.setCurrentIndex(ui.scoreComboBox.findData(score))
         ui.commentText.setPlainText(comment)
@@ -86,14 +81,11 @@ def take(widget, options) -> None:
     whole = picture(widget.parent, "review-panel")
     scan = ui.inputSelector.currentNode()
     ui.sideBySideButton.setChecked(True)
-    turn(lambda: not panel.views._timer.active, 60)
+    turn(lambda: not panel.views.is_making_surfaces, 60)
     pictures = layout_pictures(TWO_ROWS, scan, ui.referenceSelector.currentNode(), place)
     window_picture(whole, pictures, 1200).save(str(options.output / "review.png"))
-    started = time.perf_counter()
-    with Stalls() as stalls:
-        panel.report.write(Path("Evaluated").resolve() / "report")  # the worker has another folder
-        turn(lambda: not panel.report.is_busy, 120)
-    print(f"report: {time.perf_counter() - started:.1f} s, longest stall {stalls.longest_ms:.0f} ms")
+    panel.report.write(Path("Evaluated").resolve() / "report")  # the worker has another folder
+    turn(lambda: not panel.report.is_busy, 120)
     print([note.text for note in (*panel.review.notes, *panel.report.notes)])
 
 

@@ -55,6 +55,33 @@ def no_traceback(monkeypatch):
     assert not escaped, escaped[0]
 
 
+@pytest.fixture
+def counted_steps(monkeypatch):
+    """How many small steps each piece of work of a section took, without those that only waited."""
+    from UNetSegmenterLib.panel.jobs.step_driver import StepDriver, Wait
+    from UNetSegmenterLib.panel.sections import section
+
+    counts = []
+
+    def counted(steps):
+        number = len(counts)
+        counts.append(0)
+        try:
+            while True:
+                yielded = next(steps)
+                counts[number] += not isinstance(yielded, Wait)
+                yield yielded
+        except StopIteration as end:
+            return end.value
+        finally:
+            steps.close()
+
+    monkeypatch.setattr(
+        section, "StepDriver", lambda steps, *listeners, **named: StepDriver(counted(steps), *listeners, **named)
+    )
+    return counts
+
+
 @contextmanager
 def worker_kept(module):
     """A closing scene ends the worker, which takes seconds to start again; between two tests it may live on."""

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -87,10 +86,8 @@ def test_a_conversation(checkpoint, tmp_path):
     """Hello without torch, the card, a run with progress, a second run that is warm, errors in one sentence, quit."""
     array, geometry, files = scan_files(tmp_path)
     with Conversation() as worker:
-        started = time.perf_counter()
         hello = worker.ask(id=1, do="hello")
         assert hello["type"] == "result" and hello["pid"] == worker.process.pid and hello["torch"] is True
-        assert time.perf_counter() - started < 5
         answer = worker.ask(id=2, do="describe", checkpoint=checkpoint)
         assert answer["card"]["title"] == "Tiny" and len(answer["sha256"]) == 64
         assert answer["devices"][-1]["device"] == "cpu"
@@ -109,11 +106,10 @@ def test_a_conversation(checkpoint, tmp_path):
         assert len(np.unique(labels)) == 3, "a constant result would prove nothing"
         assert {int(index): value for index, value in result["confidence"].items()} == own.confidence
 
-        started = time.perf_counter()
         worker.say(id=4, do="segment", checkpoint=checkpoint, device="cpu", **files)
-        while worker.hear()["type"] == "progress":
+        while (again := worker.hear())["type"] == "progress":
             pass
-        print(f"\nwarm run of a small scan: {time.perf_counter() - started:.3f} s")
+        assert again["complete"] and again["warm"]
 
         error = worker.ask(id=5, do="describe", checkpoint=str(tmp_path / "gone.pt"))
         assert (error["type"], error["kind"]) == ("error", "input") and "no such file" in error["message"]

@@ -67,7 +67,13 @@ class SideBySideViews(VTKObservationMixin):
         self.update("")
 
     @property
+    def is_making_surfaces(self) -> bool:
+        """Whether 3D surfaces that were missing are still being made."""
+        return self._surfaces is not None
+
+    @property
     def is_shown(self) -> bool:
+        """Whether one of the module's layouts is on screen."""
         return self._views is not None
 
     def choose(self, volume: Any, prediction: Any, reference: Any) -> None:
@@ -191,10 +197,12 @@ class SideBySideViews(VTKObservationMixin):
             widget.setToolTip(tip if self.is_shown else NOT_SHOWN)
 
     def _on_surfaces(self, value: Any) -> None:
+        self._surfaces = None
         if self._views is not None:
             self._views.views.reset_clipping()
 
     def _fail(self, failure: JobFailure) -> None:
+        self._surfaces = None
         self._say(failure_note(failure))
 
     def _on_button(self, checked: bool) -> None:
