@@ -24,9 +24,6 @@ MANIFEST, LOCK, RUN_LOCK = ".unetseg.json", ".unetseg.lock", ".unetseg.run.lock"
 RESULTS = ("metrics.csv", "summary.json", "report.html", "figures/*.svg", "figures/*.png")
 """The files of every comparison (`write_results`)."""
 
-RENAMED_COMMANDS = {"against": "compare-models", "crossvalidate": "cross-validate"}
-"""Former names of commands; the manifests that they wrote hold them."""
-
 FileId = tuple[int, int]
 
 
@@ -51,6 +48,7 @@ class OutputFolder:
     inputs: frozenset[FileId]
     overwrite: bool
     marker: str = ""
+    former_command: str = ""
     _claimed: list[str] = field(default_factory=list)
     _before: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
@@ -107,7 +105,7 @@ class OutputFolder:
 
     def _refuse_other_command(self, manifest: dict[str, Any]) -> None:
         other = manifest["command"]
-        if other in ("", self.command):
+        if other in ("", self.command, self.former_command):
             return
         if not (manifest["files"] or self._matching(manifest["unfinished"])):  # all of it was moved away since
             manifest["unfinished"] = []
@@ -163,12 +161,14 @@ class Outputs:
         inputs: files that the command reads, and folders that it reads files of. None of them is ever replaced, under
             whatever name or link.
         marker: a file that shows an earlier run where the folder has no manifest.
+        former_command: the command's name in earlier versions, which their manifests hold.
     """
 
     path: Path
     writes: tuple[str, ...] = ()
     inputs: tuple[Path | None, ...] = ()
     marker: str = ""
+    former_command: str = ""
 
 
 @contextmanager
@@ -193,7 +193,7 @@ def claimed(outputs: Outputs, command: str, overwrite: bool, alone: bool = True)
         output_folder(outputs.path) as folder,
         locked(folder / RUN_LOCK, wait_seconds=0) if alone else nullcontext(),
     ):
-        output = OutputFolder(folder, command, _ids(inputs), overwrite, outputs.marker)
+        output = OutputFolder(folder, command, _ids(inputs), overwrite, outputs.marker, outputs.former_command)
         output.claim(*outputs.writes)
         try:
             yield output
@@ -244,8 +244,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         found = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(found, dict) and all(isinstance(found.get(key, of), type(of)) for key, of in empty.items()):
-            known_as = RENAMED_COMMANDS.get(found.get("command", ""), found.get("command", ""))
-            return empty | found | {"command": known_as}
+            return empty | found
     return empty
 
 

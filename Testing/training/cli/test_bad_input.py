@@ -211,9 +211,9 @@ def test_checkpoints_are_refused(place, checkpoint, scan, tmp_path):
     whole = checkpoint.read_bytes()
     cases = {
         "cut.pt": (lambda path: path.write_bytes(whole[: len(whole) // 2]), "cut off"),
-        "nobody.pt": (lambda path: None, "no file"),
+        "nobody.pt": (lambda path: None, "not a file"),
         "code.pt": (lambda path: torch.save({"format": FORMAT, "weights": Attack(tmp_path / "ran")}, path), "run code"),
-        "pickle.pt": (lambda path: path.write_bytes(pickle.dumps(Attack(tmp_path / "ran"))), "no checkpoint"),
+        "pickle.pt": (lambda path: path.write_bytes(pickle.dumps(Attack(tmp_path / "ran"))), "not a checkpoint"),
         "cardless.pt": (lambda path: rewritten(checkpoint, path, card=None), "no card"),
         "newer.pt": (lambda path: rewritten(checkpoint, path, format=FORMAT + 1), "update UNetSegmenter"),
         "contrary.pt": (

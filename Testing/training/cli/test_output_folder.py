@@ -205,6 +205,16 @@ def claim(folder, command="check", names=("findings.csv",)):
     return claimed(Outputs(folder, names), command, overwrite=False)
 
 
+def test_a_folder_of_the_command_under_its_former_name_is_its_own(tmp_path):
+    with claim(tmp_path, "crossvalidate", ("summary.json",)):
+        (tmp_path / "summary.json").write_text("{}")
+    with pytest.raises(InputError, match="unetseg crossvalidate wrote"), claim(tmp_path, "cross-validate"):
+        pass
+    with claimed(Outputs(tmp_path, ("summary.json",), former_command="crossvalidate"), "cross-validate", False):
+        pass
+    assert json.loads((tmp_path / MANIFEST).read_text())["command"] == "cross-validate"
+
+
 def test_what_a_killed_run_wrote_is_known_to_be_of_the_command(tmp_path):
     code = (
         "import os, sys; from pathlib import Path; from unetseg.output_folder import Outputs, claimed\n"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from unetseg.cli import COMMANDS, RENAMED_OPTIONS
+from unetseg.cli import COMMANDS, RENAMED_COMMANDS, RENAMED_OPTIONS
 from unetseg.cli.main import main
 from unetseg.cli.parser import UsageError, command_and_parser
-from unetseg.output_folder import RENAMED_COMMANDS
 from UNetSegmenterLib.engine.errors import InputError
 
 TRAIN = ("preprocessed", "--output", "run")

@@ -23,6 +23,7 @@ COMMANDS = {
     "bench": "measure speed, memory and agreement of precisions on this machine",
 }
 
+RENAMED_COMMANDS = {"against": "compare-models", "crossvalidate": "cross-validate"}
 RENAMED_OPTIONS = {
     "--against": "--baseline",
     "--pack": "--preprocessed",

@@ -34,9 +34,8 @@ def defaults(options: Any) -> dict[str, Any]:
 
 def outputs(options: Any) -> Outputs:
     """What this command writes and reads."""
-    return Outputs(
-        options.output, ("metrics.csv", "summary.json"), (options.preprocessed, options.plan, options.start_from)
-    )
+    inputs = (options.preprocessed, options.plan, options.start_from)
+    return Outputs(options.output, ("metrics.csv", "summary.json"), inputs, former_command="crossvalidate")
 
 
 def run(options: Any) -> None:

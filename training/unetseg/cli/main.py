@@ -15,8 +15,7 @@ from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import accept_any_console, silence, warn, without_control_characters
-from ..output_folder import RENAMED_COMMANDS
-from . import COMMANDS
+from . import COMMANDS, RENAMED_COMMANDS
 
 DONE, BAD_INPUT = 0, 2
 INTERRUPTED, PIPE_ENDED, TERMINATED = 130, 141, 143  # 128 + the signal's number, as a shell has it
