@@ -1,4 +1,4 @@
-"""Folders of scans with references as people have them, and the predictions that belong to them."""
+"""Folders of scans with references in the layouts that are supported, and the predictions that belong to them."""
 
 import json
 
@@ -113,7 +113,7 @@ def test_what_is_no_test_set_is_one_sentence(tmp_path, names, words):
     touch(tmp_path, *names)
     with pytest.raises(InputError, match=words):
         list_cases(tmp_path)
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="nowhere"):
         list_cases(tmp_path / "nowhere")
 
 

@@ -88,13 +88,13 @@ def test_a_spreadsheets_own_way_of_saving_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
-    [("a;b\n1;2\n", "no column case, score"), ("case,score,comment\na,superb,\n", "superb"), ("", "no column")],
+    ("text", "message"),
+    [("a;b\n1;2\n", "column case, score"), ("case,score,comment\na,superb,\n", "superb"), ("", "column case")],
 )
-def test_another_table_is_refused_and_not_overwritten(tmp_path, text, words):
+def test_another_table_is_refused_and_not_overwritten(tmp_path, text, message):
     path = tmp_path / "reviews.csv"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=message):
         read_reviews(path)
     assert path.read_text(encoding="utf-8") == text
 

@@ -132,5 +132,5 @@ def test_names_in_the_same_language_pair_without_looking_at_voxels(monkeypatch):
 def test_a_tolerance_that_is_no_length_is_refused(tolerance_mm):
     from UNetSegmenterLib.engine.errors import InputError
 
-    with pytest.raises(InputError, match="is no length"):
+    with pytest.raises(InputError, match="tolerance"):
         compare(segmentation(NAMED), segmentation(NAMED), tolerance_mm=tolerance_mm)

@@ -1,4 +1,4 @@
-"""A prediction against a reference: all structures, all measures, and where to look."""
+"""Comparison of a prediction with a reference in one case: all structures, all measures, and where to look."""
 
 from __future__ import annotations
 
@@ -20,11 +20,22 @@ from .slice_measures import SliceCurve, slice_curve
 
 @dataclass(frozen=True)
 class StructureComparison:
-    """One structure of one case.
+    """Comparison of one structure of one case.
 
-    `status`: "ok" both are there; "missed" only the reference has voxels; "spurious" only the prediction has; "absent"
-    neither has; "unmatched" one side doesn't know the structure. `measures` is None for the last two. `matched` says how
-    the two were paired, as `Pair.how` does. `largest_error_ras` is where to look (RAS, mm).
+    Attributes:
+        case: Name of the case.
+        structure: Name of the structure, the reference's where the two differ.
+        status: "ok" both sides have voxels; "missed" only the reference has; "spurious" only the prediction has; "absent"
+            neither has; "unmatched" only one side defines the structure.
+        measures: All measures; None for "absent" and "unmatched".
+        note: Text beside the numbers.
+        color: Colour of the structure (red, green, blue), 0 to 255.
+        tolerance_mm: Tolerance of the normalised surface distance.
+        prediction: The prediction's structure, None where it has none.
+        reference: The reference's structure, None where it has none.
+        curve: Dice and areas slice by slice, None without measures.
+        largest_error_ras: Position of the largest error (RAS, mm), None without measures.
+        matched: How the two structures were paired, as in `Pair.how`.
     """
 
     case: str
@@ -43,10 +54,17 @@ class StructureComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All rows of one case, and in `notes` what has to be said beside the numbers.
+    """Comparison of all structures of one case.
 
-    `complete` is False if the comparison was cancelled; the rows are those that were done. `proposals` are structures that
-    were not paired, because no name says so, but lie on each other.
+    Attributes:
+        case: Name of the case.
+        rows: One entry per structure.
+        notes: Texts that belong beside the numbers.
+        matching: Which structures were paired.
+        prediction_name: Name of the prediction.
+        reference_name: Name of the reference.
+        complete: False if the comparison was cancelled; `rows` then holds the structures that were measured before.
+        proposals: Structures that overlap, but were not paired because their names differ.
     """
 
     case: str
@@ -69,11 +87,23 @@ def compare(
     tolerance_mm: float = DEFAULT_TOLERANCE_MM,
     by_hand: Mapping[str, str | None] | None = None,
 ) -> Comparison:
-    """Measure every structure of both, in 3D and in the reference's grid.
+    """Measure every structure of a prediction and its reference, in 3D and in the reference's grid.
 
-    A prediction on another grid is brought onto it with nearest neighbour, which a note says. `progress(done, total)`
-    is called after each structure and `cancelled()` asked before each. Raises InputError if the two grids don't meet or are
-    sheared (distances in mm would be wrong), if one side holds an organ twice, and for a tolerance that is no length.
+    Args:
+        prediction: Labels to compare; on another grid they are resampled with nearest neighbour, and a note says so.
+        reference: Labels to compare with.
+        case: Name of the case.
+        progress: Called as `progress(done, total)` after each structure.
+        cancelled: Called before each structure; the comparison ends where it returns True.
+        tolerance_mm: Tolerance of the normalised surface distance.
+        by_hand: Structures paired by the user, prediction's to reference's name; None for "not this one".
+
+    Returns:
+        One row per structure, and notes.
+
+    Raises:
+        InputError: If the two grids do not overlap or are sheared (distances in mm would be wrong), if one side holds a
+            structure twice, or for a negative tolerance.
     """
     check_tolerance(tolerance_mm)
     for side, segmentation in (("The prediction", prediction), ("The reference", reference)):
@@ -99,10 +129,10 @@ def compare(
             progress(len(rows), len(matching.pairs))
     complete = len(rows) == len(matching.pairs)
     measured = {pair: row.measures.dice for pair, row in zip(matching.pairs, rows, strict=False) if row.measures}
-    left_alone = [name for name, other in (by_hand or {}).items() if other is None]
+    not_paired = [name for name, other in (by_hand or {}).items() if other is None]
     proposals: tuple[Proposal, ...] = ()
     if complete:
-        proposals, doubts = question_pairs(prediction, reference, matching, measured, left_alone)
+        proposals, doubts = question_pairs(prediction, reference, matching, measured, not_paired)
         notes += [*(proposal.text for proposal in proposals), *doubts]
     for side, structures, segmentation in (
         ("reference", matching.only_reference, reference),
@@ -115,11 +145,11 @@ def compare(
 def _on_one_grid(
     prediction: Segmentation, reference: Segmentation, notes: list[str]
 ) -> tuple[Segmentation, Segmentation]:
-    """Both on the reference's grid; an empty side that says nothing of its grid takes the other's."""
+    """Both on the reference's grid; an empty side of unknown grid takes the other's."""
     reference = reference.with_known_grid(prediction.geometry)
     prediction = prediction.with_known_grid(reference.geometry)
     if not prediction.geometry.is_close(reference.geometry):
-        return onto_reference(prediction, reference.geometry, notes), reference
+        return resample_to_reference(prediction, reference.geometry, notes), reference
     if note := same_grid_note(prediction.geometry, reference.geometry, "prediction and reference"):
         notes.append(note)
     return prediction, reference
@@ -191,8 +221,8 @@ def _cropped(segmentation: Segmentation, index: int, box: Box) -> np.ndarray:
     return segmentation.labels[box] == index
 
 
-def onto_reference(prediction: Segmentation, target: Geometry, notes: list[str]) -> Segmentation:
-    """The prediction on the reference's grid; a note says so, another one what fell outside."""
+def resample_to_reference(prediction: Segmentation, target: Geometry, notes: list[str]) -> Segmentation:
+    """Resample the prediction to the reference's grid; adds a note, and another one if some of it lies outside."""
     source = prediction.geometry
     inside = resample_labels(np.ones(target.shape, dtype=np.uint8), target, source).astype(bool)
     if not inside.any():

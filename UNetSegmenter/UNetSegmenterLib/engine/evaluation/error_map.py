@@ -1,4 +1,4 @@
-"""The error map: for every voxel, whether prediction and reference agree on it, and if not, which of the two claims it."""
+"""The error map: for every voxel, whether prediction and reference agree, and if not, which of the two has a structure there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..labels.matching import Pair
 from ..labels.segmentation import Segmentation
 from ..labels.structures import Structure, canonical_name
 from ..stepwise import Steps, run_to_end
-from .comparison import onto_reference
+from .comparison import resample_to_reference
 
 AGREEMENT, FALSE_POSITIVE, FALSE_NEGATIVE, CONFUSED = 1, 2, 3, 4
 CLASSES = {
@@ -20,28 +20,37 @@ CLASSES = {
     FALSE_NEGATIVE: ("false negative", (86, 180, 233)),
     CONFUSED: ("confused", (204, 121, 167)),
 }
-"""Name and colour of each class; the errors' colours are M. Okabe and K. Ito's, who chose them for all kinds of colour vision."""
+"""Name and colour of each class; the errors' colours are those of M. Okabe and K. Ito, for all kinds of colour vision."""
 
-STEP_VOXELS = 1 << 20  # some ten ms
+STEP_VOXELS = 1 << 20  # about ten ms
 
 
 def error_map(prediction: Segmentation, reference: Segmentation, pairs: Sequence[Pair]) -> Segmentation:
-    """Classes of all voxels of the reference's grid, as a segmentation with one structure a class.
+    """Classes of all voxels of the reference's grid, as a segmentation with one structure per class.
 
-    Over the structures that are paired; what has no counterpart counts as background on its side. A voxel is a *false
-    positive* if the prediction gives it to a structure that the reference doesn't give it to, a *false negative* the
-    other way round, *confused* if it is both (another structure than the reference's), and *agreement* if both give it
-    to the same ones. Where structures overlap this holds for each of them. The names carry the volumes in ml. With one
-    pair nothing can be confused, and the class is left out. A prediction on another grid is resampled with nearest
-    neighbour; raises InputError if the two grids don't meet.
+    A voxel is a *false positive* if the prediction has a structure there that the reference does not have there, a *false
+    negative* the other way round, *confused* if it is both (another structure than the reference's), and *agreement* if
+    both have the same structures there. Where structures overlap this holds for each of them.
+
+    Args:
+        prediction: Labels to compare; on another grid they are resampled with nearest neighbour.
+        reference: Labels to compare with.
+        pairs: The structures that are compared; all others count as background.
+
+    Returns:
+        A segmentation on the reference's grid. The structures' names contain the volumes in ml; with a single pair the
+        class "confused" is left out.
+
+    Raises:
+        InputError: If the two grids do not overlap.
     """
     return run_to_end(error_map_steps(prediction, reference, pairs))
 
 
 def error_map_steps(prediction: Segmentation, reference: Segmentation, pairs: Sequence[Pair]) -> Steps:
-    """`error_map` in small steps, for a face that must not stand still."""
+    """`error_map` in small steps, for an interface that must stay responsive."""
     if not prediction.geometry.is_close(reference.geometry):
-        prediction = onto_reference(prediction, reference.geometry, [])
+        prediction = resample_to_reference(prediction, reference.geometry, [])
         yield
     ours = _numbers({pair.prediction.index: number for number, pair in enumerate(pairs, start=1)})
     theirs = _numbers({pair.reference.index: number for number, pair in enumerate(pairs, start=1)})
@@ -52,7 +61,7 @@ def error_map_steps(prediction: Segmentation, reference: Segmentation, pairs: Se
         part = slice(start, start + step)
         labels[part] = _classes(ours[prediction.labels[part]], theirs[reference.labels[part]])
         yield
-    _put_right_overlaps(labels, prediction, reference, pairs)
+    _classify_overlaps(labels, prediction, reference, pairs)
     yield
     counts = np.zeros(len(CLASSES) + 1, dtype=np.int64)
     for start in range(0, slices, step):
@@ -81,7 +90,7 @@ def pairs_of(pairs: Sequence[Pair], structure: str | None) -> list[Pair]:
 
 
 def _numbers(pair_of: dict[int, int]) -> np.ndarray:
-    """Table from structure index to pair number, 0 for what has no counterpart."""
+    """Table from structure index to pair number, 0 for a structure without counterpart."""
     table = np.zeros(256, dtype=np.uint8)
     table[list(pair_of)] = list(pair_of.values())
     return table
@@ -95,26 +104,26 @@ def _classes(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     return classes
 
 
-def _put_right_overlaps(
+def _classify_overlaps(
     labels: np.ndarray, prediction: Segmentation, reference: Segmentation, pairs: Sequence[Pair]
 ) -> None:
-    """Classes where a structure lies under another one on either side, counted over all that claim the voxel."""
-    hidden = [places for side in (prediction, reference) for places in side.overlaps.values()]
+    """Set the classes where structures overlap on either side, from all structures that have the voxel."""
+    hidden = [voxels for side in (prediction, reference) for voxels in side.overlaps.values()]
     if not hidden:
         return
-    places = np.unique(np.concatenate(hidden))
-    too_much, too_little, claimed = (np.zeros(len(places), dtype=bool) for _ in range(3))
+    voxels = np.unique(np.concatenate(hidden))
+    only_prediction, only_reference, either = (np.zeros(len(voxels), dtype=bool) for _ in range(3))
     for pair in pairs:
-        ours = _claims(prediction, pair.prediction.index, places)
-        theirs = _claims(reference, pair.reference.index, places)
-        too_much |= ours & ~theirs
-        too_little |= theirs & ~ours
-        claimed |= ours | theirs
+        ours = _holds(prediction, pair.prediction.index, voxels)
+        theirs = _holds(reference, pair.reference.index, voxels)
+        only_prediction |= ours & ~theirs
+        only_reference |= theirs & ~ours
+        either |= ours | theirs
     errors = np.array([AGREEMENT, FALSE_POSITIVE, FALSE_NEGATIVE, CONFUSED], dtype=np.uint8)
-    labels.reshape(-1)[places] = np.where(claimed, errors[too_much + 2 * too_little.view(np.uint8)], 0)
+    labels.reshape(-1)[voxels] = np.where(either, errors[only_prediction + 2 * only_reference.view(np.uint8)], 0)
 
 
-def _claims(segmentation: Segmentation, index: int, places: np.ndarray) -> np.ndarray:
-    """At which of these voxels (flat, sorted) a structure is, those under another one included."""
-    shown = segmentation.labels.reshape(-1)[places] == index
-    return shown | np.isin(places, segmentation.overlaps.get(index, ()))
+def _holds(segmentation: Segmentation, index: int, voxels: np.ndarray) -> np.ndarray:
+    """Which of these voxels (flat indices, sorted) belong to a structure, also where another one overlaps it."""
+    visible = segmentation.labels.reshape(-1)[voxels] == index
+    return visible | np.isin(voxels, segmentation.overlaps.get(index, ()))

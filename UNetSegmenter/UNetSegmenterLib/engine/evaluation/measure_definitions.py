@@ -1,4 +1,4 @@
-"""What each measure is called, its unit, what it means in a sentence, and where good ends: for tables in panel and report."""
+"""Title, unit, explanation and colour scale of each measure, for tables in panel and report."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from .measures import Measures
 
 @dataclass(frozen=True)
 class MeasureDefinition:
-    """One measure as people meet it.
+    """How one measure is displayed.
 
-    `key` is the field of `Measures`; `digits` the decimals shown. `worst` and `best` are the ends of the colour scale
-    (None: no colour); with `logarithmic` the scale runs in factors, as suits distances.
+    Attributes:
+        key: Field of `Measures`.
+        title: Heading of its column.
+        unit: Unit, or range.
+        text: Explanation.
+        digits: Displayed decimals.
+        worst: Value at the worst end of the colour scale, None for no colour.
+        best: Value at the best end of the colour scale.
+        logarithmic: Whether the colour scale is logarithmic, as suits distances.
     """
 
     key: str
@@ -26,7 +33,7 @@ class MeasureDefinition:
     logarithmic: bool = False
 
     def shown(self, value: float) -> str:
-        """The value as a table shows it: ∞ where one of the two is empty, a dash where nothing was measured."""
+        """The value as tables display it: ∞ where one of the two is empty, a dash where nothing was measured."""
         if math.isnan(value):
             return "–"
         if math.isinf(value):
@@ -45,28 +52,28 @@ DEFINITIONS: tuple[MeasureDefinition, ...] = (
     ),
     MeasureDefinition(
         "iou", "IoU", "0 to 1",
-        "Common volume over the volume that either claims (Jaccard index); equals Dice / (2 − Dice).", 3, 1 / 3, 1.0,
+        "Common volume over the volume of both together (Jaccard index); equals Dice / (2 − Dice).", 3, 1 / 3, 1.0,
     ),
     MeasureDefinition(
         "precision", "Precision", "0 to 1",
-        "Share of the prediction that lies in the reference: low where too much was segmented.", 3, 0.5, 1.0,
+        "Fraction of the prediction that lies in the reference: low where too much was segmented.", 3, 0.5, 1.0,
     ),
     MeasureDefinition(
         "recall", "Recall", "0 to 1",
-        "Share of the reference that the prediction found: low where something was left out.", 3, 0.5, 1.0,
+        "Fraction of the reference that the prediction contains: low where something was left out.", 3, 0.5, 1.0,
     ),
     MeasureDefinition(
         "nsd", "NSD", "0 to 1",
-        "Normalised surface distance: share of both surfaces that lies within the tolerance of the other.", 3, 0.5, 1.0,
+        "Normalised surface distance: fraction of both surfaces that lies within the tolerance of the other.", 3, 0.5, 1.0,
     ),
     MeasureDefinition(
         "hd95_mm", "HD95", "mm",
         "95 % of each surface lies closer to the other than this; the larger of the two directions. Robust against "
-        "single stray voxels.", 1, 20.0, 2.0, True,
+        "single isolated voxels.", 1, 20.0, 2.0, True,
     ),
     MeasureDefinition(
         "hd_mm", "HD", "mm",
-        "Hausdorff distance: the largest distance of any point of one surface to the other. One stray voxel decides it.",
+        "Hausdorff distance: the largest distance of any point of one surface to the other. One isolated voxel determines it.",
         1, 40.0, 4.0, True,
     ),
     MeasureDefinition(
@@ -78,11 +85,11 @@ DEFINITIONS: tuple[MeasureDefinition, ...] = (
     MeasureDefinition("reference_ml", "Reference", "ml", "Volume of the reference structure.", 1),
     MeasureDefinition(
         "difference_ml", "Difference", "ml",
-        "Volume of the prediction minus that of the reference. Zero does not mean the same place.", 1, 0.5, 0.0,
+        "Volume of the prediction minus that of the reference. Zero does not mean the same position.", 1, 0.5, 0.0,
     ),
     MeasureDefinition(
-        "components", "Pieces", "",
-        "Separate pieces of the prediction, and of the reference; voxels that touch at a corner belong together.", 0, 1.0, 0.0,
+        "components", "Components", "",
+        "Connected components of the prediction, and of the reference; voxels that touch at a corner are connected.", 0, 1.0, 0.0,
     ),
 )  # fmt: skip
 
@@ -90,9 +97,9 @@ BY_KEY = {definition.key: definition for definition in DEFINITIONS}
 
 
 def goodness(measures: Measures, key: str) -> float | None:
-    """Place of a measure on its colour scale, 0 worst to 1 best; None where there is nothing to colour.
+    """Position of a measure on its colour scale, 0 worst to 1 best; None where there is nothing to colour.
 
-    The volume difference goes by its share of the reference, pieces by how many the reference doesn't have.
+    The volume difference counts relative to the reference, the number of components by its difference from the reference's.
     """
     definition, value = BY_KEY[key], float(getattr(measures, key))
     if definition.worst is None or definition.best is None or math.isnan(value):
@@ -105,7 +112,7 @@ def goodness(measures: Measures, key: str) -> float | None:
     if math.isinf(value):
         return 0.0
     if definition.logarithmic:
-        place = math.log(max(value, 1e-6) / definition.worst) / math.log(definition.best / definition.worst)
+        position = math.log(max(value, 1e-6) / definition.worst) / math.log(definition.best / definition.worst)
     else:
-        place = (value - definition.worst) / (definition.best - definition.worst)
-    return min(1.0, max(0.0, place))
+        position = (value - definition.worst) / (definition.best - definition.worst)
+    return min(1.0, max(0.0, position))

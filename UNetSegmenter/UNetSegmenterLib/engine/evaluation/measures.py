@@ -1,8 +1,9 @@
-"""How far a prediction is from the reference: overlap, surface distances in mm and volumes of one structure in 3D.
+"""Measures of one structure in 3D: overlap, surface distances in mm and volumes of a prediction and its reference.
 
-Surfaces are taken between voxel centres: every 2 x 2 x 2 neighbourhood that holds both inside and outside is one
-surface element, as in S. Nikolov et al., "Clinically applicable segmentation of head and neck anatomy", JMIR 2021. Each
-element counts with its area, so that fine and coarse grids, flat and steep parts of an organ weigh what they measure.
+Surfaces are taken between voxel centres: every 2 x 2 x 2 neighbourhood that holds both inside and outside is one surface
+element, as in Nikolov et al., J Med Internet Res 23, 2021 (arXiv 1809.04430, 2018). Each element is weighted by its area, so
+that neither the grid's spacing nor the direction of the surface changes its weight. Definitions of all measures: Taha and
+Hanbury, BMC Medical Imaging 15:29, 2015.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ DEFAULT_TOLERANCE_MM = 2.0
 
 
 def check_tolerance(tolerance_mm: float) -> float:
-    """The tolerance of the normalised surface distance, in mm; raises InputError if it is no length."""
+    """The tolerance (mm) of the normalised surface distance; raises InputError if it is negative or not finite."""
     if not (math.isfinite(tolerance_mm) and tolerance_mm >= 0):
-        raise InputError(f"A tolerance of {tolerance_mm:g} mm is no length; give 0 or more millimetres, such as 2.")
+        raise InputError(f"The tolerance is {tolerance_mm:g} mm, but must be 0 mm or more; give a length such as 2.")
     return tolerance_mm
 
 
@@ -33,9 +34,20 @@ def check_tolerance(tolerance_mm: float) -> float:
 class Measures:
     """All measures of one structure in one case; docs/metrics.md defines each.
 
-    `dice`, `iou`, `precision`, `recall`, `nsd` lie between 0 and 1; precision is NaN without a prediction and recall is
-    NaN without a reference. Distances are infinite where one of the two is empty. `difference_ml` is prediction minus
-    reference. `components` counts the 26-connected pieces of the prediction.
+    Attributes:
+        dice: Dice coefficient, 0 to 1 (Dice, Ecology 26, 1945).
+        iou: Intersection over union, 0 to 1 (Jaccard, New Phytologist 11, 1912).
+        precision: Fraction of the prediction that lies in the reference; NaN without a prediction.
+        recall: Fraction of the reference that lies in the prediction; NaN without a reference.
+        hd95_mm: 95th percentile of the Hausdorff distance; infinite where one of the two is empty, as all distances.
+        hd_mm: Hausdorff distance (Huttenlocher et al., IEEE TPAMI 15, 1993).
+        assd_mm: Average symmetric surface distance (Heimann et al., IEEE TMI 28, 2009).
+        nsd: Normalised surface distance, 0 to 1 (Nikolov et al., 2018).
+        prediction_ml: Volume of the prediction.
+        reference_ml: Volume of the reference.
+        difference_ml: Volume of the prediction minus that of the reference.
+        components: Connected components of the prediction (26 neighbours).
+        reference_components: Connected components of the reference.
     """
 
     dice: float
@@ -55,9 +67,12 @@ class Measures:
 
 @dataclass(frozen=True)
 class Surface:
-    """Surface elements of a mask: `(n, 3)` cell indices and the area of each in mm^2.
+    """Surface elements of a mask.
 
-    Cell (a, b, c) lies between voxels (a - 1, b - 1, c - 1) and (a, b, c) of the mask.
+    Attributes:
+        cells: Cell indices (n, 3); cell (a, b, c) lies between voxels (a - 1, b - 1, c - 1) and (a, b, c) of the mask.
+        area_mm2: Area of each element (n,).
+        grid: Which cells are elements, boolean, one larger than the mask along each axis.
     """
 
     cells: np.ndarray
@@ -67,9 +82,14 @@ class Surface:
 
 @dataclass(frozen=True)
 class SurfaceDistances:
-    """Distances of each surface element to the other surface, in mm, with the area that each element stands for.
+    """Distance of each surface element to the other surface, and its area.
 
-    `farthest` is the place of the largest of all distances as a fractional array index (slice, row, column).
+    Attributes:
+        to_reference_mm: Distances of the prediction's elements to the reference's surface.
+        prediction_area_mm2: Areas of the prediction's elements.
+        to_prediction_mm: Distances of the reference's elements to the prediction's surface.
+        reference_area_mm2: Areas of the reference's elements.
+        farthest: Position of the largest distance as a fractional array index (slice, row, column).
     """
 
     to_reference_mm: np.ndarray
@@ -79,21 +99,30 @@ class SurfaceDistances:
     farthest: tuple[float, float, float]
 
     def hausdorff_mm(self, percent: float = 100.0) -> float:
-        """Hausdorff distance, or its robust form: the larger of the two directed, area-weighted percentiles."""
+        """Hausdorff distance, or a percentile of it: the larger of the two directed, area-weighted percentiles.
+
+        Huttenlocher et al., IEEE TPAMI 15, 1993; the percentile as in Taha and Hanbury, BMC Medical Imaging 15:29, 2015.
+        """
         return max(
             weighted_percentile(self.to_reference_mm, self.prediction_area_mm2, percent),
             weighted_percentile(self.to_prediction_mm, self.reference_area_mm2, percent),
         )
 
     def average_mm(self) -> float:
-        """Average symmetric surface distance: both directions pooled, each element weighted with its area."""
-        # Summed by numpy: a BLAS product's last digit depends on where in memory the arrays happen to lie.
+        """Average symmetric surface distance: both directions together, each element weighted by its area.
+
+        Heimann et al., IEEE TMI 28, 2009.
+        """
+        # Summed by numpy: the last digit of a BLAS product depends on the arrays' positions in memory.
         moment = float((self.to_reference_mm * self.prediction_area_mm2).sum())
         moment += float((self.to_prediction_mm * self.reference_area_mm2).sum())
         return moment / float(self.prediction_area_mm2.sum() + self.reference_area_mm2.sum())
 
     def within(self, tolerance_mm: float) -> float:
-        """Normalised surface distance: the share of both surfaces that lies within the tolerance of the other."""
+        """Normalised surface distance: the fraction of both surfaces that lies within the tolerance of the other.
+
+        Nikolov et al., J Med Internet Res 23, 2021 (arXiv 1809.04430, 2018).
+        """
         limit = tolerance_mm + 1e-5  # distance maps are 32 bit: 3.2 mm may read 3.2000001
         close = float(self.prediction_area_mm2[self.to_reference_mm <= limit].sum())
         close += float(self.reference_area_mm2[self.to_prediction_mm <= limit].sum())
@@ -106,10 +135,19 @@ def measure(
     spacing_mm: Sequence[float],
     tolerance_mm: float = DEFAULT_TOLERANCE_MM,
 ) -> Measures | None:
-    """Compare two masks `(slices, rows, columns)` of one grid with `spacing_mm` in array order.
+    """Compare two masks of one grid.
 
-    None if both are empty: there is nothing to compare. If one is empty, Dice, IoU and NSD are 0 and distances
-    infinite. Raises ValueError if shapes differ or the spacing isn't three positive numbers.
+    Args:
+        prediction_mask: (slices, rows, columns), boolean.
+        reference_mask: The same shape.
+        spacing_mm: Spacing of the grid (slice, row, column).
+        tolerance_mm: Tolerance of the normalised surface distance.
+
+    Returns:
+        All measures; None if both masks are empty. If one is empty, Dice, IoU and NSD are 0 and distances infinite.
+
+    Raises:
+        ValueError: If the shapes differ, or the spacing is not three positive numbers.
     """
     measures, _ = measure_with_position(prediction_mask, reference_mask, spacing_mm, tolerance_mm)
     return measures
@@ -121,9 +159,9 @@ def measure_with_position(
     spacing_mm: Sequence[float],
     tolerance_mm: float = DEFAULT_TOLERANCE_MM,
 ) -> tuple[Measures | None, tuple[float, float, float] | None]:
-    """`measure`, and the array index (slice, row, column) of the largest error to look at.
+    """`measure`, and the array index (slice, row, column) of the largest error.
 
-    The place is where the Hausdorff distance is reached, or the middle of the only mask that holds anything.
+    That is where the Hausdorff distance is reached, or the centroid of the only mask that is not empty.
     """
     spacing = _checked_spacing(prediction_mask, reference_mask, spacing_mm)
     prediction, reference = prediction_mask.astype(bool, copy=False), reference_mask.astype(bool, copy=False)
@@ -131,16 +169,16 @@ def measure_with_position(
     if box is None:
         return None, None
     prediction, reference = prediction[box], reference[box]
-    start = np.array([part.start for part in box], dtype=float)
+    start = np.array([extent.start for extent in box], dtype=float)
     predicted, referred = int(np.count_nonzero(prediction)), int(np.count_nonzero(reference))
     common = int(np.count_nonzero(prediction & reference))
     if predicted and referred:
         distances = surface_distances(prediction, reference, spacing)
         hd95, hd, assd = distances.hausdorff_mm(95), distances.hausdorff_mm(), distances.average_mm()
-        nsd, place = distances.within(tolerance_mm), start + distances.farthest
+        nsd, position = distances.within(tolerance_mm), start + distances.farthest
     else:
         hd95 = hd = assd = float("inf")
-        nsd, place = 0.0, start + np.mean(np.nonzero(prediction | reference), axis=1)
+        nsd, position = 0.0, start + np.mean(np.nonzero(prediction | reference), axis=1)
     voxel_ml = float(np.prod(spacing)) / 1000.0
     measures = Measures(
         dice=float(dice_coefficient(common, predicted, referred)),
@@ -157,7 +195,7 @@ def measure_with_position(
         components=count_components(prediction),
         reference_components=count_components(reference),
     )
-    return measures, tuple(float(value) for value in place)  # type: ignore[return-value]
+    return measures, tuple(float(value) for value in position)  # type: ignore[return-value]
 
 
 def _checked_spacing(prediction: np.ndarray, reference: np.ndarray, spacing_mm: Sequence[float]) -> tuple[float, ...]:
@@ -192,11 +230,11 @@ def _element_areas_mm2(spacing_mm: tuple[float, float, float], samples: int = 24
     """Area in mm^2 of the surface inside a cell, for each of the 256 ways its corners can be inside (bit n: corner n).
 
     The surface is where the trilinear interpolation of the corners (inside 1, outside 0) is one half. Along each axis
-    its crossings are found on a grid of rays; each piece counts along the axis that its normal is closest to.
+    its crossings are found on a grid of rays; each patch counts along the axis that its normal is closest to.
     """
     corners = (np.arange(256)[:, None] >> np.arange(8) & 1).astype(float).reshape(256, 2, 2, 2)
     ticks = (np.arange(samples) + 0.5) / samples
-    u, v = (part[None] for part in np.meshgrid(ticks, ticks, indexing="ij"))
+    u, v = (grid[None] for grid in np.meshgrid(ticks, ticks, indexing="ij"))
     areas = np.zeros(256)
     for axis in range(3):
         c = np.moveaxis(corners, 1 + axis, 1)[..., None, None]
@@ -210,7 +248,7 @@ def _element_areas_mm2(spacing_mm: tuple[float, float, float], samples: int = 24
         along_u = ((face[:, 1, 0] - face[:, 0, 0]) * (1 - v) + (face[:, 1, 1] - face[:, 0, 1]) * v) / others[0]
         along_v = ((face[:, 0, 1] - face[:, 0, 0]) * (1 - u) + (face[:, 1, 1] - face[:, 1, 0]) * u) / others[1]
         along = np.abs(step) / spacing_mm[axis]
-        # Where two components tie, each of their axes counts that piece in part.
+        # Where two components of the normal are equal, each of their axes counts half of the patch.
         rank = sum((np.isclose(along, np.abs(other)) for other in (along_u, along_v)), start=np.ones(along.shape))
         largest = (along >= np.abs(along_u) * (1 - 1e-6)) & (along >= np.abs(along_v) * (1 - 1e-6))
         length = np.sqrt(along**2 + along_u**2 + along_v**2) / along
@@ -240,7 +278,7 @@ def surface_distances(prediction: np.ndarray, reference: np.ndarray, spacing_mm:
 def _distances(source: Surface, target: Surface, spacing_mm: Sequence[float]) -> np.ndarray:
     """Euclidean distance in mm from each element of `source` to the nearest element of `target`.
 
-    SimpleITK's exact distance map (C. Maurer et al., IEEE TPAMI 2003) of the target's elements, read at the source's.
+    SimpleITK's exact distance map (Maurer et al., IEEE TPAMI 25, 2003) of the target's elements, read at the source's.
     """
     import SimpleITK as sitk
 
@@ -254,17 +292,17 @@ def _distances(source: Surface, target: Surface, spacing_mm: Sequence[float]) ->
 
 
 def weighted_percentile(values: np.ndarray, weights: np.ndarray, percent: float) -> float:
-    """Smallest value that at least `percent` % of the weight does not exceed; 100 is the maximum."""
+    """Smallest value that at least `percent` % of the total weight does not exceed; 100 is the maximum."""
     if percent >= 100:
         return float(values.max())
     order = np.argsort(values)
-    share = np.cumsum(weights[order])
-    place = int(np.searchsorted(share, percent / 100 * share[-1]))
-    return float(values[order[min(place, len(order) - 1)]])
+    cumulative = np.cumsum(weights[order])
+    rank = int(np.searchsorted(cumulative, percent / 100 * cumulative[-1]))
+    return float(values[order[min(rank, len(order) - 1)]])
 
 
 def count_components(mask: np.ndarray) -> int:
-    """Number of 26-connected pieces of a mask."""
+    """Number of connected components of a mask (26 neighbours)."""
     if not mask.any():
         return 0
     import SimpleITK as sitk

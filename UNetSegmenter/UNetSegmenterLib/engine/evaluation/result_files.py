@@ -37,7 +37,7 @@ def write_metrics_csv(
     verdicts: Mapping[str, Verdict] | None = None,
     trained_on: Collection[str] = (),
 ) -> None:
-    """Write metrics.csv, one row a case and structure; infinite distances as "inf", what wasn't measured empty.
+    """Write metrics.csv, one row per case and structure; infinite distances as "inf", values that were not measured empty.
 
     With `verdicts` by case, each row ends with the verdict on its case; with cases in `trained_on`, with "yes" or "no".
     """
@@ -52,16 +52,17 @@ def write_metrics_csv(
 def metrics_table(
     rows: Iterable[StructureComparison], verdicts: Mapping[str, Verdict] | None = None, trained_on: Collection[str] = ()
 ) -> list[list[str | int]]:
-    """The cells of metrics.csv, header first; none of the texts is a formula to a spreadsheet."""
+    """The cells of metrics.csv, header first; no text can be read as a formula by a spreadsheet."""
     more = (*(VERDICT_COLUMNS if verdicts else ()), *((SEEN_COLUMN,) if trained_on else ()))
     table: list[list[str | int]] = [[*COLUMNS, *more]]
     for row in rows:
-        said = (verdicts or {}).get(row.case)
-        verdict = (
-            tuple(map(csv_text, (said.score, said.comment, said.reviewer))) if said else ("",) * len(VERDICT_COLUMNS)
-        )
-        seen = ("yes" if row.case in trained_on else "no",) if trained_on else ()
-        table.append([*(_cell(row, column) for column in COLUMNS), *(verdict if verdicts else ()), *seen])
+        cells = [_cell(row, column) for column in COLUMNS]
+        if verdicts:
+            verdict = verdicts.get(row.case) or Verdict()
+            cells += map(csv_text, (verdict.score, verdict.comment, verdict.reviewer))
+        if trained_on:
+            cells.append("yes" if row.case in trained_on else "no")
+        table.append(cells)
     return table
 
 

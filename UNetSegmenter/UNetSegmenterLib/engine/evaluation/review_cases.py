@@ -1,7 +1,7 @@
-"""A folder of scans with references, case by case: what a reviewer is to look at, and what was said of it before.
+"""The cases of a folder of scans with references, for a review.
 
-Folders are told apart by their names alone: imagesTs/labelsTs and imagesTr/labelsTr (nnU-Net, Decathlon), MM-WHS, else
-pairs (case_files.py). Predictions lie in a folder `predictions` of the results, as `unetseg evaluate --predictions` leaves
+The layout is recognised by names alone: imagesTs/labelsTs and imagesTr/labelsTr (nnU-Net, Decathlon), MM-WHS, else pairs of
+files (case_files.py). Predictions lie in a folder `predictions` of the results, as `unetseg evaluate --predictions` leaves
 them, or beside the scans.
 """
 
@@ -27,7 +27,7 @@ _SPLITS = (("imagesTs", "labelsTs"), ("imagesTr", "labelsTr"))
 
 @dataclass(frozen=True)
 class ReviewCase:
-    """The files of one case; `reference` and `prediction` are None where there is none."""
+    """The files of one case; `reference` and `prediction` are None where there are none."""
 
     name: str
     image: Path
@@ -37,9 +37,14 @@ class ReviewCase:
 
 @dataclass(frozen=True)
 class CaseList:
-    """Cases in the order of their names; `structures` says what the references' label values mean, None if nobody does.
+    """The cases of a review.
 
-    `checkpoint` and `sha256` name the network that made the predictions, as far as the results tell.
+    Attributes:
+        cases: The cases, in the order of their names.
+        structures: What the references' label values mean; None if the folder does not define it.
+        notes: Texts about cases that are left out.
+        checkpoint: The checkpoint that made the predictions, "" if unknown.
+        sha256: Its checksum, "" if unknown.
     """
 
     cases: tuple[ReviewCase, ...]
@@ -50,17 +55,21 @@ class CaseList:
 
 
 def list_cases(folder: Path | str, results: Path | str | None = None) -> CaseList:
-    """The cases of a folder, and the predictions that the folder `results` holds of them.
+    """The cases of a folder.
 
-    Where there are predictions, the cases without one are left out, and a note says so. Raises InputError for a folder
-    that holds no scans.
+    Args:
+        folder: Scans and references.
+        results: Folder of predictions; where there are some, cases without a prediction are left out, with a note.
+
+    Raises:
+        InputError: For a folder that holds no scans, or two files of one name.
     """
     folder, results = Path(folder), Path(results) if results else None
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; choose the one that holds the scans and their references.")
+        raise InputError(f"{folder} is not a folder; choose the one that holds the scans and their references.")
     cases, notes = _cases(folder, results)
     if not cases:
-        raise InputError(_nothing(folder))
+        raise InputError(_no_cases_text(folder))
     structures = _structures(folder, cases)
     found = {case.name: _prediction(case.name, folder, results) for case in cases}
     if any(found.values()):
@@ -80,9 +89,9 @@ def _cases(folder: Path, results: Path | None) -> tuple[list[ReviewCase], list[s
     twice = {case.name for case in cases if sum(other.name == case.name for other in cases) > 1}
     if twice:
         raise InputError(f"{folder} holds two scans of {sorted(twice)[0]}; rename or remove one.")
-    alone = sum(case.reference is None for case in cases)
-    if alone:
-        notes.append(f"{alone} of {len(cases)} cases have no reference: they are checked, not compared.")
+    unreferenced = sum(case.reference is None for case in cases)
+    if unreferenced:
+        notes.append(f"{unreferenced} of {len(cases)} cases have no reference: they are checked, not compared.")
     return cases, notes
 
 
@@ -100,7 +109,7 @@ def _pairs(folder: Path, results: Path | None) -> tuple[list[ReviewCase], list[s
     found: dict[str, dict[str, Path]] = {}
     for stem, role, file in cases_by_name(folder, _files_below(folder, results)):
         match = _MMWHS.search(stem)
-        name = stem[match.start(1) :] if match else stem  # whatever folder it lies in
+        name = stem[match.start(1) :] if match else stem  # without the names of folders
         roles = found.setdefault(name, {})
         if role in roles:
             raise InputError(f"{roles[role]} and {file} are both the {role} of {name}; rename or remove one.")
@@ -113,23 +122,24 @@ def _pairs(folder: Path, results: Path | None) -> tuple[list[ReviewCase], list[s
         if "image" in roles and name not in magnetic and labelled
     ]
     notes = [f"{len(magnetic)} MR cases are left out: this is a CT network."] if magnetic else []
-    lonely = [name for name, roles in sorted(found.items()) if "image" not in roles]
-    if lonely:
-        notes.append(f"{len(lonely)} references have no scan and are left out ({', '.join(lonely[:3])}).")
+    without_scan = [name for name, roles in sorted(found.items()) if "image" not in roles]
+    if without_scan:
+        names = ", ".join(without_scan[:3])
+        notes.append(f"{len(without_scan)} references have no scan and are left out ({names}).")
     return cases, notes
 
 
 def _files_below(folder: Path, results: Path | None) -> Iterator[Path]:
     count = 0
     left_out = {PREDICTIONS, "cases", "pictures"}
-    for place, folders, names in os.walk(folder):
-        inner = (Path(place) / name for name in folders)
+    for parent, folders, names in os.walk(folder):
+        inner = (Path(parent) / name for name in folders)
         folders[:] = sorted(
             one.name for one in inner if one.name not in left_out and one.name[0] != "." and one != results
         )
         for name in sorted(names):
             if name.lower().endswith(IMAGE_ENDINGS) and not name.startswith("."):
-                yield Path(place) / name
+                yield Path(parent) / name
         count += len(names)
         if count > MOST_FILES:
             raise InputError(f"{folder} holds more than {MOST_FILES} files; choose the folder of the test set itself.")
@@ -143,21 +153,19 @@ def _images_in(folder: Path) -> list[Path]:
 
 
 def _prediction(name: str, folder: Path, results: Path | None) -> Path | None:
-    for place in (results and results / PREDICTIONS, results, folder / PREDICTIONS):
-        if place is None or place == folder:
+    for parent in (results and results / PREDICTIONS, results, folder / PREDICTIONS):
+        if parent is None or parent == folder:
             continue
         for ending in (".seg.nrrd", ".nii.gz", ".nii"):
-            file = place / f"{name}{ending}"
+            file = parent / f"{name}{ending}"
             if file.is_file():
                 return file
     return None
 
 
-def _nothing(folder: Path) -> str:
+def _no_cases_text(folder: Path) -> str:
     if any(_images_in(folder / PREDICTIONS)):
-        return (
-            f"{folder} holds predictions, no scans; choose it for the results, and for the scans the data set's folder."
-        )
+        return f"{folder} holds predictions, but no scans; choose it for the results, and the data set's folder for the scans."
     return (
         f"{folder} holds no scans with references; expected are imagesTs and labelsTs, or NAME_image.nii.gz and "
         "NAME_label.nii.gz."

@@ -13,10 +13,15 @@ from ..labels.dice import dice_coefficient
 
 @dataclass(frozen=True)
 class SliceCurve:
-    """Dice and areas of one structure slice by slice, inferior to superior, over the slices where either has voxels.
+    """Dice and areas of one structure slice by slice, inferior to superior, in the slices where either has voxels.
 
-    `slices` are indices along the array axis `axis` that lies closest to the patient's long axis; `superior_mm` is
-    where the middle of each slice lies (RAS). Areas are in mm^2.
+    Attributes:
+        axis: Array axis closest to the patient's long axis.
+        slices: Indices of the slices along that axis.
+        superior_mm: Superior coordinate (RAS) of the middle of each slice.
+        dice: Dice coefficient in each slice.
+        prediction_mm2: Area of the prediction in each slice.
+        reference_mm2: Area of the reference in each slice.
     """
 
     axis: int
@@ -28,21 +33,21 @@ class SliceCurve:
 
     @property
     def error_mm2(self) -> tuple[float, ...]:
-        """Area that only one of the two claims, slice by slice."""
+        """Area that only one of the two has, slice by slice."""
         both = zip(self.dice, self.prediction_mm2, self.reference_mm2, strict=True)
         return tuple((1 - dice) * (ours + theirs) for dice, ours, theirs in both)
 
     def worst_first(self) -> list[int]:
-        """Positions in the curve by the area in error, largest first.
+        """Indices into the curve, sorted by the area in error, largest first.
 
-        By area rather than by Dice, which is lowest where an organ ends and only a few voxels are at stake.
+        By area rather than by Dice, which is lowest at the ends of an organ, where only a few voxels differ.
         """
         error = self.error_mm2
-        return sorted(range(len(error)), key=lambda position: -error[position])
+        return sorted(range(len(error)), key=lambda index: -error[index])
 
 
 def slice_heights_mm(geometry: Geometry) -> np.ndarray:
-    """Where the middle of each slice along the patient's long axis lies: superior coordinate (RAS) by array index."""
+    """Superior coordinate (RAS, mm) of the middle of each slice along the patient's long axis, by array index."""
     axis = geometry.axial()[0][0]
     index = np.ones((geometry.shape[axis], 4))
     index[:, :3] = (np.array(geometry.shape[::-1]) - 1) / 2
@@ -51,6 +56,14 @@ def slice_heights_mm(geometry: Geometry) -> np.ndarray:
 
 
 def slice_curve(prediction: np.ndarray, reference: np.ndarray, box: Box, geometry: Geometry) -> SliceCurve:
+    """Measure two masks slice by slice.
+
+    Args:
+        prediction: Mask cropped to `box`, boolean; at least one of the two masks is not empty.
+        reference: Mask cropped to `box`.
+        box: Where the masks lie in the grid.
+        geometry: The grid.
+    """
     axes, flips = geometry.axial()
     axis, others = axes[0], (axes[1], axes[2])
     ours, theirs, common = (

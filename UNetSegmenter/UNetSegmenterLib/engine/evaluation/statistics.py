@@ -30,10 +30,14 @@ SUMMARY_DEFINITIONS = {
 
 @dataclass(frozen=True)
 class Aggregate:
-    """Mean, sample standard deviation and 95 % confidence interval of the mean over the `n` finite values.
+    """Statistics of the values of one measure.
 
-    `median` is over all values, infinite ones included, so that it can't hide a missed structure. `sd` and `ci95` are
-    NaN below two values.
+    Attributes:
+        mean: Mean of the finite values.
+        sd: Sample standard deviation of the finite values; NaN below two of them.
+        ci95: 95 % confidence interval of the mean; NaN below two values.
+        median: Median of all values, infinite ones included, so that it cannot hide a missed structure.
+        n: Number of finite values.
     """
 
     mean: float
@@ -44,7 +48,7 @@ class Aggregate:
 
 
 def aggregate(values: Iterable[float], bounds: tuple[float, float] = (-math.inf, math.inf)) -> Aggregate:
-    """Aggregate of some values; NaN counts as not measured. The interval is cut at `bounds`, where the measure ends."""
+    """Statistics of some values; NaN means not measured. The interval is limited to `bounds`, the range of the measure."""
     every = np.array([value for value in values if not math.isnan(value)], dtype=float)
     finite = every[np.isfinite(every)]
     nan = float("nan")
@@ -63,7 +67,8 @@ def aggregate(values: Iterable[float], bounds: tuple[float, float] = (-math.inf,
 def student_t_quantile(probability: float, degrees: int) -> float:
     """Quantile of Student's t distribution for whole degrees of freedom and a probability above one half.
 
-    By bisection of the closed form of M. Abramowitz and I. Stegun, Handbook of Mathematical Functions, 26.7.3-4.
+    By bisection of the closed form of Abramowitz and Stegun, Handbook of Mathematical Functions, 1964, 26.7.3-4; by hand,
+    because Slicer's Python comes without scipy.
     """
     low, high = 0.0, 1e6
     for _ in range(200):
@@ -88,11 +93,11 @@ def _student_t_cdf(t: float, degrees: int) -> float:
 
 
 def summary(rows: Sequence[StructureComparison]) -> dict:
-    """What summary.json holds: per structure and measure mean, sd, ci95, median, n and missed, JSON-ready.
+    """The content of summary.json: mean, sd, ci95, median, n and missed for each structure and measure, JSON-ready.
 
-    `mean_dice` is the mean over structures of their mean Dice, `mean_dice_over_cases` that over cases; only the second has an
-    interval, because cases are what was drawn. `SUMMARY_DEFINITIONS` says what counts. The cases with the lowest Dice are
-    named, over all structures and for each. NaN and infinity are null.
+    `mean_dice` is the mean over structures of their mean Dice, `mean_dice_over_cases` that over cases. Only the second has
+    an interval, because the cases are the sample. `SUMMARY_DEFINITIONS` defines which values count. The cases with the
+    lowest Dice are named, over all structures and for each. NaN and infinity are null.
     """
     names = list(dict.fromkeys(row.structure for row in rows))
     structures = {name: _structure_summary([row for row in rows if row.structure == name]) for name in names}
@@ -116,7 +121,7 @@ def summary(rows: Sequence[StructureComparison]) -> dict:
 
 
 def mean_dice(rows: Iterable[StructureComparison]) -> float:
-    """Mean Dice over the rows that count (missed and spurious ones with 0), NaN if none does."""
+    """Mean Dice of the measured rows (0 for missed and spurious ones); NaN if there are none."""
     values = [row.measures.dice for row in rows if row.measures is not None]
     return float(np.mean(values)) if values else math.nan
 
@@ -152,5 +157,5 @@ def _number(value: float) -> float | None:
 
 
 def counted_cases(comparisons: Sequence[Comparison], trained_on: Collection[str]) -> list[Comparison]:
-    """The cases that figures are over: those that were not trained on, or all where there is no other."""
+    """The cases that statistics are computed over: those that were not trained on, or all if there are no others."""
     return [one for one in comparisons if one.case not in trained_on] or list(comparisons)

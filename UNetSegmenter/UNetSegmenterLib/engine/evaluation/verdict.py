@@ -1,4 +1,4 @@
-"""What a reviewer says of a segmentation, and the table reviews.csv that keeps it for a test set."""
+"""A reviewer's verdict on a segmentation, and the table reviews.csv, which keeps the verdicts on a test set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCORES = {
     "small faults": "plausible with small faults",
     "implausible": "implausible",
 }
-"""The three answers to "is it anatomy?", each with its words; "" stands for "not reviewed"."""
+"""The three scores of plausibility and their texts; "" stands for "not reviewed"."""
 
 COLUMNS = ("case", "score", "comment", "reviewer", "time", "checkpoint")
 _MOST_CHARACTERS = 10_000
@@ -26,9 +26,17 @@ _MOST_CHARACTERS = 10_000
 
 @dataclass(frozen=True)
 class Verdict:
-    """A reviewer's score (a key of SCORES, "" if not reviewed) and comment; `time` is UTC, ISO 8601.
+    """A reviewer's verdict on one segmentation.
 
-    `checkpoint` says which network made the segmentation. Raises InputError for a score that is not defined.
+    Attributes:
+        score: A key of `SCORES`, "" if not reviewed.
+        comment: Free text.
+        reviewer: Name of the reviewer.
+        time: UTC, ISO 8601.
+        checkpoint: Which network made the segmentation.
+
+    Raises:
+        InputError: For a score that is not defined.
     """
 
     score: str = ""
@@ -39,26 +47,26 @@ class Verdict:
 
     def __post_init__(self) -> None:
         if self.score not in ("", *SCORES):
-            raise InputError(f"“{self.score}” is no verdict; {', '.join(SCORES)} are expected, or nothing.")
+            raise InputError(f"The verdict is “{self.score}”; expected is one of {', '.join(SCORES)}, or nothing.")
 
     def __bool__(self) -> bool:
-        """Whether anything was said."""
+        """Whether there is a score or a comment."""
         return bool(self.score or self.comment)
 
     @property
     def text(self) -> str:
-        """The score as a reader wants it."""
+        """The score as text."""
         return SCORES.get(self.score, "not reviewed")
 
 
 def make_verdict(score: str, comment: str, reviewer: str = "", checkpoint: str = "") -> Verdict:
-    """A verdict of this moment, its texts cleaned of what neither a scene nor a table can hold."""
+    """A verdict with the current time, its texts without the characters that scenes and tables cannot hold."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return Verdict(score, clean_text(comment), clean_text(reviewer).replace("\n", " "), now, checkpoint)
 
 
 def clean_text(text: str) -> str:
-    """Plain text with line ends as "\\n": XML, in which Slicer saves scenes, keeps no tabs and no control characters."""
+    """Plain text with line ends as "\\n"; Slicer saves scenes as XML, which keeps no tabs and no control characters."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\v", "\n").split("\n")
     kept = ("".join(_kept(character) for character in line).rstrip() for line in lines)
     return "\n".join(kept).strip()[:_MOST_CHARACTERS]
@@ -73,18 +81,28 @@ def _kept(character: str) -> str:
 def read_reviews(path: Path | str) -> dict[str, Verdict]:
     """The latest verdict on each case of a reviews.csv, empty where there is no such file yet.
 
-    Raises InputError for a file that is another.
+    Raises InputError for a file that is not a table of reviews.
     """
     _, rows = _read_table(Path(path))
     return _latest(Path(path), rows)
 
 
 def write_reviews(path: Path | str, verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
-    """Put verdicts by case into reviews.csv, and return the latest verdict on each case that it holds then.
+    """Put verdicts into reviews.csv.
 
-    There is one row per case and reviewer: a verdict takes the place of the same reviewer's earlier one, or takes it out
-    where nothing is said any more. All other rows and columns stay as they are. The file is locked meanwhile, so that
-    several reviewers can work on one table. Raises InputError if it can't be read or written.
+    There is one row per case and reviewer: a verdict replaces the same reviewer's earlier one, and an empty verdict removes
+    it. All other rows and columns stay unchanged. The file is locked meanwhile, so that several reviewers can work on one
+    table.
+
+    Args:
+        path: The table; created if it does not exist.
+        verdicts: Verdicts by case.
+
+    Returns:
+        The latest verdict on each case in the table.
+
+    Raises:
+        InputError: If the file cannot be read or written.
     """
     path = Path(path)
     with locked(path.with_name(f".{path.name}.lock")):
@@ -104,13 +122,13 @@ def write_reviews(path: Path | str, verdicts: Mapping[str, Verdict]) -> dict[str
     return _latest(path, rows)
 
 
-def _put(rows: list[dict[str, str]], row: dict[str, str], is_said: bool) -> None:
-    """Put a row in the place of the same reviewer's on the same case, or at the end; take it out if nothing is said."""
-    for place, other in enumerate(rows):
+def _put(rows: list[dict[str, str]], row: dict[str, str], has_verdict: bool) -> None:
+    """Replace the same reviewer's row on the same case, or append one; without a verdict the row is removed."""
+    for index, other in enumerate(rows):
         if all((other.get(name) or "") == row[name] for name in ("case", "reviewer")):
-            rows[place : place + 1] = [other | row] if is_said else []
+            rows[index : index + 1] = [other | row] if has_verdict else []
             return
-    if is_said:
+    if has_verdict:
         rows.append(row)
 
 
@@ -127,7 +145,7 @@ def _latest(path: Path, rows: list[dict[str, str]]) -> dict[str, Verdict]:
 
 
 def _read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Columns and rows of a reviews.csv, both empty where there is none; raises InputError for another file."""
+    """Columns and rows of a reviews.csv, both empty if there is none; raises InputError for a file of another kind."""
     if not path.exists():
         return [], []
     try:
@@ -136,13 +154,17 @@ def _read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
             rows = [_converted(row, from_csv_text) for row in reader]
             columns = list(reader.fieldnames or ())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} can't be read as a table of reviews ({error}); move it away.") from error
+        raise InputError(
+            f"{path} cannot be read as a table of reviews ({error}); move it to another folder."
+        ) from error
     missing = [name for name in ("case", "score", "comment") if name not in columns]
     if missing:
-        raise InputError(f"{path} is no table of reviews: it has no column {', '.join(missing)}; move it away.")
+        raise InputError(
+            f"{path} is not a table of reviews: column {', '.join(missing)} is missing; move it to another folder."
+        )
     return columns, rows
 
 
 def _converted(row: dict[str, str], convert: Callable[[str], str]) -> dict[str, str]:
-    """A row with the cells that this program writes converted; those of other columns stay as they are."""
+    """A row with the cells of `COLUMNS` converted; those of other columns stay unchanged."""
     return {name: convert(cell) if name in COLUMNS else cell for name, cell in row.items()}
