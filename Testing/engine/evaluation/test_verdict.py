@@ -121,7 +121,7 @@ def test_what_a_scene_cannot_hold_is_taken_out(text, kept):
 def test_a_verdict_stands_in_report_and_tables(tmp_path):
     comparisons = [Comparison(case, (StructureComparison(case, "liver", "absent"),)) for case in ("a", "b")]
     material = {"a": CaseMaterial(verdict=make_verdict("small faults", AWKWARD, "Müller"))}
-    write_results(tmp_path, "Two", comparisons, {}, material)
+    write_results(tmp_path, "Two", comparisons, {}, material=material)
     page = (tmp_path / "cases" / "a.html").read_text(encoding="utf-8")
     assert (
         SCORES["small faults"].capitalize() in page and "&lt;b&gt; &amp; 100 %, =1+1<br>" in page and "Müller" in page

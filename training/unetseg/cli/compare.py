@@ -124,7 +124,7 @@ def run(options: Any) -> None:
             viewer = viewer_data(comparison, volume, prediction, reference)
         facts = provenance(prediction=str(options.prediction), reference=str(options.reference))
         material = {case: CaseMaterial((*files.pictures, *pictures), findings, viewer=viewer)}
-        summary = write_results(folder, f"Comparison: {case}", [comparison], facts, material)
+        summary = write_results(folder, f"Comparison: {case}", [comparison], facts, material=material)
     print_results([comparison], summary, case)
     _propose(comparison)
     print_line(

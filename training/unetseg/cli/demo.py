@@ -120,7 +120,9 @@ def _compare(
     pictures = (*files.pictures, *slice_pictures(volume, prediction, reference, comparison))
     viewer = viewer_data(comparison, volume, prediction, reference)
     material = {volume.name: CaseMaterial(pictures, findings, viewer=viewer)}
-    summary = write_results(folder, f"{volume.name}: {card.title}", [comparison], facts, material, note)
+    summary = write_results(
+        folder, f"{volume.name}: {card.title}", [comparison], facts, material=material, reference_note=note
+    )
     print_results([comparison], summary, volume.name, note)
     return ["report.html", "summary.json", "metrics.csv", *_names(files, folder)]
 

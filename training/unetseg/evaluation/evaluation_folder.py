@@ -144,7 +144,7 @@ def sum_up(
         manifest.title + part,
         [one.comparison for one in ordered],
         facts,
-        {one.comparison.case: _with_warning(one, seen) for one in ordered},
+        material={one.comparison.case: _with_warning(one, seen) for one in ordered},
         extra=extra,
         notes=notes,
         paired=paired,

@@ -28,19 +28,19 @@ LIBRARY = Path(__file__).with_name("niivue.umd.js")
 """NiiVue's bundle, which tools/fetch_viewer.py brings; without it a report is whole but static."""
 _LICENSE = Path(__file__).with_name("niivue-LICENSE.txt")
 ONE_CASE_BYTES = 7_000_000
-"""Most that the packed scan of a report of its own takes; base64 and the viewer bring that to about 11 MB."""
+"""Most that the compressed scan takes in a report of one case; base64 and the viewer bring that to about 11 MB."""
 ONE_OF_MANY_BYTES = 2_000_000
-"""Most for a page of a test set."""
+"""The same for one page of a test set."""
 _MARGIN_MM = 25.0
-_VOXELS_PER_BYTE = 2.5  # windowed CT packs to about 0.4 byte a voxel
+_VOXELS_PER_BYTE = 2.5  # windowed CT takes about 0.4 byte per voxel compressed
 
 
 @dataclass(frozen=True)
 class ViewerData:
-    """Gzipped NIfTI images of one grid, and what a reader has to know of them.
+    """Gzipped NIfTI images of one grid, and what a reader has to know about them.
 
-    `prediction` and `reference` hold values 1, 2, ... in the order of `structures` (name, colour, place of the largest error
-    in RAS). `window_hu` is what the 256 greys of `scan` span. `words` says to what the scan was reduced.
+    `prediction` and `reference` hold values 1, 2, ... in the order of `structures` (name, colour, position of the largest
+    error in RAS, mm). `window_hu` is what the 256 greys of `scan` span. `words` tells how the scan was reduced.
     """
 
     scan: bytes
@@ -58,12 +58,12 @@ def viewer_data(
     reference: Segmentation,
     most_bytes: int = ONE_CASE_BYTES,
 ) -> ViewerData:
-    """Reduce a case until its packed scan takes at most `most_bytes`.
+    """Reduce a case until its compressed scan takes at most `most_bytes`.
 
     First the scan is cut to the structures and a margin, then neighbouring voxels are averaged, along the finest axes first.
     """
     ours, theirs = (
-        numbered(side, comparison, name) for side, name in ((prediction, "prediction"), (reference, "reference"))
+        row_numbers(side, comparison, name) for side, name in ((prediction, "prediction"), (reference, "reference"))
     )
     sides = [_on(volume.geometry, labels, side.geometry) for labels, side in ((ours, prediction), (theirs, reference))]
     window = _window(volume.array, sides)
@@ -77,14 +77,16 @@ def viewer_data(
         if len(scan) <= most_bytes or small.GetNumberOfPixels() < 1000:
             break
         most_voxels = int(small.GetNumberOfPixels() * 0.95 * most_bytes / len(scan))
-    packed = [_nifti(resample_labels(labels, volume.geometry, geometry), geometry) for labels in sides]
+    compressed = [_nifti(resample_labels(labels, volume.geometry, geometry), geometry) for labels in sides]
     rows = tuple((row.structure, row.color, row.largest_error_ras) for row in comparison.rows[:255])
     cut = image.GetNumberOfPixels() < whole
-    return ViewerData(scan, packed[0], packed[1], rows, window, _words(volume.geometry, geometry, cut, window))
+    return ViewerData(
+        scan, compressed[0], compressed[1], rows, window, _description(volume.geometry, geometry, cut, window)
+    )
 
 
-def numbered(side: Segmentation, comparison: Comparison, name: str, matched: bool = False) -> np.ndarray:
-    """Labels with the position of the structure's row, from 1, as value: both sides count alike.
+def row_numbers(side: Segmentation, comparison: Comparison, name: str, matched: bool = False) -> np.ndarray:
+    """Labels (slices, rows, columns) with the number of the structure's row, from 1, so that both sides agree.
 
     `name` is the side, "prediction" or "reference". With `matched`, structures without counterpart are left out.
     """
@@ -166,7 +168,7 @@ def _nifti(array: np.ndarray, geometry: Geometry, window: tuple[float, float] | 
     return gzip.compress(bytes(content), 6, mtime=0)
 
 
-def _words(full: Geometry, small: Geometry, cut: bool, window: tuple[float, float]) -> str:
+def _description(full: Geometry, small: Geometry, cut: bool, window: tuple[float, float]) -> str:
     text = f"The scan is shown in {small.shape_text()} voxels of {small.spacing_text()} mm"
     if cut:
         text += f", cut to the structures and {_MARGIN_MM:g} mm around them"
@@ -193,11 +195,11 @@ def viewer_content(data: ViewerData) -> dict[str, Any]:
         "description": data.words,
         "license": _LICENSE.read_text(encoding="utf-8"),
         "setup": setup,
-        "library": _packed_library(LIBRARY.stat().st_mtime),
+        "library": _compressed_library(LIBRARY.stat().st_mtime),
         **{name: base64.b64encode(getattr(data, name)).decode() for name in ("scan", "prediction", "reference")},
     }
 
 
 @cache
-def _packed_library(changed: float) -> str:  # `changed`: a library that was fetched meanwhile is read anew
+def _compressed_library(changed: float) -> str:  # `changed`: a library that was fetched meanwhile is read anew
     return base64.b64encode(gzip.compress(LIBRARY.read_bytes(), 9, mtime=0)).decode()

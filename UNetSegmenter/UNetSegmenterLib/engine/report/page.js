@@ -51,7 +51,7 @@
   document.addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") tip.hidden = true; });
 
-  // Slice curves: mouse, touch and arrow keys read one slice; a click tells whoever listens (a viewer) to go there.
+  // Slice curves: mouse, touch and arrow keys read one slice; a click asks the viewer to go there.
   for (const svg of document.querySelectorAll("svg.curve")) {
     const data = JSON.parse(svg.dataset.curve);
     const reading = svg.parentNode.querySelector(".reading");
@@ -59,7 +59,7 @@
     const cross = svg.querySelector(".cross");
     const here = svg.querySelector(".here");
     let at = -1;
-    // With the script it is a slider: a screen reader hands it the arrow keys and reads what it is set to.
+    // With the script it is a slider: a screen reader passes the arrow keys on and reads its value.
     for (const [name, value] of Object.entries({ role: "slider", "aria-valuemin": 0, "aria-valuemax": data.slice.length - 1,
       "aria-valuenow": data.worst, "aria-valuetext": resting })) svg.setAttribute(name, value);
     const show = (position) => {
@@ -105,7 +105,7 @@
     });
   }
 
-  // Places of findings: buttons where there is a viewer to go there.
+  // Positions of findings: buttons where there is a viewer that can go there.
   if (document.querySelector(".viewer-stage")) {
     for (const where of document.querySelectorAll("[data-place]")) {
       const button = Object.assign(document.createElement("button"), { type: "button", textContent: where.textContent });

@@ -56,7 +56,7 @@ class Link:
 
 
 LinkedText = Sequence[str | Link]
-"""Pieces of one text, in order."""
+"""Parts of one text, in order."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What every comparison leaves in its folder, whoever asked for it: metrics.csv, summary.json, figures and report.html."""
+"""The folder of a report: metrics.csv, summary.json, figures and report.html, for panel, scripts and command line alike."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..model.checkpoint import Checkpoint
 
 OUTPUTS = ("report.html", "metrics.csv", "summary.json", "figures")
-"""What a report of a case leaves in its folder."""
+"""What a report writes into its folder."""
 
 
 def write_results(
@@ -37,6 +37,7 @@ def write_results(
     title: str,
     comparisons: Sequence[Comparison],
     provenance: Mapping[str, Any],
+    *,
     material: Mapping[str, CaseMaterial] | None = None,
     reference_note: str = "",
     extra: Mapping[str, Any] | None = None,
@@ -44,34 +45,48 @@ def write_results(
     paired: PairedComparison | None = None,
     trained_on: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Write metrics.csv, summary.json, figures/ and report.html, and return what summary.json holds.
+    """Write metrics.csv, summary.json, figures/ and report.html.
 
-    `trained_on` names the cases that the checkpoint has seen in training, and how that is known: they are counted apart, in
-    no number over cases, unless there are no others. `reference_note` says who made the reference: it stands beside every
-    number, in all three files. `extra` goes into summary.json, `notes` and `paired` (another checkpoint on the same cases)
-    into the report. Raises InputError if a file can't be written.
+    Args:
+        folder: where the files go.
+        title: of the report.
+        comparisons: the cases.
+        provenance: how the results came about; goes into summary.json and the report.
+        material: pictures, findings, verdict and viewer by case.
+        reference_note: says who made the reference; it stands beside every number, in all three files.
+        extra: further entries of summary.json.
+        notes: warnings in the report.
+        paired: a comparison with another checkpoint on the same cases, for the report.
+        trained_on: cases that the checkpoint was trained on, and how each was recognised. They are counted apart, in no
+            number over cases, unless there are no others.
+
+    Returns:
+        What summary.json holds.
+
+    Raises:
+        InputError: if a file can't be written.
     """
+    material, trained_on = material or {}, trained_on or {}
     if reference_note:
         comparisons = [_with_note(comparison, reference_note) for comparison in comparisons]
     rows = [row for comparison in comparisons for row in comparison.rows]
-    verdicts = {case: own.verdict for case, own in (material or {}).items() if own.verdict}
-    apart = trained_on or {}
-    counted = counted_cases(comparisons, apart)
-    write_metrics_csv(rows, folder / "metrics.csv", verdicts, apart)
+    verdicts = {case: own.verdict for case, own in material.items() if own.verdict}
+    counted = counted_cases(comparisons, trained_on)
+    write_metrics_csv(rows, folder / "metrics.csv", verdicts, trained_on)
     more: dict[str, Any] = {"reference": reference_note} if reference_note else {}
-    more |= {"notes": {c.case: list(c.notes) for c in comparisons if c.notes}, "provenance": dict(provenance)}
+    more |= {"notes": {one.case: list(one.notes) for one in comparisons if one.notes}, "provenance": dict(provenance)}
     if verdicts:
         more["verdicts"] = {case: asdict(verdict) for case, verdict in verdicts.items()}
-    if apart:
-        said = {"names": dict(apart), "in_the_numbers_above": len(counted) == len(comparisons)}
-        more["trained_on"] = said | summary([row for row in rows if row.case in apart])
+    if trained_on:
+        names = {"names": dict(trained_on), "in_the_numbers_above": len(counted) == len(comparisons)}
+        more["trained_on"] = names | summary([row for row in rows if row.case in trained_on])
     rows = [row for comparison in counted for row in comparison.rows]
     written = write_summary(rows, folder / "summary.json", more | dict(extra or {}))
-    own = (material or {}).get(comparisons[0].case, CaseMaterial()) if len(comparisons) == 1 else CaseMaterial()
-    write_figures(folder / "figures", counted, [one for one in own.pictures if one[0].startswith(TITLES)])
+    only = material.get(comparisons[0].case, CaseMaterial()) if len(comparisons) == 1 else CaseMaterial()
+    write_figures(folder / "figures", counted, [one for one in only.pictures if one[0].startswith(TITLES)])
     write_reports(
         folder, title, comparisons, material, provenance, reference_note=reference_note, notes=notes, paired=paired,
-        trained_on=apart,
+        trained_on=trained_on,
     )  # fmt: skip
     return written
 
@@ -84,7 +99,7 @@ def _with_note(comparison: Comparison, note: str) -> Comparison:
 
 
 def provenance(checkpoint: Checkpoint | None = None, device: str = "", **more: Any) -> dict[str, Any]:
-    """What a reader of a result needs to get it again."""
+    """What a reader needs to reproduce a result: checkpoint, device, software and date, and what else is given."""
     facts: dict[str, Any] = {}
     if checkpoint is not None:
         facts = {
@@ -99,7 +114,7 @@ def provenance(checkpoint: Checkpoint | None = None, device: str = "", **more: A
 def write_figures(
     folder: Path | str, comparisons: Sequence[Comparison], pictures: Sequence[tuple[str, bytes]] = ()
 ) -> list[Path]:
-    """Write a slice curve a structure for a single case, box plots for several, and pictures; returns the paths.
+    """Write one slice curve per structure for a single case, box plots for several, and pictures; returns the paths.
 
     `pictures` are (caption, PNG bytes); the file is named after the caption up to its first colon. Raises InputError if a
     file can't be written.
@@ -130,10 +145,10 @@ class CaseImages:
 
 @dataclass(frozen=True)
 class CaseReport:
-    """What is reported: `facts` say how the prediction came about, `pictures` are (caption, PNG bytes).
+    """What the report of one case is about: `facts` tell how the prediction came about, `pictures` are (caption, PNG bytes).
 
-    With `images` the page holds a viewer and pictures of the worst, median and best slice; places in `comparison` must then
-    be in the scan's coordinates.
+    With `images` the page holds a viewer and pictures of the worst, median and best slice; positions in `comparison` must
+    then be in the scan's coordinates.
     """
 
     comparison: Comparison
@@ -147,10 +162,18 @@ class CaseReport:
 def write_case_report(
     report: CaseReport, folder: Path | str, cancelled: Callable[[], bool] | None = None
 ) -> Path | None:
-    """Write report.html, metrics.csv and summary.json and return the path of the page.
+    """Write report.html, metrics.csv and summary.json; the page is written last.
 
-    `cancelled()` is asked once, after what takes long and before anything is written: if it holds, nothing is, and None is
-    returned. Raises InputError if a file can't be written; the page is written last.
+    Args:
+        report: what is written.
+        folder: where the files go.
+        cancelled: asked once, after the pictures are drawn and before anything is written.
+
+    Returns:
+        The path of the page, or None if it was cancelled; then nothing is written.
+
+    Raises:
+        InputError: if a file can't be written.
     """
     folder, comparison = Path(folder), report.comparison
     pictures, viewer = tuple(report.pictures), None
@@ -162,10 +185,10 @@ def write_case_report(
     material = CaseMaterial(pictures, report.findings, report.verdict, viewer)
     title = comparison.case or comparison.prediction_name or "Comparison"
     facts = {**(report.facts or {}), **provenance()}
-    write_results(folder, title, [comparison], facts, {comparison.case: material})
+    write_results(folder, title, [comparison], facts, material={comparison.case: material})
     return folder / "report.html"
 
 
 def outputs_in(folder: Path | str) -> list[str]:
-    """Names of what a report would replace in a folder."""
+    """Names of the files and folders that a report would replace in a folder."""
     return [name for name in OUTPUTS if (Path(folder) / name).exists()]

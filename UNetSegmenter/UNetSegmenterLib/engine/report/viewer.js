@@ -9,7 +9,7 @@
   const GRID = 2, ROW = 3; // NiiVue's layouts of three slices
   let slices, surfaces, opening, edges, filled;
 
-  // What is packed in the page: base64 of gzip.
+  // What the page holds compressed: base64 of gzip.
   const unpack = async (id) => {
     const packed = Uint8Array.from(atob(document.getElementById(id).textContent), (character) => character.charCodeAt(0));
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
