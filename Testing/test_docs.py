@@ -24,9 +24,8 @@ FOLDERS = (
     "tools",
     "training",
 )
-PAGES = sorted(
-    {ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("Testing/**/*.md"), *ROOT.glob("UNetSegmenter/**/*.md")}
-)
+FOLDERS_WITH_PAGES = ("docs", "Testing", "UNetSegmenter")
+PAGES = [ROOT / "README.md", *sorted(path for name in FOLDERS_WITH_PAGES for path in (ROOT / name).rglob("*.md"))]
 pages = pytest.mark.parametrize("page", PAGES, ids=[path.relative_to(ROOT).as_posix() for path in PAGES])
 
 

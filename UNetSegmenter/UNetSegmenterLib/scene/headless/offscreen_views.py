@@ -85,6 +85,19 @@ def _loads(name: str) -> bool:
     return True
 
 
+def offscreen_window(size: tuple[int, int]) -> tuple[vtk.vtkRenderWindow, vtk.vtkRenderer]:
+    """A render window without a screen for a picture of this size (width, height), and its renderer."""
+    renderer = vtk.vtkRenderer()
+    renderer.SetBackground(*BACKGROUND)
+    window = vtk.vtkRenderWindow()
+    window.SetOffScreenRendering(1)
+    window.SetMultiSamples(0)
+    window.SetSize(*(side * SUPERSAMPLING for side in size))
+    window.SetDPI(72 * SUPERSAMPLING)
+    window.AddRenderer(renderer)
+    return window, renderer
+
+
 class _OffscreenView:
     """A render window without a screen, with the displayable managers of one view node."""
 
@@ -93,14 +106,7 @@ class _OffscreenView:
     def __init__(self, factory: vtk.vtkObject, application_logic: vtk.vtkObject, size: tuple[int, int]) -> None:
         check_rendering()
         self.size = size
-        self.renderer = vtk.vtkRenderer()
-        self.renderer.SetBackground(*BACKGROUND)
-        self.window = vtk.vtkRenderWindow()
-        self.window.SetOffScreenRendering(1)
-        self.window.SetMultiSamples(0)
-        self.window.SetSize(*(side * SUPERSAMPLING for side in size))
-        self.window.SetDPI(72 * SUPERSAMPLING)
-        self.window.AddRenderer(self.renderer)
+        self.window, self.renderer = offscreen_window(size)
         self._interactor = vtk.vtkGenericRenderWindowInteractor()
         self._interactor.SetRenderWindow(self.window)
         self._interactor.SetEnableRender(False)

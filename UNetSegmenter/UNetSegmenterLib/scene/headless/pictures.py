@@ -16,7 +16,16 @@ from ...engine.io.atomic_files import write_bytes
 from ...engine.io.image_writing import png_bytes
 from ..views.capture import window_pixels
 from .comparison_scene import ORIENTATIONS, PREDICTION_VIEW, REFERENCE_VIEW, ComparisonScene, slice_extent
-from .offscreen_views import BACKGROUND, SUPERSAMPLING, SliceView, ThreeDView, check_rendering, downsampled, style_text
+from .offscreen_views import (
+    BACKGROUND,
+    SUPERSAMPLING,
+    SliceView,
+    ThreeDView,
+    check_rendering,
+    downsampled,
+    offscreen_window,
+    style_text,
+)
 
 _GAP = 10
 _HEADER = 44
@@ -151,16 +160,9 @@ def _wrapped(text: str) -> str:
 class _Board:
     """A dark surface to write and to put colours on, in pixels from the top left."""
 
-    def __init__(self, size: tuple[int, int], background: tuple[float, ...] = BACKGROUND) -> None:
+    def __init__(self, size: tuple[int, int]) -> None:
         self.size = size
-        self._renderer = vtk.vtkRenderer()
-        self._renderer.SetBackground(*background)
-        self._window = vtk.vtkRenderWindow()
-        self._window.SetOffScreenRendering(1)
-        self._window.SetMultiSamples(0)
-        self._window.SetSize(*(side * SUPERSAMPLING for side in size))
-        self._window.SetDPI(72 * SUPERSAMPLING)
-        self._window.AddRenderer(self._renderer)
+        self._window, self._renderer = offscreen_window(size)
 
     def text(self, text: str, x: float, y: float, size: int, bold: bool = True, align: str = "left") -> None:
         actor = vtk.vtkTextActor()

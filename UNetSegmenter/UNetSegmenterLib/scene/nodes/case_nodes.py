@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import slicer
 
@@ -15,9 +15,6 @@ from .node_attributes import module_attributes
 from .segmentation_from_node import has_grid, segmentation_from_node
 from .segmentation_to_node import segmentation_to_node
 from .volume_nodes import volume_from_node, volume_to_node
-
-if TYPE_CHECKING:
-    pass
 
 SegmentationPair = tuple[Segmentation, Segmentation, tuple[str, ...]]
 _FACTS = {

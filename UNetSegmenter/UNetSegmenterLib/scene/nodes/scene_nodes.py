@@ -27,16 +27,10 @@ def removed_on_error(*nodes: slicer.vtkMRMLNode) -> Iterator[None]:
 
 def remove_node(node: slicer.vtkMRMLNode) -> None:
     """Remove a node, and the display and storage nodes that it has."""
-    scene, own = node.GetScene(), []
-    if scene is None:
-        return
-    if node.IsA("vtkMRMLDisplayableNode"):
-        own = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
-        own += [node.GetNthStorageNode(number) for number in range(node.GetNumberOfStorageNodes())]
-    scene.RemoveNode(node)
-    for one in own:
-        if one is not None and scene.IsNodePresent(one):
-            scene.RemoveNode(one)
+    scene = node.GetScene()
+    for part in with_own_nodes([node]) if scene is not None else ():
+        if scene.IsNodePresent(part):
+            scene.RemoveNode(part)
 
 
 def place_beside(node: slicer.vtkMRMLNode, neighbour: slicer.vtkMRMLNode) -> None:
@@ -58,7 +52,7 @@ def with_own_nodes(nodes: Sequence[Any]) -> list[Any]:
     for node in nodes:
         if node.IsA("vtkMRMLDisplayableNode"):
             parts += [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
-        parts.append(node.GetStorageNode())
+        parts += [node.GetNthStorageNode(number) for number in range(node.GetNumberOfStorageNodes())]
     return [part for part in parts if part is not None]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import slicer
 import vtk
@@ -12,9 +10,6 @@ from vtk.util import numpy_support
 from ...engine.errors import InputError
 from ...engine.io.volume import Volume, as_hu
 from .node_grids import ras_geometry, volume_geometry
-
-if TYPE_CHECKING:
-    pass
 
 _SCALARS = {np.dtype(np.uint8): vtk.VTK_UNSIGNED_CHAR, np.dtype(np.int16): vtk.VTK_SHORT}
 

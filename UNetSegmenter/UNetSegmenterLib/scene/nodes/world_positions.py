@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,7 @@ PositionRas = tuple[float, float, float]
 
 def to_world(node: Any, position_ras_mm: PositionRas | None) -> PositionRas | None:
     """A position in a node's coordinates as the views have it: RAS in mm, parent transforms applied."""
-    if position_ras_mm is None:
-        return None
-    world = [0.0, 0.0, 0.0]
-    node.TransformPointToWorld(list(position_ras_mm), world)
-    return world[0], world[1], world[2]
+    return _transformed(node.TransformPointToWorld, position_ras_mm)
 
 
 def comparison_in_world(comparison: Comparison, reference_node: Any) -> Comparison:
@@ -55,13 +52,16 @@ def findings_in_world(findings: list[Finding], node: Any) -> list[Finding]:
 
 def comparison_on_scan(comparison: Comparison, volume_node: Any) -> Comparison:
     """The comparison with its positions, which are in world coordinates, in those of the scan."""
-    rows = (replace(row, largest_error_ras=_from_world(volume_node, row.largest_error_ras)) for row in comparison.rows)
+    from_world = volume_node.TransformPointFromWorld
+    rows = (replace(row, largest_error_ras=_transformed(from_world, row.largest_error_ras)) for row in comparison.rows)
     return replace(comparison, rows=tuple(rows))
 
 
-def _from_world(node: Any, position_ras_mm: PositionRas | None) -> PositionRas | None:
+def _transformed(
+    transform: Callable[[list[float], list[float]], object], position_ras_mm: PositionRas | None
+) -> PositionRas | None:
     if position_ras_mm is None:
         return None
-    local = [0.0, 0.0, 0.0]
-    node.TransformPointFromWorld(list(position_ras_mm), local)
-    return local[0], local[1], local[2]
+    moved = [0.0, 0.0, 0.0]
+    transform(list(position_ras_mm), moved)
+    return moved[0], moved[1], moved[2]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import slicer
@@ -16,9 +16,6 @@ import slicer
 from ..nodes.node_attributes import ATTRIBUTE_PREFIX
 from ..nodes.scene_nodes import nodes_of_class
 from ..nodes.world_positions import PositionRas
-
-if TYPE_CHECKING:
-    pass
 
 ASPECT = 1.15  # width over height of a 3D view whose size is not known
 FROM_THE_FRONT = (0.28, -1.0, -0.22)

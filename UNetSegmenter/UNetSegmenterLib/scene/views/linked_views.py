@@ -148,7 +148,7 @@ class LinkedViews:
         return logic.GetSliceCompositeNode().GetBackgroundVolumeID() if logic is not None else None
 
     def _slice_nodes(self, row: str) -> Iterator[tuple[str, Any]]:
-        """Orientation ("Ax") and node of the slice views of a row, that exist."""
+        """Orientation ("Ax") and node of those slice views of a row that exist."""
         for name in ORIENTATIONS:
             logic = self._slice_logic(row + name)
             if logic is not None:
