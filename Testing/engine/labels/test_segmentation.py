@@ -22,7 +22,9 @@ GRID = Geometry((6, 7, 8), (2.5, 0.8, 0.7), (10.0, -20.0, 30.0), OBLIQUE)
 
 def heart(geometry=GRID, seed=0):
     labels = np.random.default_rng(seed).integers(0, 8, geometry.shape, dtype=np.uint8)
-    return Segmentation(labels, geometry, HEART, "heart", {"UNetSegmenter.Checkpoint": "abdomen8.pt: a|b = c"})
+    return Segmentation(
+        labels, geometry, HEART, "heart", attributes={"UNetSegmenter.Checkpoint": "abdomen8.pt: a|b = c"}
+    )
 
 
 def test_seg_nrrd_comes_back_unchanged(tmp_path):
@@ -47,7 +49,7 @@ def test_overlapping_structures_keep_every_voxel(tmp_path):
     labels[3] = 3
     grid = Geometry((4, 5, 6), (2.0, 1.0, 1.0))
     hidden = np.flatnonzero(np.indices(labels.shape)[0] == 1)
-    before = Segmentation(labels, grid, ABDOMEN8[:3], "overlap", {}, {1: hidden})
+    before = Segmentation(labels, grid, ABDOMEN8[:3], "overlap", overlaps={1: hidden})
     assert before.mask(1).sum() == 60 and before.mask(2).sum() == 60
     assert before.overlap_ml() == pytest.approx(0.06)
     write_seg_nrrd(before, tmp_path / "overlap.seg.nrrd")

@@ -39,7 +39,7 @@ def sides():
     overlap = np.flatnonzero(labels)[:50]
     moved = Geometry(geometry.shape, (3.0, 1.5, 1.5), (6.0, -7.0, 11.0))
     prediction = Segmentation(
-        labels, moved, (*PAIR, known_structure("stomach", 3, (3,))), "prediction", {}, {2: overlap}
+        labels, moved, (*PAIR, known_structure("stomach", 3, (3,))), "prediction", overlaps={2: overlap}
     )
     return prediction, reference
 

@@ -33,7 +33,7 @@ def heart(overlap):
     for structure in HEART:
         labels[structure.index, 2:5, structure.index : structure.index + 3] = structure.index
     overlaps = {1: np.flatnonzero(labels == 3)} if overlap else {}
-    return Segmentation(labels, GRID, HEART, "heart", {}, overlaps)
+    return Segmentation(labels, GRID, HEART, "heart", overlaps=overlaps)
 
 
 def load(scene, path):

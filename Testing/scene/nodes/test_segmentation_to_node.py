@@ -155,7 +155,7 @@ def test_overlapping_structures_stay_whole(headless):
     labels[4:8, 4:8, 4:8] = 2
     under = np.zeros(geometry.shape, bool)
     under[4:6, 4:6, 4:6] = True
-    before = Segmentation(labels, geometry, HEART[:2], "two", {}, {1: np.flatnonzero(under)})
+    before = Segmentation(labels, geometry, HEART[:2], "two", overlaps={1: np.flatnonzero(under)})
     node = segmentation_to_node(before, headless.scene, surfaces=False)
     after = segmentation_from_node(node)
     for index in (1, 2):

@@ -42,4 +42,6 @@ def read_reference(path: Path, name: str) -> Segmentation:
     for index, (structure, value) in enumerate(TOTALSEGMENTATOR_VALUES.items(), start=1):
         labels[values == value] = index
         structures.append(known_structure(structure, index, (value,)))
-    return Segmentation(labels, geometry, tuple(structures), name, {"Source": f"TotalSegmentator {VERSION} (fast)"})
+    return Segmentation(
+        labels, geometry, tuple(structures), name, attributes={"Source": f"TotalSegmentator {VERSION} (fast)"}
+    )

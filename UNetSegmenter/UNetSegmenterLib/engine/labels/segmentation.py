@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Segmentation:
     geometry: Geometry
     structures: tuple[Structure, ...]
     name: str = ""
+    _: KW_ONLY
     attributes: dict[str, str] = field(default_factory=dict)
     overlaps: Mapping[int, np.ndarray] = field(default_factory=dict)
     confidence: Mapping[int, float] = field(default_factory=dict)

@@ -146,7 +146,7 @@ def _read_folder(folder: Path, resample: bool) -> Segmentation:
         known_structure(name, index, number if number and own_numbers else index)
         for index, (name, number) in enumerate(zip(names, numbers, strict=True), start=1)
     )
-    return Segmentation(labels, geometry, structures, folder.name, {}, overlaps, notes=tuple(filter(None, notes)))
+    return Segmentation(labels, geometry, structures, folder.name, overlaps=overlaps, notes=tuple(filter(None, notes)))
 
 
 def _binary(file: Path, resample: bool) -> Segmentation:

@@ -72,7 +72,13 @@ def segmentation_from_node(
             _paint(labels, resampled, hidden)
     overlaps = {index: np.unique(np.concatenate(covered)) for index, covered in hidden.items()}
     return Segmentation(
-        labels, grid, tuple(found), node.GetName(), module_attributes(node), overlaps, _confidence(node)
+        labels,
+        grid,
+        tuple(found),
+        node.GetName(),
+        attributes=module_attributes(node),
+        overlaps=overlaps,
+        confidence=_confidence(node),
     )
 
 
