@@ -35,7 +35,8 @@ HEARTS = TrainingConfig(
 )  # learns on the synthetic hearts in a minute
 
 
-UNCHANGED = "the recipe"  # folders of runs have this name
+UNCHANGED = "unchanged"
+UNCHANGED_FOLDER = "the-recipe"  # as earlier versions named it, so that their runs go on
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def results(
 ) -> Iterator[tuple[AblationRun, list[float], float]]:
     """Each run with the Dice of each structure (mean over the validation cases) and the seconds it took."""
     for one in todo:
-        run, began = folder / one.name.replace(" ", "-"), time.perf_counter()
+        name = UNCHANGED_FOLDER if one.name == UNCHANGED else one.name.replace(" ", "-")
+        run, began = folder / name, time.perf_counter()
         steps = one.config.steps
         if not (run / "checkpoint.pt").exists():
             train(dataset, run, one.config, device, validate_every=steps, save_every=steps)

@@ -1,4 +1,4 @@
-"""A small pack of synthetic hearts for everything that trains."""
+"""A small preprocessed data set of synthetic hearts for everything that trains."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def hearts(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def preprocessed_folder(hearts, tmp_path_factory) -> Path:
-    """Their pack at 6 mm: three to train on, one to validate, one to test."""
+    """The hearts preprocessed at 6 mm: three to train on, one to validate, one to test."""
     folder = tmp_path_factory.mktemp("packs") / "hearts"
     prepare(read_dataset(hearts), folder, spacing_mm=6.0, window_hu=(-100.0, 500.0), test=1, validation=1)
     return folder

@@ -1,4 +1,4 @@
-"""A pack that is not whole, or whose parts don't fit each other, is refused before it is trained on."""
+"""A preprocessed data set that is incomplete or contradicts itself is refused before it is trained on."""
 
 import json
 import shutil
@@ -58,7 +58,7 @@ def flipped(folder):
         (lambda folder: (folder / "pack.json").write_text('{"name": "half'), "damaged preprocessed"),
     ],
 )
-def test_a_pack_that_does_not_fit_itself_is_refused(copy, damage, words):
+def test_a_data_set_that_contradicts_itself_is_refused(copy, damage, words):
     assert len(read_preprocessed_dataset(copy).images)
     damage(copy)
     with pytest.raises(InputError) as caught:

@@ -141,7 +141,7 @@ def test_a_case_stands_once_as_trained_on_if_it_ever_was():
 # --- training ----------------------------------------------------------------------------------------------------------
 
 
-def test_packs_and_cards_hold_hashes_and_the_cases_of_all_ancestors(family):
+def test_preprocessed_data_and_cards_hold_hashes_and_the_cases_of_all_ancestors(family):
     preprocessed = read_preprocessed_dataset(family["folder"] / "first-pack")
     images = {case.name: family["first"] / "imagesTr" / f"{case.name}_0000.nii.gz" for case in preprocessed.cases}
     assert {case.name: case.voxels_sha256 for case in preprocessed.cases} == {
@@ -300,7 +300,7 @@ def test_release_refuses_figures_of_another_checkpoint_and_of_before_the_rule(fa
     del summary["trained_on"]
     (tmp_path / "old" / "summary.json").write_text(json.dumps(summary))
     assert run(*release, "--evaluated", tmp_path / "old") == 2
-    assert "hold other, which were trained on" in capsys.readouterr().err
+    assert "other, which were trained on" in capsys.readouterr().err
 
 
 def test_release_gives_hashes_to_a_card_that_has_none(family, tmp_path):

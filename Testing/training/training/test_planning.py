@@ -142,7 +142,7 @@ def test_what_is_chosen_goes_into_the_plan_and_all_else_fits_it():
     assert same == planned
 
 
-def test_prepare_keeps_a_plan_that_fits_its_pack(mmwhs, caplog):
+def test_prepare_keeps_a_plan_that_fits_its_data(mmwhs, caplog):
     preprocessed = prepared(mmwhs, test=["ct_train_1003"], validation=1, slice_size=(32, 36))
     plan = read_plan(mmwhs.parent / "pack" / "plan.yaml")
     assert (plan.spacing_mm, plan.window_hu, plan.slice_size) == (6.0, (-100.0, 500.0), (32, 36))

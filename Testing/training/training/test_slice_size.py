@@ -39,7 +39,7 @@ def test_what_stays_lies_about_the_body_and_within_the_slice():
     assert body_region(np.full((3, 100, 80), -1000, np.int16), (40, 20), -1000) == (slice(30, 70), slice(30, 50))
 
 
-def test_pack_of_cut_slices_holds_the_same_pixels(hearts, tmp_path):
+def test_cut_slices_hold_the_same_pixels(hearts, tmp_path):
     whole, cut, padded = (
         prepared(hearts, tmp_path / name, size)
         for name, size in (("whole", None), ("cut", (30, 32)), ("padded", (64, 70)))

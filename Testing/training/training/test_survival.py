@@ -19,7 +19,7 @@ import torch
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.training.configuration import TrainingConfig
 from unetseg.training.device_data import DeviceData
-from unetseg.training.run_files import RunState, differences, read_state
+from unetseg.training.run_files import TrainingState, differences, read_state
 from unetseg.training.run_lock import TRY_AGAIN, Stopped, run_lock
 from unetseg.training.training_loop import train
 from UNetSegmenterLib.engine.errors import InputError
@@ -215,9 +215,9 @@ def test_a_run_of_bfloat16_goes_on_where_gradients_are_scaled(preprocessed, smal
     """A job that is queued again may get an older GPU, which computes in float16; the saved scaler holds nothing then."""
     network = torch.nn.Linear(1, 1)
     begun = {"network": network, "scaler": torch.amp.GradScaler("cpu", enabled=False)}
-    RunState(tmp_path, small_config, preprocessed, begun).save(3, 0.1)
+    TrainingState(tmp_path, small_config, preprocessed, begun).save(3, 0.1)
     later = {"network": torch.nn.Linear(1, 1), "scaler": torch.amp.GradScaler("cpu", enabled=True)}
-    assert RunState(tmp_path, small_config, preprocessed, later).resume() == 3
+    assert TrainingState(tmp_path, small_config, preprocessed, later).resume() == 3
     assert torch.equal(later["network"].weight, network.weight)
 
 
@@ -232,7 +232,7 @@ def test_loss_that_is_no_number_names_the_cases_of_its_batch(preprocessed, small
     assert not (tmp_path / "state.pt").exists()
 
 
-def test_run_of_another_recipe_or_pack_is_refused_by_name(
+def test_run_of_another_configuration_or_data_set_is_refused_by_name(
     preprocessed, small_config, straight_run, preprocessed_folder, tmp_path
 ):
     with pytest.raises(InputError, match=r"recipe.learning_rate was 0.002 and is 0.1"):
@@ -250,7 +250,7 @@ def test_run_of_another_recipe_or_pack_is_refused_by_name(
         train(read_preprocessed_dataset(copy), straight_run, small_config, "cpu")
 
 
-def test_changed_array_is_noticed_when_the_pack_is_opened(preprocessed_folder, tmp_path):
+def test_changed_array_is_noticed_when_the_data_set_is_opened(preprocessed_folder, tmp_path):
     copy = Path(shutil.copytree(preprocessed_folder, tmp_path / "copy"))
     data = bytearray((copy / "labels.npy").read_bytes())
     data[-1] ^= 1
@@ -289,8 +289,8 @@ def test_out_of_memory_takes_micro_batches_and_says_so(preprocessed, small_confi
         train(preprocessed, tmp_path / "never", small_config, "cpu")
 
 
-def test_a_pack_that_does_not_fit_the_device_is_said(preprocessed, small_config, tmp_path, monkeypatch):
-    """A device without room for a single array: the same error as CUDA's, raised where the pack is sent there."""
+def test_a_data_set_that_does_not_fit_the_device_is_refused(preprocessed, small_config, tmp_path, monkeypatch):
+    """A device without room for a single array: the same error as CUDA's, raised where the slices are sent there."""
 
     def full(self, *_):
         raise torch.OutOfMemoryError("pretended")

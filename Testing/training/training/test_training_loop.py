@@ -93,7 +93,7 @@ def test_resumed_run_ends_with_the_same_weights(preprocessed, tmp_path):
         assert torch.equal(one[name], other[name]), name
 
 
-def test_another_recipe_does_not_resume(preprocessed, tmp_path):
+def test_another_configuration_does_not_resume(preprocessed, tmp_path):
     config = TrainingConfig(steps=2, batch_size=2, patch=(32, 32), base_width=4, depth=2)
     train(preprocessed, tmp_path / "run", config, device="cpu")
     with pytest.raises(InputError, match="another training configuration or data set"):
@@ -105,7 +105,7 @@ def test_another_recipe_does_not_resume(preprocessed, tmp_path):
         )
 
 
-def test_pack_training_and_prediction_see_the_same_slices(dataset, preprocessed):
+def test_preprocessing_training_and_prediction_see_the_same_slices(dataset, preprocessed):
     """`prepare`, the training batch and prediction go through one preprocessing: equal to the last bit."""
     for case in preprocessed.cases:
         source = next(one for one in dataset.cases if one.name == case.name)
@@ -163,7 +163,7 @@ def test_seed_decides_the_split():
         split_cases(names, test=["case99"], validation=0, seed=0)
 
 
-def test_pack_with_other_arrays_is_refused(dataset, tmp_path):
+def test_data_set_with_other_arrays_is_refused(dataset, tmp_path):
     prepare(dataset, tmp_path / "pack")
     images = np.load(tmp_path / "pack" / "images.npy")
     images[0, 0, 0] += 1
@@ -182,7 +182,7 @@ def test_failed_preparation_leaves_nothing(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
 
 
-def test_pack_is_readable_with_numpy_alone(preprocessed, tmp_path):
+def test_data_set_is_readable_with_numpy_alone(preprocessed, tmp_path):
     assert preprocessed.images.dtype == np.int16
     assert preprocessed.labels.dtype == np.uint8
     assert preprocessed.images.shape == preprocessed.labels.shape == (40, 48, 48)
@@ -218,7 +218,7 @@ def test_augmentation_moves_image_and_label_together():
     assert centres.std(dim=0).min() > 1, "the draws differ"
 
 
-def test_shift_is_a_share_of_the_patch():
+def test_shift_is_a_fraction_of_the_patch():
     """A shift of up to a quarter of a 32 x 16 patch moves its middle by up to 8 rows and 4 columns, whatever the slice's size."""
     settings = Augmentation(rotation_degrees=0, scale=1.0, shift=0.25)
     grid = affine_grid(2000, (64, 128), (32, 16), settings, torch.Generator().manual_seed(0))
@@ -227,7 +227,7 @@ def test_shift_is_a_share_of_the_patch():
     assert middles.mean(dim=0).abs().max() < 0.3
 
 
-def test_patches_lie_about_the_structure_they_were_drawn_for(preprocessed):
+def test_patches_of_oversampled_slices_contain_the_structure(preprocessed):
     """Also where it lies at the rim, which a patch about the slice's middle would never see; others lie anywhere."""
     train_cases = preprocessed.of_split("train")
     labels = np.zeros_like(preprocessed.labels)
@@ -254,7 +254,7 @@ def test_patches_lie_about_the_structure_they_were_drawn_for(preprocessed):
     assert spread.std(dim=0).tolist() == pytest.approx([12**-0.5] * 2, abs=0.05)
 
 
-def test_pixels_of_a_structure_are_drawn_evenly(preprocessed):
+def test_pixels_of_a_structure_are_sampled_uniformly(preprocessed):
     train_cases = preprocessed.of_split("train")
     labels = np.zeros_like(preprocessed.labels)
     for case in train_cases:
@@ -296,7 +296,7 @@ def test_outside_of_the_slice_is_air():
     assert targets[:, 0, 0].tolist() == [0] * 4
 
 
-def test_structures_are_drawn_more_often_than_they_occur(preprocessed):
+def test_structures_are_oversampled(preprocessed):
     data = DeviceData(preprocessed, preprocessed.of_split("train"), preprocessed.preprocessing, torch.device("cpu"))
     rate = {}
     for share in (0.0, 1.0):
@@ -333,7 +333,7 @@ class HostWaits(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def test_a_batch_is_drawn_and_augmented_without_the_host(preprocessed):
+def test_a_batch_is_sampled_and_augmented_without_the_host(preprocessed):
     config, cpu = TrainingConfig(batch_size=6, patch=(32, 32), base_width=4, depth=2), torch.device("cpu")
     data = DeviceData(
         preprocessed, preprocessed.of_split("train"), replace(preprocessed.preprocessing, input_slices=3), cpu
@@ -423,7 +423,7 @@ def test_a_run_can_start_from_a_checkpoint(preprocessed, tmp_path):
         train(preprocessed, tmp_path / "wider", wider, device="cpu", start_from=first)
 
 
-def test_run_card_tells_the_recipe(preprocessed, tmp_path):
+def test_run_card_holds_the_configuration(preprocessed, tmp_path):
     config = TrainingConfig(steps=2, batch_size=2, patch=(32, 32), base_width=4, depth=2)
     card = load_checkpoint(train(preprocessed, tmp_path / "run", config, device="cpu", title="Two steps")).card
     assert card.title == "Two steps"

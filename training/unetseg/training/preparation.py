@@ -97,10 +97,7 @@ def prepare(
     Raises:
         InputError: a case can't be used, the splits can't be drawn, or the folder is not empty.
     """
-    if (folder / "pack.json").exists():
-        raise InputError(f"{folder} already holds a preprocessed data set; choose another folder or remove it first.")
-    if folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
-        raise InputError(f"{folder} exists and holds no preprocessed data set; choose a folder that is new or empty.")
+    _check_folder(folder)
     splits = splits_of(dataset, test, validation, seed, folds)
     warnings = check_spacings(
         {case.name: read_geometry(case.image, case.resample).axial_spacing_mm for case in dataset.cases}
@@ -137,6 +134,14 @@ def prepare(
     preprocessed = replace(preprocessed, fingerprint={**fingerprint(all_facts), **stored})
     _write(preprocessed, plan, folder)
     return preprocessed
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise InputError unless the folder is new or empty."""
+    if (folder / "pack.json").exists():
+        raise InputError(f"{folder} already holds a preprocessed data set; choose another folder or remove it first.")
+    if folder.exists() and not (folder.is_dir() and next(folder.iterdir(), None) is None):
+        raise InputError(f"{folder} exists and holds no preprocessed data set; choose a folder that is new or empty.")
 
 
 def _plan_warning(plan: Plan, splits: Splits) -> list[str]:

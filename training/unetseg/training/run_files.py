@@ -38,7 +38,7 @@ from .configuration import TrainingConfig, stored_values
 from .validation import validation_cases
 
 
-class RunState:
+class TrainingState:
     """Weights, optimiser and position of a run, written atomically; the state before the last one is kept.
 
     Args:
@@ -142,7 +142,7 @@ class RunState:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """What RunState.save wrote; as with a checkpoint, no code in it is run.
+    """What TrainingState.save wrote; as with a checkpoint, no code in it is run.
 
     Raises:
         InputError: the file is another one, or damaged.
@@ -245,7 +245,7 @@ def training_card(
     preprocessing: Preprocessing,
     title: str,
     device: str,
-    state: RunState,
+    state: TrainingState,
 ) -> Card:
     """Card of a finished run; its validation figures are over the cases that no ancestor was trained on."""
     cases = dataset.of_split(config.train_split)

@@ -23,7 +23,7 @@ from .configuration import TrainingConfig
 from .device_data import DeviceData
 from .distributed import ProcessGroup
 from .optimisation import Learner
-from .run_files import RunLog, RunState, training_card
+from .run_files import RunLog, TrainingState, training_card
 from .run_lock import Stopped, StopSignals, run_lock
 from .validation import validate, validation_cases
 
@@ -111,7 +111,7 @@ def _train(
     preprocessing = replace(dataset.preprocessing, input_slices=config.input_slices, size_multiple=2**config.depth)
     data = DeviceData(dataset, dataset.of_split(config.train_split), preprocessing, process_group.device)
     learner = Learner(config, dataset, process_group, start_from)
-    state = RunState(run, config, dataset, learner.saved_parts(), start_from)
+    state = TrainingState(run, config, dataset, learner.saved_parts(), start_from)
     first_step = state.resume()
     log = RunLog(run, [structure.name for structure in dataset.structures], first_step) if main_process else None
     losses, started = [], time.perf_counter()
