@@ -1,4 +1,4 @@
-"""Two segmentations compared: every structure in a row, other grids, overlaps, curves, places and cancelling."""
+"""Two segmentations compared: one row per structure, other grids, overlaps, curves, positions and cancelling."""
 
 import math
 from dataclasses import replace

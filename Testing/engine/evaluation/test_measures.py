@@ -67,9 +67,9 @@ def test_shifted_box(spacing_mm, axis):
 def test_boxes_in_boxes_have_the_corner_as_largest_distance():
     inner, outer = box((30, 30, 30), (8, 8, 8), (22, 22, 22)), box((30, 30, 30), (5, 5, 5), (25, 25, 25))
     spacing_mm = (2.0, 1.0, 0.5)
-    measures, place = measure_with_position(inner, outer, spacing_mm)
+    measures, position = measure_with_position(inner, outer, spacing_mm)
     assert measures.hd_mm == pytest.approx(3 * math.sqrt(4 + 1 + 0.25))
-    assert all(value in (4.5, 24.5) for value in place)
+    assert all(value in (4.5, 24.5) for value in position)
 
 
 def test_parallel_plates_have_one_distance_everywhere():
@@ -113,13 +113,13 @@ def test_both_empty_is_nothing_to_compare():
 @pytest.mark.parametrize("missed", [True, False])
 def test_one_empty(missed):
     empty, full = np.zeros((6, 6, 6), dtype=bool), box((6, 6, 6), (1, 1, 1), (3, 4, 5))
-    measures, place = measure_with_position(*((empty, full) if missed else (full, empty)), (2.0, 1.0, 1.0))
+    measures, position = measure_with_position(*((empty, full) if missed else (full, empty)), (2.0, 1.0, 1.0))
     assert (measures.dice, measures.iou, measures.nsd) == (0, 0, 0)
     assert measures.hd95_mm == measures.hd_mm == measures.assd_mm == math.inf
     assert math.isnan(measures.precision if missed else measures.recall)
     assert measures.difference_ml == pytest.approx(-0.048 if missed else 0.048)
     assert (measures.components, measures.reference_components) == ((0, 1) if missed else (1, 0))
-    assert place == (1.5, 2.0, 2.5)
+    assert position == (1.5, 2.0, 2.5)
 
 
 def test_single_voxels():

@@ -100,7 +100,7 @@ def test_predictions_choose_the_cases(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("names", "words"),
+    ("names", "message"),
     [
         ([], "no scans with references"),
         (["a.txt", "b.pdf"], "expected are imagesTs"),
@@ -109,9 +109,9 @@ def test_predictions_choose_the_cases(tmp_path):
         (["imagesTr/a_0000.nii.gz", "imagesTs/a_0000.nii.gz"], "two scans of a"),
     ],
 )
-def test_what_is_no_test_set_is_one_sentence(tmp_path, names, words):
+def test_what_is_no_test_set_is_one_sentence(tmp_path, names, message):
     touch(tmp_path, *names)
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=message):
         list_cases(tmp_path)
     with pytest.raises(InputError, match="nowhere"):
         list_cases(tmp_path / "nowhere")

@@ -37,9 +37,9 @@ def patient(seed: int | None = 0, spacing: tuple[float, float, float] = SPACING)
     labels = np.zeros(SHAPE, np.uint8)
     whole = wobble(0.7)
     for index, (centre, semi, level) in ELLIPSOIDS.items():
-        place = np.array(centre) + whole + wobble(0.5)
+        middle = np.array(centre) + whole + wobble(0.5)
         size = np.array(semi) * (1 + wobble(0.04))
-        inside = (((grid - place) / size) ** 2).sum(axis=-1) < 1
+        inside = (((grid - middle) / size) ** 2).sum(axis=-1) < 1
         inside &= labels == 0
         labels[inside] = index
         hu[inside] = level + wobble(8, 1)[0]
@@ -63,5 +63,5 @@ def with_labels(segmentation: Segmentation, change) -> Segmentation:
 def label_at(segmentation: Segmentation, finding: Finding) -> int:
     """The label of the voxel that a finding leads to, in the upright grid of `patient`."""
     right, anterior, superior = finding.position_ras_mm
-    place = np.rint(np.array((superior, -anterior, -right)) / SPACING).astype(int)
-    return int(segmentation.labels[tuple(place)])
+    voxel_index = np.rint(np.array((superior, -anterior, -right)) / SPACING).astype(int)
+    return int(segmentation.labels[tuple(voxel_index)])

@@ -69,7 +69,7 @@ def test_missing_structure_fails_and_points_to_its_place(statistics, unseen):
 
 def test_structure_outside_the_field_of_view_is_no_alarm(statistics):
     segmentation, volume = patient(98)
-    top = segmentation.geometry.shape[0] - 14  # the scan ends above the kidneys' place
+    top = segmentation.geometry.shape[0] - 14  # the scan ends above the kidneys
 
     def cropped(array):
         return np.ascontiguousarray(array[-top + 4 :])
@@ -124,8 +124,8 @@ def test_odd_tissue_is_shown_where_it_lies(statistics, unseen):
     (finding,) = alarms(check(segmentation, bone, statistics), "tissue", "liver")
     assert "far brighter" in finding.sentence
     right, anterior, superior = finding.position_ras_mm
-    place = np.rint(np.array((superior, -anterior, -right)) / SPACING).astype(int)
-    assert hu[tuple(place)] == 900
+    voxel_index = np.rint(np.array((superior, -anterior, -right)) / SPACING).astype(int)
+    assert hu[tuple(voxel_index)] == 900
 
 
 def test_a_label_that_runs_on_into_other_tissue_is_shown_there(statistics, unseen):
@@ -156,19 +156,19 @@ def test_a_wrong_neighbour_is_shown_where_they_touch(statistics, unseen):
     wrong = with_labels(segmentation, reach_over)
     finding = next(f for f in alarms(check(wrong, volume, statistics), "neighbours") if "kidney" in f.sentence)
     right, anterior, superior = finding.position_ras_mm
-    place = np.rint(np.array((superior, -anterior, -right)) / SPACING).astype(int)
-    around = wrong.labels[tuple(slice(v - 1, v + 2) for v in place)]
+    voxel_index = np.rint(np.array((superior, -anterior, -right)) / SPACING).astype(int)
+    around = wrong.labels[tuple(slice(v - 1, v + 2) for v in voxel_index)]
     assert {3, 4} <= set(np.unique(around)), finding.sentence
 
 
 def test_sentences_name_direction_unit_and_expectation(statistics, unseen):
-    """What a person reads: direction, unit and what was expected, and no number without a noun."""
+    """What the user reads: direction, unit and what was expected, and no number without a noun."""
     segmentation, volume = unseen
     high = with_labels(segmentation, lambda labels: labels.__setitem__(slice(None), np.where(labels == 3, 0, labels)))
     high.labels[26:38, 38:48, 44:54] = 3  # the left kidney sits under the ribs
     text = " ".join(f.sentence for f in alarms(check(high, volume, statistics), "position", "left kidney"))
     assert re.search(
-        r"Left kidney: lies \d+(\.\d+)? mm higher than the other structures place it; expected .* lower to .* higher",
+        r"Left kidney: lies \d+(\.\d+)? mm higher than the other structures predict; expected .* lower to .* higher",
         text,
     ), text
     names = {"left kidney": "CT_left kidney"}
@@ -201,9 +201,9 @@ def test_label_in_the_wrong_tissue(statistics, unseen):
 
 def test_confidence_at_the_boundary(statistics, unseen):
     segmentation, volume = unseen
-    sure = dict.fromkeys(range(1, 6), 0.95)
-    assert not alarms(check(replace(segmentation, confidence=sure), volume, statistics), "confidence")
-    found = check(replace(segmentation, confidence=sure | {2: 0.65}), volume, statistics)
+    confidence = dict.fromkeys(range(1, 6), 0.95)
+    assert not alarms(check(replace(segmentation, confidence=confidence), volume, statistics), "confidence")
+    found = check(replace(segmentation, confidence=confidence | {2: 0.65}), volume, statistics)
     (finding,) = alarms(found, "confidence")
     assert (finding.structure, finding.severity, finding.value) == ("spleen", WARN, 65)
     assert label_at(segmentation, finding) == 2
@@ -306,17 +306,17 @@ def test_storage_makes_no_difference(turn, statistics, unseen):
     flips=st.tuples(*[st.sampled_from((-1.0, 1.0))] * 3),
     order=st.permutations((0, 1, 2)),
     stride=st.sampled_from((0.4, 0.8, 1.6)),
-    place=st.tuples(*[st.integers(0, 11)] * 3),
+    voxel_index=st.tuples(*[st.integers(0, 11)] * 3),
 )
-def test_position_in_ras_is_that_of_the_voxel(flips, order, stride, place):
+def test_position_in_ras_is_that_of_the_voxel(flips, order, stride, voxel_index):
     direction = np.zeros((3, 3))
     for axis, row in enumerate(order):
         direction[row, axis] = flips[axis]
     geometry = Geometry((12, 13, 14), (2.0, stride, stride), (5.0, -7.0, 11.0), tuple(map(tuple, direction.tolist())))
     labels = np.zeros(geometry.shape, np.uint8)
-    labels[place] = 1
+    labels[voxel_index] = 1
     anatomy = Anatomy(Segmentation(labels, geometry, ORGANS[:1]))
-    x, y, z, _ = geometry.affine_lps() @ (*place[::-1], 1)
+    x, y, z, _ = geometry.affine_lps() @ (*voxel_index[::-1], 1)
     found = [anatomy.to_ras_mm(part.centroid) for part in anatomy.present.values()]
     if found:  # thinning in plane may step over a single voxel
         assert np.allclose(found[0], (-x, -y, z), atol=0.02)

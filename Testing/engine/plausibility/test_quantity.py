@@ -94,13 +94,13 @@ def test_without_training_labels_rules_of_thumb_or_nothing():
 
 
 def test_counts_are_expected_in_whole_numbers():
-    pieces, gaps = RULES["pieces"], RULES["gaps"]
-    assert expected_text(pieces, limits(pieces, None)) == "at most 1 connected component"
+    components, gaps = RULES["pieces"], RULES["gaps"]
+    assert expected_text(components, limits(components, None)) == "at most 1 connected component"
     assert expected_text(gaps, limits(gaps, None)) == "no empty slice"
-    training = limits(pieces, summarize([1.0] * 11 + [2.0], pieces))
+    training = limits(components, summarize([1.0] * 11 + [2.0], components))
     assert (
         training.warn[1] % 1
-        and expected_text(pieces, training) == f"at most {int(training.warn[1])} connected components"
+        and expected_text(components, training) == f"at most {int(training.warn[1])} connected components"
     )
 
 
@@ -115,19 +115,19 @@ def test_every_rule_belongs_to_a_check():
 
 
 def test_one_misplaced_structure_does_not_drag_the_others_along():
-    places = {name: np.array([10.0 * i, 5.0 * i * i, -20.0 * i]) for i, name in enumerate("abcdef")}
-    constellation = Constellation.from_cases([places, places])
-    moved = places | {"c": places["c"] + 200}
+    centroids = {name: np.array([10.0 * i, 5.0 * i * i, -20.0 * i]) for i, name in enumerate("abcdef")}
+    constellation = Constellation.from_cases([centroids, centroids])
+    moved = centroids | {"c": centroids["c"] + 200}
     for name in "abdef":
-        assert np.linalg.norm(constellation.predict(name, moved) - places[name]) < 25
-    assert np.linalg.norm(constellation.predict("c", moved) - places["c"]) < 1e-6
-    assert constellation.predict("a", {"b": places["b"]}) is None
+        assert np.linalg.norm(constellation.predict(name, moved) - centroids[name]) < 25
+    assert np.linalg.norm(constellation.predict("c", moved) - centroids["c"]) < 1e-6
+    assert constellation.predict("a", {"b": centroids["b"]}) is None
 
 
 def test_constellation_follows_the_patients_size():
-    places = {name: np.array([40.0 * i, 50.0 * i * i, -60.0 * i]) for i, name in enumerate("abcd")}
-    large = {name: 1.2 * place for name, place in places.items()}
-    constellation = Constellation.from_cases([places])
+    centroids = {name: np.array([40.0 * i, 50.0 * i * i, -60.0 * i]) for i, name in enumerate("abcd")}
+    large = {name: 1.2 * centroid for name, centroid in centroids.items()}
+    constellation = Constellation.from_cases([centroids])
     assert np.allclose(constellation.scale(large), 1.2)
     assert np.allclose(constellation.predict("d", large), large["d"])
 

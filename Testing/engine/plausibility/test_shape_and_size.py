@@ -70,7 +70,7 @@ def test_several_cavities_are_counted_and_the_largest_is_shown(statistics, unsee
         labels[z - 3 : z + 3, y + 2 : y + 6, x - 3 : x + 3] = 0
 
     (finding,) = alarms(check(with_labels(segmentation, hollow), volume, statistics), "cavities")
-    assert "in 2 places" in finding.sentence
+    assert "2 cavities" in finding.sentence
     right, anterior, superior = finding.position_ras_mm
     assert z - 3 <= superior / 3 < z + 3 and y + 2 <= -anterior / 2 < y + 6 and x - 3 <= -right / 2 < x + 3
 

@@ -106,19 +106,11 @@ def compare(
             structure twice, or for a negative tolerance.
     """
     check_tolerance(tolerance_mm)
-    for side, segmentation in (("The prediction", prediction), ("The reference", reference)):
-        refuse_two_spellings((structure.name for structure in segmentation.structures), side)
-        if segmentation.geometry.shear_mm() > SHEAR_MM:
-            raise InputError(f"{side}: {sheared_text(segmentation.geometry)}")
-    notes = [
-        f"{side}: {note}"
-        for side, segmentation in (("Prediction", prediction), ("Reference", reference))
-        for note in segmentation.notes
-    ]
+    notes = _checked_notes("prediction", prediction) + _checked_notes("reference", reference)
     matching = match_structures(prediction.structures, reference.structures, by_hand)
     prediction, reference = _on_one_grid(prediction, reference, notes)
     notes += _notes(prediction, reference, matching)
-    ours, theirs = (structure_boxes(segmentation) for segmentation in (prediction, reference))
+    ours, theirs = structure_boxes(prediction), structure_boxes(reference)
     rows: list[StructureComparison] = []
     for pair in matching.pairs:
         if cancelled is not None and cancelled():
@@ -134,12 +126,19 @@ def compare(
     if complete:
         proposals, doubts = question_pairs(prediction, reference, matching, measured, not_paired)
         notes += [*(proposal.text for proposal in proposals), *doubts]
-    for side, structures, segmentation in (
-        ("reference", matching.only_reference, reference),
-        ("prediction", matching.only_prediction, prediction),
-    ):
-        rows += [_unmatched(one, segmentation, side, case, tolerance_mm, proposals) for one in structures]
+    rows += [_unmatched(one, reference, "reference", case, tolerance_mm, proposals) for one in matching.only_reference]
+    rows += [
+        _unmatched(one, prediction, "prediction", case, tolerance_mm, proposals) for one in matching.only_prediction
+    ]
     return Comparison(case, tuple(rows), tuple(notes), matching, prediction.name, reference.name, complete, proposals)
+
+
+def _checked_notes(side: str, segmentation: Segmentation) -> list[str]:
+    """Notes of one side; raises InputError if it holds a structure twice or its grid is sheared."""
+    refuse_two_spellings((structure.name for structure in segmentation.structures), f"The {side}")
+    if segmentation.geometry.shear_mm() > SHEAR_MM:
+        raise InputError(f"The {side}: {sheared_text(segmentation.geometry)}")
+    return [f"{side.capitalize()}: {note}" for note in segmentation.notes]
 
 
 def _on_one_grid(

@@ -54,7 +54,7 @@ class Rule:
 
     Attributes:
         check: The check that the quantity belongs to, one of `CHECKS`.
-        sentence: What is said about the structure, with {value}, {detail} and {other} to fill in.
+        sentence: The finding's sentence about the structure, with {value}, {detail} and {other} to fill in.
         unit: Displayed unit.
         log: Whether the interval is computed on the logarithms of the values, after adding `offset`.
         min_sd: Smallest standard deviation that is used on that scale, because a few cases that agree by chance tell little.

@@ -22,7 +22,7 @@ CHECKS = (
     "confidence",
 )
 
-# The keys stand in the statistics of every card, so they keep their words: "pieces" are connected components, "specks" small
+# The keys are stored in the statistics of every card and keep their words: "pieces" are connected components, "specks" small
 # components, "spread" is the range of the middle 80 % of the HU.
 RULES: dict[str, Rule] = {
     "pieces": Rule(
@@ -171,7 +171,7 @@ RULES: dict[str, Rule] = {
     "form": Rule("extent", "{detail} of {value} the side of a cube of its volume", "times", log=True, min_sd=0.06),
     "position": Rule(
         "position",
-        "lies {value} than the other structures place it",
+        "lies {value} than the other structures predict",
         "mm",
         min_sd=4,
         spacing_dependent=True,

@@ -64,7 +64,7 @@ def cavities(anatomy: Anatomy) -> list[Quantity]:
         holes = organ.cavities(anatomy.labels[organ.box] != 0)
         ml = sum(hole.voxels for hole in holes) * anatomy.voxel_ml
         voxel_index = holes[0].centroid if holes else organ.central_voxel
-        detail = f", in {len(holes):,} places" if len(holes) > 1 else ""
+        detail = f", in {len(holes):,} cavities" if len(holes) > 1 else ""
         found.append(Quantity("cavities", name, ml, voxel_index, detail=detail))
     return found
 
