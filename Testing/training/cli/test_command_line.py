@@ -122,7 +122,7 @@ def test_warning_is_seen_and_the_work_goes_on(checkpoint, tmp_path):
     done = unetseg("segment", tmp_path / "grey.nrrd", "--checkpoint", checkpoint, "--output", tmp_path / "out")
     assert done.returncode == 0
     assert "unetseg: warning: grey: values run from" in done.stderr
-    assert "8-bit greys" in done.stderr
+    assert "8-bit grey" in done.stderr
     assert (tmp_path / "out" / "grey.seg.nrrd").is_file()
 
 

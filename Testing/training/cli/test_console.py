@@ -69,7 +69,7 @@ def test_a_name_that_is_no_text(tmp_path):
         open(path, "wb").close()
     except OSError:
         pytest.skip("this file system has no such names")
-    refused(unetseg("info", os.fsdecode(path)), "scan")
+    refused(unetseg("info", os.fsdecode(path)), "it is empty")
 
 
 @pytest.mark.parametrize("arguments", ["--help", "info SCAN", "segment SCAN --checkpoint MODEL --output OUT"])
