@@ -1,4 +1,4 @@
-"""The course holds what it says: its notebook runs and learns, its commands and their options exist."""
+"""The course holds what it says: its notebook runs and learns, the commands of all pages and their options exist."""
 
 from __future__ import annotations
 
@@ -12,18 +12,25 @@ from unetseg.cli.parser import command_and_parser
 
 ROOT = Path(__file__).parents[2]
 COURSE = ROOT / "docs" / "course"
-PAGES = sorted([*COURSE.glob("*.md"), *(ROOT / "docs" / name for name in ("losses.md", "datasets.md", "cluster.md"))])
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def shell_commands(page: Path) -> list[list[str]]:
-    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    lines = [line.split("  #")[0].strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    lines = [
+        line.split("  #")[0].strip()
+        for language, block in blocks
+        if language in ("", "sh")
+        for line in block.replace("\\\n", " ").splitlines()
+    ]
     return [shlex.split(line)[1:] for line in lines if line.startswith("unetseg ")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_and_their_options_exist(page):
     for name, *arguments in shell_commands(page):
+        if name == "--help":
+            continue
         assert name in COMMANDS
         _, parser = command_and_parser(name)
         for argument in parser.with_current_spellings(arguments):
