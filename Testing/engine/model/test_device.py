@@ -1,10 +1,11 @@
-"""The precision of a device: what its hardware has, asked of the very device that is used."""
+"""The device: it is chosen by name or refused, and its own hardware decides the precision."""
 
 import pytest
 import torch
+from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model import device as device_module
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
-from UNetSegmenterLib.engine.model.device import mixed_precision
+from UNetSegmenterLib.engine.model.device import available_devices, choose_device, mixed_precision
 from UNetSegmenterLib.engine.model.prediction import Predictor
 
 from ..checkpoints import small_card, small_weights
@@ -91,3 +92,17 @@ def test_numbers_beyond_float16_are_computed_in_float32(tmp_path, caplog):
         assert agreement > 0.99 if factor == 1 else agreement == 1
     assert "float32" in caplog.text
     assert "float32" in found.device
+
+
+def test_a_device_is_chosen_by_name_or_refused():
+    assert choose_device("cpu").type == "cpu"
+    for name in ("abacus", "meta", "cuda:7"):
+        with pytest.raises(InputError):
+            choose_device(name)
+
+
+def test_every_device_that_is_offered_can_be_chosen():
+    offered = [entry["device"] for entry in available_devices()]
+    assert offered[-1] == "cpu"
+    assert [choose_device(name).type for name in offered] == offered
+    assert choose_device("auto").type == offered[0]

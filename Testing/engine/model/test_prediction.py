@@ -10,7 +10,6 @@ from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
 from UNetSegmenterLib.engine.model.prediction import (
     Predictor,
-    choose_device,
     network_logits,
     upsampled_labels,
 )
@@ -188,13 +187,6 @@ def test_reduced_precision_agrees(checkpoint):
 def test_the_faster_precision_is_chosen(checkpoint):
     assert Predictor(checkpoint, "cpu").dtype in (torch.float32, torch.bfloat16)
     assert "cpu (" in Predictor(checkpoint, "cpu").device_name
-
-
-def test_devices():
-    assert choose_device("cpu").type == "cpu"
-    for name in ("abacus", "meta", "cuda:7"):
-        with pytest.raises(InputError):
-            choose_device(name)
 
 
 def test_network_grid():

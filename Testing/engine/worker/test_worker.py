@@ -1,4 +1,4 @@
-"""The worker as a process of its own: its protocol, its manners, and every way in which it ends."""
+"""The worker as a process of its own: its protocol, and every way in which it ends."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def test_what_others_print_goes_to_stderr_and_never_into_the_answers():
         assert b"from C too" in stderr
 
 
-def test_it_ends_when_nobody_writes_any_more_and_takes_its_folder_along(tmp_path):
+def test_it_ends_with_its_input_and_removes_its_folder(tmp_path):
     folder = tmp_path / "private"
     folder.mkdir()
     (folder / "image.raw").write_bytes(b"x")

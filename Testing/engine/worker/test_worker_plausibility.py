@@ -62,7 +62,7 @@ def conversation(**request):
     return answers
 
 
-def test_pieces_make_the_whole(tmp_path, monkeypatch):
+def test_blocks_make_the_whole_array(tmp_path, monkeypatch):
     array = np.arange(5 * 6 * 7, dtype=np.int32).reshape(5, 6, 7)
     monkeypatch.setattr(image_serialization, "BLOCK_BYTES", array[0].nbytes * 2)
     steps = image_serialization.array_steps(array, tmp_path / "a.raw", "<i2")
