@@ -1,14 +1,11 @@
-"""Segment CT slice by slice with a trained 2D U-Net and judge whether the result is anatomy.
+"""Segment CT slice by slice with a trained 2D U-Net and check whether the result is plausible anatomy.
 
-This file is the face that 3D Slicer sees: module, parameters, widget, logic, self test. What it wires together is in
+This file is what 3D Slicer sees: module, parameters, widget, logic, self test. What it wires together is in
 `UNetSegmenterLib`, of which nothing but the names of the layouts is imported before the panel is opened.
 """
 
-import logging
 import os
 import sys
-import time
-from dataclasses import replace
 from typing import Annotated
 
 import slicer
@@ -66,7 +63,7 @@ def registerLayouts():
 
 
 def registerSampleData():
-    """Put the sample scan and its reference into Slicer's Sample Data module; downloaded only when somebody asks."""
+    """Put the sample scan and its reference into Slicer's Sample Data module; downloaded only on demand."""
     try:
         import SampleData
     except ImportError:
@@ -121,6 +118,7 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._isNewScene = True
 
     def setup(self):
+        """Build the panel and follow the scene."""
         ScriptedLoadableModuleWidget.setup(self)
         from UNetSegmenterLib.panel.panel import Panel
 
@@ -148,6 +146,7 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.panel.close()
 
     def enter(self):
+        """The module is shown."""
         self.initializeParameterNode()
         self.panel.came_back()
         self.panel.look_for_torch()
@@ -159,15 +158,18 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.result_views.stop()
 
     def onSceneStartClose(self, caller=None, event=None):
+        """Stop what is going on: the nodes are about to go."""
         self._isNewScene = True
         self.setParameterNode(None)
         self.panel.on_scene_closing()
 
     def onSceneEndClose(self, caller=None, event=None):
+        """Begin with the empty scene."""
         if self.parent.isEntered:
             self.initializeParameterNode()
 
     def onSceneEndImport(self, caller=None, event=None):
+        """Follow the choices that a loaded scene brought along."""
         self.panel.views.tidy()
         if self.parent.isEntered:
             self.initializeParameterNode()
@@ -175,6 +177,7 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAboutToBeRemoved(self, caller, event, node):
+        """Let go of a node before the scene does."""
         self.panel.on_node_going(node)
 
     def onSelectionModified(self, caller=None, event=None):
@@ -187,7 +190,7 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def initializeParameterNode(self):
         """Follow the scene's parameter node; an empty scan becomes the one on screen, a new scene takes the choices of before.
 
-        Only once the panel is shown: reading a model starts a process, and a module that nobody opened starts none.
+        Only once the panel is shown: reading a model starts a process, and a module that was never opened starts none.
         """
         from UNetSegmenterLib.scene.nodes.volume_nodes import first_scan, scan_on_screen
 
@@ -200,6 +203,7 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(parameters)
 
     def setParameterNode(self, parameters):
+        """Connect the panel to a parameter node, or to none."""
         if self._parameterNode is not None:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
@@ -211,6 +215,7 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.panel.set_parameters(parameters)
 
     def onParametersModified(self, caller=None, event=None):
+        """A choice was changed, by the user or a script."""
         self.panel.on_parameters()
 
 
@@ -250,6 +255,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         return self._worker
 
     def getParameterNode(self):
+        """The choices that are saved with the scene."""
         return UNetSegmenterParameterNode(super().getParameterNode())
 
     def startSegment(
@@ -258,6 +264,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         checkpointPath,
         segmentationNode=None,
         device="auto",
+        *,
         onProgress=None,
         onEnd=None,
         onStage=None,
@@ -279,10 +286,10 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         """
         from UNetSegmenterLib.panel.jobs.segmenter import JobCallbacks, SegmentationJob, SegmentationOptions
 
-        choices = SegmentationOptions(os.path.abspath(checkpointPath), device, segmentationNode, **options)
+        chosen = SegmentationOptions(os.path.abspath(checkpointPath), device, segmentationNode, **options)
         wanted = {"on_progress": onProgress, "on_end": onEnd, "on_stage": onStage}
         callbacks = JobCallbacks(**{name: function for name, function in wanted.items() if function is not None})
-        job = SegmentationJob(self.worker, volumeNode, choices, callbacks)
+        job = SegmentationJob(self.worker, volumeNode, chosen, callbacks)
         job.start()
         return job
 
@@ -292,45 +299,25 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         Parameters as in `startSegment`. :raises InputError: (a ValueError) with the reason, for a checkpoint or scan that
         cannot be used. :raises RuntimeError: if the worker dies, or whatever else goes wrong.
         """
-        from UNetSegmenterLib.engine.errors import InputError
+        from UNetSegmenterLib.panel.jobs.scripting import segment_and_wait
+        from UNetSegmenterLib.panel.jobs.segmenter import SegmentationOptions
 
-        results = []
-        job = self.startSegment(volumeNode, checkpointPath, segmentationNode, device, onEnd=results.append, **options)
-        while not results:
-            if job.is_abandoned:
-                raise RuntimeError("The scene was closed before the segmentation was done.")
-            slicer.app.processEvents()
-            time.sleep(0.005)
-        failure = results[0].failure
-        if failure is None:
-            return results[0].node
-        logging.error("UNetSegmenter: %s\n%s", failure.message, failure.details)
-        raise InputError(failure.message) if failure.kind == "input" else RuntimeError(failure.message)
+        chosen = SegmentationOptions(os.path.abspath(checkpointPath), device, segmentationNode, **options)
+        return segment_and_wait(self.worker, volumeNode, chosen)
 
     def compare(self, predictionNode, referenceNode, volumeNode=None, byHand=None):
         """Measures of all structures of a prediction against a reference; waits.
 
-        :param predictionNode: the segmentation to judge.
+        :param predictionNode: the segmentation to compare.
         :param referenceNode: the ground truth, a segmentation or label map node; its grid is the one that counts.
         :param volumeNode: the scan; its name becomes the case.
         :param byHand: names in the prediction to names in the reference; None takes what was matched in the panel.
         :returns: a Comparison: `rows` (structure, status, measures, largest_error_ras in world coordinates) and `notes`.
         :raises InputError: (a ValueError) for nodes that cannot be compared.
         """
-        from UNetSegmenterLib.engine.evaluation.comparison import compare
-        from UNetSegmenterLib.engine.labels.matching import remaining_matches
-        from UNetSegmenterLib.engine.stepwise import run_to_end
-        from UNetSegmenterLib.scene.nodes.case_nodes import read_pair_steps
-        from UNetSegmenterLib.scene.nodes.node_attributes import matched_by_hand
-        from UNetSegmenterLib.scene.nodes.world_positions import comparison_in_world
+        from UNetSegmenterLib.panel.jobs.scripting import compare_nodes
 
-        prediction, reference, notes = run_to_end(read_pair_steps(predictionNode, referenceNode))
-        if byHand is None:
-            remembered = matched_by_hand(predictionNode, referenceNode)
-            byHand = remaining_matches(remembered, prediction.structures, reference.structures)
-        case = volumeNode.GetName() if volumeNode else ""
-        comparison = compare(prediction, reference, case=case, by_hand=byHand)
-        return replace(comparison_in_world(comparison, referenceNode), notes=(*notes, *comparison.notes))
+        return compare_nodes(predictionNode, referenceNode, volumeNode, byHand)
 
     def errorMap(self, predictionNode, referenceNode, structure=None):
         """Where a prediction differs from a reference, as a segmentation node "<prediction> errors"; waits.
@@ -366,18 +353,9 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :param volumeNode: its scan, which the checks of HU need.
         :param checkpointPath: checkpoint whose training statistics give the expected ranges; None goes by rules of thumb.
         """
-        from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
-        from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
-        from UNetSegmenterLib.scene.nodes.volume_nodes import volume_from_node
-        from UNetSegmenterLib.scene.nodes.world_positions import findings_in_world
+        from UNetSegmenterLib.panel.jobs.scripting import check_nodes
 
-        statistics = self._describe(checkpointPath)["card"].get("statistics") if checkpointPath else None
-        findings = check(
-            segmentation_from_node(segmentationNode, volumeNode),
-            volume_from_node(volumeNode) if volumeNode else None,
-            statistics or None,
-        )
-        return findings_in_world(findings, volumeNode or segmentationNode)
+        return check_nodes(self.worker, segmentationNode, volumeNode, checkpointPath)
 
     def writeReport(self, predictionNode, referenceNode, volumeNode, folder, checkpointPath=None, overwrite=False):
         """Compare, check and write report.html, metrics.csv and summary.json into a folder; waits.
@@ -389,38 +367,10 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :returns: the path of report.html. The verdict that is kept with the prediction stands in it.
         :raises InputError: (a ValueError) for nodes that cannot be compared and folders that cannot be written to.
         """
-        from UNetSegmenterLib.engine.errors import InputError
-        from UNetSegmenterLib.engine.report.report_folder import CaseReport, outputs_in, write_case_report
-        from UNetSegmenterLib.engine.stepwise import run_to_end
-        from UNetSegmenterLib.scene.nodes.case_nodes import provenance_facts, read_case_steps
-        from UNetSegmenterLib.scene.nodes.node_attributes import verdict_of
-        from UNetSegmenterLib.scene.nodes.world_positions import comparison_on_scan
+        from UNetSegmenterLib.panel.jobs.scripting import write_report
 
-        there = outputs_in(folder)
-        if there and not overwrite:
-            raise InputError(f"{folder} holds {', '.join(there)} already; choose another folder, or overwrite=True.")
-        comparison = self.compare(predictionNode, referenceNode, volumeNode)
-        findings = self.check(predictionNode, volumeNode, checkpointPath)
-        images = None
-        if volumeNode is not None:
-            comparison = comparison_on_scan(comparison, volumeNode)
-            images = run_to_end(read_case_steps(volumeNode, predictionNode, referenceNode))
-        facts = provenance_facts(predictionNode, referenceNode, volumeNode)
-        report = CaseReport(comparison, findings, verdict_of(predictionNode), facts, images=images)
-        return str(write_case_report(report, os.path.abspath(folder)))
-
-    def _describe(self, checkpointPath):
-        """What the worker says of a checkpoint; waits for it. :raises InputError: if it is refused."""
-        from UNetSegmenterLib.engine.errors import InputError
-
-        answers, failures = [], []
-        self.worker.request("describe", answers.append, failures.append, checkpoint=os.path.abspath(checkpointPath))
-        while not (answers or failures):
-            slicer.app.processEvents()
-            time.sleep(0.005)
-        if failures:
-            raise InputError(failures[0].message)
-        return answers[0]
+        nodes = (predictionNode, referenceNode, volumeNode)
+        return write_report(self.worker, nodes, folder, checkpoint=checkpointPath, overwrite=overwrite)
 
     def close(self):
         """End the worker; the next request starts another one."""
@@ -432,9 +382,11 @@ class UNetSegmenterTest(ScriptedLoadableModuleTest):
     """Self test: a scan of noise, a network that has learnt nothing, the whole way from volume to segmentation."""
 
     def setUp(self):
+        """Begin with an empty scene."""
         slicer.mrmlScene.Clear()
 
     def runTest(self):
+        """Run all tests."""
         self.setUp()
         self.test_segment()
         self.setUp()

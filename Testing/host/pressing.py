@@ -37,6 +37,12 @@ def press(widget):
     QtTest.QTest.mouseClick(widget, QtCore.Qt.LeftButton)
 
 
+def choose_item(combo_box, number):
+    """Choose an item of a combo box as a user does."""
+    combo_box.setCurrentIndex(number)
+    combo_box.activated.emit(number)
+
+
 def type_path(path_edit, text):
     """Replace the text of a path edit, key by key."""
     line = next(child for child in path_edit.children() if isinstance(child, QtWidgets.QLineEdit))

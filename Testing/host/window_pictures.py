@@ -62,7 +62,7 @@ def main() -> None:
 def take(widget, name) -> None:
     ui, panel = widget.ui, widget.panel
     turn(lambda: panel.model.card is not None)
-    widget._parameterNode.inputVolume = add_scan("Sample CT")
+    widget.panel.parameters.inputVolume = add_scan("Sample CT")
     choose(widget, add("Prediction", organs(shift=3, without=("spleen",))), add("Ground truth", organs()))
     press(ui.compareButton)
     turn(lambda: not panel.compare.is_busy, 120)

@@ -90,7 +90,9 @@ def test_scripting_waits_or_calls_back(module, widget, checkpoints):
     node = logic.segment(scan, checkpoints["other"], device="cpu")
     assert node.GetSegmentation().GetNumberOfSegments() == 2
     results, progress = [], []
-    job = logic.startSegment(scan, checkpoints["other"], node, "cpu", progress.append, results.append, surfaces=False)
+    job = logic.startSegment(
+        scan, checkpoints["other"], node, "cpu", onProgress=progress.append, onEnd=results.append, surfaces=False
+    )
     turn(lambda: results)
     assert results[0].node is node and results[0].outcome.complete and progress[-1].done == 16
     assert job.options.surfaces is False

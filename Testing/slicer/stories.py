@@ -77,7 +77,7 @@ def a_checkpoint_shows_its_card(world):
     text = world.panel.model.card_label.text
     for words in ("tiny", "liver", "spleen", "1.5 mm pixels", "SHA-256"):
         assert words in text, text
-    assert world.widget._parameterNode.checkpointPath == str(world.checkpoint("tiny"))
+    assert world.widget.panel.parameters.checkpointPath == str(world.checkpoint("tiny"))
 
 
 def a_typed_name_of_another_kind_is_refused_and_an_empty_one_is_no_choice(world):
@@ -378,7 +378,7 @@ def prediction_and_ground_truth_are_compared_and_checked(world):
     world.settle()
     assert not world.ui.compareCollapsibleButton.collapsed and world.ui.compareButton.enabled
     assert tuple(world.ui.referenceSelector.nodeTypes) == ("vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode")
-    assert world.widget._parameterNode.groundTruth is reference
+    assert world.widget.panel.parameters.groundTruth is reference
     started = time.perf_counter()
     world.press(world.ui.compareButton)
     world.turn(lambda: not world.panel.compare.is_busy, 60)
@@ -637,7 +637,7 @@ def layouts_structures_and_the_slice_curve(world):
     world.press(ui.compareButton)
     world.turn(lambda: not world.panel.compare.is_busy, 60)
     ui.opacitySlider.setValue(70)
-    assert abs(ours.GetOpacity2DFill() - 0.7) < 1e-6 and world.widget._parameterNode.opacity == 70
+    assert abs(ours.GetOpacity2DFill() - 0.7) < 1e-6 and world.widget.panel.parameters.opacity == 70
     assert [ui.structureComboBox.itemText(index) for index in range(3)] == ["All structures", "liver", "spleen"]
     world.press(ui.nextStructureButton)
     assert ui.structureComboBox.currentText == "liver"

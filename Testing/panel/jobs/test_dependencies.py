@@ -46,7 +46,7 @@ def test_the_panel_says_so_and_nothing_is_installed_without_a_yes(
     panel.model.choose(str(checkpoints["good"]))
     settle(0.4)
     assert widget.ui.dependencyFrame.visible
-    assert "not installed" in panel._dependency_notes.notes[0].text
+    assert "not installed" in panel.dependency_notes[0].text
     assert "not installed" in widget.ui.applyButton.toolTip
     assert panel.model.card is None and not panel.worker.is_running
     picture(widget.parent, "torch-missing")
@@ -93,7 +93,7 @@ def test_a_failure_is_one_sentence_and_can_be_tried_again(widget, panel, without
     panel.look_for_torch()
     asked(panel, True)
     press(widget.ui.installButton)
-    assert words in panel._dependency_notes.notes[0].text
+    assert words in panel.dependency_notes[0].text
     assert widget.ui.installButton.enabled and widget.ui.dependencyFrame.visible
 
 
@@ -102,7 +102,7 @@ def test_an_installation_that_changes_nothing_is_noticed(widget, panel, without_
     panel.look_for_torch()
     asked(panel, True)
     press(widget.ui.installButton)
-    assert "restart Slicer" in panel._dependency_notes.notes[0].text
+    assert "restart Slicer" in panel.dependency_notes[0].text
 
 
 def test_an_installation_that_was_waited_for_is_over(widget, panel, without_torch, monkeypatch):
@@ -110,7 +110,7 @@ def test_an_installation_that_was_waited_for_is_over(widget, panel, without_torc
     panel.look_for_torch()
     asked(panel, True)
     press(widget.ui.installButton)
-    assert not widget.ui.dependencyFrame.visible and not panel._installer.is_running
+    assert not widget.ui.dependencyFrame.visible and not panel.is_installing
 
 
 def test_the_pytorch_extension_comes_first_and_old_slicers_have_pip(panel, monkeypatch):

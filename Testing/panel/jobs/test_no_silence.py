@@ -302,7 +302,7 @@ def test_reading_a_checkpoint(widget, checkpoints, monkeypatch, error):
     model.choose(str(checkpoints["other"]))
     turn(lambda: raised and not model.is_busy, 60)
     assert model.card is None and model.refusal
-    is_said(model._notes.notes)
+    is_said(model.notes)
     assert widget.ui.applyButton.toolTip == model.refusal
 
 

@@ -171,7 +171,7 @@ def test_a_worker_that_does_not_obey_is_killed_and_its_slices_kept(widget, large
 
 def test_a_killed_worker_leaves_scene_and_panel_whole(widget, large):
     before = slicer.mrmlScene.GetNumberOfNodes()
-    large.segment._ui.keepPartialCheckBox.setChecked(False)
+    widget.ui.keepPartialCheckBox.setChecked(False)
     press(widget.ui.applyButton)
     turn(lambda: widget.ui.progressBar.value >= 4, 60)
     os.kill(large.worker.pid, signal.SIGKILL)
@@ -227,7 +227,7 @@ def test_closing_the_scene_ends_the_run_and_the_worker(widget, large):
 
 def test_the_result_goes_to_the_segment_editor(widget, ready, scan):
     opened = []
-    ready.segment._open_editor = lambda *nodes: opened.append(nodes)
+    ready.segment.open_editor = lambda *nodes: opened.append(nodes)
     press(widget.ui.applyButton)
     assert finished(ready) is RunState.DONE
     press(widget.ui.editButton)

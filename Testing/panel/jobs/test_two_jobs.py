@@ -11,6 +11,7 @@ import slicer
 from host.pressing import press, settle, turn
 from host.scans import add_scan, body
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.panel.jobs.scripting import describe_checkpoint
 from UNetSegmenterLib.panel.sections.segment_section import RunState
 from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
 
@@ -118,9 +119,9 @@ def test_the_panel_and_a_script_wait_for_each_other(widget, logic, scans, lively
 
 def test_the_other_sections_know_of_a_script(widget, logic, scans, lively):
     script = Started(logic, scans[0], lively)  # nothing is awaited here: a warm worker ends it within milliseconds
-    assert '"Scan A" is being segmented' in widget.panel.plausibility._blocker()
+    assert widget.panel.compare.is_blocked
     assert script.result.failure is None
-    assert not widget.panel.plausibility._blocker()
+    assert not widget.panel.compare.is_blocked
 
 
 @pytest.mark.parametrize("cancelled", [0, 1])
@@ -239,7 +240,7 @@ def test_a_script_that_waits_for_a_worker_that_is_closed_is_told(logic, scans, l
     assert logic.segment(scans[0], lively, device="cpu", surfaces=False) is not None
     qt.QTimer.singleShot(0, lambda: type(logic.worker).close(logic.worker))
     with pytest.raises(InputError, match="closed"):
-        logic._describe(lively)
+        describe_checkpoint(logic.worker, lively)
 
 
 def test_a_result_that_is_drawn_in_during_the_run_is_left_as_it_is(logic, scans, lively, expected):

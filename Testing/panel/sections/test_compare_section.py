@@ -298,7 +298,7 @@ def test_no_neighbour_is_chosen_for_a_node_that_goes(widget, pair):
     settle()
     for selector in (ui.outputSelector, ui.predictionSelector):
         assert selector.nodeCount() == 2 and selector.currentNode() is None
-    parameters = widget._parameterNode
+    parameters = widget.panel.parameters
     assert parameters.outputSegmentation is None and parameters.comparedPrediction is None
     assert parameters.groundTruth is pair[1] and "Choose the prediction" in ui.compareButton.toolTip
 

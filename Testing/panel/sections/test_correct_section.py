@@ -29,10 +29,10 @@ MADE = {"Checkpoint": "Abdomen", "CheckpointSHA256": "abc123", "Complete": "true
 def opened(panel):
     """What the Segment Editor was opened with."""
     opened = []
-    around = panel.correct._around
-    panel.correct._around = replace(around, open_editor=lambda *nodes: opened.append(nodes))
+    around = panel.correct.actions
+    panel.correct.actions = replace(around, open_editor=lambda *nodes: opened.append(nodes))
     yield opened
-    panel.correct._around = around
+    panel.correct.actions = around
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ def predicted(widget, panel, opened):
     segmentation = Segmentation(labels, volume_geometry(volume), ABDOMEN8, "Case 7 Abdomen")
     node = segmentation_to_node(segmentation, slicer.mrmlScene, volume, provenance=MADE, surfaces=False)
     widget.initializeParameterNode()
-    widget._parameterNode.inputVolume = volume
-    widget._parameterNode.comparedPrediction = node
+    widget.panel.parameters.inputVolume = volume
+    widget.panel.parameters.comparedPrediction = node
     widget.ui.reviewerLineEdit.setText("A. Reader")
     widget.ui.correctCollapsibleButton.collapsed = False
     settle()
@@ -89,7 +89,7 @@ def save(widget, folder, name="case_7"):
 
 
 def test_the_section_says_what_it_waits_for(widget, panel, predicted):
-    ui, parameters = widget.ui, widget._parameterNode
+    ui, parameters = widget.ui, widget.panel.parameters
     assert ui.correctButton.enabled and ui.caseNameLineEdit.text == "Case_7"
     assert not ui.saveCaseButton.enabled and "folder of the data set" in ui.saveCaseButton.toolTip
     type_path(ui.trainingFolderPathLineEdit, "/somewhere")
@@ -220,7 +220,7 @@ def test_a_large_case_is_saved_in_small_steps(widget, panel, opened, tmp_path, c
     node = segmentation_to_node(
         Segmentation(labels, volume_geometry(volume), ABDOMEN8, "Large"), slicer.mrmlScene, volume, surfaces=False
     )
-    widget._parameterNode.inputVolume, widget._parameterNode.comparedPrediction = volume, node
+    widget.panel.parameters.inputVolume, widget.panel.parameters.comparedPrediction = volume, node
     widget.ui.correctCollapsibleButton.collapsed = False
     settle()
     save(widget, tmp_path, "large")

@@ -218,7 +218,7 @@ def painted(widget):
 
 def test_distance_colors_in_3d_and_back(widget):
     prediction, reference = compared(widget)
-    assert widget.ui.distanceScaleSpinBox.value == 10 == widget.panel._parameters.distanceScale
+    assert widget.ui.distanceScaleSpinBox.value == 10 == widget.panel.parameters.distanceScale
     before = displays(), slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLColorTableNode")
     node = painted(widget)
     display, text = node.GetDisplayNode(), widget.ui.errorsLabel.text
@@ -226,7 +226,7 @@ def test_distance_colors_in_3d_and_back(widget):
     assert not prediction.GetDisplayNode().GetVisibility3D() and prediction.GetDisplayNode().GetVisibility2D()
     assert display.GetScalarRange() == (-10, 10)
     widget.ui.distanceScaleSpinBox.setValue(4)
-    assert display.GetScalarRange() == (-4, 4) and widget.panel._parameters.distanceScale == 4
+    assert display.GetScalarRange() == (-4, 4) and widget.panel.parameters.distanceScale == 4
     shown(widget)
     picture(widget.parent, "distance colours")
     press(widget.ui.errorMapButton)

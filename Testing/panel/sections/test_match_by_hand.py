@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import slicer
 from host.organs import add, choose, organs
-from host.pressing import picture, press, settle, turn
+from host.pressing import choose_item, picture, press, settle, turn
 from PySide6 import QtCore, QtTest
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, Structure
 from UNetSegmenterLib.scene.nodes.node_attributes import matched_by_hand
@@ -67,7 +67,7 @@ def test_a_counterpart_is_chosen_and_remembered_until_it_is_forgotten(widget):
     assert "“t thing” of the ground truth" in widget.ui.matchLabel.text
     assert widget.ui.matchComboBox.currentText == "(nothing)" and widget.ui.matchComboBox.count == 9
     box = widget.ui.matchComboBox
-    widget.panel.compare._hand._on_choice(box.findText("ours thing"))
+    choose_item(widget.ui.matchComboBox, box.findText("ours thing"))
     names = compared(widget)
     assert "t thing (matched by hand)" in names and not any("unmatched" in name for name in names)
     row = next(row for row in widget.panel.compare.comparison.rows if row.structure == "t thing")
@@ -93,7 +93,7 @@ def test_keys_choose_too_and_nothing_is_a_choice(widget):
     (ours,) = matched_by_hand(prediction, reference)
     assert matched_by_hand(prediction, reference) == {ours: "spleen"}
     click_row(widget, "spleen")
-    widget.panel.compare._hand._on_choice(0)
+    choose_item(widget.ui.matchComboBox, 0)
     compared(widget)
     assert matched_by_hand(prediction, reference) == {ours: None}
     assert "is nothing" in widget.ui.matchLabel.text
@@ -104,7 +104,7 @@ def test_a_name_that_is_gone_is_let_go(widget):
     compared(widget)
     click_row(widget, "ours thing")
     assert "of the prediction is, in the ground truth" in widget.ui.matchLabel.text
-    widget.panel.compare._hand._on_choice(widget.ui.matchComboBox.findText("t thing"))
+    choose_item(widget.ui.matchComboBox, widget.ui.matchComboBox.findText("t thing"))
     assert "t thing (matched by hand)" in compared(widget)
     segments = prediction.GetSegmentation()
     segments.GetSegment(segments.GetSegmentIdBySegmentName("ours thing")).SetName("renamed")

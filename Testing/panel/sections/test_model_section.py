@@ -14,7 +14,7 @@ REFUSALS = {
     "no card": "has no card",
     "contradiction": "contradicts its weights",
     "newer": "format 2",
-    "foreign": "not one of UNetSegmenter's",
+    "foreign": "no checkpoint of UNetSegmenter",
     "missing": "no such file",
     "folder": "",
 }
@@ -48,7 +48,7 @@ def test_a_typed_path_is_read_and_shown_in_words(widget, panel, checkpoints):
         assert words in text
     assert "0.87 ± 0.03 (n = 4)" in text
     assert panel.model.sha256 in panel.model.card_label.toolTip
-    assert widget._parameterNode.checkpointPath == str(checkpoints["good"])
+    assert widget.panel.parameters.checkpointPath == str(checkpoints["good"])
 
 
 def test_a_typed_name_of_another_kind_is_read_too_and_an_empty_one_is_no_choice(widget, panel, checkpoints, tmp_path):
@@ -62,7 +62,7 @@ def test_a_typed_name_of_another_kind_is_read_too_and_an_empty_one_is_no_choice(
     choose(panel, checkpoints["good"])
     type_path(widget.ui.checkpointPathLineEdit, "")
     settle(0.5)
-    assert panel.model.card is None and widget._parameterNode.checkpointPath == ""
+    assert panel.model.card is None and widget.panel.parameters.checkpointPath == ""
     assert "Choose a checkpoint" in widget.ui.applyButton.toolTip
 
 
@@ -92,7 +92,7 @@ def test_wrong_files_are_refused_at_once_with_the_reason(widget, panel, scan, ch
     for kind, words in REFUSALS.items():
         choose(panel, checkpoints[kind])
         assert words in panel.model.refusal, kind
-        assert panel.model._notes.notes[0].text == panel.model.refusal
+        assert panel.model.notes[0].text == panel.model.refusal
         assert not widget.ui.applyButton.enabled
         assert widget.ui.applyButton.toolTip == panel.model.refusal
         assert "Traceback" not in panel.model.refusal and "\n" not in panel.model.refusal
@@ -157,7 +157,7 @@ def test_the_choice_comes_back_with_the_scene(widget, panel, checkpoints, tmp_pa
     import slicer
 
     choose(panel, checkpoints["good"])
-    widget._parameterNode.keepPartial = False
+    widget.panel.parameters.keepPartial = False
     path = str(tmp_path / "scene.mrml")
     slicer.mrmlScene.SetURL(path)
     slicer.mrmlScene.Commit(path)

@@ -134,7 +134,8 @@ def test_three_lines_of_a_structure_stand_before_a_fold(widget, broken):
     many = [Finding(f"check {n}", "liver", "warn", 1.0, "", (0.0, 0.0, 0.0), f"Liver: says {n}.") for n in range(5)]
     section.findings = many
     section.page = findings_page(many)
-    section._list()
+    widget.ui.showPassedCheckBox.setChecked(True)  # the list is made anew
+    widget.ui.showPassedCheckBox.setChecked(False)
     settle()
     assert lines(widget) == ["Liver: 5 worth a look", "Says 0.", "Says 1.", "Says 2.", "2 more on the liver..."]
     click_line(widget, 4)

@@ -53,7 +53,7 @@ def test_closing_a_scene_keeps_the_model_and_its_card(new_scene, remembering, re
     new_scene()
     settle(0.5)
     assert ready.model.path == str(checkpoints["good"]) and ready.model.card is card
-    assert remembering._parameterNode.checkpointPath == str(checkpoints["good"])
+    assert remembering.panel.parameters.checkpointPath == str(checkpoints["good"])
     add_scan("Next")
     remembering.initializeParameterNode()
     settle()
@@ -73,7 +73,7 @@ def test_options_and_layout_are_those_of_the_last_scene(new_scene, remembering):
     ui.viewsLayoutComboBox.setCurrentText("One row")
     ui.opacitySlider.setValue(30)
     new_scene()
-    parameters = remembering._parameterNode
+    parameters = remembering.panel.parameters
     assert (parameters.device, parameters.viewsLayout, parameters.opacity) == ("cpu", "One row", 30)
     assert not parameters.keepPartial and parameters.showIn3D
     assert ui.deviceComboBox.currentText == "cpu" and not ui.keepPartialCheckBox.checked
@@ -86,18 +86,18 @@ def test_a_scene_that_is_opened_has_its_own_choices(new_scene, remembering, tmp_
     slicer.mrmlScene.Commit(path)
     ui.deviceComboBox.setCurrentText("cpu")
     new_scene()
-    assert remembering._parameterNode.device == "cpu"
+    assert remembering.panel.parameters.device == "cpu"
     slicer.mrmlScene.Connect()
     settle()
-    assert remembering._parameterNode.device == "cuda"
+    assert remembering.panel.parameters.device == "cuda"
 
 
 @pytest.mark.parametrize(("name", "text"), [("device", "quantum"), ("opacity", "many"), ("distanceScale", "-3")])
 def test_a_setting_that_can_not_be_chosen_is_left_out(widget, name, text):
-    before = getattr(widget._parameterNode, name)
+    before = getattr(widget.panel.parameters, name)
     qt.QSettings().setValue(PREFIX + name, text)
-    recall(widget._parameterNode)
-    assert getattr(widget._parameterNode, name) == before
+    recall(widget.panel.parameters)
+    assert getattr(widget.panel.parameters, name) == before
 
 
 def apply_while_reading(widget, panel, path):

@@ -127,7 +127,7 @@ def test_it_goes_on_where_it_was(widget, folder):
     assert "1 of 3 reviewed" in widget.ui.reviewLabel.text
     go(widget)
     assert widget.panel.compare.comparison.case == "b", "the first that is not reviewed"
-    parameters = widget._parameterNode
+    parameters = widget.panel.parameters
     assert (parameters.reviewFolder, parameters.reviewCase) == (str(folder), "b")
     give_verdict(widget, "small faults", "")
     item = widget.ui.reviewList.item(0)
@@ -187,7 +187,7 @@ def test_results_left_empty_are_in_the_folder_of_the_scans_again(widget, folder)
     type_path(widget.ui.reviewResultsPathLineEdit, "")
     idle(widget)
     assert widget.panel.review.table_path == folder / "reviews.csv"
-    assert widget._parameterNode.reviewResults == ""
+    assert widget.panel.parameters.reviewResults == ""
 
 
 @pytest.mark.parametrize("what", ["empty", "nowhere", "results"])

@@ -41,10 +41,10 @@ def test_a_label_map_is_no_scan(widget):
     labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Ground truth")
     slicer.app.applicationLogic().GetSelectionNode().SetActiveVolumeID(labels.GetID())
     widget.enter()
-    assert widget._parameterNode.inputVolume is None
+    assert widget.panel.parameters.inputVolume is None
     scan = add_scan()
     widget.enter()
-    assert widget._parameterNode.inputVolume is scan and widget.ui.inputSelector.currentNode() is scan
+    assert widget.panel.parameters.inputVolume is scan and widget.ui.inputSelector.currentNode() is scan
 
 
 def test_a_good_scan_has_one_line(widget, panel):
@@ -53,7 +53,7 @@ def test_a_good_scan_has_one_line(widget, panel):
 
 
 ODD_VALUES = [
-    (np.clip(body() // 4, 0, 255), "warning", "8-bit greys"),
+    (np.clip(body() // 4, 0, 255), "warning", "8-bit grey"),
     (np.clip(body(), 0, 4000), "warning", "may be MR or lack its rescale"),
     (np.where(body() == 400, np.nan, body()).astype(np.float32), "error", "NaN"),
     (np.zeros((16, 20, 20), np.int16), "error", "every voxel is 0"),

@@ -136,7 +136,7 @@ def test_a_scene_that_is_saved_meanwhile_is_put_right_when_it_is_read(widget):
 
 def test_another_variant_keeps_the_place_and_is_remembered(widget):
     prediction, reference = shown(widget)
-    ui, parameters = widget.ui, widget._parameterNode
+    ui, parameters = widget.ui, widget.panel.parameters
     assert [ui.viewsLayoutComboBox.itemText(index) for index in range(3)] == list(VARIANTS)
     slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodePredAx").JumpSliceByCentering(-20.0, -30.0, 40.0)
     before = axial()

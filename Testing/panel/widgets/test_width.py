@@ -92,14 +92,14 @@ def test_the_width_stays_whatever_table_findings_and_notes_say(widget, panel):
     press(ui.checkButton)
     turn(lambda: not panel.plausibility.is_busy, 120)
     assert_narrow(widget, "the findings")
-    panel.compare._notes.show([Note("error", f"/{LONG}/{LONG} could not be written.")])
+    panel.compare.say(Note("error", f"/{LONG}/{LONG} could not be written."))
     slicer.mrmlScene.RemoveNode(reference)
     assert_narrow(widget, "the note of a long name")
 
 
 def test_apply_is_seen_without_scrolling_on_a_small_screen(widget, panel):
     scan = add_scan("A CT")
-    widget._parameterNode.inputVolume = scan
+    widget.panel.parameters.inputVolume = scan
     panel.model.choose(str(shipped_checkpoints()[0]))
     turn(lambda: panel.model.card is not None)
     settle()
@@ -135,9 +135,9 @@ def test_only_words_too_long_for_the_panel_are_broken():
 
 
 def test_a_broken_note_can_not_be_copied_with_its_breaks(widget, panel):
-    panel.compare._notes.show([Note("info", f"saved as {LONG}")])
-    (_, label), *_ = panel.compare._notes._rows
+    panel.compare.say(Note("info", f"saved as {LONG}"))
+    label = next(one for one in widget.ui.compareNotesFrame.children() if one.inherits("QLabel") and one.text)
     assert "\u200b" in label.text and label.toolTip == f"Saved as {LONG}"
     assert label.textInteractionFlags == 0
-    panel.compare._notes.show([Note("info", "saved as x")])
+    panel.compare.say(Note("info", "saved as x"))
     assert label.textInteractionFlags != 0 and "\u200b" not in label.text

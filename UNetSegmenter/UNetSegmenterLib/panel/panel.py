@@ -111,6 +111,16 @@ class Panel:
         """The parameter node of the scene, None while there is no scene."""
         return self._parameters
 
+    @property
+    def dependency_notes(self) -> tuple[Note, ...]:
+        """What is said about PyTorch."""
+        return self._dependency_notes.notes
+
+    @property
+    def is_installing(self) -> bool:
+        """Whether PyTorch is being installed."""
+        return self._installer.is_running
+
     def on_parameters(self) -> None:
         """The parameter node changed: follow it."""
         parameters = self._parameters
@@ -306,10 +316,10 @@ class Panel:
         self.ui.installLog.setVisible(True)
         self.ui.installLog.appendPlainText(line.rstrip())
 
-    def _on_install_end(self, regret: str) -> None:
+    def _on_install_end(self, error: str) -> None:
         self.ui.installButton.setEnabled(True)
-        if regret:
-            self._dependency_notes.show([Note("error", regret)])
+        if error:
+            self._dependency_notes.show([Note("error", error)])
             self.update()
         else:
             self.look_for_torch()

@@ -38,6 +38,7 @@ class LastChoices:
         self._kept: dict[str, str] = {}
 
     def keep(self, parameters: Any) -> None:
+        """Write down what has changed since the last call."""
         now = {name: str(getattr(parameters, name)) for name in NAMES}
         for name, text in now.items():
             if self._kept and self._kept[name] != text:

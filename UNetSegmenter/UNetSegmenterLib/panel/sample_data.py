@@ -1,4 +1,4 @@
-"""The sample scan and its reference for Slicer's Sample Data module; fetched from a public address when somebody asks.
+"""The sample scan and its reference for Slicer's Sample Data module; fetched from a public address on demand.
 
 engine/labels/sample.py says what they are. The reference was made by TotalSegmentator, not by a person.
 """
@@ -19,6 +19,8 @@ REFERENCE_NAME = "UNetSegmenterSampleReference"
 
 @dataclass(frozen=True)
 class SampleSource:
+    """A file that Slicer's Sample Data module offers: name of its node, address, checksum, name in the cache."""
+
     name: str
     address: str
     sha256: str

@@ -1,7 +1,7 @@
-"""PyTorch: is it there, and how it is installed where the person says yes.
+"""PyTorch: is it there, and how it is installed if the user agrees.
 
 Three ways, the first that exists is taken: Slicer's PyTorch extension, `slicer.packaging` (Slicer 5.12 and later), and
-`slicer.util.pip_install` (5.10). Nothing is ever installed without the person's yes.
+`slicer.util.pip_install` (5.10). Nothing is ever installed without the user's consent.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def requirements(path: Path = REQUIREMENTS) -> list[str]:
 
 
 class Installer:
-    """Installs PyTorch after a yes; `on_line` gets what pip says, `on_end` an empty text or one sentence of regret."""
+    """Installs PyTorch if the user agrees; `on_line` gets what pip says, `on_end` an empty text or what went wrong."""
 
     def __init__(
         self, ask: Callable[[str], bool], on_line: Callable[[str], None], on_end: Callable[[str], None]
@@ -44,7 +44,7 @@ class Installer:
         self.is_running = False
 
     def install(self) -> bool:
-        """Ask, then install; returns whether the person said yes. The end is told through `on_end`, maybe later."""
+        """Ask, then install; returns whether the user said yes. `on_end` is called when it has ended."""
         name, route = self.route()
         if not self._ask(
             f"Install PyTorch, which runs the network, into this Slicer? It is downloaded {name} ({DOWNLOAD})."
@@ -55,9 +55,9 @@ class Installer:
         slicer.app.processEvents()
         try:
             route()
-        except Exception as error:  # pip, the network, the disk: whatever it was, the person reads it
+        except Exception as error:  # pip, the network, the disk: whatever it was, the user reads it
             logging.exception("PyTorch could not be installed")
-            self._end(_regret(error))
+            self._end(_error_text(error))
         return True
 
     def route(self) -> tuple[str, Callable[[], None]]:
@@ -87,24 +87,24 @@ class Installer:
             requester="UNetSegmenter",
             logCallback=self._on_line,
             completedCallback=lambda code=0: self._end(
-                "" if not code else _regret(RuntimeError(f"pip ended with code {code}"))
+                "" if not code else _error_text(RuntimeError(f"pip ended with code {code}"))
             ),
         )
-        if self.is_running and torch_is_installed():  # started with --testing, Slicer waits for pip and calls nobody
+        if self.is_running and torch_is_installed():  # started with --testing, Slicer waits for pip and makes no call
             self._end("")
 
     def _by_pip(self) -> None:
         slicer.util.pip_install(requirements())
         self._end("")
 
-    def _end(self, regret: str) -> None:
+    def _end(self, error: str) -> None:
         self.is_running = False
-        if not regret and not torch_is_installed():
-            regret = "The installation ended, but PyTorch is not there; restart Slicer and try again."
-        self._on_end(regret)
+        if not error and not torch_is_installed():
+            error = "The installation ended, but PyTorch is not there; restart Slicer and try again."
+        self._on_end(error)
 
 
-def _regret(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     text = str(error).strip() or type(error).__name__
     words = text.lower()
     if isinstance(error, PermissionError) or "permission" in words or "access is denied" in words:

@@ -25,7 +25,7 @@ class JobFailure:
 
 
 class JobFailedError(Exception):
-    """Carries a failure that somebody else found through steps that raise."""
+    """Raised by steps with a failure that was found elsewhere."""
 
     def __init__(self, failure: JobFailure) -> None:
         super().__init__(failure.message)
@@ -41,7 +41,7 @@ def failure_of(error: BaseException, subject: str) -> JobFailure:
 
 
 def failure_note(failure: JobFailure) -> Note:
-    """The line of the panel that tells of a failure; its details go into Slicer's error log and the line's tooltip."""
+    """The line of the panel that shows a failure; its details go into Slicer's error log and the line's tooltip."""
     if failure.details:
         logging.error("UNetSegmenter: %s\n%s", failure.message, failure.details)
     return Note("error", failure.message, failure.details)

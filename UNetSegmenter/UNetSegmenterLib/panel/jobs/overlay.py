@@ -44,7 +44,7 @@ class Overlay(VTKObservationMixin):
     """Follows a checkable button; `make` yields after small steps, with words for a person where it takes long.
 
     While it is pressed, what was made is renewed with every comparison. It goes away with the button, another choice of
-    nodes, the scene, and when somebody deletes it. `on_change` is called when `text` has changed, `on_other_views` when
+    nodes, the scene, and when it is deleted. `on_change` is called when `text` has changed, `on_other_views` when
     the views have changed in which it is drawn.
     """
 
@@ -56,7 +56,7 @@ class Overlay(VTKObservationMixin):
         self.text = ""
         self.drawn: DrawnNodes | None = None
         self._compared: ComparedPair | None = None
-        self._parts: list[Any] = []  # what goes with it when somebody else deletes it
+        self._parts: list[Any] = []  # what goes with it when it is deleted elsewhere
         self._swap: DisplaySwap | None = None
         self._following = False
         self._driver: StepDriver | None = None
@@ -64,6 +64,7 @@ class Overlay(VTKObservationMixin):
 
     @property
     def is_making(self) -> bool:
+        """Whether the nodes are still being made."""
         return self._driver is not None
 
     def set(self, compared: ComparedPair | None) -> None:

@@ -38,10 +38,12 @@ class SegmentationProgress:
 
     @property
     def slices_per_second(self) -> float:
+        """How many slices are done in a second, on average."""
         return self.done / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def seconds_left(self) -> float | None:
+        """How long the rest will take, None before the first measure."""
         rate = self.slices_per_second
         return (self.total - self.done) / rate if rate > 0 else None
 
@@ -82,6 +84,7 @@ class SegmentationOutcome:
 
     @property
     def complete(self) -> bool:
+        """Whether all slices were segmented."""
         return self.failure is None and 0 < self.slices == self.slices_done
 
 

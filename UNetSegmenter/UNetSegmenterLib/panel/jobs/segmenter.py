@@ -56,6 +56,7 @@ class SegmentationResult:
 
     @property
     def failure(self) -> JobFailure | None:
+        """Why there is no result, None if there is one."""
         return self.outcome.failure
 
 
@@ -121,7 +122,7 @@ class SegmentationJob(VTKObservationMixin):
             self._finish(SegmentationOutcome(None, 0, 0, cancelled=True))
 
     def abandon(self) -> None:
-        """End at once and tell nobody: the scene is closing."""
+        """End at once without a call: the scene is closing."""
         run, self.is_abandoned = self._run, True
         if not self._ended:
             self._free()
@@ -294,7 +295,7 @@ class SegmentationJob(VTKObservationMixin):
 
 
 def make_surfaces_of(node_id: str, on_note: Callable[[Note], None]) -> None:
-    """Show a segmentation in 3D if it is still in the scene; without its surfaces it is a result still, so `on_note` is told."""
+    """Show a segmentation in 3D if it is still in the scene; if that fails there is still a result, and a note."""
     node = slicer.mrmlScene.GetNodeByID(node_id)
     try:
         if node is not None:
@@ -317,11 +318,11 @@ def is_own_result(node: Any) -> bool:
 
 
 def question_before(node: Any) -> str:
-    """What to ask before a segmentation node is filled with a result; empty if nobody's work is lost by it."""
+    """What to ask before a segmentation node is filled with a result; empty if no work is lost by it."""
     if not node.GetSegmentation().GetNumberOfSegments():
         return ""
     if not is_own_result(node):
-        what = "was not made by UNetSegmenter: it may be a ground truth or somebody's work"
+        what = "was not made by UNetSegmenter: it may be a ground truth or other work of yours"
     elif is_changed(node):
         what = "was changed by hand since it was made"
     elif verdict_of(node):

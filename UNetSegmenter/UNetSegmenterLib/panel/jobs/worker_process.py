@@ -70,6 +70,7 @@ class WorkerProcess:
 
     @property
     def is_running(self) -> bool:
+        """Whether the worker has been started and has not ended."""
         return self._process is not None
 
     @property
@@ -132,7 +133,7 @@ class WorkerProcess:
             self._send({"do": "cancel", "request": request_id})
 
     def forget(self, request_id: int) -> None:
-        """Drop the callbacks of a request whose answer nobody wants any more."""
+        """Drop the callbacks of a request whose answer is not needed any more."""
         self._pending.pop(request_id, None)
 
     def abort(self, request_id: int) -> None:
@@ -235,7 +236,7 @@ class WorkerProcess:
             return
         try:
             self._hand_on(kind, answer, pending)
-        except Exception as error:  # of the one who asked: nobody else's answer may be lost with it
+        except Exception as error:  # of the caller: no other answer may be lost with it
             self.cancel(answer["id"])
             self.forget(answer["id"])
             call_safely(pending.on_failure, failure_of(error, "Showing the answer"))
@@ -298,7 +299,7 @@ class WorkerProcess:
 
 
 def _ignore(failure: JobFailure) -> None:
-    """Nobody waits for a hello."""
+    """A hello has no listener."""
 
 
 def _environment() -> Any:

@@ -73,6 +73,7 @@ class CompareSection(ResultSection):
 
     @property
     def table(self) -> MetricsTable:
+        """The table of all structures."""
         return self._table
 
     def set_nodes(self, prediction: Any, reference: Any) -> None:
@@ -97,6 +98,7 @@ class CompareSection(ResultSection):
         self._do(self._steps(), self._on_result)
 
     def close(self) -> None:
+        """The scene is closing, or the panel."""
         self.stop()
         self.removeObservers()
         self.prediction_node = self.reference_node = None

@@ -57,11 +57,11 @@ class CorrectionActions:
 class CorrectSection(WorkSection):
     """Corrects one prediction at a time, in a copy; `node` is the copy that is in the Segment Editor, else None."""
 
-    def __init__(self, ui: Any, worker: WorkerProcess, around: CorrectionActions) -> None:
+    def __init__(self, ui: Any, worker: WorkerProcess, actions: CorrectionActions) -> None:
         button, bar = ui.saveCaseButton, ui.saveCaseProgressBar
         widgets = WorkWidgets(button, bar, TITLE, "Saving the case", "saves the case", CANCELLED)
         WorkSection.__init__(self, ui.correctNotesFrame, widgets)
-        self._ui, self._worker, self._around = ui, worker, around
+        self._ui, self._worker, self.actions = ui, worker, actions
         self.node: Any = None
         self._was_changed = False
         self._hidden: Any = None  # the prediction that its correction stands for in the views
@@ -114,7 +114,7 @@ class CorrectSection(WorkSection):
             return "The prediction is partial: its last slices were never segmented."
         if not as_path(ui.trainingFolderPathLineEdit.currentPath):
             return "Choose the folder of the data set; a new one is made."
-        return invalid_name_reason(name) or self._around.blocker()
+        return invalid_name_reason(name) or self.actions.blocker()
 
     def correct(self, prediction: Any, volume: Any) -> None:
         """Show the Segment Editor with the copy of a prediction, or with a segmentation that is no prediction itself."""
@@ -122,13 +122,13 @@ class CorrectSection(WorkSection):
             self._ui.correctCollapsibleButton.collapsed = False
             self._notes.show([Note("warning", "The segmentation is not in the scene any more.")])
             return
-        self._around.leave_views()  # a copy is to be drawn as the prediction is, not as a layout of ours had it
+        self.actions.leave_views()  # a copy is to be drawn as the prediction is, not as a layout of ours had it
         node = prediction
         if correction.is_uncorrected_prediction(prediction) and not correction.is_correction(prediction):
             node = correction.correction_of(prediction) or correction.copy_to_correct(prediction, volume)
             self._show_instead(node, prediction)
         self._watch(node)
-        self._around.open_editor(node, volume)
+        self.actions.open_editor(node, volume)
 
     def came_back(self) -> None:
         """The module is shown again: a copy that was changed is what is compared and saved from now on, another one goes."""
@@ -139,8 +139,8 @@ class CorrectSection(WorkSection):
         prediction = correction.prediction_of(node)
         if self._was_changed:
             if correction.is_correction(node):
-                correction.mark_corrected(node, self._around.reviewer())
-            self._around.choose(node)
+                correction.mark_corrected(node, self.actions.reviewer())
+            self.actions.choose(node)
             self._ui.correctCollapsibleButton.collapsed = False
             kept = f' "{prediction.GetName()}" stays as it was, and is hidden.' if prediction is not None else ""
             self._notes.show([Note("pass", f'"{node.GetName()}" is now the prediction of section Compare.{kept}')])
@@ -169,10 +169,10 @@ class CorrectSection(WorkSection):
     def _begin(self) -> None:
         node, folder = self._prediction, as_path(self._ui.trainingFolderPathLineEdit.currentPath)
         name = self._ui.caseNameLineEdit.text
-        if correction.is_uncorrected_prediction(node) and not self._around.ask(UNCORRECTED.format(name=node.GetName())):
+        if correction.is_uncorrected_prediction(node) and not self.actions.ask(UNCORRECTED.format(name=node.GetName())):
             return
         is_there = case_exists(folder, name)
-        if is_there and not self._around.ask(f'{folder} holds a case "{name}" already. Replace it?'):
+        if is_there and not self.actions.ask(f'{folder} holds a case "{name}" already. Replace it?'):
             self._notes.show([Note("info", f'"{name}" was left as it is; choose another name.')])
             return
         self.save(over=is_there)

@@ -89,6 +89,7 @@ class ModelSection(Section):
 
     @property
     def card_label(self) -> Any:
+        """The label that holds the whole card, or what stands instead of it."""
         return self.card_frame.label
 
     def choose(self, path: str) -> None:
@@ -108,6 +109,7 @@ class ModelSection(Section):
         self._on_change()
 
     def close(self) -> None:
+        """Stop reading."""
         self._typing.stop()
         self.stop()
 

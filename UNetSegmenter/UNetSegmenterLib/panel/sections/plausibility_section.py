@@ -47,6 +47,7 @@ class CheckedNodes:
 
     @property
     def nodes(self) -> list[Any]:
+        """Those of the three nodes that are chosen."""
         return [node for node in (self.prediction, self.volume, self.reference) if node is not None]
 
 
@@ -95,6 +96,7 @@ class PlausibilitySection(ResultSection):
         self._do(self._steps(self.chosen), self._on_result)
 
     def close(self) -> None:
+        """The scene is closing, or the panel."""
         self.choose(CheckedNodes())
         self._findings_list.close()
 

@@ -89,6 +89,7 @@ class ReportSection(WorkSection):
         self._do(self._steps(Path(folder)), self._on_written)
 
     def close(self) -> None:
+        """The scene is closing, or the panel."""
         self.choose(None)
 
     def _steps(self, folder: Path) -> Work:

@@ -19,6 +19,7 @@ class PanelReviewActions:
         self._show_views, self._was_shown = True, False
 
     def choose(self, volume: Any, prediction: Any, reference: Any) -> None:
+        """Choose the nodes of a case in the whole panel."""
         if self._was_shown:
             self._show_views, self._was_shown = self._panel.views.is_shown, False
         with self._at_once() as parameters:
@@ -26,6 +27,7 @@ class PanelReviewActions:
             parameters.comparedPrediction, parameters.groundTruth = prediction, reference
 
     def segment(self) -> Work:
+        """Segment the scan that is chosen; returns the node, raises InputError if there is none."""
         panel = self._panel
         while panel.model.is_busy:
             yield Wait()
@@ -45,6 +47,7 @@ class PanelReviewActions:
         return result.node
 
     def compare_and_check(self) -> Work:
+        """Show the case, and fill the sections Compare and Plausibility."""
         button = self._panel.ui.sideBySideButton
         if self._show_views and button.enabled and not self._panel.views.is_shown:
             button.setChecked(True)
@@ -57,9 +60,11 @@ class PanelReviewActions:
         yield from compare_and_check_steps(self._panel.compare, self._panel.plausibility)
 
     def flush(self) -> None:
+        """Keep what is being typed into the verdict."""
         self._panel.report.verdict.flush()
 
     def remember(self, folder: str, results: str, case: str) -> None:
+        """Put the review's choices into the parameter node."""
         if self._panel.parameters is not None:
             if folder != self._panel.parameters.reviewFolder:  # another test set: leaving the last one's layout is past
                 self._show_views, self._was_shown = True, False
@@ -67,6 +72,7 @@ class PanelReviewActions:
                 parameters.reviewFolder, parameters.reviewResults, parameters.reviewCase = folder, results, case
 
     def ask(self, question: str) -> bool:
+        """Ask the user; True for yes."""
         return self._panel.ask(question)
 
     @contextmanager

@@ -120,7 +120,7 @@ class ReviewSection(Section):
             self._start(self._open_steps(self.list.cases[number]), self._on_end, SUBJECT)
 
     def _may_leave(self) -> bool:
-        """Ask before a case goes in whose labels somebody has drawn since it was opened."""
+        """Ask before a case goes whose labels were changed by hand since it was opened."""
         there = {node_id: slicer.mrmlScene.GetNodeByID(node_id) for node_id in self._label_times}
         drawn = [node.GetName() for one, node in there.items() if node and labels_time(node) != self._label_times[one]]
         return not drawn or self._actions.ask(
@@ -128,7 +128,7 @@ class ReviewSection(Section):
         )
 
     def keep(self, node: Any, verdict: Verdict) -> None:
-        """A person judged a node: if it is the prediction that is open, its verdict goes into the table."""
+        """A verdict was given: if it is of the prediction that is open, it goes into the table."""
         if self.case is not None and node.GetID() == self._prediction_id:
             self._unsaved[self.case.name] = verdict
             self._save()

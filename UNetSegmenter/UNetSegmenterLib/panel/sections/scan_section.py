@@ -34,6 +34,7 @@ class ScanSection(Section):
 
     @property
     def node(self) -> Any:
+        """The volume node that is chosen."""
         return self._node
 
     @property
@@ -42,6 +43,7 @@ class ScanSection(Section):
         return next((note.text for note in self._notes.notes if note.severity == "error"), "")
 
     def set_card(self, card: Card | None) -> None:
+        """The card of the chosen model, which the scan is checked against."""
         if card is not self._card:
             self._card = card
             self._settle.start()
@@ -72,6 +74,7 @@ class ScanSection(Section):
         self._on_change()
 
     def close(self) -> None:
+        """Let go of the scan."""
         self._settle.stop()
         self.removeObservers()
         self._node = None

@@ -28,6 +28,7 @@ class RunState(enum.Enum):
 
     @property
     def is_busy(self) -> bool:
+        """Whether a run is going on."""
         return self in (RunState.STARTING, RunState.RUNNING, RunState.CANCELLING)
 
 
@@ -43,7 +44,7 @@ FOLLOWS = {
 
 
 class RunStateMachine:
-    """Holds the state, refuses steps that make no sense, and tells of every step that is made."""
+    """Holds the state, refuses steps that make no sense, and calls `on_change` at every step."""
 
     def __init__(self, on_change: Callable[[RunState], None]) -> None:
         self.state = RunState.IDLE
@@ -73,7 +74,7 @@ class SegmentSection(Section):
     ) -> None:
         Section.__init__(self, ui.runNotesFrame)
         self._ui, self._start_job, self._ask = ui, start_job, ask
-        self._choices, self._blocker, self._open_editor = choices, blocker, open_editor
+        self._choices, self._blocker, self.open_editor = choices, blocker, open_editor
         self._job: SegmentationJob | None = None
         self.result: SegmentationResult | None = None
         self._volume_node: Any = None
@@ -89,6 +90,7 @@ class SegmentSection(Section):
 
     @property
     def state(self) -> RunState:
+        """The state of the run."""
         return self.machine.state
 
     @property
@@ -148,6 +150,7 @@ class SegmentSection(Section):
             self._show_failure(failure_of(error, "The segmentation"))
 
     def cancel(self) -> None:
+        """End the run; what is finished is kept if that was chosen."""
         if self._job is not None and self.state in (RunState.STARTING, RunState.RUNNING):
             self.machine.to(RunState.CANCELLING)
             self._job.cancel()
@@ -244,4 +247,4 @@ class SegmentSection(Section):
 
     def _on_edit(self, checked: bool = False) -> None:
         if self.result is not None and self.result.node is not None:
-            self._open_editor(self.result.node, self._volume_node)
+            self.open_editor(self.result.node, self._volume_node)

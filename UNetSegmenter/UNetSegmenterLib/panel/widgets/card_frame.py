@@ -24,10 +24,12 @@ class ElidedLabel(qt.QLabel):
         keep_narrow(self)
 
     def show_text(self, text: str) -> None:
+        """Show a text, shortened to the width that there is."""
         self._full = text
         self._elide(self.width)
 
     def resizeEvent(self, event: Any) -> None:
+        """Shorten the text again."""
         self._elide(self.width)
 
     def _elide(self, width: int) -> None:
@@ -87,10 +89,12 @@ class CardFrame(qt.QFrame):
         self._fold(False)
 
     def dragEnterEvent(self, event: Any) -> None:
+        """Accept files."""
         if event.mimeData().hasUrls():
             event.acceptProposedAction()
 
     def dropEvent(self, event: Any) -> None:
+        """Choose the dropped file."""
         urls = event.mimeData().urls()
         if urls:
             event.acceptProposedAction()

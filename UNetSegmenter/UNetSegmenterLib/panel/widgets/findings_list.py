@@ -38,7 +38,7 @@ class FindingLine:
 
 
 class FindingsList:
-    """Shows a page in a QListWidget; `on_finding` is told which finding was clicked."""
+    """Shows a page in a QListWidget; `on_finding` is called with the finding that was clicked."""
 
     def __init__(self, view: Any, on_finding: Callable[[Finding], None], tip: Callable[[Finding], str]) -> None:
         self._view, self._on_finding, self._tip = view, on_finding, tip
@@ -65,6 +65,7 @@ class FindingsList:
         self._list()
 
     def close(self) -> None:
+        """Stop the timer that fits the height."""
         self._fit.stop()
 
     def _list(self) -> None:
@@ -122,7 +123,7 @@ class FindingsList:
             self._on_finding(line.finding)
         elif line.fold is not None and self._turning is None:  # some styles activate an item with the click
             self._turning = line.fold
-            qt.QTimer.singleShot(0, self._turn)  # not while the list tells of an item that would go
+            qt.QTimer.singleShot(0, self._turn)  # not in a signal of the list about an item that would go
 
     def _turn(self) -> None:
         if self._turning is not None:

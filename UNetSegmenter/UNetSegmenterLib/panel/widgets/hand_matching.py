@@ -46,6 +46,7 @@ class HandMatching:
 
     @property
     def by_hand(self) -> dict[str, str | None]:
+        """What was matched by hand: names of the prediction to names of the ground truth."""
         return matched_by_hand(self._prediction_node, self._reference_node) if self._rows else {}
 
     def _on_choice(self, number: int) -> None:

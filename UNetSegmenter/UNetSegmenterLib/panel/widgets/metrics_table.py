@@ -33,7 +33,7 @@ STATUS = {
 
 
 class MetricsTable:
-    """Shows rows in a tree view; `on_row` is told which row the person went to."""
+    """Shows rows in a tree view; `on_row` is called with the row that the user went to."""
 
     def __init__(self, view: Any, on_row: Callable[[StructureComparison], None]) -> None:
         self._view, self._on_row = view, on_row

@@ -14,7 +14,7 @@ NOT_SHOWN = 'Press "Show side by side" first.'
 
 
 class StructureChoice:
-    """Which structure stands out; `on_choice` is told its name, empty for all of them."""
+    """Which structure stands out; `on_choice` is called with its name, empty for all of them."""
 
     def __init__(self, ui: Any, on_choice: Callable[[str], None]) -> None:
         self._ui, self._on_choice = ui, on_choice

@@ -72,6 +72,7 @@ class ViewSizes(VTKObservationMixin):
             self._timer.start()
 
     def stop(self) -> None:
+        """Stop watching the views."""
         self._timer.stop()
         self.removeObservers()
         self._sizes = {}
@@ -119,6 +120,7 @@ class ViewTitles:
                     view.scheduleRender()
 
     def fit(self) -> None:
+        """Fit the titles to the sizes that the views have now."""
         for view, words in self._words:
             words.fit()
             view.scheduleRender()
