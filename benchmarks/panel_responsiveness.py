@@ -1,4 +1,4 @@
-"""How the panel behaves on a large scan: times, stalls and memory, as a table. The goal is that no stall exceeds 100 ms.
+"""Responsiveness of the panel with a large scan: times, stalls and memory, as a table. No stall should exceed 100 ms.
 
 python -m benchmarks.panel_responsiveness CHECKPOINT SCAN        (for example chest-ct-1mm.nii.gz, 512 x 512 x 275)
 """
@@ -34,14 +34,15 @@ def memory_mb() -> tuple[float, float]:
 
 
 def forget_peak() -> None:
+    """Let the process's highest memory count from now on."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 class Stalls:
-    """Measures how long the event loop was away: a timer that should fire every few milliseconds tells.
+    """Measures with a timer of a few milliseconds how long the event loop was blocked.
 
-    `longest_ms` is what a person feels, other programs on the machine included; `longest_work_ms` counts only what this
-    thread worked meanwhile, which is what it would be on a core of its own.
+    `longest_ms` is the longest stall that a user notices, including the effect of other programs on the machine;
+    `longest_work_ms` is the longest work of this thread between two ticks, the stall on a core of its own.
     """
 
     def __init__(self, every_ms=5):
@@ -69,6 +70,7 @@ class Stalls:
 
 
 def main() -> None:
+    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("scan", type=Path)
@@ -108,6 +110,7 @@ def main() -> None:
 
 
 def add_scan(path: Path):
+    """The scan as a volume node of the scene."""
     from UNetSegmenterLib.engine.io.image_reading import read_volume
     from UNetSegmenterLib.scene.nodes.volume_nodes import volume_to_node
 
@@ -115,6 +118,7 @@ def add_scan(path: Path):
 
 
 def apply(panel, ui, name: str) -> list[tuple[str, str]]:
+    """Rows on a segmentation: time, stalls and memory from pressing Apply to the segmentation node."""
     forget_peak()
     before, _ = memory_mb()
     running = (0.0, 0.0)
