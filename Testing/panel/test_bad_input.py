@@ -142,7 +142,7 @@ def test_a_single_slice(widget, everything):
     assert len(rows(widget)) == 8 and widget.panel.compare.comparison.rows[0].measures.dice > 0.5
 
 
-def test_thousands_of_specks_are_a_few_lines(widget, everything):
+def test_thousands_of_small_components_are_a_few_lines(widget, everything):
     labels = organs()
     free = np.flatnonzero(labels == 0)
     labels.reshape(-1)[np.random.default_rng(1).choice(free, 4000, replace=False)] = LIVER.index

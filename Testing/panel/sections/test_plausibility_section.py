@@ -24,11 +24,11 @@ from UNetSegmenterLib.scene.nodes.segmentation_to_node import segmentation_to_no
 
 SHAPE, SPACING_MM, ORIGIN = (24, 96, 96), (3.0, 1.5, 1.5), (-90.0, -70.0, 20.0)
 PAIR = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,)))
-SPECK = "of it lies apart from the main body"
-FAR = (20, 85, 88)  # a speck of spleen
+APART = "of it lies apart from the main body"
+FAR = (20, 85, 88)  # a small component of spleen
 
 
-def labels(speck=False, swapped=False):
+def labels(small_component=False, swapped=False):
     made = np.zeros(SHAPE, np.uint8)
     grid = np.ogrid[tuple(slice(0, size) for size in SHAPE)]
     for structure, column in ((1, 28), (2, 66)):
@@ -37,7 +37,7 @@ def labels(speck=False, swapped=False):
         )
     if swapped:
         made = np.array([0, 2, 1], np.uint8)[made]
-    if speck:
+    if small_component:
         k, j, i = FAR
         made[k - 1 : k + 2, j - 4 : j + 4, i - 4 : i + 4] = 2
     return made
@@ -76,11 +76,11 @@ def sentences(widget):
 
 @pytest.fixture
 def broken(widget):
-    """A prediction with a speck far away, and its scan."""
+    """A prediction with a small component far away, and its scan."""
     rng = np.random.default_rng(9)
     scan = add_scan("CT", rng.normal(60, 10, SHAPE).astype(np.int16), SPACING_MM, origin_lps=ORIGIN)
     widget.initializeParameterNode()
-    node = add("Prediction", labels(speck=True))
+    node = add("Prediction", labels(small_component=True))
     widget.ui.predictionSelector.setCurrentNode(node)
     settle()
     assert widget.ui.inputSelector.currentNode() is scan
@@ -102,9 +102,9 @@ def test_a_finding_leads_to_its_place(widget, broken):
     text = checked(widget)
     assert "Rules of thumb" in text and "of 2 structures look plausible" in text
     assert any(line.startswith("Spleen: ") and "worth a look" in line for line in lines(widget))
-    speck = next(number for number, line in enumerate(lines(widget)) if SPECK in line)
-    assert "Spleen" in widget.ui.findingsList.item(speck).data(ACCESSIBLE_TEXT)
-    item = widget.ui.findingsList.item(speck)
+    small_component = next(number for number, line in enumerate(lines(widget)) if APART in line)
+    assert "Spleen" in widget.ui.findingsList.item(small_component).data(ACCESSIBLE_TEXT)
+    item = widget.ui.findingsList.item(small_component)
     assert "measured" in item.toolTip() and "expected" in item.toolTip() and not item.icon().isNull()
     widget.ui.findingsList.scrollToItem(item)
     place = widget.ui.findingsList.visualItemRect(item).center()
@@ -163,11 +163,11 @@ def test_components_too_small_to_matter_are_one_line(widget):
     checked(widget)
     small = [line for line in lines(widget) if line.startswith("Small components")]
     assert len(small) == 1 and "liver (" in small[0] and "spleen (" in small[0]
-    assert not any(SPECK in line for line in lines(widget))
+    assert not any(APART in line for line in lines(widget))
 
 
 def test_the_ground_truth_tells_which_findings_it_shares(widget, broken):
-    widget.ui.referenceSelector.setCurrentNode(add("Ground truth", labels(speck=True)))
+    widget.ui.referenceSelector.setCurrentNode(add("Ground truth", labels(small_component=True)))
     settle()
     text = checked(widget)
     assert "of them the same" in text and " 0 of them" not in text
@@ -176,8 +176,8 @@ def test_the_ground_truth_tells_which_findings_it_shares(widget, broken):
     settle()
     assert not widget.ui.findingsList.visible, "another choice empties the list"
     checked(widget)
-    speck = next(sentence for sentence in sentences(widget) if SPECK in sentence)
-    assert "ground truth" not in speck
+    small_component = next(sentence for sentence in sentences(widget) if APART in sentence)
+    assert "ground truth" not in small_component
 
 
 def test_the_statistics_of_the_checkpoint_count(widget, broken):

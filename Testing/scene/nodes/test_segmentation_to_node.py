@@ -192,7 +192,7 @@ def test_boxes_of_the_fixture_differ():
 def test_surfaces_are_those_that_slicer_makes(headless):
     geometry = grid((30, 40, 50), OBLIQUE)
     before = segmentation(geometry, HEART)
-    before.labels[1, 1, 1] = before.labels[-1, -1, -1] = 3  # specks at the border
+    before.labels[1, 1, 1] = before.labels[-1, -1, -1] = 3  # single voxels at the border
     node = segmentation_to_node(before, headless.scene)
     segments = node.GetSegmentation()
 

@@ -22,7 +22,7 @@ STRUCTURES = (known_structure("liver", 1, 1), known_structure("spleen", 2, 2))
 
 @pytest.fixture
 def pair(tmp_path):
-    """Paths of a prediction with a second piece of liver, and of its reference."""
+    """Paths of a prediction with a second component of liver, and of its reference."""
     _, labels = blobs(0)
     geometry = Geometry(labels.shape, (3.0, 2.0, 2.0))
     reference = Segmentation(labels, geometry, STRUCTURES, "reference")
