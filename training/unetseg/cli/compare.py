@@ -29,6 +29,7 @@ from .parser import CommandParser, add_resample, number
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.evaluation.comparison import Comparison
+    from UNetSegmenterLib.engine.labels.segmentation import Segmentation
     from UNetSegmenterLib.engine.labels.structures import Structure
 
 
@@ -80,7 +81,6 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.evaluation.comparison import compare
     from UNetSegmenterLib.engine.evaluation.measures import check_tolerance
     from UNetSegmenterLib.engine.io.file_names import file_stem
-    from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
     from UNetSegmenterLib.engine.model.checkpoint import read_card
     from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
     from UNetSegmenterLib.engine.report.niivue_viewer import viewer_data
@@ -94,12 +94,7 @@ def run(options: Any) -> None:
 
     statistics = read_card(options.checkpoint).statistics or None if options.checkpoint else None
     check_tolerance(options.tolerance)
-    prediction, reference = (
-        read_segmentation(path, _structures(labels), named_ones=True, resample=options.resample)
-        for path, labels in zip((options.prediction, options.reference), _declared(options), strict=True)
-    )
-    prediction = prediction.with_known_grid(reference.geometry)
-    reference = reference.with_known_grid(prediction.geometry)
+    prediction, reference = _segmentations(options)
     volume = read_scan(options.scan, options.resample) if options.scan else None
     findings = check(on_grid_of(volume, prediction) if volume else prediction, volume, statistics)
     case = file_stem(options.reference)
@@ -130,6 +125,19 @@ def run(options: Any) -> None:
     print_line(
         f"{folder}: metrics.csv, summary.json, report.html" + (", pictures, scene.mrb" if files.pictures else "")
     )
+
+
+def _segmentations(options: Any) -> tuple[Segmentation, Segmentation]:
+    """Prediction and reference; one without a grid of its own gets that of the other."""
+    from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
+
+    prediction, reference = (
+        read_segmentation(path, _structures(labels), named_ones=True, resample=options.resample)
+        for path, labels in zip((options.prediction, options.reference), _declared(options), strict=True)
+    )
+    prediction = prediction.with_known_grid(reference.geometry)
+    reference = reference.with_known_grid(prediction.geometry)
+    return prediction, reference
 
 
 def _declared(options: Any) -> tuple[Path | None, Path | None]:

@@ -13,23 +13,17 @@ from typing import Any
 
 from ..console import print_line, warn
 from ..output_folder import Outputs
-from .parser import CommandParser, add_resample, non_negative_number
+from .parser import CommandParser, add_resample
 
 
 def add_options(parser: CommandParser) -> None:
     """Add the options of this command."""
-    from .prepare import add_split_options
+    from .prepare import add_planning_options
 
     parser.add_argument("dataset", type=Path, help="folder of the data set")
     parser.add_argument("output", type=Path, help="YAML file to write")
-    parser.add_argument(
-        "--gpu-gb",
-        type=non_negative_number,
-        metavar="GB",
-        help="plan for a GPU of this memory, 0 for a CPU (default: this machine's)",
-    )
     add_resample(parser)
-    add_split_options(parser)
+    add_planning_options(parser)
 
 
 def outputs(options: Any) -> Outputs:

@@ -46,20 +46,20 @@ def add_options(parser: CommandParser) -> None:
     )
     parser.add_argument("--plan", type=Path, metavar="YAML", help="plan.yaml that unetseg plan or prepare wrote")
     parser.add_argument(
+        "--folds", type=non_negative_integer, default=0, metavar="N", help="divide the training patients into N folds"
+    )
+    add_resample(parser)
+    add_planning_options(parser)
+
+
+def add_planning_options(parser: CommandParser) -> None:
+    """Add the options that `plan` and `prepare` share: the GPU to plan for, and which patients are held out."""
+    parser.add_argument(
         "--gpu-gb",
         type=non_negative_number,
         metavar="GB",
         help="plan for a GPU of this memory, 0 for a CPU (default: this machine's)",
     )
-    parser.add_argument(
-        "--folds", type=non_negative_integer, default=0, metavar="N", help="divide the training patients into N folds"
-    )
-    add_resample(parser)
-    add_split_options(parser)
-
-
-def add_split_options(parser: CommandParser) -> None:
-    """Add the options that say which patients are held out; `plan` and `prepare` share them."""
     parser.add_argument("--test", default="0", metavar="N|NAMES", help="test patients: how many, or their names")
     parser.add_argument("--validation", default="0", metavar="N|NAMES", help="patients to follow while training")
     parser.add_argument(
@@ -77,10 +77,13 @@ def run(options: Any) -> None:
 
     if options.spacing and not math.isfinite(options.spacing):
         raise InputError("--spacing is infinite; a pixel size in mm is expected, such as 0.8.")
-    window_hu = _window_hu(options.window) if options.window else None
-    slice_size = _slice_size(options.size) if options.size else None
+    choices: dict[str, Any] = {
+        "spacing_mm": options.spacing,
+        "window_hu": _window_hu(options.window) if options.window else None,
+        "slice_size": _slice_size(options.size) if options.size else None,
+        "plan": read_plan(options.plan) if options.plan else None,
+    }
     test, validation = patients_of(options.test), patients_of(options.validation)
-    plan = read_plan(options.plan) if options.plan else None
     dataset = read_dataset(options.dataset)
     dataset = resampled(dataset) if options.resample else dataset
     if (options.preprocessed / "pack.json").exists():
@@ -88,15 +91,7 @@ def run(options: Any) -> None:
         check_sources(written, dataset)
         drawn = test or validation or options.folds
         splits = splits_of(dataset, test, validation, options.seed, options.folds) if drawn else None
-        check_choices(
-            written,
-            options.preprocessed,
-            plan=plan,
-            spacing_mm=options.spacing,
-            window_hu=window_hu,
-            slice_size=slice_size,
-            splits=splits,
-        )
+        check_choices(written, options.preprocessed, **choices, splits=splits)
         print_line(f"{options.preprocessed} was prepared in this way from these files; nothing to do")
         return
     print_line(dataset.describe())
@@ -105,14 +100,11 @@ def run(options: Any) -> None:
         written = prepare(
             dataset,
             options.preprocessed,
-            spacing_mm=options.spacing,
-            window_hu=window_hu,
-            slice_size=slice_size,
+            **choices,
             test=test,
             validation=validation,
             seed=options.seed,
             folds=options.folds,
-            plan=plan,
             gpu_gb=gpu_gb,
             progress=show,
         )
