@@ -207,7 +207,7 @@ def test_what_a_screen_reader_and_the_network_get(one):
           captions: all("table").every(t => t.caption && t.caption.textContent.trim()),
           pictures: all("main img[src]").map(i => [i.alt, i.src.slice(0, 22), i.naturalWidth]),
           labels: all("svg").every(s => ["img", "slider"].includes(s.getAttribute("role")) && s.getAttribute("aria-label")),
-          places: all(".where").map(w => [w.textContent, w.dataset.place, w.querySelector("button")])[0],
+          positions: all(".where").map(w => [w.textContent, w.dataset.position, w.querySelector("button")])[0],
           close: (dialog.querySelector("button").click(), dialog.open),
           sections: all("section").every(s => document.getElementById(s.getAttribute("aria-labelledby"))),
           contents: all("nav a").every(a => document.querySelector(a.getAttribute("href"))),
@@ -226,7 +226,7 @@ def test_what_a_screen_reader_and_the_network_get(one):
         ["3D pair", "data:image/png;base64,", 40],
     ]
     assert result["enlarged"] == "Slice 7, <outline>" and not result["close"]
-    assert result["places"] == ["R 12, P 3, S 50 mm", "12.0 -3.4 50.0", None], "words where there is no viewer"
+    assert result["positions"] == ["R 12, P 3, S 50 mm", "12.0 -3.4 50.0", None], "words where there is no viewer"
     assert result["fetched"] == []
     assert result["severities"] == ["✕", "!", "!"] and result["folded"] == [22, 1]
     assert "not a medical device" in result["device"]

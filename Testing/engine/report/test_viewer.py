@@ -266,8 +266,8 @@ def test_a_click_on_a_curve_leads_there_and_so_do_keys(page):
     page.press("ArrowLeft", 37)
     page.wait(f"document.querySelector('[name=slice]').value < {at}")
     page.click("[name=error]")
-    place = page.run("JSON.parse(document.getElementById('viewer-setup').textContent).places[1]")
-    assert abs(superior(page) - place[2]) < 1.1
+    position = page.run("JSON.parse(document.getElementById('viewer-setup').textContent).positions[1]")
+    assert abs(superior(page) - position[2]) < 1.1
 
 
 @needs_viewer

@@ -187,7 +187,7 @@ def viewer_content(data: ViewerData) -> dict[str, Any]:
     setup = {
         "names": ["", *names],
         "colors": [[0, 0, 0], *(list(color) for _, color, _ in data.structures)],
-        "places": [None, *(None if ras is None else [round(mm, 1) for mm in ras] for _, _, ras in data.structures)],
+        "positions": [None, *(None if ras is None else [round(mm, 1) for mm in ras] for _, _, ras in data.structures)],
         "window": list(data.window_hu),
     }
     return {

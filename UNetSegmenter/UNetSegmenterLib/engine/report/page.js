@@ -79,7 +79,7 @@
       cross.style.visibility = here.style.visibility = "hidden";
       reading.textContent = resting;
     };
-    const tell = () => svg.dispatchEvent(new CustomEvent("unetseg:slice", {
+    const announce = () => svg.dispatchEvent(new CustomEvent("unetseg:slice", {
       bubbles: true, detail: { structure: data.structure, slice: data.slice[at], superior_mm: data.s[at] },
     }));
     svg.addEventListener("pointermove", (event) => {
@@ -90,7 +90,7 @@
       show(nearest);
     });
     svg.addEventListener("pointerleave", () => { if (document.activeElement !== svg) rest(); });
-    svg.addEventListener("click", tell);
+    svg.addEventListener("click", announce);
     svg.addEventListener("focus", () => { if (at < 0) show(data.worst); else show(at); });
     svg.addEventListener("blur", rest);
     svg.addEventListener("keydown", (event) => {
@@ -99,7 +99,7 @@
       else if (event.key === "Home") show(0);
       else if (event.key === "End") show(data.slice.length - 1);
       else if (event.key === "w" || event.key === "W") show(data.worst);
-      else if (event.key === "Enter") tell();
+      else if (event.key === "Enter") announce();
       else return;
       event.preventDefault();
     });
@@ -107,11 +107,11 @@
 
   // Positions of findings: buttons where there is a viewer that can go there.
   if (document.querySelector(".viewer-stage")) {
-    for (const where of document.querySelectorAll("[data-place]")) {
+    for (const where of document.querySelectorAll("[data-position]")) {
       const button = Object.assign(document.createElement("button"), { type: "button", textContent: where.textContent });
       button.setAttribute("aria-label", `Show in the viewer: ${where.textContent}`);
-      button.addEventListener("click", () => button.dispatchEvent(new CustomEvent("unetseg:place", {
-        bubbles: true, detail: { structure: where.dataset.structure, ras: where.dataset.place.split(" ").map(Number) },
+      button.addEventListener("click", () => button.dispatchEvent(new CustomEvent("unetseg:position", {
+        bubbles: true, detail: { structure: where.dataset.structure, ras: where.dataset.position.split(" ").map(Number) },
       })));
       where.replaceChildren(button);
     }

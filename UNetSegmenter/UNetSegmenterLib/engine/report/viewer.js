@@ -23,7 +23,7 @@
     document.head.append(script);
   };
 
-  // Colours of all structures; those that were not chosen turn grey. A white share tells the reference from the prediction.
+  // Colours of all structures; those that were not chosen turn grey. A part of white distinguishes the reference from the prediction.
   const colors = (chosen, white) => {
     const toward = (color, end, share) => color.map((part) => Math.round(part + (end - part) * share));
     const mixed = setup.colors.map((color, i) =>
@@ -91,13 +91,13 @@
     filled = slices.volumes[REFERENCE].img;
     edges = outline(filled, slices.volumes[REFERENCE].hdr.dims.slice(1, 4));
     prepareControls();
-    slices.onLocationChange = tell;
+    slices.onLocationChange = showReading;
     show();
     goTo(worst());
   };
 
   const middle = () => Array.from(slices.frac2mm([0.5, 0.5, 0.5])).slice(0, 3);
-  const place = () => Array.from(slices.frac2mm(slices.scene.crosshairPos)).slice(0, 3);
+  const position = () => Array.from(slices.frac2mm(slices.scene.crosshairPos)).slice(0, 3);
 
   const goTo = (mm) => {
     for (const each of [slices, ...surfaces]) {
@@ -117,7 +117,7 @@
       const [right, front, up] = affine.map((row) => row[0] * x + row[1] * y + row[2] * z + row[3]);
       if (Math.abs(up - superior) <= 0.51 * step) found.push([right, front]);
     }
-    if (!found.length) return [...place().slice(0, 2), superior];
+    if (!found.length) return [...position().slice(0, 2), superior];
     const middle = [0, 1].map((axis) => found.reduce((sum, point) => sum + point[axis], 0) / found.length);
     const away = (point) => Math.hypot(point[0] - middle[0], point[1] - middle[1]);
     const nearest = found.reduce((best, point) => (away(point) < away(best) ? point : best));
@@ -139,7 +139,7 @@
 
   const choose = (number) => {
     control("structure").value = String(number);
-    control("error").disabled = !setup.places[number];
+    control("error").disabled = !setup.positions[number];
     show();
   };
 
@@ -160,10 +160,10 @@
   const letters = ([x, y, z]) => [[x, "RL"], [y, "AP"], [z, "SI"]]
     .map(([mm, names]) => `${names[mm < 0 ? 1 : 0]} ${Math.abs(mm).toFixed(0)}`).join(", ");
 
-  const tell = (location) => {
+  const showReading = (location) => {
     const [hu, ours, theirs] = location.values.map((value) => value.value);
     const name = (value) => setup.names[Math.round(value)] || "nothing";
-    const at = place();
+    const at = position();
     const truth = lookUp(theirs);
     find(".viewer-reading").textContent = `${letters(at)} mm: ${Math.round(hu)} HU, prediction ${name(ours)}, reference ${name(truth)}`;
     control("slice").value = at[2];
@@ -173,19 +173,19 @@
   // The reference at the crosshair, also where only its outline is drawn.
   const lookUp = (shown) => {
     const volume = slices.volumes[REFERENCE], [, columns, rows] = volume.hdr.dims;
-    const [x, y, z] = volume.mm2vox(place()).map(Math.round);
+    const [x, y, z] = volume.mm2vox(position()).map(Math.round);
     return filled[x + columns * (y + rows * z)] ?? shown;
   };
 
   const prepareControls = () => {
     for (const name of ["scan", "prediction", "reference", "outline", "opacity"]) control(name).addEventListener("input", show);
     control("structure").addEventListener("input", (event) => choose(Number(event.target.value)));
-    control("error").addEventListener("click", () => goTo(setup.places[Number(control("structure").value)]));
+    control("error").addEventListener("click", () => goTo(setup.positions[Number(control("structure").value)]));
     const heights = [0, 1].map((end) => slices.frac2mm([0.5, 0.5, end])[2]);
     Object.assign(control("slice"), { min: Math.min(...heights), max: Math.max(...heights) });
     control("slice").step = Math.abs(heights[1] - heights[0]) / slices.volumes[SCAN].hdr.dims[3];
     control("slice").addEventListener("input", (event) => {
-      const [x, y] = place();
+      const [x, y] = position();
       goTo([x, y, Number(event.target.value)]);
     });
   };
@@ -213,7 +213,7 @@
   }, () => {});
 
   find(".viewer-open").addEventListener("click", () => open().catch(() => {}));
-  document.addEventListener("unetseg:place", ({ detail }) => openAt(detail, () => detail.ras));
+  document.addEventListener("unetseg:position", ({ detail }) => openAt(detail, () => detail.ras));
   document.addEventListener("unetseg:slice", ({ detail }) => openAt(detail, (number) =>
     middleOf((ours, theirs) => ours === number || theirs === number, detail.superior_mm)));
 })();
