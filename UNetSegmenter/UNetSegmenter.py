@@ -75,7 +75,7 @@ def registerSampleData():
 
 @parameterNodeWrapper
 class UNetSegmenterParameterNode:
-    """What a person chose; saved with the scene.
+    """What the user chose; saved with the scene.
 
     checkpointPath: the checkpoint file; inputVolume: the scan; outputSegmentation: the result to replace, None for a new
     one; device: where the network runs; showIn3D, keepPartial: the options of section Segment; comparedPrediction,

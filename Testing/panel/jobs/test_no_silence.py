@@ -154,7 +154,7 @@ def compared(widget):
         ("panel.sections.compare_section.matched_by_hand", False),
         ("panel.sections.compare_section.comparison_from_json", False),
         ("panel.sections.compare_section.comparison_in_world", False),
-        ("panel.sections.compare_section.CompareSection._words", False),
+        ("panel.sections.compare_section.CompareSection._result_notes", False),
         ("panel.sections.section.WorkSection._on_progress", False),
         ("panel.jobs.worker_process.WorkerProcess.job_folder", False),
     ],
@@ -178,7 +178,7 @@ def test_comparing(widget, compared, monkeypatch, error, place, in_a_step):
         ("panel.sections.plausibility_section.segmentation_from_node", False),
         ("panel.sections.plausibility_section.Finding.from_json", False),
         ("panel.sections.plausibility_section.findings_in_world", False),
-        ("panel.sections.plausibility_section.PlausibilitySection._words", False),
+        ("panel.sections.plausibility_section.PlausibilitySection._result_notes", False),
     ],
 )
 def test_checking(widget, compared, monkeypatch, error, place, in_a_step):

@@ -194,7 +194,9 @@ def test_results_left_empty_are_in_the_folder_of_the_scans_again(widget, folder)
 def test_a_wrong_folder_is_one_sentence(widget, folder, tmp_path, what):
     (tmp_path / "empty").mkdir()
     start(widget, {"empty": tmp_path / "empty", "nowhere": tmp_path / "nowhere", "results": folder / "results"}[what])
-    assert {"empty": "no scans", "nowhere": "no folder", "results": "choose it for the results"}[what] in words(widget)
+    assert {"empty": "no scans", "nowhere": "not a folder", "results": "choose it for the results"}[what] in words(
+        widget
+    )
     assert not widget.ui.nextCaseButton.enabled and "Choose the folder" in widget.ui.nextCaseButton.toolTip
 
 

@@ -1,1 +1,1 @@
-"""What a person sees and presses in Slicer; Qt, never torch."""
+"""What the user sees and presses in Slicer; Qt, never torch."""

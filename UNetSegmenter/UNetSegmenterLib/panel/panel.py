@@ -36,7 +36,7 @@ TORCH_MISSING = "PyTorch, which runs the network, is not installed in this Slice
 
 
 def ask_with_dialog(question: str) -> bool:
-    """The one place where the panel opens a dialog; tests put their own answer in."""
+    """The only function that opens a question; tests put their own answer in."""
     return bool(slicer.util.confirmOkCancelDisplay(question, windowTitle="UNetSegmenter"))
 
 
@@ -167,7 +167,7 @@ class Panel:
         self.views.update("" if checked.prediction and checked.reference else compare.reason())
 
     def look_for_torch(self) -> None:
-        """Show or hide the offer to install PyTorch, and go on where the person was."""
+        """Show or hide the offer to install PyTorch, and go on where the user was."""
         found = torch_is_installed()
         self.ui.dependencyFrame.setVisible(not found)
         if not found:

@@ -41,7 +41,7 @@ Make = Callable[[ComparedPair], Generator[str | None, None, DrawnNodes]]
 
 
 class Overlay(VTKObservationMixin):
-    """Follows a checkable button; `make` yields after small steps, with words for a person where it takes long.
+    """Follows a checkable button; `make` yields after small steps, with a text for the user where it takes long.
 
     While it is pressed, what was made is renewed with every comparison. It goes away with the button, another choice of
     nodes, the scene, and when it is deleted. `on_change` is called when `text` has changed, `on_other_views` when

@@ -37,7 +37,7 @@ SCAN_REMOVED = "The scan was removed from the scene, so the run was stopped."
 
 @dataclass(frozen=True)
 class SegmentationOptions:
-    """What a person chose for one run; a `segmentation_node` of None makes a new one."""
+    """What the user chose for one run; a `segmentation_node` of None makes a new one."""
 
     checkpoint: str
     device: str = "auto"
@@ -214,10 +214,10 @@ class SegmentationJob(VTKObservationMixin):
             return SegmentationResult(None, ended, (Note("error", SCAN_REMOVED),))
         without_labels = replace(outcome, labels=None)
         if not self._has_result(outcome):
-            return SegmentationResult(None, without_labels, self._words(outcome, None))
+            return SegmentationResult(None, without_labels, self._result_notes(outcome, None))
         notes: list[Note] = []
         node = self._show(outcome, notes)
-        return SegmentationResult(node, without_labels, (*self._words(outcome, node), *notes))
+        return SegmentationResult(node, without_labels, (*self._result_notes(outcome, node), *notes))
 
     def _has_result(self, outcome: SegmentationOutcome) -> bool:
         return (
@@ -267,7 +267,7 @@ class SegmentationJob(VTKObservationMixin):
             "ScanChangedDuringRun": str(self._scan_changed).lower(),
         }
 
-    def _words(self, outcome: SegmentationOutcome, node: Any) -> tuple[Note, ...]:
+    def _result_notes(self, outcome: SegmentationOutcome, node: Any) -> tuple[Note, ...]:
         notes = []
         if outcome.failure is not None:
             notes.append(failure_note(outcome.failure))

@@ -33,7 +33,7 @@ CHANGED = "A segmentation was changed since it was compared; press Compare to me
 
 
 def ask_for_file(title: str, name: str) -> str:
-    """Where a file is to be saved; empty if the person changed their mind. Tests put their own answer in."""
+    """Where a file is to be saved; empty if the user changed their mind. Tests put their own answer in."""
     found = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, name, "Tables (*.csv)")
     return found if isinstance(found, str) else found[0]
 
@@ -109,7 +109,7 @@ class CompareSection(ResultSection):
         self._hand.choose(row)
         if row.largest_error_ras is None:
             self._notes.show(
-                [*self._words(), Note("info", f"{row.structure} was not measured, so no place is its worst.")]
+                [*self._result_notes(), Note("info", f"{row.structure} was not measured, so it has no largest error.")]
             )
             return
         self.slices.choose(row.structure)
@@ -117,7 +117,7 @@ class CompareSection(ResultSection):
 
     def say(self, note: Note) -> None:
         """Show a note below the button, beside what is there to say anyway."""
-        self._notes.show([*self._words(), note])
+        self._notes.show([*self._result_notes(), note])
 
     def copy(self, checked: bool = False) -> None:
         """Put the table into the clipboard, as a spreadsheet takes it."""
@@ -136,7 +136,7 @@ class CompareSection(ResultSection):
             reason = getattr(error, "strerror", None) or str(error)
             self._notes.show([Note("error", f"{path} could not be written ({reason}); choose another folder.")])
         else:
-            self._notes.show([*self._words(), Note("pass", f"saved as {path}.")])
+            self._notes.show([*self._result_notes(), Note("pass", f"saved as {path}.")])
 
     def reason(self) -> str:
         """Why these two nodes cannot be compared now; empty if they can."""
@@ -154,11 +154,11 @@ class CompareSection(ResultSection):
         self.slices.set_rows(made.rows, self._geometry, self.reference_node)
         self._table.show(self.comparison.rows)
         self._hand.set_comparison(self.prediction_node, self.reference_node, self.comparison)
-        self._notes.show(self._words())
+        self._notes.show(self._result_notes())
         self._show()
         self._on_change()
 
-    def _words(self) -> list[Note]:
+    def _result_notes(self) -> list[Note]:
         if self.comparison is None:
             return []
         rows = self.comparison.rows

@@ -19,7 +19,7 @@ DISTANCE_TIP = "The prediction's surfaces in 3D, blue where they lie inside the 
 
 
 class ErrorViews:
-    """Follows the comparison: `choose` takes what is compared now, `follow` the structure that a person went to."""
+    """Follows the comparison: `choose` takes what is compared now, `follow` the structure that the user went to."""
 
     def __init__(self, ui: Any) -> None:
         self._ui = ui
@@ -50,11 +50,11 @@ class ErrorViews:
         self._set()
 
     def follow(self, structure: str) -> None:
-        """A person went to this structure: show it, unless all are shown."""
+        """The user went to this structure: show it, unless all are shown."""
         combo = self._ui.errorStructureComboBox
-        place = combo.findText(structure)
-        if combo.currentIndex > 0 and place > 0:
-            combo.setCurrentIndex(place)
+        index = combo.findText(structure)
+        if combo.currentIndex > 0 and index > 0:
+            combo.setCurrentIndex(index)
 
     def set_scale(self, scale_mm: float) -> None:
         """Let the distance colours reach from -scale_mm to +scale_mm."""

@@ -1,4 +1,4 @@
-"""Section Plausibility: is the segmentation anatomy? Findings with a place each, and which the ground truth shares."""
+"""Section Plausibility: is the segmentation anatomy? Findings with positions, and which of them the ground truth has too."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class PlausibilitySection(ResultSection):
         self._findings_list.close()
 
     def go_to(self, finding: Finding) -> None:
-        """Centre all views on the place that a finding speaks of."""
+        """Centre all views on the position of a finding."""
         if finding.position_ras_mm is not None:
             look_at(slicer.mrmlScene, finding.position_ras_mm)
 
@@ -115,10 +115,10 @@ class PlausibilitySection(ResultSection):
         self.shared = {_key(finding) for finding in found[0] if finding.severity != "pass"} & theirs
         self.page = page = findings_page(findings)
         self._list()
-        self._notes.show(self._words(page, len(findings), len(theirs) if len(found) > 1 else None))
+        self._notes.show(self._result_notes(page, len(findings), len(theirs) if len(found) > 1 else None))
         self._show()
 
-    def _words(self, page: FindingsPage, checks: int, theirs: int | None) -> list[Note]:
+    def _result_notes(self, page: FindingsPage, checks: int, theirs: int | None) -> list[Note]:
         severity = {"fail": "error", "warn": "warning", "pass": "pass"}[page.severity]
         notes = [Note(severity, f"{page.headline} {checks} checks were made.")]
         if theirs is not None:

@@ -31,7 +31,7 @@ TIP = "Compares and checks what is chosen if that is still to be done, and write
 
 
 def ask_for_folder(title: str, start: str) -> str:
-    """Where files are to go; empty if the person changed their mind. Tests put their own answer in."""
+    """Where files are to go; empty if the user changed their mind. Tests put their own answer in."""
     return qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title, start)
 
 

@@ -33,7 +33,7 @@ TIPS = {
 class SideBySideViews(VTKObservationMixin):
     """Follows a checkable button; leaves by itself when a node, the layout or the scene changes.
 
-    `slices` is where the comparison keeps each structure's largest error and its slice curve; `say` shows the person why
+    `slices` is where the comparison keeps each structure's largest error and its slice curve; `say` shows the user why
     nothing could be shown. `window_hu` tells the window of the chosen model, None without one.
     """
 
@@ -212,7 +212,7 @@ class SideBySideViews(VTKObservationMixin):
             self.leave()
 
     def _on_structure(self, name: str) -> None:
-        """A person stepped to a structure: show it and go there."""
+        """The user stepped to a structure: show it and go there."""
         self._slices.choose(name)
         position = self._slices.position_of(name)
         if position is None and self._views is not None:

@@ -21,7 +21,7 @@ def on_every_text(edit: Any, listener: Callable[[str], None]) -> None:
 
 
 def as_path(text: str) -> str:
-    """What a person typed, pasted or dropped, as a plain path."""
+    """What the user typed, pasted or dropped, as a plain path."""
     text = text.strip().strip('"')
     path = qt.QUrl(text).toLocalFile() if text.startswith("file:") else text
     return os.path.abspath(path) if path else ""  # the worker has another working directory

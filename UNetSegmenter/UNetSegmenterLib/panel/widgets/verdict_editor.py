@@ -24,7 +24,7 @@ def known_reviewer() -> str:
 
 
 class VerdictEditor(VTKObservationMixin):
-    """Follows one node at a time; `on_verdict(node, verdict)` is called after each change that a person made."""
+    """Follows one node at a time; `on_verdict(node, verdict)` is called after each change that the user made."""
 
     def __init__(self, ui: Any, on_verdict: Callable[[Any, Verdict], None]) -> None:
         VTKObservationMixin.__init__(self)

@@ -97,7 +97,7 @@ class ViewTitles:
     """The words while the module's layouts are shown: `show` after a layout was chosen, `fit` when sizes have changed."""
 
     def __init__(self) -> None:
-        self._words: list[tuple[Any, ViewLabel]] = []
+        self._titles: list[tuple[Any, ViewLabel]] = []
 
     def show(self, variant: str, prediction: str, reference: str) -> None:
         """Write names of nodes into the views of a variant, which share the width equally from now on."""
@@ -116,21 +116,21 @@ class ViewTitles:
                     _share_width(widget)
                     view = getattr(widget, view_of)()
                     renderer = view.renderWindow().GetRenderers().GetItemAsObject(0)
-                    self._words.append((view, ViewLabel(renderer, lines)))
+                    self._titles.append((view, ViewLabel(renderer, lines)))
                     view.scheduleRender()
 
     def fit(self) -> None:
         """Fit the titles to the sizes that the views have now."""
-        for view, words in self._words:
-            words.fit()
+        for view, title in self._titles:
+            title.fit()
             view.scheduleRender()
 
     def stop(self) -> None:
         """Take the words away."""
-        for view, words in self._words:
-            words.remove()
+        for view, title in self._titles:
+            title.remove()
             view.scheduleRender()
-        self._words = []
+        self._titles = []
 
 
 def _share_width(widget: Any) -> None:
