@@ -12,7 +12,7 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_writing import write_volume
 from UNetSegmenterLib.engine.io.volume import Volume
 
-from ..command import refused, tree, unetseg, wait_until
+from ..command import refused, tree, unetseg
 from ..datasets import write_dataset, write_scan
 
 PROGRAM = [sys.executable, "-m", "unetseg.cli"]
@@ -140,17 +140,25 @@ def test_without_the_scene_extra_all_else_is_there(without, scan, checkpoint, tm
     ("number", "status", "words"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")]
 )
 def test_stopped_in_the_middle(number, status, words, checkpoint, tmp_path):
-    noise = np.random.default_rng(0).integers(-1000, 1500, (2000, 96, 96)).astype(np.int16)
+    """A prediction that begins again and again, so that the signal comes in the middle of one on any machine."""
+    endless = (
+        "import sys; from unetseg.cli.main import main; from unetseg.evaluation import scan_prediction\n"
+        "def predict(*arguments, once=scan_prediction.predict):\n"
+        "    while True: once(*arguments)\n"
+        "scan_prediction.predict = predict; sys.exit(main(sys.argv[1:]))\n"
+    )
+    noise = np.random.default_rng(0).integers(-1000, 1500, (200, 96, 96)).astype(np.int16)
     write_volume(Volume(noise, Geometry(noise.shape, (1.0, 2.0, 2.0))), tmp_path / "noise.nii")
+    arguments = ("segment", tmp_path / "noise.nii", "--checkpoint", checkpoint, "--output", tmp_path / "out")
     started = subprocess.Popen(
-        [*PROGRAM, "segment", tmp_path / "noise.nii", "--checkpoint", checkpoint, "--output", tmp_path / "out"],
+        [sys.executable, "-c", endless, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
         encoding="utf-8",
     )
     assert " on " in started.stdout.readline(), "it has opened the checkpoint and begins"
-    wait_until(lambda: any(lock.read_text() for lock in (tmp_path / "out").glob(".*.lock")))
+    assert "200 of 200" in started.stdout.readline(), "it predicts"
     started.send_signal(number)
     _, said = started.communicate(timeout=60)
     assert (started.returncode, said.count("\n")) == (status, 1), said
