@@ -142,7 +142,7 @@ def set_tiles(material: Mapping[str, CaseMaterial]) -> list[Tile]:
 
 
 @dataclass(frozen=True)
-class FindingLine:
+class ReportedFinding:
     """A finding as the list shows it; `position` says where to look, `position_mm` is the same for the viewer (RAS, mm)."""
 
     severity: str
@@ -157,9 +157,9 @@ class FindingLine:
 class FindingList:
     """Findings that are open, more than a screenful apart, and those that passed, which are folded away."""
 
-    open: Sequence[FindingLine]
-    more: Sequence[FindingLine]
-    passed: Sequence[FindingLine]
+    open: Sequence[ReportedFinding]
+    more: Sequence[ReportedFinding]
+    passed: Sequence[ReportedFinding]
     passed_text: str
 
 
@@ -173,19 +173,19 @@ def finding_list(findings: Sequence[Finding], rows: Sequence[StructureComparison
     names = {row.prediction.name: row.structure for row in rows if row.prediction}
     order = list(_SEVERITY_LABELS)
     ranked = sorted(findings, key=lambda one: order.index(one.severity) if one.severity in order else 0)
-    lines = [_finding_line(one, names) for one in ranked]
+    lines = [_reported_finding(one, names) for one in ranked]
     still_open = [line for line in lines if line.severity != "pass"]
     passed = [line for line in lines if line.severity == "pass"]
     passed_text = f"{counted(len(passed), 'check')} passed"
     return FindingList(still_open[:_MOST_FINDINGS], still_open[_MOST_FINDINGS:], passed, passed_text)
 
 
-def _finding_line(one: Finding, names: Mapping[str, str]) -> FindingLine:
+def _reported_finding(one: Finding, names: Mapping[str, str]) -> ReportedFinding:
     """The line of a finding; page.js makes a button of its position where there is a viewer."""
     label, structure = _SEVERITY_LABELS.get(one.severity, one.severity), names.get(one.structure, one.structure)
     if one.position_ras_mm is None:
-        return FindingLine(one.severity, label, one.sentence, structure)
+        return ReportedFinding(one.severity, label, one.sentence, structure)
     letters = zip(one.position_ras_mm, ("RL", "AP", "SI"), strict=True)
     position = ", ".join(f"{directions[mm < 0]} {abs(mm):.0f}" for mm, directions in letters)
     position_mm = " ".join(f"{mm:.1f}" for mm in one.position_ras_mm)
-    return FindingLine(one.severity, label, one.sentence, structure, f"{position} mm", position_mm)
+    return ReportedFinding(one.severity, label, one.sentence, structure, f"{position} mm", position_mm)
