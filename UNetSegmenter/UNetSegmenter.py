@@ -379,7 +379,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
 
 
 class UNetSegmenterTest(ScriptedLoadableModuleTest):
-    """Self test: a scan of noise, a network that has learnt nothing, the whole way from volume to segmentation."""
+    """Self test: a scan of noise, an untrained network, the whole way from volume to segmentation."""
 
     def setUp(self):
         """Begin with an empty scene."""

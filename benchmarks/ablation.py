@@ -50,8 +50,8 @@ class AblationRun:
 def hearts(folder: Path) -> PreprocessedDataset:
     """Eight hearts of 24 slices of 64 x 64 pixels, two of them for validation."""
     write_phantoms(folder / "hearts", 8, seed=1, shape=(24, 64, 64))
-    prepare(read_dataset(folder / "hearts"), folder / "pack", window_hu=(-150.0, 550.0), validation=2)
-    return read_preprocessed_dataset(folder / "pack")
+    prepare(read_dataset(folder / "hearts"), folder / "preprocessed", window_hu=(-150.0, 550.0), validation=2)
+    return read_preprocessed_dataset(folder / "preprocessed")
 
 
 def changed(config: TrainingConfig, key: str, value: str) -> TrainingConfig:

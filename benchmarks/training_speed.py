@@ -228,8 +228,8 @@ def phantom_dataset(folder: Path, quick: bool) -> PreprocessedDataset:
     shape = (12, 48, 48) if quick else (40, 128, 128)
     write_phantoms(folder / "hearts", 4 if quick else 8, seed=1, shape=shape)
     dataset = read_dataset(folder / "hearts")
-    prepare(dataset, folder / "pack", window_hu=(-150.0, 550.0), validation=1 if quick else 2)
-    return read_preprocessed_dataset(folder / "pack")
+    prepare(dataset, folder / "preprocessed", window_hu=(-150.0, 550.0), validation=1 if quick else 2)
+    return read_preprocessed_dataset(folder / "preprocessed")
 
 
 def main(arguments: list[str] | None = None) -> None:

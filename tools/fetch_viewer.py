@@ -50,7 +50,7 @@ def is_right(content: bytes) -> bool:
 
 
 def fetch(target: Path = TARGET, ways=(from_npm, from_address)) -> str:
-    """Bring the file if it is not there yet; returns "" or what went wrong, in words."""
+    """Bring the file if it is not there yet; returns "" or an error message."""
     if target.is_file() and is_right(target.read_bytes()):
         return ""
     reasons = []

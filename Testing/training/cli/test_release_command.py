@@ -63,7 +63,7 @@ def test_card_says_what_was_measured_and_on_whom(trained):
     assert card.data_licence == "CC0"
     assert card.training["cases"] == ["case0", "case1", "case2", "case3"]
     assert card.validation["all"]["cases"] == ["case3"]
-    assert card.validation["all"]["measured"] == "the same recipe trained on 3 other patients"
+    assert card.validation["all"]["measured"] == "the same training configuration, trained on 3 other patients"
     with (trained / "evaluated" / "metrics.csv").open() as file:
         dice = {row["structure"]: float(row["dice"]) for row in csv.DictReader(file)}
     assert card.validation["liver"]["dice"]["mean"] == pytest.approx(dice["liver"], abs=1e-4)

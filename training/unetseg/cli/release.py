@@ -192,7 +192,7 @@ def measured_weights(tested: Card, released: Card) -> str:
         return "this checkpoint"
     if (released.training.get("started_from") or {}).get("cases") == tested.training["cases"]:
         return f"these weights when they had seen {others} other patients, before they were trained on with all"
-    return f"the same recipe trained on {others} other patients"
+    return f"the same training configuration, trained on {others} other patients"
 
 
 def statistics_and_cases(

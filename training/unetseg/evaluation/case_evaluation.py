@@ -238,7 +238,8 @@ def _number(value: float | str) -> float:
 def _viewer(plain: dict[str, Any]) -> ViewerData:
     images = {name: base64.b64decode(plain[name]) for name in VIEWER_IMAGES}
     structures = tuple(
-        (name, tuple(color), None if place is None else tuple(place)) for name, color, place in plain["structures"]
+        (name, tuple(color), None if position is None else tuple(position))
+        for name, color, position in plain["structures"]
     )
     return ViewerData(**images, structures=structures, window_hu=tuple(plain["window_hu"]), words=plain["words"])
 

@@ -45,7 +45,7 @@ class EvaluationManifest:
 
     @property
     def own_cases(self) -> tuple[str, ...]:
-        """The cases of this shard: every n-th, so that long and short scans spread evenly."""
+        """The cases of this shard: every n-th, so that each shard has long and short scans."""
         return self.cases[self.shard - 1 :: self.shards]
 
     def seen(self, results: Iterable[CaseResult]) -> SeenInTraining:

@@ -44,14 +44,14 @@ def on_grid_of(volume: Volume, segmentation: Segmentation) -> Segmentation:
         if note := same_grid_note(segmentation.geometry, volume.geometry, f"{segmentation.name} and its scan"):
             warn(note)
         return segmentation
-    placed = resample_segmentation(segmentation, volume.geometry)
-    if segmentation.labels.any() and not placed.labels.any():
+    resampled = resample_segmentation(segmentation, volume.geometry)
+    if segmentation.labels.any() and not resampled.labels.any():
         raise InputError(
             f"{segmentation.name} and the scan {volume.name} lie apart: no labelled voxel is inside the scan; choose the "
             "scan that was segmented."
         )
     warn(f"{segmentation.name} has another grid than the scan and was resampled to it (nearest neighbour).")
-    return placed
+    return resampled
 
 
 def volume_name(path: Path) -> str:

@@ -104,7 +104,7 @@ def _tiles(comparison: Comparison, findings: Sequence[Finding]) -> list[Tile]:
 
 
 def _verdict_content(verdict: Verdict | None) -> dict[str, object] | None:
-    """Score, lines of the comment, and by whom and when; None without a verdict."""
+    """Score, lines of the comment, reviewer and time; None without a verdict."""
     if not verdict:
         return None
     time = verdict.time.replace("T", " ").replace("Z", " UTC")

@@ -1,4 +1,4 @@
-"""One array through the worker: the scan is handed over in pieces, progress and labels come back, or a reason why not."""
+"""One array through the worker: the scan is handed over in blocks, progress and labels come back, or a reason why not."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class SegmentationProgress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words as short as a progress line wants them."""
+    """Seconds as a text that is short enough for a progress line."""
     whole = round(seconds)
     return (
         f"{whole} s" if whole < 90 else f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole / 3600:.1f} h"
@@ -106,8 +106,8 @@ class SegmentationRun:
 
         Args:
             worker: The process that runs the network.
-            array: HU `(slices, rows, columns)`, read piece by piece in the first steps and not needed after.
-            geometry: Where the array lies.
+            array: HU `(slices, rows, columns)`, read block by block in the first steps and not needed after.
+            geometry: The grid of the array.
             checkpoint: Path of the checkpoint file.
             device: "auto", "cpu", "cuda" or "mps".
             name: What the worker's messages call the scan.

@@ -62,9 +62,9 @@ class SegmentationResult:
 
 @dataclass
 class JobCallbacks:
-    """Who wants to know: all are called from the event loop, `on_end` exactly once unless the job is abandoned.
+    """Callbacks of a job: all are called from the event loop, `on_end` exactly once unless the job is abandoned.
 
-    `on_stage` says in words what is waited for, `on_note` what went wrong with something that came after the end.
+    `on_stage` gets a text that names what is waited for, `on_note` a note on what failed after the end.
     """
 
     on_progress: Callable[[SegmentationProgress], None] = field(default=lambda progress: None)

@@ -1,4 +1,4 @@
-"""What the sections of the panel have in common: their notes, one piece of work at a time, and nodes that may change or go."""
+"""What the sections of the panel have in common: their notes, one task at a time, and nodes that may change or go."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..widgets.notes import NoteList
 
 
 class Section(VTKObservationMixin):
-    """A section that does one piece of work at a time and says in its notes what came of it.
+    """A section that does one task at a time and says in its notes what came of it.
 
     Work is a generator of steps. However it fails, `_on_failure` gets the reason once, and what the steps held is freed.
     """
@@ -50,7 +50,7 @@ class Section(VTKObservationMixin):
         return safe_slot(handler, self._notes.show, subject)
 
     def _start(self, steps: Work, on_done: Callable[[Any], None], subject: str) -> None:
-        """Do the steps in place of what was being done; `on_done` gets what they return."""
+        """Run these steps instead of any that are still running; `on_done` gets what they return."""
 
         def end(value: Any) -> None:
             self._driver = None

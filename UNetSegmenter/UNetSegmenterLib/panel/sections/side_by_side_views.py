@@ -25,7 +25,7 @@ SHOW = "Shows prediction and ground truth in slices and in 3D, all linked; press
 TIPS = {
     "outlineCheckBox": "Lines instead of areas in the slices.",
     "opacitySlider": "How much of the scan the areas in the slices hide.",
-    "softTissueCheckBox": "The window that the model sees, in which organs can be told apart; off: the window of before.",
+    "softTissueCheckBox": "The window that the model sees, which separates soft tissues; off: the window from before.",
     "sliceCurveCheckBox": "Plots Dice and areas along the slices of the structure that is chosen; a click on a point goes there.",
 }
 

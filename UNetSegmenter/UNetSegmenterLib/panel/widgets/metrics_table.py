@@ -113,13 +113,12 @@ class MetricsTable:
         if column:
             self._model.setData(index, RIGHT, qt.Qt.TextAlignmentRole)
 
-    def _color(self, number: int, column: int, place: float | None) -> None:
-        if place is None:
+    def _color(self, number: int, column: int, fraction: float | None) -> None:
+        if fraction is None:
             return
         index = self._model.index(number, column)
-        background = qt.QColor.fromHsvF(
-            place * 0.33, 0.45, 0.95
-        )  # red over yellow to green, pale enough for black text
+        # red over yellow to green, pale enough for black text
+        background = qt.QColor.fromHsvF(fraction * 0.33, 0.45, 0.95)
         self._model.setData(index, qt.QBrush(background), qt.Qt.BackgroundRole)
         self._model.setData(index, qt.QBrush(qt.QColor(0, 0, 0)), qt.Qt.ForegroundRole)
 

@@ -1,4 +1,4 @@
-"""Lines with an icon: what the checks, refusals and results have to say, at the place where the eye is."""
+"""Lines with an icon: what the checks, refusals and results have to say, beside the controls that they are about."""
 
 from __future__ import annotations
 

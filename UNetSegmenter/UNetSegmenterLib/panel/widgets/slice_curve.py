@@ -40,7 +40,7 @@ class WorstSlices:
         self._show()
 
     def set_rows(self, rows: Sequence[StructureComparison], geometry: Geometry | None, node: Any) -> None:
-        """Rows with places in the coordinates of the ground truth's node and grid; none of them is chosen yet."""
+        """Rows with positions in the coordinates of the ground truth's node and grid; none of them is chosen yet."""
         self._rows = {row.structure: row for row in rows if row.curve is not None and row.curve.slices}
         self._geometry, self._node, self._row, self._rank = geometry, node, None, -1
         self._show()

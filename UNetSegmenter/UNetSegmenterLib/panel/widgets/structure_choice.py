@@ -65,7 +65,7 @@ class StructureChoice:
         box.setCurrentIndex(max(0, box.findText(name)) if name else 0)
 
     def step(self, by: int) -> None:
-        """Go so many structures on, round and round; all of them is one place among them."""
+        """Go this many entries on, from the last to the first again; the entry for all structures is one of them."""
         box = self._ui.structureComboBox
         box.setCurrentIndex((box.currentIndex + by) % box.count)
         self._on_choice(self.name)

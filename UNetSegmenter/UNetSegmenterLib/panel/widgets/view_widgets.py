@@ -94,7 +94,7 @@ def _size(node: Any) -> tuple[Any, ...]:
 
 
 class ViewTitles:
-    """The words while the module's layouts are shown: `show` after a layout was chosen, `fit` when sizes have changed."""
+    """The titles while the module's layouts are shown: `show` after a layout was chosen, `fit` when sizes have changed."""
 
     def __init__(self) -> None:
         self._titles: list[tuple[Any, ViewLabel]] = []
@@ -126,7 +126,7 @@ class ViewTitles:
             view.scheduleRender()
 
     def stop(self) -> None:
-        """Take the words away."""
+        """Remove the titles."""
         for view, title in self._titles:
             title.remove()
             view.scheduleRender()
