@@ -21,7 +21,7 @@ def small_card(input_slices=3, structures=ABDOMEN8[:3], **changes) -> Card:
 
 
 def small_weights(card, seed=0):
-    """Random weights whose logits are spread enough that every class wins somewhere."""
+    """Random weights whose logits differ enough that every class wins somewhere."""
     torch.manual_seed(seed)
     network = UNet(card.network.input_slices, card.network.classes, card.network.base_width, card.network.depth)
     slices = torch.nn.functional.interpolate(torch.randn(4, card.network.input_slices, 6, 6), (24, 24), mode="bilinear")

@@ -115,7 +115,7 @@ class Page:
         )
 
     def click(self, selector, across=0.5, down=0.5):
-        """A real click at a place within an element, given as shares of its size."""
+        """A real click at a position within an element, given as fractions of its size."""
         left, top, width, height = self.box(selector)
         at = {"x": left + width * across, "y": top + height * down}
         self.ask("Input.dispatchMouseEvent", type="mouseMoved", **at)

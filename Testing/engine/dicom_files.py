@@ -80,17 +80,17 @@ def _image(hu: np.ndarray, series: str) -> Elements:
 def write_slices(
     folder: Path, hu: np.ndarray, positions: Sequence[Sequence[float]], change: Callable | None = None, **more: str
 ) -> Path:
-    """A series, one file per slice of HU (slices, rows, columns); `change(place, elements)` may alter each."""
-    for place, (part, position) in enumerate(zip(hu, positions, strict=True)):
+    """A series, one file per slice of HU (slices, rows, columns); `change(number, elements)` may alter each."""
+    for number, (part, position) in enumerate(zip(hu, positions, strict=True)):
         elements = slice_elements(part, position, **more)
         if change:
-            change(place, elements)
-        write_dicom(folder / f"{place:03d}.dcm", elements)
+            change(number, elements)
+        write_dicom(folder / f"{number:03d}.dcm", elements)
     return folder
 
 
 def enhanced_elements(hu: np.ndarray, order: Sequence[int], spacing_mm: float = 5.0) -> Elements:
-    """A multi-frame CT of the slices `order` of HU (slices, rows, columns), in that order, each at its own place."""
+    """A multi-frame CT of the slices `order` of HU (slices, rows, columns), in that order, each at its own position."""
     measures: Elements = {(0x0018, 0x0050): ("DS", "5"), (0x0028, 0x0030): ("DS", "3\\3")}
     rescale: Elements = {(0x0028, 0x1052): ("DS", str(INTERCEPT)), (0x0028, 0x1053): ("DS", "1")}
     shared: Elements = {
@@ -99,7 +99,7 @@ def enhanced_elements(hu: np.ndarray, order: Sequence[int], spacing_mm: float = 
         (0x0028, 0x9145): ("SQ", [rescale]),
     }
     frames = [
-        {(0x0020, 0x9113): ("SQ", [{(0x0020, 0x0032): ("DS", f"0\\0\\{spacing_mm * place:.10g}")}])} for place in order
+        {(0x0020, 0x9113): ("SQ", [{(0x0020, 0x0032): ("DS", f"0\\0\\{spacing_mm * index:.10g}")}])} for index in order
     ]
     return _image(hu[list(order)], "1.2.4") | {
         (0x0008, 0x0016): ("UI", ENHANCED_CT),

@@ -1,4 +1,4 @@
-"""Plain data is checked against a dataclass in one place: what is unknown, missing or of another kind is named."""
+"""Plain data is checked against a dataclass: what is unknown, missing or of another kind is named."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def settle(seconds=0.12):
 
 def press(widget):
     """Click into the middle of a widget, as a person can only where it is shown and enabled."""
-    assert QtWidgets.QWidget.isVisible(widget), f"{widget.objectName} is not shown, so nobody can press it"
+    assert QtWidgets.QWidget.isVisible(widget), f"{widget.objectName} is not shown, so it cannot be pressed"
     assert QtWidgets.QWidget.isEnabled(widget), f"{widget.objectName} is disabled: {widget.toolTip}"
     QtTest.QTest.mouseClick(widget, QtCore.Qt.LeftButton)
 

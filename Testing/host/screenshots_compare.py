@@ -76,7 +76,7 @@ def take(widget, options) -> None:
     print([note.text for note in (*panel.compare.notes, *panel.plausibility.notes)])
     options.output.mkdir(parents=True, exist_ok=True)
     worst = max(rows, key=lambda row: (row.structure == options.structure, row.measures.hd95_mm))
-    place = worst.largest_error_ras
+    position_ras = worst.largest_error_ras
 
     def keep(name, image):
         path = options.output / f"{name}.png"
@@ -86,16 +86,16 @@ def take(widget, options) -> None:
                 path, optimize=True
             )  # a quarter of the size
 
-    views = layout_pictures(TWO_ROWS, scan, reference, place)
+    views = layout_pictures(TWO_ROWS, scan, reference, position_ras)
     keep("panel-compare", window_picture(picture(widget.parent, "panel"), views, WIDTH))
     panel.compare.go_to(worst)
     ui.sliceCurveCheckBox.click()
-    keep("layout-two-rows", window_picture(None, layout_pictures(TWO_ROWS, scan, reference, place), WIDTH))
+    keep("layout-two-rows", window_picture(None, layout_pictures(TWO_ROWS, scan, reference, position_ras), WIDTH))
     ui.viewsLayoutComboBox.setCurrentText(ONE_ROW)
-    views = layout_pictures(ONE_ROW, scan, reference, place, height=600, with_plots=True)
+    views = layout_pictures(ONE_ROW, scan, reference, position_ras, height=600, with_plots=True)
     keep("layout-one-row", window_picture(None, views, WIDTH))
     ui.viewsLayoutComboBox.setCurrentText(ONLY_3D)
-    keep("layout-3d", window_picture(None, layout_pictures(ONLY_3D, scan, reference, place, height=700), WIDTH))
+    keep("layout-3d", window_picture(None, layout_pictures(ONLY_3D, scan, reference, position_ras, height=700), WIDTH))
 
 
 def add_reference(options, scan):

@@ -78,9 +78,9 @@ def take(widget, options) -> None:
     import host.pressing
 
     host.pressing.PANEL_WIDTH, host.pressing.PICTURES = 480, ROOT / ".cache" / "screenshots"
-    place, size = worst.largest_error_ras, (PIXELS, PIXELS)
+    position_ras, size = worst.largest_error_ras, (PIXELS, PIXELS)
     axial, coronal, sagittal = (
-        slice_picture(name, scan, axes, place, size, "Error map", orientation)
+        slice_picture(name, scan, axes, position_ras, size, "Error map", orientation)
         for (name, orientation), axes in zip(SLICES.items(), AXES, strict=True)
     )
     views = [[axial, coronal], [sagittal, surfaces(threed, panel.errors.distances.drawn.nodes[0])]]

@@ -1,4 +1,4 @@
-"""Take the picture of a review in progress: a test set, two cases reviewed, the third on the desk.
+"""Take the picture of a review in progress: a test set, two cases reviewed, the third open.
 
 python Testing/host/screenshots_review.py CHECKPOINT DATASET [--predictions DIR] [--output Resources/Screenshots]
 
@@ -42,12 +42,12 @@ def main() -> None:
     widget = load_module(ROOT / "UNetSegmenter" / "UNetSegmenter.py").enter()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            desk = Path(folder)
-            (desk / "Abdomen test set").symlink_to(options.dataset.resolve())
-            (desk / "Evaluated").mkdir()
+            working_folder = Path(folder)
+            (working_folder / "Abdomen test set").symlink_to(options.dataset.resolve())
+            (working_folder / "Evaluated").mkdir()
             if options.predictions:
-                (desk / "Evaluated" / "predictions").symlink_to(options.predictions.resolve())
-            os.chdir(desk)  # so that the picture shows nobody's folders
+                (working_folder / "Evaluated" / "predictions").symlink_to(options.predictions.resolve())
+            os.chdir(working_folder)  # so that the picture shows no folder of this machine
             take(widget, options)
     finally:
         widget.panel.close()
@@ -77,12 +77,12 @@ def take(widget, options) -> None:
         ui.commentText.setPlainText(comment)
     for section in ("model", "scan", "segment", "compare", "plausibility"):
         getattr(ui, f"{section}CollapsibleButton").collapsed = True
-    place = next(row.largest_error_ras for row in panel.compare.comparison.rows if row.structure == "liver")
+    position_ras = next(row.largest_error_ras for row in panel.compare.comparison.rows if row.structure == "liver")
     whole = picture(widget.parent, "review-panel")
     scan = ui.inputSelector.currentNode()
     ui.sideBySideButton.setChecked(True)
     turn(lambda: not panel.views.is_making_surfaces, 60)
-    pictures = layout_pictures(TWO_ROWS, scan, ui.referenceSelector.currentNode(), place)
+    pictures = layout_pictures(TWO_ROWS, scan, ui.referenceSelector.currentNode(), position_ras)
     window_picture(whole, pictures, 1200).save(str(options.output / "review.png"))
     panel.report.write(Path("Evaluated").resolve() / "report")  # the worker has another folder
     turn(lambda: not panel.report.is_busy, 120)

@@ -69,7 +69,7 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
 
 
 class ModuleParent:
-    """What Slicer hands a module class: the place of its metadata."""
+    """What Slicer hands a module class: the object that holds its metadata."""
 
     def __init__(self, path):
         self.path = str(path)

@@ -59,8 +59,8 @@ def _with_words(view, widget) -> QtGui.QImage:
     return image
 
 
-def slice_picture(name, scan, axes, place, size, title="", orientation=None) -> QtGui.QImage:
-    """A slice view of the scene with the whole scan in it, cut at a place (RAS)."""
+def slice_picture(name, scan, axes, position_ras, size, title="", orientation=None) -> QtGui.QImage:
+    """A slice view of the scene with the whole scan in it, cut at a position (RAS)."""
     bounds = np.zeros(6)
     scan.GetRASBounds(bounds)
     middle = (bounds[::2] + bounds[1::2]) / 2
@@ -69,7 +69,7 @@ def slice_picture(name, scan, axes, place, size, title="", orientation=None) -> 
     if orientation:
         view.node.SetOrientation(orientation)
     view.logic.GetSliceCompositeNode().SetBackgroundVolumeID(scan.GetID())
-    view.look_at(tuple(middle), tuple(place), *(1.05 * size_mm[axis] for axis in axes))
+    view.look_at(tuple(middle), tuple(position_ras), *(1.05 * size_mm[axis] for axis in axes))
     if title:
         view.add_text(f"{title}, {view.node.GetOrientation().lower()}")
     image = as_image(view.picture())
@@ -139,8 +139,8 @@ def _add_series(chart, series) -> None:
     line.GetPen().SetLineType(style)
 
 
-def layout_pictures(variant, scan, reference, place, width=2000, height=1000, with_plots=False):
-    """The rows of views of one of the module's layouts, cut at a place (RAS); `reference` says what 3D views frame."""
+def layout_pictures(variant, scan, reference, position_ras, width=2000, height=1000, with_plots=False):
+    """The rows of views of one of the module's layouts, cut at a position (RAS); `reference` says what 3D views frame."""
     rows = (
         {"Pred": "Prediction and ground truth"} if variant == ONE_ROW else {"Pred": "Prediction", "Ref": "Ground truth"}
     )
@@ -152,7 +152,7 @@ def layout_pictures(variant, scan, reference, place, width=2000, height=1000, wi
         pictures = [
             [
                 *(
-                    slice_picture(name, scan, axes, place, size, title)
+                    slice_picture(name, scan, axes, position_ras, size, title)
                     for name, axes in zip(slice_views(row), AXES, strict=True)
                 ),
                 surface_picture(f"{row}3D", reference, size, f"{title}, 3D"),

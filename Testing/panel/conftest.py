@@ -57,7 +57,7 @@ def no_traceback(monkeypatch):
 
 @pytest.fixture
 def counted_steps(monkeypatch):
-    """How many small steps each piece of work of a section took, without those that only waited."""
+    """How many small steps each task of a section took, without those that only waited."""
     from UNetSegmenterLib.panel.jobs.step_driver import StepDriver, Wait
     from UNetSegmenterLib.panel.sections import section
 
@@ -116,7 +116,7 @@ def widget(module, nothing_remembered, no_traceback, worker_ended):
     widget.panel.model.choose("")
     with worker_kept(module):
         slicer.mrmlScene.Clear(0)
-    widget.panel.ask = lambda question: pytest.fail(f"nobody expected to be asked: {question}")
+    widget.panel.ask = lambda question: pytest.fail(f"no question was expected: {question}")
     widget.parent.resize(430, 900)
     yield widget
     with worker_kept(module):

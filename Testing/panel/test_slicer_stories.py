@@ -1,4 +1,4 @@
-"""The stories for a real Slicer, told to the stand-in as far as that goes."""
+"""The stories for a real Slicer, run on the stand-in as far as that goes."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def hearts(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def preprocessed_folder(hearts, tmp_path_factory) -> Path:
     """The hearts preprocessed at 6 mm: three to train on, one to validate, one to test."""
-    folder = tmp_path_factory.mktemp("packs") / "hearts"
+    folder = tmp_path_factory.mktemp("preprocessed") / "hearts"
     prepare(read_dataset(hearts), folder, spacing_mm=6.0, window_hu=(-100.0, 500.0), test=1, validation=1)
     return folder
 

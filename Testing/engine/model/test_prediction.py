@@ -73,7 +73,7 @@ def test_labels_follow_the_network(checkpoint, predictor):
 @given(geometry=geometries(oblique=False))
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_orientation_changes_nothing(predictor, geometry):
-    """The same patient, stored in another axis order: the same labels at the same places, in the stored grid."""
+    """The same patient, stored in another axis order: the same labels at the same positions, in the stored grid."""
     upright = scan((7, 24, 20))
     plain = predictor.predict(upright).segmentation.labels
     axes, _ = geometry.axial()
@@ -128,7 +128,7 @@ def test_confidence_along_the_outline(checkpoint, predictor):
             index = np.clip([centre - 1, centre, centre + 1], 0, 4)
             slices = pad_to_multiple(normalise(grid[index], card.preprocessing.window_hu)[None], 4)
             logits = checkpoint.network()(slices)[0, :, : grid.shape[1], : grid.shape[2]]
-            sure, labels = (part.numpy() for part in logits.softmax(0).max(0))
+            confidence, labels = (part.numpy() for part in logits.softmax(0).max(0))
             for row, column in np.ndindex(labels.shape):
                 for other in ((row + 1, column), (row, column + 1)):
                     if (
@@ -137,7 +137,7 @@ def test_confidence_along_the_outline(checkpoint, predictor):
                         and labels[other] != labels[row, column]
                     ):
                         for label in (labels[other], labels[row, column]):
-                            found.setdefault(int(label), []).append((sure[row, column] + sure[other]) / 2)
+                            found.setdefault(int(label), []).append((confidence[row, column] + confidence[other]) / 2)
     expected = {label: pytest.approx(float(np.mean(values)), abs=1e-4) for label, values in found.items() if label}
     assert len(expected) > 1
     assert predictor.predict(volume).segmentation.confidence == expected

@@ -531,7 +531,7 @@ class Markup(HTMLParser):
 
 
 def markup_of(folder, name, monkeypatch):
-    """The markup of all pages of a test set in which every text that somebody can choose is `name` (and a number)."""
+    """The markup of all pages of a test set in which every text that a user can choose is `name` (and a number)."""
     monkeypatch.setattr("UNetSegmenterLib.engine.report.niivue_viewer.LIBRARY", Path(__file__))
     structures = [Structure(f"{name}{i}", i, (i,), (200, 10 * i, 9), None) for i in range(1, 4)]
     comparisons = [case(f"{name}{i}", structures=structures) for i in range(2)]

@@ -116,7 +116,7 @@ def test_an_installation_that_was_waited_for_is_over(widget, panel, without_torc
 def test_the_pytorch_extension_comes_first_and_old_slicers_have_pip(panel, monkeypatch):
     import slicer
 
-    installer = dependencies.Installer(lambda question: True, lambda line: None, lambda regret: None)
+    installer = dependencies.Installer(lambda question: True, lambda line: None, lambda message: None)
     used = []
     monkeypatch.setattr(slicer.util, "pip_install", lambda requirements: used.append(("pip", requirements)))
     monkeypatch.setitem(sys.modules, "slicer.packaging", None)

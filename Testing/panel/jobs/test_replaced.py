@@ -1,4 +1,4 @@
-"""Nobody's work is replaced without a question: a result drawn in, a verdict, a folder, a case of a review."""
+"""No user's work is replaced without a question: a result drawn in, a verdict, a folder, a case of a review."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_result_keeps_its_checksum_in_a_scene_file(tmp_path):
 
 
 @pytest.mark.parametrize("work", ["drawn", "verdict"])
-def test_a_result_with_somebody_s_work_in_it_is_not_replaced_without_a_question(widget, ready, scan, work):
+def test_a_result_with_a_user_s_work_in_it_is_not_replaced_without_a_question(widget, ready, scan, work):
     ready.segment.apply()
     turn(lambda: not ready.segment.state.is_busy, 60)
     node = ready.segment.result.node

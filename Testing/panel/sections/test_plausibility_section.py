@@ -1,4 +1,4 @@
-"""Section Plausibility: findings that lead to their place, with the ground truth's beside them."""
+"""Section Plausibility: findings that lead to their position, with the ground truth's beside them."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ def test_checkpoints_are_refused(place, checkpoint, scan, tmp_path):
     assert not (tmp_path / "ran").exists(), "code in a checkpoint was run"
 
 
-# --- data sets and packs ---------------------------------------------------------------------------------------------------
+# --- data sets and preprocessed ones ----------------------------------------------------------------------------------------
 
 
 def test_undeclared_label_value(dataset, place):
@@ -243,19 +243,21 @@ def test_undeclared_label_value(dataset, place):
     labels[0, 0, :5] = 9
     geometry = read_volume(dataset / "imagesTr" / "case1_0000.nii.gz").geometry
     write_image(labels, geometry, dataset / "labelsTr" / "case1.nii.gz")
-    refused(unetseg("prepare", dataset, place / "pack", "--spacing", 2), "case1.nii.gz", "9 (5 voxels)")
+    refused(unetseg("prepare", dataset, place / "preprocessed", "--spacing", 2), "case1.nii.gz", "9 (5 voxels)")
 
 
 def test_label_on_another_grid(dataset, place):
     _, labels = blobs(1)
     write_image(labels, Geometry(labels.shape, (3.0, 2.0, 2.5)), dataset / "labelsTr" / "case1.nii.gz")
-    refused(unetseg("prepare", dataset, place / "pack", "--spacing", 2), "case1.nii.gz", "grid")
+    refused(unetseg("prepare", dataset, place / "preprocessed", "--spacing", 2), "case1.nii.gz", "grid")
 
 
 def test_label_without_an_image(dataset, place):
     (dataset / "imagesTr" / "case1_0000.nii.gz").unlink()
     refused(
-        unetseg("prepare", dataset, place / "pack"), "case1.nii.gz has no image", "add the image or remove the label"
+        unetseg("prepare", dataset, place / "preprocessed"),
+        "case1.nii.gz has no image",
+        "add the image or remove the label",
     )
 
 
@@ -263,13 +265,15 @@ def test_structure_that_no_training_case_has(dataset, place):
     for label in (dataset / "labelsTr").iterdir():
         array, geometry = read_image(label)
         write_image(np.where(array == 2, 0, array).astype(np.uint8), geometry, label)
-    refused(unetseg("prepare", dataset, place / "pack", "--spacing", 2), "No training case has any voxel of spleen")
+    refused(
+        unetseg("prepare", dataset, place / "preprocessed", "--spacing", 2), "No training case has any voxel of spleen"
+    )
 
 
 def test_structure_that_no_test_case_has_is_said(dataset, tmp_path):
     array, geometry = read_image(dataset / "labelsTr" / "case1.nii.gz")
     write_image(np.where(array == 2, 0, array).astype(np.uint8), geometry, dataset / "labelsTr" / "case1.nii.gz")
-    done = unetseg("prepare", dataset, tmp_path / "pack", "--spacing", 2, "--test", "case1")
+    done = unetseg("prepare", dataset, tmp_path / "preprocessed", "--spacing", 2, "--test", "case1")
     assert done.returncode == 0, done.stderr
     assert "no case of the split test has spleen" in done.stderr + done.stdout
 
@@ -278,30 +282,30 @@ def test_spacings_that_differ_tenfold(dataset, place):
     for file in (dataset / "imagesTr" / "case1_0000.nii.gz", dataset / "labelsTr" / "case1.nii.gz"):
         array, geometry = read_image(file)
         write_image(array, Geometry(geometry.shape, (3.0, 20.0, 20.0), geometry.origin_lps), file)
-    refused(unetseg("prepare", dataset, place / "pack"), "run from 2 mm", "20 mm (case1)", "lost its spacing")
+    refused(unetseg("prepare", dataset, place / "preprocessed"), "run from 2 mm", "20 mm (case1)", "lost its spacing")
 
 
-def test_pack_of_other_sources(dataset, place, tmp_path):
-    pack = tmp_path / "pack"
-    assert unetseg("prepare", dataset, pack, "--spacing", 2, "--test", 1).returncode == 0
-    left = tree(pack)
+def test_preprocessed_from_other_sources(dataset, place, tmp_path):
+    preprocessed = tmp_path / "preprocessed"
+    assert unetseg("prepare", dataset, preprocessed, "--spacing", 2, "--test", 1).returncode == 0
+    left = tree(preprocessed)
     hu, _ = blobs(7)
     write_volume(
         Volume(hu, read_volume(dataset / "imagesTr" / "case1_0000.nii.gz").geometry),
         dataset / "imagesTr" / "case1_0000.nii.gz",
     )
-    refused(unetseg("prepare", dataset, pack), "case1_0000.nii.gz", "SHA-256")
-    assert tree(pack) == left
-    images = np.load(pack / "images.npy")
+    refused(unetseg("prepare", dataset, preprocessed), "case1_0000.nii.gz", "SHA-256")
+    assert tree(preprocessed) == left
+    images = np.load(preprocessed / "images.npy")
     images[0, 0, 0] += 1
-    np.save(pack / "images.npy", images)
-    refused(unetseg("train", pack, "--output", place / "run", "--steps", 1), "images.npy")
+    np.save(preprocessed / "images.npy", images)
+    refused(unetseg("train", preprocessed, "--output", place / "run", "--steps", 1), "images.npy")
 
 
 def test_dataset_that_is_none(place, tmp_path):
     (tmp_path / "empty").mkdir()
-    refused(unetseg("prepare", tmp_path / "empty", place / "pack"), "empty")
-    refused(unetseg("prepare", tmp_path / "nowhere", place / "pack"), "does not exist")
+    refused(unetseg("prepare", tmp_path / "empty", place / "preprocessed"), "empty")
+    refused(unetseg("prepare", tmp_path / "nowhere", place / "preprocessed"), "does not exist")
 
 
 def test_evaluate_refuses_unknown_cases(dataset, checkpoint, place):
@@ -366,7 +370,7 @@ def test_full_disk(small_disk, dataset, checkpoint, tmp_path):
         "could not be written",
     )
     assert not tree(small_disk)
-    refused(unetseg("prepare", dataset, small_disk / "pack", "--spacing", 2), "could not be written")
+    refused(unetseg("prepare", dataset, small_disk / "preprocessed", "--spacing", 2), "could not be written")
     assert not tree(small_disk)
     (small_disk / "filler").write_bytes(b"0" * 64 * 1024)
     refused(

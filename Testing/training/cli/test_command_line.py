@@ -223,16 +223,34 @@ def test_check_finds_what_is_no_anatomy(tmp_path):
 
 def test_prepare_then_train_by_configuration_file(dataset, tmp_path):
     done = unetseg(
-        "prepare", dataset, tmp_path / "pack", "--test", 1, "--validation", 1, "--spacing", 2, "--window=-100,300"
+        "prepare",
+        dataset,
+        tmp_path / "preprocessed",
+        "--test",
+        1,
+        "--validation",
+        1,
+        "--spacing",
+        2,
+        "--window=-100,300",
     )
     assert done.returncode == 0, done.stderr
     assert "train" in done.stdout
-    assert unetseg("prepare", dataset, tmp_path / "pack").returncode == 0, "the same sources: nothing to do"
+    assert unetseg("prepare", dataset, tmp_path / "preprocessed").returncode == 0, "the same sources: nothing to do"
     config = tmp_path / "recipe.yaml"
     config.write_text(
         "steps: 3\nbase_width: 4\ndepth: 2\npatch: [32, 32]\nbatch_size: 2\naugmentation:\n  noise: 0.0\n"
     )
-    arguments = ("train", tmp_path / "pack", "--output", tmp_path / "run", "--config", config, "--batch-size", 4)
+    arguments = (
+        "train",
+        tmp_path / "preprocessed",
+        "--output",
+        tmp_path / "run",
+        "--config",
+        config,
+        "--batch-size",
+        4,
+    )
     done = unetseg(*arguments)
     assert done.returncode == 0, done.stderr
     assert "validation cases" in done.stdout
@@ -244,7 +262,7 @@ def test_prepare_then_train_by_configuration_file(dataset, tmp_path):
 
 
 def test_the_packs_plan_is_executed_and_what_is_given_wins(dataset, tmp_path):
-    pack = tmp_path / "pack"
+    pack = tmp_path / "preprocessed"
     done = unetseg("prepare", dataset, pack, "--test", 1, "--spacing", 2, "--window", "-100,300", "--gpu-gb", 8)
     assert done.returncode == 0, done.stderr
     assert "slices of 48 x 48 pixels of 2 mm" in done.stdout
@@ -265,7 +283,7 @@ def test_the_packs_plan_is_executed_and_what_is_given_wins(dataset, tmp_path):
 
 
 def test_a_pack_that_is_there_is_not_taken_for_another(dataset, tmp_path):
-    pack = tmp_path / "pack"
+    pack = tmp_path / "preprocessed"
     done = unetseg("prepare", dataset, pack, "--test", 1, "--spacing", 2)
     assert done.returncode == 0, done.stderr
     assert "nothing to do" in unetseg("prepare", dataset, pack, "--test", 1, "--spacing", 2).stdout
@@ -283,7 +301,7 @@ def test_options_are_spelt_with_hyphens():
 
 
 def test_folds_of_one_recipe_make_a_table(dataset, tmp_path):
-    pack, runs = tmp_path / "pack", tmp_path / "runs"
+    pack, runs = tmp_path / "preprocessed", tmp_path / "runs"
     done = unetseg("prepare", dataset, pack, "--folds", 2, "--spacing", 2)
     assert done.returncode == 0, done.stderr
     small = ("--base-width", 4, "--depth", 2, "--batch-size", 2, "--device", "cpu")

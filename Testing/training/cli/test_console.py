@@ -111,10 +111,10 @@ def test_without_the_training_extra(without, chinese, scan, checkpoint, tmp_path
     refused(unetseg("info", scan, "--plot", tmp_path / "a.png", **lacking), "matplotlib", words)
     refused(unetseg("info", chinese, "--plot", tmp_path / "a.png", **lacking), "matplotlib", words)
     assert unetseg("info", chinese, **lacking).returncode == 0
-    done = unetseg("prepare", chinese, tmp_path / "pack", "--spacing", 2, **lacking)
+    done = unetseg("prepare", chinese, tmp_path / "preprocessed", "--spacing", 2, **lacking)
     assert done.returncode == 0, done.stderr
     small = ("--base-width", 4, "--depth", 2, "--batch-size", 2, "--steps", 2, "--device", "cpu", "--patch", "32,32")
-    train = ("train", tmp_path / "pack", *small)
+    train = ("train", tmp_path / "preprocessed", *small)
     refused(unetseg(*train, "--output", tmp_path / "run", "--loss", "dice", **lacking), "monai", words)
     assert not (tmp_path / "run").exists()
     refused(unetseg(*train, "--output", tmp_path / "run", "--devices", 2, **lacking), "Lightning Fabric", words)

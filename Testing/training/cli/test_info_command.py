@@ -249,4 +249,4 @@ def test_a_data_set_is_looked_at_past_a_missing_pair_and_a_bad_label(spoil, tmp_
     look = done.stdout.partition("Look at:")[2].splitlines()
     for word in words:
         assert any(word in line for line in look), (word, done.stdout)
-    refused(unetseg("prepare", tmp_path, tmp_path / "pack"))
+    refused(unetseg("prepare", tmp_path, tmp_path / "preprocessed"))

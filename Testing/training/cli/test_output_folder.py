@@ -115,12 +115,12 @@ def test_two_commands_do_not_share_a_folder(tmp_path, checkpoint):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """A data set and its pack."""
+    """A data set, and the same preprocessed."""
     folder = tmp_path_factory.mktemp("prepared")
     dataset = write_dataset(folder / "set", cases=3)
-    done = unetseg("prepare", dataset, folder / "pack", "--spacing", 2, "--folds", 2)
+    done = unetseg("prepare", dataset, folder / "preprocessed", "--spacing", 2, "--folds", 2)
     assert done.returncode == 0, done.stderr
-    return dataset, folder / "pack"
+    return dataset, folder / "preprocessed"
 
 
 @pytest.fixture
@@ -142,17 +142,29 @@ COMMANDS = {
     "info set": lambda mine, scan, label, dataset, *_: ("info", dataset, "--plot", mine / "plot.png"),
     "plan": lambda mine, scan, label, dataset, *_: ("plan", dataset, mine / "plan.yaml"),
     "phantom": lambda mine, *_: ("phantom", mine, "--count", 1, "--size", 16, "--slices", 4),
-    "bench": lambda mine, scan, label, dataset, pack, model: ("bench", scan, "--output", mine / "summary.json"),
-    "demo": lambda mine, scan, label, dataset, pack, model: (
+    "bench": lambda mine, scan, label, dataset, preprocessed, model: ("bench", scan, "--output", mine / "summary.json"),
+    "demo": lambda mine, scan, label, dataset, preprocessed, model: (
         *("demo", "--scan", scan, "--checkpoint", model, "--output", mine),
     ),
-    "evaluate": lambda mine, scan, label, dataset, pack, model: ("evaluate", model, dataset, "--output", mine),
-    "release": lambda mine, scan, label, dataset, pack, model: (
+    "evaluate": lambda mine, scan, label, dataset, preprocessed, model: ("evaluate", model, dataset, "--output", mine),
+    "release": lambda mine, scan, label, dataset, preprocessed, model: (
         *("release", model, dataset, "--output", mine / "model.pt"),
     ),
     "prepare": lambda mine, scan, label, dataset, *_: ("prepare", dataset, mine),
-    "train": lambda mine, scan, label, dataset, pack, model: ("train", pack, "--output", mine, "--device", "cpu"),
-    "cross-validate": lambda mine, scan, label, dataset, pack, model: ("cross-validate", pack, "--output", mine),
+    "train": lambda mine, scan, label, dataset, preprocessed, model: (
+        "train",
+        preprocessed,
+        "--output",
+        mine,
+        "--device",
+        "cpu",
+    ),
+    "cross-validate": lambda mine, scan, label, dataset, preprocessed, model: (
+        "cross-validate",
+        preprocessed,
+        "--output",
+        mine,
+    ),
 }
 
 

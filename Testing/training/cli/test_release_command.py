@@ -1,4 +1,4 @@
-"""A released checkpoint says on whom it was measured, and figures of patients it was trained on are refused."""
+"""A released checkpoint says on which patients it was measured, and figures of patients it was trained on are refused."""
 
 import csv
 import json
@@ -24,11 +24,11 @@ from ..datasets import write_dataset
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("release")
     dataset = write_dataset(folder / "data")
-    prepare(read_dataset(dataset), folder / "pack", window_hu=(-200.0, 300.0), test=["case3"])
-    pack = read_preprocessed_dataset(folder / "pack")
+    prepare(read_dataset(dataset), folder / "preprocessed", window_hu=(-200.0, 300.0), test=["case3"])
+    preprocessed = read_preprocessed_dataset(folder / "preprocessed")
     for name, split, steps in (("part", "train", 30), ("all", "all", 30), ("other", "all", 3)):
-        recipe = TrainingConfig(steps=steps, batch_size=4, patch=(32, 32), base_width=4, depth=2, train_split=split)
-        train(pack, folder / name, recipe, device="cpu", validate_every=1000)
+        config = TrainingConfig(steps=steps, batch_size=4, patch=(32, 32), base_width=4, depth=2, train_split=split)
+        train(preprocessed, folder / name, config, device="cpu", validate_every=1000)
     evaluated = ["--cases", "case3", "--output", str(folder / "evaluated"), "--device", "cpu"]
     assert main(["evaluate", str(folder / "part" / "checkpoint.pt"), str(dataset), *evaluated]) == 0
     return folder

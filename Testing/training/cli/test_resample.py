@@ -66,8 +66,8 @@ def test_info_says_what_was_resampled(dataset):
 
 
 def test_a_data_set_with_a_tilted_case_is_prepared_on_request(dataset, tmp_path):
-    refused(unetseg("prepare", dataset, tmp_path / "pack"), "case1", "--resample")
-    done = unetseg("prepare", dataset, tmp_path / "pack", "--resample")
+    refused(unetseg("prepare", dataset, tmp_path / "preprocessed"), "case1", "--resample")
+    done = unetseg("prepare", dataset, tmp_path / "preprocessed", "--resample")
     assert done.returncode == 0, done.stderr
     looks = unetseg("info", dataset).stdout
     assert "case1" in looks
@@ -75,9 +75,11 @@ def test_a_data_set_with_a_tilted_case_is_prepared_on_request(dataset, tmp_path)
 
 
 def test_labels_follow_their_tilted_scan(dataset, tmp_path):
-    pack = prepare(resampled(read_dataset(dataset)), tmp_path / "pack", spacing_mm=2.0, window_hu=(-100.0, 300.0))
-    (tilted,) = (case for case in pack.cases if case.name == "case1")
-    hu, labels = tilted.region(pack.images), tilted.region(pack.labels)
+    preprocessed = prepare(
+        resampled(read_dataset(dataset)), tmp_path / "preprocessed", spacing_mm=2.0, window_hu=(-100.0, 300.0)
+    )
+    (tilted,) = (case for case in preprocessed.cases if case.name == "case1")
+    hu, labels = tilted.region(preprocessed.images), tilted.region(preprocessed.labels)
     for index, value in ((1, 120), (2, 220)):
         assert np.median(hu[labels == index]) == pytest.approx(value, abs=15)
     _, straight = blobs(1)

@@ -11,7 +11,7 @@ from UNetSegmenterLib.engine.errors import InputError
 
 @pytest.fixture
 def copy(preprocessed_folder, tmp_path):
-    return shutil.copytree(preprocessed_folder, tmp_path / "pack")
+    return shutil.copytree(preprocessed_folder, tmp_path / "preprocessed")
 
 
 def edit(folder, change):

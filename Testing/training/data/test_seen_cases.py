@@ -64,7 +64,7 @@ def run(*arguments) -> int:
 
 
 def prepare_and_train(folder: Path, dataset: Path, test: str, *options) -> Path:
-    preprocessed, output = folder / f"{dataset.name}-pack", folder / f"{dataset.name}-run"
+    preprocessed, output = folder / f"{dataset.name}-preprocessed", folder / f"{dataset.name}-run"
     assert run("prepare", dataset, preprocessed, f"--test={test}", "--window=-200,300") == 0
     assert run("train", preprocessed, "--output", output, *SMALL, *options) == 0
     return output / "checkpoint.pt"
@@ -142,7 +142,7 @@ def test_a_case_stands_once_as_trained_on_if_it_ever_was():
 
 
 def test_preprocessed_data_and_cards_hold_hashes_and_the_cases_of_all_ancestors(family):
-    preprocessed = read_preprocessed_dataset(family["folder"] / "first-pack")
+    preprocessed = read_preprocessed_dataset(family["folder"] / "first-preprocessed")
     images = {case.name: family["first"] / "imagesTr" / f"{case.name}_0000.nii.gz" for case in preprocessed.cases}
     assert {case.name: case.voxels_sha256 for case in preprocessed.cases} == {
         name: voxels_sha256(read_volume(path)) for name, path in images.items()
@@ -159,7 +159,7 @@ def test_the_panel_s_card_says_with_whose_weights_training_began(family):
 
 
 def test_train_warns_of_its_parent_s_cases_and_of_another_input(family, tmp_path, capsys):
-    preprocessed = tmp_path / "pack"
+    preprocessed = tmp_path / "preprocessed"
     assert (
         run(
             "prepare",
@@ -182,8 +182,8 @@ def test_train_warns_of_its_parent_s_cases_and_of_another_input(family, tmp_path
 
 def test_grandparents_count_through_a_run_that_was_resumed(family, tmp_path, capsys):
     third = write_cases(tmp_path / "third", {"c0": 20, "c1": 21, "a2": 2, "b1": 11}, name="Third")
-    assert run("prepare", third, tmp_path / "pack", "--test=a2,b1", "--window=-200,300") == 0
-    train = ("train", tmp_path / "pack", "--output", tmp_path / "run", *SMALL, "--start-from", family["child"])
+    assert run("prepare", third, tmp_path / "preprocessed", "--test=a2,b1", "--window=-200,300") == 0
+    train = ("train", tmp_path / "preprocessed", "--output", tmp_path / "run", *SMALL, "--start-from", family["child"])
     assert run(*train) == 0
     (tmp_path / "run" / "checkpoint.pt").unlink()
     assert run(*train) == 0  # from state.pt
@@ -197,8 +197,11 @@ def test_grandparents_count_through_a_run_that_was_resumed(family, tmp_path, cap
 
 def test_validation_figures_leave_out_what_the_parent_was_trained_on(family, tmp_path):
     third = write_cases(tmp_path / "third", {"c0": 20, "c1": 21, "c2": 22, "x": 3}, name="Third")
-    assert run("prepare", third, tmp_path / "pack", "--validation=c2,x", "--window=-200,300") == 0
-    assert run("train", tmp_path / "pack", "--output", tmp_path / "run", *SMALL, "--start-from", family["parent"]) == 0
+    assert run("prepare", third, tmp_path / "preprocessed", "--validation=c2,x", "--window=-200,300") == 0
+    assert (
+        run("train", tmp_path / "preprocessed", "--output", tmp_path / "run", *SMALL, "--start-from", family["parent"])
+        == 0
+    )
     card = read_card(tmp_path / "run" / "checkpoint.pt")
     assert card.training["validated_though_trained_on"] == {"x": "the same voxels as a3"}
     assert card.validation["liver"]["dice"]["n"] == 1
@@ -315,10 +318,10 @@ def test_release_gives_hashes_to_a_card_that_has_none(family, tmp_path):
 
 def test_folds_that_an_ancestor_was_trained_on_are_counted_apart(family, tmp_path, capsys):
     fourth = write_cases(tmp_path / "fourth", {"d0": 30, "d1": 31, "d2": 32, "x": 0}, name="Fourth")
-    assert run("prepare", fourth, tmp_path / "pack", "--folds=2", "--window=-200,300") == 0
+    assert run("prepare", fourth, tmp_path / "preprocessed", "--folds=2", "--window=-200,300") == 0
     capsys.readouterr()
     arguments = ("--output", tmp_path / "runs", *SMALL, "--start-from", family["parent"])
-    assert run("cross-validate", tmp_path / "pack", *arguments) == 0
+    assert run("cross-validate", tmp_path / "preprocessed", *arguments) == 0
     summary = json.loads((tmp_path / "runs" / "summary.json").read_text())
     assert summary["cases"] == summary["mean_dice_over_cases"]["n"] == 3
     assert summary["trained_on"] == {"names": {"x": "the same voxels as a0"}, "in_the_numbers_above": False}
@@ -327,14 +330,17 @@ def test_folds_that_an_ancestor_was_trained_on_are_counted_apart(family, tmp_pat
 
 def test_a_fold_s_statistics_are_of_its_own_training_cases(family, tmp_path):
     data = write_cases(tmp_path / "data", {f"e{i}": 40 + i for i in range(4)})
-    assert run("prepare", data, tmp_path / "pack", "--folds=2", "--window=-200,300") == 0
-    assert run("train", tmp_path / "pack", "--output", tmp_path / "run", *SMALL, "--fold=0") == 0
-    card, preprocessed = read_card(tmp_path / "run" / "checkpoint.pt"), read_preprocessed_dataset(tmp_path / "pack")
+    assert run("prepare", data, tmp_path / "preprocessed", "--folds=2", "--window=-200,300") == 0
+    assert run("train", tmp_path / "preprocessed", "--output", tmp_path / "run", *SMALL, "--fold=0") == 0
+    card, preprocessed = (
+        read_card(tmp_path / "run" / "checkpoint.pt"),
+        read_preprocessed_dataset(tmp_path / "preprocessed"),
+    )
     trained = card.training["cases"]
     assert trained == preprocessed.splits["fold1"] and card.statistics["cases"] == 2
     alone = write_cases(tmp_path / "alone", {name: 40 + int(name[1]) for name in trained})
-    assert run("prepare", alone, tmp_path / "alone-pack", "--window=-200,300") == 0
-    assert card.statistics == read_preprocessed_dataset(tmp_path / "alone-pack").fingerprint["label_statistics"]
+    assert run("prepare", alone, tmp_path / "alone-preprocessed", "--window=-200,300") == 0
+    assert card.statistics == read_preprocessed_dataset(tmp_path / "alone-preprocessed").fingerprint["label_statistics"]
     old = replace(preprocessed, fingerprint={k: v for k, v in preprocessed.fingerprint.items() if k != "label_facts"})
     assert label_statistics(old, set(trained)) == {}
     assert label_statistics(old, set(preprocessed.splits["train"])) == preprocessed.fingerprint["label_statistics"]

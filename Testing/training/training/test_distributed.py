@@ -72,13 +72,13 @@ def test_two_processes_train_and_validate_like_one(small_config, tmp_path):
     steps = 160
     prepare(
         read_dataset(write_dataset(tmp_path / "blobs", cases=5)),
-        tmp_path / "pack",
+        tmp_path / "preprocessed",
         window_hu=(-200.0, 300.0),
         test=["case3"],
         validation=["case1", "case2"],
     )
-    preprocessed = read_preprocessed_dataset(tmp_path / "pack")
-    two_processes(tmp_path / "pack", tmp_path / "two", steps)
+    preprocessed = read_preprocessed_dataset(tmp_path / "preprocessed")
+    two_processes(tmp_path / "preprocessed", tmp_path / "two", steps)
     gentle = Augmentation(rotation_degrees=5, scale=1.1, contrast=0.1, brightness=0.05, gamma=1.1, noise=0.05)
     config = dataclasses.replace(
         small_config, steps=steps, batch_size=8, loss="dice_ce", learning_rate=1e-2, ema=0.9, augmentation=gentle

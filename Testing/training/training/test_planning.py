@@ -35,7 +35,9 @@ def mmwhs(hearts, tmp_path) -> Path:
 
 
 def prepared(folder: Path, **options):
-    return prepare(read_dataset(folder), folder.parent / "pack", spacing_mm=6.0, window_hu=(-100.0, 500.0), **options)
+    return prepare(
+        read_dataset(folder), folder.parent / "preprocessed", spacing_mm=6.0, window_hu=(-100.0, 500.0), **options
+    )
 
 
 def test_scans_of_a_patient_stay_together_in_every_split_and_fold():
@@ -67,7 +69,7 @@ def test_the_same_voxels_in_two_splits_are_refused_whatever_their_file(mmwhs):
     sitk.WriteImage(label, str(mmwhs / "ct_train_1009_label.nii.gz"))
     with pytest.raises(InputError, match="hold the very same voxels"):
         prepared(mmwhs, test=["ct_train_1009"])
-    assert not (mmwhs.parent / "pack").exists()
+    assert not (mmwhs.parent / "preprocessed").exists()
     preprocessed = prepared(mmwhs, test=["ct_train_1002"])
     assert "both in train" in preprocessed.fingerprint["warnings"][0]
 
@@ -99,7 +101,7 @@ def test_a_structure_that_a_split_lacks(mmwhs):
     assert preprocessed.fingerprint["warnings"] == [
         "no case of the split test has pulmonary artery: it can't be measured there"
     ]
-    shutil.rmtree(mmwhs.parent / "pack")
+    shutil.rmtree(mmwhs.parent / "preprocessed")
     others = [f"ct_train_100{number}" for number in (1, 2, 4, 5)]
     with pytest.raises(InputError, match="No training case has any voxel of pulmonary artery"):
         prepared(mmwhs, test=others)
@@ -144,7 +146,7 @@ def test_what_is_chosen_goes_into_the_plan_and_all_else_fits_it():
 
 def test_prepare_keeps_a_plan_that_fits_its_data(mmwhs, caplog):
     preprocessed = prepared(mmwhs, test=["ct_train_1003"], validation=1, slice_size=(32, 36))
-    plan = read_plan(mmwhs.parent / "pack" / "plan.yaml")
+    plan = read_plan(mmwhs.parent / "preprocessed" / "plan.yaml")
     assert (plan.spacing_mm, plan.window_hu, plan.slice_size) == (6.0, (-100.0, 500.0), (32, 36))
     assert all(wanted <= own for wanted, own in zip(plan.config.patch, preprocessed.images.shape[1:], strict=True))
     slices = sum(case.stop - case.start for case in preprocessed.of_split("train"))
@@ -172,8 +174,12 @@ def test_plan_and_prepare_read_the_same_training_cases(mmwhs, capsys, caplog):
     held_out = ("--test=ct_train_1003", "--validation=1", "--seed=4")
     for name, options in (("apart", held_out), ("all", ())):
         assert main(["plan", str(mmwhs), str(plans[name]), "--gpu-gb=0", *options]) == 0
-    preprocessed = prepare(read_dataset(mmwhs), mmwhs.parent / "pack", test=["ct_train_1003"], validation=1, seed=4)
-    assert read_plan(mmwhs.parent / "pack" / "plan.yaml") == read_plan(plans["apart"]) != read_plan(plans["all"])
+    preprocessed = prepare(
+        read_dataset(mmwhs), mmwhs.parent / "preprocessed", test=["ct_train_1003"], validation=1, seed=4
+    )
+    assert (
+        read_plan(mmwhs.parent / "preprocessed" / "plan.yaml") == read_plan(plans["apart"]) != read_plan(plans["all"])
+    )
     assert list(read_plan(plans["apart"]).made_from) == preprocessed.splits["train"]
     assert "plan was made" not in caplog.text
     arguments = [str(mmwhs), str(mmwhs.parent / "second"), f"--plan={plans['all']}", *held_out]

@@ -90,8 +90,8 @@ def test_size_is_part_of_the_plan(hearts, tmp_path):
 
 @pytest.mark.parametrize("text", ["192", "192,wide", "8,200", "192,256,3", "-20,40"])
 def test_size_that_is_none_is_refused(hearts, tmp_path, capsys, text):
-    assert main(["prepare", str(hearts), str(tmp_path / "pack"), f"--size={text}"]) == 2
+    assert main(["prepare", str(hearts), str(tmp_path / "preprocessed"), f"--size={text}"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert f'--size is "{text}"' in error
-    assert not (tmp_path / "pack").exists()
+    assert not (tmp_path / "preprocessed").exists()

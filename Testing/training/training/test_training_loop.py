@@ -50,7 +50,7 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def preprocessed(dataset, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("packs") / "blobs"
+    folder = tmp_path_factory.mktemp("preprocessed") / "blobs"
     prepare(dataset, folder, window_hu=(-200.0, 300.0), test=["case3"], validation=["case2"])
     return read_preprocessed_dataset(folder)
 
@@ -164,21 +164,21 @@ def test_seed_decides_the_split():
 
 
 def test_data_set_with_other_arrays_is_refused(dataset, tmp_path):
-    prepare(dataset, tmp_path / "pack")
-    images = np.load(tmp_path / "pack" / "images.npy")
+    prepare(dataset, tmp_path / "preprocessed")
+    images = np.load(tmp_path / "preprocessed" / "images.npy")
     images[0, 0, 0] += 1
-    np.save(tmp_path / "pack" / "images.npy", images)
+    np.save(tmp_path / "preprocessed" / "images.npy", images)
     with pytest.raises(InputError, match=r"images\.npy is not the array"):
-        read_preprocessed_dataset(tmp_path / "pack")
+        read_preprocessed_dataset(tmp_path / "preprocessed")
     with pytest.raises(InputError, match="already holds a preprocessed"):
-        prepare(dataset, tmp_path / "pack")
+        prepare(dataset, tmp_path / "preprocessed")
 
 
 def test_failed_preparation_leaves_nothing(tmp_path):
     folder = write_dataset(tmp_path / "data", cases=2)
     (folder / "labelsTr" / "case1.nii.gz").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"case1\.nii\.gz"):
-        prepare(read_dataset(folder), tmp_path / "pack")
+        prepare(read_dataset(folder), tmp_path / "preprocessed")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
 
 
