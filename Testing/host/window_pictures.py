@@ -21,9 +21,8 @@ host.start()
 from PySide6 import QtCore, QtGui, QtWidgets
 
 import host.pressing
-from host.organs import add, choose, organs
 from host.pressing import picture, press, settle, turn
-from host.scans import add_scan
+from host.scans import add, add_scan, choose, organs
 from host.scripted import load_module
 
 

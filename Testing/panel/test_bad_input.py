@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from host.organs import SPACING_MM, add, choose, organs
 from host.pressing import press, settle, turn
+from host.scans import SPACING_MM, add, choose, organs
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, known_structure
 
 LIVER = ABDOMEN8[4]

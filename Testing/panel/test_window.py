@@ -1,4 +1,4 @@
-"""Keyboard, screen readers, dark mode and scaling: what a user meets who has no mouse, no light or no small letters."""
+"""Keyboard, tooltips, screen readers, dark mode and scaling: the panel without a mouse, without light or in large letters."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from host.organs import add, choose, organs
-from host.pressing import settle
+import qt
+import slicer
+from host.pressing import press, settle, turn
+from host.scans import add, choose, organs
 from PySide6 import QtCore, QtGui, QtTest, QtWidgets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -164,3 +166,35 @@ def test_pictures_of_dark_mode_and_of_150_per_cent(name, scale, dark, tmp_path):
     assert not image.isNull() and image.width() == round(430 * float(scale))
     corner = image.pixelColor(3, 3).lightness()
     assert corner < 100 if dark else corner > 150
+
+
+KINDS = (qt.QPushButton, qt.QToolButton, qt.QComboBox, qt.QCheckBox, qt.QSlider, qt.QSpinBox, qt.QLineEdit)
+
+
+def silent(widget):
+    """Names of the panel's own widgets that are shown and say nothing."""
+    shown = (one for one in vars(widget.ui).values() if type(one) in (*KINDS, slicer.qMRMLNodeComboBox))
+    names = {one.name: one.toolTip for one in shown if one.isVisible() and not one.name.startswith("qt_")}
+    assert len(names) > 20, names
+    return [name for name, tip in names.items() if not tip]
+
+
+def test_nothing_is_silent_in_any_state(widget, checkpoints):
+    ui = widget.ui
+    for section in ("compare", "plausibility", "report"):
+        getattr(ui, f"{section}CollapsibleButton").collapsed = False
+    settle()
+    assert silent(widget) == [], "empty"
+    prediction, reference = add("Prediction", organs(shift=3)), add("Ground truth", organs())
+    ui.predictionSelector.setCurrentNode(prediction)
+    settle()
+    assert silent(widget) == [], "no ground truth"
+    choose(widget, prediction, reference)
+    press(ui.sideBySideButton)
+    press(ui.compareButton)
+    assert silent(widget) == [], "comparing"
+    turn(lambda: not widget.panel.compare.is_busy, 120)
+    assert silent(widget) == [], "compared"
+    press(ui.checkButton)
+    turn(lambda: not widget.panel.plausibility.is_busy, 120)
+    assert silent(widget) == [], "checked"

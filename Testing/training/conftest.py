@@ -1,4 +1,4 @@
-"""A small preprocessed data set of synthetic hearts for everything that trains."""
+"""A small preprocessed data set of synthetic hearts for everything that trains; checkpoint, scan and data set for commands."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from unetseg.data.preprocessed_dataset import PreprocessedDataset, read_preproce
 from unetseg.synthetic.phantom_cases import write_phantoms
 from unetseg.training.configuration import TrainingConfig
 from unetseg.training.preparation import prepare
+
+from .datasets import write_checkpoint, write_dataset, write_scan
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +48,21 @@ def preprocessed(preprocessed_folder) -> PreprocessedDataset:
 def small_config() -> TrainingConfig:
     """Twelve steps of a tiny network: for tests of everything but the accuracy."""
     return TrainingConfig(steps=12, batch_size=4, patch=(32, 32), base_width=4, depth=2, loss="cross_entropy")
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory) -> Path:
+    """A checkpoint for three abdominal organs; its weights are random."""
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "small.pt")
+
+
+@pytest.fixture(scope="session")
+def scan(tmp_path_factory) -> Path:
+    """The scan of one case of the blobs."""
+    return write_scan(tmp_path_factory.mktemp("scans") / "scan.nii.gz")
+
+
+@pytest.fixture
+def dataset(tmp_path) -> Path:
+    """A data set of three cases, which the test may change."""
+    return write_dataset(tmp_path / "blobs", cases=3)

@@ -21,7 +21,7 @@ from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
 from UNetSegmenterLib.engine.plausibility.rules import CHECKS
 from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
 
-from .ellipsoid_patients import ORGANS, SHAPE, SPACING, alarms, label_at, patient, with_labels
+from .conftest import ORGANS, SHAPE, SPACING, alarms, label_at, patient, with_labels
 
 
 def test_calibration_cases_raise_no_alarm(statistics):

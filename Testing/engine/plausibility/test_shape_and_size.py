@@ -12,7 +12,7 @@ from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.plausibility.finding import FAIL, WARN
 from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
 
-from .ellipsoid_patients import ORGANS, SHAPE, alarms, with_labels
+from .conftest import ORGANS, SHAPE, alarms, with_labels
 
 
 def test_small_component_is_found_where_it_lies(statistics, unseen):

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from host.organs import SHAPE, SPACING_MM, add, choose, organs
 from host.pressing import settle, turn
-from host.scans import add_scan, body
+from host.scans import SHAPE, SPACING_MM, add, add_scan, body, choose, organs
 
 KINDS = {
     "SegmentationJob", "SegmentationRun", "SegmentationOutcome", "SegmentationResult", "WorkerRequest", "StepDriver", "Wait",

@@ -6,9 +6,8 @@ import sys
 
 import pytest
 import slicer
-from host.organs import SHAPE, SPACING_MM, add, choose, organs
 from host.pressing import settle, turn
-from host.scans import add_scan, body
+from host.scans import SHAPE, SPACING_MM, add, add_scan, body, choose, organs
 from UNetSegmenterLib.panel.sections.segment_section import RunState
 
 ERRORS = [MemoryError("no room"), OSError(5, "Input/output error"), Exception("plain")]

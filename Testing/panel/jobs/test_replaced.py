@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from host.organs import SHAPE, SPACING_MM, add, choose, organs
 from host.pressing import press, settle, turn
-from host.scans import add_scan, body
+from host.scans import SHAPE, SPACING_MM, add, add_scan, body, choose, organs
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.verdict import Verdict
 from UNetSegmenterLib.panel.sections.segment_section import RunState

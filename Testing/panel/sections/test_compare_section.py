@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from host.organs import SPACING_MM, add, choose, organs
 from host.pressing import picture, press, settle, turn
+from host.scans import SPACING_MM, add, choose, organs
 from PySide6 import QtCore, QtGui, QtTest
 from UNetSegmenterLib.engine.evaluation.measure_definitions import DEFINITIONS
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8

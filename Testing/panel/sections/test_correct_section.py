@@ -9,9 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import slicer
-from host.organs import SPACING_MM, organs
 from host.pressing import picture, press, settle, turn, type_path
-from host.scans import add_scan
+from host.scans import SPACING_MM, add_scan, organs
 from UNetSegmenterLib.engine.io.image_reading import read_volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from host.organs import add, choose, organs
 from host.pressing import picture, press, settle, turn
+from host.scans import add, choose, organs
 from UNetSegmenterLib.scene.views.layout import view_ids
 
 ERRORS = "Prediction errors"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import slicer
-from host.organs import add, choose, organs
 from host.pressing import choose_item, picture, press, settle, turn
+from host.scans import add, choose, organs
 from PySide6 import QtCore, QtTest
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, Structure
 from UNetSegmenterLib.scene.nodes.node_attributes import matched_by_hand

@@ -9,9 +9,8 @@ import signal
 
 import pytest
 import slicer
-from host.organs import SHAPE, SPACING_MM, add, choose, organs
 from host.pressing import picture, press, settle, turn
-from host.scans import add_scan, body
+from host.scans import SHAPE, SPACING_MM, add, add_scan, body, choose, organs
 from PySide6 import QtCore, QtTest
 from UNetSegmenterLib.engine.evaluation.verdict import make_verdict
 from UNetSegmenterLib.scene.nodes.node_attributes import set_verdict, verdict_of

@@ -8,9 +8,8 @@ import signal
 
 import pytest
 import slicer
-from host.organs import SHAPE, SPACING_MM, organs
 from host.pressing import picture, press, settle, turn, type_path
-from host.scans import body
+from host.scans import SHAPE, SPACING_MM, body, organs
 from PySide6 import QtCore, QtTest
 from UNetSegmenterLib.engine.evaluation.verdict import make_verdict, read_reviews, write_reviews
 from UNetSegmenterLib.engine.io.geometry import Geometry

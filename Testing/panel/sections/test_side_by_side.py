@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import slicer
 import vtk
-from host.organs import add, choose, organs
 from host.pressing import picture, press, settle, turn
+from host.scans import add, choose, organs
 from PySide6 import QtCore, QtTest
 from UNetSegmenterLib.panel.widgets.structure_choice import ALL
 from UNetSegmenterLib.scene.nodes.node_attributes import set_matched_by_hand

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from host.organs import add, choose, organs
 from host.pressing import press, settle, turn
-from host.scans import add_scan
+from host.scans import add, add_scan, choose, organs
 from host.window import SIZES, close_window, open_window, resize
 from PySide6 import QtWidgets
 from UNetSegmenterLib.scene.views.cameras import box_of, cameras_by_view, is_turned, shown_extent

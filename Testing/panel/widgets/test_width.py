@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 import slicer
-from host.organs import add, choose, organs
 from host.pressing import picture, press, settle, turn
-from host.scans import add_scan
+from host.scans import add, add_scan, choose, organs
 from PySide6 import QtCore, QtWidgets
 from UNetSegmenterLib.engine.io.volume import Note
 from UNetSegmenterLib.engine.model.checkpoint import shipped_checkpoints

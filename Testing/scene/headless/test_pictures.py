@@ -6,6 +6,8 @@ import sys
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
+import vtk
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
@@ -13,6 +15,7 @@ from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, Structure
 from UNetSegmenterLib.scene.headless import comparison_scene as comparison
 from UNetSegmenterLib.scene.headless import pictures
 from UNetSegmenterLib.scene.headless.offscreen_views import check_rendering
+from UNetSegmenterLib.scene.views.capture import window_png
 
 from ..conftest import grid, turned
 
@@ -164,3 +167,17 @@ def test_without_an_opengl_library_an_error_names_the_packages(tmp_path):
         pytest.skip("the check is for Linux")
     assert done.returncode == 1
     assert "apt-get install libegl1 libgl1 libgl1-mesa-dri" in done.stderr.splitlines()[-1]
+
+
+def test_a_window_is_captured_as_it_is_drawn(tmp_path):
+    window, renderer = vtk.vtkRenderWindow(), vtk.vtkRenderer()
+    window.SetOffScreenRendering(1)
+    window.SetMultiSamples(0)
+    window.SetSize(40, 30)
+    renderer.SetBackground(1.0, 0.5, 0.0)
+    window.AddRenderer(renderer)
+    window.Render()
+    path = tmp_path / "window.png"
+    path.write_bytes(window_png(window))
+    pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    assert pixels.shape == (30, 40, 3) and np.abs(pixels.astype(int) - (255, 128, 0)).max() <= 1

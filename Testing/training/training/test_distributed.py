@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import os
 import socket
@@ -16,6 +17,7 @@ from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.training.configuration import Augmentation, TrainingConfig
 from unetseg.training.distributed import ProcessGroup, start_process_group
 from unetseg.training.preparation import prepare
+from unetseg.training.run_files import read_state
 from unetseg.training.training_loop import step_generator, train
 from unetseg.training.validation import validate
 from UNetSegmenterLib.engine.errors import InputError
@@ -156,3 +158,19 @@ def test_devices_that_are_not_there_are_refused():
         start_process_group("cpu", devices=0)
     with pytest.raises(InputError, match='strategy "nonsense"'):
         start_process_group("cpu", devices=2, strategy="nonsense")
+
+
+def test_float16_learns_what_float32_learns(preprocessed, small_config, tmp_path, monkeypatch):
+    config = dataclasses.replace(small_config, steps=80, loss="dice_ce", learning_rate=1e-2, ema=0.9)
+    losses = {}
+    for dtype in (torch.float32, torch.float16):
+        monkeypatch.setattr(ProcessGroup, "precision", lambda process_group, dtype=dtype: dtype)
+        run = tmp_path / str(dtype)
+        checkpoint = load_checkpoint(train(preprocessed, run, config, "cpu", validate_every=20, save_every=40))
+        assert str(dtype).removeprefix("torch.") in checkpoint.card.training["device"]
+        scaler = read_state(run / "state.pt")["parts"]["scaler"]
+        assert bool(scaler) == (dtype == torch.float16)
+        with (run / "metrics.csv").open(newline="") as file:
+            losses[dtype] = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert losses[torch.float32][-1] < 0.8 * losses[torch.float32][0]
+    assert losses[torch.float16] == pytest.approx(losses[torch.float32], rel=0.05)
