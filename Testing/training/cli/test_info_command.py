@@ -230,7 +230,7 @@ def spoil_decathlon(folder):
     description = {"name": "D", "modality": {"0": "CT"}, "labels": {"0": "background", "1": "liver"}, "training": pairs}
     (folder / "dataset.json").write_text(json.dumps(description))  # the spleen's value is declared by nobody
     (folder / "labelsTr" / "case0.nii.gz").unlink()
-    return ("case0.nii.gz, which is not there", "case1.nii.gz holds label values that are not declared")
+    return ("case0.nii.gz, which does not exist", "case1.nii.gz holds label values that are not declared")
 
 
 def spoil_mmwhs(folder):
