@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
@@ -110,9 +111,8 @@ def prepare(
     preprocessing = Preprocessing(plan.spacing_mm, plan.window_hu, slice_distance_mm=plan.slice_distance_mm)
     resampled_cases = []
     for done, case in enumerate(dataset.cases, start=1):
-        resampled_cases.append(
-            _resample(case, dataset, preprocessing, plan.slice_size, in_training=case.name in splits["train"])
-        )
+        in_training = case.name in splits["train"]
+        resampled_cases.append(_resample(case, dataset, preprocessing, plan.slice_size, in_training=in_training))
         if progress:
             progress(done, len(dataset.cases))
     all_facts = [one.facts for one in resampled_cases]
@@ -123,17 +123,22 @@ def prepare(
     warnings += _patch_warning(plan, preprocessed)
     for warning in warnings:
         logging.getLogger(__name__).warning("%s: %s", dataset.name, warning)
-    by_case = {one.case.name: one.label_quantities for one in resampled_cases if one.label_quantities is not None}
-    stored = {
-        "warnings": warnings,
-        "plan": plan.to_json(),
-        "label_statistics": statistics_from_cases(list(by_case.values())),
-    }
-    if folds:  # a fold's card must not hold statistics of the patients that it is validated on
-        stored["label_facts"] = {name: case_quantities_to_json(quantities) for name, quantities in by_case.items()}
+    stored = {"warnings": warnings, "plan": plan.to_json(), **_label_statistics(resampled_cases, by_case=folds > 0)}
     preprocessed = replace(preprocessed, fingerprint={**fingerprint(all_facts), **stored})
     _write(preprocessed, plan, folder)
     return preprocessed
+
+
+def _label_statistics(resampled_cases: Sequence[_ResampledCase], *, by_case: bool) -> dict[str, Any]:
+    """Statistics of the training labels; `by_case` adds the quantities of each case.
+
+    A fold's card must not hold statistics of the patients that it is validated on, so it is made from those of its own cases.
+    """
+    quantities = {one.case.name: one.label_quantities for one in resampled_cases if one.label_quantities is not None}
+    stored: dict[str, Any] = {"label_statistics": statistics_from_cases(list(quantities.values()))}
+    if by_case:
+        stored["label_facts"] = {name: case_quantities_to_json(own) for name, own in quantities.items()}
+    return stored
 
 
 def _check_folder(folder: Path) -> None:

@@ -87,7 +87,16 @@ def uncropped(
             f"{path} has a reference geometry of {sizes_text(shape[::-1])} voxels, more than any scan has; save it "
             "again in Slicer."
         )
-    start = -low[::-1]
+    whole, moved = _padded(labels, overlaps, shape, -low[::-1])
+    origin = box.position_lps_mm(low[::-1])
+    grid = Geometry(shape, box.spacing_mm, origin, box.direction)  # type: ignore[arg-type]
+    return whole, moved, drawn if grid.is_close(drawn) else grid, ()
+
+
+def _padded(
+    labels: np.ndarray, overlaps: Mapping[int, np.ndarray], shape: tuple[int, ...], start: np.ndarray
+) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """Labels and overlaps in an array of this shape, where the first voxel of `labels` has the index `start`."""
     whole = np.zeros(shape, dtype=labels.dtype)
     whole[tuple(slice(int(a), int(a) + n) for a, n in zip(start, labels.shape, strict=True))] = labels
     moved = {
@@ -96,9 +105,7 @@ def uncropped(
         )
         for index, voxel_indices in overlaps.items()
     }
-    origin = box.position_lps_mm(low[::-1])
-    grid = Geometry(shape, box.spacing_mm, origin, box.direction)  # type: ignore[arg-type]
-    return whole, moved, drawn if grid.is_close(drawn) else grid, ()
+    return whole, moved
 
 
 def _reach(drawn: Geometry, box: Geometry) -> tuple[np.ndarray, np.ndarray]:

@@ -32,23 +32,9 @@ def read_decathlon(folder: Path, description: dict[str, Any], problems: ProblemC
         raise InputError(f"{path} names {len(modality)} modalities ({first_few(modality.values())}); one, CT, is read.")
     if next(iter(modality.values())).upper() != "CT":
         notes.append(f"the modality is {modality}, not CT")
-    cases = []
-    version_1 = False
-    for number, pair in enumerate(entry(description, "training", path, list, "a list of image and label files")):
-        if not isinstance(pair, dict) or not {"image", "label"} <= set(pair):
-            raise InputError(f'{path} has the training entry {number + 1} without "image" and "label": {pair}.')
-        image, label = (folder / str(pair[role]).replace("\\", "/") for role in ("image", "label"))
-        if not image.is_file() and (channel := _with_channel(image)).is_file():
-            image, version_1 = channel, True
-        if missing := [(role, file) for role, file in (("image", image), ("label", label)) if not file.is_file()]:
-            problems.add(
-                *(
-                    f"{path} lists the {role} {file}, which does not exist; copy it or remove the entry."
-                    for role, file in missing
-                )
-            )
-            continue
-        cases.append(Case(_case_name(image, label), image, label))
+    cases, version_1 = _listed_cases(
+        folder, path, entry(description, "training", path, list, "a list of image and label files"), problems
+    )
     if not cases and not problems.found:
         raise InputError(f"{path} lists no training pairs; fill the list in.")
     if version_1:
@@ -69,6 +55,28 @@ def read_decathlon(folder: Path, description: dict[str, Any], problems: ProblemC
         notes=tuple(notes),
         problems=tuple(problems.found),
     )
+
+
+def _listed_cases(folder: Path, path: Path, pairs: list[Any], problems: ProblemCollector) -> tuple[list[Case], bool]:
+    """The cases of the "training" list, and whether files are called NAME_0000 for a NAME in it, as in nnU-Net v1."""
+    cases = []
+    version_1 = False
+    for number, pair in enumerate(pairs):
+        if not isinstance(pair, dict) or not {"image", "label"} <= set(pair):
+            raise InputError(f'{path} has the training entry {number + 1} without "image" and "label": {pair}.')
+        image, label = (folder / str(pair[role]).replace("\\", "/") for role in ("image", "label"))
+        if not image.is_file() and (channel := _with_channel(image)).is_file():
+            image, version_1 = channel, True
+        if missing := [(role, file) for role, file in (("image", image), ("label", label)) if not file.is_file()]:
+            problems.add(
+                *(
+                    f"{path} lists the {role} {file}, which does not exist; copy it or remove the entry."
+                    for role, file in missing
+                )
+            )
+            continue
+        cases.append(Case(_case_name(image, label), image, label))
+    return cases, version_1
 
 
 def _with_channel(image: Path) -> Path:
