@@ -237,7 +237,7 @@ def test_prepare_then_train_by_configuration_file(dataset, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "train" in done.stdout
     assert unetseg("prepare", dataset, tmp_path / "preprocessed").returncode == 0, "the same sources: nothing to do"
-    config = tmp_path / "recipe.yaml"
+    config = tmp_path / "config.yaml"
     config.write_text(
         "steps: 3\nbase_width: 4\ndepth: 2\npatch: [32, 32]\nbatch_size: 2\naugmentation:\n  noise: 0.0\n"
     )
@@ -254,43 +254,43 @@ def test_prepare_then_train_by_configuration_file(dataset, tmp_path):
     done = unetseg(*arguments)
     assert done.returncode == 0, done.stderr
     assert "validation cases" in done.stdout
-    recipe = load_checkpoint(tmp_path / "run" / "checkpoint.pt").card.training["recipe"]
-    assert recipe["steps"] == 3
-    assert recipe["augmentation"]["noise"] == 0.0
-    assert recipe["batch_size"] == 4, "the command line wins over the file"
+    stored = load_checkpoint(tmp_path / "run" / "checkpoint.pt").card.training["recipe"]
+    assert stored["steps"] == 3
+    assert stored["augmentation"]["noise"] == 0.0
+    assert stored["batch_size"] == 4, "the command line wins over the file"
     refused(unetseg(*arguments, "--seed", 5), "another training configuration")
 
 
-def test_the_packs_plan_is_executed_and_what_is_given_wins(dataset, tmp_path):
-    pack = tmp_path / "preprocessed"
-    done = unetseg("prepare", dataset, pack, "--test", 1, "--spacing", 2, "--window", "-100,300", "--gpu-gb", 8)
+def test_the_stored_plan_is_executed_and_what_is_given_wins(dataset, tmp_path):
+    preprocessed = tmp_path / "preprocessed"
+    done = unetseg("prepare", dataset, preprocessed, "--test", 1, "--spacing", 2, "--window", "-100,300", "--gpu-gb", 8)
     assert done.returncode == 0, done.stderr
     assert "slices of 48 x 48 pixels of 2 mm" in done.stdout
-    plan = (pack / "plan.yaml").read_text()
+    plan = (preprocessed / "plan.yaml").read_text()
     assert "base_width: 32  # for a GPU of 8 GB" in plan
-    (pack / "plan.yaml").write_text(plan.replace("learning_rate: 0.002", "learning_rate: 0.004"))
+    (preprocessed / "plan.yaml").write_text(plan.replace("learning_rate: 0.002", "learning_rate: 0.004"))
     done = unetseg(
-        *("train", pack, "--output", tmp_path / "run", "--steps", 2, "--base_width", 16, "--patch", "16,24"),
+        *("train", preprocessed, "--output", tmp_path / "run", "--steps", 2, "--base_width", 16, "--patch", "16,24"),
         *("--augmentation.noise", 0, "--device", "cpu"),
     )
     assert done.returncode == 0, done.stderr
     assert "2 steps of 32 slices of 16 x 24 pixels, 3 as input, width 16, depth 2" in done.stdout
     assert (tmp_path / "run" / "curves.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    recipe = load_checkpoint(tmp_path / "run" / "checkpoint.pt").card.training["recipe"]
-    assert recipe["base_width"] == 16, "given, though it is what the recipe has where there is no plan"
-    assert (recipe["learning_rate"], recipe["patch"]) == (0.004, [16, 24])
-    assert (recipe["augmentation"]["noise"], recipe["augmentation"]["blur"]) == (0.0, 1.0)
+    stored = load_checkpoint(tmp_path / "run" / "checkpoint.pt").card.training["recipe"]
+    assert stored["base_width"] == 16, "given, though it is what the configuration has where there is no plan"
+    assert (stored["learning_rate"], stored["patch"]) == (0.004, [16, 24])
+    assert (stored["augmentation"]["noise"], stored["augmentation"]["blur"]) == (0.0, 1.0)
 
 
-def test_a_pack_that_is_there_is_not_taken_for_another(dataset, tmp_path):
-    pack = tmp_path / "preprocessed"
-    done = unetseg("prepare", dataset, pack, "--test", 1, "--spacing", 2)
+def test_a_preprocessed_data_set_that_is_there_is_not_taken_for_another(dataset, tmp_path):
+    preprocessed = tmp_path / "preprocessed"
+    done = unetseg("prepare", dataset, preprocessed, "--test", 1, "--spacing", 2)
     assert done.returncode == 0, done.stderr
-    assert "nothing to do" in unetseg("prepare", dataset, pack, "--test", 1, "--spacing", 2).stdout
-    refused(unetseg("prepare", dataset, pack, "--spacing", 1), "was prepared with spacing_mm 2.0, not 1.0")
-    refused(unetseg("prepare", dataset, pack, "--window=0,100"), "was prepared with window_hu")
-    refused(unetseg("prepare", dataset, pack, "--size", "32,32"), "was prepared with slice_size (0, 0)")
-    refused(unetseg("prepare", dataset, pack, "--test", 2), "was prepared with another split")
+    assert "nothing to do" in unetseg("prepare", dataset, preprocessed, "--test", 1, "--spacing", 2).stdout
+    refused(unetseg("prepare", dataset, preprocessed, "--spacing", 1), "was prepared with spacing_mm 2.0, not 1.0")
+    refused(unetseg("prepare", dataset, preprocessed, "--window=0,100"), "was prepared with window_hu")
+    refused(unetseg("prepare", dataset, preprocessed, "--size", "32,32"), "was prepared with slice_size (0, 0)")
+    refused(unetseg("prepare", dataset, preprocessed, "--test", 2), "was prepared with another split")
 
 
 def test_options_are_spelt_with_hyphens():
@@ -300,12 +300,12 @@ def test_options_are_spelt_with_hyphens():
         assert not re.findall(r"--\w[\w.]*_\w+", told), name
 
 
-def test_folds_of_one_recipe_make_a_table(dataset, tmp_path):
-    pack, runs = tmp_path / "preprocessed", tmp_path / "runs"
-    done = unetseg("prepare", dataset, pack, "--folds", 2, "--spacing", 2)
+def test_folds_of_one_configuration_make_a_table(dataset, tmp_path):
+    preprocessed, runs = tmp_path / "preprocessed", tmp_path / "runs"
+    done = unetseg("prepare", dataset, preprocessed, "--folds", 2, "--spacing", 2)
     assert done.returncode == 0, done.stderr
     small = ("--base-width", 4, "--depth", 2, "--batch-size", 2, "--device", "cpu")
-    arguments = ("cross-validate", pack, "--output", runs, *small)
+    arguments = ("cross-validate", preprocessed, "--output", runs, *small)
     done = unetseg(*arguments, "--steps", 2)
     assert done.returncode == 0, done.stderr
     assert json.loads((runs / "summary.json").read_text())["cases"] == 4
