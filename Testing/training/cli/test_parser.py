@@ -45,6 +45,13 @@ def test_former_options_work_with_a_hint(former, current, capsys):
         assert f"{former} is now {current}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("name", "others"), [("train", TRAIN), ("prepare", ("dataset", "preprocessed"))])
+def test_no_hint_at_an_option_that_the_command_does_not_have(name, others, capsys):
+    with pytest.raises(UsageError, match="unrecognized arguments: --pack"):
+        parse(*others, "--pack=x", name=name)
+    assert capsys.readouterr().err == ""
+
+
 def test_former_options_give_the_values_of_the_present_ones(config, capsys):
     file = config("foreground_share: 0.25\naugmentation:\n  share: 0.5\n")
     options = parse(*TRAIN, "--warmup-share", 0.5, "--config", file)

@@ -95,7 +95,7 @@ class CommandParser(argparse.ArgumentParser):
         written: list[str] = []
         for argument in arguments:
             option, equals, value = argument.partition("=")
-            spelling = self._current(option.replace("_", "-")) if option.startswith("--") else ""
+            spelling = self._current(option.replace("_", "-"), self.options) if option.startswith("--") else ""
             if spelling in self.options:
                 written.append(spelling + equals + value)
             elif _NUMBERS.fullmatch(argument) and written and written[-1] in self.options:
@@ -104,10 +104,10 @@ class CommandParser(argparse.ArgumentParser):
                 written.append(argument)
         return written
 
-    def _current(self, option: str) -> str:
-        """The present spelling of an option; for a former one a hint is printed."""
+    def _current(self, option: str, known: Iterable[str]) -> str:
+        """The present spelling of an option; for the former one of a known option a hint is printed."""
         current = RENAMED_OPTIONS.get(option, option)
-        if option in self.options or not {current, current[2:]} & {*self.options, *self.settings}:
+        if option in self.options or current not in known:
             return option
         if current != option:
             warn(f"{option} is now {current}; the former spelling works in this version only")
@@ -137,7 +137,8 @@ class CommandParser(argparse.ArgumentParser):
         return values
 
     def _setting(self, name: str, path: Path) -> argparse.Action:
-        option = self._current("--" + name.replace("_", "-"))
+        known = {f"--{setting}".replace("_", "-") for setting in self.settings}  # positional arguments have entries too
+        option = self._current("--" + name.replace("_", "-"), known)
         action = self.settings.get(name) or self.options.get(option) or self.settings.get(option[2:].replace("-", "_"))
         if action is None:
             near = _similar(name, self.settings)
