@@ -33,7 +33,7 @@ from .page_elements import (
     measured_rows,
     sort_value,
 )
-from .plausibility_summary import LITTLE_DICE, case_takeaway, case_tiles, count_findings, finding_list
+from .plausibility_summary import LITTLE_DICE, case_takeaway, case_tiles, count_findings, folded_findings
 
 
 def case_sections(
@@ -56,7 +56,7 @@ def case_sections(
         PageSection("viewer", "Viewer", viewer and viewer_content(viewer)),
         PageSection("pictures", "Pictures", embedded(material.pictures)),
         PageSection("structures", "All structures", structure_table(comparison, reference_note, findings)),
-        PageSection("findings", "Plausibility", finding_list(findings, comparison.rows)),
+        PageSection("findings", "Plausibility", folded_findings(findings, comparison.rows)),
         PageSection("slices", "Slice by slice", _curves(comparison)),
     ]
 

@@ -154,7 +154,7 @@ class ReportedFinding:
 
 
 @dataclass(frozen=True)
-class FindingList:
+class FoldedFindings:
     """Findings that are open, more than a screenful apart, and those that passed, which are folded away."""
 
     open: Sequence[ReportedFinding]
@@ -163,7 +163,7 @@ class FindingList:
     passed_text: str
 
 
-def finding_list(findings: Sequence[Finding], rows: Sequence[StructureComparison] = ()) -> FindingList | None:
+def folded_findings(findings: Sequence[Finding], rows: Sequence[StructureComparison] = ()) -> FoldedFindings | None:
     """Plausibility findings, the most severe first; None where nothing was checked.
 
     `rows` tell the names that the viewer gives to the structures.
@@ -177,7 +177,7 @@ def finding_list(findings: Sequence[Finding], rows: Sequence[StructureComparison
     still_open = [line for line in lines if line.severity != "pass"]
     passed = [line for line in lines if line.severity == "pass"]
     passed_text = f"{counted(len(passed), 'check')} passed"
-    return FindingList(still_open[:_MOST_FINDINGS], still_open[_MOST_FINDINGS:], passed, passed_text)
+    return FoldedFindings(still_open[:_MOST_FINDINGS], still_open[_MOST_FINDINGS:], passed, passed_text)
 
 
 def _reported_finding(one: Finding, names: Mapping[str, str]) -> ReportedFinding:

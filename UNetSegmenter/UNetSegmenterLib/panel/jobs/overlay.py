@@ -99,7 +99,7 @@ class Overlay(VTKObservationMixin):
         def show(drawn: DrawnNodes) -> None:
             self._show(compared, drawn)
 
-        self._driver = StepDriver(self._make(compared), show, self._fail, on_message=self._say, subject=SUBJECT)
+        self._driver = StepDriver(self._make(compared), show, self._fail, on_message=self._set_text, subject=SUBJECT)
         self._driver.start()
 
     def _fail(self, failure: JobFailure) -> None:
@@ -109,7 +109,7 @@ class Overlay(VTKObservationMixin):
         self._driver = None
         if self._button.checked:
             self._button.setChecked(False)
-        self._say(note.text)
+        self._set_text(note.text)
 
     def _show(self, compared: ComparedPair, drawn: DrawnNodes) -> None:
         self._driver, self.drawn = None, drawn
@@ -121,7 +121,7 @@ class Overlay(VTKObservationMixin):
             if side.GetDisplayNode() is not None:
                 self.addObserver(side.GetDisplayNode(), vtk.vtkCommand.ModifiedEvent, self._on_display)
         self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.NodeRemovedEvent, self._on_node_removed)
-        self._say(drawn.text)
+        self._set_text(drawn.text)
 
     def _clear(self) -> None:
         driver, self._driver = self._driver, None
@@ -135,9 +135,9 @@ class Overlay(VTKObservationMixin):
         if drawn is not None:
             remove_nodes([*with_own_nodes(drawn.nodes), *self._parts])
         self._parts = []
-        self._say("")
+        self._set_text("")
 
-    def _say(self, text: str) -> None:
+    def _set_text(self, text: str) -> None:
         if text != self.text:
             self.text = text
             self._on_change()

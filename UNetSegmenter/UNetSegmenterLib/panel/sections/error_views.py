@@ -26,14 +26,14 @@ class ErrorViews:
         self._nodes: tuple[Any, Any] = (None, None)
         self._comparison: Comparison | None = None
         self._pairs: tuple[Pair, ...] = ()
-        self.error_map = Overlay(ui.errorMapButton, 2, make_error_map, self._say)
-        self.distances = Overlay(ui.distanceColorsButton, 3, self._make_distances, self._say)
+        self.error_map = Overlay(ui.errorMapButton, 2, make_error_map, self._show_text)
+        self.distances = Overlay(ui.distanceColorsButton, 3, self._make_distances, self._show_text)
         self.distances.on_other_views = renew_legend
         self._overlays = (self.error_map, self.distances)
         self._scale_mm = DEFAULT_SCALE_MM
         ui.errorStructureComboBox.connect("currentIndexChanged(int)", lambda index: self._set())
         self._name_structures()
-        self._say()
+        self._show_text()
         self._set()
 
     def choose(self, prediction: Any, reference: Any, comparison: Comparison | None) -> None:
@@ -99,11 +99,11 @@ class ErrorViews:
             compared.prediction, compared.reference, compared.structure, compared.pairs, self._scale_mm
         )
         set_scale(painted.node, self._scale_mm)  # it may have been changed meanwhile
-        ranges = (f"{name} {distance_words(range_mm)}" for name, range_mm in painted.ranges_mm.items())
+        ranges = (f"{name} {distance_text(range_mm)}" for name, range_mm in painted.ranges_mm.items())
         text = f"Signed distance of the prediction's surface from the ground truth's: {'; '.join(ranges)}."
         return DrawnNodes([painted.node, painted.table], text)
 
-    def _say(self) -> None:
+    def _show_text(self) -> None:
         text = "\n".join(overlay.text for overlay in self._overlays if overlay.text)
         self._ui.errorsLabel.setText(text)
         self._ui.errorsLabel.setVisible(bool(text))
@@ -115,7 +115,7 @@ def pairs_of_rows(comparison: Comparison) -> tuple[Pair, ...]:
     return tuple(Pair(ours, theirs, "") for ours, theirs in sides if ours is not None and theirs is not None)
 
 
-def distance_words(range_mm: tuple[float, float] | None) -> str:
+def distance_text(range_mm: tuple[float, float] | None) -> str:
     """From where to where the distances of one structure reach."""
     if range_mm is None:
         return "on one side only"

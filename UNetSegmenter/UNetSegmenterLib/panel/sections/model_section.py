@@ -44,8 +44,8 @@ def model_at_hand() -> str:
     return str(shipped[0]) if len(shipped) == 1 else ""
 
 
-def _said_of(path: str) -> list[Note]:
-    """That another checkpoint was used last, if the one that ships stands in for it because it is gone."""
+def _stand_in_note(path: str) -> list[Note]:
+    """A note if the shipped checkpoint stands in for the one that was used last, because that file is gone."""
     recent = recent_checkpoints()[:1]
     if path not in recent and recent and not os.path.exists(recent[0]) and path == model_at_hand():
         return [Note("info", f"{recent[0]}, which was used last, is not there any more; the shipped model is chosen.")]
@@ -165,7 +165,7 @@ class ModelSection(Section):
         self.card = Card.from_json(json.dumps(answer["card"]))
         self.sha256, self.devices = answer["sha256"], answer["devices"]
         self.card_frame.show_card(self.card, self.sha256, answer["size_bytes"])
-        self._notes.show(_said_of(self.path))
+        self._notes.show(_stand_in_note(self.path))
         remember_checkpoint(self.path)
         self._list_known()
         self._on_change()

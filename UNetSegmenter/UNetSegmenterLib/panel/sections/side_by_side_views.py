@@ -41,11 +41,11 @@ class SideBySideViews(VTKObservationMixin):
         self,
         ui: Any,
         slices: WorstSlices,
-        say: Callable[[Note], None],
+        show_note: Callable[[Note], None],
         window_hu: Callable[[], tuple[float, float] | None] = lambda: None,
     ) -> None:
         VTKObservationMixin.__init__(self)
-        self._ui, self._slices, self._say, self._window_hu = ui, slices, say, window_hu
+        self._ui, self._slices, self._show_note, self._window_hu = ui, slices, show_note, window_hu
         self._nodes: tuple[Any, Any, Any] = (None, None, None)
         self._views: SideBySide | None = None
         self._layout_before: int | None = None
@@ -203,7 +203,7 @@ class SideBySideViews(VTKObservationMixin):
 
     def _fail(self, failure: JobFailure) -> None:
         self._surfaces = None
-        self._say(failure_note(failure))
+        self._show_note(failure_note(failure))
 
     def _on_button(self, checked: bool) -> None:
         if checked and not self.is_shown:
