@@ -129,5 +129,5 @@ def make_error_map(compared: ComparedPair) -> Generator[str | None, None, DrawnN
     node = yield from error_map_node_steps(compared.prediction, compared.reference, compared.structure, compared.pairs)
     segments = node.GetSegmentation()
     named = (segments.GetNthSegment(number) for number in range(segments.GetNumberOfSegments()))
-    parts = (f"{segment.GetName()} ({color})" for segment, color in zip(named, COLOR_NAMES, strict=False))
-    return DrawnNodes([node], f"Errors of {compared.structure or 'all structures'}: {', '.join(parts)}.")
+    parts = (f"{color}: {segment.GetName()}" for segment, color in zip(named, COLOR_NAMES, strict=False))
+    return DrawnNodes([node], f"Errors of {compared.structure or 'all structures'}: {'; '.join(parts)}.")

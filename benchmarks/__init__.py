@@ -1,1 +1,0 @@
-"""Benchmarks: run from the root of the repository, not part of the wheel."""
