@@ -64,6 +64,18 @@ def test_named_files_exist(page, files):
     assert missing == []
 
 
+def test_files_that_the_code_names_exist(files):
+    """Docstrings and comments of the product name Python files by what they are called now."""
+    sources = [path for folder in ("UNetSegmenter", "training", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    assert sources
+    named = {
+        (name, source.name)
+        for source in sources
+        for name in re.findall(r"(?<![\w/.<*-])[\w/]*\w\.py\b", source.read_text(encoding="utf-8"))
+    }
+    assert [one for one in sorted(named) if not _exists(one[0], files)] == []
+
+
 @pages
 def test_links_lead_somewhere(page):
     text = page.read_text(encoding="utf-8")

@@ -160,3 +160,15 @@ def ready(panel, scan, checkpoints):
     turn(lambda: panel.model.card is not None)
     settle()
     return panel
+
+
+@pytest.fixture
+def compared(widget):
+    """A scan, a prediction and a ground truth, chosen in the panel."""
+    from host.scans import SHAPE, SPACING_MM, add, add_scan, body, choose, organs
+
+    scan = add_scan("CT", body(*SHAPE), SPACING_MM, origin_lps=(-70.0, -60.0, 10.0))
+    widget.initializeParameterNode()
+    widget.ui.inputSelector.setCurrentNode(scan)
+    choose(widget, add("Prediction", organs(2)), add("Ground truth", organs()))
+    return widget.panel

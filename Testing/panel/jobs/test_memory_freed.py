@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import slicer
 from host.pressing import settle, turn
-from host.scans import SHAPE, SPACING_MM, add, add_scan, body, choose, organs
+from host.scans import SHAPE, add_scan
 
 KINDS = {
     "SegmentationJob", "SegmentationRun", "SegmentationOutcome", "SegmentationResult", "WorkerRequest", "StepDriver", "Wait",
@@ -69,15 +69,6 @@ def test_a_script_s_runs_leave_no_labels(widget, scan, checkpoints):
     turn(lambda: len(results) == 3, 60)
     assert "array" not in living() and not any(job() for job in jobs)
     assert all(result.outcome.labels is None for result in results)
-
-
-@pytest.fixture
-def compared(widget):
-    scan = add_scan("CT", body(*SHAPE), SPACING_MM, origin_lps=(-70.0, -60.0, 10.0))
-    widget.initializeParameterNode()
-    widget.ui.inputSelector.setCurrentNode(scan)
-    choose(widget, add("Prediction", organs(2)), add("Ground truth", organs()))
-    return widget.panel
 
 
 def test_compare_check_report_and_error_views_leave_no_arrays(widget, compared, tmp_path):

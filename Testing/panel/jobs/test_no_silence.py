@@ -7,7 +7,7 @@ import sys
 import pytest
 import slicer
 from host.pressing import settle, turn
-from host.scans import SHAPE, SPACING_MM, add, add_scan, body, choose, organs
+from host.scans import SHAPE, SPACING_MM, body, organs
 from UNetSegmenterLib.panel.sections.segment_section import RunState
 
 ERRORS = [MemoryError("no room"), OSError(5, "Input/output error"), Exception("plain")]
@@ -132,16 +132,6 @@ def test_a_listener_of_a_script_that_fails(widget, scan, checkpoints, error):
     widget.logic.startSegment(scan, str(checkpoints["good"]), device="cpu", onEnd=fail, surfaces=False)
     turn(lambda: not widget.panel.worker.queue.names, 60)
     is_free(widget.panel)
-
-
-@pytest.fixture
-def compared(widget):
-    """A scan, a prediction and a ground truth, chosen in the panel."""
-    scan = add_scan("CT", body(*SHAPE), SPACING_MM, origin_lps=(-70.0, -60.0, 10.0))
-    widget.initializeParameterNode()
-    widget.ui.inputSelector.setCurrentNode(scan)
-    choose(widget, add("Prediction", organs(2)), add("Ground truth", organs()))
-    return widget.panel
 
 
 @each_error

@@ -1,6 +1,6 @@
 """The sample scan and its reference for Slicer's Sample Data module; fetched from a public address on demand.
 
-engine/labels/sample.py says what they are. The reference was made by TotalSegmentator, not by a person.
+engine/labels/sample_scan.py says what they are. The reference was made by TotalSegmentator, not by a person.
 """
 
 from __future__ import annotations

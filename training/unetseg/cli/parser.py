@@ -127,7 +127,7 @@ class CommandParser(argparse.ArgumentParser):
             return {}
         values: dict[str, Any] = {}
         for path in paths:
-            for name, value in _flat(_read_yaml(path)).items():
+            for name, value in _flat(_options_of_file(path)).items():
                 action = self._setting(name, path)
                 action.required = False
                 if not action.option_strings:
@@ -186,13 +186,10 @@ def _similar(name: str, known: Iterable[str]) -> str | None:
     return None if near is None else by_last_part[near]
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    import yaml
+def _options_of_file(path: Path) -> dict[str, Any]:
+    from ..training.configuration import read_yaml
 
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} can't be read as YAML ({' '.join(str(error).split())}).") from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no options; lines such as steps: 4000 are expected.")
     return content

@@ -1,6 +1,6 @@
 """The demo's sample scan: a CT that a Python package index carries, downloaded once and kept.
 
-It is part of the source distribution of TotalSegmentator (engine/labels/sample.py describes it). pip downloads that from the
+It is part of the source distribution of TotalSegmentator (engine/labels/sample_scan.py describes it). pip downloads that from the
 index that the user's pip is set up for. pip runs a source distribution's own code to learn its name and version, so it gets the
 SHA-256 of the whole file: with --require-hashes it discards another file before it opens it. Every file that is extracted is
 checked as well.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
 from typing import Any, ClassVar, get_type_hints
 
 from UNetSegmenterLib.engine.errors import InputError
@@ -134,6 +135,16 @@ class TrainingConfig:
                 f"A patch of {self.patch[0]} x {self.patch[1]} pixels can't be halved {self.depth} times; take a depth of less, "
                 f"or a patch of at least {2 ** (self.depth + 1)} pixels a side."
             )
+
+
+def read_yaml(path: Path) -> Any:
+    """Content of a YAML (or JSON) file. Raises InputError if it can't be read."""
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} can't be read as YAML ({' '.join(str(error).split())}).") from error
 
 
 def read_config(values: Any, where: str) -> TrainingConfig:

@@ -13,7 +13,7 @@ from UNetSegmenterLib.engine.io.atomic_files import write_text
 from UNetSegmenterLib.engine.plain_data import from_mapping
 
 from ..data.preprocessed_dataset import PreprocessedDataset
-from .configuration import TrainingConfig, stored_values, with_present_names
+from .configuration import TrainingConfig, read_yaml, stored_values, with_present_names
 
 LARGEST_SLICE = 256  # pixels across a slice at the network's spacing
 VISITS_PER_SLICE = 40  # how often a slice is sampled in a run, as in the measured configuration
@@ -215,13 +215,7 @@ def read_plan(path: Path | str) -> Plan:
     Raises:
         InputError: the file can't be read, or has an unknown, missing or invalid entry.
     """
-    import yaml
-
-    path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} can't be read as YAML ({' '.join(str(error).split())}).") from error
+    content = read_yaml(Path(path))
     if isinstance(content, dict):
         content["recipe"] = with_present_names(TrainingConfig, content.get("recipe"))
         made_from = content.get("made_from")

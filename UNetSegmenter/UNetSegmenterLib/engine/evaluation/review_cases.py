@@ -1,8 +1,8 @@
 """The cases of a folder of scans with references, for a review.
 
 The layout is recognised by names alone: imagesTs/labelsTs and imagesTr/labelsTr (nnU-Net, Decathlon), MM-WHS, else pairs of
-files (case_files.py). Predictions lie in a folder `predictions` of the results, as `unetseg evaluate --predictions` leaves
-them, or beside the scans.
+files (engine/io/file_names.py). Predictions lie in a folder `predictions` of the results, as `unetseg evaluate
+--predictions` leaves them, or beside the scans.
 """
 
 from __future__ import annotations
