@@ -17,7 +17,7 @@ from unetseg.training.augmentation import augment
 from unetseg.training.configuration import TrainingConfig
 from unetseg.training.device_data import DeviceData
 from unetseg.training.training_loop import step_generator
-from UNetSegmenterLib.engine.model.preprocessing import Preprocessing, normalise
+from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
 Batch = tuple[Tensor, Tensor]
 Contender = Callable[[], Iterator[Batch]]
@@ -55,14 +55,14 @@ class SliceByIndex(Dataset):
     def __init__(self, data: DeviceData, preprocessing: Preprocessing, config: TrainingConfig) -> None:
         self.images, self.labels = data.images.cpu(), data.labels.cpu()
         self.first, self.last, self.step = (part.cpu() for part in (data.first, data.last, data.step))
-        self.window_hu, self.config = preprocessing.window_hu, config
+        self.affine, self.config = preprocessing.normalisation.affine(), config
         self.reach = preprocessing.input_slices // 2
 
     def raw(self, index: int) -> Batch:
         """(input slices, H, W) float32 in -1..1 and labels (H, W) uint8."""
         offsets = torch.arange(-self.reach, self.reach + 1) * self.step[index]
         near = torch.minimum(torch.maximum(index + offsets, self.first[index]), self.last[index])
-        return normalise(self.images[near], self.window_hu), self.labels[index]
+        return self.affine(self.images[near], torch.as_tensor(near)), self.labels[index]
 
     def __len__(self) -> int:
         return len(self.images)

@@ -2,16 +2,19 @@
 
 import torch
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
-from UNetSegmenterLib.engine.model.card import Card, NetworkShape
-from UNetSegmenterLib.engine.model.network import UNet
+from UNetSegmenterLib.engine.model.architectures import build_network, unet
+from UNetSegmenterLib.engine.model.card import Card
+from UNetSegmenterLib.engine.model.normalisation import window
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
 
 def small_card(input_slices=3, structures=ABDOMEN8[:3], **changes) -> Card:
-    preprocessing = Preprocessing(2.0, (-160.0, 240.0), input_slices, slice_distance_mm=3.0, size_multiple=4)
+    preprocessing = Preprocessing(
+        (2.0, 2.0), window(-160.0, 240.0), input_slices, slice_distance_mm=3.0, size_multiple=4
+    )
     entries = {
         "title": "Small abdomen",
-        "network": NetworkShape(input_slices, len(structures) + 1, base_width=4, depth=2),
+        "network": unet(input_slices, len(structures) + 1, base_width=4, depth=2),
         "structures": structures,
         "preprocessing": preprocessing,
         "training": {"data_set": "none"},
@@ -23,7 +26,7 @@ def small_card(input_slices=3, structures=ABDOMEN8[:3], **changes) -> Card:
 def small_weights(card, seed=0):
     """Random weights whose logits differ enough that every class wins somewhere."""
     torch.manual_seed(seed)
-    network = UNet(card.network.input_slices, card.network.classes, card.network.base_width, card.network.depth)
+    network = build_network(card.network)
     slices = torch.nn.functional.interpolate(torch.randn(4, card.network.input_slices, 6, 6), (24, 24), mode="bilinear")
     with torch.no_grad():
         for _ in range(30):

@@ -20,9 +20,11 @@ def write_checkpoints(folder):
     """Paths by name: good, slow, other, and one for every way in which a file can be wrong."""
     import torch
     from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, known_structure
-    from UNetSegmenterLib.engine.model.card import Card, NetworkShape
+    from UNetSegmenterLib.engine.model.architectures import unet
+    from UNetSegmenterLib.engine.model.card import Card
     from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
     from UNetSegmenterLib.engine.model.network import UNet
+    from UNetSegmenterLib.engine.model.normalisation import window
     from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
     def network(classes, width, depth):
@@ -35,17 +37,19 @@ def write_checkpoints(folder):
     }
     abdomen = Card(
         "Abdomen, 8 organs (untrained test network)",
-        NetworkShape(1, 9, 4, 2),
+        unet(1, 9, 4, 2),
         tuple(ABDOMEN8),
-        Preprocessing(1.5, (-125.0, 275.0), size_multiple=4),
+        Preprocessing((1.5, 1.5), window(-125.0, 275.0), size_multiple=4),
         description="Portal venous CT of the abdomen.",
         data_licence="research use",
         training={"data_set": "abdomen8", "cases": [f"case{i:04d}" for i in range(10)], "date": "2026-11-23"},
         validation=validation,
     )
     pair = tuple(known_structure(name, i, (i,)) for i, name in enumerate(("liver", "spleen"), start=1))
-    slow = Card("Slow", NetworkShape(1, 3, 12, 3), pair, Preprocessing(0.8, (-200.0, 300.0), size_multiple=8))
-    other = Card("Two organs", NetworkShape(1, 3, 4, 2), pair, Preprocessing(3.0, (-200.0, 300.0), size_multiple=4))
+    slow = Card("Slow", unet(1, 3, 12, 3), pair, Preprocessing((0.8, 0.8), window(-200.0, 300.0), size_multiple=8))
+    other = Card(
+        "Two organs", unet(1, 3, 4, 2), pair, Preprocessing((3.0, 3.0), window(-200.0, 300.0), size_multiple=4)
+    )
     paths = {name: folder / f"{name}.pt" for name in ("good", "slow", "other")}
     save_checkpoint(paths["good"], abdomen, network(9, 4, 2))
     background = network(3, 12, 3)
@@ -72,7 +76,7 @@ def _bad(folder, good, torch):
     torch.save(
         content | {"card": content["card"].replace('"base_width": 4', '"base_width": 8')}, paths["contradiction"]
     )
-    torch.save(content | {"format": 2}, paths["newer"])
+    torch.save(content | {"format": 3}, paths["newer"])
     torch.save({"state_dict": content["weights"]}, paths["foreign"])
     paths["missing"] = folder / "not there.pt"
     paths["folder"] = folder / "a folder.pt"
@@ -90,9 +94,11 @@ def write_directional_checkpoint(path):
     """
     import torch
     from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
-    from UNetSegmenterLib.engine.model.card import Card, NetworkShape
+    from UNetSegmenterLib.engine.model.architectures import unet
+    from UNetSegmenterLib.engine.model.card import Card
     from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
     from UNetSegmenterLib.engine.model.network import UNet
+    from UNetSegmenterLib.engine.model.normalisation import window
     from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
     network = UNet(3, 7, 6, 1)
@@ -116,8 +122,8 @@ def write_directional_checkpoint(path):
         weights["exit.weight"][feature + 1, feature] = 1
     weights["exit.bias"][0] = 0.02
     shape, preprocessing = (
-        NetworkShape(3, 7, 6, 1),
-        Preprocessing(1.5, (-200.0, 300.0), input_slices=3, size_multiple=2),
+        unet(3, 7, 6, 1),
+        Preprocessing((1.5, 1.5), window(-200.0, 300.0), input_slices=3, size_multiple=2),
     )
     save_checkpoint(path, Card("Directions", shape, tuple(ABDOMEN8[:6]), preprocessing), weights, half=False)
     return path

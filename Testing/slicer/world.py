@@ -230,9 +230,11 @@ class World:
     def _write_checkpoints(self):
         import torch
         from UNetSegmenterLib.engine.labels.structures import known_structure
-        from UNetSegmenterLib.engine.model.card import Card, NetworkShape
+        from UNetSegmenterLib.engine.model.architectures import unet
+        from UNetSegmenterLib.engine.model.card import Card
         from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
         from UNetSegmenterLib.engine.model.network import UNet
+        from UNetSegmenterLib.engine.model.normalisation import window
         from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
         pair = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,)))
@@ -240,7 +242,10 @@ class World:
         for name, width, spacing_mm in (("tiny", 4, 1.5), ("slow", 16, 0.8)):
             torch.manual_seed(3)
             card = Card(
-                name, NetworkShape(1, 3, width, 2), pair, Preprocessing(spacing_mm, (-200.0, 300.0), size_multiple=4)
+                name,
+                unet(1, 3, width, 2),
+                pair,
+                Preprocessing((spacing_mm, spacing_mm), window(-200.0, 300.0), size_multiple=4),
             )
             weights = UNet(1, 3, width, 2).state_dict()
             # "slow" finds nothing and "tiny" liver everywhere: surfaces of noise would take longer than a run

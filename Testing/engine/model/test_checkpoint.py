@@ -56,7 +56,7 @@ def test_card_and_weights_come_back(saved):
 
 
 def test_weights_are_stored_in_half_precision(saved):
-    weights = torch.load(saved, weights_only=True)["weights"]
+    weights = torch.load(saved, weights_only=True)["weights"][0]
     assert {tensor.dtype for tensor in weights.values()} == {torch.float16, torch.int64}
 
 
@@ -105,7 +105,25 @@ def test_other_files(tmp_path):
 
 
 def test_newer_format(saved):
-    assert "format 2" in refusal(rewritten(saved, format=2))
+    assert "format 3" in refusal(rewritten(saved, format=3))
+
+
+def test_format_1_opens(saved):
+    """A file as versions before 2 wrote it: another network entry, a window in HU, one state dict."""
+    card = json.loads(small_card().to_json())
+    network, preprocessing = card["network"], card["preprocessing"]
+    sizes = {name: network[name] for name in ("input_slices", "classes")}
+    names = ("axis", "input_slices", "slice_distance_mm", "size_multiple")
+    card["network"] = sizes | network["parameters"]
+    card["preprocessing"] = {name: preprocessing[name] for name in names} | {
+        "spacing_mm": 2.0,
+        "window_hu": [-160, 240],
+    }
+    del card["postprocessing"]
+    weights = torch.load(saved, weights_only=True)["weights"][0]
+    opened = load_checkpoint(rewritten(saved, format=1, card=json.dumps(card), weights=weights))
+    assert opened.card == small_card()
+    assert opened.weights[0].keys() == weights.keys()
 
 
 def test_no_card(saved):
@@ -118,7 +136,7 @@ def test_card_that_is_no_json(saved):
 
 def test_card_that_contradicts_its_weights(saved):
     card = json.loads(small_card().to_json())
-    card["network"]["base_width"] = 8
+    card["network"]["parameters"]["base_width"] = 8
     assert "contradicts its weights" in refusal(rewritten(saved, card=json.dumps(card)))
 
 
@@ -168,7 +186,7 @@ def test_card_of_brackets(saved):
 
 def test_weights_that_diverged(saved):
     weights = torch.load(saved, weights_only=True)["weights"]
-    weights["exit.weight"].fill_(float("nan"))
+    weights[0]["exit.weight"].fill_(float("nan"))
     assert "not finite" in refusal(rewritten(saved, weights=weights))
 
 

@@ -82,7 +82,7 @@ def test_numbers_beyond_float16_are_computed_in_float32(tmp_path, caplog):
     for factor in (1.0, 3e4):
         weights["exit.weight"] *= factor
         weights["exit.bias"] *= factor
-        checkpoint = Checkpoint(card, weights, tmp_path / "none.pt", "")
+        checkpoint = Checkpoint(card, (weights,), tmp_path / "none.pt", "")
         exact = Predictor(checkpoint, "cpu", dtype=torch.float32).predict(scan())
         half = Predictor(checkpoint, "cpu", dtype=torch.float16)
         found = half.predict(scan())

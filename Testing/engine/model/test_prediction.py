@@ -8,6 +8,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
+from UNetSegmenterLib.engine.model.normalisation import window
 from UNetSegmenterLib.engine.model.prediction import (
     Predictor,
     network_logits,
@@ -20,7 +21,6 @@ from UNetSegmenterLib.engine.model.preprocessing import (
     network_labels,
     network_size,
     network_slices,
-    normalise,
     pad_to_multiple,
     stack_slices,
 )
@@ -50,6 +50,12 @@ def scan(shape=(11, 40, 36), spacing=(3.0, 1.1, 1.3), seed=0) -> Volume:
     return Volume(hu, Geometry(shape, spacing), "blobs")
 
 
+def as_input(slices, card):
+    """Slices (n, rows, columns) normalised by hand: the window becomes -1..1."""
+    low, high = card.preprocessing.window_hu
+    return (slices.float() - (low + high) / 2) * 2 / (high - low)
+
+
 def test_labels_follow_the_network(checkpoint, predictor):
     """The whole path written out once more, slice by slice, in plain code."""
     volume, card = scan(), checkpoint.card
@@ -59,7 +65,7 @@ def test_labels_follow_the_network(checkpoint, predictor):
     for centre in range(volume.array.shape[0]):
         index = np.clip([centre - 1, centre, centre + 1], 0, volume.array.shape[0] - 1)
         with torch.inference_mode():
-            slices = pad_to_multiple(normalise(grid[index], card.preprocessing.window_hu)[None], 4)
+            slices = pad_to_multiple(as_input(grid[index], card)[None], 4)
             logits = network(slices)[:, :, : grid.shape[1], : grid.shape[2]]
             up = torch.nn.functional.interpolate(logits, volume.array.shape[1:], mode="bilinear")
         expected.append(up.argmax(1)[0].numpy())
@@ -126,7 +132,7 @@ def test_confidence_along_the_outline(checkpoint, predictor):
     with torch.inference_mode():
         for centre in range(5):
             index = np.clip([centre - 1, centre, centre + 1], 0, 4)
-            slices = pad_to_multiple(normalise(grid[index], card.preprocessing.window_hu)[None], 4)
+            slices = pad_to_multiple(as_input(grid[index], card)[None], 4)
             logits = checkpoint.network()(slices)[0, :, : grid.shape[1], : grid.shape[2]]
             confidence, labels = (part.numpy() for part in logits.softmax(0).max(0))
             for row, column in np.ndindex(labels.shape):
@@ -160,7 +166,7 @@ def test_progress_and_cancel_keep_what_is_finished(predictor):
 def test_out_of_memory_halves_the_batch(checkpoint, monkeypatch):
     """A network that runs out of memory above one slice a batch: the run goes on with smaller ones."""
     predictor = Predictor(checkpoint, "cpu", batch_size=4)
-    inner, sizes = predictor.network, []
+    inner, sizes = predictor.networks[0], []
 
     def scarce(slices):
         sizes.append(len(slices))
@@ -168,10 +174,10 @@ def test_out_of_memory_halves_the_batch(checkpoint, monkeypatch):
             raise torch.OutOfMemoryError("no memory left")
         return inner(slices)
 
-    predictor.network = scarce
+    predictor.networks = [scarce]
     assert predictor.predict(scan((5, 24, 20))).complete
     assert sizes == [4, 2, 1, 1, 1, 1, 1]
-    predictor.network = lambda slices: (_ for _ in ()).throw(torch.OutOfMemoryError("none at all"))
+    predictor.networks = [lambda slices: (_ for _ in ()).throw(torch.OutOfMemoryError("none at all"))]
     with pytest.raises(InputError, match="choose the device cpu"):
         predictor.predict(scan((5, 24, 20)))
 
@@ -190,9 +196,9 @@ def test_the_faster_precision_is_chosen(checkpoint):
 
 
 def test_network_grid():
-    assert network_size((512, 500), (0.78, 0.8), 1.56) == (256, 256)
+    assert network_size((512, 500), (0.78, 0.8), Preprocessing((1.56, 1.56), window(-1, 1))) == (256, 256)
     volume = scan((3, 60, 64), spacing=(3.0, 1.0, 1.0))
-    settings_ = Preprocessing(2.0, (-100.0, 100.0), size_multiple=4)
+    settings_ = Preprocessing((2.0, 2.0), window(-100.0, 100.0), size_multiple=4)
     small = network_slices(volume.array, (1.0, 1.0), settings_)
     assert small.shape == (3, 30, 32)
     assert small.dtype == np.int16
@@ -206,28 +212,23 @@ def test_labels_are_resampled_without_inventing_structures():
     labels = np.zeros((2, 60, 60), np.uint8)
     labels[:, 10:30, 10:50] = 1
     labels[:, 30:50, 10:50] = 3
-    small = network_labels(labels, (1.0, 1.0), Preprocessing(2.0, (-1.0, 1.0)), classes=4)
+    small = network_labels(labels, (1.0, 1.0), Preprocessing((2.0, 2.0), window(-1.0, 1.0)), classes=4)
     assert set(np.unique(small)) == {0, 1, 3}  # linear label values would have put a 2 between 1 and 3
     np.testing.assert_array_equal(small, labels[:, ::2, ::2])
 
 
 def test_neighbours_keep_their_distance_in_mm():
-    settings_ = Preprocessing(2.0, (-100.0, 100.0), input_slices=3, slice_distance_mm=3.0)
+    settings_ = Preprocessing((2.0, 2.0), window(-100.0, 100.0), input_slices=3, slice_distance_mm=3.0)
     assert [neighbour_step(mm, settings_) for mm in (1.0, 1.5, 3.0, 5.0, 10.0)] == [3, 2, 1, 1, 1]
     assert neighbour_offsets(5, 2) == [-4, -2, 0, 2, 4]
     hu = torch.arange(6, dtype=torch.int16)[:, None, None].expand(6, 2, 2) * 10
-    stacked = stack_slices(hu, torch.tensor([0, 3, 5]), [-3, 0, 3], (-100.0, 100.0))
+    stacked = stack_slices(hu, torch.tensor([0, 3, 5]), [-3, 0, 3], window(-100.0, 100.0).affine())
     assert (stacked[:, :, 0, 0] * 10).round().int().tolist() == [[0, 0, 3], [0, 3, 5], [2, 5, 5]]
-
-
-def test_normalise_maps_the_window():
-    hu = torch.tensor([-1000, -160, 40, 240, 3000], dtype=torch.int16)
-    assert normalise(hu, (-160.0, 240.0)).tolist() == [-1, -1, 0, 1, 1]
 
 
 def test_padding_is_air_and_leaves_no_trace(predictor, checkpoint):
     slices = torch.rand(1, 3, 21, 30)
     assert pad_to_multiple(slices, 8)[:, :, 21:].unique().tolist() == [-1]
-    logits = network_logits(predictor.network, slices, 8, torch.float32)
+    logits = network_logits(predictor.networks[0], slices, 8, torch.float32)
     assert logits.shape == (1, 4, 21, 30)
     assert upsampled_labels(logits, (42, 60)).shape == (1, 42, 60)

@@ -31,15 +31,17 @@ PACKAGE_ROOT = Path(service.__file__).resolve().parents[3]
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     from UNetSegmenterLib.engine.labels.structures import known_structure
-    from UNetSegmenterLib.engine.model.card import Card, NetworkShape
+    from UNetSegmenterLib.engine.model.architectures import unet
+    from UNetSegmenterLib.engine.model.card import Card
     from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
+    from UNetSegmenterLib.engine.model.normalisation import window
     from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
     from ..checkpoints import small_weights
 
     structures = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,)))
     path = tmp_path_factory.mktemp("checkpoint") / "größer als 1 mm.pt"
-    card = Card("Tiny", NetworkShape(1, 3, 4, 2), structures, Preprocessing(1.5, (-200.0, 300.0), size_multiple=4))
+    card = Card("Tiny", unet(1, 3, 4, 2), structures, Preprocessing((1.5, 1.5), window(-200.0, 300.0), size_multiple=4))
     save_checkpoint(path, card, small_weights(card))
     return str(path)
 

@@ -283,7 +283,7 @@ def test_labels_and_confidence_are_those_of_the_engine(widget, ready, scan, chec
     from UNetSegmenterLib.scene.nodes.volume_nodes import volume_from_node
 
     untrained = load_checkpoint(checkpoints["good"])
-    lively = {**untrained.weights, "exit.weight": 300 * untrained.weights["exit.weight"].float()}
+    lively = {**untrained.weights[0], "exit.weight": 300 * untrained.weights[0]["exit.weight"].float()}
     save_checkpoint(tmp_path / "lively.pt", untrained.card, lively, half=False)  # more than one structure wins
     choose_model(ready, tmp_path / "lively.pt")
     press(widget.ui.applyButton)

@@ -13,7 +13,7 @@ REFUSALS = {
     "code": "could run code",
     "no card": "has no card",
     "contradiction": "contradicts its weights",
-    "newer": "format 2",
+    "newer": "format 3",
     "foreign": "no checkpoint of UNetSegmenter",
     "missing": "no such file",
     "folder": "",

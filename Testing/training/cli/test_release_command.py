@@ -80,7 +80,7 @@ def test_statistics_are_renewed_and_all_else_stays(trained):
     assert main(["release", str(released), str(trained / "data"), f"--output={renewed}"]) == 0
     again = load_checkpoint(renewed)
     assert again.card == stale.card
-    assert all(torch.equal(again.weights[name], weight) for name, weight in stale.weights.items())
+    assert all(torch.equal(again.weights[0][name], weight) for name, weight in stale.weights[0].items())
 
 
 def test_statistics_of_the_card_let_the_training_labels_pass(trained):

@@ -177,7 +177,10 @@ def test_train_warns_of_its_parent_s_cases_and_of_another_input(family, tmp_path
     said = capsys.readouterr().err
     assert "1 of 1 test cases were trained on" in said and "other (the same voxels as a1)" in said
     assert "validation cases were trained on" not in said
-    assert "pixels of 2 mm, this data set has 3 mm" in said and "-200 to 300, this data set has -100 to 250" in said
+    assert (
+        "the input 2 mm pixels, this data set has 3 mm pixels" in said
+        and "-200 to 300, this data set has -100 to 250" in said
+    )
 
 
 def test_grandparents_count_through_a_run_that_was_resumed(family, tmp_path, capsys):
@@ -313,7 +316,9 @@ def test_release_gives_hashes_to_a_card_that_has_none(family, tmp_path):
     assert run("release", tmp_path / "old.pt", family["first"], "--output", tmp_path / "new.pt") == 0
     new = load_checkpoint(tmp_path / "new.pt")
     assert seen_cases(new.card) == seen_cases(parent.card)
-    assert all(np.array_equal(weight.numpy(), parent.weights[name].numpy()) for name, weight in new.weights.items())
+    assert all(
+        np.array_equal(weight.numpy(), parent.weights[0][name].numpy()) for name, weight in new.weights[0].items()
+    )
 
 
 def test_folds_that_an_ancestor_was_trained_on_are_counted_apart(family, tmp_path, capsys):

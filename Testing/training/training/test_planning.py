@@ -220,13 +220,13 @@ def test_prepare_writes_the_plan_and_executes_an_edited_one(mmwhs):
     dataset = read_dataset(mmwhs)
     first = prepare(dataset, mmwhs.parent / "first", validation=1)
     plan = read_plan(mmwhs.parent / "first" / "plan.yaml")
-    assert plan.spacing_mm == first.preprocessing.spacing_mm
+    assert plan.spacing_mm == first.preprocessing.pixel_mm
     assert plan.window_hu == first.preprocessing.window_hu
     assert plan.window_hu[0] < 60 < 400 < plan.window_hu[1]
     edited = dataclasses.replace(plan, spacing_mm=7.0, config=TrainingConfig(steps=5))
     prepare(dataset, mmwhs.parent / "second", validation=1, plan=edited)
     second = read_preprocessed_dataset(mmwhs.parent / "second")
-    assert second.preprocessing.spacing_mm == 7.0
+    assert second.preprocessing.pixel_mm == 7.0
     assert second.fingerprint["plan"]["recipe"]["steps"] == 5
     assert second.fingerprint["by_case"][0]["structure_ml"]["left ventricle"] > 10
     json.dumps(second.fingerprint, allow_nan=False)

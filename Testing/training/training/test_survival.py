@@ -85,7 +85,7 @@ def look_at_every_step(monkeypatch):
 
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
-    return load_checkpoint(run / "checkpoint.pt").weights
+    return load_checkpoint(run / "checkpoint.pt").weights[0]
 
 
 def assert_same_weights(first: Path, second: Path) -> None:

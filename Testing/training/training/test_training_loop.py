@@ -27,11 +27,11 @@ from UNetSegmenterLib.engine.evaluation.measures import measure
 from UNetSegmenterLib.engine.io.image_reading import read_volume
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 from UNetSegmenterLib.engine.model.network import UNet
+from UNetSegmenterLib.engine.model.normalisation import window
 from UNetSegmenterLib.engine.model.prediction import Predictor
 from UNetSegmenterLib.engine.model.preprocessing import (
     neighbour_offsets,
     network_slices,
-    normalise,
     stack_slices,
 )
 
@@ -88,7 +88,7 @@ def test_resumed_run_ends_with_the_same_weights(preprocessed, tmp_path):
     with pytest.raises(Interrupted):
         train(preprocessed, tmp_path / "parts", config, device="cpu", save_every=5, validate_every=1000, watch=stop)
     parts = train(preprocessed, tmp_path / "parts", config, device="cpu", save_every=5, validate_every=1000)
-    one, other = load_checkpoint(whole).weights, load_checkpoint(parts).weights
+    one, other = load_checkpoint(whole).weights[0], load_checkpoint(parts).weights[0]
     for name in one:
         assert torch.equal(one[name], other[name]), name
 
@@ -119,15 +119,14 @@ def test_preprocessing_training_and_prediction_see_the_same_slices(dataset, prep
     generator = torch.Generator().manual_seed(1)
     images, labels, _ = data.sample_batch(TrainingConfig(batch_size=6, neighbour_jitter=0.0), generator)
     all_images = torch.from_numpy(np.array(preprocessed.images))
+    affine = window(-200.0, 300.0).affine()
     for image, label in zip(images, labels, strict=True):
         centre = next(
-            i
-            for i in range(len(preprocessed.images))
-            if torch.equal(image[1], normalise(all_images[i], preprocessed.preprocessing.window_hu))
+            i for i in range(len(preprocessed.images)) if torch.equal(image[1], affine(all_images[i], torch.tensor(i)))
         )
         case = next(one for one in preprocessed.cases if one.start <= centre < one.stop)
         own = all_images[case.start : case.stop]
-        expected = stack_slices(own, torch.tensor([centre - case.start]), neighbour_offsets(3, 1), (-200.0, 300.0))
+        expected = stack_slices(own, torch.tensor([centre - case.start]), neighbour_offsets(3, 1), affine)
         assert torch.equal(image, expected[0])
         assert torch.equal(label, torch.from_numpy(np.array(preprocessed.labels[centre])))
 
@@ -415,7 +414,7 @@ def test_a_run_can_start_from_a_checkpoint(preprocessed, tmp_path):
     first = load_checkpoint(train(preprocessed, tmp_path / "first", TrainingConfig(steps=6, **small), device="cpu"))
     still = TrainingConfig(steps=1, learning_rate=1e-9, ema=0.0, **small)
     went_on = load_checkpoint(train(preprocessed, tmp_path / "on", still, device="cpu", start_from=first))
-    torch.testing.assert_close(went_on.weights["exit.weight"], first.weights["exit.weight"])
+    torch.testing.assert_close(went_on.weights[0]["exit.weight"], first.weights[0]["exit.weight"])
     assert went_on.card.training["started_from"]["sha256"] == first.sha256
     assert went_on.card.training["started_from"]["cases"] == ["case0", "case1"]
     wider = TrainingConfig(steps=1, **small | {"base_width": 8})

@@ -14,7 +14,9 @@ import slicer
 from ..engine.io.geometry import Geometry
 from ..engine.io.volume import Volume
 from ..engine.labels.structures import known_structure
-from ..engine.model.card import Card, NetworkShape
+from ..engine.model.architectures import unet
+from ..engine.model.card import Card
+from ..engine.model.normalisation import window
 from ..engine.model.preprocessing import Preprocessing
 from ..scene.nodes.volume_nodes import volume_to_node
 
@@ -34,7 +36,9 @@ def tiny_checkpoint() -> Iterator[Path]:
     from ..engine.model.network import UNet
 
     structures = (known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,)))
-    card = Card("Untrained", NetworkShape(1, 3, 4, 2), structures, Preprocessing(1.5, (-200.0, 300.0), size_multiple=4))
+    card = Card(
+        "Untrained", unet(1, 3, 4, 2), structures, Preprocessing((1.5, 1.5), window(-200.0, 300.0), size_multiple=4)
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "untrained.pt"
         torch.manual_seed(0)

@@ -110,7 +110,7 @@ def run(options: Any) -> None:
         )
     slices, rows, columns = written.images.shape
     print_line(
-        f"{options.preprocessed}: {slices} slices of {rows} x {columns} pixels of {written.preprocessing.spacing_mm:g} mm"
+        f"{options.preprocessed}: {slices} slices of {rows} x {columns} pixels of {written.preprocessing.pixel_mm:g} mm"
     )
     for split, names in written.splits.items():
         print_line(f"  {split:<10}  {len(names):>3}  {', '.join(names)}")

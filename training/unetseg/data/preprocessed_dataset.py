@@ -112,7 +112,7 @@ def write_preprocessed_dataset(preprocessed: PreprocessedDataset, folder: Path) 
     content = {
         "format": FORMAT_VERSION,
         "name": preprocessed.name,
-        "preprocessing": asdict(preprocessed.preprocessing),
+        "preprocessing": preprocessed.preprocessing.to_training_json(),
         "structures": [structure.to_json() for structure in preprocessed.structures],
         "cases": [asdict(case) for case in preprocessed.cases],
         "splits": preprocessed.splits,
@@ -138,11 +138,10 @@ def read_preprocessed_dataset(folder: Path | str) -> PreprocessedDataset:
     try:
         content = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
         images, labels = _arrays(folder, content["arrays_sha256"])
-        preprocessing = content["preprocessing"] | {"window_hu": tuple(content["preprocessing"]["window_hu"])}
         preprocessed = PreprocessedDataset(
             images=images,
             labels=labels,
-            preprocessing=Preprocessing(**preprocessing),
+            preprocessing=Preprocessing.from_json(content["preprocessing"]),
             structures=tuple(Structure.from_json(one) for one in content["structures"]),
             cases=tuple(PreprocessedCase(**one | {"spacing_mm": tuple(one["spacing_mm"])}) for one in content["cases"]),
             **{name: content[name] for name in _PLAIN_ENTRIES},

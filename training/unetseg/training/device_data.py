@@ -13,7 +13,6 @@ from UNetSegmenterLib.engine.model.preprocessing import (
     Preprocessing,
     neighbour_offsets,
     neighbour_step,
-    normalise,
 )
 
 from ..data.preprocessed_dataset import PreprocessedCase, PreprocessedDataset
@@ -51,7 +50,7 @@ class DeviceData:
                 f"of {device}; prepare the data set with a coarser --spacing or a smaller --size."
             ) from error
         self.cases = cases
-        self.window_hu = preprocessing.window_hu
+        self.affine = preprocessing.normalisation.affine()
         self.offsets = torch.tensor(neighbour_offsets(preprocessing.input_slices, 1), device=device)
         lengths = [case.stop - case.start for case in cases]
         starts = np.cumsum([0, *lengths[:-1]])
@@ -89,7 +88,7 @@ class DeviceData:
         index = torch.minimum(torch.maximum(index, self.first[slices, None]), self.last[slices, None])
         labels = self.labels[slices]
         centres = self._centres(slices, labels, structures, config.patch, generator)
-        return normalise(self.images[index], self.window_hu), labels, centres
+        return self.affine(self.images[index], index), labels, centres
 
     def batch_cases(self, config: TrainingConfig, generator: Generator) -> dict[str, list[int]]:
         """Which slices `sample_batch` returns for a generator in the same state: case name to slice numbers."""

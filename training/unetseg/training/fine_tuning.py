@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from torch import Tensor
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.model.card import NetworkShape
+from UNetSegmenterLib.engine.model.architectures import NetworkDescription, unet
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
 
 from ..data.preprocessed_dataset import PreprocessedDataset
@@ -59,12 +60,12 @@ def input_differences(parent: Checkpoint, dataset: PreprocessedDataset) -> list[
     """How the input of the parent's network differed from this data set's, one sentence each."""
     before, now = parent.card.preprocessing, dataset.preprocessing
     shown = {
-        "pixels": [f"{one.spacing_mm:g} mm" for one in (before, now)],
-        "a HU window": ["{:g} to {:g}".format(*one.window_hu) for one in (before, now)],
-        "a slice distance": [f"{one.slice_distance_mm:g} mm" for one in (before, now)],
+        "the input": [one.pixels_text() for one in (before, now)],
+        "values of": [one.normalisation.text() for one in (before, now)],
+        "neighbours at": [f"{one.slice_distance_mm} mm" for one in (before, now)],
     }
     return [
-        f"{parent.path.name} was trained with {what} of {old}, this data set has {new}: its weights come from other images"
+        f"{parent.path.name} was trained with {what} {old}, this data set has {new}: its weights come from other images"
         for what, (old, new) in shown.items()
         if old != new
     ]
@@ -82,11 +83,13 @@ def fitting_weights(start_from: Checkpoint, config: TrainingConfig, dataset: Pre
     Raises:
         InputError: the checkpoint has another network or other structures than the run.
     """
-    wanted = NetworkShape(config.input_slices, len(dataset.structures) + 1, config.base_width, config.depth)
+    wanted = unet(config.input_slices, len(dataset.structures) + 1, config.base_width, config.depth)
     names = [[structure.name for structure in owner.structures] for owner in (start_from.card, dataset)]
-    before, now = asdict(start_from.card.network), asdict(wanted)
+    before, now = _entries(start_from.card.network), _entries(wanted)
     found = [
-        f"{name.replace('_', ' ')} {before[name]}, not {value}" for name, value in now.items() if before[name] != value
+        f"{name.replace('_', ' ')} {before.get(name)}, not {value}"
+        for name, value in now.items()
+        if before.get(name) != value
     ]
     if names[0] != names[1]:
         found.append(f"the structures {', '.join(names[0])}, not {', '.join(names[1])}")
@@ -95,4 +98,9 @@ def fitting_weights(start_from: Checkpoint, config: TrainingConfig, dataset: Pre
             f"{start_from.path} has {'; '.join(found)}; start from a checkpoint of the same network and structures, in the "
             "same order, or give this run its options."
         )
-    return start_from.weights
+    return start_from.weights[0]
+
+
+def _entries(network: NetworkDescription) -> dict[str, Any]:
+    """Architecture, sizes and parameters in one row."""
+    return {name: value for name, value in asdict(network).items() if name != "parameters"} | network.parameters

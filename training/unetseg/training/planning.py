@@ -161,7 +161,8 @@ def check_plan(plan: Plan, dataset: PreprocessedDataset, path: Path | str) -> No
     Raises:
         InputError: one of them differs; `path` names the plan.
     """
-    stored = {name: getattr(dataset.preprocessing, name) for name in _NEEDED}
+    stored = dataset.preprocessing.to_training_json()
+    stored = {name: stored[name] for name in _NEEDED}
     if all(plan.slice_size):
         stored["slice_size"] = dataset.images.shape[1:]
     for name, found in stored.items():

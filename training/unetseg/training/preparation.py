@@ -13,6 +13,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_folder
 from UNetSegmenterLib.engine.io.image_reading import read_geometry
 from UNetSegmenterLib.engine.labels.structures import Structure
+from UNetSegmenterLib.engine.model.normalisation import window
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing, network_labels, network_slices
 from UNetSegmenterLib.engine.plausibility.anatomy import Anatomy
 from UNetSegmenterLib.engine.plausibility.training_statistics import (
@@ -108,7 +109,8 @@ def prepare(
         plan = make_plan(fingerprint(dataset_facts(training)), gpu_gb, spacing_mm, window_hu, slice_size)
     warnings += _plan_warning(plan, splits)
     plan = plan.chosen(spacing_mm, window_hu, slice_size)
-    preprocessing = Preprocessing(plan.spacing_mm, plan.window_hu, slice_distance_mm=plan.slice_distance_mm)
+    pixels = (plan.spacing_mm, plan.spacing_mm)
+    preprocessing = Preprocessing(pixels, window(*plan.window_hu), slice_distance_mm=plan.slice_distance_mm)
     resampled_cases = []
     for done, case in enumerate(dataset.cases, start=1):
         in_training = case.name in splits["train"]
@@ -214,10 +216,10 @@ def _resample(
     labels = network_labels(labels, in_plane_mm, preprocessing, len(dataset.structures) + 1)
     cut_off = ""
     if all(size):
-        rows, columns = body_region(hu, size, preprocessing.window_hu[0])
+        rows, columns = body_region(hu, size, preprocessing.normalisation.lowest)
         kept = labels[:, rows, columns]
-        voxel_ml = between * preprocessing.spacing_mm**2 / 1000
-        cut_off = cut_off_text(labels, kept, dataset.structures, voxel_ml, size)
+        pixel_mm2 = np.prod(preprocessing.spacing_mm or in_plane_mm)
+        cut_off = cut_off_text(labels, kept, dataset.structures, between * float(pixel_mm2) / 1000, size)
         hu, labels = hu[:, rows, columns], kept
     label_quantities = measure_case(Anatomy(segmentation, volume)) if in_training else None
     return _ResampledCase(case, hu, labels, case_facts(case.name, volume, segmentation), label_quantities, cut_off)
@@ -238,7 +240,7 @@ def _assemble(
         else (-(-max(one.hu.shape[axis] for one in resampled_cases) // multiple) * multiple for axis in (1, 2))
     )
     total = sum(len(one.hu) for one in resampled_cases)
-    images = np.full((total, rows, columns), preprocessing.window_hu[0], dtype=np.int16)
+    images = np.full((total, rows, columns), preprocessing.normalisation.lowest, dtype=np.int16)
     labels = np.zeros((total, rows, columns), dtype=np.uint8)
     cases, start = [], 0
     for one in resampled_cases:
@@ -366,7 +368,7 @@ def check_choices(
         wanted = {name: getattr(plan, name) if value is None else value for name, value in wanted.items()}
     stored_plan = preprocessed.fingerprint.get("plan", {})
     found = {
-        "spacing_mm": preprocessed.preprocessing.spacing_mm,
+        "spacing_mm": preprocessed.preprocessing.pixel_mm,
         "window_hu": preprocessed.preprocessing.window_hu,
         "slice_size": tuple(stored_plan.get("slice_size", (0, 0))),
     }

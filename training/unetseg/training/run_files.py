@@ -17,7 +17,8 @@ from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_atomically, write_text
 from UNetSegmenterLib.engine.io.csv_text import csv_text
-from UNetSegmenterLib.engine.model.card import Card, NetworkShape
+from UNetSegmenterLib.engine.model.architectures import unet
+from UNetSegmenterLib.engine.model.card import Card
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 from UNetSegmenterLib.engine.model.tensor_file import read_tensor_file
@@ -67,7 +68,7 @@ class TrainingState:
         self.identity = {
             "recipe": stored_values(config),
             "cases": [asdict(case) for case in dataset.cases],
-            "preprocessing": asdict(dataset.preprocessing),
+            "preprocessing": dataset.preprocessing.to_training_json(),
             "splits": dataset.splits,
             "arrays_sha256": dataset.arrays_sha256,
             "started_from": None if start_from is None else started_from(start_from),
@@ -162,13 +163,13 @@ def _save(content: dict[str, Any], file: BinaryIO) -> None:
 
 def started_from(checkpoint: Checkpoint) -> dict[str, Any]:
     """What the card keeps of the checkpoint whose weights a run began with."""
-    training = checkpoint.card.training
+    training, preprocessing = checkpoint.card.training, checkpoint.card.preprocessing
     return {
         "title": checkpoint.card.title,
         "sha256": checkpoint.sha256,
         "data_set": training.get("data_set", ""),
         "cases": training.get("cases", []),
-        "preprocessing": asdict(checkpoint.card.preprocessing),
+        "preprocessing": preprocessing.to_training_json() if preprocessing.is_of_training else preprocessing.to_json(),
         "steps": training.get("recipe", {}).get("steps"),
     }
 
@@ -255,7 +256,7 @@ def training_card(
     seen += [seen_by_run(case_identity(case, dataset.name), VALIDATED) for case in validated]
     return Card(
         title or f"{dataset.name}, 2D U-Net",
-        NetworkShape(config.input_slices, len(dataset.structures) + 1, config.base_width, config.depth),
+        unet(config.input_slices, len(dataset.structures) + 1, config.base_width, config.depth),
         dataset.structures,
         preprocessing,
         data_licence=dataset.licence,

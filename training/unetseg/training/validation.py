@@ -53,11 +53,12 @@ def predict_case(
     """Labels uint8 (slices, rows, columns) of a preprocessed case at the network's grid."""
     hu = torch.from_numpy(np.ascontiguousarray(case.region(dataset.images))).to(device)
     offsets = neighbour_offsets(preprocessing.input_slices, neighbour_step(case.spacing_mm[0], preprocessing))
+    affine = preprocessing.normalisation.affine()
     result = torch.empty(hu.shape, dtype=torch.uint8, device=device)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         for start in range(0, len(hu), batch_size):
             centres = torch.arange(start, min(start + batch_size, len(hu)), device=device)
-            stacked = stack_slices(hu, centres, offsets, preprocessing.window_hu)
+            stacked = stack_slices(hu, centres, offsets, affine)
             logits = network_logits(network, stacked, preprocessing.size_multiple, torch.float32)
             result[start : start + batch_size] = logits.argmax(dim=1).to(torch.uint8)
     return result.cpu().numpy()

@@ -11,24 +11,8 @@ from typing import Any
 from ..errors import InputError
 from ..labels.structures import Structure
 from ..plain_data import violation
+from .architectures import UNET, NetworkDescription
 from .preprocessing import Preprocessing
-
-
-@dataclass(frozen=True)
-class NetworkShape:
-    """Parameters of `network.UNet`.
-
-    Args:
-        input_slices: neighbouring slices given as channels (1, 3 or 5).
-        classes: structures and background.
-        base_width: channels of the first level.
-        depth: how often the image is halved.
-    """
-
-    input_slices: int
-    classes: int
-    base_width: int
-    depth: int
 
 
 @dataclass(frozen=True)
@@ -37,7 +21,7 @@ class Card:
 
     Args:
         title: name of the checkpoint, for the user.
-        network: shape of the network.
+        network: its architecture.
         structures: what it segments; their indices are 1 to `network.classes` - 1.
         preprocessing: how a scan becomes the network's input.
         description: text for the user.
@@ -46,10 +30,11 @@ class Card:
         training: facts of the training run, as a JSON object.
         validation: results per structure, with the number of cases and the standard deviation.
         statistics: training statistics, which the plausibility checks compare with.
+        postprocessing: what is done to the labels of a whole scan, in this order, as JSON objects.
     """
 
     title: str
-    network: NetworkShape
+    network: NetworkDescription
     structures: tuple[Structure, ...]
     preprocessing: Preprocessing
     description: str = ""
@@ -58,10 +43,14 @@ class Card:
     training: dict[str, Any] = field(default_factory=dict)
     validation: dict[str, Any] = field(default_factory=dict)
     statistics: dict[str, Any] = field(default_factory=dict)
+    postprocessing: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> str:
         """The card as JSON text that fits `card.schema.json`."""
-        plain = asdict(self) | {"structures": [structure.to_json() for structure in self.structures]}
+        plain = asdict(self) | {
+            "structures": [structure.to_json() for structure in self.structures],
+            "preprocessing": self.preprocessing.to_json(),
+        }
         return json.dumps(plain, indent=1, ensure_ascii=False)
 
     @classmethod
@@ -73,15 +62,21 @@ class Card:
             raise InputError(
                 f"The card is not JSON text ({error}); choose a checkpoint that UNetSegmenter wrote."
             ) from error
+        return cls.from_plain(plain)
+
+    @classmethod
+    def from_plain(cls, plain: Any) -> Card:
+        """Read a card from a JSON object of format 1 or 2; raises InputError as `from_json` does."""
+        plain = _in_format_2(plain)
         if problem := violation(plain, card_schema(), "card"):
             raise InputError(f"The card breaks its schema: {problem}")
-        preprocessing = plain["preprocessing"] | {"window_hu": tuple(plain["preprocessing"]["window_hu"])}
         card = cls(
             **plain
             | {
-                "network": NetworkShape(**plain["network"]),
+                "network": NetworkDescription(**plain["network"]),
                 "structures": tuple(Structure.from_json(structure) for structure in plain["structures"]),
-                "preprocessing": Preprocessing(**preprocessing),
+                "preprocessing": Preprocessing.from_json(plain["preprocessing"]),
+                "postprocessing": tuple(plain.get("postprocessing", ())),
             }
         )
         card.check()
@@ -103,11 +98,28 @@ class Card:
                 f"The card's network reads {self.network.input_slices} slices but its preprocessing gives "
                 f"{self.preprocessing.input_slices}; they must be equal."
             )
-        if self.preprocessing.size_multiple % 2**self.network.depth:
+        depth = self.network.parameters.get("depth", 0) if self.network.architecture == UNET else 0
+        if self.preprocessing.size_multiple % 2**depth:
             raise InputError(
-                f"The card's size multiple {self.preprocessing.size_multiple} is not a multiple of 2^{self.network.depth}, "
+                f"The card's size multiple {self.preprocessing.size_multiple} is not a multiple of 2^{depth}, "
                 "which the network's depth requires."
             )
+
+
+def _in_format_2(plain: Any) -> Any:
+    """A card of format 1 as one of format 2; anything else is left as it is, for the schema to judge."""
+    network = plain.get("network") if isinstance(plain, dict) else None
+    if not isinstance(network, dict) or "architecture" in network:
+        return plain
+    parameters = {name: network[name] for name in ("base_width", "depth") if name in network}
+    others = {name: value for name, value in network.items() if name not in parameters}
+    changed = {"network": {"architecture": UNET, **others, "parameters": parameters}}
+    preprocessing = plain.get("preprocessing")
+    if isinstance(preprocessing, dict) and "window_hu" in preprocessing:
+        kept = {name: value for name, value in preprocessing.items() if name != "window_hu"}
+        kept["normalisation"] = {"name": "window", "clip": preprocessing["window_hu"]}
+        changed["preprocessing"] = kept
+    return plain | changed
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..io.atomic_files import write_atomically
 from ..io.geometry import sizes_text
+from .architectures import build_network
 from .card import Card
 from .tensor_file import read_tensor_file
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from .network import UNet
-
-FORMAT = 1
+FORMAT = 2
+READABLE_FORMATS = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -28,30 +29,44 @@ class Checkpoint:
 
     Args:
         card: what it segments and how.
-        weights: state dict of the network, float16 as stored unless it was saved in full precision.
+        weights: state dict of each network, float16 as stored unless it was saved in full precision; several networks are
+            an ensemble, whose logits are averaged, and an ONNX file has none.
         path: the file.
         sha256: 64 hexadecimal digits over the whole file.
     """
 
     card: Card
-    weights: dict[str, Tensor] = field(repr=False)
+    weights: tuple[dict[str, Tensor], ...] = field(repr=False)
     path: Path
     sha256: str
 
-    def network(self) -> UNet:
-        """The network with these weights as float32, in evaluation mode."""
-        network = _empty_network(self.card)
-        network.load_state_dict(self.weights)
-        return network.float().eval()
+    def networks(self) -> list[nn.Module]:
+        """The networks as float32, in evaluation mode: (B, input slices, H, W) -> logits (B, classes, H, W)."""
+        networks = []
+        for weights in self.weights:
+            network = build_network(self.card.network)
+            network.load_state_dict(weights)
+            networks.append(network.float().eval())
+        return networks
+
+    def network(self) -> nn.Module:
+        """The network of a checkpoint that has just one; raises InputError for an ensemble."""
+        if len(self.weights) != 1:
+            raise InputError(
+                f"{self.path} holds {len(self.weights)} networks; a checkpoint of a single one is expected."
+            )
+        return self.networks()[0]
 
 
-def save_checkpoint(path: Path | str, card: Card, weights: dict[str, Tensor], half: bool = True) -> None:
+def save_checkpoint(
+    path: Path | str, card: Card, weights: dict[str, Tensor] | Sequence[dict[str, Tensor]], half: bool = True
+) -> None:
     """Write a checkpoint atomically.
 
     Args:
         path: the file.
         card: must fit the weights.
-        weights: state dict of the network.
+        weights: state dict of the network, or of each network of an ensemble.
         half: store floating point weights as float16, which halves the file.
 
     Raises:
@@ -60,7 +75,11 @@ def save_checkpoint(path: Path | str, card: Card, weights: dict[str, Tensor], ha
     import torch
 
     card.check()
-    stored = {name: _stored(path, name, tensor.detach().cpu(), half) for name, tensor in weights.items()}
+    networks = [weights] if isinstance(weights, dict) else weights
+    stored = [
+        {name: _stored(path, name, tensor.detach().cpu(), half) for name, tensor in network.items()}
+        for network in networks
+    ]
     content = {"format": FORMAT, "card": card.to_json(), "weights": stored}
     write_atomically(path, lambda partial: torch.save(content, partial))
 
@@ -96,8 +115,9 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         card = Card.from_json(content["card"])
     except InputError as error:
         raise InputError(f"{path} can't be used: {error}") from error
-    _check_weights(path, card, content["weights"])
-    return Checkpoint(card, content["weights"], path, _sha256(path))
+    weights = content["weights"] if content["format"] > 1 else [content["weights"]]
+    _check_weights(path, card, weights)
+    return Checkpoint(card, tuple(weights), path, _sha256(path))
 
 
 def read_card(path: Path | str) -> Card:
@@ -118,45 +138,39 @@ def _checked_content(path: Path, content: Any) -> dict[str, Any]:
             f"{path} is a PyTorch file but no checkpoint of UNetSegmenter; format, card and weights are expected in it."
         )
     found = content["format"]
-    if type(found) is not int or found != FORMAT:
+    if type(found) is not int or found not in READABLE_FORMATS:
         found = str(found)[:20] if type(found) in (int, str) else type(found).__name__
         raise InputError(
-            f"{path} has checkpoint format {found}, this version reads format {FORMAT}; update UNetSegmenter."
+            f"{path} has checkpoint format {found}, this version reads format 1 to {FORMAT}; update UNetSegmenter."
         )
     if not isinstance(content.get("card"), str):
         raise InputError(f"{path} has no card, so it is unknown what its weights segment; train or export it again.")
     return content
 
 
-def _check_weights(path: Path, card: Card, weights: Any) -> None:
+def _check_weights(path: Path, card: Card, networks: Any) -> None:
     import torch
 
-    expected = {name: tensor.shape for name, tensor in _empty_network(card, device="meta").state_dict().items()}
-    if not isinstance(weights, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
-        raise InputError(f"{path} has weights that are not tensors; a state dict is expected.")
-    found = {name: tensor.shape for name, tensor in weights.items()}
-    if found != expected:
-        name = next(iter(sorted(set(expected.items()) ^ set(found.items()))))[0]
-        raise InputError(
-            f'{path} has a card that contradicts its weights: "{name}" is {_size(found.get(name))}, '
-            f"the card's network expects {_size(expected.get(name))}."
-        )
-    if not all(torch.isfinite(tensor).all() for tensor in weights.values() if tensor.is_floating_point()):
-        raise InputError(f"{path} has weights that are not finite: the training that wrote it diverged.")
+    if not isinstance(networks, list) or not networks:
+        raise InputError(f"{path} has no list of weights; one state dict per network is expected.")
+    meta = build_network(card.network, device="meta").state_dict()
+    expected = {name: tensor.shape for name, tensor in meta.items()}
+    for weights in networks:
+        if not isinstance(weights, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
+            raise InputError(f"{path} has weights that are not tensors; a state dict is expected.")
+        found = {name: tensor.shape for name, tensor in weights.items()}
+        if found != expected:
+            name = next(iter(sorted(set(expected.items()) ^ set(found.items()))))[0]
+            raise InputError(
+                f'{path} has a card that contradicts its weights: "{name}" is {_size(found.get(name))}, '
+                f"the card's network expects {_size(expected.get(name))}."
+            )
+        if not all(torch.isfinite(tensor).all() for tensor in weights.values() if tensor.is_floating_point()):
+            raise InputError(f"{path} has weights that are not finite: the training that wrote it diverged.")
 
 
 def _size(shape: Any) -> str:
     return "absent" if shape is None else sizes_text(shape) or "a single number"
-
-
-def _empty_network(card: Card, device: str = "cpu") -> UNet:
-    import torch
-
-    from .network import UNet
-
-    shape = card.network
-    with torch.device(device):
-        return UNet(shape.input_slices, shape.classes, shape.base_width, shape.depth)
 
 
 def _sha256(path: Path) -> str:

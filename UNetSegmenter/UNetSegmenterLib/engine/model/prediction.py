@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,13 +22,15 @@ from ..errors import InputError
 from ..labels.segmentation import Segmentation
 from .confidence import OutlineConfidence, outline_sums
 from .device import choose_device, mixed_precision
+from .network import UNet
 from .preprocessing import neighbour_offsets, neighbour_step, network_slices, pad_to_multiple, stack_slices
 
 if TYPE_CHECKING:
-    from ..io.geometry import Geometry
+    from ..io.slicing import Slicing
     from ..io.volume import Volume
     from .checkpoint import Checkpoint
-    from .network import DoubleConvolution, UNet
+    from .network import DoubleConvolution
+    from .preprocessing import Preprocessing
 
 CPU_BATCH, GPU_BATCH = 4, 32  # slices per forward pass; on a CPU more gains nothing and costs memory
 WIDEST_MM = 5_000  # a wider slice means a spacing in other units, and would need terabytes
@@ -73,9 +76,10 @@ class Predictor:
         device: "auto" (cuda, mps, cpu in that order), "cpu", "cuda", "cuda:1" or "mps".
         batch_size: slices per forward pass; by default what suits the device.
         dtype: the precision; by default `mixed_precision` of the device.
+        mirroring: average over mirrored slices too, along the axes that the card allows.
 
     Raises:
-        InputError: this machine does not have the device.
+        InputError: this machine does not have the device, or the card allows no mirroring.
     """
 
     def __init__(
@@ -84,16 +88,23 @@ class Predictor:
         device: str = "auto",
         batch_size: int | None = None,
         dtype: torch.dtype | None = None,
+        mirroring: bool = False,
     ) -> None:
         self.checkpoint = checkpoint
+        self.preprocessing = checkpoint.card.preprocessing
+        self.mirror_axes = _mirror_axes(self.preprocessing) if mirroring else ()
         self.device = choose_device(device)
         self.batch_size = batch_size or (CPU_BATCH if self.device.type == "cpu" else GPU_BATCH)
         self._prepare(dtype or mixed_precision(self.device))
 
     def _prepare(self, dtype: torch.dtype) -> None:
-        network = fold_batch_norm(self.checkpoint.network()).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.dtype = dtype
-        self.network = network.to(dtype)
+        self.networks = [self._ready(network) for network in self.checkpoint.networks()]
+
+    def _ready(self, network: nn.Module) -> nn.Module:
+        if isinstance(network, UNet):
+            network = fold_batch_norm(network)
+        return network.to(self.device).to(memory_format=torch.channels_last).to(self.dtype)  # type: ignore[call-overload]
 
     @property
     def device_name(self) -> str:
@@ -119,48 +130,47 @@ class Predictor:
         Raises:
             InputError: the volume has no voxels, or a spacing that no scanner has.
         """
-        _check_size(volume.geometry)
+        slicing = self.preprocessing.slicing(volume.geometry)
+        _check_size(slicing)
         started = time.perf_counter()
         card = self.checkpoint.card
         if labels is None:
             labels = np.zeros(volume.geometry.shape, dtype=np.uint8)
         confidence = OutlineConfidence(card.network.classes)
-        done = self._predict_axial(
-            volume.geometry.to_axial(volume.array),
-            volume.geometry.axial_spacing_mm,
-            volume.geometry.to_axial(labels),
-            confidence,
-            progress,
-            cancelled,
+        values = slicing.view(volume.array)
+        box = nonzero_box(values) if self.preprocessing.crop_to_nonzero else (slice(None),) * 3
+        done = self._predict_slices(
+            values[box], slicing.spacing_mm, slicing.view(labels)[box], confidence, progress, cancelled
         )
-        slices = volume.geometry.axial_shape[0]
+        slices = slicing.shape[0]
+        done = slices if done == len(values[box]) else done
         name = f"{volume.name} {card.title}".strip()
         segmentation = Segmentation(labels, volume.geometry, card.structures, name, confidence=confidence.means())
         return Prediction(segmentation, done, slices, time.perf_counter() - started, self.device_name)
 
-    def _predict_axial(
+    def _predict_slices(
         self,
-        hu: np.ndarray,
+        values: np.ndarray,
         spacing_mm: tuple[float, float, float],
         labels: np.ndarray,
         confidence: OutlineConfidence,
         progress: Progress | None,
         cancelled: Cancelled | None,
     ) -> int:
-        preprocessing = self.checkpoint.card.preprocessing
+        preprocessing = self.preprocessing
         offsets = neighbour_offsets(preprocessing.input_slices, neighbour_step(spacing_mm[0], preprocessing))
-        grid = torch.from_numpy(network_slices(hu, spacing_mm[1:], preprocessing)).to(self.device)
+        affine = preprocessing.normalisation.affine(values)
+        grid = torch.from_numpy(network_slices(values, spacing_mm[1:], preprocessing)).to(self.device)
 
         def batch_labels(begin: int, end: int) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
             centres = torch.arange(begin, end, device=self.device)
-            stacked = stack_slices(grid, centres, offsets, preprocessing.window_hu)
-            logits = network_logits(self.network, stacked, preprocessing.size_multiple, self.dtype).float()
+            logits = self.logits(stack_slices(grid, centres, offsets, affine))
             if self.dtype == torch.float16 and not torch.isfinite(logits).all():
                 raise _BeyondFloat16Error
             return upsampled_labels(logits, labels.shape[1:]).cpu().numpy(), outline_sums(logits)
 
         done = begun = 0
-        total = hu.shape[0]
+        total = values.shape[0]
         running: deque[Future[tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]]] = deque()
         with self._pool() as (pool, workers):
             while done < total and not (cancelled and cancelled()):
@@ -182,6 +192,25 @@ class Predictor:
                 if progress:
                     progress(done, total)
         return done
+
+    def logits(self, stacked: Tensor) -> Tensor:
+        """Logits float32 (B, classes, rows, columns) of stacked slices (B, input slices, rows, columns) at the network's grid.
+
+        The mean over the networks of an ensemble, and over mirrored slices where these are wanted.
+        """
+        sums = None
+        for network in self.networks:
+            for axes in mirrorings(self.mirror_axes):
+                logits = self._network_logits(network, stacked.flip(axes) if axes else stacked).float()
+                logits = logits.flip(axes) if axes else logits
+                sums = logits if sums is None else sums + logits
+        assert sums is not None
+        count = len(self.networks) * len(mirrorings(self.mirror_axes))
+        return sums / count if count > 1 else sums
+
+    def _network_logits(self, network: nn.Module, stacked: Tensor) -> Tensor:
+        preprocessing = self.preprocessing
+        return network_logits(network, stacked, preprocessing.size_multiple, self.dtype, preprocessing.pad_value)
 
     @contextmanager
     def _pool(self) -> Iterator[tuple[ThreadPoolExecutor, int]]:
@@ -213,10 +242,12 @@ class Predictor:
 
 
 @torch.inference_mode()
-def network_logits(network: nn.Module, stacked: Tensor, size_multiple: int, dtype: torch.dtype) -> Tensor:
+def network_logits(
+    network: nn.Module, stacked: Tensor, size_multiple: int, dtype: torch.dtype, pad_value: float = -1.0
+) -> Tensor:
     """Logits (B, classes, rows, columns) of stacked slices (B, input slices, rows, columns) at the network's grid."""
     rows, columns = stacked.shape[2:]
-    padded = pad_to_multiple(stacked, size_multiple).to(dtype, memory_format=torch.channels_last)
+    padded = pad_to_multiple(stacked, size_multiple, pad_value).to(dtype, memory_format=torch.channels_last)
     return network(padded)[:, :, :rows, :columns]
 
 
@@ -229,11 +260,33 @@ def upsampled_labels(logits: Tensor, size: tuple[int, ...]) -> Tensor:
     return logits.argmax(dim=1).to(torch.uint8)
 
 
-def _check_size(geometry: Geometry) -> None:
-    if 0 in geometry.shape:
-        raise InputError(f"The scan has {geometry.shape} voxels, so there is nothing to segment; load it again.")
-    _, *in_plane_mm = geometry.axial_spacing_mm
-    width_mm = max(n * mm for n, mm in zip(geometry.axial_shape[1:], in_plane_mm, strict=True))
+def mirrorings(mirror_axes: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Dimensions of (B, channels, rows, columns) to flip, each combination once; the first one flips none."""
+    dimensions = [axis + 2 for axis in mirror_axes]
+    return [axes for count in range(len(dimensions) + 1) for axes in combinations(dimensions, count)]
+
+
+def nonzero_box(values: np.ndarray) -> tuple[slice, slice, slice]:
+    """The smallest box (slices, rows, columns) that holds every voxel that is not 0; everything if all are 0."""
+    box = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        filled = np.flatnonzero((values != 0).any(axis=others))
+        box.append(slice(filled[0], filled[-1] + 1) if len(filled) else slice(None))
+    return box[0], box[1], box[2]
+
+
+def _mirror_axes(preprocessing: Preprocessing) -> tuple[int, ...]:
+    if not preprocessing.mirror_axes:
+        raise InputError("The model was not trained with mirrored slices, so mirroring would harm; leave it out.")
+    return preprocessing.mirror_axes
+
+
+def _check_size(slicing: Slicing) -> None:
+    if 0 in slicing.shape:
+        raise InputError(f"The scan has {slicing.shape} voxels, so there is nothing to segment; load it again.")
+    _, *in_plane_mm = slicing.spacing_mm
+    width_mm = max(n * mm for n, mm in zip(slicing.shape[1:], in_plane_mm, strict=True))
     if not 0 < width_mm <= WIDEST_MM:
         raise InputError(
             f"The scan's slices are {width_mm / 1000:,.0f} m wide by its spacing of {in_plane_mm[0]:g} x {in_plane_mm[1]:g} mm; "

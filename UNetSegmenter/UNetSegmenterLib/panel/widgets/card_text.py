@@ -6,7 +6,9 @@ import math
 from html import escape
 from typing import Any
 
+from ...engine.model.architectures import UNET, NetworkDescription
 from ...engine.model.card import Card
+from ...engine.model.preprocessing import Preprocessing
 
 MOST_SWATCHES = 12  # of the folded card
 
@@ -104,12 +106,24 @@ def _parent(parent: dict[str, Any], seen: Any) -> str:
 
 def _input(card: Card) -> list[tuple[str, str]]:
     preprocessing, network = card.preprocessing, card.network
-    low, high = preprocessing.window_hu
     neighbours = "" if network.input_slices == 1 else f", {network.input_slices} neighbouring slices"
     return [
-        ("Reads", f"{preprocessing.spacing_mm:g} mm pixels, {low:g} to {high:g} HU{neighbours}"),
-        ("Network", f"2D U-Net, width {network.base_width}, depth {network.depth}"),
+        ("Reads", f"{preprocessing.pixels_text()}, {_values(preprocessing)}{neighbours}"),
+        ("Network", _network(network)),
     ]
+
+
+def _values(preprocessing: Preprocessing) -> str:
+    if preprocessing.window_hu is None:
+        return preprocessing.normalisation.text()
+    low, high = preprocessing.window_hu
+    return f"{low:g} to {high:g} HU"
+
+
+def _network(network: NetworkDescription) -> str:
+    if network.architecture != UNET:
+        return network.architecture
+    return f"2D U-Net, width {network.parameters['base_width']}, depth {network.parameters['depth']}"
 
 
 def _is_number(value: Any) -> bool:

@@ -75,20 +75,24 @@ def _time_points(node: slicer.vtkMRMLVolumeNode) -> Iterator[Note]:
 
 
 def _compared_with_card(volume: Volume, card: Card) -> Iterator[Note]:
-    _, *in_plane = volume.geometry.axial_spacing_mm
-    wanted = card.preprocessing.spacing_mm
-    factor = max(max(mm / wanted, wanted / mm) for mm in in_plane)
+    _, *in_plane = card.preprocessing.slicing(volume.geometry).spacing_mm
+    wanted_mm = card.preprocessing.spacing_mm or in_plane
+    factor = max(max(mm / to, to / mm) for mm, to in zip(in_plane, wanted_mm, strict=True))
+    coarser = any(mm > to for mm, to in zip(in_plane, wanted_mm, strict=True))
     found = sizes_text(in_plane, ".2f")
-    if factor > SPACING_FACTOR and max(in_plane) > wanted:
+    wanted = sizes_text(sorted(set(wanted_mm)), "g")
+    if factor > SPACING_FACTOR and coarser:
         yield Note(
             "warning",
-            f"pixels of {found} mm are coarser than the {wanted:g} mm of the model's training: fine structures may be missed.",
+            f"pixels of {found} mm are coarser than the {wanted} mm of the model's training: fine structures may be missed.",
         )
     elif factor > SPACING_FACTOR:
         yield Note(
             "info",
-            f"pixels of {found} mm are resampled to the model's {wanted:g} mm, and the result back to the scan's grid.",
+            f"pixels of {found} mm are resampled to the model's {wanted} mm, and the result back to the scan's grid.",
         )
+    if card.preprocessing.window_hu is None:
+        return
     low, high = card.preprocessing.window_hu
     lowest, highest = float(volume.array.min()), float(volume.array.max())
     if lowest > high or highest < low:
