@@ -119,8 +119,8 @@ def test_slice_curve(direction):
     curve = by_name(compare(prediction, reference))["aorta"].curve
     slices = [8, 9, 10, 11, 12, 13]
     assert list(curve.slices) == (slices if direction > 0 else slices[::-1])
-    assert list(curve.superior_mm) == sorted(curve.superior_mm)
-    assert curve.superior_mm[curve.slices.index(10)] == pytest.approx(5.0 + direction * 30)
+    assert list(curve.position_mm) == sorted(curve.position_mm)
+    assert curve.position_mm[curve.slices.index(10)] == pytest.approx(5.0 + direction * 30)
     at = {number: position for position, number in enumerate(curve.slices)}
     assert curve.dice[at[8]] == 1 and curve.dice[at[13]] == 0
     assert curve.dice[at[9]] == pytest.approx(2 * 150 / 450)
@@ -139,8 +139,30 @@ def test_slice_curve_of_a_sagittal_scan():
     segmentation = Segmentation(labels, geometry, ABDOMEN8[:1])
     curve = compare(segmentation, segmentation).rows[0].curve
     assert curve.axis == 2 and curve.slices == tuple(range(13, 3, -1))
-    assert curve.superior_mm[0] == pytest.approx(-6.5)
+    assert curve.position_mm[0] == pytest.approx(-6.5)
     assert curve.reference_mm2[0] == pytest.approx(24 * 2.0)
+
+
+@pytest.mark.parametrize(
+    ("axis", "array_axis", "area", "positions"),
+    [
+        ("coronal", 1, 20 * 5 * 0.7 * 3.0, [-(20 + row * 0.8) for row in range(19, 4, -1)]),
+        ("sagittal", 2, 15 * 5 * 0.8 * 3.0, [10 - column * 0.7 for column in range(29, 9, -1)]),
+    ],
+)
+def test_the_slice_curve_follows_the_slicing_axis_of_the_prediction(axis, array_axis, area, positions):
+    """From posterior to anterior and from left to right, as the offsets of Slicer's views rise."""
+    prediction, reference = boxes(), boxes()
+    prediction.labels[8:13, 12, 10:30] = 0  # all of one coronal slice of the aorta
+    prediction.labels[8:13, 5:20, 17] = 0  # all of one sagittal slice
+    comparison = compare(replace(prediction, slicing_axis=axis), replace(reference, slicing_axis="axial"))
+    curve = by_name(comparison)["aorta"].curve
+    assert comparison.slicing_axis == curve.slicing_axis == axis and curve.axis == array_axis
+    assert curve.position_mm == pytest.approx(positions)
+    assert curve.reference_mm2[0] == pytest.approx(area)
+    assert curve.slices[curve.worst_first()[0]] == {"coronal": 12, "sagittal": 17}[axis]
+    plain = compare(prediction, replace(reference, slicing_axis=axis))
+    assert plain.slicing_axis == by_name(plain)["aorta"].curve.slicing_axis == "axial"
 
 
 def test_place_of_the_largest_error():

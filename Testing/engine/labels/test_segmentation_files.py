@@ -11,7 +11,7 @@ from UNetSegmenterLib.engine.io.image_reading import read_volume
 from UNetSegmenterLib.engine.io.image_writing import write_image
 from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
-from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
+from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation, write_labelmap
 from UNetSegmenterLib.engine.labels.structures import known_structure
 
 from ..slicer_files import CT, RTSTRUCT, SEG, cropped, dicom_of_class, seg_nrrd
@@ -30,6 +30,28 @@ def organs():
 
 def prediction(labels=None, geometry=GRID):
     return Segmentation(organs() if labels is None else labels, geometry, (LIVER, SPLEEN), "prediction")
+
+
+# --- the slicing axis ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axis", ["axial", "coronal", "sagittal"])
+def test_the_slicing_axis_is_kept_in_the_file(tmp_path, axis):
+    before = replace(prediction(), slicing_axis=axis, attributes={"Checkpoint": "Small abdomen"})
+    write_seg_nrrd(before, tmp_path / "a.seg.nrrd")
+    read = read_segmentation(tmp_path / "a.seg.nrrd")
+    assert read.slicing_axis == axis and read.attributes == before.attributes
+    assert (b"SlicingAxis" in (tmp_path / "a.seg.nrrd").read_bytes()) == (axis != "axial")
+    assert read_segmentation(tmp_path / "a.seg.nrrd", (LIVER, SPLEEN)).slicing_axis == axis
+    write_labelmap(before, tmp_path / "a.nii.gz")
+    assert read_segmentation(tmp_path / "a.nii.gz").slicing_axis == "axial", "NIfTI can't hold it"
+
+
+def test_a_slicing_axis_that_is_none_counts_as_axial(tmp_path):
+    write_seg_nrrd(replace(prediction(), slicing_axis="coronal"), tmp_path / "a.seg.nrrd")
+    content = (tmp_path / "a.seg.nrrd").read_bytes()
+    (tmp_path / "a.seg.nrrd").write_bytes(content.replace(b"coronal", b"corolla"))
+    assert read_segmentation(tmp_path / "a.seg.nrrd").slicing_axis == "axial"
 
 
 # --- the grid that a file was drawn on ---------------------------------------------------------------------------------

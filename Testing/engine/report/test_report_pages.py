@@ -160,7 +160,7 @@ def test_curves_answer_to_mouse_and_keys(one):
     assert said[0] == "Largest disagreement: slice 7 (S 26 mm), Dice 0.90, 0.1 cm² claimed by one side only"
     assert said[1].startswith("Slice 15 (S 50.0 mm): Dice 0.900, prediction 0.5 cm², reference 0.5 cm²")
     assert said[2].startswith("Slice 7 ") and said[3].startswith("Slice 8 ") and said[4].startswith("Slice 15 ")
-    assert result["told"][1] == {"structure": "liver", "slice": 7, "superior_mm": 26}
+    assert result["told"][1] == {"structure": "liver", "slice": 7, "position_mm": 26}
     assert (result["focusable"], result["role"], result["curves"]) == (0, "slider", 5)
     assert result["spoken"].startswith("Slice 7 (S 26.0 mm): Dice 0.900")
 

@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk
 from UNetSegmenterLib.engine.evaluation.comparison import compare
 from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.io.slicing_axis import slice_positions_mm, slices_along
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
@@ -155,7 +156,43 @@ def test_pictures_name_the_slice_as_the_curves_do(direction):
     curve = comparison.rows[0].curve
     worst = curve.worst_first()[0]
     assert curve.slices[worst] == wrong
-    assert caption.startswith(f"Worst slice: axial slice {wrong} (S {curve.superior_mm[worst]:.0f} mm)")
+    assert caption.startswith(f"Worst slice: axial slice {wrong} (S {curve.position_mm[worst]:.0f} mm)")
+
+
+@pytest.mark.parametrize("direction", [LPS, UPSIDE_DOWN, TURNED], ids=["straight", "upside down", "turned"])
+@pytest.mark.parametrize(("axis", "letter"), [("coronal", "A"), ("sagittal", "R")])
+def test_pictures_of_a_network_that_is_not_axial_are_of_its_slices(tmp_path, axis, letter, direction):
+    """Head up, and the patient's right or front at the left, as a radiologist looks at them."""
+    geometry = Geometry((30, 36, 40), (1.0, 1.0, 1.0), (-12.0, 34.0, -7.0), direction)
+    labels = np.zeros(geometry.shape, np.uint8)
+    upright = geometry.to_axial(labels)  # slices to superior, rows to posterior, columns to left
+    upright[tuple(slice(n - 12, n - 4) for n in upright.shape)] = STRUCTURES[0].index
+    reference = Segmentation(labels, geometry, STRUCTURES)
+    torn = labels.copy()
+    layers = np.moveaxis(torn, slices_along(geometry, axis)[0], 0)
+    wrong = int(np.flatnonzero(layers.any((1, 2)))[2])
+    layers[wrong] = 0
+    prediction = Segmentation(torn, geometry, STRUCTURES, slicing_axis=axis)
+    comparison = compare(prediction, reference)
+    volume = Volume(np.zeros(geometry.shape, np.int16), geometry)
+    caption, png = slice_pictures(volume, prediction, reference, comparison)[0]
+    curve = comparison.rows[0].curve
+    worst = curve.worst_first()[0]
+    assert curve.slices[worst] == wrong
+    where = f"{axis} slice {wrong} ({letter} {curve.position_mm[worst]:.0f} mm)"
+    assert caption.startswith(f"Worst slice: {where}, where most is labelled differently (0.6 cm²)")
+    (tmp_path / "slice.png").write_bytes(png)
+    rgb = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "slice.png"))).astype(int)
+    there = np.argwhere(np.abs(rgb - STRUCTURES[0].color).max(axis=-1) < 2)
+    half = (rgb.shape[1] - 6) // 2
+    assert (there[:, 1] < half).all(), "in the reference alone"
+    assert there[:, 0].mean() < 0.5 * rgb.shape[0], "superior is up"
+    assert there[:, 1].mean() > 0.5 * half, "left, or posterior, is at the right"
+    text = write_report(tmp_path / "report.html", "x", comparison).read_text(encoding="utf-8")
+    assert f"How well each {axis} slice agrees" in text and f"Largest disagreement: {where}" in text
+    low, high = {"coronal": ("posterior", "anterior"), "sagittal": ("left", "right")}[axis]
+    assert f">{low}</text>" in text and f">{high}</text>" in text and ">superior</text>" not in text
+    assert f"Dice over 8 {axis} slices from {low} to {high}" in text
 
 
 def test_nothing_to_picture():
@@ -298,6 +335,37 @@ def test_a_phone_opens_it_where_most_is_wrong_in_slices_that_can_be_seen(tmp_pat
         drawn = (page.pixels(".viewer-slices")[..., :3].max(axis=-1) > 0.1).any(axis=1)
         assert drawn.mean() > 0.6, "two rows of slices fill the pane, one row leaves most of it black"
         assert page.run("document.documentElement.scrollWidth") == 390 and page.problems == []
+
+
+@needs_viewer
+@pytest.mark.parametrize("axis", ["coronal", "sagittal"])
+def test_the_viewer_steps_through_the_slices_of_the_network(tmp_path, axis):
+    _, volume, _, reference = material(spacing=(2.0, 2.0, 2.0))
+    labels = reference.labels.copy()
+    along, number = {"coronal": (1, 14), "sagittal": (2, 18)}[axis]
+    np.moveaxis(labels, along, 0)[number] = 0
+    prediction = Segmentation(labels, volume.geometry, STRUCTURES, slicing_axis=axis)
+    comparison = compare(prediction, reference, "case")
+    position = float(slice_positions_mm(volume.geometry, axis)[number])
+    report = write_report(
+        tmp_path / "report.html", axis, comparison, viewer=viewer_data(comparison, volume, prediction, reference)
+    )
+    with Page(report, tmp_path / "browser", size=(700, 700)) as page:
+        page.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
+        page.click(".viewer-open")
+        page.wait("document.querySelector('.viewer-reading').textContent")
+        assert superior(page) == pytest.approx(position, abs=1.1), "it opens where most is wrong"
+        assert "prediction nothing" in reading(page)
+        label = page.run("document.querySelector('.viewer-slice').textContent").strip()
+        assert label == f"{axis.capitalize()} slice"
+        page.click("svg.curve", across=0.85)
+        line = re.match(
+            rf"{axis.capitalize()} slice (\d+) \({'A' if axis == 'coronal' else 'R'} (-?[\d.]+) mm\)",
+            page.run("document.querySelector('.reading').textContent"),
+        )
+        page.wait(f"Math.abs(document.querySelector('[name=slice]').value - {line[2]}) < 1.1")
+        assert page.run("document.querySelector('.chart h3').textContent") in reading(page)
+        assert page.problems == []
 
 
 @needs_viewer

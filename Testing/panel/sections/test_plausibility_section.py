@@ -116,6 +116,21 @@ def test_a_finding_leads_to_its_place(widget, broken):
     picture(widget.parent, "checked")
 
 
+def test_the_ground_truth_is_checked_along_the_slicing_axis_of_the_prediction(widget):
+    torn = labels()
+    torn[:, 46] = 0  # one coronal slice
+    prediction, reference = add("Prediction", torn), add("Ground truth", torn)
+    prediction.SetAttribute("UNetSegmenter.SlicingAxis", "coronal")
+    widget.ui.predictionSelector.setCurrentNode(prediction)
+    widget.ui.referenceSelector.setCurrentNode(reference)
+    settle()
+    checked(widget)
+    section = widget.panel.plausibility
+    gaps = [finding for finding in section.findings if "1 empty coronal slice" in finding.sentence]
+    assert {finding.structure for finding in gaps} == {"liver", "spleen"}
+    assert {("continuity", "liver"), ("continuity", "spleen")} <= section.shared
+
+
 def test_passed_checks_are_shown_on_request(widget, broken):
     checked(widget)
     few = sentences(widget)

@@ -230,7 +230,7 @@ def test_a_click_on_the_slice_curve_goes_to_its_slice(widget, rows):
     assert chart().GetTitle() == f"{name}: Dice" and chart("Area").GetNumberOfPlotSeriesNodes() == 2
     click_point(3)
     row = compare.slices.row
-    assert axial()[2] == pytest.approx(row.curve.superior_mm[3])
+    assert axial()[2] == pytest.approx(row.curve.position_mm[3])
     assert f"slice {row.curve.slices[3]} (" in ui.sliceLabel.text
     rank = row.curve.worst_first().index(3)
     press(ui.nextWorseButton)
@@ -243,6 +243,29 @@ def test_a_click_on_the_slice_curve_goes_to_its_slice(widget, rows):
     press(ui.sideBySideButton)
     for kind in ("vtkMRMLPlotChartNode", "vtkMRMLPlotSeriesNode", "vtkMRMLTableNode"):
         assert not slicer.mrmlScene.GetNumberOfNodesByClass(kind), kind
+
+
+@pytest.mark.parametrize(
+    ("axis", "view", "component", "color", "title"),
+    [("coronal", "Co", 1, "green", "Anterior (mm)"), ("sagittal", "Sa", 0, "yellow", "Right (mm)")],
+)
+def test_slices_of_a_network_that_is_not_axial_are_shown_in_their_own_view(widget, axis, view, component, color, title):
+    ui, compare = widget.ui, widget.panel.compare
+    prediction, _ = shown(widget)
+    prediction.SetAttribute("UNetSegmenter.SlicingAxis", axis)
+    press(ui.compareButton)
+    turn(lambda: not compare.is_busy, 120)
+    ui.sliceCurveCheckBox.click()
+    compare.go_to(compare.table.rows[0])
+    assert chart().GetXAxisTitle() == title
+    press(ui.worstSliceButton)
+    row = compare.slices.row
+    worst = row.curve.worst_first()[0]
+    assert axial(f"Pred{view}")[component] == pytest.approx(row.curve.position_mm[worst])
+    assert axial(f"Ref{view}")[component] == pytest.approx(row.curve.position_mm[worst])
+    assert f"{axis} slice {row.curve.slices[worst]} in the {color} view (1 of " in ui.sliceLabel.text
+    click_point(1)
+    assert axial(f"Pred{view}")[component] == pytest.approx(row.curve.position_mm[1])
 
 
 def test_the_slice_curve_comes_with_the_table_and_goes_with_it(widget):

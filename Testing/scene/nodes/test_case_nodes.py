@@ -94,5 +94,5 @@ def test_a_slice_of_the_curve_has_a_place(scene):
     geometry = Geometry((12, 16, 20), (3.0, 2.0, 2.0), (5.0, 6.0, 7.0))
     for position in row.curve.worst_first()[:3]:
         place = slice_position_ras(geometry, row, position)
-        assert place[2] == pytest.approx(row.curve.superior_mm[position])
+        assert place[2] == pytest.approx(row.curve.position_mm[position])
         assert place[:2] == pytest.approx(row.largest_error_ras[:2])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from UNetSegmenterLib.engine.io.geometry import Geometry
-from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
+from UNetSegmenterLib.engine.labels.seg_nrrd import SLICING_AXIS_TAG, write_seg_nrrd
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import HEART
@@ -68,6 +68,35 @@ def test_slicer_reads_what_the_engine_writes(scene, tmp_path, overlap):
     assert slicer.vtkSegmentationConverter.DeserializeImageGeometry(text, image, False)
     assert image.GetExtent() == (0, 10, 0, 9, 0, 8)
     assert np.allclose(image.GetSpacing(), GRID.spacing_mm[::-1])
+
+
+@pytest.mark.parametrize("axis", ["axial", "coronal", "sagittal"])
+def test_the_slicing_axis_survives_slicer(scene, tmp_path, axis):
+    """Slicer drops attributes that it does not know, and keeps the tags of the segments; it also lets users add segments."""
+    write_seg_nrrd(replace(heart(overlap=False), slicing_axis=axis), tmp_path / "heart.seg.nrrd")
+    node = load(scene, tmp_path / "heart.seg.nrrd")
+    drawn = slicer.vtkSegment()
+    drawn.DeepCopy(node.GetSegmentation().GetNthSegment(1))
+    drawn.RemoveTag(SLICING_AXIS_TAG)
+    node.GetSegmentation().RemoveSegment(node.GetSegmentation().GetNthSegmentID(0))
+    node.GetSegmentation().AddSegment(drawn, "drawn by hand")
+    node.GetSegmentation().SetSegmentIndex("drawn by hand", 0)
+    assert segmentation_from_node(node).slicing_axis == axis
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(tmp_path / "slicer.seg.nrrd"))
+    assert storage.WriteData(node)
+    assert read_segmentation(tmp_path / "slicer.seg.nrrd").slicing_axis == axis
+
+
+@pytest.mark.parametrize("axis", ["axial", "coronal"])
+def test_the_slicing_axis_is_an_attribute_of_the_node(scene, axis):
+    before = replace(heart(overlap=False), slicing_axis=axis)
+    node = segmentation_to_node(before, scene, provenance={"Checkpoint": "x"}, surfaces=False)
+    assert node.GetAttribute(SLICING_AXIS_TAG) == (None if axis == "axial" else axis)
+    after = segmentation_from_node(node)
+    assert after.slicing_axis == axis and after.attributes == {"Checkpoint": "x"}
+    segmentation_to_node(heart(overlap=False), scene, node=node, surfaces=False)
+    assert segmentation_from_node(node).slicing_axis == "axial", "nothing of the earlier result is left"
 
 
 def test_the_engine_reads_what_slicer_writes(scene, tmp_path):

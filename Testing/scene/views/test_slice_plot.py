@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import vtk
@@ -60,6 +62,23 @@ def test_dice_and_areas_stand_over_the_place_of_each_slice(headless, row, views)
     assert values(one, LABEL)[0] == "slice 2"
     for series in (*series_of(dice).values(), *series_of(area).values()):
         assert series.GetYColumnName() == series.GetName() and series.GetXColumnName() == POSITION
+
+
+def test_the_plots_of_a_coronal_network_run_from_back_to_front(headless, views):
+    geometry = Geometry((10, 10, 10), (2.5, 10.0, 10.0), (0.0, 0.0, 100.0))
+    labels = np.zeros(geometry.shape, np.uint8)
+    labels[3:7, 4:6, 4:6] = 1
+    made = Segmentation(labels, geometry, (known_structure("liver", 1, (1,)),), "made", slicing_axis="coronal")
+    plot = SlicePlot(headless.scene)
+    plot.show(compare(made, made).rows[0])
+    chart = views["Dice"].GetPlotChartNode()
+    assert chart.GetXAxisTitle() == "Anterior (mm)"
+    one = series_of(chart)[DICE]
+    assert values(one, POSITION) == pytest.approx([-50, -40]) and values(one, LABEL) == [
+        "coronal slice 5", "coronal slice 4",
+    ]  # fmt: skip
+    plot.show(compare(replace(made, slicing_axis="axial"), made).rows[0])
+    assert chart.GetXAxisTitle() == "Superior (mm)" and values(one, LABEL)[0] == "slice 3"
 
 
 def test_without_a_structure_the_plots_say_what_to_do(headless, row, views):

@@ -50,7 +50,7 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.plausibility.finding import PASS, SEVERITIES
     from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
 
-    from ..evaluation.scan_prediction import on_grid_of, read_scan
+    from ..evaluation.scan_prediction import along_axis_of, on_grid_of, read_scan
 
     card = read_card(options.checkpoint) if options.checkpoint else None
     segmentation = read_segmentation(
@@ -61,6 +61,7 @@ def run(options: Any) -> None:
             f"{options.segmentation} holds no labelled voxel and names no structure, so there is nothing to check; choose "
             "the segmentation, or say with --checkpoint which structures it should hold."
         )
+    segmentation = along_axis_of(card, segmentation, options.segmentation)
     for note in segmentation.notes:
         warn(note)
     volume = read_scan(options.scan, options.resample) if options.scan else None

@@ -89,14 +89,17 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.report.slice_pictures import slice_pictures
 
     from ..evaluation.result_table import print_results
-    from ..evaluation.scan_prediction import on_grid_of, read_scan
+    from ..evaluation.scan_prediction import along_axis_of, on_grid_of, read_scan
     from ..evaluation.scene_files import SceneFiles, dice_captions, write_scene_files
 
-    statistics = read_card(options.checkpoint).statistics or None if options.checkpoint else None
+    card = read_card(options.checkpoint) if options.checkpoint else None
     check_tolerance(options.tolerance)
     prediction, reference = _segmentations(options)
+    prediction = along_axis_of(card, prediction, options.prediction)
     volume = read_scan(options.scan, options.resample) if options.scan else None
-    findings = check(on_grid_of(volume, prediction) if volume else prediction, volume, statistics)
+    findings = check(
+        on_grid_of(volume, prediction) if volume else prediction, volume, (card and card.statistics) or None
+    )
     case = file_stem(options.reference)
     with output_folder(options.output) as folder:
         with progress("comparing", "structures") as show:

@@ -103,6 +103,7 @@ def _named(path: Path, reason: str) -> str:
 def _segment(scan: NamedScan, predictor: Predictor, output: OutputFolder, options: Any) -> None:
     """Segment one scan and write its results, unless another run does so now or has just done it."""
     from UNetSegmenterLib.engine.io.atomic_files import locked
+    from UNetSegmenterLib.engine.io.slicing_axis import slicing_axis
     from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
     from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap
 
@@ -117,8 +118,9 @@ def _segment(scan: NamedScan, predictor: Predictor, output: OutputFolder, option
             write(prediction.segmentation, output.path / name)
         output.record(names, scan.path)
     rate = prediction.slices / prediction.seconds
+    count = slicing_axis(prediction.segmentation.slicing_axis).in_words(f"{prediction.slices} slices")
     written = " and ".join([str(output.path / names[0]), *names[1:]])
-    print_line(f"{written}: {prediction.slices} slices in {prediction.seconds:.1f} s, {rate:.1f} slices/s")
+    print_line(f"{written}: {count} in {prediction.seconds:.1f} s, {rate:.1f} slices/s")
 
 
 def _names(scan: NamedScan, options: Any) -> list[str]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.file_names import file_stem
 from UNetSegmenterLib.engine.io.geometry import same_grid_note
 from UNetSegmenterLib.engine.io.image_reading import read_volume
+from UNetSegmenterLib.engine.io.slicing_axis import slicing_axis
 from UNetSegmenterLib.engine.io.volume import Volume, check_volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation, resample_segmentation
+from UNetSegmenterLib.engine.labels.segmentation_files import is_label_map
+from UNetSegmenterLib.engine.model.card import Card
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, shipped_checkpoints
 from UNetSegmenterLib.engine.model.prediction import Prediction, Predictor
 
@@ -54,6 +58,13 @@ def on_grid_of(volume: Volume, segmentation: Segmentation) -> Segmentation:
     return resampled
 
 
+def along_axis_of(card: Card | None, segmentation: Segmentation, path: Path) -> Segmentation:
+    """The segmentation with the slicing axis of the network that it is checked for, where its file can't hold one itself."""
+    if card is None or not (path.is_dir() or is_label_map(path)):
+        return segmentation
+    return replace(segmentation, slicing_axis=card.preprocessing.axis)
+
+
 def volume_name(path: Path) -> str:
     """What results of this scan are called: the file's name without its ending, or the folder's."""
     return path.resolve().name if path.is_dir() else file_stem(path)
@@ -61,5 +72,6 @@ def volume_name(path: Path) -> str:
 
 def predict(predictor: Predictor, volume: Volume, what: str = "segmenting") -> Prediction:
     """Predict with progress on the console."""
-    with progress(f"{what} {volume.name}") as show:
+    axis = predictor.checkpoint.card.preprocessing.axis
+    with progress(f"{what} {volume.name}", slicing_axis(axis).in_words("slices")) as show:
         return predictor.predict(volume, show)

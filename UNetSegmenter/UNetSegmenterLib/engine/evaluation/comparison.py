@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..io.geometry import SHEAR_MM, Geometry, grid_difference, same_grid_note, sheared_text
+from ..io.slicing_axis import AXIAL
 from ..labels.bounding_boxes import Box, joint_box, structure_boxes
 from ..labels.matching import Matching, Pair, match_structures
 from ..labels.matching_by_overlap import Proposal, question_pairs
@@ -65,6 +66,7 @@ class Comparison:
         reference_name: Name of the reference.
         complete: False if the comparison was cancelled; `rows` then holds the structures that were measured before.
         proposals: Structures that overlap, but were not paired because their names differ.
+        slicing_axis: What the slices of the curves follow each other along: the axis of the network that predicted.
     """
 
     case: str
@@ -75,6 +77,7 @@ class Comparison:
     reference_name: str = ""
     complete: bool = True
     proposals: tuple[Proposal, ...] = ()
+    slicing_axis: str = AXIAL
 
 
 def compare(
@@ -130,7 +133,10 @@ def compare(
     rows += [
         _unmatched(one, prediction, "prediction", case, tolerance_mm, proposals) for one in matching.only_prediction
     ]
-    return Comparison(case, tuple(rows), tuple(notes), matching, prediction.name, reference.name, complete, proposals)
+    return Comparison(
+        case, tuple(rows), tuple(notes), matching, prediction.name, reference.name, complete, proposals,
+        prediction.slicing_axis,
+    )  # fmt: skip
 
 
 def _checked_notes(side: str, segmentation: Segmentation) -> list[str]:
@@ -181,7 +187,7 @@ def _compare_pair(
         empty,
         status="spurious" if not measures.reference_ml else "missed" if not measures.prediction_ml else "ok",
         measures=measures,
-        curve=slice_curve(predicted, referred, box, geometry),
+        curve=slice_curve(predicted, referred, box, geometry, prediction.slicing_axis),
         largest_error_ras=geometry.position_ras_mm(index),
     )
 

@@ -73,7 +73,8 @@ def error_map_steps(prediction: Segmentation, reference: Segmentation, pairs: Se
         for index, (name, color) in CLASSES.items()
         if index != CONFUSED or len(pairs) > 1
     ]
-    return Segmentation(labels, reference.geometry, tuple(structures), f"{prediction.name} errors")
+    name = f"{prediction.name} errors"
+    return Segmentation(labels, reference.geometry, tuple(structures), name, slicing_axis=prediction.slicing_axis)
 
 
 def pairs_of(pairs: Sequence[Pair], structure: str | None) -> list[Pair]:

@@ -7,29 +7,34 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..io.geometry import Geometry
+from ..io.slicing_axis import AXIAL, slice_positions_mm, slices_along
 from ..labels.bounding_boxes import Box
 from ..labels.dice import dice_coefficient
 
 
 @dataclass(frozen=True)
 class SliceCurve:
-    """Dice and areas of one structure slice by slice, inferior to superior, in the slices where either has voxels.
+    """Dice and areas of one structure slice by slice, in the slices where either has voxels.
+
+    The slices run from inferior to superior, from posterior to anterior, or from left to right.
 
     Attributes:
-        axis: Array axis closest to the patient's long axis.
+        axis: Array axis closest to the slicing axis.
         slices: Indices of the slices along that axis.
-        superior_mm: Superior coordinate (RAS) of the middle of each slice.
+        position_mm: RAS coordinate of the middle of each slice along the slicing axis.
         dice: Dice coefficient in each slice.
         prediction_mm2: Area of the prediction in each slice.
         reference_mm2: Area of the reference in each slice.
+        slicing_axis: "axial", "coronal" or "sagittal".
     """
 
     axis: int
     slices: tuple[int, ...]
-    superior_mm: tuple[float, ...]
+    position_mm: tuple[float, ...]
     dice: tuple[float, ...]
     prediction_mm2: tuple[float, ...]
     reference_mm2: tuple[float, ...]
+    slicing_axis: str = AXIAL
 
     @property
     def error_mm2(self) -> tuple[float, ...]:
@@ -46,16 +51,9 @@ class SliceCurve:
         return sorted(range(len(error)), key=lambda index: -error[index])
 
 
-def slice_heights_mm(geometry: Geometry) -> np.ndarray:
-    """Superior coordinate (RAS, mm) of the middle of each slice along the patient's long axis, by array index."""
-    axis = geometry.axial()[0][0]
-    index = np.ones((geometry.shape[axis], 4))
-    index[:, :3] = (np.array(geometry.shape[::-1]) - 1) / 2
-    index[:, 2 - axis] = np.arange(geometry.shape[axis])
-    return (index @ geometry.affine_lps().T)[:, 2]
-
-
-def slice_curve(prediction: np.ndarray, reference: np.ndarray, box: Box, geometry: Geometry) -> SliceCurve:
+def slice_curve(
+    prediction: np.ndarray, reference: np.ndarray, box: Box, geometry: Geometry, slicing_axis: str = AXIAL
+) -> SliceCurve:
     """Measure two masks slice by slice.
 
     Args:
@@ -63,16 +61,17 @@ def slice_curve(prediction: np.ndarray, reference: np.ndarray, box: Box, geometr
         reference: Mask cropped to `box`.
         box: Where the masks lie in the grid.
         geometry: The grid.
+        slicing_axis: What the slices follow each other along.
     """
-    axes, flips = geometry.axial()
-    axis, others = axes[0], (axes[1], axes[2])
+    axis, falls = slices_along(geometry, slicing_axis)
+    others = (0 if axis else 1, 1 if axis == 2 else 2)
     ours, theirs, common = (
         np.count_nonzero(mask, axis=others) for mask in (prediction, reference, prediction & reference)
     )
     slices = np.arange(box[axis].start, box[axis].stop)
-    superior_mm = slice_heights_mm(geometry)[slices]
+    position_mm = slice_positions_mm(geometry, slicing_axis)[slices]
     filled = np.flatnonzero(ours + theirs)
-    order = filled[::-1] if flips[0] else filled
+    order = filled[::-1] if falls else filled
     pixel_mm2 = geometry.spacing_mm[others[0]] * geometry.spacing_mm[others[1]]
     dice = dice_coefficient(common, ours, theirs)[order]
 
@@ -82,8 +81,9 @@ def slice_curve(prediction: np.ndarray, reference: np.ndarray, box: Box, geometr
     return SliceCurve(
         axis,
         tuple(int(value) for value in slices[order]),
-        listed(superior_mm[order]),
+        listed(position_mm[order]),
         listed(dice),
         listed(ours[order] * pixel_mm2),
         listed(theirs[order] * pixel_mm2),
+        slicing_axis,
     )

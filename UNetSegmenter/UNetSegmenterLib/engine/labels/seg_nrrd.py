@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..io.file_names import file_stem
 from ..io.image_reading import log_notes, read_image_file, read_image_header
 from ..io.image_writing import write_image
+from ..io.slicing_axis import AXIAL, slicing_axis
 from .label_values import MAX_STRUCTURES, as_labels
 from .seg_nrrd_grid import reference_geometry, reference_geometry_text, uncropped
 from .segmentation import Segmentation, paint
@@ -20,6 +21,9 @@ from .terminology import Terminology
 
 SOURCE_VALUES_TAG = "UNetSegmenter.SourceValues"
 CONFIDENCE_TAG = "UNetSegmenter.Confidence"
+SLICING_AXIS_TAG = "UNetSegmenter.SlicingAxis"
+"""Name of the attribute with the slicing axis of the network, unless it is axial; also a tag of each segment, because Slicer
+keeps the tags of a file that it opens and saves, but not its attributes."""
 _UNSPECIFIED = "85756007"  # SNOMED CT "Tissue": what Slicer writes for a segment without chosen terminology
 
 
@@ -42,18 +46,20 @@ def read_seg_nrrd(path: Path, header: Mapping[str, str], resample: bool = False)
     layers = as_labels(np.moveaxis(image.array, -1, 0) if image.array.ndim == 4 else image.array[None], path)
     entries = _entries(header, layers, path)
     sources = _sources(entries, len(layers), path)
-    structures, confidence = [], {}
+    structures, confidence, axis = [], {}, header.get(SLICING_AXIS_TAG, AXIAL)
     values = _distinct([value for _, value in sources])
     for index, (entry, value) in enumerate(zip(entries, values, strict=True), start=1):
         tags = dict(tag.split(":", 1) for tag in entry.get("Tags", "").split("|") if ":" in tag)
         structures.append(_structure(entry, tags, index, value))
         if (found := confidence_from_tag(tags.get(CONFIDENCE_TAG, ""))) is not None:
             confidence[index] = found
+        axis = tags.get(SLICING_AXIS_TAG, axis)
     labels, overlaps = _paint_layers(layers, sources)
     notes = _unassigned_voxels(layers, sources, path)
     known = labels.size > 1 or bool(labels.any()) or reference_geometry(header) is not None
     labels, overlaps, geometry, grid_notes = uncropped(labels, overlaps, image.geometry, header, path)
-    attributes = {key: value for key, value in header.items() if not re.match(r"(Segment\d*(ation)?|ITK|NRRD)_", key)}
+    not_attributes = rf"(Segment\d*(ation)?|ITK|NRRD)_|{re.escape(SLICING_AXIS_TAG)}$"
+    attributes = {key: value for key, value in header.items() if not re.match(not_attributes, key)}
     return Segmentation(
         labels,
         geometry,
@@ -64,6 +70,7 @@ def read_seg_nrrd(path: Path, header: Mapping[str, str], resample: bool = False)
         confidence=confidence,
         notes=notes + grid_notes,
         grid_is_known=known,
+        slicing_axis=slicing_axis(axis).name,
     )
 
 
@@ -184,7 +191,8 @@ def write_seg_nrrd(segmentation: Segmentation, path: Path | str) -> None:
     Structures that overlap are written in layers of their own. Raises InputError if the file can't be written.
     """
     layers, layer_values = _layers(segmentation)
-    metadata = dict(segmentation.attributes)
+    axis = slicing_axis(segmentation.slicing_axis)
+    metadata = dict(segmentation.attributes) | ({} if axis.name == AXIAL else {SLICING_AXIS_TAG: axis.name})
     metadata |= {
         "Segmentation_MasterRepresentation": "Binary labelmap",
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
@@ -199,6 +207,8 @@ def write_seg_nrrd(segmentation: Segmentation, path: Path | str) -> None:
             tags += f"TerminologyEntry:{structure.terminology.entry()}|"
         if structure.index in segmentation.confidence:
             tags += f"{CONFIDENCE_TAG}:{segmentation.confidence[structure.index]:.4f}|"
+        if axis.name != AXIAL:
+            tags += f"{SLICING_AXIS_TAG}:{axis.name}|"
         fields = {
             "ID": f"Segment_{structure.index}",
             "Name": structure.name,

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import InputError
 from ..io.geometry import Geometry
 from ..io.resampling import resample_array
+from ..io.slicing_axis import AXIAL
 from .structures import Structure
 
 
@@ -20,8 +21,9 @@ class Segmentation:
     Where structures overlap, `labels` holds the later one; `overlaps` holds, by structure index, the flat indices of the voxels
     that are hidden under another structure. `mask` gives the complete structure. `confidence` is the mean largest probability
     of the network along each outline (0 to 1, by structure index), if a network drew it. `notes` are what a user should know
-    about how the file was read. `grid_is_known` is False for an empty file of one voxel, which describes no grid;
-    `with_known_grid` gives it one.
+    about how the file was read. `slicing_axis` ("axial", "coronal" or "sagittal") is that of the network that drew it, which all
+    that is measured slice by slice follows; axial where no network did. `grid_is_known` is False for an empty file of one voxel,
+    which describes no grid; `with_known_grid` gives it one.
     """
 
     labels: np.ndarray
@@ -34,6 +36,7 @@ class Segmentation:
     confidence: Mapping[int, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     grid_is_known: bool = True
+    slicing_axis: str = AXIAL
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.geometry.shape:

@@ -11,13 +11,14 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 from ..io.geometry import Geometry, grid_difference
+from ..io.slicing_axis import slicing_axis
 from ..io.volume import Volume
 from ..labels.bounding_boxes import Box, bounding_box, label_boxes
 from ..labels.segmentation import Segmentation
 from ..labels.structures import Structure, canonical_name
 
 WORKING_SPACING_MM = 1.5
-"""In-plane spacing that is fine enough for every check; finer grids are thinned to about this (slices never are)."""
+"""Spacing in a slice that is fine enough for every check; finer grids are thinned to about this (slices never are)."""
 
 SUBSTANTIAL_FRACTION = 0.05
 """A connected component below this fraction of its structure's volume is a small component."""
@@ -186,7 +187,7 @@ class Anatomy:
     """A segmentation in the working grid, and what more than one check measures on it.
 
     The working grid is the axial view (slices inferior to superior, rows anterior to posterior, columns right to left) of
-    the segmentation, thinned in plane to about 1.5 mm.
+    the segmentation, thinned to about 1.5 mm except along its slicing axis.
 
     Attributes:
         labels: Label of every voxel of the working grid (slices, rows, columns), uint8.
@@ -196,6 +197,8 @@ class Anatomy:
         present: The masks of the structures that have voxels, by name.
         absent: The structures without voxels, by name.
         confidence: Mean confidence of the network along the outline, by name, for the structures that have one.
+        slicing_axis: The axis along which the network that drew the segmentation, if one did, cut the scan into slices.
+        slices_along: The axis of the working grid nearest to it.
 
     Raises:
         InputError: If the scan does not have the segmentation's grid.
@@ -209,7 +212,10 @@ class Anatomy:
         _check_grids(segmentation, volume)
         self.geometry: Geometry = segmentation.geometry
         spacing = self.geometry.axial_spacing_mm
-        self.stride = (1, *(max(1, round(WORKING_SPACING_MM / step)) for step in spacing[1:]))
+        self.slicing_axis = slicing_axis(segmentation.slicing_axis)
+        self.slices_along = 2 - self.slicing_axis.component
+        strides = (max(1, round(WORKING_SPACING_MM / step)) for step in spacing)
+        self.stride = tuple(1 if axis == self.slices_along else stride for axis, stride in enumerate(strides))
         self.spacing_mm = np.array(spacing) * self.stride
         self.voxel_ml = float(np.prod(self.spacing_mm)) / 1000
         self.labels = np.ascontiguousarray(self._thin(segmentation.labels))

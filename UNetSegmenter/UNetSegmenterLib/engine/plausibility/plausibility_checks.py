@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..io.slicing_axis import AXIAL
 from ..io.volume import Volume
 from ..labels.segmentation import Segmentation
 from . import relations, tissue
@@ -120,12 +121,18 @@ class PlausibilityChecks:
         rule = RULES[quantity.key]
         if quantity.key in ("position", "cut") and any(quantity.structure in self._slab(axis) for axis in range(3)):
             return None
-        structure = self.training.get(quantity.structure)
+        structure = None if self._is_cut_otherwise(rule) else self.training.get(quantity.structure)
         bounds = limits(rule, None if structure is None else self._training_values(quantity, structure))
         if bounds is None:
             return None
         severity = bounds.severity(quantity.value, self._most_severe_allowed(rule, quantity))
         return severity, excess(rule, bounds, quantity.value), quantity, bounds
+
+    def _is_cut_otherwise(self, rule: Rule) -> bool:
+        """Whether a quantity goes from slice to slice along another axis than it did in the training labels."""
+        return (
+            rule.check == "continuity" and self.statistics.get("slicing_axis", AXIAL) != self.anatomy.slicing_axis.name
+        )
 
     def _training_values(self, quantity: Quantity, structure: dict[str, Any]) -> dict[str, Any] | None:
         """Training statistics of a quantity; those of a pair may be stored with its other structure."""
@@ -149,6 +156,8 @@ class PlausibilityChecks:
         other = self.names.get(quantity.other, quantity.other)
         sentence = rule.sentence.format(value=measured_text(rule, quantity), detail=quantity.detail, other=other)
         expected = expected_text(rule, bounds, quantity.detail)
+        if rule.check == "continuity":
+            sentence, expected = map(self.anatomy.slicing_axis.in_words, (sentence, expected))
         source = f"{bounds.cases} training case{'s' * (bounds.cases > 1)}" if bounds.cases else "rule of thumb"
         nominal = ", nominal spacing" if rule.spacing_dependent and self.has_nominal_spacing else ""
         name = self.names[quantity.structure]

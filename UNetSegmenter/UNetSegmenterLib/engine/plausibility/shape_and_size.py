@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..labels.dice import dice_coefficient
-from .anatomy import Anatomy, StructureMask, densest_voxel
+from .anatomy import Anatomy, StructureMask, VoxelIndex, densest_voxel
 from .finding import number_text
 from .quantity import Quantity
 
@@ -71,15 +71,15 @@ def cavities(anatomy: Anatomy) -> list[Quantity]:
 
 def gaps(anatomy: Anatomy) -> list[Quantity]:
     """Number of empty slices between the first and the last slice of the structure, an error of 2D networks."""
-    found = []
+    found, axis = [], anatomy.slices_along
     for name, organ in anatomy.present.items():
-        filled = np.flatnonzero(organ.profiles[0] > 0.02 * organ.profiles[0].max())
+        filled = np.flatnonzero(organ.profiles[axis] > 0.02 * organ.profiles[axis].max())
         steps = np.diff(filled)
         voxel_index = organ.central_voxel
         if steps.size and steps.max() > 1:
             before = int(np.argmax(steps))
-            _, row, column = organ.central_voxel_of_layer(0, int(filled[before]))
-            voxel_index = (organ.corner[0] + float(filled[before] + filled[before + 1]) / 2, row, column)
+            middle = float(filled[before] + filled[before + 1]) / 2
+            voxel_index = _between_slices(organ, axis, int(filled[before]), middle)
         found.append(Quantity("gaps", name, int((steps - 1).sum()), voxel_index))
     return found
 
@@ -90,22 +90,21 @@ def continuity(anatomy: Anatomy) -> list[Quantity]:
     Neighbouring slices of one organ resemble each other; predictions made slice by slice need not (2.5D input and
     slice-to-slice consistency terms are made against this error).
     """
-    step = _slice_step(anatomy)
+    step, axis = _slice_step(anatomy), anatomy.slices_along
     found = []
     for name, organ in anatomy.present.items():
-        area = organ.profiles[0].astype(float)
+        area, mask = organ.profiles[axis].astype(float), np.moveaxis(organ.mask, axis, 0)
         if len(area) <= step:
             continue
         below, above = area[:-step], area[step:]
-        shared = np.count_nonzero(organ.mask[:-step] & organ.mask[step:], axis=(1, 2))
+        shared = np.count_nonzero(mask[:-step] & mask[step:], axis=(1, 2))
         middle = np.minimum(below, above) > 0.15 * area.max()
         if not middle.any():
             continue
         dice = np.where(middle, dice_coefficient(shared, below, above), 1.0)
         jump = np.where(middle, np.abs(above - below) / area.max(), 0.0)
         for key, values, worst in (("overlap", dice, int(np.argmin(dice))), ("jump", jump, int(np.argmax(jump)))):
-            _, row, column = organ.central_voxel_of_layer(0, worst) if middle[worst] else organ.central_voxel
-            voxel_index = (organ.corner[0] + worst + step / 2, row, column)
+            voxel_index = _between_slices(organ, axis, worst if middle[worst] else None, worst + step / 2)
             found.append(Quantity(key, name, float(values[worst]), voxel_index))
     return found
 
@@ -113,27 +112,39 @@ def continuity(anatomy: Anatomy) -> list[Quantity]:
 def jitter(anatomy: Anatomy) -> list[Quantity]:
     """Pixels that differ from the slices about 3 mm below and above them, which agree, as a fraction of the outlines' length.
 
-    A median over three slices would change these pixels. In a coronal slice they are the ragged edge of a segmentation made
-    slice by slice. Labels drawn by hand in axial slices have some too; the training labels tell how many.
+    A median over three slices would change these pixels. In a slice across them they are the ragged edge of a segmentation made
+    slice by slice. Labels drawn by hand in slices have some too; the training labels tell how many.
     """
-    step = _slice_step(anatomy)
+    step, along = _slice_step(anatomy), anatomy.slices_along
     found = []
     for name, organ in anatomy.present.items():
-        if len(organ.mask) < 2 * step + 1:
+        mask = np.moveaxis(organ.mask, along, 0)
+        if len(mask) < 2 * step + 1:
             continue
-        below, here, above = organ.mask[: -2 * step], organ.mask[step:-step], organ.mask[2 * step :]
+        below, here, above = mask[: -2 * step], mask[step:-step], mask[2 * step :]
         different = (below == above) & (here != below)
         outline = sum(_edges_along(here, axis) for axis in (1, 2))
         voxel_index = organ.central_voxel
         if different.any():
-            slice_, row, column = densest_voxel(different)
-            voxel_index = organ.to_working_grid(slice_ + step, row, column)
+            slice_, *inside = densest_voxel(different)
+            inside.insert(along, slice_ + step)
+            voxel_index = organ.to_working_grid(*inside)
         found.append(Quantity("jitter", name, np.count_nonzero(different) / max(outline, 1), voxel_index))
     return found
 
 
+def _between_slices(organ: StructureMask, axis: int, layer: int | None, at: float) -> VoxelIndex:
+    """The voxel in the middle of a slice of the structure (None: of its central one), moved to another position `at`.
+
+    Both are counted along `axis` from the structure's first slice.
+    """
+    voxel_index = list(organ.central_voxel if layer is None else organ.central_voxel_of_layer(axis, layer))
+    voxel_index[axis] = organ.corner[axis] + at
+    return voxel_index[0], voxel_index[1], voxel_index[2]
+
+
 def _slice_step(anatomy: Anatomy) -> int:
-    return max(1, round(CONTINUITY_STEP_MM / float(anatomy.spacing_mm[0])))
+    return max(1, round(CONTINUITY_STEP_MM / float(anatomy.spacing_mm[anatomy.slices_along])))
 
 
 def _edges_along(mask: np.ndarray, axis: int) -> int:

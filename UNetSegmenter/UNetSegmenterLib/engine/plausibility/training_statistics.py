@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from ..io.slicing_axis import AXIAL
 from ..io.volume import Volume
 from ..labels.segmentation import Segmentation
 from . import relations, shape_and_size, tissue
@@ -99,7 +100,7 @@ def position_differences(
 
 
 def training_statistics(
-    cases: Iterable[tuple[Segmentation, Volume | None]], *, nominal_spacing: bool = False
+    cases: Iterable[tuple[Segmentation, Volume | None]], *, nominal_spacing: bool = False, slicing_axis: str = AXIAL
 ) -> dict[str, Any]:
     """Measure the training labels.
 
@@ -107,12 +108,17 @@ def training_statistics(
         cases: Labels and scans of the training cases; read once, may be a generator.
         nominal_spacing: Whether the data set's spacing is not the true one (as in 8-bit copies of a challenge's slices).
             Millimetres and millilitres then only warn.
+        slicing_axis: The network's, along which its predictions will be checked from slice to slice.
 
     Returns:
         JSON-ready numbers, for the card's `statistics`.
     """
-    measured = [measure_case(Anatomy(segmentation, volume)) for segmentation, volume in cases]
-    return statistics_from_cases(measured, nominal_spacing=nominal_spacing)
+    measured = [
+        measure_case(Anatomy(replace(segmentation, slicing_axis=slicing_axis), volume))
+        for segmentation, volume in cases
+    ]
+    own = {} if slicing_axis == AXIAL else {"slicing_axis": slicing_axis}
+    return statistics_from_cases(measured, nominal_spacing=nominal_spacing) | own
 
 
 def statistics_from_cases(measured: list[CaseQuantities], *, nominal_spacing: bool = False) -> dict[str, Any]:

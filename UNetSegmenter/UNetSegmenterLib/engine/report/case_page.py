@@ -13,6 +13,7 @@ from ..evaluation.measure_definitions import DEFINITIONS, MeasureDefinition, goo
 from ..evaluation.measures import Measures
 from ..evaluation.statistics import mean_dice
 from ..evaluation.verdict import Verdict
+from ..io.slicing_axis import slicing_axis
 from ..plausibility.finding import Finding
 from .charts import curve_chart
 from .niivue_viewer import viewer_content
@@ -197,9 +198,10 @@ def curve_figure(row: StructureComparison) -> CurveFigure | None:
     """The slice curve of one structure; None if it has none."""
     if (curve := row.curve) is None:
         return None
-    worst = curve.worst_first()[0]
+    worst, axis = curve.worst_first()[0], slicing_axis(curve.slicing_axis)
+    number = axis.in_words(f"slice {curve.slices[worst]}")
     reading = (
-        f"Largest disagreement: slice {curve.slices[worst]} (S {curve.superior_mm[worst]:.0f} mm), "
+        f"Largest disagreement: {number} ({axis.letter} {curve.position_mm[worst]:.0f} mm), "
         f"Dice {curve.dice[worst]:.2f}, {curve.error_mm2[worst] / 100:.1f} cm² claimed by one side only"
     )
     return CurveFigure(row.structure, row.color, f"Dice {dice_of(row):.3f}", curve_chart(row.structure, curve), reading)

@@ -21,6 +21,7 @@ import numpy as np
 from ..evaluation.comparison import Comparison
 from ..evaluation.measure_definitions import BY_KEY
 from ..evaluation.slice_measures import SliceCurve
+from ..io.slicing_axis import AXIAL, SlicingAxis, slicing_axis
 from .page_elements import measured_rows, signed
 from .paired_table import PairedComparison
 
@@ -67,13 +68,13 @@ def _add(parent: Element, tag: str, text: str = "", css_class: str = "", **attri
 
 
 def curve_chart(structure: str, curve: SliceCurve) -> Element:
-    """Dice (above) and areas of prediction and reference (below) slice by slice, inferior to superior.
+    """Dice (above) and areas of prediction and reference (below) slice by slice along the slicing axis.
 
     The slice with the largest area in error is marked. The numbers stand in `data-curve` for the page's script.
     """
-    low, high = curve.superior_mm[0], curve.superior_mm[-1]
+    low, high = curve.position_mm[0], curve.position_mm[-1]
     span = (high - low) or 1.0
-    xs = [_LEFT + (_WIDTH - _LEFT - _RIGHT) * ((mm - low) / span if high > low else 0.5) for mm in curve.superior_mm]
+    xs = [_LEFT + (_WIDTH - _LEFT - _RIGHT) * ((mm - low) / span if high > low else 0.5) for mm in curve.position_mm]
     top_area = _round_up(max(*curve.prediction_mm2, *curve.reference_mm2) / 100)
     dice = [_scale(value, 1.0, _DICE_TOP, _DICE_BOTTOM) for value in curve.dice]
     ours, theirs = (
@@ -83,7 +84,8 @@ def curve_chart(structure: str, curve: SliceCurve) -> Element:
     chart = _chart("plot curve", _WIDTH, _CURVE_HEIGHT, _curve_label(structure, curve))
     chart.set("tabindex", "0")
     chart.set("data-curve", json.dumps(_curve_data(structure, curve, xs, dice)))
-    _add_curve_axes(chart, top_area, low, high)
+    axis = slicing_axis(curve.slicing_axis)
+    _add_curve_axes(chart, top_area, low, high, axis)
     runs = _runs(curve.slices)
     for a, b in runs:
         _add(chart, "path", css_class="reference", d=_filled(xs[a:b], theirs[a:b], _AREA_BOTTOM))
@@ -94,14 +96,14 @@ def curve_chart(structure: str, curve: SliceCurve) -> Element:
         if b - a == 1:
             _add(chart, "circle", css_class="dot", cx=xs[a], cy=dice[a], r="2.2")
     worst = curve.worst_first()[0]
-    _add_worst_mark(chart, xs[worst], dice[worst], curve.slices[worst])
+    _add_worst_mark(chart, xs[worst], dice[worst], axis.in_words(f"slice {curve.slices[worst]}"))
     _add(chart, "line", css_class="cross", y1=_DICE_TOP, y2=_AREA_BOTTOM)
     _add(chart, "circle", css_class="here", r="3.5")
     _add(chart, "rect", css_class="hit", x=_LEFT - 8, y=0, width=_WIDTH - _LEFT - _RIGHT + 16, height=_CURVE_HEIGHT)
     return chart
 
 
-def _add_curve_axes(chart: Element, top_area_cm2: float, low_mm: float, high_mm: float) -> None:
+def _add_curve_axes(chart: Element, top_area_cm2: float, low_mm: float, high_mm: float, axis: SlicingAxis) -> None:
     right = _WIDTH - _RIGHT
     lines = [(_scale(value, 1.0, _DICE_TOP, _DICE_BOTTOM), f"{value:g}") for value in (0, 0.5, 1)]
     for y, text in [*lines, (_AREA_BOTTOM, "0"), (_AREA_TOP, f"{top_area_cm2:g}")]:
@@ -110,25 +112,29 @@ def _add_curve_axes(chart: Element, top_area_cm2: float, low_mm: float, high_mm:
     _add(chart, "text", "Dice", "strong", x=_LEFT, y=_DICE_TOP - 4)
     area = _add(chart, "text", x=_LEFT, y=_AREA_TOP - 6)
     _add(area, "tspan", "Area, cm²", "strong").tail = " reference filled, prediction as a line"
-    _add(chart, "text", f"S {low_mm:.0f} mm", x=_LEFT, y=_CURVE_HEIGHT - 20)
-    _add(chart, "text", f"S {high_mm:.0f} mm", x=right, y=_CURVE_HEIGHT - 20, text_anchor="end")
-    _add(chart, "text", "inferior", x=_LEFT, y=_CURVE_HEIGHT - 6)
-    _add(chart, "text", "superior", x=right, y=_CURVE_HEIGHT - 6, text_anchor="end")
+    _add(chart, "text", f"{axis.letter} {low_mm:.0f} mm", x=_LEFT, y=_CURVE_HEIGHT - 20)
+    _add(chart, "text", f"{axis.letter} {high_mm:.0f} mm", x=right, y=_CURVE_HEIGHT - 20, text_anchor="end")
+    _add(chart, "text", axis.ends[0], x=_LEFT, y=_CURVE_HEIGHT - 6)
+    _add(chart, "text", axis.ends[1], x=right, y=_CURVE_HEIGHT - 6, text_anchor="end")
 
 
-def _add_worst_mark(chart: Element, x: float, y: float, number: int) -> None:
+def _add_worst_mark(chart: Element, x: float, y: float, text: str) -> None:
     shift, anchor = (8, "start") if x < _WIDTH * 0.7 else (-8, "end")
     text_y = y - 6 if y > _DICE_TOP + 24 else y + 16
     _add(chart, "circle", css_class="worst", cx=x, cy=y, r="4.2")
-    _add(chart, "text", f"slice {number}", "worst-label", x=x + shift, y=text_y, text_anchor=anchor)
+    _add(chart, "text", text, "worst-label", x=x + shift, y=text_y, text_anchor=anchor)
 
 
 def _curve_data(structure: str, curve: SliceCurve, xs: Sequence[float], ys: Sequence[float]) -> dict[str, Any]:
-    """What page.js reads of a curve: values by position, areas in cm², and where the Dice curve runs in the drawing."""
+    """What page.js reads of a curve: values by position, areas in cm², and where the Dice curve runs in the drawing.
+
+    "s" are the positions along the slicing axis in mm, and "axis" is that axis unless it is axial.
+    """
     return {
         "structure": structure,
+        **({} if curve.slicing_axis == AXIAL else {"axis": curve.slicing_axis}),
         "slice": list(curve.slices),
-        "s": [round(value, 2) for value in curve.superior_mm],
+        "s": [round(value, 2) for value in curve.position_mm],
         "dice": [round(value, 4) for value in curve.dice],
         "ours": [round(value / 100, 3) for value in curve.prediction_mm2],
         "theirs": [round(value / 100, 3) for value in curve.reference_mm2],
@@ -139,9 +145,10 @@ def _curve_data(structure: str, curve: SliceCurve, xs: Sequence[float], ys: Sequ
 
 
 def _curve_label(structure: str, curve: SliceCurve) -> str:
-    worst = curve.worst_first()[0]
+    worst, axis = curve.worst_first()[0], slicing_axis(curve.slicing_axis)
+    slices = axis.in_words(f"{len(curve.slices)} slices from {axis.ends[0]} to {axis.ends[1]}")
     return (
-        f"{structure}: Dice over {len(curve.slices)} slices from inferior to superior; lowest {min(curve.dice):.2f}, "
+        f"{structure}: Dice over {slices}; lowest {min(curve.dice):.2f}, "
         f"largest disagreement in slice {curve.slices[worst]} with Dice {curve.dice[worst]:.2f}. "
         "Arrow keys move through the slices, W goes to the largest disagreement."
     )

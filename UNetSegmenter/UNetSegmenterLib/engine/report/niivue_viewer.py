@@ -17,6 +17,7 @@ import numpy as np
 from ..evaluation.comparison import Comparison
 from ..io.geometry import Geometry
 from ..io.image_writing import write_image
+from ..io.slicing_axis import AXIAL
 from ..io.volume import SOFT_TISSUE_HU, Volume
 from ..labels.bounding_boxes import Box, bounding_box
 from ..labels.segmentation import Segmentation, resample_labels
@@ -40,7 +41,8 @@ class ViewerData:
     """Gzipped NIfTI images of one grid, and what a reader has to know about them.
 
     `prediction` and `reference` hold values 1, 2, ... in the order of `structures` (name, colour, position of the largest
-    error in RAS, mm). `window_hu` is what the 256 greys of `scan` span. `words` tells how the scan was reduced.
+    error in RAS, mm). `window_hu` is what the 256 greys of `scan` span. `words` tells how the scan was reduced. `slicing_axis` is
+    the axis of the slices that the viewer steps through.
     """
 
     scan: bytes
@@ -49,6 +51,7 @@ class ViewerData:
     structures: tuple[tuple[str, tuple[int, int, int], tuple[float, float, float] | None], ...]
     window_hu: tuple[float, float]
     words: str
+    slicing_axis: str = AXIAL
 
 
 def viewer_data(
@@ -80,9 +83,8 @@ def viewer_data(
     compressed = [_nifti(resample_labels(labels, volume.geometry, geometry), geometry) for labels in sides]
     rows = tuple((row.structure, row.color, row.largest_error_ras) for row in comparison.rows[:255])
     cut = image.GetNumberOfPixels() < whole
-    return ViewerData(
-        scan, compressed[0], compressed[1], rows, window, _description(volume.geometry, geometry, cut, window)
-    )
+    words = _description(volume.geometry, geometry, cut, window)
+    return ViewerData(scan, compressed[0], compressed[1], rows, window, words, comparison.slicing_axis)
 
 
 def row_numbers(side: Segmentation, comparison: Comparison, name: str, matched: bool = False) -> np.ndarray:
@@ -189,9 +191,11 @@ def viewer_content(data: ViewerData) -> dict[str, Any]:
         "colors": [[0, 0, 0], *(list(color) for _, color, _ in data.structures)],
         "positions": [None, *(None if ras is None else [round(mm, 1) for mm in ras] for _, _, ras in data.structures)],
         "window": list(data.window_hu),
+        **({} if data.slicing_axis == AXIAL else {"axis": data.slicing_axis}),
     }
     return {
         "structures": names,
+        "axis": data.slicing_axis,
         "description": data.words,
         "license": _LICENSE.read_text(encoding="utf-8"),
         "setup": setup,

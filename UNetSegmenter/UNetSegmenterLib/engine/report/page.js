@@ -54,6 +54,7 @@
   // Slice curves: mouse, touch and arrow keys read one slice; a click asks the viewer to go there.
   for (const svg of document.querySelectorAll("svg.curve")) {
     const data = JSON.parse(svg.dataset.curve);
+    const [kind, letter] = { coronal: ["Coronal slice", "A"], sagittal: ["Sagittal slice", "R"] }[data.axis] ?? ["Slice", "S"];
     const reading = svg.parentNode.querySelector(".reading");
     const resting = reading.textContent;
     const cross = svg.querySelector(".cross");
@@ -69,7 +70,7 @@
       here.setAttribute("cx", data.x[at]);
       here.setAttribute("cy", data.y[at]);
       cross.style.visibility = here.style.visibility = "visible";
-      const words = `Slice ${data.slice[at]} (S ${data.s[at].toFixed(1)} mm): Dice ${data.dice[at].toFixed(3)}, ` +
+      const words = `${kind} ${data.slice[at]} (${letter} ${data.s[at].toFixed(1)} mm): Dice ${data.dice[at].toFixed(3)}, ` +
         `prediction ${data.ours[at].toFixed(1)} cm², reference ${data.theirs[at].toFixed(1)} cm²`;
       reading.textContent = words;
       svg.setAttribute("aria-valuenow", at);
@@ -80,7 +81,7 @@
       reading.textContent = resting;
     };
     const announce = () => svg.dispatchEvent(new CustomEvent("unetseg:slice", {
-      bubbles: true, detail: { structure: data.structure, slice: data.slice[at], superior_mm: data.s[at] },
+      bubbles: true, detail: { structure: data.structure, slice: data.slice[at], position_mm: data.s[at] },
     }));
     svg.addEventListener("pointermove", (event) => {
       const box = svg.getBoundingClientRect();

@@ -15,6 +15,7 @@ from ..evaluation.result_files import write_metrics_csv, write_summary
 from ..evaluation.statistics import counted_cases, summary
 from ..evaluation.verdict import Verdict
 from ..io.atomic_files import write_bytes
+from ..io.slicing_axis import AXIAL
 from ..io.volume import Volume
 from ..labels.segmentation import Segmentation
 from ..plausibility.finding import Finding
@@ -67,6 +68,8 @@ def write_results(
         InputError: if a file can't be written.
     """
     material, trained_on = material or {}, trained_on or {}
+    axes = {comparison.slicing_axis for comparison in comparisons} - {AXIAL}
+    provenance = {**provenance, **({"slicing axis": ", ".join(sorted(axes))} if axes else {})}
     if reference_note:
         comparisons = [_with_note(comparison, reference_note) for comparison in comparisons]
     rows = [row for comparison in comparisons for row in comparison.rows]

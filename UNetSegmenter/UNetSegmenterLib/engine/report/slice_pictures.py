@@ -1,12 +1,13 @@
-"""Pictures of a result without Slicer: the worst, a median and the best axial slice, reference beside prediction."""
+"""Pictures of a result without Slicer: the worst, a median and the best slice, reference beside prediction."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..evaluation.comparison import Comparison
-from ..evaluation.slice_measures import slice_heights_mm
 from ..io.image_writing import png_bytes
+from ..io.slicing import slicing_along
+from ..io.slicing_axis import slice_positions_mm, slicing_axis
 from ..io.volume import SOFT_TISSUE_HU, Volume
 from ..labels.dice import dice_coefficient
 from ..labels.segmentation import Segmentation, resample_segmentation
@@ -21,7 +22,7 @@ _SMALLEST_FRACTION = 0.25  # of the largest labelled area: where organs end, Dic
 def slice_pictures(
     volume: Volume, prediction: Segmentation, reference: Segmentation, comparison: Comparison, most: int = 3
 ) -> tuple[tuple[str, bytes], ...]:
-    """Draw at most `most` axial slices, reference left, prediction right: the worst, the median, the best.
+    """Draw at most `most` slices along the network's slicing axis, reference left, prediction right: worst, median, best.
 
     The worst is the one with the largest area that is labelled differently. Median and best go by Dice over all structures,
     among slices with at least a quarter of the largest labelled area. A structure without counterpart is left out.
@@ -29,23 +30,23 @@ def slice_pictures(
     Returns:
         (caption, PNG bytes) of each; nothing if no voxel is labelled.
     """
-    geometry = volume.geometry
+    geometry, axis = volume.geometry, slicing_axis(comparison.slicing_axis)
+    slicing = slicing_along(geometry, axis.name)
     sides = []
     for side, name in ((reference, "reference"), (prediction, "prediction")):
         own = side if side.geometry.is_close(geometry) else resample_segmentation(side, geometry)
-        sides.append(geometry.to_axial(row_numbers(own, comparison, name, matched=True)))
-    hu = geometry.to_axial(volume.array)
-    spacing = geometry.axial_spacing_mm[1:]
+        sides.append(slicing.view(row_numbers(own, comparison, name, matched=True)))
+    hu = slicing.view(volume.array)
+    spacing = slicing.spacing_mm[1:]
     colors = np.array([(0, 0, 0), *(row.color for row in comparison.rows[:255])], np.float32)
-    heights_mm, flipped = slice_heights_mm(geometry), geometry.axial()[1][0]
+    positions_mm = slice_positions_mm(geometry, axis.name)
     pictures = []
     for title, position, remark in _chosen_slices(sides[0], sides[1], spacing[0] * spacing[1] / 100)[:most]:
         drawn = [_drawn(hu[position], labels[position], colors, spacing) for labels in sides]
         gap = np.zeros((drawn[0].shape[0], 6, 3), np.uint8)
-        index = len(hu) - 1 - position if flipped else position  # as the slice curves count
-        caption = (
-            f"{title}: axial slice {index} (S {heights_mm[index]:.0f} mm){remark}; reference left, prediction right"
-        )
+        index = len(hu) - 1 - position if slicing.flips[0] else position  # as the slice curves count
+        where = f"{axis.name} slice {index} ({axis.letter} {positions_mm[index]:.0f} mm)"
+        caption = f"{title}: {where}{remark}; reference left, prediction right"
         pictures.append((caption, png_bytes(np.concatenate([drawn[0], gap, drawn[1]], axis=1))))
     return tuple(pictures)
 

@@ -7,6 +7,8 @@
   const SCAN = 0, PREDICTION = 1, REFERENCE = 2;
   const GREY = 105, FADED = 0.85;
   const GRID = 2, ROW = 3; // NiiVue's layouts of three slices
+  const AXIS = { sagittal: 0, coronal: 1 }[setup.axis] ?? 2; // the coordinate (RAS) that changes from slice to slice
+  const moved = (point, along) => point.map((mm, i) => (i === AXIS ? along : mm)); // a position in another slice
   let slices, surfaces, opening, edges, filled;
 
   // What the page holds compressed: base64 of gzip.
@@ -107,34 +109,31 @@
     slices.createOnLocationChange();
   };
 
-  // Where something lies in the axial slice at this height: of the voxels that `wanted(prediction, reference)` picks, the one
+  // Where something lies in the slice at this position: of the voxels that `wanted(prediction, reference)` picks, the one
   // nearest to their middle.
-  const middleOf = (wanted, superior) => {
+  const middleOf = (wanted, along) => {
     const ours = slices.volumes[PREDICTION].img, { dims, affine } = slices.volumes[SCAN].hdr;
-    const step = Math.hypot(affine[0][2], affine[1][2], affine[2][2]), found = [];
+    const step = Math.hypot(affine[0][AXIS], affine[1][AXIS], affine[2][AXIS]), found = [];
     for (let z = 0, i = 0; z < dims[3]; z++) for (let y = 0; y < dims[2]; y++) for (let x = 0; x < dims[1]; x++, i++) {
       if (!wanted(ours[i], filled[i])) continue;
-      const [right, front, up] = affine.map((row) => row[0] * x + row[1] * y + row[2] * z + row[3]);
-      if (Math.abs(up - superior) <= 0.51 * step) found.push([right, front]);
+      const point = affine.slice(0, 3).map((row) => row[0] * x + row[1] * y + row[2] * z + row[3]);
+      if (Math.abs(point[AXIS] - along) <= 0.51 * step) found.push(moved(point, along));
     }
-    if (!found.length) return [...position().slice(0, 2), superior];
-    const middle = [0, 1].map((axis) => found.reduce((sum, point) => sum + point[axis], 0) / found.length);
-    const away = (point) => Math.hypot(point[0] - middle[0], point[1] - middle[1]);
-    const nearest = found.reduce((best, point) => (away(point) < away(best) ? point : best));
-    return [...nearest, superior];
+    if (!found.length) return moved(position(), along);
+    const middle = [0, 1, 2].map((axis) => found.reduce((sum, point) => sum + point[axis], 0) / found.length);
+    const away = (point) => Math.hypot(...point.map((mm, axis) => mm - middle[axis]));
+    return found.reduce((best, point) => (away(point) < away(best) ? point : best));
   };
 
   // Where to begin: in the slice in which most is labelled differently.
   const worst = () => {
-    const ours = slices.volumes[PREDICTION].img, { dims } = slices.volumes[SCAN].hdr, plane = dims[1] * dims[2];
-    const differing = Array.from({ length: dims[3] }, (_, z) => {
-      let count = 0;
-      for (let i = z * plane; i < (z + 1) * plane; i++) count += ours[i] !== filled[i];
-      return count;
-    });
-    const most = Math.max(...differing), [x, y, z] = middle();
-    if (!most) return [x, y, z];
-    return middleOf((a, b) => a !== b, slices.frac2mm([0.5, 0.5, (differing.indexOf(most) + 0.5) / dims[3]])[2]);
+    const ours = slices.volumes[PREDICTION].img, { dims } = slices.volumes[SCAN].hdr, count = dims[AXIS + 1];
+    const differing = new Array(count).fill(0), before = dims.slice(1, AXIS + 1).reduce((product, n) => product * n, 1);
+    for (let i = 0; i < ours.length; i++) if (ours[i] !== filled[i]) differing[Math.floor(i / before) % count]++;
+    const most = Math.max(...differing);
+    if (!most) return middle();
+    const at = moved([0.5, 0.5, 0.5], (differing.indexOf(most) + 0.5) / count);
+    return middleOf((a, b) => a !== b, slices.frac2mm(at)[AXIS]);
   };
 
   const choose = (number) => {
@@ -166,8 +165,8 @@
     const at = position();
     const truth = lookUp(theirs);
     find(".viewer-reading").textContent = `${letters(at)} mm: ${Math.round(hu)} HU, prediction ${name(ours)}, reference ${name(truth)}`;
-    control("slice").value = at[2];
-    control("slice").setAttribute("aria-valuetext", `S ${at[2].toFixed(0)} mm`);
+    control("slice").value = at[AXIS];
+    control("slice").setAttribute("aria-valuetext", `${"RAS"[AXIS]} ${at[AXIS].toFixed(0)} mm`);
   };
 
   // The reference at the crosshair, also where only its outline is drawn.
@@ -181,13 +180,10 @@
     for (const name of ["scan", "prediction", "reference", "outline", "opacity"]) control(name).addEventListener("input", show);
     control("structure").addEventListener("input", (event) => choose(Number(event.target.value)));
     control("error").addEventListener("click", () => goTo(setup.positions[Number(control("structure").value)]));
-    const heights = [0, 1].map((end) => slices.frac2mm([0.5, 0.5, end])[2]);
-    Object.assign(control("slice"), { min: Math.min(...heights), max: Math.max(...heights) });
-    control("slice").step = Math.abs(heights[1] - heights[0]) / slices.volumes[SCAN].hdr.dims[3];
-    control("slice").addEventListener("input", (event) => {
-      const [x, y] = position();
-      goTo([x, y, Number(event.target.value)]);
-    });
+    const ends = [0, 1].map((end) => slices.frac2mm(moved([0.5, 0.5, 0.5], end))[AXIS]);
+    Object.assign(control("slice"), { min: Math.min(...ends), max: Math.max(...ends) });
+    control("slice").step = Math.abs(ends[1] - ends[0]) / slices.volumes[SCAN].hdr.dims[AXIS + 1];
+    control("slice").addEventListener("input", (event) => goTo(moved(position(), Number(event.target.value))));
   };
 
   const open = () => {
@@ -215,5 +211,5 @@
   find(".viewer-open").addEventListener("click", () => open().catch(() => {}));
   document.addEventListener("unetseg:position", ({ detail }) => openAt(detail, () => detail.ras));
   document.addEventListener("unetseg:slice", ({ detail }) => openAt(detail, (number) =>
-    middleOf((ours, theirs) => ours === number || theirs === number, detail.superior_mm)));
+    middleOf((ours, theirs) => ours === number || theirs === number, detail.position_mm)));
 })();

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..io.geometry import Geometry
+from ..io.slicing_axis import AXIAL
 from ..io.volume import Volume
 from ..labels.segmentation import Segmentation
 from ..labels.structures import Structure
@@ -121,6 +122,7 @@ def segmentation_steps(segmentation: Segmentation, folder: Path, stem: str) -> S
         "overlaps": overlaps,
         "confidence": {str(index): value for index, value in segmentation.confidence.items()},
         "notes": list(segmentation.notes),
+        "slicing_axis": segmentation.slicing_axis,
     }
 
 
@@ -135,4 +137,5 @@ def segmentation_from_json(plain: dict[str, Any]) -> Segmentation:
         overlaps={int(index): np.fromfile(path, dtype="<i8") for index, path in plain["overlaps"].items()},
         confidence={int(index): value for index, value in plain.get("confidence", {}).items()},
         notes=tuple(plain.get("notes", ())),
+        slicing_axis=plain.get("slicing_axis", AXIAL),
     )

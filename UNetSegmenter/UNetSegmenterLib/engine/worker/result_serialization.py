@@ -37,6 +37,7 @@ def comparison_to_json(comparison: Comparison) -> dict[str, Any]:
         "reference_name": comparison.reference_name,
         "complete": comparison.complete,
         "proposals": [asdict(proposal) for proposal in comparison.proposals],
+        "slicing_axis": comparison.slicing_axis,
     }
 
 
@@ -50,6 +51,7 @@ def comparison_from_json(plain: dict[str, Any]) -> Comparison:
         reference_name=plain["reference_name"],
         complete=plain["complete"],
         proposals=tuple(Proposal(**proposal) for proposal in plain["proposals"]),
+        slicing_axis=plain["slicing_axis"],
     )
 
 

@@ -9,8 +9,9 @@ Every request has an `id` and a `do`; every answer repeats the `id` and has a `t
     {"id": 4, "do": "segment", "checkpoint": path, "device": "auto", "name": "CT",
      "image": {"path", "dtype"}, "geometry": {...}, "labels": path}
         -> progress: done, total (once per batch) ... -> result: complete, slices_done, slices, seconds, device,
-           warm, confidence (mean largest probability along the outline, by structure index), scan (identity of the
-           segmented scan, see image_serialization.scan_identity), labels_crc32 (of the labels file)
+           warm, confidence (mean largest probability along the outline, by structure index), slicing_axis ("axial",
+           "coronal", "sagittal"), scan (identity of the segmented scan, see image_serialization.scan_identity),
+           labels_crc32 (of the labels file)
     {"id": 5, "do": "compare", "case": "CT", "prediction": {...}, "reference": {...}, "by_hand": {...}}
          (segmentations: see image_serialization.py; by_hand is optional, see engine/labels/matching.py)
         -> progress: done, total (once per structure) ... -> result: rows, notes, complete
@@ -165,6 +166,7 @@ class Service:
             "seconds": prediction.seconds,
             "device": prediction.device,
             "confidence": {str(index): value for index, value in prediction.segmentation.confidence.items()},
+            "slicing_axis": prediction.segmentation.slicing_axis,
             "warm": warm,
             "scan": scan_identity(geometry, image.dtype, checksum(image)),
             "labels_crc32": checksum(labels),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...engine.io.geometry import Geometry
+from ...engine.io.slicing_axis import AXIAL, slicing_axis
 from ...engine.stepwise import Steps
 from ...engine.worker.image_serialization import array_steps, checksum, geometry_to_json, scan_identity
 from .failure import JobFailedError, JobFailure
@@ -30,11 +31,12 @@ WITHOUT_LABELS = (
 
 @dataclass(frozen=True)
 class SegmentationProgress:
-    """Slices done of `total` after `seconds` of prediction."""
+    """Slices done of `total` after `seconds` of prediction; `slicing_axis` is what they follow each other along."""
 
     done: int
     total: int
     seconds: float
+    slicing_axis: str = AXIAL
 
     @property
     def slices_per_second(self) -> float:
@@ -49,7 +51,7 @@ class SegmentationProgress:
 
     def text(self) -> str:
         """The line under the progress bar: slices, rate and time left."""
-        parts = [f"{self.done} of {self.total} slices"]
+        parts = [slicing_axis(self.slicing_axis).in_words(f"{self.done} of {self.total} slices")]
         if self.seconds_left is not None:
             rate = self.slices_per_second
             parts.append(f"{rate:.1f} slices/s" if rate >= 1 else f"{1 / rate:.1f} s per slice")
@@ -81,6 +83,7 @@ class SegmentationOutcome:
     cancelled: bool = False
     confidence: dict[int, float] = field(default_factory=dict)  # along the outline, by structure index
     failure: JobFailure | None = None
+    slicing_axis: str = AXIAL
 
     @property
     def complete(self) -> bool:
@@ -100,6 +103,7 @@ class SegmentationRun:
         *,
         device: str = "auto",
         name: str = "",
+        slicing_axis: str = AXIAL,
         on_progress: Callable[[SegmentationProgress], None],
     ) -> None:
         """Prepare a run.
@@ -111,12 +115,13 @@ class SegmentationRun:
             checkpoint: Path of the checkpoint file.
             device: "auto", "cpu", "cuda" or "mps".
             name: What the worker's messages call the scan.
+            slicing_axis: The network's.
             on_progress: Called once per batch.
         """
         self._worker, self._geometry = worker, geometry
         self._array: np.ndarray | None = array
         self._fields = {"checkpoint": checkpoint, "device": device, "name": name}
-        self._tell_progress = on_progress
+        self._tell_progress, self._slicing_axis = on_progress, slicing_axis
         self._labels: Path | None = None
         self._scan = ""
         self._cancelled = False
@@ -169,7 +174,7 @@ class SegmentationRun:
         self._done, self._total = done, total
         since, already = self._first_progress
         seconds = (now - since) * done / (done - already) if done > already else 0.0
-        self._tell_progress(SegmentationProgress(done, total, seconds))
+        self._tell_progress(SegmentationProgress(done, total, seconds, self._slicing_axis))
 
     def _outcome(self, answer: dict[str, Any]) -> SegmentationOutcome:
         done, slices = answer["slices_done"], answer.get("slices", self._total)
@@ -187,6 +192,7 @@ class SegmentationRun:
             answer["device"],
             cancelled=self._cancelled and not answer["complete"],
             confidence={int(index): value for index, value in answer["confidence"].items()},
+            slicing_axis=answer["slicing_axis"],
         )
 
     def _refusal(self, answer: dict[str, Any], labels: np.ndarray | None) -> JobFailure | None:
@@ -203,7 +209,9 @@ class SegmentationRun:
         if self._cancelled and failure.kind == "crash":  # killed because it was cancelled: that is no failure
             found = JobFailure("internal", WITHOUT_LABELS) if self._done > 0 and labels is None else None
         done = self._done if labels is not None else 0
-        return SegmentationOutcome(labels, done, self._total, cancelled=self._cancelled, failure=found)
+        return SegmentationOutcome(
+            labels, done, self._total, cancelled=self._cancelled, failure=found, slicing_axis=self._slicing_axis
+        )
 
     def _read_labels(self) -> np.ndarray | None:
         assert self._labels is not None

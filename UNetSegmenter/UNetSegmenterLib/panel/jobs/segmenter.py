@@ -15,6 +15,7 @@ from slicer.util import VTKObservationMixin
 
 from ... import __version__
 from ...engine.errors import InputError
+from ...engine.io.slicing_axis import slicing_axis
 from ...engine.io.volume import Note
 from ...engine.labels.segmentation import Segmentation
 from ...engine.model.card import Card
@@ -148,6 +149,7 @@ class SegmentationJob(VTKObservationMixin):
             self.options.checkpoint,
             device=self.options.device,
             name=self._volume_node.GetName(),
+            slicing_axis=self._card.preprocessing.axis,
             on_progress=self._callbacks.on_progress,
         )
         return (yield from self._run.steps())
@@ -229,8 +231,11 @@ class SegmentationJob(VTKObservationMixin):
         assert card is not None and labels is not None, "there is no result without them"
         name = f"{self._volume_node.GetName()} {card.title}"
         if not outcome.complete:
-            name += f" (partial: {outcome.slices_done} of {outcome.slices} slices)"
-        segmentation = Segmentation(labels, self._geometry, card.structures, name, confidence=outcome.confidence)
+            name += f" (partial: {_slices_text(outcome)})"
+        segmentation = Segmentation(
+            labels, self._geometry, card.structures, name,
+            confidence=outcome.confidence, slicing_axis=outcome.slicing_axis,
+        )  # fmt: skip
         replaced = slicer.mrmlScene.GetNodeByID(self._replaced_id) if self._replaced_id else None
         if replaced is not None and labels_time(replaced) != self._replaced_time:
             text = (
@@ -280,9 +285,7 @@ class SegmentationJob(VTKObservationMixin):
                 notes.append(Note("warning", f"not found in this scan: {', '.join(missing)}."))
         elif outcome.slices_done:
             how = "cancelled" if outcome.cancelled else "stopped"
-            notes.append(
-                Note("info", f"{how} after {outcome.slices_done} of {outcome.slices} slices, which are {kept}.")
-            )
+            notes.append(Note("info", f"{how} after {_slices_text(outcome)}, which are {kept}."))
         elif outcome.cancelled:
             notes.append(Note("info", "cancelled before the first slice; nothing was changed."))
         if self._scan_changed and node is not None:
@@ -292,6 +295,10 @@ class SegmentationJob(VTKObservationMixin):
                 )
             )
         return tuple(notes)
+
+
+def _slices_text(outcome: SegmentationOutcome) -> str:
+    return slicing_axis(outcome.slicing_axis).in_words(f"{outcome.slices_done} of {outcome.slices} slices")
 
 
 def make_surfaces_of(node_id: str, on_note: Callable[[Note], None]) -> None:

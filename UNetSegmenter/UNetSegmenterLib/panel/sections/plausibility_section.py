@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from ...engine.labels.structures import canonical_name
 from ...engine.plausibility.finding import Finding
 from ...engine.worker.image_serialization import array_steps, segmentation_steps
 from ...scene.nodes.case_nodes import refuse_empty
-from ...scene.nodes.segmentation_from_node import segmentation_from_node
+from ...scene.nodes.segmentation_from_node import segmentation_from_node, slicing_axis_of
 from ...scene.nodes.volume_nodes import volume_from_node
 from ...scene.nodes.world_positions import findings_in_world
 from ...scene.views.cameras import look_at
@@ -170,9 +170,10 @@ def request_steps(chosen: CheckedNodes, folder: Path) -> Work:
         array = volume_from_node(chosen.volume).array
         image = yield from array_steps(array, folder / "image.raw", stored_dtype(array))
     files: list[Any] = []
+    axis = slicing_axis_of(chosen.prediction)  # the ground truth's findings are compared with the prediction's
     for node in filter(None, (chosen.prediction, chosen.reference)):
         refuse_empty(node)
-        segmentation = segmentation_from_node(node, chosen.volume)
+        segmentation = replace(segmentation_from_node(node, chosen.volume), slicing_axis=axis)
         yield
         files.append((yield from segmentation_steps(segmentation, folder, f"labels-{len(files)}")))
     if chosen.statistics:

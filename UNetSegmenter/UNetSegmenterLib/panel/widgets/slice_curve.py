@@ -9,6 +9,7 @@ import slicer
 
 from ...engine.evaluation.comparison import SliceCurve, StructureComparison
 from ...engine.io.geometry import Geometry
+from ...engine.io.slicing_axis import slicing_axis
 from ...scene.nodes.world_positions import PositionRas, slice_position_ras, to_world
 from ...scene.views.cameras import look_at
 from ...scene.views.layout import PLOT_VIEWS
@@ -16,6 +17,10 @@ from ...scene.views.slice_plot import SlicePlot, selected_position
 from ..jobs.failure import Slot
 
 SUBJECT = "Going to the slice"
+_VIEWS = {
+    "coronal": " in the green view",
+    "sagittal": " in the yellow view",
+}  # axial slices are sought in the red one anyway
 CHOOSE, COMPARE = "Choose one structure", "Press Compare first"
 
 
@@ -106,8 +111,10 @@ class WorstSlices:
         if self._rank < 0:
             return f"{self._row.structure}: its largest error."
         position = curve.worst_first()[self._rank]
+        number = slicing_axis(curve.slicing_axis).in_words(f"slice {curve.slices[position]}")
+        view = _VIEWS.get(curve.slicing_axis, "")
         return (
-            f"{self._row.structure}, slice {curve.slices[position]} ({self._rank + 1} of {len(curve.slices)} by area in "
+            f"{self._row.structure}, {number}{view} ({self._rank + 1} of {len(curve.slices)} by area in "
             f"error): Dice {curve.dice[position]:.2f}, {curve.error_mm2[position] / 100:.1f} cm² wrong."
         )
 

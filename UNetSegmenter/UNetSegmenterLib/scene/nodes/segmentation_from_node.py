@@ -10,12 +10,13 @@ import vtk
 
 from ...engine.errors import InputError
 from ...engine.io.geometry import Geometry
+from ...engine.io.slicing_axis import AXIAL, slicing_axis
 from ...engine.labels.label_values import MAX_STRUCTURES, as_labels, undeclared_structures
-from ...engine.labels.seg_nrrd import CONFIDENCE_TAG, SOURCE_VALUES_TAG, confidence_from_tag
+from ...engine.labels.seg_nrrd import CONFIDENCE_TAG, SLICING_AXIS_TAG, SOURCE_VALUES_TAG, confidence_from_tag
 from ...engine.labels.segmentation import Segmentation
 from ...engine.labels.structures import Structure, known_structure
 from ...engine.labels.terminology import Terminology
-from .node_attributes import module_attributes
+from .node_attributes import ATTRIBUTE_PREFIX, module_attributes
 from .node_grids import (
     REFERENCE_GEOMETRY,
     ReferenceGrid,
@@ -30,6 +31,7 @@ from .surfaces import BINARY_LABELMAP
 from .volume_nodes import voxels
 
 _UNSPECIFIED = "85756007"  # SNOMED CT "Tissue": what Slicer writes for a segment without a chosen terminology
+_SLICING_AXIS = SLICING_AXIS_TAG.removeprefix(ATTRIBUTE_PREFIX)
 _Layer = tuple[np.ndarray, Geometry]
 
 
@@ -76,20 +78,29 @@ def segmentation_from_node(
         grid,
         tuple(found),
         node.GetName(),
-        attributes=module_attributes(node),
+        attributes={key: text for key, text in module_attributes(node).items() if key != _SLICING_AXIS},
         overlaps=overlaps,
         confidence=_confidence(node),
+        slicing_axis=slicing_axis_of(node),
     )
+
+
+def slicing_axis_of(node: slicer.vtkMRMLNode) -> str:
+    """The slicing axis of the network that drew a segmentation: an attribute of the node, or a tag that came with its file."""
+    stored = node.GetAttribute(SLICING_AXIS_TAG) or next(filter(None, _tags(node, SLICING_AXIS_TAG)), AXIAL)
+    return slicing_axis(stored).name
 
 
 def _confidence(node: slicer.vtkMRMLNode) -> dict[int, float]:
     """The network's confidence along each segment's outline when it drew it, by index, for segments that have it as a tag."""
-    if not node.IsA("vtkMRMLSegmentationNode"):
-        return {}
-    segments = node.GetSegmentation()
-    tags = (_tag(segments.GetNthSegment(number), CONFIDENCE_TAG) for number in range(segments.GetNumberOfSegments()))
-    found = ((index, confidence_from_tag(tag)) for index, tag in enumerate(tags, start=1))
+    found = ((index, confidence_from_tag(tag)) for index, tag in enumerate(_tags(node, CONFIDENCE_TAG), start=1))
     return {index: value for index, value in found if value is not None}
+
+
+def _tags(node: slicer.vtkMRMLNode, name: str) -> list[str]:
+    """A tag of each segment, empty where it has none; no tags for a node that is no segmentation."""
+    segments = node.GetSegmentation() if node.IsA("vtkMRMLSegmentationNode") else None
+    return [_tag(segments.GetNthSegment(i), name) for i in range(segments.GetNumberOfSegments())] if segments else []
 
 
 def has_grid(node: slicer.vtkMRMLNode) -> bool:

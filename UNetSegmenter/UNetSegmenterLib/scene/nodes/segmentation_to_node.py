@@ -11,8 +11,9 @@ import slicer
 import vtk
 
 from ...engine.io.geometry import Geometry
+from ...engine.io.slicing_axis import AXIAL
 from ...engine.labels.bounding_boxes import bounding_box
-from ...engine.labels.seg_nrrd import CONFIDENCE_TAG, SOURCE_VALUES_TAG
+from ...engine.labels.seg_nrrd import CONFIDENCE_TAG, SLICING_AXIS_TAG, SOURCE_VALUES_TAG
 from ...engine.labels.segmentation import Segmentation
 from .node_attributes import set_module_attributes
 from .node_grids import ras_geometry, reference_text
@@ -77,7 +78,8 @@ def _show_segments(
     try:
         _fill(node.GetSegmentation(), segments)
         _set_reference(node, segmentation.geometry, volume_node)
-        set_module_attributes(node, {**segmentation.attributes, **(provenance or {})})
+        axis = {} if segmentation.slicing_axis == AXIAL else {SLICING_AXIS_TAG: segmentation.slicing_axis}
+        set_module_attributes(node, {**segmentation.attributes, **(provenance or {}), **axis})
         if volume_node is not None:
             node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
         _set_display(node.GetDisplayNode())
@@ -116,6 +118,8 @@ def _segments_of(segmentation: Segmentation) -> list[tuple[str, slicer.vtkSegmen
             segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), structure.terminology.entry())
         if structure.index in segmentation.confidence:
             segment.SetTag(CONFIDENCE_TAG, f"{segmentation.confidence[structure.index]:.4f}")
+        if segmentation.slicing_axis != AXIAL:
+            segment.SetTag(SLICING_AXIS_TAG, segmentation.slicing_axis)
         segment.SetLabelValue(1 if own else structure.index)
         image = shared
         if own:

@@ -15,9 +15,10 @@ from vtk.util import numpy_support
 
 from ...engine.evaluation.comparison import StructureComparison
 from ...engine.evaluation.slice_measures import SliceCurve
+from ...engine.io.slicing_axis import AXIAL, SlicingAxis, slicing_axis
 from .layout import plot_view_id
 
-POSITION, DICE, OURS, THEIRS, LABEL = "Superior (mm)", "Dice", "Prediction", "Ground truth", "Slice"
+POSITION, DICE, OURS, THEIRS, LABEL = "Position (mm)", "Dice", "Prediction", "Ground truth", "Slice"
 _CHARTS = {"Dice": (DICE,), "Area": (OURS, THEIRS)}
 _Y_TITLES = {"Dice": "Dice", "Area": "Area (cm²)"}
 _GREY = (0.35, 0.35, 0.35)
@@ -41,8 +42,10 @@ class SlicePlot:
         for name, series in self._series.items():
             series.SetColor(*(_GREY if name == THEIRS else color))
         highest = max((*curve.prediction_mm2, *curve.reference_mm2), default=0.0) / 100 if curve is not None else 0.0
+        axis = slicing_axis(curve.slicing_axis if curve is not None else AXIAL)
         for title, chart in self._charts.items():
             modifying = chart.StartModify()
+            chart.SetXAxisTitle(_x_title(axis))
             chart.SetTitle(f"{structure}: {_Y_TITLES[title]}" if curve is not None else message)
             chart.RemoveAllPlotSeriesNodeIDs()
             for name in _CHARTS[title] if curve is not None else ():
@@ -73,7 +76,7 @@ class SlicePlot:
         columns: dict[str, Sequence[float]] = {POSITION: (), DICE: (), OURS: (), THEIRS: ()}
         if curve is not None:
             columns = {
-                POSITION: curve.superior_mm,
+                POSITION: curve.position_mm,
                 DICE: curve.dice,
                 OURS: [area / 100 for area in curve.prediction_mm2],
                 THEIRS: [area / 100 for area in curve.reference_mm2],
@@ -86,7 +89,7 @@ class SlicePlot:
         labels = vtk.vtkStringArray()
         labels.SetName(LABEL)
         for number in curve.slices if curve is not None else ():
-            labels.InsertNextValue(f"slice {number}")
+            labels.InsertNextValue(slicing_axis(curve.slicing_axis).in_words(f"slice {number}"))
         table.AddColumn(labels)
         self._table.SetAndObserveTable(table)
 
@@ -106,7 +109,7 @@ class SlicePlot:
 
     def _add_chart(self, title: str) -> Any:
         chart = self._add("vtkMRMLPlotChartNode", f"Slice curve, {title}")
-        chart.SetXAxisTitle(POSITION)
+        chart.SetXAxisTitle(_x_title(slicing_axis(AXIAL)))
         chart.SetYAxisTitle(_Y_TITLES[title])
         chart.SetLegendVisibility(title == "Area")
         chart.SetTitleFontSize(14)
@@ -120,6 +123,10 @@ class SlicePlot:
         node.SetHideFromEditors(True)
         node.SetSaveWithScene(False)
         return self._scene.AddNode(node)
+
+
+def _x_title(axis: SlicingAxis) -> str:
+    return f"{axis.ends[1].capitalize()} (mm)"
 
 
 def selected_position(selections: vtk.vtkCollection) -> int | None:
