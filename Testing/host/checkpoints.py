@@ -86,7 +86,15 @@ def _bad(folder, good, torch):
     return paths
 
 
-def write_directional_checkpoint(path):
+_LESS_THAN = {"slices": ((0, 1, 1), (2, 1, 1)), "rows": ((1, 0, 1), (1, 2, 1)), "columns": ((1, 1, 0), (1, 1, 2))}
+_DIRECTIONS = {  # what runs from right to left, front to back, foot to head in the slices of each axis
+    "axial": ("columns", "rows", "slices"),
+    "coronal": ("columns", "slices", "rows"),
+    "sagittal": ("slices", "columns", "rows"),
+}
+
+
+def write_directional_checkpoint(path, axis="axial"):
     """A network, with weights set by hand, whose labels tell in which direction of the patient a scan grows brighter.
 
     Classes 1 to 6: towards right, left, front, back, foot and head; 0 where it is even. So a result shows whether the network
@@ -108,10 +116,11 @@ def write_directional_checkpoint(path):
     for name, one in weights.items():
         if name.endswith(("running_var", "weight")) and one.ndim == 1:
             one.fill_(1)  # batch normalisation that changes nothing
-    first = weights[
-        "entry.0.weight"
-    ]  # (features, slices, rows, columns): from foot to head, front to back, right to left
-    for feature, (low, high) in enumerate((((1, 1, 0), (1, 1, 2)), ((1, 0, 1), (1, 2, 1)), ((0, 1, 1), (2, 1, 1)))):
+    first = weights["entry.0.weight"]  # (features, slices, rows, columns)
+    for feature, along in enumerate(_DIRECTIONS[axis]):
+        low, high = _LESS_THAN[along]
+        if along == "rows" and axis != "axial":  # they run from head to foot
+            low, high = high, low
         first[2 * feature][low], first[2 * feature][high] = 1, -1
         first[2 * feature + 1][low], first[2 * feature + 1][high] = -1, 1
     for feature in range(6):
@@ -121,9 +130,8 @@ def write_directional_checkpoint(path):
             )
         weights["exit.weight"][feature + 1, feature] = 1
     weights["exit.bias"][0] = 0.02
-    shape, preprocessing = (
-        unet(3, 7, 6, 1),
-        Preprocessing((1.5, 1.5), window(-200.0, 300.0), input_slices=3, size_multiple=2),
-    )
-    save_checkpoint(path, Card("Directions", shape, tuple(ABDOMEN8[:6]), preprocessing), weights, half=False)
+    pixels, distance_mm = ((1.5, 1.5), 3.0) if axis == "axial" else (None, None)
+    preprocessing = Preprocessing(pixels, window(-200.0, 300.0), 3, distance_mm, size_multiple=2, axis=axis)
+    card = Card("Directions", unet(3, 7, 6, 1), tuple(ABDOMEN8[:6]), preprocessing)
+    save_checkpoint(path, card, weights, half=False)
     return path

@@ -22,8 +22,14 @@ from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.plausibility.finding import Finding
 from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
 from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
+from UNetSegmenterLib.engine.stepwise import run_to_end
 from UNetSegmenterLib.engine.worker import image_serialization, result_serialization, service
-from UNetSegmenterLib.engine.worker.image_serialization import geometry_from_json, geometry_to_json
+from UNetSegmenterLib.engine.worker.image_serialization import (
+    geometry_from_json,
+    geometry_to_json,
+    segmentation_from_json,
+    segmentation_steps,
+)
 
 PACKAGE_ROOT = Path(service.__file__).resolve().parents[3]
 
@@ -130,6 +136,28 @@ def test_a_conversation(checkpoint, tmp_path):
         assert worker.hear()["id"] == 8
         worker.say(do="quit")
         assert worker.process.wait(5) == 0
+
+
+@pytest.mark.parametrize(("axis", "slices"), [("coronal", 40), ("sagittal", 56)])
+def test_a_network_that_is_not_axial_goes_along_its_axis_and_says_so(checkpoint, tmp_path, axis, slices):
+    from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
+
+    axial = load_checkpoint(checkpoint)
+    card = replace(axial.card, preprocessing=replace(axial.card.preprocessing, axis=axis))
+    save_checkpoint(tmp_path / "turned.pt", card, axial.weights)
+    array, geometry, files = scan_files(tmp_path, (24, 40, 56))
+    with Conversation() as worker:
+        worker.say(id=1, do="segment", checkpoint=str(tmp_path / "turned.pt"), device="cpu", **files)
+        answer = worker.hear()
+        while answer["type"] == "progress":
+            assert answer["total"] == slices
+            answer = worker.hear()
+    assert answer["slicing_axis"] == axis and answer["slices_done"] == answer["slices"] == slices
+    labels = np.fromfile(files["labels"], np.uint8).reshape(geometry.shape)
+    made = engine_segmentation(str(tmp_path / "turned.pt"), array, geometry)
+    assert made.slicing_axis == axis and np.array_equal(made.labels, labels) and labels.any()
+    plain = run_to_end(segmentation_steps(made, tmp_path, "made"))
+    assert segmentation_from_json(plain).slicing_axis == axis
 
 
 def engine_segmentation(checkpoint, array, geometry):

@@ -136,11 +136,15 @@ def test_an_oblique_scan(widget, directional, tmp_path, name):
     assert are_equal(by_panel(widget, path, directional), by_engine(path, directional))
 
 
-def test_the_labels_say_in_which_direction_of_the_patient_it_grows_brighter(widget, directional, tmp_path):
+@pytest.mark.parametrize("axis", ["axial", "coronal", "sagittal"])
+def test_the_labels_say_in_which_direction_of_the_patient_it_grows_brighter(widget, tmp_path, axis):
     """Against the voxels themselves, not against the engine."""
     path = tmp_path / "blobs.nii.gz"
     write_volume(stored(FLIPS["all reversed, left-handed"]), path)
-    labels, _ = by_panel(widget, path, directional)
+    labels, _ = by_panel(widget, path, write_directional_checkpoint(tmp_path / "directional.pt", axis))
+    assert widget.panel.segment.result.node.GetAttribute("UNetSegmenter.SlicingAxis") == (
+        None if axis == "axial" else axis
+    )
     hu = blobs().clip(-200, 300).astype(float)  # in axial order as it is: from foot to head
     growth = np.stack(
         [sign * (np.roll(hu, -1, axis) - np.roll(hu, 1, axis)) for axis in (2, 1, 0) for sign in (-1, 1)]
@@ -150,6 +154,28 @@ def test_the_labels_say_in_which_direction_of_the_patient_it_grows_brighter(widg
     clear = (first - second > 2) & (first > 10)  # HU: no rounding decides
     assert np.mean(clear) > 0.3
     assert np.array_equal(inner[clear], 1 + growth.argmax(axis=0)[clear])
+
+
+def test_a_cancelled_run_of_a_coronal_network_counts_coronal_slices(widget, tmp_path):
+    from host.scans import add_scan
+
+    array = np.concatenate([blobs().transpose(1, 0, 2)] * 20, axis=1)
+    scan = add_scan("Deep", array, SPACING_MM)
+    path, logic, results, texts = write_directional_checkpoint(tmp_path / "coronal.pt", "coronal"), widget.logic, [], []
+
+    def cancel(progress):
+        texts.append(progress.text())
+        job.cancel()
+
+    job = logic.startSegment(scan, str(path), device="cpu", surfaces=False, onProgress=cancel, onEnd=results.append)
+    turn(lambda: results, 60)
+    done, slices = results[0].outcome.slices_done, results[0].outcome.slices
+    assert results[0].outcome.cancelled and 0 < done < slices == array.shape[1]
+    assert texts[0].split(" ·")[0].endswith(f"of {slices} coronal slices")
+    assert f"(partial: {done} of {slices} coronal slices)" in results[0].node.GetName()
+    kept = segmentation_from_node(results[0].node, scan)
+    assert kept.slicing_axis == "coronal"
+    assert kept.labels[:, :done].any(axis=(0, 2)).all() and not kept.labels[:, done:].any()
 
 
 def test_the_voxels_of_what_a_cancel_kept(widget, directional):

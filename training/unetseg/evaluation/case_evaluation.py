@@ -241,7 +241,8 @@ def _viewer(plain: dict[str, Any]) -> ViewerData:
         (name, tuple(color), None if position is None else tuple(position))
         for name, color, position in plain["structures"]
     )
-    return ViewerData(**images, structures=structures, window_hu=tuple(plain["window_hu"]), words=plain["words"])
+    others = {name: plain[name] for name in ("words", "slicing_axis")}
+    return ViewerData(**images, structures=structures, window_hu=tuple(plain["window_hu"]), **others)  # type: ignore[arg-type]
 
 
 def _text(content: bytes) -> str:

@@ -62,7 +62,7 @@ def along_axis_of(card: Card | None, segmentation: Segmentation, path: Path) -> 
     """The segmentation with the slicing axis of the network that it is checked for, where its file can't hold one itself."""
     if card is None or not (path.is_dir() or is_label_map(path)):
         return segmentation
-    return replace(segmentation, slicing_axis=card.preprocessing.axis)
+    return replace(segmentation, slicing_axis=card.preprocessing.slicing(segmentation.geometry).axis)
 
 
 def volume_name(path: Path) -> str:
@@ -72,6 +72,6 @@ def volume_name(path: Path) -> str:
 
 def predict(predictor: Predictor, volume: Volume, what: str = "segmenting") -> Prediction:
     """Predict with progress on the console."""
-    axis = predictor.checkpoint.card.preprocessing.axis
-    with progress(f"{what} {volume.name}", slicing_axis(axis).in_words("slices")) as show:
+    axis = slicing_axis(predictor.preprocessing.slicing(volume.geometry).axis)
+    with progress(f"{what} {volume.name}", axis.in_words("slices")) as show:
         return predictor.predict(volume, show)

@@ -1,4 +1,4 @@
-"""A CT volume: HU array and geometry, and what a user should know before a network sees it."""
+"""A scan: its array and geometry, and what a user should know before a network sees it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ import numpy as np
 
 from ..errors import InputError
 from .geometry import SHEAR_MM, Geometry, sheared_text, sizes_text
+from .slicing import AXES, Slicing, slicing_along
 
 SOFT_TISSUE_HU = (-160.0, 240.0)
 """The window of HU, lowest and highest, in which abdominal organs are shown by custom."""
+
+HU = "HU"
+ANY = "any"
+"""What the values of a scan are: Hounsfield units, or numbers whose unit is not known, such as those of MR."""
+
+_LIKE_AIR_HU = -900  # scanners of other modalities store no value below this
+_FEWEST_PIXELS = 8  # rows or columns of a slice that a network can see anything in
 
 
 @dataclass(frozen=True)
@@ -25,12 +33,18 @@ class Note:
 
 @dataclass(frozen=True)
 class Volume:
-    """A CT volume: HU `array` of `(slices, rows, columns)`, its geometry, its name, and notes of its reader."""
+    """A scan: `array` of `(slices, rows, columns)`, its geometry, its name, and notes of its reader.
+
+    `intensities` says what the values are, HU or ANY; whoever knows the network that reads them sets it. `modality` is that of
+    its DICOM header ("CT", "MR", ...), empty if it is not known.
+    """
 
     array: np.ndarray
     geometry: Geometry
     name: str = ""
     notes: tuple[Note, ...] = field(default=())
+    intensities: str = HU
+    modality: str = ""
 
     def __post_init__(self) -> None:
         if self.array.shape != self.geometry.shape:
@@ -54,11 +68,25 @@ def as_hu(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32)
 
 
-def check_volume(volume: Volume) -> list[Note]:
-    """What a user should know before a CT network processes this volume; errors come first.
+def shown_window(volume: Volume) -> tuple[float, float]:
+    """Lowest and highest value that a picture of the scan tells apart: soft tissue, or nearly all values if they aren't HU."""
+    if volume.intensities == HU or not volume.array.size:
+        return SOFT_TISSUE_HU
+    step = max(1, volume.array.size // 1_000_000)
+    low, high = (float(value) for value in np.percentile(volume.array.reshape(-1)[::step], (0.5, 99.5)))
+    return (low, high) if low < high else (low, low + 1)
 
-    Reads every voxel once. Errors: NaN or infinite voxels, a constant image, no voxels, shear. Warnings: values that can't be
-    HU, few slices, unusual spacing. The notes of the volume itself (missing slices and the like) are included.
+
+def check_volume(volume: Volume, slicing: Slicing | None = None) -> list[Note]:
+    """What a user should know before a network processes this volume; errors come first.
+
+    Reads every voxel once. Errors: NaN or infinite voxels, a constant image, no voxels, shear. Warnings: another modality than
+    the network's, values that can't be HU, few slices, unusual spacing. The notes of the volume itself (missing slices and
+    the like) are included.
+
+    Args:
+        volume: the scan; its `intensities` are those that the network expects.
+        slicing: how the network cuts it into slices; by default axially.
     """
     array = volume.array
     if array.size == 0:
@@ -66,16 +94,28 @@ def check_volume(volume: Volume) -> list[Note]:
     lowest, highest = float(array.min()), float(array.max())
     if not (np.isfinite(lowest) and np.isfinite(highest)):
         return [
-            Note("error", "the scan holds NaN or infinite values where HU are expected; repair or export it again.")
+            Note(
+                "error",
+                f"the scan holds NaN or infinite values where {'HU' if volume.intensities == HU else 'numbers'} are expected; "
+                "repair or export it again.",
+            )
         ]
     if lowest == highest:
         return [Note("error", f"every voxel is {lowest:g}, so the image is empty; choose the scan itself.")]
-    notes = [*volume.notes, *_check_hu(lowest, highest), *_check_grid(volume.geometry)]
+    values = _check_hu if volume.intensities == HU else _check_not_hu
+    slicing = slicing or slicing_along(volume.geometry)
+    grid = [*_check_grid(volume, slicing), *_check_slices(volume.geometry, slicing)]
+    notes = [*volume.notes, *values(volume.modality, lowest, highest), *grid]
     return sorted(notes, key=lambda note: ("error", "warning", "info").index(note.severity))
 
 
-def _check_hu(lowest: float, highest: float) -> Iterable[Note]:
-    if lowest >= 0 and highest <= 255:
+def _check_hu(modality: str, lowest: float, highest: float) -> Iterable[Note]:
+    if modality not in ("", "CT"):
+        yield Note(
+            "warning",
+            f"the scan is {modality} by its DICOM header, but a CT network expects HU: its labels here would mean nothing.",
+        )
+    elif lowest >= 0 and highest <= 255:
         yield Note(
             "warning",
             f"values run from {lowest:g} to {highest:g}: 8-bit grey values, it seems, but a CT network expects HU.",
@@ -89,20 +129,42 @@ def _check_hu(lowest: float, highest: float) -> Iterable[Note]:
         yield Note("warning", f"the highest value is {highest:g} HU: bone is missing, so this may not be a whole CT.")
 
 
-def _check_grid(geometry: Geometry) -> Iterable[Note]:
+def _check_not_hu(modality: str, lowest: float, highest: float) -> Iterable[Note]:
+    found = "the scan is CT by its DICOM header"
+    if not modality and lowest <= _LIKE_AIR_HU:
+        found = f"values from {lowest:g} to {highest:g} look like the HU of a CT"
+    elif modality != "CT":
+        return
+    yield Note("warning", f"{found}, but the model was not trained on HU: check that it is meant for this scan.")
+
+
+def _check_grid(volume: Volume, slicing: Slicing) -> Iterable[Note]:
+    geometry = volume.geometry
     if geometry.shear_mm() > SHEAR_MM:
         yield Note("error", sheared_text(geometry))
     between, *in_plane = geometry.axial_spacing_mm
-    slices = geometry.axial_shape[0]
+    slices, rows, columns = slicing.shape
     if slices < 10:
-        yield Note("warning", f"only {slices} axial slice(s): 3D views and plausibility need more.")
+        yield Note("warning", f"only {slices} {slicing.axis} slice(s): 3D views and plausibility need more.")
+    elif min(rows, columns) < _FEWEST_PIXELS and slicing.axis != AXES[0]:
+        yield Note(
+            "warning",
+            f"its {slicing.axis} slices, which the model reads, have only {columns} x {rows} pixels: the scan was made of slices "
+            "in another direction.",
+        )
     if not all(0.2 <= value <= 5 for value in in_plane) or not 0.2 <= between <= 10:
         size = sizes_text((*in_plane, between), ".3g")
-        yield Note("warning", f"voxels of {size} mm are unusual for CT: check the spacing in the file.")
-    if geometry.axial()[0] != (0, 1, 2):
+        what = "CT" if volume.intensities == HU else "a scan"
+        yield Note("warning", f"voxels of {size} mm are unusual for {what}: check the spacing in the file.")
+
+
+def _check_slices(geometry: Geometry, slicing: Slicing) -> Iterable[Note]:
+    axial = slicing.axis == AXES[0]
+    if slicing.axes[0] != 0 or (axial and geometry.axial()[0] != (0, 1, 2)):
+        how = "in axial order" if axial else f"in {slicing.axis} slices"
         yield Note(
-            "info",
-            f"stored as {geometry.orientation()}: the scan is read in axial order and the result returns to its grid.",
+            "info", f"stored as {geometry.orientation()}: the scan is read {how} and the result returns to its grid."
         )
     if (angle := geometry.obliqueness_degrees()) > 1:
-        yield Note("info", f"oblique by {angle:.0f} degrees: slices are taken as acquired.")
+        how = "as acquired" if axial or slicing.axes[0] == 0 else "along the scan's own axes"
+        yield Note("info", f"oblique by {angle:.0f} degrees: slices are taken {how}.")

@@ -145,7 +145,9 @@ class Predictor:
         slices = slicing.shape[0]
         done = slices if done == len(values[box]) else done
         name = f"{volume.name} {card.title}".strip()
-        segmentation = Segmentation(labels, volume.geometry, card.structures, name, confidence=confidence.means())
+        segmentation = Segmentation(
+            labels, volume.geometry, card.structures, name, confidence=confidence.means(), slicing_axis=slicing.axis
+        )
         return Prediction(segmentation, done, slices, time.perf_counter() - started, self.device_name)
 
     def _predict_slices(

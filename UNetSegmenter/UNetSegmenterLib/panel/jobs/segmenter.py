@@ -149,7 +149,7 @@ class SegmentationJob(VTKObservationMixin):
             self.options.checkpoint,
             device=self.options.device,
             name=self._volume_node.GetName(),
-            slicing_axis=self._card.preprocessing.axis,
+            slicing_axis=self._card.preprocessing.slicing(self._geometry).axis,
             on_progress=self._callbacks.on_progress,
         )
         return (yield from self._run.steps())

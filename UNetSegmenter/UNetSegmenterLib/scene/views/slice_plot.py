@@ -88,8 +88,9 @@ class SlicePlot:
             table.AddColumn(column)
         labels = vtk.vtkStringArray()
         labels.SetName(LABEL)
-        for number in curve.slices if curve is not None else ():
-            labels.InsertNextValue(slicing_axis(curve.slicing_axis).in_words(f"slice {number}"))
+        if curve is not None:
+            for number in curve.slices:
+                labels.InsertNextValue(slicing_axis(curve.slicing_axis).in_words(f"slice {number}"))
         table.AddColumn(labels)
         self._table.SetAndObserveTable(table)
 
