@@ -3,14 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+BENCH := .venv-bench
+BENCH_READY := $(BENCH)/ready
 
-.PHONY: help setup demo test lint bench bench-training slicer-test clean
+.PHONY: help setup demo test lint bench bench-predict bench-predict-env bench-training slicer-test clean
 help:
 	@echo "make demo         segment a sample CT with the shipped checkpoint, compare, and leave demo-output/"
 	@echo "make test         run all tests that run without 3D Slicer itself"
 	@echo "make setup        the virtual environment alone"
 	@echo "make lint         ruff and mypy"
 	@echo "make bench        speed and memory of prediction"
+	@echo "make bench-predict   prediction beside nnU-Net, MONAI, ONNX Runtime and OpenVINO, in an environment of its own (docs/speed.md)"
 	@echo "make bench-training  speed of training, and seconds to a Dice, beside loaders with augmentation a sample (docs/speed.md)"
 	@echo "make slicer-test SLICER=/path/to/Slicer   the tests inside a real 3D Slicer"
 
@@ -39,6 +42,18 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/unetseg bench
 
+bench-predict: $(BENCH_READY)
+	$(BENCH)/bin/python -m benchmarks.prediction_speed $(SCAN)
+
+bench-predict-env: $(BENCH_READY)
+
+$(BENCH_READY): constraints.txt benchmarks/requirements-predict.txt pyproject.toml
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch setuptools wheel
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement benchmarks/requirements-predict.txt
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
 bench-training: $(READY)
 	$(BIN)/python -m benchmarks.training_speed
 
@@ -47,4 +62,4 @@ slicer-test:
 	"$(SLICER)" --no-splash --testing --additional-module-paths UNetSegmenter --python-script Testing/slicer/run.py
 
 clean:
-	rm -rf $(VENV) demo-output build dist
+	rm -rf $(VENV) $(BENCH) demo-output build dist

@@ -1,0 +1,87 @@
+"""The prediction benchmark: every contender that is installed runs and gives the labels of the plain float32 loop."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from UNetSegmenterLib.engine.model.checkpoint import shipped_checkpoints
+
+from benchmarks.prediction_plot import draw
+from benchmarks.prediction_speed import REFERENCE, Row, agreement, all_contenders, main, measure, report
+
+INSTALLED = [name for name, contender in all_contenders().items() if not contender.missing()]
+ROWS = [Row("ours", 2.0, 3.0, 1.0, 1.5, 0.5, 0.99, 0.9), Row(REFERENCE, 5.0, 8.0, 3.0, 4.0, 0.4, 1.0, 1.0)]
+
+
+@pytest.mark.slow
+def test_contenders_agree_on_a_small_scan(tmp_path, capsys):
+    rows = main(["--small", "--output", str(tmp_path / "figures.json"), "--plot", str(tmp_path / "figure.svg")])
+    assert [row.name for row in rows] == INSTALLED
+    for row in rows:
+        assert row.failure == ""
+        own_resampling = row.name.startswith("nnU-Net")  # cubic, or without antialiasing, and mirrored slices
+        assert row.same_labels > (0.95 if own_resampling else 0.999), row
+        assert row.same_foreground > (0.5 if own_resampling else 0.99), row
+        assert row.cpu_seconds > 0 and row.network_cpu_seconds > 0 and row.peak_gb > 0.1
+    assert next(row for row in rows if row.name == REFERENCE).same_foreground == 1
+    printed = capsys.readouterr().out
+    assert len([line for line in printed.splitlines() if line.startswith("| ")]) == len(rows) + 1
+    for name, contender in all_contenders().items():
+        for package in contender.missing():
+            assert f"Left out: {name}: " in printed and f"{package}" in printed
+    assert [row["name"] for row in json.loads((tmp_path / "figures.json").read_text())["rows"]] == INSTALLED
+    assert "<svg" in (tmp_path / "figure.svg").read_text()
+
+
+def test_the_comparison_is_complete():
+    """Ours, a plain loop, nnU-Net with and without mirroring, MONAI, ONNX Runtime, OpenVINO in two precisions."""
+    names = list(all_contenders())
+    assert names[0] == "ours"
+    for wanted in (
+        REFERENCE,
+        "nnU-Net",
+        "nnU-Net, mirroring",
+        "MONAI",
+        "ONNX",
+        "OpenVINO float32",
+        "OpenVINO bfloat16",
+    ):
+        assert any(name.startswith(wanted) for name in names), wanted
+    assert {"ours", "ours, float32", REFERENCE} <= set(INSTALLED)
+    assert ("MONAI SliceInferer" in INSTALLED) == (find_spec("monai") is not None)
+
+
+def test_agreement_counts_structures_apart():
+    reference = np.zeros(100, np.uint8)
+    reference[:10] = 1
+    labels = reference.copy()
+    labels[9:12] = (0, 2, 2)
+    assert agreement(labels, reference) == (pytest.approx(0.97), pytest.approx(9 / 12))
+    assert agreement(labels * 0, reference * 0) == (1.0, 1.0)
+
+
+def test_table_divides_by_ours_and_shows_failures():
+    lines = report(
+        [*ROWS, Row("MONAI", failure="no memory")], ["OpenVINO: openvino not installed"], "title"
+    ).splitlines()
+    cells = [cell.strip() for cell in lines[5].split("|")[1:-1]]
+    assert cells == [REFERENCE, "5.0", "8.0", "2.5 x", "3.0", "4.0", "3.0 x", "0.40", "100.0000%", "100.000%"]
+    assert "failed: no memory" in lines[6]
+    assert {line.count("|") for line in lines[2:7]} == {11}
+    assert lines[-1] == "Left out: OpenVINO: openvino not installed."
+
+
+def test_a_contender_that_fails_says_why(tmp_path):
+    row = measure("ours", tmp_path / "absent.nii.gz", shipped_checkpoints()[0], tmp_path / "labels.npy")
+    assert "absent.nii.gz" in row.failure
+
+
+def test_the_figure_is_the_same_for_the_same_figures(tmp_path):
+    for name in ("one.svg", "two.svg"):
+        draw(ROWS, "machine", tmp_path / name)
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    draw(ROWS[:1], "machine", tmp_path / "other.svg")
+    assert (tmp_path / "other.svg").read_bytes() != (tmp_path / "one.svg").read_bytes()

@@ -1,0 +1,270 @@
+"""Speed of prediction, side by side: our predictor, a plain loop, nnU-Net's predictor, MONAI, ONNX Runtime, OpenVINO.
+
+    python -m benchmarks.prediction_speed [SCAN] [--checkpoint FILE] [--plot FILE] [--output FILE]
+    python -m benchmarks.prediction_speed --small
+
+Same weights, same scan, one run; each contender in a process of its own (prediction_contenders.py). Without SCAN a
+synthetic one of 512 x 512 x 275 voxels is used. "From file to labels" begins with the network loaded and ends with the
+labels in memory; "network alone" is given prepared slices and forgets the logits. A contender whose package is not
+installed is named and left out; `make bench-predict` installs them all in an environment of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+REFERENCE = "plain loop"
+WARM_UP_SLICES = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one contender took.
+
+    Attributes:
+        name: its name in the table.
+        seconds: from the file to labels in memory.
+        cpu_seconds: time of all cores for it.
+        network_seconds: the network alone.
+        network_cpu_seconds: time of all cores for it.
+        peak_gb: largest resident memory of its process from the file to labels.
+        same_labels: fraction of the voxels with the label of `REFERENCE`, which computes in float32.
+        same_foreground: fraction of those voxels that either of the two gives a structure.
+        failure: why there are no figures.
+    """
+
+    name: str
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    network_seconds: float = 0.0
+    network_cpu_seconds: float = 0.0
+    peak_gb: float = 0.0
+    same_labels: float = 0.0
+    same_foreground: float = 0.0
+    failure: str = ""
+
+
+# Each contender runs in a child process: it has a peak of memory of its own, and no library's threads disturb another's.
+
+
+def run_child(name: str, scan: Path, checkpoint: Path, labels: Path) -> dict[str, float]:
+    """Measure one contender in this process, write its labels and return the figures of a `Row`."""
+    from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
+
+    from .prediction_contenders import read
+
+    pipeline = all_contenders()[name].open(load_checkpoint(checkpoint))
+    hu, spacing_mm = read(scan)
+    pipeline.network_alone(hu[:WARM_UP_SLICES], spacing_mm)()
+    del hu
+    found, seconds, cpu_seconds = timed(lambda: pipeline.labels(scan))
+    peak_gb = peak_memory_gb()
+    np.save(labels, found)
+    del found
+    _, network_seconds, network_cpu_seconds = timed(pipeline.network_alone(*read(scan)))
+    return {
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "network_seconds": network_seconds,
+        "network_cpu_seconds": network_cpu_seconds,
+        "peak_gb": peak_gb,
+    }
+
+
+def timed(action: Callable[[], Any]) -> tuple[Any, float, float]:
+    """What the action returns, its wall time and the time of all cores."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = action()
+    return result, time.perf_counter() - wall, time.process_time() - cpu
+
+
+def peak_memory_gb() -> float:
+    """Largest resident memory of this process so far."""
+    status = Path("/proc/self/status")
+    if status.exists():  # the other figure may be the parent's: a child begins with it
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def all_contenders() -> dict[str, Any]:
+    """The contenders by name, ours first."""
+    import torch
+
+    from . import prediction_contenders as contenders
+    from .nnunet_contender import Nnunet
+
+    found = [
+        contenders.Contender("ours", (), contenders.Ours),
+        contenders.Contender("ours, float32", (), lambda c: contenders.Ours(c, torch.float32)),
+        contenders.Contender(REFERENCE, (), contenders.Pipeline),
+        contenders.Contender("MONAI SliceInferer", ("monai",), contenders.Monai),
+        contenders.Contender("nnU-Net", ("nnunetv2",), Nnunet),
+        contenders.Contender("nnU-Net, mirroring", ("nnunetv2",), lambda c: Nnunet(c, mirroring=True)),
+        contenders.Contender("nnU-Net, torch resampling", ("nnunetv2",), lambda c: Nnunet(c, fast_resampling=True)),
+        contenders.Contender("ONNX Runtime", ("onnx", "onnxruntime"), contenders.OnnxRuntime),
+        contenders.Contender("OpenVINO float32", ("onnx", "openvino"), lambda c: contenders.OpenVino(c, "f32")),
+        contenders.Contender("OpenVINO bfloat16", ("onnx", "openvino"), lambda c: contenders.OpenVino(c, "bf16")),
+    ]
+    return {contender.name: contender for contender in found}
+
+
+def measure(name: str, scan: Path, checkpoint: Path, labels: Path) -> Row:
+    """Measure one contender in a process of its own; its labels are written to `labels`."""
+    arguments = ["--child", name, str(scan), "--checkpoint", str(checkpoint), "--labels", str(labels)]
+    process = subprocess.run(
+        [sys.executable, "-m", "benchmarks.prediction_speed", *arguments], capture_output=True, text=True, check=False
+    )
+    if process.returncode:
+        return Row(name, failure=(process.stderr.strip().splitlines() or [f"status {process.returncode}"])[-1])
+    return Row(name, **json.loads(process.stdout.splitlines()[-1]))
+
+
+def agreement(labels: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
+    """Fraction of equal labels, of all voxels and of those that either calls a structure."""
+    same, foreground = labels == reference, (labels > 0) | (reference > 0)
+    return float(same.mean()), float(same[foreground].mean()) if foreground.any() else 1.0
+
+
+def compare(scan: Path, checkpoint: Path, wanted: Sequence[str]) -> tuple[list[Row], list[str]]:
+    """Measure the contenders one after the other; returns their rows and why others are left out."""
+    rows, left_out = [], []
+    with tempfile.TemporaryDirectory(prefix="unetsegmenter-bench-") as folder:
+        for name, contender in all_contenders().items():
+            if wanted and name not in wanted and name != REFERENCE:
+                continue
+            if missing := contender.missing():
+                left_out.append(f"{name}: {', '.join(missing)} not installed")
+                continue
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            rows.append(measure(name, scan, checkpoint, Path(folder) / f"{len(rows)}.npy"))
+        return [with_agreement(row, number, rows, Path(folder)) for number, row in enumerate(rows)], left_out
+
+
+def with_agreement(row: Row, number: int, rows: list[Row], folder: Path) -> Row:
+    """The row with the agreement of its labels with those of the reference."""
+    reference = next(index for index, other in enumerate(rows) if other.name == REFERENCE)
+    if row.failure or rows[reference].failure:
+        return row
+    same, foreground = agreement(np.load(folder / f"{number}.npy"), np.load(folder / f"{reference}.npy"))
+    return Row(**{**asdict(row), "same_labels": same, "same_foreground": foreground})
+
+
+HEADERS = (
+    "",
+    "file to labels, s",
+    "CPU s",
+    "ours is faster by",
+    "network alone, s",
+    "CPU s",
+    "ours is faster by",
+    "peak GB",
+    "labels as float32",
+    "of structures",
+)
+
+
+def report(rows: list[Row], left_out: list[str], title: str) -> str:
+    """The table in Markdown."""
+    lines = [title, "", "| " + " | ".join(HEADERS) + " |", "|---" * len(HEADERS) + "|"]
+    ours = rows[0]
+    for row in rows:
+        if row.failure:
+            lines.append(f"| {row.name} | failed: {row.failure} " + "| " * (len(HEADERS) - 2) + "|")
+            continue
+        cells = (
+            row.name,
+            f"{row.seconds:.1f}",
+            f"{row.cpu_seconds:.1f}",
+            "" if row is ours else f"{row.seconds / ours.seconds:.1f} x",
+            f"{row.network_seconds:.1f}",
+            f"{row.network_cpu_seconds:.1f}",
+            "" if row is ours else f"{row.network_seconds / ours.network_seconds:.1f} x",
+            f"{row.peak_gb:.2f}",
+            f"{row.same_labels:.4%}",
+            f"{row.same_foreground:.3%}",
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, *(f"Left out: {reason}." for reason in left_out)])
+
+
+def machine_text() -> str:
+    """Processor, cores, torch's threads and load."""
+    import torch
+
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    model = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}{load}"
+
+
+def small_scan(folder: Path) -> Path:
+    """A synthetic heart of a few small slices: enough to run everything and to find some structures."""
+    from unetseg.synthetic.phantom_cases import make_phantom
+
+    image, _ = make_phantom(0, (12, 96, 96), "lps").to_sitk()
+    path = folder / "small.nii.gz"
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+def main(arguments: Sequence[str] | None = None) -> list[Row]:
+    """Command line; returns the rows."""
+    options = parsed(arguments)
+    if options.child:
+        print(json.dumps(run_child(options.child, options.scan, options.checkpoint, options.labels)))
+        return []
+    from unetseg.cli.bench import standard_scan
+    from unetseg.evaluation.scan_prediction import open_predictor
+
+    checkpoint = options.checkpoint or open_predictor(None, "cpu").checkpoint.path
+    with tempfile.TemporaryDirectory(prefix="unetsegmenter-bench-") as folder:
+        scan = options.scan or (small_scan if options.small else standard_scan)(Path(folder))
+        title = f"{scan.name}; {machine_text()}"
+        rows, left_out = compare(scan, checkpoint, options.only)
+    print(report(rows, left_out, title))
+    if options.output:
+        options.output.write_text(json.dumps({"title": title, "rows": list(map(asdict, rows))}, indent=2) + "\n")
+    if options.plot:
+        from .prediction_plot import draw
+
+        draw(rows, title, options.plot)
+    return rows
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.prediction_speed", description=__doc__.split("\n")[0])
+    parser.add_argument("scan", nargs="?", type=Path, help="scan stored in LPS directions (default: a synthetic one)")
+    parser.add_argument("--checkpoint", type=Path, help="trained checkpoint (default: the one that is shipped)")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="contenders to run, beside the plain loop"
+    )
+    parser.add_argument("--small", action="store_true", help="a tiny scan: does it run and agree, not how fast it is")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the figures as JSON")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw the table (SVG or PNG)")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--labels", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()
