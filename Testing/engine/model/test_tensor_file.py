@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 from collections import OrderedDict
 
+import numpy as np
 import pytest
 import torch
 from UNetSegmenterLib.engine.errors import InputError
@@ -117,6 +118,40 @@ def test_reads_the_state_of_a_training(tmp_path):
     read = read_tensor_file(tmp_path / "state.pt")
     assert same(read, parts)
     optimiser.load_state_dict(read["optimiser"])
+
+
+def test_reads_numpy_scalars_and_devices_as_plain_numbers_and_text(tmp_path):
+    numbers = [np.float64(0.1), np.float32("nan"), np.float16(0.5), np.int64(-(2**40)), np.int8(-3), np.uint8(200)]
+    content = {"numbers": numbers, "flag": np.bool_(True), "devices": [torch.device("cuda", 1), torch.device("cpu")]}
+    torch.save(content, tmp_path / "numbers.pt")
+    read = read_tensor_file(tmp_path / "numbers.pt")
+    assert all(type(number) in (int, float) for number in read["numbers"])
+    assert np.array_equal(read["numbers"], [number.item() for number in numbers], equal_nan=True)
+    assert read["flag"] is True
+    assert read["devices"] == ["cuda:1", "cpu"]
+
+
+def test_reads_numpy_scalars_under_the_name_that_they_had_before_numpy_2(tmp_path):
+    torch.save({"dice": np.float64(0.75)}, tmp_path / "new.pt")
+    (name,) = (name for name in members_of(tmp_path / "new.pt") if name.endswith("data.pkl"))
+    program = members_of(tmp_path / "new.pt")[name].replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    assert read_tensor_file(with_program(tmp_path / "new.pt", tmp_path / "old.pt", program)) == {"dice": 0.75}
+
+
+def test_nothing_else_of_numpy_is_let_in(tmp_path):
+    others = [np.arange(3), np.datetime64("2024-01-01"), np.str_("text"), np.complex64(1j), np.random.default_rng(0)]
+    for content in others:
+        torch.save({"content": content}, tmp_path / "other.pt")
+        refusal(tmp_path / "other.pt", "holds more than tensors, numbers and text")
+
+
+def test_numpy_numbers_that_contradict_their_type_are_refused(tmp_path):
+    torch.save({"dice": np.float64(0.75)}, tmp_path / "good.pt")
+    (name,) = (name for name in members_of(tmp_path / "good.pt") if name.endswith("data.pkl"))
+    program = members_of(tmp_path / "good.pt")[name]
+    for part, other in ((b"f8", b"f4"), (b"f8", b"O8"), (b"<", b">"), (b"latin1", b"utf_16"), (b"encode", b"lookup")):
+        assert part in program
+        refusal(with_program(tmp_path / "good.pt", tmp_path / "bad.pt", program.replace(part, other)))
 
 
 def test_the_shipped_checkpoint_is_read_as_torch_reads_it(checkpoint):

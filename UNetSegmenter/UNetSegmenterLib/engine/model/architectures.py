@@ -69,4 +69,9 @@ def build_network(description: NetworkDescription, device: str = "cpu") -> nn.Mo
             if problem := violation(description.parameters, _UNET_PARAMETERS, "card.network.parameters"):
                 raise InputError(f"The card breaks its schema: {problem}")
             return UNet(description.input_slices, description.classes, **description.parameters)
+        if description.architecture in (PLAIN_CONV_UNET, RESIDUAL_ENCODER_UNET):
+            from . import nnunet_networks
+
+            network = getattr(nnunet_networks, description.architecture)
+            return network(description.input_slices, description.classes, description.parameters)
     raise InputError(f'The architecture "{description.architecture}" can\'t be built from a card.')

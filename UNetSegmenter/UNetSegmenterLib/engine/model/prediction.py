@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +22,9 @@ from ..labels.segmentation import Segmentation
 from .confidence import OutlineConfidence, outline_sums
 from .device import choose_device, mixed_precision
 from .network import UNet
+from .postprocessing import postprocess
 from .preprocessing import neighbour_offsets, neighbour_step, network_slices, pad_to_multiple, stack_slices
+from .sliding_window import mirrored_logits, padded_to, patched_logits
 
 if TYPE_CHECKING:
     from ..io.slicing import Slicing
@@ -144,6 +145,8 @@ class Predictor:
         )
         slices = slicing.shape[0]
         done = slices if done == len(values[box]) else done
+        if done == slices:
+            postprocess(labels, card.postprocessing)
         name = f"{volume.name} {card.title}".strip()
         segmentation = Segmentation(
             labels, volume.geometry, card.structures, name, confidence=confidence.means(), slicing_axis=slicing.axis
@@ -162,7 +165,7 @@ class Predictor:
         preprocessing = self.preprocessing
         offsets = neighbour_offsets(preprocessing.input_slices, neighbour_step(spacing_mm[0], preprocessing))
         affine = preprocessing.normalisation.affine(values)
-        grid = torch.from_numpy(network_slices(values, spacing_mm[1:], preprocessing)).to(self.device)
+        grid = torch.from_numpy(network_slices(values, spacing_mm[1:], preprocessing, spacing_mm[0])).to(self.device)
 
         def batch_labels(begin: int, end: int) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
             centres = torch.arange(begin, end, device=self.device)
@@ -200,19 +203,28 @@ class Predictor:
 
         The mean over the networks of an ensemble, and over mirrored slices where these are wanted.
         """
-        sums = None
-        for network in self.networks:
-            for axes in mirrorings(self.mirror_axes):
-                logits = self._network_logits(network, stacked.flip(axes) if axes else stacked).float()
-                logits = logits.flip(axes) if axes else logits
-                sums = logits if sums is None else sums + logits
-        assert sums is not None
-        count = len(self.networks) * len(mirrorings(self.mirror_axes))
-        return sums / count if count > 1 else sums
+        total = self._network_logits(self.networks[0], stacked)
+        for network in self.networks[1:]:
+            total = total + self._network_logits(network, stacked)
+        return total / len(self.networks) if len(self.networks) > 1 else total
 
+    @torch.inference_mode()
     def _network_logits(self, network: nn.Module, stacked: Tensor) -> Tensor:
-        preprocessing = self.preprocessing
-        return network_logits(network, stacked, preprocessing.size_multiple, self.dtype, preprocessing.pad_value)
+        """Logits float32 of one network, in patches where the card has them."""
+        settings = self.preprocessing
+        multiple = settings.size_multiple
+        size = settings.patch_size or [length + -length % multiple for length in stacked.shape[2:]]
+        padded, inside = padded_to(stacked, size, settings.padding, settings.pad_value)
+
+        def mirrored(slices: Tensor) -> Tensor:
+            ready = slices.to(self.dtype, memory_format=torch.channels_last)
+            return mirrored_logits(network, ready, self.mirror_axes)
+
+        if settings.patch_size is None:
+            logits = mirrored(padded)
+        else:
+            logits = patched_logits(mirrored, padded, settings.patch_size, settings.patch_step)
+        return logits[:, :, inside[0], inside[1]]
 
     @contextmanager
     def _pool(self) -> Iterator[tuple[ThreadPoolExecutor, int]]:
@@ -260,12 +272,6 @@ def upsampled_labels(logits: Tensor, size: tuple[int, ...]) -> Tensor:
         logits = logits.float().contiguous(memory_format=torch.channels_last)
         logits = functional.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
     return logits.argmax(dim=1).to(torch.uint8)
-
-
-def mirrorings(mirror_axes: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Dimensions of (B, channels, rows, columns) to flip, each combination once; the first one flips none."""
-    dimensions = [axis + 2 for axis in mirror_axes]
-    return [axes for count in range(len(dimensions) + 1) for axes in combinations(dimensions, count)]
 
 
 def nonzero_box(values: np.ndarray) -> tuple[slice, slice, slice]:

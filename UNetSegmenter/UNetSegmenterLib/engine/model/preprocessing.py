@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..io.geometry import sizes_text
 from ..io.slicing import STORED, Slicing, check_orientation, slicing_along, stored_slicing
 from .normalisation import Affine, Normalisation, window
+from .spline import resample_cubic, slices_are_far_apart
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -151,33 +152,57 @@ def network_size(
 ) -> tuple[int, int]:
     """Rows and columns at the network's grid of a slice of `size` pixels of `in_plane_mm`."""
     wanted = preprocessing.spacing_mm or in_plane_mm
-    rows, columns = (max(1, round(n * mm / to)) for n, mm, to in zip(size, in_plane_mm, wanted, strict=True))
+    axes = list(zip(size, in_plane_mm, wanted, strict=True))
+    if preprocessing.interpolation == "cubic":  # as nnU-Net calculates it, to the last bit, which decides about halves
+        rows, columns = (max(1, round(mm / to * n)) for n, mm, to in axes)
+    else:
+        rows, columns = (max(1, round(n * mm / to)) for n, mm, to in axes)
     return rows, columns
 
 
-def network_slices(values: np.ndarray, in_plane_mm: tuple[float, float], preprocessing: Preprocessing) -> np.ndarray:
+def network_slices(
+    values: np.ndarray,
+    in_plane_mm: tuple[float, float],
+    preprocessing: Preprocessing,
+    slice_mm: float | None = None,
+) -> np.ndarray:
     """Clip slices as the normalisation says and resample them in-plane.
 
     Args:
         values: (slices, rows, columns), any strides.
         in_plane_mm: size of a pixel, between rows and between columns.
         preprocessing: clip, pixel size and interpolation.
+        slice_mm: distance of two slices, which cubic interpolation asks (see `spline.slices_are_far_apart`).
 
     Returns:
         (slices, network rows, network columns): int16 if the values are whole HU, else float32.
     """
     size = network_size((values.shape[1], values.shape[2]), in_plane_mm, preprocessing)
     result = np.empty((values.shape[0], *size), dtype=np.int16 if preprocessing.whole_hu else np.float32)
+    limits = _cubic_limits(values, in_plane_mm, preprocessing, slice_mm)
     for start in range(0, values.shape[0], RESAMPLING_BATCH):
         batch = preprocessing.normalisation.clipped(values[start : start + RESAMPLING_BATCH])
         if size != batch.shape[1:]:
-            batch = _resampled(batch, size, preprocessing.interpolation)
+            cubic = preprocessing.interpolation == "cubic"
+            batch = resample_cubic(batch, size, limits) if cubic else _resampled(batch, size)
         result[start : start + RESAMPLING_BATCH] = np.rint(batch) if preprocessing.whole_hu else batch
     return result
 
 
-def _resampled(slices: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
-    """Slices (slices, rows, columns) at the size of the network's grid, float32."""
+def _cubic_limits(
+    values: np.ndarray, in_plane_mm: tuple[float, float], preprocessing: Preprocessing, slice_mm: float | None
+) -> tuple[float, float] | None:
+    """The scan's smallest and largest value where these bound what a spline overshoots to; None for each slice's own."""
+    if preprocessing.interpolation != "cubic" or slice_mm is None or preprocessing.spacing_mm is None:
+        return None
+    if slices_are_far_apart((slice_mm, *in_plane_mm), (slice_mm, *preprocessing.spacing_mm)):
+        return None
+    low, high = preprocessing.normalisation.clipped(np.array([values.min(), values.max()]))
+    return float(low), float(high)
+
+
+def _resampled(slices: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Slices (slices, rows, columns) at the size of the network's grid, float32, bilinear."""
     import torch
     from torch.nn import functional
 

@@ -5,6 +5,9 @@ may call any function by its name, and both tools that restrict it (pickle.Unpic
 torch.load: CVE-2025-32434 before torch 2.6, CVE-2026-24747 before 2.10) still hand it to a machine that can call. Here its
 instructions are carried out one by one, and only those that build tensors, numbers, text, lists, tuples and dicts: names
 are compared with a list and never looked up, so it is safe with every version of torch.
+
+nnU-Net's checkpoints hold numpy's scalars and the name of a device beside tensors. Their few names are on the list too; a
+scalar is decoded here from its bytes, and numpy is not asked to unpickle anything.
 """
 
 from __future__ import annotations
@@ -26,12 +29,17 @@ if TYPE_CHECKING:
 
 ZIP_HEAD = b"PK\x03\x04"
 MOST_PROGRAM_BYTES = 16 * 2**20  # of the pickle: the card and the names; the tensors are stored outside of it
-MOST_INSTRUCTIONS = 1_000_000  # the shipped checkpoint has 3,200, a training state about 15,000
+# The shipped checkpoint has 3,200, a training state about 15,000; nnU-Net's log of 1,000 epochs 10 for each class and epoch.
+MOST_INSTRUCTIONS = 5_000_000
 _MEMBER = re.compile(
     r"data\.pkl|byteorder|version|\.format_version|\.storage_alignment|\.data/serialization_id|data/\d+"
 )
 _END_RECORD, _DESCRIPTOR = 22, 24  # bytes of the zip's last record, and at most of what may follow a member
 _REBUILD, _DICT = "torch._utils _rebuild_tensor_v2", "collections OrderedDict"
+_SCALARS = ("numpy.core.multiarray scalar", "numpy._core.multiarray scalar")  # before numpy 2, and since
+_NUMPY_TYPE, _BYTES, _DEVICE = "numpy dtype", "_codecs encode", "torch device"
+_LITTLE_ENDIAN = tuple((3, order, None, None, None, -1, -1, 0) for order in "<|")  # how numpy describes such a type
+_SCALAR_TYPES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 # What zipfile, pickletools and the instructions below raise for bytes that torch.save did not write.
 _READING_ERRORS = (
     ValueError,
@@ -53,7 +61,9 @@ _DTYPES = {
     "torch ShortStorage": "int16",
     "torch CharStorage": "int8",
     "torch ByteStorage": "uint8",
+    "torch BoolStorage": "bool",
 }
+_NAMES = frozenset((_REBUILD, _DICT, *_SCALARS, _NUMPY_TYPE, _BYTES, _DEVICE, *_DTYPES))
 
 
 class _DamagedError(Exception):
@@ -67,6 +77,13 @@ class _CodeError(Exception):
 @dataclass(frozen=True)
 class _GlobalName:
     """A name that the pickle mentions; it is never looked up."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class _NumpyType:
+    """The type of a numpy scalar, such as "f8"."""
 
     text: str
 
@@ -226,22 +243,22 @@ class _PickleReader:
         stack = self._stack
         match name:
             case "GLOBAL":
-                if argument not in (_REBUILD, _DICT, *_DTYPES):
+                if argument not in _NAMES:
                     raise _CodeError(f"it asks for {argument.replace(' ', '.')[:80]!r}")
                 stack.append(_GlobalName(argument))
             case "BINPERSID":
                 stack.append(self._storage(*stack.pop()))
             case "REDUCE":
                 called, arguments = self._last(2)
-                if called == _GlobalName(_DICT) and arguments == ():
-                    stack.append({})
-                elif called == _GlobalName(_REBUILD):
-                    stack.append(_tensor(*arguments))
-                else:
+                if type(called) is not _GlobalName or type(arguments) is not tuple:
                     raise _DamagedError("it calls what is no tensor")
-            case "BUILD":  # the versions of a state dict's modules; nothing here asks for them
-                stack.pop()
-                self._top(dict)
+                stack.append(_built(called.text, arguments))
+            case "BUILD":  # the versions of a state dict's modules, which nothing here asks for, or a type's byte order
+                state = stack.pop()
+                if type(stack[-1]) is not _NumpyType:
+                    self._top(dict)
+                elif state not in _LITTLE_ENDIAN:
+                    raise _DamagedError("it has numpy numbers that are not little-endian")
             case _:
                 raise _CodeError(f"the instruction {name}")
 
@@ -273,6 +290,34 @@ class _PickleReader:
         if count != len(elements):
             raise _DamagedError(f"the storage data/{key} has not the {count} elements that are announced")
         return _Storage(elements)
+
+
+def _built(name: str, arguments: tuple[Any, ...]) -> Any:
+    """What the function of that name makes of `arguments`, made here."""
+    if name == _DICT and arguments == ():
+        return {}
+    if name == _REBUILD:
+        return _tensor(*arguments)
+    if name in _SCALARS:
+        return _scalar(*arguments)
+    if name == _NUMPY_TYPE and arguments[1:] == (False, True) and type(arguments[0]) is str:
+        if arguments[0] not in _SCALAR_TYPES:
+            raise _CodeError(f"numpy's type {arguments[0][:20]!r}")
+        return _NumpyType(arguments[0])
+    if name == _BYTES and len(arguments) == 2 and type(arguments[0]) is str and arguments[1] == "latin1":
+        return arguments[0].encode("latin1")
+    if name == _DEVICE and all(type(part) in (str, int) for part in arguments):
+        return ":".join(map(str, arguments))
+    raise _DamagedError("it calls what is no tensor")
+
+
+def _scalar(dtype: _NumpyType, data: bytes) -> Any:
+    """The number of a numpy scalar as Python's own."""
+    import numpy as np
+
+    if type(dtype) is not _NumpyType or type(data) is not bytes or len(data) != int(dtype.text[1]):
+        raise _DamagedError("it has a numpy number of an unknown kind")
+    return np.frombuffer(data, dtype=f"<{dtype.text}")[0].item()
 
 
 def _items(values: list[Any]) -> Iterator[tuple[Any, Any]]:
