@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 CT, ENHANCED_CT, STRUCTURE_SET = (f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("2", "2.1", "481.3"))
+SEG, LABEL_MAP_SEG = (f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("66.4", "66.7"))
 EXPLICIT, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5"
 INTERCEPT = -1024
 Elements = dict[tuple[int, int], tuple[str, object]]
@@ -26,7 +27,7 @@ def element(tag: tuple[int, int], vr: str, value: object) -> bytes:
         body += struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
         return struct.pack("<HH2sHI", *tag, vr.encode(), 0, 0xFFFFFFFF) + body
     elif vr == "US":
-        body = struct.pack("<H", value)
+        body = b"".join(struct.pack("<H", one) for one in (value if isinstance(value, tuple) else (value,)))
     else:
         body = value if isinstance(value, bytes) else str(value).encode()
         body += b" " * (len(body) % 2) if vr not in ("OB", "OW") else b"\0" * (len(body) % 2)
@@ -42,7 +43,8 @@ def _content(elements: Elements) -> bytes:
 def write_dicom(path: Path, elements: Elements, syntax: str = EXPLICIT) -> Path:
     """A file of these elements with its preamble and meta group."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    meta = element((2, 0x10), "UI", syntax)
+    uid = elements.get((0x0008, 0x0016))
+    meta = (element((2, 2), "UI", uid[1]) if uid else b"") + element((2, 0x10), "UI", syntax)
     head = bytes(128) + b"DICM" + element((2, 0), "UL", struct.pack("<I", len(meta))) + meta
     path.write_bytes(head + _content(elements))
     return path

@@ -10,6 +10,7 @@ import numpy as np
 from UNetSegmenterLib.engine.io.geometry import Geometry
 
 SEG, RTSTRUCT, CT = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.481.3", "1.2.840.10008.5.1.4.1.1.2"
+DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
 
 
 def seg_nrrd(path, array, geometry, segments, extra=None, leave_out=()):

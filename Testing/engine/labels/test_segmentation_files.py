@@ -14,7 +14,7 @@ from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation, write_labelmap
 from UNetSegmenterLib.engine.labels.structures import known_structure
 
-from ..slicer_files import CT, RTSTRUCT, SEG, cropped, dicom_of_class, seg_nrrd
+from ..slicer_files import CT, DOSE, RTSTRUCT, SEG, cropped, dicom_of_class, seg_nrrd
 
 GRID = Geometry((12, 48, 40), (5.0, 3.0, 2.5), (10.0, -20.0, 30.0))
 TURNED = replace(GRID, direction=((0.0, -0.6, 0.8), (-1.0, 0.0, 0.0), (0.0, -0.8, -0.6)))
@@ -197,14 +197,19 @@ def test_one_organ_under_two_spellings_is_refused_and_two_lesions_are_not(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("uid", "what"), [(SEG, "modality SEG.*QuantitativeReporting"), (RTSTRUCT, "RTSTRUCT.*SlicerRT")]
+    ("uid", "as_scan", "as_labels"),
+    [
+        (SEG, "modality SEG.*choose the scan itself", 'type ""; BINARY, FRACTIONAL, LABELMAP'),
+        (RTSTRUCT, "modality RTSTRUCT.*choose the scan itself", "no frame of reference"),
+        (DOSE, "dose.*not a scan", "dose.*not a segmentation"),
+    ],
 )
-def test_dicom_objects_are_refused_for_what_they_are(tmp_path, uid, what):
+def test_dicom_objects_are_refused_for_what_they_are(tmp_path, uid, as_scan, as_labels):
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "object", tmp_path / "folder" / "a.dcm"):
         dicom_of_class(path, uid)
     for path in (tmp_path / "object", tmp_path / "folder"):
-        for read in (read_segmentation, read_volume):
+        for read, what in ((read_segmentation, as_labels), (read_volume, as_scan)):
             with pytest.raises(InputError, match=what):
                 read(path)
 
@@ -213,7 +218,7 @@ def test_a_scan_is_no_dicom_object(tmp_path):
     dicom_of_class(tmp_path / "slice.dcm", CT)
     with pytest.raises(InputError) as refused:
         read_segmentation(tmp_path / "slice.dcm")
-    assert "can't be read yet" not in str(refused.value)
+    assert "is a DICOM image, which is read as a scan" in str(refused.value)
 
 
 # --- folders and label maps --------------------------------------------------------------------------------------------

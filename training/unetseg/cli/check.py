@@ -28,7 +28,11 @@ COLUMNS = ("severity", "check", "structure", "value", "unit", "expected", "place
 
 def add_options(parser: CommandParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("segmentation", type=Path, help=".seg.nrrd, label map, or folder with one file per structure")
+    parser.add_argument(
+        "segmentation",
+        type=Path,
+        help=".seg.nrrd, DICOM SEG or RTSTRUCT, label map, or folder with one file per structure",
+    )
     parser.add_argument("--scan", type=Path, help="the CT, for checks of HU and of the field of view")
     parser.add_argument(
         "--checkpoint", type=Path, help="checkpoint whose training labels the segmentation is compared with"
@@ -53,8 +57,13 @@ def run(options: Any) -> None:
     from ..evaluation.scan_prediction import along_axis_of, on_grid_of, read_scan
 
     card = read_card(options.checkpoint) if options.checkpoint else None
+    volume = read_scan(options.scan, options.resample) if options.scan else None
     segmentation = read_segmentation(
-        options.segmentation, card.structures if card else None, named_ones=True, resample=options.resample
+        options.segmentation,
+        card.structures if card else None,
+        named_ones=True,
+        resample=options.resample,
+        grid=volume.geometry if volume else None,
     )
     if not segmentation.structures:
         raise InputError(
@@ -64,7 +73,6 @@ def run(options: Any) -> None:
     segmentation = along_axis_of(card, segmentation, options.segmentation)
     for note in segmentation.notes:
         warn(note)
-    volume = read_scan(options.scan, options.resample) if options.scan else None
     if volume is not None:
         segmentation = on_grid_of(volume, segmentation)
     findings = check(segmentation, volume, (card.statistics or None) if card else None)

@@ -1,9 +1,9 @@
 """Compare a segmentation with a reference: Dice, surface distances in mm, volumes, slice by slice.
 
-Each of the two is a .seg.nrrd of Slicer, a label map, or a folder with one binary file per structure. Structures are matched
-by terminology, then by name, and by label value only where neither side has a name. Structures that overlap but have no name
-that matches ("Segment_1", "label 1") are not compared; a warning proposes the option --pair for them. A file with one value
-is the structure that it is named after (liver.nii.gz).
+Each of the two is a .seg.nrrd of Slicer, a DICOM segmentation or structure set, a label map, or a folder with one binary file
+per structure. Structures are matched by terminology, then by name, and by label value only where neither side has a name.
+Structures that overlap but have no name that matches ("Segment_1", "label 1") are not compared; a warning proposes the option
+--pair for them. A file with one value is the structure that it is named after (liver.nii.gz).
 
   unetseg compare results/case1.seg.nrrd case1_liver.seg.nrrd --scan case1.nii.gz --output compared
   unetseg compare results/case1.seg.nrrd drawn.seg.nrrd --output compared --pair "liver=Segment_1"
@@ -29,6 +29,7 @@ from .parser import CommandParser, add_resample, number
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.evaluation.comparison import Comparison
+    from UNetSegmenterLib.engine.io.volume import Volume
     from UNetSegmenterLib.engine.labels.segmentation import Segmentation
     from UNetSegmenterLib.engine.labels.structures import Structure
 
@@ -94,9 +95,9 @@ def run(options: Any) -> None:
 
     card = read_card(options.checkpoint) if options.checkpoint else None
     check_tolerance(options.tolerance)
-    prediction, reference = _segmentations(options)
-    prediction = along_axis_of(card, prediction, options.prediction)
     volume = read_scan(options.scan, options.resample) if options.scan else None
+    prediction, reference = _segmentations(options, volume)
+    prediction = along_axis_of(card, prediction, options.prediction)
     findings = check(
         on_grid_of(volume, prediction) if volume else prediction, volume, (card and card.statistics) or None
     )
@@ -130,14 +131,26 @@ def run(options: Any) -> None:
     )
 
 
-def _segmentations(options: Any) -> tuple[Segmentation, Segmentation]:
-    """Prediction and reference; one without a grid of its own gets that of the other."""
-    from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
+def _segmentations(options: Any, volume: Volume | None) -> tuple[Segmentation, Segmentation]:
+    """Prediction and reference; one without a grid of its own gets that of the scan or of the other."""
+    from UNetSegmenterLib.engine.labels.dicom_references import check_same_patient_space
+    from UNetSegmenterLib.engine.labels.segmentation_files import need_of_grid, read_segmentation
 
-    prediction, reference = (
-        read_segmentation(path, _structures(labels), named_ones=True, resample=options.resample)
-        for path, labels in zip((options.prediction, options.reference), _declared(options), strict=True)
-    )
+    paths, declared = (options.prediction, options.reference), _declared(options)
+    grid = None if volume is None else volume.geometry
+    found: dict[int, Segmentation] = {}
+    for side in sorted((0, 1), key=lambda side: need_of_grid(paths[side])):
+        found[side] = read_segmentation(
+            paths[side],
+            _structures(declared[side]),
+            named_ones=True,
+            resample=options.resample,
+            grid=grid if need_of_grid(paths[side]) else None,
+        )
+        grid = grid or found[side].geometry
+        if volume is not None:
+            check_same_patient_space(found[side], volume)
+    prediction, reference = found[0], found[1]
     prediction = prediction.with_known_grid(reference.geometry)
     reference = reference.with_known_grid(prediction.geometry)
     return prediction, reference

@@ -71,7 +71,7 @@ def run(options: Any) -> None:
 
 def _material(options: Any, predictor: Predictor) -> tuple[Volume, Segmentation | None, str]:
     """Scan, reference and who made the reference."""
-    from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
+    from UNetSegmenterLib.engine.labels.segmentation_files import need_of_grid, read_segmentation
 
     from ..data.sample_download import REFERENCE_DESCRIPTION, read_sample
     from ..evaluation.scan_prediction import read_scan
@@ -81,11 +81,12 @@ def _material(options: Any, predictor: Predictor) -> tuple[Volume, Segmentation 
             raise InputError("--reference goes with --scan; the sample scan brings its own reference.")
         sample = read_sample(options.cache)
         return sample.volume, sample.reference, REFERENCE_DESCRIPTION
-    reference = None
+    volume, reference = read_scan(options.scan), None
     if options.reference is not None:
         labelled = predictor.checkpoint.card.structures
-        reference = read_segmentation(options.reference, labelled, named_ones=True)
-    return read_scan(options.scan), reference, f"reference {options.reference.name}" if options.reference else ""
+        grid = volume.geometry if need_of_grid(options.reference) else None
+        reference = read_segmentation(options.reference, labelled, named_ones=True, grid=grid)
+    return volume, reference, f"reference {options.reference.name}" if options.reference else ""
 
 
 def _compare(

@@ -140,7 +140,7 @@ def _segmentation(volume: Volume, label: Path, resample: bool) -> Segmentation:
     from ..data.fingerprint import check_same_grid
     from ..data.layouts.detection import declared_structures
 
-    segmentation = read_segmentation(label, declared_structures(label), resample=resample)
+    segmentation = read_segmentation(label, declared_structures(label), resample=resample, grid=volume.geometry)
     return check_same_grid(volume, segmentation, label)
 
 

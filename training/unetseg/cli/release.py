@@ -218,7 +218,7 @@ def statistics_and_cases(
             if case.name in card.training["cases"]:
                 volume = read_volume(case.image)
                 hashes[case.name] = voxels_sha256(volume)
-                yield read_segmentation(case.label, dataset.structures), volume
+                yield read_segmentation(case.label, dataset.structures, grid=volume.geometry), volume
 
     statistics = training_statistics(cases(), nominal_spacing=nominal_spacing)
     return statistics, to_json(with_voxel_hashes(seen, dataset.name, hashes))

@@ -17,6 +17,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.geometry import grid_difference, same_grid_note
 from UNetSegmenterLib.engine.io.image_reading import read_volume
 from UNetSegmenterLib.engine.io.volume import SOFT_TISSUE_HU, Volume, check_volume
+from UNetSegmenterLib.engine.labels.dicom_references import check_same_patient_space
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import Structure
@@ -90,7 +91,9 @@ def read_case(case: Case, structures: tuple[Structure, ...]) -> tuple[Volume, Se
         InputError: one of them can't be read, or they do not share one grid.
     """
     volume = read_volume(case.image, case.resample)
-    segmentation = read_segmentation(case.label, structures, only_declared=True, resample=case.resample)
+    segmentation = read_segmentation(
+        case.label, structures, only_declared=True, resample=case.resample, grid=volume.geometry
+    )
     return volume, check_same_grid(volume, segmentation, case.label)
 
 
@@ -105,8 +108,9 @@ def check_same_grid(volume: Volume, segmentation: Segmentation, label: Path) -> 
         label: file of the labels, for messages.
 
     Raises:
-        InputError: the grids differ.
+        InputError: the grids differ, or the frames of reference.
     """
+    check_same_patient_space(segmentation, volume)
     segmentation = segmentation.with_known_grid(volume.geometry)
     difference = grid_difference(segmentation.geometry, volume.geometry)
     if not volume.geometry.is_close(segmentation.geometry):

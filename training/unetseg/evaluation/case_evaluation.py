@@ -20,6 +20,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.comparison import Comparison, compare
 from UNetSegmenterLib.engine.io.atomic_files import write_text
 from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.dicom_references import check_same_patient_space
 from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
@@ -159,9 +160,8 @@ def _evaluate(
 ) -> tuple[CaseResult, Segmentation]:
     inputs = inputs_of(case, evaluation)
     volume = read_scan(case.image, case.resample)
-    reference = read_segmentation(case.label, evaluation.structures, resample=case.resample).with_known_grid(
-        volume.geometry
-    )
+    reference = read_segmentation(case.label, evaluation.structures, resample=case.resample, grid=volume.geometry)
+    check_same_patient_space(reference, volume)
     predicted: Prediction = predictor.predict(volume, progress)
     prediction = predicted.segmentation
     comparison = compare(prediction, reference, case.name)

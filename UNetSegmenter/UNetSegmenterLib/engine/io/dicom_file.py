@@ -10,23 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from .dicom_tags import CHARACTER_SET, NUMBER_LISTS, NUMBERS, SEQUENCES, TEXTS, TRANSFER_SYNTAX
 
-TRANSFER_SYNTAX, SOP_CLASS, MODALITY, SERIES_DESCRIPTION = 0x00020010, 0x00080016, 0x00080060, 0x0008103E
-SERIES_UID, POSITION, ORIENTATION = 0x0020000E, 0x00200032, 0x00200037
-THICKNESS, BETWEEN = 0x00180050, 0x00180088
-SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS = 0x00280002, 0x00280004, 0x00280008, 0x00280010, 0x00280011
-PIXEL_SPACING, ALLOCATED, STORED, HIGH_BIT, SIGNED = 0x00280030, 0x00280100, 0x00280101, 0x00280102, 0x00280103
-INTERCEPT, SLOPE, MODALITY_LUT = 0x00281052, 0x00281053, 0x00283000
-SHARED_GROUPS, FRAME_GROUPS = 0x52009229, 0x52009230
-FRAME_PARTS = (0x00209113, 0x00209116, 0x00289110, 0x00289145)
-"""Plane position, plane orientation, pixel measures and pixel value transformation of a frame (PS3.3, C.7.6.16)."""
-
-_SEQUENCES = {SHARED_GROUPS, FRAME_GROUPS, MODALITY_LUT, *FRAME_PARTS}
-_NUMBERS = {SAMPLES, ROWS, COLUMNS, ALLOCATED, STORED, HIGH_BIT, SIGNED}
-_TEXTS = {
-    TRANSFER_SYNTAX, SOP_CLASS, MODALITY, SERIES_DESCRIPTION, SERIES_UID, POSITION, ORIENTATION, PHOTOMETRIC, FRAMES,
-    PIXEL_SPACING, INTERCEPT, SLOPE, THICKNESS, BETWEEN,
-}  # fmt: skip
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
@@ -34,22 +19,13 @@ _LONG_VR = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN"
 _IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 _UNCOMPRESSED = (_IMPLICIT, "1.2.840.10008.1.2.1", _BIG_ENDIAN, _DEFLATED)
 
-_NO_SCANS = {
-    "1.2.840.10008.5.1.4.1.1.66.4": "a DICOM segmentation (modality SEG)",
-    "1.2.840.10008.5.1.4.1.1.66.7": "a DICOM label map segmentation (modality SEG)",
-    "1.2.840.10008.5.1.4.1.1.66.5": "a DICOM surface segmentation (modality SEG)",
-    "1.2.840.10008.5.1.4.1.1.481.3": "a DICOM structure set (modality RTSTRUCT)",
-    "1.2.840.10008.5.1.4.1.1.481.2": "a DICOM dose (modality RTDOSE)",
-    "1.2.840.10008.5.1.4.1.1.481.5": "a DICOM treatment plan (modality RTPLAN)",
-    "1.2.840.10008.5.1.4.1.1.66.1": "a DICOM registration (modality REG)",
-}
-_REPORT_PREFIX, _REPORT = "1.2.840.10008.5.1.4.1.1.88.", "a DICOM structured report (modality SR)"
-_HELP = {
-    "SEG": "open it in 3D Slicer with its extension QuantitativeReporting and save the segmentation as .seg.nrrd",
-    "RTSTRUCT": "open it in 3D Slicer with its extension SlicerRT and save the segmentation as .seg.nrrd",
-}
-_CHOOSE = "choose the scan or the segmentation itself"
-_META_BYTES = 4096  # the file meta information, group 0002, is some hundred bytes
+_CHARACTER_SETS = {
+    "ISO_IR 192": "utf-8", "ISO_IR 100": "latin-1", "ISO_IR 101": "iso8859-2", "ISO_IR 109": "iso8859-3",
+    "ISO_IR 110": "iso8859-4", "ISO_IR 144": "iso8859-5", "ISO_IR 127": "iso8859-6", "ISO_IR 126": "iso8859-7",
+    "ISO_IR 138": "iso8859-8", "ISO_IR 148": "iso8859-9", "ISO_IR 13": "shift_jis", "ISO_IR 166": "tis-620",
+    "GB18030": "gb18030", "GBK": "gbk",
+}  # fmt: skip
+"""Python's names of the defined terms for character sets (PS3.3, C.12.1.1.2)."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +60,12 @@ class DicomFile:
             return int(self.elements.get(tag, default))
         except ValueError as error:
             raise InputError(f"{self.path} is damaged: element {tag:08x} is no number; export it again.") from error
+
+    def words(self, elements: dict[int, Any], tag: int) -> str:
+        """The text of one of the file's `elements` in the character set that the file names; empty if there is none."""
+        text = elements.get(tag, "")
+        named = self.elements.get(CHARACTER_SET, "").split("\\")[-1].replace("ISO 2022 IR", "ISO_IR").strip()
+        return text.encode("latin-1").decode(_CHARACTER_SETS.get(named, "latin-1"), errors="replace").strip()
 
 
 def read_dicom_file(path: Path, pixels: bool = False) -> DicomFile | None:
@@ -144,15 +126,17 @@ class _Reader:
             if tag in _PIXELS and into is not None:
                 self._pixels = (tag, at, length)
                 return end
-            if length == _UNDEFINED or tag in _SEQUENCES:
+            if length == _UNDEFINED or tag in SEQUENCES:
                 at = self._sequence(at, length, into, tag, vr)
                 continue
             if at + length > end:
                 raise InputError(f"{self._path} is cut off within its header; copy or export it again.")
-            if tag in _TEXTS:
+            if tag in TEXTS:
                 into[tag] = bytes(self._content[at : at + length]).decode("latin-1").strip(" \0")
-            elif tag in _NUMBERS and length >= 2:
+            elif tag in NUMBERS and length >= 2:
                 into[tag] = struct.unpack_from(self._order + "H", self._content, at)[0]
+            elif tag in NUMBER_LISTS:
+                into[tag] = struct.unpack_from(f"{self._order}{length // 2}H", self._content, at)
             at += length
         return at
 
@@ -179,7 +163,7 @@ class _Reader:
             item: dict[int, Any] = {}
             at = reader.elements(at, len(self._content) if size == _UNDEFINED else at + size, item)
             items.append(item)
-        if tag in _SEQUENCES:
+        if tag in SEQUENCES:
             into[tag] = items
         return at
 
@@ -214,39 +198,3 @@ class _Reader:
                 )
             fragments.append(bytes(self._content[at : at + size]))
             at += size
-
-
-def refuse_dicom_object(path: Path) -> None:
-    """Raise InputError if `path` is a DICOM file of a class that can't be read yet, or a folder whose DICOM files all are."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    classes = {file: uid for file in files if (uid := sop_class(file))}
-    names = [_NO_SCANS.get(uid) or (_REPORT if uid.startswith(_REPORT_PREFIX) else "") for uid in classes.values()]
-    if not names or not all(names):
-        return
-    modality = names[0].rpartition(" ")[2].rstrip(")")
-    raise InputError(f"{next(iter(classes))} is {names[0]}, which can't be read yet; {_HELP.get(modality, _CHOOSE)}.")
-
-
-def sop_class(path: Path) -> str:
-    """The SOP class UID in the file meta information of a DICOM file (PS3.10, 7.1); empty for any other file."""
-    if path.name.startswith(".") or not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        head = file.read(_META_BYTES)
-    if head[128:132] != b"DICM":
-        return ""
-    at = 132
-    while at + 8 <= len(head):
-        group, element, kind, length = struct.unpack_from("<HH2sH", head, at)
-        if group != 2:
-            return ""
-        at += 8
-        if kind in (b"OB", b"UN"):  # a length of four bytes follows two reserved ones
-            if at + 4 > len(head):
-                return ""
-            (length,) = struct.unpack_from("<I", head, at)
-            at += 4
-        if element == 2:
-            return head[at : at + length].decode("ascii", errors="replace").strip("\0 ")
-        at += length
-    return ""

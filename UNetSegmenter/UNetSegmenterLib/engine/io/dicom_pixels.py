@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import InputError
-from .dicom_file import (
+from .dicom_file import DicomFile
+from .dicom_tags import (
     ALLOCATED,
     COLUMNS,
     FRAMES,
@@ -19,7 +20,6 @@ from .dicom_file import (
     SAMPLES,
     SIGNED,
     STORED,
-    DicomFile,
 )
 from .image_header import scaled
 
@@ -82,19 +82,30 @@ def frames_hu(file: DicomFile, scales: Sequence[tuple[float, float]]) -> list[np
     """
     rows, columns, bits = (file.number(tag) for tag in (ROWS, COLUMNS, ALLOCATED))
     shape = (frames_of(file), rows, columns)
-    kind = np.dtype(f"{file.order}u{bits // 8}")
-    if not file.compressed:
-        values = np.frombuffer(file.pixels, kind, shape[0] * rows * columns).reshape(shape)
-    elif file.transfer_syntax == _RLE:
-        values = np.stack([_rle(file, part, rows * columns, bits // 8) for part in _frames(file)]).reshape(shape)
+    if not file.compressed or file.transfer_syntax == _RLE:
+        values = integer_frames(file, shape, bits)
     elif len(set(scales)) > 1:
         raise InputError(
             f"{file.path} has compressed frames with slopes of their own, which is not supported; decompress it first."
         )
     else:
         return list(_decoded(file, shape))
-    numbers = _as_numbers(values.astype(kind.newbyteorder("="), copy=False), file, bits)
+    numbers = _as_numbers(values, file, bits)
     return [scaled(frame, *scale) for frame, scale in zip(numbers, scales, strict=True)]
+
+
+def integer_frames(file: DicomFile, shape: tuple[int, int, int], bits: int) -> np.ndarray:
+    """The unsigned numbers of all frames (frames, rows, columns) as they are stored, all bits of them."""
+    frames, rows, columns = shape
+    kind = np.dtype(f"{file.order}u{bits // 8}")
+    if not file.compressed:
+        values = np.frombuffer(file.pixels, kind, frames * rows * columns).reshape(shape)
+    elif file.transfer_syntax == _RLE:
+        parts = compressed_frames(file)
+        values = np.stack([_rle(file, part, rows * columns, bits // 8) for part in parts]).reshape(shape)
+    else:
+        values = _decoded(file, shape)
+    return values.astype(kind.newbyteorder("="), copy=False)
 
 
 def _as_numbers(values: np.ndarray, file: DicomFile, bits: int) -> np.ndarray:
@@ -112,7 +123,7 @@ def _as_numbers(values: np.ndarray, file: DicomFile, bits: int) -> np.ndarray:
     return ((values.astype(np.int64) ^ sign) - sign).astype(f"i{bits // 8}")
 
 
-def _frames(file: DicomFile) -> list[bytes]:
+def compressed_frames(file: DicomFile) -> list[bytes]:
     """The compressed bytes of each frame; raises InputError unless there are as many as the header announces."""
     announced = frames_of(file)
     table, parts = (file.fragments[0], list(file.fragments[1:])) if file.fragments else (b"", [])
@@ -176,7 +187,7 @@ def _decoded(file: DicomFile, shape: tuple[int, ...]) -> np.ndarray:
     """HU of a JPEG kind, decompressed by GDCM, once each frame is known to have its end."""
     import SimpleITK as sitk
 
-    for part in _frames(file):
+    for part in compressed_frames(file):
         if not part.startswith(_STARTS) or not part.rstrip(b"\0").endswith(_END):
             raise InputError(
                 f"{file.path} is cut off or damaged within its compressed pixels; copy or export it again."

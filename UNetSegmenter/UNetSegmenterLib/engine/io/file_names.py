@@ -9,6 +9,8 @@ from pathlib import Path
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 WRITABLE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")  # each of one file
 _RARE_ENDINGS = (".hdr.gz", ".img.gz", ".hdr", ".img", ".dcm")  # read if named, not searched for in folders
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
+_MOST_CHARACTERS = 60
 _IMAGE_WORDS = ("image", "images", "img", "imgs", "ct", "cts", "scan", "scans", "volume", "volumes")
 _LABEL_WORDS = ("label", "labels", "seg", "segs", "segmentation", "segmentations", "mask", "masks", "gt")
 _ENDS = re.compile(rf"^(?:(?P<case>.*?)[_\-. ])?(?P<word>{'|'.join(_IMAGE_WORDS + _LABEL_WORDS)})$", re.IGNORECASE)
@@ -21,6 +23,25 @@ def file_stem(path: Path | str) -> str:
         if name.lower().endswith(ending):
             return name[: -len(ending)]
     return name
+
+
+def safe_file_names(names: Iterable[str]) -> list[str]:
+    """File names for some names: words joined by underscores, different ones also where case does not count.
+
+    Letters of any language stay; what a file system reserves ("a/b", "CON", "x.") does not.
+    """
+    made: list[str] = []
+    taken: set[str] = set()
+    for name in names:
+        plain = re.sub(r"[^\w-]+", "_", name).strip("_")[:_MOST_CHARACTERS] or "structure"
+        if plain.casefold() in _RESERVED:
+            plain += "_"
+        number, free = 2, plain
+        while free.casefold() in taken:
+            number, free = number + 1, f"{plain}_{number}"
+        taken.add(free.casefold())
+        made.append(free)
+    return made
 
 
 def cases_by_name(folder: Path, files: Iterable[Path]) -> Iterator[tuple[str, str, Path]]:

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from .byte_stream import MAX_BYTES_PER_COMPRESSED_BYTE, RAW, ByteStream
 from .geometry import Geometry, sizes_text
-from .volume import Note
+from .volume import Note, SeriesIdentity
 
 TEXT, HEX = "text", "hex"
 
@@ -58,12 +58,16 @@ class ImageHeader:
 
 @dataclass(frozen=True)
 class StoredImage:
-    """An image as its file holds it: `array` (slices, rows, columns), with a last axis if a voxel has several values."""
+    """An image as its file holds it: `array` (slices, rows, columns), with a last axis if a voxel has several values.
+
+    `series` identifies the DICOM series that it is.
+    """
 
     array: np.ndarray
     geometry: Geometry
     notes: tuple[Note, ...] = ()
     fields: dict[str, str] = field(default_factory=dict)
+    series: SeriesIdentity | None = None
 
 
 def read_voxels(header: ImageHeader) -> StoredImage:

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import InputError
 from .byte_stream import GZIP, RAW, ByteStream, is_gzip
-from .dicom_file import refuse_dicom_object
-from .dicom_series import read_dicom
+from .dicom_objects import refuse_dicom_object
+from .dicom_series import read_dicom, read_dicom_series
 from .file_names import file_stem
 from .geometry import Geometry
 from .image_header import ImageHeader, StoredImage, read_voxels
@@ -47,12 +47,12 @@ def read_volume(path: Path | str, resample: bool = False) -> Volume:
     """
     path = Path(path)
     if path.is_dir() or (path.is_file() and is_dicom(path)):
-        refuse_dicom_object(path)
+        refuse_dicom_object(path, scan=True)
         image = read_dicom(path, resample)
     else:
         image = read_scalar_file(path, resample)
     name = path.name if path.is_dir() else file_stem(path)
-    volume = Volume(as_hu(image.array), image.geometry, name, image.notes)
+    volume = Volume(as_hu(image.array), image.geometry, name, image.notes, series=image.series)
     for note in check_volume(volume):
         if note.severity == "error":
             raise InputError(f"{path}: {note.text}")
@@ -79,11 +79,15 @@ def read_image(path: Path | str, resample: bool = False, labels: bool = False) -
 
 
 def read_geometry(path: Path | str, resample: bool = False) -> Geometry:
-    """Geometry of a 3D image file from its header alone; raises InputError as `read_image` does."""
+    """Geometry of a 3D image file or DICOM series from its header alone; raises InputError as `read_volume` does."""
+    path = Path(path)
+    if path.is_dir() or (path.is_file() and is_dicom(path)):
+        refuse_dicom_object(path, scan=True)
+        return read_dicom_series(path, resample).geometry
     header = read_image_header(path)
     if resample:
         return straight_geometry(header.geometry)
-    check_straight(Path(path), header.geometry, header.notes)
+    check_straight(path, header.geometry, header.notes)
     return header.geometry
 
 
@@ -136,8 +140,11 @@ def read_image_header(path: Path | str) -> ImageHeader:
     if path.suffix.lower() == ".img" or path.name.lower().endswith(".img.gz"):
         path, head = _header_of_pair(path, head)
     if head[128:132] == b"DICM":
-        refuse_dicom_object(path)
-        raise InputError(f"{path} is DICOM, which is read as a scan but not as labels; save it as NIfTI or NRRD first.")
+        refuse_dicom_object(path, scan=False)
+        raise InputError(
+            f"{path} is a DICOM image, which is read as a scan; as labels a DICOM segmentation or structure set, NIfTI or NRRD "
+            "is expected."
+        )
     if is_nifti(head):
         return read_nifti_header(path)
     if head.startswith(NRRD_MAGIC) and not is_gzip(path):

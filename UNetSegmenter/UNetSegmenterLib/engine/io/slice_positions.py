@@ -17,7 +17,7 @@ _EVEN = 0.01
 _ROUNDED_MM, _ROUNDED = 0.06, 0.2
 """Slices whose positions were rounded to 0.1 mm lie within this (mm, fraction of their distance) of an even grid."""
 
-_SAME_POSITION_MM = 1e-3
+_SAME_POSITION_MM, _EXACT_MM = 1e-3, 5e-3
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,43 @@ def _before_rounding(positions_mm: np.ndarray, header_distances_mm: Sequence[flo
         if distance > 0 and np.ptp(off) / 2 <= min(_ROUNDED_MM, _ROUNDED * distance):
             return distance
     return None
+
+
+def numbered_positions(
+    path: Path, positions_mm: np.ndarray, header_distances_mm: Sequence[float]
+) -> tuple[np.ndarray, float]:
+    """The slice of an even grid that each position is, where slices may be missing and occur several times.
+
+    Args:
+        path: the file, for messages.
+        positions_mm: position of each frame along the normal, in any order.
+        header_distances_mm: slice distances that may be right; the first that the positions agree with is taken, else the
+            largest distance that all of them are a multiple of.
+
+    Returns:
+        Number of each frame's slice, the lowest being 0, and the distance of slices in mm.
+
+    Raises:
+        InputError: the positions lie on no even grid, or there is one alone and no distance.
+    """
+    from_first = positions_mm - positions_mm.min()
+    gaps = np.diff(np.unique(np.round(from_first, 3)))
+    smallest = gaps[gaps > _ROUNDED_MM].min(initial=np.inf)
+    candidates = [(distance, _ROUNDED_MM) for distance in (*header_distances_mm, smallest)]
+    candidates += [(smallest / parts, _EXACT_MM) for parts in (2, 3, 4)]  # many distances would fit rounded positions
+    for distance, rounded_mm in candidates:
+        if not 0 < distance < np.inf or distance > smallest * (1 + _EVEN) + _ROUNDED_MM:
+            continue
+        numbers = np.rint(from_first / distance).astype(int)
+        slope = float(np.polyfit(numbers, from_first, 1)[0]) if len(gaps) else distance
+        for even_mm in (float(distance), slope):  # a header's distance is rounded, which adds up
+            if np.ptp(from_first - numbers * even_mm) / 2 <= min(rounded_mm, _ROUNDED * distance):
+                return numbers, even_mm
+    if not len(gaps):
+        raise InputError(f"{path} has frames at one position alone and gives no slice distance; export it again.")
+    raise InputError(
+        f"{path} has frames {gaps.min():.4g} to {gaps.max():.4g} mm apart, which are slices of no even grid; export it again."
+    )
 
 
 def interpolate_slices(array: np.ndarray, positions_mm: np.ndarray, even_mm: np.ndarray) -> np.ndarray:

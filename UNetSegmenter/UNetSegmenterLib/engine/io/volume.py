@@ -32,11 +32,20 @@ class Note:
 
 
 @dataclass(frozen=True)
+class SeriesIdentity:
+    """By what other DICOM files name a series: its UID, and that of the frame of reference of its positions; empty if unknown."""
+
+    series_uid: str
+    frame_of_reference_uid: str
+
+
+@dataclass(frozen=True)
 class Volume:
     """A scan: `array` of `(slices, rows, columns)`, its geometry, its name, and notes of its reader.
 
     `intensities` says what the values are, HU or ANY; whoever knows the network that reads them sets it. `modality` is that of
-    its DICOM header ("CT", "MR", ...), empty if it is not known.
+    its DICOM header ("CT", "MR", ...), empty if it is not known. `series` identifies the DICOM series that it was read from, None
+    for other formats.
     """
 
     array: np.ndarray
@@ -45,6 +54,7 @@ class Volume:
     notes: tuple[Note, ...] = field(default=())
     intensities: str = HU
     modality: str = ""
+    series: SeriesIdentity | None = None
 
     def __post_init__(self) -> None:
         if self.array.shape != self.geometry.shape:

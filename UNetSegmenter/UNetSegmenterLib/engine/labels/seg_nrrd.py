@@ -17,14 +17,13 @@ from .label_values import MAX_STRUCTURES, as_labels
 from .seg_nrrd_grid import reference_geometry, reference_geometry_text, uncropped
 from .segmentation import Segmentation, paint
 from .structures import Structure, known_structure
-from .terminology import Terminology
+from .terminology import TISSUE, Terminology
 
 SOURCE_VALUES_TAG = "UNetSegmenter.SourceValues"
 CONFIDENCE_TAG = "UNetSegmenter.Confidence"
 SLICING_AXIS_TAG = "UNetSegmenter.SlicingAxis"
 """Name of the attribute with the slicing axis of the network, unless it is axial; also a tag of each segment, because Slicer
 keeps the tags of a file that it opens and saves, but not its attributes."""
-_UNSPECIFIED = "85756007"  # SNOMED CT "Tissue": what Slicer writes for a segment without chosen terminology
 
 
 def seg_nrrd_header(path: Path) -> dict[str, str] | None:
@@ -180,7 +179,7 @@ def _structure(entry: Mapping[str, str], tags: Mapping[str, str], index: int, va
     stored = tags.get(SOURCE_VALUES_TAG, "")
     values = tuple(int(part) for part in stored.split(",")) if re.fullmatch(r"\d+(,\d+)*", stored) else (value,)
     terminology = Terminology.from_entry(tags.get("TerminologyEntry", ""))
-    if terminology is not None and terminology.type.value == _UNSPECIFIED:
+    if terminology is not None and terminology.type.value == TISSUE.value:
         terminology = None
     return Structure(name, index, values, color, terminology)  # type: ignore[arg-type]
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
-from ..io.geometry import LPS_TO_RAS, SAME_GRID_VOXELS, Geometry, sizes_text
+from ..io.geometry import LPS_TO_RAS, Geometry
+from .cropped_grid import continued, reach
 
 _PARAMETERS, _OFFSET = "Segmentation_ConversionParameters", "Segmentation_ReferenceImageExtentOffset"
 _REFERENCE = "Reference image geometry"
-MAX_VOXELS = 2**33  # a scan of 2048 x 2048 x 2048; a larger grid is an error in the header
 
 
 def reference_geometry_text(geometry: Geometry) -> str:
@@ -70,52 +68,11 @@ def uncropped(
             f"{path.name} was cropped to its segments and names no reference geometry: its extent outside is not known."
         )
         return labels, dict(overlaps), box, (note,) * cropped
-    low, high = _reach(drawn, box)
-    size = np.array(box.shape[::-1])
-    apart = (high <= 0).any() or (low >= size).any()
+    low, high = reach(drawn, box)
+    apart = (high <= 0).any() or (low >= np.array(box.shape[::-1])).any()
     if apart and not labels.any():
-        low, high, size, box, labels = 0 * size, np.array(drawn.shape[::-1]), 0 * size, drawn, labels[:0, :0, :0]
-    elif apart:
+        return np.zeros(drawn.shape, dtype=labels.dtype), {}, drawn, ()
+    if apart:
         note = f"{path.name} has a reference geometry that does not contain its segments, so it was not used."
         return labels, dict(overlaps), box, (note,)
-    low, high = np.minimum(low, 0), np.maximum(high, size)
-    shape = tuple(int(n) for n in (high - low)[::-1])
-    if shape == labels.shape:
-        return labels, dict(overlaps), box, ()
-    if math.prod(shape) > MAX_VOXELS:
-        raise InputError(
-            f"{path} has a reference geometry of {sizes_text(shape[::-1])} voxels, more than any scan has; save it "
-            "again in Slicer."
-        )
-    whole, moved = _padded(labels, overlaps, shape, -low[::-1])
-    origin = box.position_lps_mm(low[::-1])
-    grid = Geometry(shape, box.spacing_mm, origin, box.direction)  # type: ignore[arg-type]
-    return whole, moved, drawn if grid.is_close(drawn) else grid, ()
-
-
-def _padded(
-    labels: np.ndarray, overlaps: Mapping[int, np.ndarray], shape: tuple[int, ...], start: np.ndarray
-) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-    """Labels and overlaps in an array of this shape, where the first voxel of `labels` has the index `start`."""
-    whole = np.zeros(shape, dtype=labels.dtype)
-    whole[tuple(slice(int(a), int(a) + n) for a, n in zip(start, labels.shape, strict=True))] = labels
-    moved = {
-        index: np.ravel_multi_index(
-            tuple(np.array(np.unravel_index(voxel_indices, labels.shape)) + start[:, None]), shape
-        )
-        for index, voxel_indices in overlaps.items()
-    }
-    return whole, moved
-
-
-def _reach(drawn: Geometry, box: Geometry) -> tuple[np.ndarray, np.ndarray]:
-    """First index and one past the last (column, row, slice) at which the box's grid covers the drawn grid.
-
-    The drawn grid reaches half a voxel beyond the centres of its outermost voxels, less a tolerance for rounding.
-    """
-    last = np.array(drawn.shape[::-1]) - 0.5
-    corners = np.array([[i, j, k, 1.0] for i in (-0.5, last[0]) for j in (-0.5, last[1]) for k in (-0.5, last[2])])
-    index = (corners @ drawn.affine_lps().T @ np.linalg.inv(box.affine_lps()).T)[:, :3]
-    low = np.ceil(index.min(axis=0) + 0.5 - SAME_GRID_VOXELS)
-    high = np.floor(index.max(axis=0) + 0.5 + SAME_GRID_VOXELS)
-    return low.astype(int), high.astype(int)
+    return *continued(labels, overlaps, box, drawn, path), ()

@@ -11,6 +11,8 @@ from ..errors import InputError
 from ..io.geometry import Geometry
 from ..io.resampling import resample_array
 from ..io.slicing_axis import AXIAL
+from ..io.volume import SeriesIdentity
+from .cropped_grid import continued, reach
 from .structures import Structure
 
 
@@ -23,7 +25,8 @@ class Segmentation:
     of the network along each outline (0 to 1, by structure index), if a network drew it. `notes` are what a user should know
     about how the file was read. `slicing_axis` ("axial", "coronal" or "sagittal") is that of the network that drew it, which all
     that is measured slice by slice follows; axial where no network did. `grid_is_known` is False for an empty file of one voxel,
-    which describes no grid; `with_known_grid` gives it one.
+    which describes no grid, and `grid_is_complete` for a file that leaves out slices without labels, so that its grid may end
+    anywhere: `with_known_grid` gives them one. `drawn_on` is the DICOM series that the file names.
     """
 
     labels: np.ndarray
@@ -37,6 +40,8 @@ class Segmentation:
     notes: tuple[str, ...] = ()
     grid_is_known: bool = True
     slicing_axis: str = AXIAL
+    grid_is_complete: bool = True
+    drawn_on: SeriesIdentity | None = None
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.geometry.shape:
@@ -50,10 +55,34 @@ class Segmentation:
         return mask
 
     def with_known_grid(self, grid: Geometry) -> Segmentation:
-        """The segmentation itself, or an empty one on `grid` if its own grid is not known."""
-        if self.grid_is_known:
+        """The segmentation itself; on `grid` if it is empty and has none, continued over it if it may end anywhere."""
+        if not self.grid_is_known:
+            return replace(self, labels=np.zeros(grid.shape, dtype=np.uint8), geometry=grid, grid_is_known=True)
+        if self.grid_is_complete:
             return self
-        return replace(self, labels=np.zeros(grid.shape, dtype=np.uint8), geometry=grid, grid_is_known=True)
+        low, high = reach(grid, self.geometry)
+        if (high <= 0).any() or (low >= np.array(self.geometry.shape[::-1])).any():
+            return self
+        labels, overlaps, geometry = continued(self.labels, self.overlaps, self.geometry, grid, self.name)
+        return replace(self, labels=labels, overlaps=overlaps, geometry=geometry)
+
+    def restricted_to(self, structures: Sequence[Structure]) -> Segmentation:
+        """The same without all other structures; their voxels become background, or what they hid."""
+        kept = {structure.index for structure in structures}
+        table = np.array([index if index in kept else 0 for index in range(256)], np.uint8)
+        labels, overlaps = table[self.labels], {}
+        for index in sorted(kept & set(self.overlaps)):
+            mask = self.mask(index)
+            labels[mask & (labels == 0)] = index
+            if (hidden := np.flatnonzero(mask & (labels != index))).size:
+                overlaps[index] = hidden
+        return replace(
+            self,
+            labels=labels,
+            structures=tuple(structure for structure in self.structures if structure.index in kept),
+            overlaps=overlaps,
+            confidence={index: value for index, value in self.confidence.items() if index in kept},
+        )
 
     def overlap_ml(self) -> float:
         """Volume of the voxels that belong to more than one structure, in ml."""
@@ -75,6 +104,27 @@ def paint(shape: tuple[int, ...], masks: Sequence[np.ndarray]) -> tuple[np.ndarr
     return labels, {index: voxel_indices for index, voxel_indices in hidden if voxel_indices.size}
 
 
+class Canvas:
+    """Labels into which masks of slices are painted; the later structure hides the earlier one."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self.labels = np.zeros(shape, np.uint8)
+        self._hidden: dict[int, list[np.ndarray]] = {}
+
+    def paint(self, number: int, index: int, mask: np.ndarray) -> None:
+        """Add the pixels `mask` (rows, columns) of slice `number` to a structure whose index is not below those before."""
+        below = self.labels[number]
+        under = np.flatnonzero(mask & (below != 0) & (below != index))
+        hidden = below.reshape(-1)[under]
+        for other in np.unique(hidden):
+            self._hidden.setdefault(int(other), []).append(under[hidden == other] + number * below.size)
+        below[mask] = index
+
+    def overlaps(self) -> dict[int, np.ndarray]:
+        """Flat indices of the voxels of each structure that are hidden under another one."""
+        return {index: np.unique(np.concatenate(parts)) for index, parts in sorted(self._hidden.items())}
+
+
 def resample_labels(labels: np.ndarray, geometry: Geometry, target: Geometry) -> np.ndarray:
     """Labels on the grid `target`, each voxel taken from the nearest one of `geometry`, 0 outside; uint8."""
     return resample_array(np.asarray(labels, dtype=np.uint8), geometry, target, nearest=True)
@@ -87,4 +137,4 @@ def resample_segmentation(segmentation: Segmentation, target: Geometry) -> Segme
     for index in segmentation.overlaps:
         mask = resample_labels(segmentation.mask(index), segmentation.geometry, target).astype(bool)
         overlaps[index] = np.flatnonzero(mask & (labels != index))
-    return replace(segmentation, labels=labels, geometry=target, overlaps=overlaps)
+    return replace(segmentation, labels=labels, geometry=target, overlaps=overlaps, grid_is_complete=True)

@@ -1,7 +1,8 @@
 """Segmentations read from files and folders of every kind, and written as label maps.
 
-A `.seg.nrrd` holds what 3D Slicer's segmentation node holds (names, colours, terminology). A label map holds values whose
-meaning has to be declared. A folder with one binary file per structure has the names as file names.
+A `.seg.nrrd` holds what 3D Slicer's segmentation node holds (names, colours, terminology), and so do a DICOM segmentation and a
+DICOM structure set. A label map holds values whose meaning has to be declared. A folder with one binary file per structure has
+the names as file names.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..io.dicom_file import refuse_dicom_object
+from ..io.dicom_objects import STRUCTURE_SET, label_object, refuse_dicom_object, sop_class
 from ..io.file_names import IMAGE_ENDINGS, file_stem
-from ..io.geometry import grid_difference, same_grid_note
+from ..io.geometry import Geometry, grid_difference, same_grid_note
 from ..io.image_reading import read_image
 from ..io.image_writing import write_image
+from .dicom_references import grid_of_series_beside
+from .dicom_seg import read_dicom_seg
 from .label_values import MAX_STRUCTURES, as_labels, to_indices, undeclared_structures
 from .matching import match_structures
+from .rt_structure_set import read_structure_set
 from .seg_nrrd import (
     read_seg_nrrd,
     seg_nrrd_header,
@@ -34,10 +38,11 @@ def read_segmentation(
     only_declared: bool = False,
     named_ones: bool = False,
     resample: bool = False,
+    grid: Geometry | None = None,
 ) -> Segmentation:
-    """Read a `.seg.nrrd`, a label map, or a folder with one binary file per structure.
+    """Read a `.seg.nrrd`, a DICOM segmentation or structure set, a label map, or a folder with one binary file per structure.
 
-    Slicer's files and folders have names: a declared structure that is found there by terminology or name gets its declared
+    All but label maps have names: a declared structure that is found there by terminology or name gets its declared
     index, name and values; others get the indices after those.
 
     Args:
@@ -49,12 +54,28 @@ def read_segmentation(
             "liver.nii.gz" is the liver, whatever value 1 is declared to mean.
         resample: resample sheared voxels to the straight grid that `read_volume` makes of their scan, instead of refusing
             them.
+        grid: the grid of the scan. On it the contours of a structure set are drawn, and a file that describes no grid, or not
+            where it ends, gets it.
 
     Raises:
         InputError: the path is none of these, holds label values that are not declared, or one structure under two spellings.
     """
-    path = Path(path)
-    refuse_dicom_object(path)
+    found = _read(Path(path), structures, only_declared, named_ones, resample, grid)
+    return found if grid is None else found.with_known_grid(grid)
+
+
+def _read(
+    path: Path,
+    structures: Sequence[Structure] | None,
+    only_declared: bool,
+    named_ones: bool,
+    resample: bool,
+    grid: Geometry | None,
+) -> Segmentation:
+    if (file := label_object(path)) is not None:
+        named = _read_dicom(file, resample, grid)
+        return named if structures is None else _as_declared(named, structures, path if only_declared else None)
+    refuse_dicom_object(path, scan=False)
     header = None if path.is_dir() else seg_nrrd_header(path)
     if path.is_dir() or header is not None:
         named = _read_folder(path, resample) if header is None else read_seg_nrrd(path, header, resample)
@@ -79,7 +100,26 @@ def read_segmentation(
 def is_label_map(path: Path | str) -> bool:
     """Whether a file is a label map, whose values have no names; segments and the files of a folder have names."""
     path = Path(path)
-    return not path.is_dir() and seg_nrrd_header(path) is None
+    return not path.is_dir() and seg_nrrd_header(path) is None and label_object(path) is None
+
+
+def need_of_grid(path: Path | str) -> int:
+    """How much `read_segmentation` needs the grid of the scan: 0 not at all, 1 to know where the file's grid ends, 2 it has none.
+
+    The first are all files but DICOM segmentations (1) and structure sets (2).
+    """
+    file = label_object(Path(path))
+    return 0 if file is None else 2 if sop_class(file) == STRUCTURE_SET else 1
+
+
+def _read_dicom(file: Path, resample: bool, grid: Geometry | None) -> Segmentation:
+    """A DICOM segmentation or structure set; one beside the series that it was drawn on gets the grid of that."""
+    if sop_class(file) == STRUCTURE_SET:
+        return read_structure_set(file, grid, resample)
+    found = read_dicom_seg(file, grid, resample)
+    if grid is None and found.drawn_on is not None:
+        grid = grid_of_series_beside(file, found.drawn_on.series_uid, resample)
+    return found if grid is None else found.with_known_grid(grid)
 
 
 def _as_declared(segmentation: Segmentation, declared: Sequence[Structure], strict: Path | None) -> Segmentation:

@@ -32,6 +32,9 @@ class CodedConcept:
 
 
 ANATOMICAL_STRUCTURE = CodedConcept("SCT", "123037004", "Anatomical Structure")
+TISSUE = CodedConcept("SCT", "85756007", "Tissue")
+"""Category and type of a segment whose terminology is not known, as Slicer and others write it."""
+
 LEFT = CodedConcept("SCT", "7771000", "Left")
 RIGHT = CodedConcept("SCT", "24028007", "Right")
 

@@ -10,6 +10,7 @@ from ..evaluation.review_cases import REVIEWS, CaseList, ReviewCase, list_cases
 from ..evaluation.verdict import Verdict, read_reviews
 from ..io.image_reading import read_volume
 from ..io.volume import Volume
+from ..labels.dicom_references import check_same_patient_space
 from ..labels.segmentation import Segmentation
 from ..labels.segmentation_files import read_segmentation
 from ..labels.structures import Structure
@@ -60,7 +61,12 @@ def case_to_files(request: dict[str, Any]) -> dict[str, Any]:
     structures = request["structures"] and tuple(Structure.from_json(one) for one in request["structures"])
     for side in ("reference", "prediction"):
         path = request[side]
-        answer[side] = path and run_to_end(segmentation_steps(read_segmentation(path, structures), into, side))
+        if not path:
+            answer[side] = path
+            continue
+        segmentation = read_segmentation(path, structures, grid=volume.geometry)
+        check_same_patient_space(segmentation, volume)
+        answer[side] = run_to_end(segmentation_steps(segmentation, into, side))
     return answer
 
 
