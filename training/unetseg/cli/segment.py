@@ -4,9 +4,12 @@
   unetseg segment a.nii.gz b.nrrd dicom_folder --checkpoint heart.pt --output results --nifti
   unetseg segment Dataset001_Abdomen/imagesTs --output results --skip-existing
   unetseg segment scans.txt --output results                                (a list with one path per line)
+  unetseg segment dicom_folder --output results --dicom-seg                 (a DICOM segmentation for the archive)
+  unetseg segment scan.nii.gz --output results --split --structures "liver,left kidney"
 
 NAME.seg.nrrd opens in 3D Slicer as a segmentation with names, colours and terminology, in the scan's own grid. NAME is the
 scan's file name; without the channel (_0000) for images of nnU-Net, and with the folders for scans with the same file name.
+On request also NAME.nii.gz (--nifti), NAME.dcm (--dicom-seg; docs/dicom.md) and NAME_structures/liver.nii.gz (--split).
 If a scan can't be segmented, the others still are: it is named at the end, and the exit status is 1.
 """
 
@@ -21,6 +24,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from ..console import print_errors, print_line, warn
 from ..output_folder import OutputFolder, Outputs, claimed, other_source
 from .parser import CommandParser, add_device, add_overwrite, add_resample
+from .segment_results import STRUCTURES, ResultFiles, add_result_options
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.model.prediction import Predictor
@@ -38,7 +42,7 @@ def add_options(parser: CommandParser) -> None:
     )
     parser.add_argument("--checkpoint", type=Path, help="trained checkpoint (default: the one that is shipped)")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
-    parser.add_argument("--nifti", action="store_true", help="also NAME.nii.gz with the label values of the data set")
+    add_result_options(parser)
     add_device(parser)
     parser.add_argument("--skip-existing", action="store_true", help="leave out scans that have results already")
     add_resample(parser)
@@ -54,11 +58,13 @@ def run(options: Any) -> int:
 
     keep_freed_memory()
     scans = find_scans(options.scans)
-    replaced = {scan for scan in scans if _is_of_another(scan, options)}
-    todo = [scan for scan in scans if scan in replaced or not (options.skip_existing and _has_results(scan, options))]
+    results = ResultFiles.of(options)
+    replaced = {scan for scan in scans if _is_of_another(scan, results, options)}
+    done = {scan for scan in scans if options.skip_existing and _has_results(scan, results, options)}
+    todo = [scan for scan in scans if scan in replaced or scan not in done]
     if kept := len(scans) - len(todo):
         print_line(f"{kept} of {len(scans)} scans have results in {options.output} and are left out")
-    writes = tuple(name for scan in todo for name in _names(scan, options))
+    writes = tuple(name for scan in todo for name in results.names(scan))
     inputs = (*(scan.path for scan in scans), options.checkpoint)
     if not todo:
         return 0
@@ -66,12 +72,14 @@ def run(options: Any) -> int:
         predictor = open_predictor(options.checkpoint, options.device)
         print_line(f"{predictor.checkpoint.card.title} on {predictor.device_name}")
         if len(scans) == 1:
-            _segment(todo[0], predictor, output, options)
+            _segment(todo[0], predictor, output, results, options)
             return 0
-        return _segment_all(todo, predictor, output, options)
+        return _segment_all(todo, predictor, output, results, options)
 
 
-def _segment_all(scans: Sequence[NamedScan], predictor: Predictor, output: OutputFolder, options: Any) -> int:
+def _segment_all(
+    scans: Sequence[NamedScan], predictor: Predictor, output: OutputFolder, results: ResultFiles, options: Any
+) -> int:
     """Segment what can be segmented, name the rest with the reasons, and return the exit status."""
     import traceback
 
@@ -80,7 +88,7 @@ def _segment_all(scans: Sequence[NamedScan], predictor: Predictor, output: Outpu
     failed: dict[Path, str] = {}
     for scan in scans:
         try:
-            _segment(scan, predictor, output, options)
+            _segment(scan, predictor, output, results, options)
         except WriteError:  # the others would fail as well
             raise
         except InputError as error:
@@ -100,41 +108,39 @@ def _named(path: Path, reason: str) -> str:
     return reason if str(path) in reason else f"{path}: {reason}"
 
 
-def _segment(scan: NamedScan, predictor: Predictor, output: OutputFolder, options: Any) -> None:
+def _segment(scan: NamedScan, predictor: Predictor, output: OutputFolder, results: ResultFiles, options: Any) -> None:
     """Segment one scan and write its results, unless another run does so now or has just done it."""
     from UNetSegmenterLib.engine.io.atomic_files import locked
     from UNetSegmenterLib.engine.io.slicing_axis import slicing_axis
-    from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
-    from UNetSegmenterLib.engine.labels.segmentation_files import write_labelmap
 
     from ..evaluation.scan_prediction import predict, read_scan
 
     with locked(output.path / f".{scan.name.replace('/', '_')}.lock", wait_seconds=0):
-        if options.skip_existing and _has_results(scan, options) and not _is_of_another(scan, options):
+        if (
+            options.skip_existing
+            and _has_results(scan, results, options)
+            and not _is_of_another(scan, results, options)
+        ):
             return
+        results.check_scan(scan.path)
         prediction = predict(predictor, read_scan(scan.path, options.resample))
-        names = _names(scan, options)
-        for name, write in zip(names, (write_seg_nrrd, write_labelmap), strict=False):
-            write(prediction.segmentation, output.path / name)
+        results.write(prediction.segmentation, predictor.checkpoint, scan, output.path)
+        names = results.names(scan)
         output.record(names, scan.path)
     rate = prediction.slices / prediction.seconds
     count = slicing_axis(prediction.segmentation.slicing_axis).in_words(f"{prediction.slices} slices")
-    written = " and ".join([str(output.path / names[0]), *names[1:]])
+    whole = [name for name in names if not name.startswith(f"{scan.name}{STRUCTURES}/")]
+    written = " and ".join([str(output.path / whole[0]), *whole[1:], *results.summary(scan)])
     print_line(f"{written}: {count} in {prediction.seconds:.1f} s, {rate:.1f} slices/s")
 
 
-def _names(scan: NamedScan, options: Any) -> list[str]:
-    """Files of a scan's results, below the output folder."""
-    return [f"{scan.name}.seg.nrrd", *([f"{scan.name}.nii.gz"] if options.nifti else [])]
+def _has_results(scan: NamedScan, results: ResultFiles, options: Any) -> bool:
+    return all((options.output / name).exists() for name in results.names(scan))
 
 
-def _has_results(scan: NamedScan, options: Any) -> bool:
-    return all((options.output / name).exists() for name in _names(scan, options))
-
-
-def _is_of_another(scan: NamedScan, options: Any) -> bool:
+def _is_of_another(scan: NamedScan, results: ResultFiles, options: Any) -> bool:
     """Whether the results are those of another scan with that name; raises InputError if so, without --overwrite."""
-    for name in _names(scan, options):
+    for name in results.names(scan):
         result = options.output / name
         if (other := other_source(result, scan.path, options.output)) is None:
             continue

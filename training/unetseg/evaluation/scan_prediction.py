@@ -11,6 +11,7 @@ from UNetSegmenterLib.engine.io.geometry import same_grid_note
 from UNetSegmenterLib.engine.io.image_reading import read_volume
 from UNetSegmenterLib.engine.io.slicing_axis import slicing_axis
 from UNetSegmenterLib.engine.io.volume import Volume, check_volume
+from UNetSegmenterLib.engine.labels.dicom_references import check_same_patient_space
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation, resample_segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import is_label_map
 from UNetSegmenterLib.engine.model.card import Card
@@ -22,14 +23,19 @@ from ..console import progress, warn
 DEFAULT_CHECKPOINT = "abdomen8.pt"
 
 
+def checkpoint_path(checkpoint: Path | None) -> Path:
+    """The checkpoint that was given, by default the one that is shipped; raises InputError if there is none."""
+    if checkpoint is not None:
+        return checkpoint
+    shipped = {path.name: path for path in shipped_checkpoints()}
+    if DEFAULT_CHECKPOINT not in shipped:
+        raise InputError(f"{DEFAULT_CHECKPOINT} does not ship with this copy; give a checkpoint with --checkpoint.")
+    return shipped[DEFAULT_CHECKPOINT]
+
+
 def open_predictor(checkpoint: Path | None, device: str) -> Predictor:
     """The predictor of a checkpoint, by default of the one that is shipped; raises InputError if there is none."""
-    if checkpoint is None:
-        shipped = {path.name: path for path in shipped_checkpoints()}
-        if DEFAULT_CHECKPOINT not in shipped:
-            raise InputError(f"{DEFAULT_CHECKPOINT} does not ship with this copy; give a checkpoint with --checkpoint.")
-        checkpoint = shipped[DEFAULT_CHECKPOINT]
-    return Predictor(load_checkpoint(checkpoint), device)
+    return Predictor(load_checkpoint(checkpoint_path(checkpoint)), device)
 
 
 def read_scan(path: Path, resample: bool = False) -> Volume:
@@ -42,7 +48,8 @@ def read_scan(path: Path, resample: bool = False) -> Volume:
 
 
 def on_grid_of(volume: Volume, segmentation: Segmentation) -> Segmentation:
-    """Resample the segmentation to the scan's grid; raises InputError where all of it lies outside."""
+    """Resample the segmentation to the scan's grid; raises InputError where all of it lies outside or in other positions."""
+    check_same_patient_space(segmentation, volume)
     segmentation = segmentation.with_known_grid(volume.geometry)
     if segmentation.geometry.is_close(volume.geometry):
         if note := same_grid_note(segmentation.geometry, volume.geometry, f"{segmentation.name} and its scan"):
