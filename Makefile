@@ -43,7 +43,7 @@ bench: $(READY)
 	$(BIN)/unetseg bench
 
 bench-predict: $(BENCH_READY)
-	$(BENCH)/bin/python -m benchmarks.prediction_speed $(SCAN)
+	$(BENCH)/bin/python -m benchmarks.prediction_speed $(SCAN) $(OPTIONS)
 
 bench-predict-env: $(BENCH_READY)
 

@@ -22,6 +22,7 @@ from .prediction_contenders import Pipeline
 
 for folder in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
     os.environ.setdefault(folder, "not-used")  # nnU-Net asks for them when it is imported
+os.environ.setdefault("nnUNet_def_n_proc", str(torch.get_num_threads()))  # its default is 8, on any machine
 
 
 class Nnunet(Pipeline):
@@ -105,6 +106,7 @@ class Nnunet(Pipeline):
             if self.fast_resampling:
                 function = "resample_torch_fornnunet"
                 arguments = {"force_separate_z": False, "memefficient_seg_resampling": False}
+                arguments["num_threads"] = torch.get_num_threads()
             else:
                 function = "resample_data_or_seg_to_shape"
                 arguments = {"order": order, "order_z": 0, "force_separate_z": None}
@@ -148,20 +150,3 @@ def _labels(predictor: Any, logits: torch.Tensor, properties: dict[str, Any]) ->
     return convert_predicted_logits_to_segmentation_with_correct_shape(
         logits, predictor.plans_manager, predictor.configuration_manager, predictor.label_manager, properties
     )
-
-
-def own_model_labels(model: Path, scan: Path, folds: tuple[int, ...], mirroring: bool) -> Callable[[], np.ndarray]:
-    """Load a model that nnU-Net trained; what is returned predicts the scan's file with it, by nnU-Net alone."""
-    from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
-    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-
-    predictor = nnUNetPredictor(
-        use_mirroring=mirroring, perform_everything_on_device=False, device=torch.device("cpu"), allow_tqdm=False
-    )
-    predictor.initialize_from_trained_model_folder(str(model), folds)
-
-    def run() -> np.ndarray:
-        images, properties = SimpleITKIO().read_images([str(scan)])
-        return predictor.predict_single_npy_array(images, properties)
-
-    return run

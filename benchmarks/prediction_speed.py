@@ -30,6 +30,7 @@ import SimpleITK as sitk
 
 REFERENCE = "plain loop"
 WARM_UP_SLICES = 8
+MARKS = ("<!-- prediction_speed.py writes this table -->", "<!-- end of the table -->")
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,12 @@ def all_contenders() -> dict[str, Any]:
     return {contender.name: contender for contender in found}
 
 
-def measure(name: str, scan: Path, checkpoint: Path, labels: Path) -> Row:
-    """Measure one contender in a process of its own; its labels are written to `labels`."""
+def measure(name: str, scan: Path, checkpoint: Path, labels: Path, threads: int) -> Row:
+    """Measure one contender in a process of its own with that many threads; its labels are written to `labels`."""
     arguments = ["--child", name, str(scan), "--checkpoint", str(checkpoint), "--labels", str(labels)]
+    command = [sys.executable, "-m", "benchmarks.prediction_speed", *arguments]
     process = subprocess.run(
-        [sys.executable, "-m", "benchmarks.prediction_speed", *arguments], capture_output=True, text=True, check=False
+        command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": str(threads)}
     )
     if process.returncode:
         return Row(name, failure=(process.stderr.strip().splitlines() or [f"status {process.returncode}"])[-1])
@@ -141,7 +143,7 @@ def agreement(labels: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
     return float(same.mean()), float(same[foreground].mean()) if foreground.any() else 1.0
 
 
-def compare(scan: Path, checkpoint: Path, wanted: Sequence[str]) -> tuple[list[Row], list[str]]:
+def compare(scan: Path, checkpoint: Path, wanted: Sequence[str], threads: int) -> tuple[list[Row], list[str]]:
     """Measure the contenders one after the other; returns their rows and why others are left out."""
     rows, left_out = [], []
     with tempfile.TemporaryDirectory(prefix="unetsegmenter-bench-") as folder:
@@ -152,7 +154,7 @@ def compare(scan: Path, checkpoint: Path, wanted: Sequence[str]) -> tuple[list[R
                 left_out.append(f"{name}: {', '.join(missing)} not installed")
                 continue
             print(f"{name} ...", file=sys.stderr, flush=True)
-            rows.append(measure(name, scan, checkpoint, Path(folder) / f"{len(rows)}.npy"))
+            rows.append(measure(name, scan, checkpoint, Path(folder) / f"{len(rows)}.npy", threads))
         return [with_agreement(row, number, rows, Path(folder)) for number, row in enumerate(rows)], left_out
 
 
@@ -203,8 +205,8 @@ def report(rows: list[Row], left_out: list[str], title: str) -> str:
     return "\n".join([*lines, *(f"Left out: {reason}." for reason in left_out)])
 
 
-def machine_text() -> str:
-    """Processor, cores, torch's threads and load."""
+def machine_text(threads: int) -> str:
+    """Processor, cores, threads and load."""
     import torch
 
     info = Path("/proc/cpuinfo")
@@ -213,7 +215,21 @@ def machine_text() -> str:
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine()
     )
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}{load}"
+    work = f"{os.cpu_count()} cores, {threads} {'thread' if threads == 1 else 'threads'} used{load}"
+    return f"{model}, {work}, torch {torch.__version__}"
+
+
+def publish(table: str, page: Path) -> None:
+    """Replace the page's table, which stands between `MARKS`.
+
+    Raises:
+        ValueError: the page has no such marks.
+    """
+    before, begin, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not begin or not end:
+        raise ValueError(f"{page} has no lines {MARKS[0]} and {MARKS[1]}.")
+    page.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
 
 
 def small_scan(folder: Path) -> Path:
@@ -238,9 +254,12 @@ def main(arguments: Sequence[str] | None = None) -> list[Row]:
     checkpoint = options.checkpoint or open_predictor(None, "cpu").checkpoint.path
     with tempfile.TemporaryDirectory(prefix="unetsegmenter-bench-") as folder:
         scan = options.scan or (small_scan if options.small else standard_scan)(Path(folder))
-        title = f"{scan.name}; {machine_text()}"
-        rows, left_out = compare(scan, checkpoint, options.only)
-    print(report(rows, left_out, title))
+        title = f"{scan.name}; {machine_text(options.threads)}"
+        rows, left_out = compare(scan, checkpoint, options.only, options.threads)
+    table = report(rows, left_out, title)
+    print(table)
+    if options.publish:
+        publish(table, options.publish)
     if options.output:
         options.output.write_text(json.dumps({"title": title, "rows": list(map(asdict, rows))}, indent=2) + "\n")
     if options.plot:
@@ -258,9 +277,13 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="contenders to run, beside the plain loop"
     )
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads of every contender")
     parser.add_argument("--small", action="store_true", help="a tiny scan: does it run and agree, not how fast it is")
     parser.add_argument("--output", type=Path, metavar="FILE", help="also write the figures as JSON")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw the table (SVG or PNG)")
+    parser.add_argument(
+        "--publish", type=Path, metavar="FILE", help="also replace the table of this page (docs/speed.md)"
+    )
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--labels", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)

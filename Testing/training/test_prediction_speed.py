@@ -10,7 +10,7 @@ import pytest
 from UNetSegmenterLib.engine.model.checkpoint import shipped_checkpoints
 
 from benchmarks.prediction_plot import draw
-from benchmarks.prediction_speed import REFERENCE, Row, agreement, all_contenders, main, measure, report
+from benchmarks.prediction_speed import MARKS, REFERENCE, Row, agreement, all_contenders, main, measure, publish, report
 
 INSTALLED = [name for name, contender in all_contenders().items() if not contender.missing()]
 ROWS = [Row("ours", 2.0, 3.0, 1.0, 1.5, 0.5, 0.99, 0.9), Row(REFERENCE, 5.0, 8.0, 3.0, 4.0, 0.4, 1.0, 1.0)]
@@ -18,7 +18,17 @@ ROWS = [Row("ours", 2.0, 3.0, 1.0, 1.5, 0.5, 0.99, 0.9), Row(REFERENCE, 5.0, 8.0
 
 @pytest.mark.slow
 def test_contenders_agree_on_a_small_scan(tmp_path, capsys):
-    rows = main(["--small", "--output", str(tmp_path / "figures.json"), "--plot", str(tmp_path / "figure.svg")])
+    rows = main(
+        [
+            "--small",
+            "--threads",
+            "1",
+            "--output",
+            str(tmp_path / "figures.json"),
+            "--plot",
+            str(tmp_path / "figure.svg"),
+        ]
+    )
     assert [row.name for row in rows] == INSTALLED
     for row in rows:
         assert row.failure == ""
@@ -74,8 +84,18 @@ def test_table_divides_by_ours_and_shows_failures():
     assert lines[-1] == "Left out: OpenVINO: openvino not installed."
 
 
+def test_the_page_gets_the_table_between_its_marks(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n")
+    publish("| new |", page)
+    assert page.read_text() == f"before\n{MARKS[0]}\n| new |\n{MARKS[1]}\nafter\n"
+    page.write_text("no marks\n")
+    with pytest.raises(ValueError, match="no lines"):
+        publish("| new |", page)
+
+
 def test_a_contender_that_fails_says_why(tmp_path):
-    row = measure("ours", tmp_path / "absent.nii.gz", shipped_checkpoints()[0], tmp_path / "labels.npy")
+    row = measure("ours", tmp_path / "absent.nii.gz", shipped_checkpoints()[0], tmp_path / "labels.npy", 1)
     assert "absent.nii.gz" in row.failure
 
 
