@@ -1,12 +1,16 @@
 """The real command in a real process, and waiting for what other processes do."""
 
+import io
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+
+from unetseg.cli.main import main
 
 
 def unetseg(*arguments, **environment) -> subprocess.CompletedProcess:
@@ -14,6 +18,15 @@ def unetseg(*arguments, **environment) -> subprocess.CompletedProcess:
     variables = os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"} | environment
     command = [sys.executable, "-m", "unetseg.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, encoding="utf-8", env=variables, check=False, timeout=300)
+
+
+def unetseg_here(*arguments) -> subprocess.CompletedProcess:
+    """Run `unetseg` in this process, which is fast: for tests of many cases; output is text."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    with redirect_stdout(out), redirect_stderr(err):
+        status = main([str(argument) for argument in arguments])
+    texts = [stream.buffer.getvalue().decode("utf-8") for stream in (out, err)]
+    return subprocess.CompletedProcess(arguments, status, *texts)
 
 
 def tree(folder: Path) -> set[str]:

@@ -6,6 +6,11 @@ import errno
 
 TORCH_MISSING = "PyTorch, which runs the network, is not installed; install it with the button in the panel."
 
+ONNX_MISSING = (
+    "onnx and onnxruntime, which run a model in an ONNX file, are not installed; install them with the button in the panel, or "
+    'with: pip install "onnx>=1.17" "onnxruntime>=1.19"'
+)
+
 
 class InputError(ValueError):
     """Input that cannot be used.
@@ -28,6 +33,8 @@ def explain(error: Exception, subject: str = "The network") -> tuple[str, str]:
         return "input", str(error)
     if isinstance(error, ModuleNotFoundError) and error.name == "torch":
         return "missing", TORCH_MISSING
+    if isinstance(error, ModuleNotFoundError) and error.name in ("onnx", "onnxruntime"):
+        return "missing", ONNX_MISSING
     if isinstance(error, MemoryError):
         return (
             "internal",

@@ -16,12 +16,17 @@ COMMANDS = {
     "evaluate": "predict every case of a data set and compare with its labels",
     "compare-models": "compare two checkpoints on the same cases: paired tests of two evaluations",
     "release": "add test results, label statistics and a description to a checkpoint that is published",
+    "import": "make one file with a card of a model of nnU-Net, ONNX or PyTorch of your own, which opens like a checkpoint",
+    "export": "write a checkpoint as an ONNX file, card included, and compare the two",
     "segment": "segment scans slice by slice with a checkpoint",
     "compare": "compare a segmentation with a reference: overlap, distances, volumes",
     "check": "look for what can't be anatomy, without ground truth",
     "demo": "all main steps on a sample scan: segment, compare, pictures, report, Slicer scene",
     "bench": "measure speed, memory and agreement of precisions on this machine",
 }
+
+COMMAND_FILES = {"import": "import_model"}
+"""Commands whose name is a word of Python."""
 
 RENAMED_COMMANDS = {"against": "compare-models", "crossvalidate": "cross-validate"}
 RENAMED_OPTIONS = {

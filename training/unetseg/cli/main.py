@@ -25,6 +25,8 @@ EXTRA_OF = {  # the optional dependencies of pyproject.toml, by the name under w
     "scipy": "training",
     "tensorboard": "training",
     "matplotlib": "training",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
     "slicer": "scene",
     "vtk": "scene",
 }

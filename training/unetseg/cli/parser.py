@@ -19,7 +19,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.plain_data import closest_name
 
 from ..console import warn
-from . import COMMANDS, RENAMED_OPTIONS
+from . import COMMAND_FILES, COMMANDS, RENAMED_OPTIONS
 
 _NUMBERS = re.compile(r"-?[\d.]+(,-?[\d.]+)+")
 
@@ -148,7 +148,8 @@ class CommandParser(argparse.ArgumentParser):
 
 def command_and_parser(name: str) -> tuple[Any, CommandParser]:
     """The file of a command, and the parser of its options."""
-    command = importlib.import_module(f"unetseg.cli.{name.replace('-', '_')}")
+    file = COMMAND_FILES.get(name, name.replace("-", "_"))
+    command = importlib.import_module(f"unetseg.cli.{file}")
     parser = CommandParser(name, command.__doc__ or COMMANDS[name])
     command.add_options(parser)
     if hasattr(command, "outputs"):

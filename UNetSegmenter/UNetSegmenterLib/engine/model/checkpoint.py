@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..io.atomic_files import write_atomically
 from ..io.geometry import sizes_text
-from .architectures import build_network
+from .architectures import ONNX, build_network
 from .card import Card
+from .onnx_graph import OnnxGraph, is_onnx, read_onnx
 from .tensor_file import read_tensor_file
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ class Checkpoint:
 
     def networks(self) -> list[nn.Module]:
         """The networks as float32, in evaluation mode: (B, input slices, H, W) -> logits (B, classes, H, W)."""
+        if self.card.network.architecture == ONNX:
+            return [_onnx_network(self)]
         networks = []
         for weights in self.weights:
             network = build_network(self.card.network)
@@ -51,7 +55,7 @@ class Checkpoint:
 
     def network(self) -> nn.Module:
         """The network of a checkpoint that has just one; raises InputError for an ensemble."""
-        if len(self.weights) != 1:
+        if len(self.weights) > 1:
             raise InputError(
                 f"{self.path} holds {len(self.weights)} networks; a checkpoint of a single one is expected."
             )
@@ -110,6 +114,8 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
             contradicts its weights.
     """
     path = Path(path)
+    if is_onnx(path) or (path.suffix.lower() == ".onnx" and not zipfile.is_zipfile(path)):
+        return _load_onnx(path)
     content = _checked_content(path, read_tensor_file(path))
     try:
         card = Card.from_json(content["card"])
@@ -118,6 +124,40 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     weights = content["weights"] if content["format"] > 1 else [content["weights"]]
     _check_weights(path, card, weights)
     return Checkpoint(card, tuple(weights), path, _sha256(path))
+
+
+def _load_onnx(path: Path) -> Checkpoint:
+    """An ONNX file with its card; the graph stays in the file until a network is wanted."""
+    from .onnx_network import check_card
+
+    graph = read_onnx(path)
+    if graph.card is None:
+        raise InputError(
+            f"{path} has no card, so it is unknown what it segments; Model > Import in the panel, or unetseg import, adds one."
+        )
+    try:
+        card = Card.from_json(graph.card)
+    except InputError as error:
+        raise InputError(f"{path} can't be used: {error}") from error
+    if card.network.architecture != ONNX:
+        raise InputError(
+            f'{path} has the card of a "{card.network.architecture}" network, not of an ONNX file; export it again.'
+        )
+    check_card(graph, card)
+    return Checkpoint(card, (), path, _sha256_of(graph))
+
+
+def _onnx_network(checkpoint: Checkpoint) -> nn.Module:
+    from .onnx_network import OnnxNetwork
+
+    graph = read_onnx(checkpoint.path)
+    if _sha256_of(graph) != checkpoint.sha256:
+        raise InputError(f"{checkpoint.path} was changed since it was opened; open it again.")
+    return OnnxNetwork(graph, checkpoint.card.network)
+
+
+def _sha256_of(graph: OnnxGraph) -> str:
+    return hashlib.sha256(graph.content).hexdigest()
 
 
 def read_card(path: Path | str) -> Card:

@@ -19,6 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..errors import InputError
 from ..labels.segmentation import Segmentation
+from .architectures import ONNX
 from .confidence import OutlineConfidence, outline_sums
 from .device import choose_device, mixed_precision
 from .network import UNet
@@ -94,15 +95,31 @@ class Predictor:
         self.checkpoint = checkpoint
         self.preprocessing = checkpoint.card.preprocessing
         self.mirror_axes = _mirror_axes(self.preprocessing) if mirroring else ()
-        self.device = choose_device(device)
+        self.device = self._device(device)
         self.batch_size = batch_size or (CPU_BATCH if self.device.type == "cpu" else GPU_BATCH)
-        self._prepare(dtype or mixed_precision(self.device))
+        self._prepare(self._precision(dtype))
+
+    @property
+    def _is_onnx(self) -> bool:
+        return self.checkpoint.card.network.architecture == ONNX
+
+    def _device(self, name: str) -> torch.device:
+        if not self._is_onnx:
+            return choose_device(name)
+        from .onnx_network import onnx_device
+
+        return onnx_device(name)
+
+    def _precision(self, dtype: torch.dtype | None) -> torch.dtype:
+        return torch.float32 if self._is_onnx else dtype or mixed_precision(self.device)  # an ONNX file has its own
 
     def _prepare(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
         self.networks = [self._ready(network) for network in self.checkpoint.networks()]
 
     def _ready(self, network: nn.Module) -> nn.Module:
+        if self._is_onnx:
+            return network.open_on(self.device)  # type: ignore[operator]
         if isinstance(network, UNet):
             network = fold_batch_norm(network)
         return network.to(self.device).to(memory_format=torch.channels_last).to(self.dtype)  # type: ignore[call-overload]
@@ -111,6 +128,8 @@ class Predictor:
     def device_name(self) -> str:
         """Name of the device and the precision it computes in, for the user."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+        if self._is_onnx:
+            return f"{name} (ONNX Runtime)"
         return f"{name} ({str(self.dtype).removeprefix('torch.')})"
 
     def predict(
