@@ -1,5 +1,7 @@
 """Prediction returns to the grid it came from, in the precision of its preprocessing, with progress and cancel."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -122,6 +124,35 @@ def test_any_size_and_type_comes_back_in_its_grid(predictor, shape, dtype):
     array.setflags(write=False)
     segmentation = predictor.predict(Volume(array, Geometry(shape, (3.0, 1.1, 1.3)))).segmentation
     assert (segmentation.labels.shape, segmentation.labels.dtype) == (shape, np.uint8)
+
+
+@pytest.mark.parametrize("axis", ["axial", "sagittal"])
+def test_probabilities_in_percent_are_the_softmax_on_the_scans_grid(tmp_path, axis):
+    """Beside the labels, which they do not change; all classes of a slice add up, and the largest is the label."""
+    orientation = {"axial": "PL", "sagittal": "IP"}[axis]
+    settings_ = replace(small_card().preprocessing, axis=axis, orientation=orientation)
+    card = small_card(preprocessing=settings_)
+    save_checkpoint(tmp_path / "a.pt", card, small_weights(card))
+    own = Predictor(load_checkpoint(tmp_path / "a.pt"), "cpu", dtype=torch.float32, batch_size=3)
+    volume = scan()
+    volume = replace(volume, geometry=replace(volume.geometry, direction=((-1.0, 0, 0), (0, 0, -1.0), (0, 1.0, 0))))
+    percent = {index: np.zeros(volume.array.shape, np.uint8) for index in (1, 2, 3)}
+    labels = own.predict(volume, percent=percent).segmentation.labels
+    assert np.array_equal(labels, own.predict(volume).segmentation.labels)
+    total = sum(array.astype(int) for array in percent.values())
+    assert total.max() <= 102 and len(np.unique(labels)) > 2
+    for index, array in percent.items():
+        assert (array[labels == index] >= 25 - 1).all() and (labels[array > 50] == index).all(), index
+        others = np.max([other for one, other in percent.items() if one != index], axis=0)
+        assert (labels[array > np.maximum(others, 101 - total + 1)] == index).all()
+    slicing = card.preprocessing.slicing(volume.geometry)
+    grid = network_slices(slicing.view(volume.array), slicing.spacing_mm[1:], card.preprocessing, slicing.spacing_mm[0])
+    affine = card.preprocessing.normalisation.affine(slicing.view(volume.array))
+    offsets = neighbour_offsets(3, neighbour_step(slicing.spacing_mm[0], card.preprocessing))
+    stacked = stack_slices(torch.from_numpy(grid), torch.arange(4, 5), offsets, affine)
+    logits = torch.nn.functional.interpolate(own.logits(stacked), slicing.shape[1:], mode="bilinear")
+    expected = 100 * torch.softmax(logits, 1)[0, 2].numpy()
+    assert np.abs(slicing.view(percent[2])[4] - expected).max() <= 0.5 + 1e-3
 
 
 def test_confidence_along_the_outline(checkpoint, predictor):

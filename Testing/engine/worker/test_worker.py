@@ -25,6 +25,7 @@ from UNetSegmenterLib.engine.plausibility.training_statistics import training_st
 from UNetSegmenterLib.engine.stepwise import run_to_end
 from UNetSegmenterLib.engine.worker import image_serialization, result_serialization, service
 from UNetSegmenterLib.engine.worker.image_serialization import (
+    checksum,
     geometry_from_json,
     geometry_to_json,
     segmentation_from_json,
@@ -126,6 +127,19 @@ def test_a_conversation(checkpoint, tmp_path):
         while (again := worker.hear())["type"] == "progress":
             pass
         assert again["complete"] and again["warm"]
+
+        percent = tmp_path / "percent.raw"
+        percent.write_bytes(bytes(array.size))
+        request = {key: files[key] for key in ("image", "geometry")} | {"checkpoint": checkpoint, "device": "cpu"}
+        worker.say(id=9, do="probability", structure=2, percent=str(percent), **request)
+        while (shown := worker.hear())["type"] == "progress":
+            pass
+        assert shown["complete"] and shown["warm"] and shown["scan"] == again["scan"], shown
+        values = np.fromfile(percent, np.uint8).reshape(geometry.shape)
+        assert shown["percent_crc32"] == checksum(values)
+        assert (labels[values > 50] == 2).all() and values[labels == 2].mean() > values[labels != 2].mean()
+        error = worker.ask(id=10, do="probability", structure=9, percent=str(percent), **request)
+        assert error["kind"] == "input" and "no structure 9" in error["message"]
 
         error = worker.ask(id=5, do="describe", checkpoint=str(tmp_path / "gone.pt"))
         assert (error["type"], error["kind"]) == ("error", "input") and "no such file" in error["message"]

@@ -180,6 +180,20 @@ def test_only_some_structures_in_all_results(tmp_path, checkpoint, scan):
     assert [one.name for one in named_structures("Kidney (L), aorta", ABDOMEN8)] == ["aorta", "left kidney"]
 
 
+def test_the_probability_of_a_structure_is_a_volume_on_the_scans_grid(tmp_path, checkpoint, scan):
+    out = tmp_path / "out"
+    done = unetseg("segment", scan, "--checkpoint", checkpoint, "--output", out, "--probability", "left kidney,aorta")
+    assert done.returncode == 0, done.stderr
+    labels = read_segmentation(out / "scan.seg.nrrd").labels
+    for name, index in (("aorta", 1), ("left_kidney", 3)):
+        percent, geometry = read_image(out / f"scan_{name}_probability.nii.gz")
+        assert geometry.is_close(read_volume(scan).geometry) and percent.dtype == np.uint8 and percent.max() <= 100
+        assert (labels[percent > 51] == index).all() and percent[labels == index].mean() > percent[
+            labels != index
+        ].mean()
+    refused(unetseg("segment", scan, "--output", out, "--probability", "livr"), "did you mean liver?")
+
+
 def test_file_names_are_safe_and_different():
     names = ["left kidney", "Left_Kidney", "a/b\\c:d", "..", "CON", "foie gauche é", "肝", "x" * 300]
     made = safe_file_names(names)

@@ -9,7 +9,8 @@
 
 NAME.seg.nrrd opens in 3D Slicer as a segmentation with names, colours and terminology, in the scan's own grid. NAME is the
 scan's file name; without the channel (_0000) for images of nnU-Net, and with the folders for scans with the same file name.
-On request also NAME.nii.gz (--nifti), NAME.dcm (--dicom-seg; docs/dicom.md) and NAME_structures/liver.nii.gz (--split).
+On request also NAME.nii.gz (--nifti), NAME.dcm (--dicom-seg; docs/dicom.md), NAME_structures/liver.nii.gz (--split) and
+NAME_liver_probability.nii.gz (--probability liver).
 If a scan can't be segmented, the others still are: it is named at the end, and the exit status is 1.
 """
 
@@ -123,8 +124,10 @@ def _segment(scan: NamedScan, predictor: Predictor, output: OutputFolder, result
         ):
             return
         results.check_scan(scan.path)
-        prediction = predict(predictor, read_scan(scan.path, options.resample))
-        results.write(prediction.segmentation, predictor.checkpoint, scan, output.path)
+        volume = read_scan(scan.path, options.resample)
+        percent = results.percent(volume)
+        prediction = predict(predictor, volume, percent=percent)
+        results.write(prediction.segmentation, percent, predictor.checkpoint, scan, output.path)
         names = results.names(scan)
         output.record(names, scan.path)
     rate = prediction.slices / prediction.seconds

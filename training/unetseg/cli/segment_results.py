@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ from UNetSegmenterLib.engine.errors import InputError
 from .parser import CommandParser
 
 if TYPE_CHECKING:
+    import numpy as np
+    from UNetSegmenterLib.engine.io.volume import Volume
     from UNetSegmenterLib.engine.labels.segmentation import Segmentation
     from UNetSegmenterLib.engine.labels.structures import Structure
     from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
@@ -37,6 +39,11 @@ def add_result_options(parser: CommandParser) -> None:
     parser.add_argument(
         "--structures", metavar="NAMES", help='only these structures in all results, such as "liver,left kidney"'
     )
+    parser.add_argument(
+        "--probability",
+        metavar="NAMES",
+        help="also NAME_STRUCTURE_probability.nii.gz for these structures: the network's probability in percent",
+    )
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ class ResultFiles:
         resample: whether scans are read with --resample.
         split: structures that get a file of their own.
         structures: the structures that are written; None for all.
+        probability: structures whose probability is written, as a volume of their own.
     """
 
     nifti: bool = False
@@ -56,6 +64,7 @@ class ResultFiles:
     resample: bool = False
     split: tuple[Structure, ...] = ()
     structures: tuple[Structure, ...] | None = None
+    probability: tuple[Structure, ...] = ()
 
     @classmethod
     def of(cls, options: Any) -> ResultFiles:
@@ -67,23 +76,28 @@ class ResultFiles:
 
         if options.dicom_seg:
             check_highdicom()
-        chosen: tuple[Structure, ...] | None = None
-        split: tuple[Structure, ...] = ()
-        if options.structures is not None or options.split:
-            known = read_card(checkpoint_path(options.checkpoint)).structures
-            chosen = None if options.structures is None else named_structures(options.structures, known)
-            split = (chosen or known) if options.split else ()
-        return cls(options.nifti, options.dicom_seg, options.resample, split, chosen)
+        plain = cls(options.nifti, options.dicom_seg, options.resample)
+        if options.structures is None and options.probability is None and not options.split:
+            return plain
+        known = read_card(checkpoint_path(options.checkpoint)).structures
+        chosen = None if options.structures is None else named_structures(options.structures, known)
+        return replace(
+            plain,
+            split=(chosen or known) if options.split else (),
+            structures=chosen,
+            probability=() if options.probability is None else named_structures(options.probability, known),
+        )
 
     def names(self, scan: NamedScan) -> list[str]:
         """Files of a scan's results, below the output folder."""
         from UNetSegmenterLib.engine.io.file_names import safe_file_names
 
-        parts = safe_file_names([structure.name for structure in self.split])
+        parts, shown = (safe_file_names([one.name for one in some]) for some in (self.split, self.probability))
         return [
             f"{scan.name}.seg.nrrd",
             *([f"{scan.name}.nii.gz"] if self.nifti else []),
             *([f"{scan.name}.dcm"] if self.dicom_seg else []),
+            *(f"{scan.name}_{one}_probability.nii.gz" for one in shown),
             *(f"{scan.name}{STRUCTURES}/{part}.nii.gz" for part in parts),
         ]
 
@@ -98,7 +112,20 @@ class ResultFiles:
         if self.dicom_seg:
             check_can_write(scan)
 
-    def write(self, segmentation: Segmentation, checkpoint: Checkpoint, scan: NamedScan, folder: Path) -> None:
+    def percent(self, volume: Volume) -> dict[int, np.ndarray]:
+        """The arrays that the prediction of a scan fills with probabilities in percent, by structure index."""
+        import numpy as np
+
+        return {structure.index: np.zeros(volume.geometry.shape, np.uint8) for structure in self.probability}
+
+    def write(
+        self,
+        predicted: Segmentation,
+        percent: Mapping[int, np.ndarray],
+        checkpoint: Checkpoint,
+        scan: NamedScan,
+        folder: Path,
+    ) -> None:
         """Write the files `names` of a scan."""
         import numpy as np
         from UNetSegmenterLib.engine.io.image_writing import write_image
@@ -107,14 +134,15 @@ class ResultFiles:
 
         from ..evaluation.dicom_seg_writer import write_dicom_seg
 
-        if self.structures is not None:
-            segmentation = segmentation.restricted_to(self.structures)
+        segmentation = predicted if self.structures is None else predicted.restricted_to(self.structures)
         paths = iter([folder / name for name in self.names(scan)])
         write_seg_nrrd(segmentation, next(paths))
         if self.nifti:
             write_labelmap(segmentation, next(paths))
         if self.dicom_seg:
             write_dicom_seg(segmentation, scan.path, checkpoint, next(paths), self.resample)
+        for structure in self.probability:
+            write_image(percent[structure.index], segmentation.geometry, next(paths))
         for structure, path in zip(self.split, paths, strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_image(segmentation.mask(structure.index).astype(np.uint8), segmentation.geometry, path)

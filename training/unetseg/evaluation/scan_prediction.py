@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.file_names import file_stem
 from UNetSegmenterLib.engine.io.geometry import same_grid_note
@@ -77,8 +79,10 @@ def volume_name(path: Path) -> str:
     return path.resolve().name if path.is_dir() else file_stem(path)
 
 
-def predict(predictor: Predictor, volume: Volume, what: str = "segmenting") -> Prediction:
-    """Predict with progress on the console."""
+def predict(
+    predictor: Predictor, volume: Volume, what: str = "segmenting", percent: Mapping[int, np.ndarray] | None = None
+) -> Prediction:
+    """Predict with progress on the console; `percent` as in `Predictor.predict`."""
     axis = slicing_axis(predictor.preprocessing.slicing(volume.geometry).axis)
     with progress(f"{what} {volume.name}", axis.in_words("slices")) as show:
-        return predictor.predict(volume, show)
+        return predictor.predict(volume, show, percent=percent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +44,43 @@ Cancelled = Callable[[], bool]
 
 class _BeyondFloat16Error(Exception):
     """Logits are infinite or NaN: float16, which older GPUs compute in, ends at 65,504."""
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What some slices came to: labels (B, rows, columns), percent by structure index, and sums along the outlines."""
+
+    labels: np.ndarray
+    percent: dict[int, np.ndarray]
+    outlines: tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class _Output:
+    """Where the slices of a prediction are written: views of (slices, rows, columns), and sums along the outlines."""
+
+    labels: np.ndarray
+    percent: dict[int, np.ndarray]
+    confidence: OutlineConfidence
+
+    @torch.inference_mode()
+    def batch(self, logits: Tensor) -> _Batch:
+        """Labels, and the probabilities that are wanted, from the logits of a batch at the network's grid."""
+        resampled = upsampled_logits(logits, self.labels.shape[1:])
+        labels = resampled.argmax(dim=1).to(torch.uint8).cpu().numpy()
+        percent = {}
+        if self.percent:
+            shares = resampled.float().softmax(dim=1)
+            percent = {index: (100 * shares[:, index]).round().to(torch.uint8).cpu().numpy() for index in self.percent}
+        return _Batch(labels, percent, outline_sums(logits))
+
+    def store(self, begin: int, batch: _Batch) -> None:
+        """Write a batch that begins with slice `begin`."""
+        end = begin + len(batch.labels)
+        self.labels[begin:end] = batch.labels
+        for index, values in batch.percent.items():
+            self.percent[index][begin:end] = values
+        self.confidence.add(*batch.outlines)
 
 
 @dataclass(frozen=True)
@@ -138,6 +175,7 @@ class Predictor:
         progress: Progress | None = None,
         cancelled: Cancelled | None = None,
         labels: np.ndarray | None = None,
+        percent: Mapping[int, np.ndarray] | None = None,
     ) -> Prediction:
         """Segment a volume.
 
@@ -146,6 +184,8 @@ class Predictor:
             progress: called with (slices done, all slices) after each batch.
             cancelled: asked before each batch; a cancel keeps the finished slices.
             labels: uint8 zeros of the volume's shape, to write into; a memory-mapped file outlives this process.
+            percent: such an array for each structure, by index, whose probability is wanted: it gets the softmax of the logits on
+                the volume's grid in whole percent, before postprocessing.
 
         Raises:
             InputError: the volume has no voxels, or a spacing that no scanner has.
@@ -159,9 +199,9 @@ class Predictor:
         confidence = OutlineConfidence(card.network.classes)
         values = slicing.view(volume.array)
         box = nonzero_box(values) if self.preprocessing.crop_to_nonzero else (slice(None),) * 3
-        done = self._predict_slices(
-            values[box], slicing.spacing_mm, slicing.view(labels)[box], confidence, progress, cancelled
-        )
+        percent_views = {index: slicing.view(array)[box] for index, array in (percent or {}).items()}
+        output = _Output(slicing.view(labels)[box], percent_views, confidence)
+        done = self._predict_slices(values[box], slicing.spacing_mm, output, progress, cancelled)
         slices = slicing.shape[0]
         done = slices if done == len(values[box]) else done
         if done == slices:
@@ -176,8 +216,7 @@ class Predictor:
         self,
         values: np.ndarray,
         spacing_mm: tuple[float, float, float],
-        labels: np.ndarray,
-        confidence: OutlineConfidence,
+        output: _Output,
         progress: Progress | None,
         cancelled: Cancelled | None,
     ) -> int:
@@ -186,33 +225,32 @@ class Predictor:
         affine = preprocessing.normalisation.affine(values)
         grid = torch.from_numpy(network_slices(values, spacing_mm[1:], preprocessing, spacing_mm[0])).to(self.device)
 
-        def batch_labels(begin: int, end: int) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        def predicted_batch(begin: int, end: int) -> _Batch:
             centres = torch.arange(begin, end, device=self.device)
             logits = self.logits(stack_slices(grid, centres, offsets, affine))
             if self.dtype == torch.float16 and not torch.isfinite(logits).all():
                 raise _BeyondFloat16Error
-            return upsampled_labels(logits, labels.shape[1:]).cpu().numpy(), outline_sums(logits)
+            return output.batch(logits)
 
         done = begun = 0
         total = values.shape[0]
-        running: deque[Future[tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]]] = deque()
+        running: deque[Future[_Batch]] = deque()
         with self._pool() as (pool, workers):
             while done < total and not (cancelled and cancelled()):
                 while begun < total and len(running) < workers:
                     end = min(begun + self.batch_size, total)
-                    running.append(pool.submit(batch_labels, begun, end))
+                    running.append(pool.submit(predicted_batch, begun, end))
                     begun = end
                 try:
-                    predicted, outlines = running.popleft().result()
+                    batch = running.popleft().result()
                 except (torch.OutOfMemoryError, _BeyondFloat16Error) as error:
                     wait(running)
                     self._relax(error)
                     running.clear()
                     begun = done
                     continue
-                labels[done : done + len(predicted)] = predicted
-                confidence.add(*outlines)
-                done += len(predicted)
+                output.store(done, batch)
+                done += len(batch.labels)
                 if progress:
                     progress(done, total)
         return done
@@ -287,10 +325,16 @@ def network_logits(
 @torch.inference_mode()
 def upsampled_labels(logits: Tensor, size: tuple[int, ...]) -> Tensor:
     """Class indices uint8 (B, *size): the class with the largest logit after bilinear resampling to `size`."""
-    if tuple(logits.shape[2:]) != tuple(size):
-        logits = logits.float().contiguous(memory_format=torch.channels_last)
-        logits = functional.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
-    return logits.argmax(dim=1).to(torch.uint8)
+    return upsampled_logits(logits, size).argmax(dim=1).to(torch.uint8)
+
+
+@torch.inference_mode()
+def upsampled_logits(logits: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Logits (B, classes, *size), resampled bilinearly."""
+    if tuple(logits.shape[2:]) == tuple(size):
+        return logits
+    logits = logits.float().contiguous(memory_format=torch.channels_last)
+    return functional.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
 
 
 def nonzero_box(values: np.ndarray) -> tuple[slice, slice, slice]:

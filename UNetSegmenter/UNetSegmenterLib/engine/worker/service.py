@@ -24,8 +24,12 @@ Every request has an `id` and a `do`; every answer repeats the `id` and has a `t
      "structures": [...] or null, "into": folder} -> result: scan, reference, prediction (raw files in that folder)
     {"id": 10, "do": "save_case", "folder": path, "name": "liver_01", "image": {"path", "dtype"}, "labels": {...},
      "origin": {...}, "replace": false}   (a training case; labels on the image's grid) -> result: image, labels, cases, notes
-    {"id": 11, "do": "cancel", "request": 4}   the request ends within its batch or structure and answers with its result
-    {"id": 12, "do": "quit"}
+    {"id": 11, "do": "probability", "structure": 5, "percent": path, and "checkpoint", "device", "name", "image", "geometry" of
+     segment} (of one structure, by its index in the card; `percent` is a file like `labels`, which gets 0 to 100)
+        -> progress: done, total (once per batch) ... -> result: as of segment, with percent_crc32 for labels_crc32 and
+           without confidence
+    {"id": 12, "do": "cancel", "request": 4}   the request ends within its batch or structure and answers with its result
+    {"id": 13, "do": "quit"}
 
 An answer of type "error" has `kind` ("input": unusable input, "missing": a package, "internal": anything else), `message`, one
 sentence, and `details`, the traceback unless the input was at fault. Arrays travel as raw C-ordered files in a private folder:
@@ -63,11 +67,12 @@ from .result_serialization import comparison_to_json
 
 if TYPE_CHECKING:
     from ..model.checkpoint import Checkpoint
-    from ..model.prediction import Predictor
+    from ..model.prediction import Prediction, Predictor
 
 REQUEST_SUBJECTS = {
     "compare": "The comparison", "check": "The check", "report": "The report", "cases": "Reading the folder",
     "segment": "The segmentation", "load": "Reading the case", "save_case": "Saving the training case",
+    "probability": "The probability",
 }  # fmt: skip
 """What error messages say has stopped, by the request's `do`."""
 
@@ -99,7 +104,7 @@ class Service:
         handlers = {
             "hello": self.hello, "describe": self.describe, "warm_up": self.warm_up, "segment": self.segment,
             "compare": self.compare, "check": self.check, "report": self.report, "cases": self.cases, "load": self.load,
-            "save_case": self.save_case,
+            "save_case": self.save_case, "probability": self.probability,
         }  # fmt: skip
         try:
             if request["do"] not in handlers:
@@ -144,33 +149,48 @@ class Service:
 
     def segment(self, request: dict[str, Any]) -> dict[str, Any]:
         """Segment a scan into the labels file; a cancel takes effect within one batch."""
+        labels = _output_file(request, "labels")
+        answer, prediction = self._predict(request, labels)
+        confidence = {str(index): value for index, value in prediction.segmentation.confidence.items()}
+        return answer | {"confidence": confidence, "labels_crc32": checksum(labels)}
+
+    def probability(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The probability of one structure in percent, into its file; a cancel takes effect within one batch."""
+        structures = self._load(request["checkpoint"]).card.structures
+        if request["structure"] not in {structure.index for structure in structures}:
+            raise InputError(f"The model has no structure {request['structure']}; it has {len(structures)}.")
+        percent = _output_file(request, "percent")
+        answer, _ = self._predict(request, None, {request["structure"]: percent})
+        return answer | {"percent_crc32": checksum(percent)}
+
+    def _predict(
+        self, request: dict[str, Any], labels: np.ndarray | None, percent: dict[int, np.ndarray] | None = None
+    ) -> tuple[dict[str, Any], Prediction]:
+        """Predict the scan of a request into mapped files; what every answer says of it, and the prediction."""
         request_id = request.get("id")
         if request_id in self._cancelled:
             raise CancelledError
         predictor, warm = self._predictor_for(request)
         geometry = geometry_from_json(request["geometry"])
         image = array_from_json(request["image"], geometry.shape)
-        reserve_disk_space(Path(request["labels"]))
-        labels = np.memmap(request["labels"], dtype=np.uint8, mode="r+", shape=geometry.shape)
         prediction = predictor.predict(
             Volume(image, geometry, request.get("name", "")),
             progress=lambda done, total: self._send(request_id, "progress", done=done, total=total),
             cancelled=lambda: request_id in self._cancelled,
             labels=labels,
+            percent=percent,
         )
-        labels.flush()
-        return {
+        answer = {
             "complete": prediction.complete,
             "slices_done": prediction.slices_done,
             "slices": prediction.slices,
             "seconds": prediction.seconds,
             "device": prediction.device,
-            "confidence": {str(index): value for index, value in prediction.segmentation.confidence.items()},
             "slicing_axis": prediction.segmentation.slicing_axis,
             "warm": warm,
             "scan": scan_identity(geometry, image.dtype, checksum(image)),
-            "labels_crc32": checksum(labels),
         }
+        return answer, prediction
 
     def compare(self, request: dict[str, Any]) -> dict[str, Any]:
         """Compare all structures of two segmentations; a cancel takes effect within one structure."""
@@ -267,6 +287,12 @@ class Service:
             self._predictor = (key, Predictor(checkpoint, device=request.get("device", "auto")))
         assert self._predictor is not None
         return self._predictor[1], warm
+
+
+def _output_file(request: dict[str, Any], name: str) -> np.ndarray:
+    """The file of a request that is filled, mapped as uint8 (slices, rows, columns); raises InputError if the disk is full."""
+    reserve_disk_space(Path(request[name]))
+    return np.memmap(request[name], dtype=np.uint8, mode="r+", shape=geometry_from_json(request["geometry"]).shape)
 
 
 def file_key(path: str) -> tuple[Any, ...]:
