@@ -14,7 +14,6 @@ from UNetSegmenterLib.engine.model.normalisation import window
 from UNetSegmenterLib.engine.model.prediction import (
     Predictor,
     network_logits,
-    upsampled_labels,
 )
 from UNetSegmenterLib.engine.model.preprocessing import (
     Preprocessing,
@@ -26,6 +25,7 @@ from UNetSegmenterLib.engine.model.preprocessing import (
     pad_to_multiple,
     stack_slices,
 )
+from UNetSegmenterLib.engine.model.upsampling import upsampled_labels
 
 from ..checkpoints import small_card, small_weights
 from ..io.test_geometry import geometries
@@ -243,9 +243,23 @@ def test_labels_are_resampled_without_inventing_structures():
     labels = np.zeros((2, 60, 60), np.uint8)
     labels[:, 10:30, 10:50] = 1
     labels[:, 30:50, 10:50] = 3
-    small = network_labels(labels, (1.0, 1.0), Preprocessing((2.0, 2.0), window(-1.0, 1.0)), classes=4)
+    small = network_labels(labels, (1.0, 1.0), Preprocessing((2.0, 2.0), window(-1.0, 1.0)))
     assert set(np.unique(small)) == {0, 1, 3}  # linear label values would have put a 2 between 1 and 3
     np.testing.assert_array_equal(small, labels[:, ::2, ::2])
+
+
+def test_a_hundred_classes_are_resampled_as_all_at_once():
+    """Labels and logits of many classes: the same winner as with every class in memory, the first one where two are equal."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 104, (2, 12, 10), generator=generator).repeat_interleave(5, 1).repeat_interleave(5, 2)
+    fractions = torch.nn.functional.one_hot(labels, 104).permute(0, 3, 1, 2).float()
+    fractions = torch.nn.functional.interpolate(fractions, (30, 25), mode="bilinear", antialias=True)
+    found = network_labels(labels.numpy().astype(np.uint8), (1.0, 1.0), Preprocessing((2.0, 2.0), window(-1.0, 1.0)))
+    np.testing.assert_array_equal(found, fractions.argmax(1).numpy())
+    logits = torch.randn(2, 104, 12, 10, generator=generator)
+    logits[:, 50] = logits[:, 3]
+    expected = torch.nn.functional.interpolate(logits, (30, 25), mode="bilinear").argmax(1)
+    np.testing.assert_array_equal(upsampled_labels(logits, (30, 25)).numpy(), expected.numpy())
 
 
 def test_neighbours_keep_their_distance_in_mm():

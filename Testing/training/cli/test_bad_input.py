@@ -224,7 +224,7 @@ def test_checkpoints_are_refused(place, checkpoint, scan, tmp_path):
         ),
         "other.pt": (
             lambda path: rewritten(
-                checkpoint, path, weights=small_weights(small_card(structures=small_card().structures[:2]))
+                checkpoint, path, weights=[small_weights(small_card(structures=small_card().structures[:2]))]
             ),
             "contradicts its weights",
         ),

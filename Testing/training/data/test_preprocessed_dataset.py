@@ -1,6 +1,7 @@
 """A preprocessed data set that is incomplete or contradicts itself is refused before it is trained on."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -65,3 +66,37 @@ def test_a_data_set_that_contradicts_itself_is_refused(copy, damage, words):
         read_preprocessed_dataset(copy)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def touched_like(path, stored):
+    os.utime(path, ns=(stored["mtime_ns"], stored["mtime_ns"]))
+
+
+def test_opening_reads_no_array_whose_size_and_time_are_unchanged(copy):
+    """A change that neither shows is found when the hashes are asked for, and by every opening once the time differs."""
+    stored = json.loads((copy / "pack.json").read_text())["arrays_stored"]["labels.npy"]
+    flipped(copy)
+    with pytest.raises(InputError, match=r"labels\.npy is not the array"):
+        read_preprocessed_dataset(copy)
+    touched_like(copy / "labels.npy", stored)
+    read_preprocessed_dataset(copy)
+    with pytest.raises(InputError, match=r"labels\.npy is not the array"):
+        read_preprocessed_dataset(copy, verify=True)
+
+
+def test_a_copy_that_keeps_no_times_or_whole_seconds_alone_is_opened(copy):
+    stored = json.loads((copy / "pack.json").read_text())["arrays_stored"]["images.npy"]
+    os.utime(copy / "images.npy")
+    read_preprocessed_dataset(copy)
+    second = stored["mtime_ns"] // 10**9 * 10**9
+    os.utime(copy / "images.npy", ns=(second, second))
+    edit(copy, lambda content: content["arrays_sha256"].update({"images.npy": "not asked for"}))
+    read_preprocessed_dataset(copy)
+
+
+def test_data_sets_of_earlier_versions_are_compared_with_their_hashes(copy):
+    edit(copy, lambda content: content.pop("arrays_stored"))
+    read_preprocessed_dataset(copy)
+    flipped(copy)
+    with pytest.raises(InputError, match=r"labels\.npy is not the array"):
+        read_preprocessed_dataset(copy)

@@ -45,7 +45,7 @@ def run(options: Any) -> None:
     from ..training.cross_validation import config_of_folds, fold_dice, summarise, write_folds
     from . import train
 
-    dataset = read_preprocessed_dataset(options.preprocessed)
+    dataset = read_preprocessed_dataset(options.preprocessed, options.verify)
     folds = sum(name.startswith("fold") for name in dataset.splits)
     if not folds:
         raise InputError(f"{options.preprocessed} has no folds; prepare the data set with --folds 5.")

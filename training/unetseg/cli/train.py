@@ -58,6 +58,11 @@ def add_training_options(parser: CommandParser, without: tuple[str, ...] = ()) -
     from ..training.configuration import TrainingConfig
 
     parser.add_argument("preprocessed", type=Path, help="folder that unetseg prepare wrote")
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="compare its arrays with their hashes, even if size and time are unchanged",
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="RUN", help="folder of the run")
     parser.add_argument("--config", type=Path, metavar="YAML", help="file with any of these options")
     parser.add_argument(
@@ -121,7 +126,7 @@ def run(options: Any) -> None:
     from ..training.training_loop import train
     from ..training.validation import validation_cases
 
-    dataset = read_preprocessed_dataset(options.preprocessed)
+    dataset = read_preprocessed_dataset(options.preprocessed, options.verify)
     config = training_config(options, dataset)
     validation_cases(dataset, config)  # unusable splits are refused before anything is printed about them
     start_from = load_checkpoint(options.start_from) if options.start_from else None

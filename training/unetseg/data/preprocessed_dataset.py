@@ -17,6 +17,7 @@ from UNetSegmenterLib.engine.labels.structures import Structure
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
 FORMAT_VERSION = 1
+IMAGES, LABELS = "images.npy", "labels.npy"  # the two files of arrays
 _PLAIN_ENTRIES = ("name", "splits", "fingerprint", "licence", "citation", "arrays_sha256")
 
 
@@ -105,10 +106,16 @@ class PreprocessedDataset:
 
 
 def write_preprocessed_dataset(preprocessed: PreprocessedDataset, folder: Path) -> None:
-    """Write images.npy, labels.npy and pack.json; pack.json comes last, so a folder that has it is complete."""
+    """Write images.npy, labels.npy and pack.json; pack.json comes last, so a folder that has it is complete.
+
+    Arrays that are these files, memory-mapped, are brought to the disk and not written again.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "images.npy", preprocessed.images)
-    np.save(folder / "labels.npy", preprocessed.labels)
+    for name, array in ((IMAGES, preprocessed.images), (LABELS, preprocessed.labels)):
+        if isinstance(array, np.memmap) and array.filename == folder / name:
+            array.flush()
+        else:
+            np.save(folder / name, array)
     content = {
         "format": FORMAT_VERSION,
         "name": preprocessed.name,
@@ -119,13 +126,18 @@ def write_preprocessed_dataset(preprocessed: PreprocessedDataset, folder: Path) 
         "fingerprint": preprocessed.fingerprint,
         "licence": preprocessed.licence,
         "citation": preprocessed.citation,
-        "arrays_sha256": {name: sha256(folder / name) for name in ("images.npy", "labels.npy")},
+        "arrays_sha256": {name: sha256(folder / name) for name in (IMAGES, LABELS)},
+        "arrays_stored": {name: _stored(folder / name) for name in (IMAGES, LABELS)},
     }
     (folder / "pack.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
-def read_preprocessed_dataset(folder: Path | str) -> PreprocessedDataset:
+def read_preprocessed_dataset(folder: Path | str, verify: bool = False) -> PreprocessedDataset:
     """Open a preprocessed data set memory-mapped.
+
+    Args:
+        folder: what `prepare` wrote, or a copy of it.
+        verify: compare the arrays with their hashes even where their sizes and times are those they were written with.
 
     Raises:
         InputError: it is incomplete or damaged, or its arrays are not the ones it was written with.
@@ -137,7 +149,7 @@ def read_preprocessed_dataset(folder: Path | str) -> PreprocessedDataset:
         )
     try:
         content = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
-        images, labels = _arrays(folder, content["arrays_sha256"])
+        images, labels = _arrays(folder, content["arrays_sha256"], {} if verify else content.get("arrays_stored", {}))
         preprocessed = PreprocessedDataset(
             images=images,
             labels=labels,
@@ -157,16 +169,33 @@ def read_preprocessed_dataset(folder: Path | str) -> PreprocessedDataset:
         ) from error
 
 
-def _arrays(folder: Path, hashes: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels, memory-mapped.
+def _stored(path: Path) -> dict[str, int]:
+    """Size and time of a file, which tell without reading it whether it was changed."""
+    status = path.stat()
+    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _is_as_stored(path: Path, stored: dict[str, int] | None) -> bool:
+    """Whether a file has the size and the time it was written with; some copies keep times to the second alone."""
+    if stored is None:
+        return False
+    found = _stored(path)
+    second, nanoseconds = divmod(found["mtime_ns"], 10**9)
+    return found == stored or (
+        found["bytes"] == stored["bytes"] and not nanoseconds and second == stored["mtime_ns"] // 10**9
+    )
+
+
+def _arrays(folder: Path, hashes: dict[str, str], stored: dict[str, dict[str, int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels, memory-mapped; a file whose size or time is not as `stored` says is compared with its hash.
 
     Raises:
         InputError: a file has another hash than pack.json says, or another shape or type than it should.
     """
     arrays = []
-    for name, kind in (("images.npy", np.int16), ("labels.npy", np.uint8)):
-        path = folder / name
-        if sha256(path) != hashes[name]:
+    for name, kind in ((IMAGES, np.int16), (LABELS, np.uint8)):
+        path, expected = folder / name, hashes[name]
+        if not _is_as_stored(path, stored.get(name)) and sha256(path) != expected:
             raise InputError(f"{path} is not the array that pack.json was written with; prepare or copy it again.")
         array = np.load(path, mmap_mode="r")
         if array.ndim != 3 or array.dtype != kind:

@@ -33,7 +33,15 @@ from ..data.fingerprint import (
     fingerprint,
     read_case,
 )
-from ..data.preprocessed_dataset import PreprocessedCase, PreprocessedDataset, sha256, write_preprocessed_dataset
+from ..data.preprocessed_dataset import (
+    IMAGES,
+    LABELS,
+    PreprocessedCase,
+    PreprocessedDataset,
+    read_preprocessed_dataset,
+    sha256,
+    write_preprocessed_dataset,
+)
 from ..data.splits import Splits, refuse_leaks, split_cases
 from .planning import Plan, make_plan, write_plan
 
@@ -59,6 +67,21 @@ class _ResampledCase:
     facts: CaseFacts
     label_quantities: CaseQuantities | None
     cut_off: str
+
+    def on_disk(self, path: Path) -> _ResampledCase:
+        """The case with its arrays in files, so that memory holds one case at a time; `path` is how their names begin."""
+        arrays = {}
+        for name, array in (("hu", self.hu), ("labels", self.labels)):
+            file = path.with_name(f"{path.name}.{name}.npy")
+            np.save(file, array)
+            arrays[name] = np.load(file, mmap_mode="r")
+        return replace(self, **arrays)
+
+    def remove(self) -> None:
+        """Remove the files of `on_disk`."""
+        for array in (self.hu, self.labels):
+            assert isinstance(array, np.memmap) and array.filename is not None
+            Path(array.filename).unlink()
 
 
 def prepare(
@@ -111,24 +134,29 @@ def prepare(
     plan = plan.chosen(spacing_mm, window_hu, slice_size)
     pixels = (plan.spacing_mm, plan.spacing_mm)
     preprocessing = Preprocessing(pixels, window(*plan.window_hu), slice_distance_mm=plan.slice_distance_mm)
-    resampled_cases = []
-    for done, case in enumerate(dataset.cases, start=1):
-        in_training = case.name in splits["train"]
-        resampled_cases.append(_resample(case, dataset, preprocessing, plan.slice_size, in_training=in_training))
-        if progress:
-            progress(done, len(dataset.cases))
-    all_facts = [one.facts for one in resampled_cases]
-    warnings += refuse_leaks(splits, {facts.name: facts.voxels_sha256 for facts in all_facts})
-    warnings += check_presence(splits, all_facts)
-    warnings += [f"{one.case.name}: {one.cut_off}" for one in resampled_cases if one.cut_off]
-    preprocessed = _assemble(dataset, resampled_cases, preprocessing, splits, plan.slice_size)
-    warnings += _patch_warning(plan, preprocessed)
+
+    def write(partial: Path) -> None:
+        resampled_cases = []
+        for done, case in enumerate(dataset.cases, start=1):
+            one = _resample(case, dataset, preprocessing, plan.slice_size, in_training=case.name in splits["train"])
+            resampled_cases.append(one.on_disk(partial / f"case{done}"))
+            if progress:
+                progress(done, len(dataset.cases))
+        all_facts = [one.facts for one in resampled_cases]
+        warnings.extend(refuse_leaks(splits, {facts.name: facts.voxels_sha256 for facts in all_facts}))
+        warnings.extend(check_presence(splits, all_facts))
+        warnings.extend(f"{one.case.name}: {one.cut_off}" for one in resampled_cases if one.cut_off)
+        preprocessed = _assemble(dataset, resampled_cases, preprocessing, splits, plan.slice_size, folder=partial)
+        warnings.extend(_patch_warning(plan, preprocessed))
+        stored = {"warnings": warnings, "plan": plan.to_json(), **_label_statistics(resampled_cases, by_case=folds > 0)}
+        preprocessed = replace(preprocessed, fingerprint={**fingerprint(all_facts), **stored})
+        write_preprocessed_dataset(preprocessed, partial)
+        write_plan(plan, partial / "plan.yaml", preprocessed.name)
+
+    write_folder(folder, write)
     for warning in warnings:
         logging.getLogger(__name__).warning("%s: %s", dataset.name, warning)
-    stored = {"warnings": warnings, "plan": plan.to_json(), **_label_statistics(resampled_cases, by_case=folds > 0)}
-    preprocessed = replace(preprocessed, fingerprint={**fingerprint(all_facts), **stored})
-    _write(preprocessed, plan, folder)
-    return preprocessed
+    return read_preprocessed_dataset(folder)
 
 
 def _label_statistics(resampled_cases: Sequence[_ResampledCase], *, by_case: bool) -> dict[str, Any]:
@@ -196,14 +224,6 @@ def _test_cases(dataset: Dataset, test: int | list[str]) -> int | Sequence[str]:
     return dataset.locked_test
 
 
-def _write(preprocessed: PreprocessedDataset, plan: Plan, folder: Path) -> None:
-    def write(partial: Path) -> None:
-        write_preprocessed_dataset(preprocessed, partial)
-        write_plan(plan, partial / "plan.yaml", preprocessed.name)
-
-    write_folder(folder, write)
-
-
 def _resample(
     case: Case, dataset: Dataset, preprocessing: Preprocessing, size: tuple[int, int], in_training: bool
 ) -> _ResampledCase:
@@ -213,7 +233,7 @@ def _resample(
     in_plane_mm = (in_plane[0], in_plane[1])
     hu = network_slices(volume.geometry.to_axial(volume.array), in_plane_mm, preprocessing)
     labels = volume.geometry.to_axial(segmentation.labels)
-    labels = network_labels(labels, in_plane_mm, preprocessing, len(dataset.structures) + 1)
+    labels = network_labels(labels, in_plane_mm, preprocessing)
     cut_off = ""
     if all(size):
         rows, columns = body_region(hu, size, preprocessing.normalisation.lowest)
@@ -231,8 +251,13 @@ def _assemble(
     preprocessing: Preprocessing,
     splits: Splits,
     size: tuple[int, int],
+    *,
+    folder: Path,
 ) -> PreprocessedDataset:
-    """Two arrays of all cases, each case in the middle of slices of one size; what is outside its own pixels is air."""
+    """Two array files of all cases in `folder`, each case in the middle of slices of one size, with air around it.
+
+    The files of the single cases are removed.
+    """
     multiple = preprocessing.size_multiple
     rows, columns = (
         size
@@ -240,8 +265,9 @@ def _assemble(
         else (-(-max(one.hu.shape[axis] for one in resampled_cases) // multiple) * multiple for axis in (1, 2))
     )
     total = sum(len(one.hu) for one in resampled_cases)
-    images = np.full((total, rows, columns), preprocessing.normalisation.lowest, dtype=np.int16)
-    labels = np.zeros((total, rows, columns), dtype=np.uint8)
+    shape, air = (total, rows, columns), preprocessing.normalisation.lowest
+    images = np.lib.format.open_memmap(folder / IMAGES, mode="w+", dtype=np.int16, shape=shape)
+    labels = np.lib.format.open_memmap(folder / LABELS, mode="w+", dtype=np.uint8, shape=shape)
     cases, start = [], 0
     for one in resampled_cases:
         own_rows, own_columns = one.hu.shape[1:]
@@ -259,8 +285,10 @@ def _assemble(
             patient=one.case.patient,
             voxels_sha256=one.facts.voxels_sha256,
         )
+        images[case.start : case.stop] = air
         case.region(images)[:] = one.hu
         case.region(labels)[:] = one.labels
+        one.remove()
         cases.append(case)
         start = case.stop
     return PreprocessedDataset(

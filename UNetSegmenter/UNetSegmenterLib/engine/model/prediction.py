@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..errors import InputError
@@ -26,6 +25,7 @@ from .network import UNet
 from .postprocessing import postprocess
 from .preprocessing import neighbour_offsets, neighbour_step, network_slices, pad_to_multiple, stack_slices
 from .sliding_window import mirrored_logits, padded_to, patched_logits
+from .upsampling import upsampled_labels, upsampled_logits
 
 if TYPE_CHECKING:
     from ..io.slicing import Slicing
@@ -66,11 +66,11 @@ class _Output:
     @torch.inference_mode()
     def batch(self, logits: Tensor) -> _Batch:
         """Labels, and the probabilities that are wanted, from the logits of a batch at the network's grid."""
-        resampled = upsampled_logits(logits, self.labels.shape[1:])
-        labels = resampled.argmax(dim=1).to(torch.uint8).cpu().numpy()
+        size = self.labels.shape[1:]
+        labels = upsampled_labels(logits, size).cpu().numpy()
         percent = {}
         if self.percent:
-            shares = resampled.float().softmax(dim=1)
+            shares = upsampled_logits(logits, size).float().softmax(dim=1)
             percent = {index: (100 * shares[:, index]).round().to(torch.uint8).cpu().numpy() for index in self.percent}
         return _Batch(labels, percent, outline_sums(logits))
 
@@ -320,21 +320,6 @@ def network_logits(
     rows, columns = stacked.shape[2:]
     padded = pad_to_multiple(stacked, size_multiple, pad_value).to(dtype, memory_format=torch.channels_last)
     return network(padded)[:, :, :rows, :columns]
-
-
-@torch.inference_mode()
-def upsampled_labels(logits: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Class indices uint8 (B, *size): the class with the largest logit after bilinear resampling to `size`."""
-    return upsampled_logits(logits, size).argmax(dim=1).to(torch.uint8)
-
-
-@torch.inference_mode()
-def upsampled_logits(logits: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Logits (B, classes, *size), resampled bilinearly."""
-    if tuple(logits.shape[2:]) == tuple(size):
-        return logits
-    logits = logits.float().contiguous(memory_format=torch.channels_last)
-    return functional.interpolate(logits, tuple(size), mode="bilinear", align_corners=False)
 
 
 def nonzero_box(values: np.ndarray) -> tuple[slice, slice, slice]:

@@ -211,16 +211,13 @@ def _resampled(slices: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return functional.interpolate(batch, size, mode="bilinear", align_corners=False, antialias=shrinks)[:, 0].numpy()
 
 
-def network_labels(
-    labels: np.ndarray, in_plane_mm: tuple[float, float], preprocessing: Preprocessing, classes: int
-) -> np.ndarray:
+def network_labels(labels: np.ndarray, in_plane_mm: tuple[float, float], preprocessing: Preprocessing) -> np.ndarray:
     """Resample axial label slices to the network's grid: each class linearly, then the largest fraction wins.
 
     Args:
         labels: (slices, rows, columns) class indices.
         in_plane_mm: size of a pixel, between rows and between columns.
         preprocessing: pixel size of the network.
-        classes: structures and background.
 
     Returns:
         uint8 (slices, network rows, network columns).
@@ -234,10 +231,17 @@ def network_labels(
     result = np.empty((labels.shape[0], *size), dtype=np.uint8)
     shrinks = size[0] < labels.shape[1] or size[1] < labels.shape[2]
     for start in range(0, labels.shape[0], RESAMPLING_BATCH):
-        batch = torch.from_numpy(np.ascontiguousarray(labels[start : start + RESAMPLING_BATCH], dtype=np.int64))
-        fractions = functional.one_hot(batch, classes).permute(0, 3, 1, 2).float()
-        fractions = functional.interpolate(fractions, size, mode="bilinear", align_corners=False, antialias=shrinks)
-        result[start : start + RESAMPLING_BATCH] = fractions.argmax(dim=1).to(torch.uint8).numpy()
+        batch = torch.from_numpy(np.ascontiguousarray(labels[start : start + RESAMPLING_BATCH], dtype=np.uint8))
+        largest = torch.zeros(len(batch), *size)
+        winner = torch.zeros(len(batch), *size, dtype=torch.uint8)
+        for value in batch.unique().tolist():  # one class at a time: of a hundred, a few are in these slices
+            fraction = (batch == value).float()[:, None]
+            fraction = functional.interpolate(fraction, size, mode="bilinear", align_corners=False, antialias=shrinks)[
+                :, 0
+            ]
+            winner[fraction > largest] = value
+            largest = torch.maximum(largest, fraction)
+        result[start : start + RESAMPLING_BATCH] = winner.numpy()
     return result
 
 
