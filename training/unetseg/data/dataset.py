@@ -12,12 +12,12 @@ from UNetSegmenterLib.engine.labels.structures import Structure
 
 @dataclass(frozen=True)
 class Case:
-    """One scan with its label map.
+    """One scan with its labels.
 
     Attributes:
         name: how tables and splits name the case.
         image: file or folder of the scan.
-        label: file of the label map.
+        label: file of the labels.
         patient: whose scan it is, empty where the layout does not say; scans of one patient stay in one split.
         resample: resample sheared voxels to a straight grid while reading, instead of refusing them.
     """

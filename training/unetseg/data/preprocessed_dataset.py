@@ -234,6 +234,9 @@ def _check_cases(preprocessed: PreprocessedDataset, folder: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Hash of a file's bytes."""
+    """Hash of a file's bytes; of a folder that of its files, whatever their order and names."""
+    if path.is_dir():
+        hashes = sorted(sha256(file) for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+        return hashlib.sha256("".join(hashes).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,8 +1,8 @@
 """The cases of a folder of scans with references, for a review.
 
 The layout is recognised by names alone: imagesTs/labelsTs and imagesTr/labelsTr (nnU-Net, Decathlon), MM-WHS, else pairs of
-files (engine/io/file_names.py). Predictions lie in a folder `predictions` of the results, as `unetseg evaluate
---predictions` leaves them, or beside the scans.
+files (engine/io/file_names.py), which may be folders of DICOM series and DICOM labels. Predictions lie in a folder
+`predictions` of the results, as `unetseg evaluate --predictions` leaves them, or beside the scans.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..io.dicom_folders import dicom_entries
 from ..io.file_names import IMAGE_ENDINGS, cases_by_name, file_stem
+from ..labels.dicom_references import paired_by_series
 from ..labels.structures import HEART, Structure, known_structure
 
 REVIEWS, PREDICTIONS = "reviews.csv", "predictions"
@@ -107,13 +109,21 @@ def _split(images: Path, labels: Path) -> Iterator[ReviewCase]:
 
 def _pairs(folder: Path, results: Path | None) -> tuple[list[ReviewCase], list[str]]:
     found: dict[str, dict[str, Path]] = {}
-    for stem, role, file in cases_by_name(folder, _files_below(folder, results)):
+    files = _files_below(folder, results)
+    for stem, name_role, file in cases_by_name(folder, files):
+        role = files[file] or name_role
         match = _MMWHS.search(stem)
         name = stem[match.start(1) :] if match else stem  # without the names of folders
         roles = found.setdefault(name, {})
         if role in roles:
             raise InputError(f"{roles[role]} and {file} are both the {role} of {name}; rename or remove one.")
         roles[role] = file
+    images = {name: roles["image"] for name, roles in found.items() if "image" in roles}
+    labels = paired_by_series(images, {name: roles["label"] for name, roles in found.items() if "label" in roles})
+    pairs = (("image", images), ("label", labels))
+    found = {
+        name: {role: files_of[name] for role, files_of in pairs if name in files_of} for name in {**images, **labels}
+    }
     magnetic = [name for name in found if _MMWHS.match(name) and name.startswith("mr")]
     labelled = any("label" in roles for roles in found.values())
     cases = [
@@ -129,7 +139,9 @@ def _pairs(folder: Path, results: Path | None) -> tuple[list[ReviewCase], list[s
     return cases, notes
 
 
-def _files_below(folder: Path, results: Path | None) -> Iterator[Path]:
+def _files_below(folder: Path, results: Path | None) -> dict[Path, str]:
+    """Image files and DICOM series below a folder, in order, and their role where their content tells it, else ""."""
+    found: dict[Path, str] = {}
     count = 0
     left_out = {PREDICTIONS, "cases", "pictures"}
     for parent, folders, names in os.walk(folder):
@@ -137,12 +149,12 @@ def _files_below(folder: Path, results: Path | None) -> Iterator[Path]:
         folders[:] = sorted(
             one.name for one in inner if one.name not in left_out and one.name[0] != "." and one != results
         )
-        for name in sorted(names):
-            if name.lower().endswith(IMAGE_ENDINGS) and not name.startswith("."):
-                yield Path(parent) / name
         count += len(names)
         if count > MOST_FILES:
             raise InputError(f"{folder} holds more than {MOST_FILES} files; choose the folder of the test set itself.")
+        images = [name for name in sorted(names) if name.lower().endswith(IMAGE_ENDINGS) and not name.startswith(".")]
+        found |= {Path(parent) / name: "" for name in images} | dicom_entries(Path(parent), names)
+    return found
 
 
 def _images_in(folder: Path) -> list[Path]:
@@ -156,7 +168,7 @@ def _prediction(name: str, folder: Path, results: Path | None) -> Path | None:
     for parent in (results and results / PREDICTIONS, results, folder / PREDICTIONS):
         if parent is None or parent == folder:
             continue
-        for ending in (".seg.nrrd", ".nii.gz", ".nii"):
+        for ending in (".seg.nrrd", ".nii.gz", ".nii", ".dcm"):
             file = parent / f"{name}{ending}"
             if file.is_file():
                 return file

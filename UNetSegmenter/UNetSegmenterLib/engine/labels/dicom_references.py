@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
 from ..errors import InputError
-from ..io.dicom_file import read_dicom_file
-from ..io.dicom_objects import NO_SLICES
+from ..io.dicom_file import DicomFile, read_dicom_file
+from ..io.dicom_objects import NO_SLICES, label_object
 from ..io.dicom_series import read_dicom_series
-from ..io.dicom_tags import SERIES_UID, SOP_CLASS
+from ..io.dicom_tags import (
+    REFERENCED_FRAMES,
+    REFERENCED_SERIES,
+    RT_REFERENCED_SERIES,
+    RT_REFERENCED_STUDIES,
+    SERIES_UID,
+    SOP_CLASS,
+)
 from ..io.geometry import Geometry
 from ..io.volume import Volume
 from .segmentation import Segmentation
@@ -28,6 +35,38 @@ def grid_of_series_beside(path: Path, series_uid: str, resample: bool = False) -
             with suppress(InputError):
                 return read_dicom_series(folder, resample).geometry
     return None
+
+
+def named_series(file: DicomFile) -> str:
+    """UID of the one series that a segmentation or structure set names; empty if it names none or several."""
+    series = {item.get(SERIES_UID, "") for item in file.elements.get(REFERENCED_SERIES, [])}
+    series |= {
+        item.get(SERIES_UID, "")
+        for frame in file.elements.get(REFERENCED_FRAMES, [])
+        for study in frame.get(RT_REFERENCED_STUDIES, [])
+        for item in study.get(RT_REFERENCED_SERIES, [])
+    }
+    return series.pop() if len(series) == 1 else ""
+
+
+def paired_by_series(images: Mapping[str, Path], labels: Mapping[str, Path]) -> dict[str, Path]:
+    """Labels by case, where DICOM labels without an image of their name get that of the series that they name.
+
+    Args:
+        images: image files and folders of DICOM series, by case.
+        labels: label files, by case.
+    """
+    alone = {_series_of(path): name for name, path in images.items() if name not in labels and path.is_dir()}
+    paired = dict(labels)
+    for name, path in labels.items():
+        if name in images or not alone or label_object(path) is None:
+            continue
+        with suppress(InputError):
+            file = read_dicom_file(path)
+            case = alone.pop(named_series(file), None) if file is not None else None
+            if case is not None:
+                paired[case] = paired.pop(name)
+    return paired
 
 
 def check_same_patient_space(segmentation: Segmentation, volume: Volume) -> None:

@@ -17,12 +17,10 @@ from ..io.dicom_tags import (
     FRACTIONAL_MAXIMUM,
     FRAME_OF_REFERENCE,
     LAB_COLOR,
-    REFERENCED_SERIES,
     SEGMENT_LABEL,
     SEGMENT_NUMBER,
     SEGMENTATION_TYPE,
     SEGMENTS,
-    SERIES_UID,
 )
 from ..io.file_names import file_stem
 from ..io.geometry import Geometry
@@ -30,6 +28,7 @@ from ..io.resampling import straight_geometry
 from ..io.slice_positions import numbered_positions
 from ..io.volume import SeriesIdentity
 from .dicom_codes import color_of, segment_name, terminology_of
+from .dicom_references import named_series
 from .label_values import MAX_STRUCTURES
 from .segmentation import Canvas, Segmentation, resample_segmentation
 from .structures import Structure, refuse_two_spellings
@@ -77,7 +76,7 @@ def read_dicom_seg(path: Path, grid: Geometry | None = None, resample: bool = Fa
         overlaps=canvas.overlaps(),
         notes=_notes(file, kind),
         grid_is_complete=False,
-        drawn_on=SeriesIdentity(_referenced_series(file), file.elements[FRAME_OF_REFERENCE]),
+        drawn_on=SeriesIdentity(named_series(file), file.elements[FRAME_OF_REFERENCE]),
     )
     straight = straight_geometry(found.geometry)
     return found if straight is found.geometry else resample_segmentation(found, straight)
@@ -161,11 +160,6 @@ def _structure(file: DicomFile, segment: dict[int, Any], index: int) -> Structur
     terminology = terminology_of(file, segment)
     name = segment_name(file.words(segment, SEGMENT_LABEL), terminology, number)
     return Structure(name, index, (number,), color_of(segment.get(LAB_COLOR), name, index), terminology)
-
-
-def _referenced_series(file: DicomFile) -> str:
-    series = [item.get(SERIES_UID, "") for item in file.elements.get(REFERENCED_SERIES, [])]
-    return series[0] if len(series) == 1 else ""
 
 
 def _notes(file: DicomFile, kind: str) -> tuple[str, ...]:

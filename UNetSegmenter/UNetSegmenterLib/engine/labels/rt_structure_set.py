@@ -27,16 +27,13 @@ from ..io.dicom_tags import (
     ROI_NUMBER,
     ROI_OBSERVATIONS,
     ROIS,
-    RT_REFERENCED_SERIES,
-    RT_REFERENCED_STUDIES,
-    SERIES_UID,
 )
 from ..io.file_names import file_stem
 from ..io.geometry import Geometry
 from ..io.volume import SeriesIdentity
 from .contours import rasterised, without_repeats
 from .dicom_codes import coded_terminology, segment_name
-from .dicom_references import grid_of_series_beside
+from .dicom_references import grid_of_series_beside, named_series
 from .label_values import MAX_STRUCTURES
 from .segmentation import Canvas, Segmentation
 from .structures import Structure, known_structure, refuse_two_spellings
@@ -112,12 +109,6 @@ def read_structure_set(path: Path, grid: Geometry | None = None, resample: bool 
 def _drawn_on(file: DicomFile) -> SeriesIdentity:
     """The one series that the file refers to, and the frame of reference of its regions; empty where there are several."""
     referenced = file.elements.get(REFERENCED_FRAMES, [])
-    series = {
-        item.get(SERIES_UID, "")
-        for frame in referenced
-        for study in frame.get(RT_REFERENCED_STUDIES, [])
-        for item in study.get(RT_REFERENCED_SERIES, [])
-    }
     frames = {roi.get(ROI_FRAME_OF_REFERENCE, "") for roi in file.elements.get(ROIS, [])} - {""}
     if len(frames) > 1:
         raise InputError(
@@ -125,7 +116,7 @@ def _drawn_on(file: DicomFile) -> SeriesIdentity:
         )
     frames = frames or {item.get(FRAME_OF_REFERENCE, "") for item in referenced}
     own = file.elements.get(FRAME_OF_REFERENCE, "")
-    return SeriesIdentity(series.pop() if len(series) == 1 else "", frames.pop() if len(frames) == 1 else own)
+    return SeriesIdentity(named_series(file), frames.pop() if len(frames) == 1 else own)
 
 
 def _regions(file: DicomFile) -> tuple[list[_Region], list[str]]:

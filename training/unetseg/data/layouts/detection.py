@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.io.dicom_folders import dicom_entries
 from UNetSegmenterLib.engine.io.file_names import IMAGE_ENDINGS
 from UNetSegmenterLib.engine.labels.structures import HEART, Structure
 
@@ -39,7 +41,7 @@ def read_dataset(folder: Path | str, collect_problems: bool = False) -> Dataset:
         return _of_description(folder, problems)
     files = sorted(_images(folder))
     if (folder / pairs.DESCRIPTION).is_file():
-        return pairs.read_pairs(folder, files, problems)
+        return pairs.read_pairs(folder, files, problems, _dicom(folder))
     if mmwhs.is_mmwhs(file.name for file in files):
         return mmwhs.read_mmwhs(folder, files, problems)
     raise InputError(f"{folder} is in no known layout: {_found(folder, files)}; {_EXPECTED}.")
@@ -67,6 +69,15 @@ def _images(folder: Path) -> Iterator[Path]:
     for file in folder.rglob("*"):
         if file.name.lower().endswith(IMAGE_ENDINGS) and not file.name.startswith(".") and file.is_file():
             yield file
+
+
+def _dicom(folder: Path) -> dict[Path, str]:
+    """Role of each folder of a DICOM series and each DICOM file of labels."""
+    found: dict[Path, str] = {}
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found |= dicom_entries(Path(parent), names)
+    return found
 
 
 def _of_description(folder: Path, problems: ProblemCollector) -> Dataset:

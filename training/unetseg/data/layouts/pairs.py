@@ -8,16 +8,20 @@
 Without "image" and "label", an image is called NAME_image (or _img, _ct, _scan, _volume, or just NAME) or lies in a folder
 `images`, a label NAME_label (or _labels, _seg, _segmentation, _mask, _gt) or in a folder `labels`; one folder per case
 with image.nii.gz and label.nii.gz is read as well.
+
+An image may also be the folder of a DICOM series (images/NAME, NAME/ct, NAME), a label a DICOM segmentation or structure set
+(labels/NAME.dcm, NAME/seg.dcm). Where their names don't tell the case, the series that the labels name does.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.file_names import cases_by_name
+from UNetSegmenterLib.engine.labels.dicom_references import paired_by_series
 from UNetSegmenterLib.engine.plain_data import closest_name
 
 from ..dataset import Case, Dataset, ProblemCollector, unique_cases
@@ -28,13 +32,14 @@ DESCRIPTION = "structures.json"
 _KEYS = ("structures", "name", "licence", "citation", "image", "label", "patient")
 
 
-def read_pairs(folder: Path, files: list[Path], problems: ProblemCollector) -> Dataset:
+def read_pairs(folder: Path, files: list[Path], problems: ProblemCollector, dicom: Mapping[Path, str]) -> Dataset:
     """Cases of a folder with structures.json.
 
     Args:
         folder: folder of the data set.
         files: its image files.
         problems: collects the incomplete cases.
+        dicom: folders of DICOM series ("image") and DICOM files of labels ("label").
 
     Raises:
         InputError: an image has no label or a label no image, or an entry of structures.json is invalid.
@@ -45,15 +50,18 @@ def read_pairs(folder: Path, files: list[Path], problems: ProblemCollector) -> D
     structures = make_structures(entry(description, "structures", path, dict, "an object of names and values"), path)
     if ("image" in description) != ("label" in description):
         raise InputError(f'{path} has one of "image" and "label"; give both patterns or neither.')
+    files = sorted([*files, *dicom])
     roles = _by_pattern(folder, description, files) if "image" in description else cases_by_name(folder, files)
     images: dict[str, Path] = {}
     labels: dict[str, Path] = {}
-    for name, role, file in roles:
+    for name, name_role, file in roles:
+        role = dicom.get(file, name_role)
         into = images if role == "image" else labels
         if name in into:
             problems.add(f"{into[name]} and {file} are both the {role} of {name}; rename or remove one.")
             continue
         into[name] = file
+    labels = paired_by_series(images, labels)
     problems.add(*_unpaired(images, labels))
     if not images and not problems.found:
         raise InputError(f"{folder} holds no image files; NAME_image.nii.gz and NAME_label.nii.gz are expected.")
