@@ -13,7 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 from unetseg.cli.main import main
+from unetseg.cluster.directives import Directives
 from unetseg.cluster.submission import (
+    MOST_STARTS,
     ClusterJob,
     Resources,
     commands,
@@ -87,6 +89,85 @@ def test_slurm_script_has_the_documented_options():
     assert "--device cuda --devices 4 --nodes 2" in several
 
 
+SITE = Directives(
+    account="dtu_1", qos="high", constraint="a100|h100", gpu_type="a100", mail="me@dtu.dk", directive=("--exclusive",)
+)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "expected"),
+    [
+        (
+            "slurm",
+            '--gres=gpu:a100:1 --account=dtu_1 --qos=high --constraint="a100|h100" --mail-user=me@dtu.dk '
+            "--mail-type=END,FAIL --exclusive",
+        ),
+        (
+            "lsf",
+            '-gpu "num=1:mode=exclusive_process:gmodel=a100" -P dtu_1 -sla high -R "select[a100|h100]" '
+            "-u me@dtu.dk -N --exclusive",
+        ),
+    ],
+)
+def test_what_the_site_asks_for_is_handed_through(scheduler, expected):
+    script = job_script(dataclasses.replace(JOB, resources=Resources(directives=SITE)), scheduler)
+    prefix = {"slurm": "#SBATCH ", "lsf": "#BSUB "}[scheduler]
+    assert expected in " ".join(line.removeprefix(prefix) for line in script.splitlines() if line.startswith(prefix))
+    with pytest.raises(InputError, match="ssh has none"):
+        job_script(dataclasses.replace(JOB, host="me@server", resources=Resources(directives=SITE)), "ssh")
+
+
+def test_the_job_that_sums_up_asks_for_no_gpu_unless_told_to():
+    job = dataclasses.replace(ARRAY, resources=Resources(queue="gpuv100", directives=SITE))
+    merge = job_script(job.following, "slurm")
+    assert "gpu:" not in merge
+    assert "--partition=gpuv100" in merge
+    assert "--account=dtu_1" in merge
+    other = dataclasses.replace(job, after_queue="cpu", after_gpus=2).following
+    assert "--gres=gpu:a100:2" in job_script(other, "slurm")
+    assert "--partition=cpu" in job_script(other, "slurm")
+
+
+def test_two_jobs_of_several_nodes_meet_at_different_ports():
+    """The line as the shell reads it, with the tools of SLURM and torchrun that write down what they are told."""
+    command = training_command("packs/abdomen", "runs/cv", gpus=1, nodes=2).partition(" - ")[2]
+    tools = 'scontrol() { echo node7; echo node8; }; torchrun() { echo "$@"; }; '
+    told = [
+        subprocess.run(
+            ["sh", "-c", tools + command],
+            env={"PATH": os.defpath, "SLURM_JOB_ID": number, "SLURM_JOB_NODELIST": "node[7-8]"},
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
+        ).stdout
+        for number in ("1234567", "1234568")
+    ]
+    assert "--rdzv-id=1234567 --rdzv-endpoint=node7:30567 " in told[0]
+    assert "--rdzv-id=1234568 --rdzv-endpoint=node7:30568 " in told[1]
+
+
+@pytest.mark.parametrize("scheduler", ["lsf", "slurm"])
+def test_a_job_that_never_gets_on_is_not_queued_again_for_ever(tmp_path, scheduler):
+    """LSF's script counts its starts itself; SLURM says how often it has queued the job again."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tmp_path / "runs/cv/logs").mkdir(parents=True)
+    write_tool(tools / "scontrol", 'echo "$@" > requeued')
+    write_tool(tools / "unetseg", "echo ran >> ran; exit 75")
+    script = job_script(dataclasses.replace(JOB, folder=str(tmp_path), setup=""), scheduler)
+    statuses = []
+    for restarts in range(MOST_STARTS + 1):
+        environment = {"PATH": f"{tools}:{os.defpath}", "LSB_JOBID": "9", "SLURM_JOB_ID": "9"}
+        environment["SLURM_RESTART_COUNT"] = str(restarts)
+        if scheduler == "slurm" and 0 < restarts < MOST_STARTS - 1:
+            continue
+        statuses.append(subprocess.run(["bash", "-c", script], env=environment, check=False).returncode)
+    assert statuses[0] == 75
+    assert statuses[-1] == 1
+    if scheduler == "lsf":
+        assert (tmp_path / "ran").read_text().count("ran") == MOST_STARTS
+
+
 @pytest.mark.parametrize("scheduler", ["lsf", "slurm", "ssh"])
 def test_scripts_are_whole_and_a_shell_reads_them(scheduler):
     command = training_command("packs/my abdomen", "runs/cv", folds=5)
@@ -151,6 +232,10 @@ def test_merge_is_handed_over_with_the_arrays_number(scheduler, tool, answer, ex
         ({"resources": Resources(queue="gpu;rm")}, 'queue "gpu;rm"'),
         ({"resources": Resources(hours=0)}, "0 hours"),
         ({"resources": Resources(nodes=2)}, "SLURM"),
+        ({"resources": Resources(directives=Directives(account="a b"))}, 'account is "a b"'),
+        ({"resources": Resources(directives=Directives(gpu_type='x"; rm'))}, "gpu-type"),
+        ({"resources": Resources(directives=Directives(directive=("exclusive",)))}, 'directive is "exclusive"'),
+        ({"resources": Resources(directives=Directives(directive=("--x\n#",)))}, "directive is"),
     ],
 )
 def test_jobs_that_cannot_be_are_refused(changes, expected):

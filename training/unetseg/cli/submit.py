@@ -43,6 +43,16 @@ def add_options(parser: CommandParser) -> None:
     parser.add_argument("--cores", type=positive_integer, default=4, help="CPU cores per node")
     parser.add_argument("--memory-gb", type=positive_integer, default=16, help="memory per node")
     parser.add_argument("--hours", type=number, default=24.0, help="wall time")
+    parser.add_argument("--account", default="", help="who pays (SLURM --account, LSF -P)")
+    parser.add_argument("--qos", default="", help="quality of service (SLURM --qos, LSF -sla)")
+    parser.add_argument("--constraint", default="", help="features of the nodes (SLURM --constraint, LSF select[...])")
+    parser.add_argument("--gpu-type", default="", help="model of the GPUs, as the site names it")
+    parser.add_argument("--mail", default="", metavar="ADDRESS", help="write there when the job ends or fails")
+    parser.add_argument(
+        "--directive", action="append", default=[], metavar="OPTION", help="an option of the scheduler, taken as it is"
+    )
+    parser.add_argument("--merge-queue", default="", help="queue of the job that sums up (default: the same)")
+    parser.add_argument("--merge-gpu", action="store_true", help="let it ask for GPUs too, where a queue wants that")
     parser.add_argument("--folds", type=non_negative_integer, default=0, help="a job array over this many folds")
     parser.add_argument("--dataset", type=Path, help="evaluate the checkpoint on this data set")
     parser.add_argument("--shards", type=positive_integer, default=4, help="members of the array of an evaluation")
@@ -159,13 +169,18 @@ def _setup(host: str) -> str:
 
     script = Path(sys.prefix) / "bin" / "activate"
     if host:
-        return ". .venv/bin/activate"
+        return "[ -e .venv/ready ] || make setup; . .venv/bin/activate"
     return f". {shlex.quote(str(script))}" if script.is_file() else ""
 
 
 def _job(options: Any, command: str, inputs: tuple[str, ...], members: int, after: str = "") -> ClusterJob:
+    from ..cluster.directives import Directives
     from ..cluster.submission import ClusterJob, Resources
 
+    asked = {name: getattr(options, name) for name in ("queue", "gpus", "nodes", "cores", "memory_gb", "hours")}
+    wanted = {field.name: getattr(options, field.name) for field in fields(Directives)}
+    directives = Directives(**wanted | {"directive": tuple(options.directive)})
+    resources = Resources(**asked, directives=directives)
     return ClusterJob(
         name=options.name or _job_name(options.output),
         output=_safe_path(options.output),
@@ -174,7 +189,9 @@ def _job(options: Any, command: str, inputs: tuple[str, ...], members: int, afte
         inputs=inputs,
         members=members,
         after=after,
-        resources=Resources(**{field.name: getattr(options, field.name) for field in fields(Resources)}),
+        after_queue=options.merge_queue,
+        after_gpus=options.gpus if options.merge_gpu else 0,
+        resources=resources,
         setup=options.setup or _setup(options.host),
         host=options.host,
     )

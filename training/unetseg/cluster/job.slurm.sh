@@ -6,7 +6,7 @@
 #SBATCH --ntasks-per-node=1
 #SBATCH --cpus-per-task=@CORES@
 #SBATCH --mem=@MEMORY_MB@M
-@SLURM_GPUS@
+@DIRECTIVES@
 #SBATCH --time=@SLURM_TIME@
 @SLURM_ARRAY@
 # Five minutes before the wall time ends, USR1 asks it to save; it ends with status 75 (several nodes under srun: with that
@@ -17,6 +17,7 @@
 #SBATCH --output=@LOG@
 cd -- @FOLDER@ || exit 1
 @SETUP@
+export OMP_NUM_THREADS=@CORES@
 MEMBER=${SLURM_ARRAY_TASK_ID:-0}
 # One task a node starts its processes itself; Lightning would take SLURM's count of tasks for theirs.
 unset SLURM_NTASKS
@@ -30,6 +31,10 @@ wait $WORK
 while kill -0 $WORK 2>/dev/null; do wait $WORK; done
 wait $WORK; STATUS=$?
 if [ $STATUS -eq 75 ] || { [ $STATUS -ne 0 ] && [ -n "$WARNED" ]; }; then
+    if [ "${SLURM_RESTART_COUNT:-0}" -ge @MOST_STARTS@ ]; then
+        echo "started @MOST_STARTS@ times; it is not queued again"
+        exit 1
+    fi
     echo "warned of its wall time; queued again"
     # A member of an array is named by both numbers: the array's own number would queue all of it again.
     scontrol requeue "${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}"

@@ -3,6 +3,7 @@
 set -e
 cd -- @FOLDER@
 @SETUP@
+export OMP_NUM_THREADS=@CORES@
 for MEMBER in @MEMBERS@; do
     @COMMAND@
 done

@@ -7,13 +7,16 @@ import re
 import shlex
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_text
 
+from .directives import Directives
+
 MERGE = "merge.sh"  # beside submit.sh
+MOST_STARTS = 50  # of one job: one that is queued again more often than that does not get on
 SCHEDULERS = ("lsf", "slurm", "ssh")
 NOT_COPIED = (".git", ".venv", "__pycache__", "*.egg-info", "build", "demo-output", "packs", "runs")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -29,6 +32,7 @@ class Resources:
     Attributes:
         queue: queue (LSF) or partition (SLURM).
         hours: wall time.
+        directives: what else the site wants.
     """
 
     queue: str = "gpu"
@@ -37,6 +41,7 @@ class Resources:
     cores: int = 4
     memory_gb: int = 16
     hours: float = 24.0
+    directives: Directives = field(default_factory=Directives)
 
     def check(self, scheduler: str) -> None:
         """Raise InputError for what no scheduler would accept."""
@@ -49,6 +54,7 @@ class Resources:
             )
         if self.nodes > 1 and scheduler != "slurm":
             raise InputError(f"Several nodes ({self.nodes}) work with SLURM only; take one node with {scheduler}.")
+        self.directives.check(scheduler)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +68,8 @@ class ClusterJob:
         inputs: files and folders that the command reads.
         members: size of the array; 0 for a single job.
         after: a command that runs when all members have succeeded; "" for none.
+        after_queue: queue of that command, "" for the same one.
+        after_gpus: GPUs that it asks for, although it needs none; some queues refuse jobs without.
         setup: a shell line that makes the command `unetseg` available (a virtual environment, modules).
         host: login node or server; "" for this machine.
     """
@@ -73,14 +81,19 @@ class ClusterJob:
     inputs: tuple[str, ...] = ()
     members: int = 0
     after: str = ""
+    after_queue: str = ""
+    after_gpus: int = 0
     resources: Resources = Resources()
     setup: str = ""
     host: str = ""
 
     @property
     def following(self) -> ClusterJob:
-        """The job that runs `after`, with the same resources on one node, so that the same queue accepts it."""
-        resources = replace(self.resources, nodes=1)
+        """The job that runs `after`, on one node."""
+        queue = self.after_queue or self.resources.queue
+        resources = replace(self.resources, nodes=1, queue=queue, gpus=self.after_gpus)
+        if not self.after_gpus:
+            resources = replace(resources, directives=replace(resources.directives, gpu_type=""))
         return replace(self, name=f"{self.name}-merge", command=self.after, members=0, after="", resources=resources)
 
     def check(self, scheduler: str) -> None:
@@ -114,11 +127,14 @@ def training_command(
     start = "unetseg"
     if nodes > 1:
         train += ["--nodes", str(nodes)]
-        # The warning would end torchrun before its processes have saved, so torchrun ignores it.
+        # The warning would end torchrun before its processes have saved, so torchrun ignores it. The port follows from the
+        # job's number, so that two jobs that begin on one node don't meet; it stays below the ports that systems hand out.
         start = (
             'srun sh -c \'trap "" USR1; exec "$@"\' - '
             f"torchrun --nnodes={nodes} --nproc-per-node={max(1, gpus)} --rdzv-backend=c10d "
-            '--rdzv-endpoint="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1):29500" -m unetseg.cli'
+            '--rdzv-id="$SLURM_JOB_ID" '
+            '--rdzv-endpoint="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1):$((20000 + SLURM_JOB_ID % 12000))" '
+            "-m unetseg.cli"
         )
     fold = '/fold"$MEMBER" --fold "$MEMBER"' if folds else ""
     return f"{start} {shlex.join(train)} --output {shlex.quote(run)}{fold}"
@@ -150,14 +166,15 @@ def job_script(job: ClusterJob, scheduler: str) -> str:
         "QUEUE": needed.queue,
         "NODES": str(needed.nodes),
         "CORES": str(needed.cores),
-        "GPUS": str(needed.gpus),
         "MEMORY_MB": str(needed.memory_gb * 1024),
         "MEMORY_MB_A_CORE": str(-(-needed.memory_gb * 1024 // needed.cores)),
         "LSF_TIME": f"{minutes // 60}:{minutes % 60:02d}",
         "SLURM_TIME": f"{minutes // 1440}-{minutes % 1440 // 60:02d}:{minutes % 60:02d}:00",
         "LSF_ARRAY": f"[1-{job.members}]" if job.members else "",
         "SLURM_ARRAY": f"#SBATCH --array=0-{job.members - 1}" if job.members else "",
-        "SLURM_GPUS": f"#SBATCH --gres=gpu:{needed.gpus}" if needed.gpus else "",
+        "DIRECTIVES": "" if scheduler == "ssh" else "\n".join(needed.directives.lines(scheduler, needed.gpus)),
+        "MOST_STARTS": str(MOST_STARTS),
+        "OUTPUT": shlex.quote(job.output),
         "MEMBERS": " ".join(map(str, range(max(1, job.members)))),
         "LOG": _log(job, scheduler),
         "FOLDER": shlex.quote(job.folder),
@@ -166,8 +183,6 @@ def job_script(job: ClusterJob, scheduler: str) -> str:
         "AFTER": job.after,
     }
     text = (Path(__file__).parent / f"job.{scheduler}.sh").read_text(encoding="utf-8")
-    if not needed.gpus:
-        text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#BSUB -gpu"))
     text = re.sub(rf"@({'|'.join(values)})@", lambda match: values[match[1]], text)
     return re.sub(r"\n{2,}", "\n", text)
 
