@@ -78,8 +78,9 @@ class UNetSegmenterParameterNode:
     """What the user chose; saved with the scene.
 
     checkpointPath: the checkpoint file; inputVolume: the scan; outputSegmentation: the result to replace, None for a new
-    one; device: where the network runs; showIn3D, keepPartial: the options of section Segment; comparedPrediction,
-    groundTruth (a segmentation or a label map): what section Compare compares; distanceScale: where its distance colours
+    one; device: where the network runs; showIn3D, keepPartial, mirroring (each slice is segmented mirrored too, where the
+    model allows it): the options of section Segment; comparedPrediction, groundTruth (a segmentation or a label map): what
+    section Compare compares; distanceScale: where its distance colours
     end, in mm; viewsLayout, outlines, softTissue (the scan in the model's window),
     opacity (percent, of areas in the slices), sliceCurve: how its layout shows them;
     reviewFolder, reviewResults, reviewCase: the test set that is reviewed, where its predictions and verdicts are ("" for
@@ -92,6 +93,7 @@ class UNetSegmenterParameterNode:
     device: Annotated[str, Choice(["auto", "cpu", "cuda", "mps"])] = "auto"
     showIn3D: bool = True
     keepPartial: bool = True
+    mirroring: bool = False
     comparedPrediction: vtkMRMLSegmentationNode
     groundTruth: vtkMRMLSegmentationNode | vtkMRMLLabelMapVolumeNode | None
     distanceScale: Annotated[int, WithinRange(1, 100)] = 10
@@ -149,7 +151,7 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The module is shown."""
         self.initializeParameterNode()
         self.panel.came_back()
-        self.panel.look_for_torch()
+        self.panel.look_for_packages()
         self.panel.result_views.start()
 
     def exit(self):
@@ -281,7 +283,8 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :param onProgress: called with a SegmentationProgress (done, total, seconds) once a batch.
         :param onEnd: called once with a SegmentationResult (node, outcome, notes).
         :param onStage: called with a text that says what the job waits for.
-        :param options: `surfaces` and `keep_partial`, both True.
+        :param options: `surfaces` and `keep_partial`, both True; `mirroring`, False: segment mirrored slices too, if the
+            model allows it.
         :raises InputError: (a ValueError) if there is no scan to segment.
         """
         from UNetSegmenterLib.panel.jobs.segmenter import JobCallbacks, SegmentationJob, SegmentationOptions
@@ -394,9 +397,9 @@ class UNetSegmenterTest(ScriptedLoadableModuleTest):
 
     def test_segment(self):
         """Geometry, names and provenance come through, whatever the labels are."""
-        from UNetSegmenterLib.panel.jobs.dependencies import torch_is_installed
+        from UNetSegmenterLib.panel.jobs.dependencies import PYTORCH
 
-        if not torch_is_installed():
+        if not PYTORCH.is_installed():
             self.delayDisplay("PyTorch is not installed: skipped")
             return
         from UNetSegmenterLib.panel.self_test import noise_volume, tiny_checkpoint

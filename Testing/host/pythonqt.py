@@ -20,9 +20,10 @@ from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 # fmt: off
 WRAPPED = (
-    "QAction", "QApplication", "QButtonGroup", "QCheckBox", "QComboBox", "QFrame", "QGroupBox", "QLabel",
+    "QAction", "QApplication", "QButtonGroup", "QCheckBox", "QComboBox", "QDialog", "QFrame", "QGroupBox", "QLabel",
     "QLineEdit", "QListWidget", "QMainWindow", "QMenu", "QPlainTextEdit", "QProcess", "QProgressBar",
     "QPushButton", "QRadioButton", "QScrollArea", "QShortcut", "QSlider", "QSpinBox", "QSplitter", "QTableView",
+    "QTableWidget",
     "QTextBrowser", "QTextEdit", "QTimer", "QToolButton", "QTreeView", "QWidget",
 )
 AS_THEY_ARE = (
@@ -30,7 +31,7 @@ AS_THEY_ARE = (
     "QGridLayout", "QGuiApplication", "QHBoxLayout", "QHeaderView", "QIcon", "QImage", "QItemSelectionModel",
     "QKeySequence", "QMimeData", "QModelIndex", "QPainter", "QPalette", "QPen", "QPixmap", "QPoint",
     "QProcessEnvironment", "QRect", "QSettings", "QSize", "QSizePolicy", "QSortFilterProxyModel",
-    "QStandardItem", "QStandardItemModel", "QStyle", "Qt", "QUrl", "QVBoxLayout",
+    "QStandardItem", "QStandardItemModel", "QStyle", "QTableWidgetItem", "Qt", "QUrl", "QVBoxLayout",
 )
 # fmt: on
 VIRTUAL_GETTERS = frozenset({"sizeHint", "minimumSizeHint"})  # reading these as properties would call itself for ever

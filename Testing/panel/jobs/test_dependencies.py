@@ -42,7 +42,7 @@ def test_the_panel_says_so_and_nothing_is_installed_without_a_yes(
 ):
     by_packaging(monkeypatch, lambda *args, **options: pytest.fail("installed without a yes"))
     panel.worker.close()  # the one that other tests left
-    panel.look_for_torch()
+    panel.look_for_packages()
     panel.model.choose(str(checkpoints["good"]))
     settle(0.4)
     assert widget.ui.dependencyFrame.visible
@@ -65,7 +65,7 @@ def test_after_installing_it_goes_on_where_the_person_was(widget, panel, checkpo
         ends.append(completedCallback)
 
     by_packaging(monkeypatch, install)
-    panel.look_for_torch()
+    panel.look_for_packages()
     panel.model.choose(str(checkpoints["good"]))
     asked(panel, True)
     press(widget.ui.installButton)
@@ -90,7 +90,7 @@ def test_a_failure_is_one_sentence_and_can_be_tried_again(widget, panel, without
         raise error
 
     by_packaging(monkeypatch, install)
-    panel.look_for_torch()
+    panel.look_for_packages()
     asked(panel, True)
     press(widget.ui.installButton)
     assert words in panel.dependency_notes[0].text
@@ -99,7 +99,7 @@ def test_a_failure_is_one_sentence_and_can_be_tried_again(widget, panel, without
 
 def test_an_installation_that_changes_nothing_is_noticed(widget, panel, without_torch, monkeypatch):
     by_packaging(monkeypatch, lambda *args, completedCallback, **options: completedCallback(0))
-    panel.look_for_torch()
+    panel.look_for_packages()
     asked(panel, True)
     press(widget.ui.installButton)
     assert "restart Slicer" in panel.dependency_notes[0].text
@@ -107,7 +107,7 @@ def test_an_installation_that_changes_nothing_is_noticed(widget, panel, without_
 
 def test_an_installation_that_was_waited_for_is_over(widget, panel, without_torch, monkeypatch):
     by_packaging(monkeypatch, lambda *args, **options: without_torch.clear())  # as with --testing
-    panel.look_for_torch()
+    panel.look_for_packages()
     asked(panel, True)
     press(widget.ui.installButton)
     assert not widget.ui.dependencyFrame.visible and not panel.is_installing

@@ -22,7 +22,8 @@ def lively(checkpoints, tmp_path_factory):
     from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
 
     untrained = load_checkpoint(checkpoints["good"])
-    weights = {**untrained.weights, "exit.weight": 300 * untrained.weights["exit.weight"].float()}
+    (weights,) = untrained.weights
+    weights = {**weights, "exit.weight": 300 * weights["exit.weight"].float()}
     path = tmp_path_factory.mktemp("lively") / "lively.pt"
     save_checkpoint(path, untrained.card, weights, half=False)
     return str(path)

@@ -10,16 +10,20 @@ import slicer
 
 from ..engine.evaluation.verdict import Verdict
 from ..engine.io.volume import Note
-from .jobs.dependencies import Installer, torch_is_installed
+from ..engine.labels.structures import Structure
+from .jobs.dependencies import ONNX, PYTORCH, Installer, Package
 from .jobs.failure import failure_note, failure_of, safe_slot
+from .jobs.probability_run import ProbabilityWish
 from .jobs.segmenter import JobCallbacks, SegmentationJob, SegmentationOptions, SegmentationResult
 from .jobs.worker_process import WorkerProcess
 from .remembered import LastChoices, recall
 from .sections.compare_section import CompareSection
 from .sections.correct_section import CorrectionActions, CorrectSection
 from .sections.error_views import ErrorViews
+from .sections.import_section import ImportSection, is_importable
 from .sections.model_section import ModelSection, model_at_hand
 from .sections.plausibility_section import CheckedNodes, PlausibilitySection
+from .sections.probability_view import ProbabilityView
 from .sections.report_section import ReportSection
 from .sections.result_views import ResultViews
 from .sections.review_actions import PanelReviewActions
@@ -27,12 +31,12 @@ from .sections.review_section import ReviewSection
 from .sections.scan_section import ScanSection
 from .sections.segment_section import SegmentSection
 from .sections.side_by_side_views import SideBySideViews
+from .widgets.drop_frame import take_drops
 from .widgets.keyboard import Keyboard
 from .widgets.notes import NoteList
 from .widgets.widths import keep_all_narrow
 
 NODES = ("inputVolume", "outputSegmentation", "comparedPrediction", "groundTruth")
-TORCH_MISSING = "PyTorch, which runs the network, is not installed in this Slicer yet."
 
 
 def ask_with_dialog(question: str) -> bool:
@@ -66,10 +70,14 @@ class Panel:
         self._dependency_notes = NoteList(ui.dependencyNotesFrame)
         self._is_complete = False  # sections report changes while they are made
         self.result_views = ResultViews()
-        self.model = ModelSection(ui, worker, self._on_path, self._on_model)
+        self.model = ModelSection(ui, worker, self._on_path, self._on_model, self.open)
+        self.imports = ImportSection(ui, worker, lambda: self.scan.node, self.model.choose, self._import_problem)
+        self._wanted: Package | None = None  # the package that is offered now
+        self._drop_frame = take_drops(ui.modelCollapsibleButton, self.open)
         self.scan = ScanSection(ui, self.update)
         self.segment = SegmentSection(ui, self._start_job, self._ask, self._choices, self.blocker, self._correct)
         self.segment.waits = lambda: self.model.is_pending
+        self.probability = ProbabilityView(ui, worker, self._probability_wish)
         self.compare = CompareSection(ui, worker, self._worker_is_busy, self._case, self.update)
         self.errors = ErrorViews(ui)
         self.compare.slices.on_choice.append(self.errors.follow)
@@ -89,7 +97,16 @@ class Panel:
         self.keyboard = Keyboard(ui, self.model.card_frame.more)
         worker.queue.on_change = self.update  # scripts segment too
         self._is_complete = True
-        self.look_for_torch()
+        self.look_for_packages()
+
+    def open(self, path: str) -> None:
+        """Choose or import what was dropped: a checkpoint, an ONNX file, an nnU-Net folder or zip."""
+        if is_importable(path):
+            self.imports.open(path)
+        elif path.lower().endswith(".onnx"):
+            self.imports.open_or_choose(path, self.model.choose)
+        else:
+            self.model.choose(path)
 
     def fill(self, parameters: Any) -> None:
         """Give the parameters of a new scene the choices of before: the model that is chosen or at hand, the options."""
@@ -113,12 +130,12 @@ class Panel:
 
     @property
     def dependency_notes(self) -> tuple[Note, ...]:
-        """What is said about PyTorch."""
+        """What is said about PyTorch or ONNX Runtime."""
         return self._dependency_notes.notes
 
     @property
     def is_installing(self) -> bool:
-        """Whether PyTorch is being installed."""
+        """Whether a package is being installed."""
         return self._installer.is_running
 
     def on_parameters(self) -> None:
@@ -141,7 +158,7 @@ class Panel:
         """Why Apply cannot be pressed, in one sentence; empty if it can."""
         model = self.model
         if not model.can_read:
-            return TORCH_MISSING
+            return PYTORCH.missing
         if not model.path:
             return "Choose a checkpoint first: it holds the trained network."
         if model.refusal:
@@ -156,6 +173,11 @@ class Panel:
             return
         compare, checked = self.compare, self._checked()
         self.segment.update()
+        self.imports.update("" if self.model.can_read else PYTORCH.missing)
+        reason = (
+            self.blocker() or self._worker_is_busy() or ("" if self.model.card else "Wait until the model is read.")
+        )
+        self.probability.choose(self.scan.node, self.model.sha256, self.model.card, reason)
         compare.update()
         self.errors.choose(compare.prediction_node, compare.reference_node, compare.comparison)
         self.plausibility.choose(checked)
@@ -166,17 +188,38 @@ class Panel:
         self.report.update()
         self.views.update("" if checked.prediction and checked.reference else compare.reason())
 
-    def look_for_torch(self) -> None:
-        """Show or hide the offer to install PyTorch, and go on where the user was."""
-        found = torch_is_installed()
-        self.ui.dependencyFrame.setVisible(not found)
-        if not found:
-            self._dependency_notes.show([Note("warning", TORCH_MISSING)])
-        if found and not self.model.can_read:
+    def look_for_packages(self) -> None:
+        """Show or hide the offer to install what the model needs, and go on where the user was."""
+        has_torch = PYTORCH.is_installed()
+        wanted = None if has_torch else PYTORCH
+        if has_torch and self.model.path.lower().endswith(".onnx") and not ONNX.is_installed():
+            wanted = ONNX
+        self._offer(wanted)
+        if has_torch and not self.model.can_read:
             self.model.can_read = True
             self.model.read()
-        self.model.can_read = found
+        self.model.can_read = has_torch
         self.update()
+
+    def _offer(self, wanted: Package | None) -> None:
+        """Offer to install a package, or nothing."""
+        self._wanted = wanted
+        self.ui.dependencyFrame.setVisible(wanted is not None)
+        if wanted is not None:
+            self.ui.installButton.setText(f"Install {wanted.title}...")
+            self.ui.installButton.setToolTip(
+                f"Asks first, then downloads and installs {wanted.title} into this Slicer."
+            )
+            self._dependency_notes.show([Note("warning", wanted.missing)])
+
+    def _import_problem(self, path: str) -> str:
+        """Why a model cannot be imported now; ONNX Runtime is offered where it is missing."""
+        if not self.model.can_read:
+            return PYTORCH.missing
+        if path.lower().endswith(".onnx") and not ONNX.is_installed():
+            self._offer(ONNX)
+            return ONNX.missing
+        return self._worker_is_busy()
 
     def came_back(self) -> None:
         """The module is shown again, perhaps after a visit to the Segment Editor."""
@@ -189,13 +232,18 @@ class Panel:
         self.views.leave()
         self.result_views.stop()
         self.errors.leave()
-        for section in (self.correct, self.report, self.review, self.compare, self.plausibility, self.model, self.scan):
+        self.probability.close()
+        for section in (
+            self.correct, self.report, self.review, self.compare, self.plausibility, self.imports, self.model, self.scan,
+        ):  # fmt: skip
             section.close()
         self.worker.close()
 
     def on_scene_closing(self) -> None:
         """The scene is closing: stop what is going on and fold what is empty then."""
         self.review.close()
+        self.imports.close()
+        self.probability.close()
         self.views.leave()
         self.errors.leave()
         self.segment.abandon()
@@ -289,8 +337,25 @@ class Panel:
             segmentation_node=parameters.outputSegmentation,
             surfaces=parameters.showIn3D,
             keep_partial=parameters.keepPartial,
+            mirroring=parameters.mirroring and bool(self._mirror_axes()),
         )
         return parameters.inputVolume, choices
+
+    def _probability_wish(self, structure: Structure) -> ProbabilityWish:
+        volume_node, choices = self._choices()
+        return ProbabilityWish(volume_node, choices.checkpoint, structure, choices.device, choices.mirroring)
+
+    def _mirror_axes(self) -> tuple[int, ...]:
+        """Along which axes the chosen model may see mirrored slices."""
+        return self.model.card.preprocessing.mirror_axes if self.model.card is not None else ()
+
+    def _show_mirroring(self) -> None:
+        """Enable the switch where the card allows it, and say what it costs."""
+        times, box = 2 ** len(self._mirror_axes()), self.ui.mirroringCheckBox
+        box.setEnabled(times > 1)
+        box.setText(f"Mirroring ({times} times as slow)" if times > 1 else "Mirroring")
+        allowed = "Segments each slice mirrored too and averages: a little better, as the model was trained for it."
+        box.setToolTip(allowed if times > 1 else "The card of this model allows no mirrored slices.")
 
     def _on_path(self, path: str) -> None:
         if self._parameters is not None and self._parameters.checkpointPath != path:
@@ -300,6 +365,8 @@ class Panel:
         if not self._is_complete:
             return
         self.scan.set_card(self.model.card)
+        self._show_mirroring()
+        self._offer_for_model()
         if self.segment.is_waiting:
             self.scan.check()  # at once: what the card makes of the scan decides whether the run follows
         names = ", ".join(device["name"] for device in self.model.devices)
@@ -307,9 +374,15 @@ class Panel:
         self.ui.deviceComboBox.setToolTip(f"{tip} Found here: {names}." if names else tip)
         self.update()
 
+    def _offer_for_model(self) -> None:
+        """Offer ONNX Runtime when a model is chosen that needs it, and no more when another one is."""
+        needs_onnx = self.model.path.lower().endswith(".onnx") and not ONNX.is_installed()
+        if self.model.can_read and (self._wanted is ONNX) != needs_onnx:
+            self._offer(ONNX if needs_onnx else None)
+
     def _on_install(self, checked: bool = False) -> None:
         self.ui.installButton.setEnabled(False)
-        if not self._installer.install():
+        if not self._installer.install(self._wanted or PYTORCH):
             self.ui.installButton.setEnabled(True)
 
     def _on_install_line(self, line: str) -> None:
@@ -322,4 +395,8 @@ class Panel:
             self._dependency_notes.show([Note("error", error)])
             self.update()
         else:
-            self.look_for_torch()
+            if not self.worker.queue.names:
+                self.worker.close()  # the next one imports what is there now
+            self.look_for_packages()
+            if self.model.refusal:
+                self.model.read()

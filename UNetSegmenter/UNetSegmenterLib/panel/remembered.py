@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +13,7 @@ NAMES = (
     "device",
     "showIn3D",
     "keepPartial",
+    "mirroring",
     "distanceScale",
     "viewsLayout",
     "outlines",
@@ -19,6 +21,23 @@ NAMES = (
     "opacity",
     "sliceCurve",
 )
+
+MODEL_FOLDER_KEY = "UNetSegmenter/ModelFolder"
+MODEL_FOLDER = "UNetSegmenter models"
+
+
+def model_folder() -> str:
+    """The folder for imported models: the one that was chosen last, else one beside Slicer's settings file."""
+    chosen = qt.QSettings().value(MODEL_FOLDER_KEY)
+    if chosen:
+        return str(chosen)
+    beside = os.path.dirname(qt.QSettings().fileName())
+    return os.path.join(beside if os.path.isdir(beside) else os.path.expanduser("~"), MODEL_FOLDER)
+
+
+def remember_model_folder(folder: str) -> None:
+    """Take this folder the next time."""
+    qt.QSettings().setValue(MODEL_FOLDER_KEY, folder)
 
 
 def recall(parameters: Any) -> None:

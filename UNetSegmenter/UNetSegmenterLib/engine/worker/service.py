@@ -4,9 +4,9 @@ Slicer writes one JSON object per line to the worker's stdin, and the worker ans
 Every request has an `id` and a `do`; every answer repeats the `id` and has a `type`:
 
     {"id": 1, "do": "hello"}                                       -> result: version, python, pid, torch (is it installed?)
-    {"id": 2, "do": "describe", "checkpoint": path}                -> result: card, sha256, size_bytes, devices, torch
+    {"id": 2, "do": "describe", "checkpoint": path}                -> result: card, sha256, size_bytes, devices, folds, torch
     {"id": 3, "do": "warm_up", "checkpoint": path, "device": "auto"}  -> result: device, seconds
-    {"id": 4, "do": "segment", "checkpoint": path, "device": "auto", "name": "CT",
+    {"id": 4, "do": "segment", "checkpoint": path, "device": "auto", "mirroring": false, "name": "CT",
      "image": {"path", "dtype"}, "geometry": {...}, "labels": path}
         -> progress: done, total (once per batch) ... -> result: complete, slices_done, slices, seconds, device,
            warm, confidence (mean largest probability along the outline, by structure index), slicing_axis ("axial",
@@ -24,12 +24,17 @@ Every request has an `id` and a `do`; every answer repeats the `id` and has a `t
      "structures": [...] or null, "into": folder} -> result: scan, reference, prediction (raw files in that folder)
     {"id": 10, "do": "save_case", "folder": path, "name": "liver_01", "image": {"path", "dtype"}, "labels": {...},
      "origin": {...}, "replace": false}   (a training case; labels on the image's grid) -> result: image, labels, cases, notes
-    {"id": 11, "do": "probability", "structure": 5, "percent": path, and "checkpoint", "device", "name", "image", "geometry" of
-     segment} (of one structure, by its index in the card; `percent` is a file like `labels`, which gets 0 to 100)
+    {"id": 11, "do": "probability", "structure": 5, "percent": path, and "checkpoint", "device", "mirroring", "name", "image",
+     "geometry" of segment} (of one structure, by its index in the card; `percent` is a file like `labels`, which gets 0 to 100)
         -> progress: done, total (once per batch) ... -> result: as of segment, with percent_crc32 for labels_crc32 and
            without confidence
-    {"id": 12, "do": "cancel", "request": 4}   the request ends within its batch or structure and answers with its result
-    {"id": 13, "do": "quit"}
+    {"id": 12, "do": "describe_import", "path": path}   (an nnU-Net folder or zip, an ONNX file; see import_requests.py)
+        -> result: kind, card (JSON, None where unknown), unknown (entry, explanation, choices), notes
+    {"id": 13, "do": "preview_import", "path": path, "card": {...}, "image": {"path", "dtype"}, "geometry": {...},
+     "slice": 40 or null, "into": folder} -> result: slice, slices, labels and input (PNG files in that folder), ...
+    {"id": 14, "do": "import", "path": path, "card": {...}, "output": path} -> result: path
+    {"id": 15, "do": "cancel", "request": 4}   the request ends within its batch or structure and answers with its result
+    {"id": 16, "do": "quit"}
 
 An answer of type "error" has `kind` ("input": unusable input, "missing": a package, "internal": anything else), `message`, one
 sentence, and `details`, the traceback unless the input was at fault. Arrays travel as raw C-ordered files in a private folder:
@@ -63,6 +68,7 @@ from .image_serialization import (
     scan_identity,
     segmentation_from_json,
 )
+from .import_requests import ImportRequests
 from .result_serialization import comparison_to_json
 
 if TYPE_CHECKING:
@@ -72,7 +78,8 @@ if TYPE_CHECKING:
 REQUEST_SUBJECTS = {
     "compare": "The comparison", "check": "The check", "report": "The report", "cases": "Reading the folder",
     "segment": "The segmentation", "load": "Reading the case", "save_case": "Saving the training case",
-    "probability": "The probability",
+    "probability": "The probability", "describe_import": "Reading the model", "preview_import": "The preview",
+    "import": "The import",
 }  # fmt: skip
 """What error messages say has stopped, by the request's `do`."""
 
@@ -93,6 +100,7 @@ class Service:
         self._cancelled: set[Any] = set()
         self._checkpoint: tuple[tuple[Any, ...], Checkpoint] | None = None
         self._predictor: tuple[tuple[Any, ...], Predictor] | None = None
+        self._imports = ImportRequests()
 
     def cancel(self, request_id: Any) -> None:
         """Let a request end early, whether it is being answered or still to come; called from another thread."""
@@ -104,7 +112,8 @@ class Service:
         handlers = {
             "hello": self.hello, "describe": self.describe, "warm_up": self.warm_up, "segment": self.segment,
             "compare": self.compare, "check": self.check, "report": self.report, "cases": self.cases, "load": self.load,
-            "save_case": self.save_case, "probability": self.probability,
+            "save_case": self.save_case, "probability": self.probability, "describe_import": self.describe_import,
+            "preview_import": self.preview_import, "import": self.import_model,
         }  # fmt: skip
         try:
             if request["do"] not in handlers:
@@ -138,6 +147,7 @@ class Service:
             "sha256": checkpoint.sha256,
             "size_bytes": checkpoint.path.stat().st_size,
             "devices": available_devices(),
+            "folds": max(1, len(checkpoint.weights)),
             "torch": torch.__version__,
         }
 
@@ -268,6 +278,22 @@ class Service:
         paths = {"image": str(saved.image), "labels": str(saved.labels)}
         return {**paths, "cases": saved.cases, "notes": list(saved.notes), "complete": True}
 
+    def describe_import(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the files of a model tell of its card."""
+        return self._imports.describe(request)
+
+    def preview_import(self, request: dict[str, Any]) -> dict[str, Any]:
+        """One slice, segmented with a card that may still change."""
+        if request.get("id") in self._cancelled:
+            raise CancelledError
+        return self._imports.preview(request)
+
+    def import_model(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Write a model with its confirmed card."""
+        if request.get("id") in self._cancelled:
+            raise CancelledError
+        return self._imports.write(request)
+
     def _load(self, path: str) -> Checkpoint:
         from ..model.checkpoint import load_checkpoint
 
@@ -281,10 +307,11 @@ class Service:
         from ..model.prediction import Predictor
 
         checkpoint = self._load(request["checkpoint"])
-        key = (*file_key(request["checkpoint"]), request.get("device", "auto"))
+        device, mirroring = request.get("device", "auto"), bool(request.get("mirroring", False))
+        key = (*file_key(request["checkpoint"]), device, mirroring)
         warm = self._predictor is not None and self._predictor[0] == key
         if not warm:
-            self._predictor = (key, Predictor(checkpoint, device=request.get("device", "auto")))
+            self._predictor = (key, Predictor(checkpoint, device=device, mirroring=mirroring))
         assert self._predictor is not None
         return self._predictor[1], warm
 

@@ -1,73 +1,129 @@
-"""PyTorch: is it there, and how it is installed if the user agrees.
+"""PyTorch and ONNX Runtime: are they there, and how they are installed if the user agrees.
 
-Three ways, the first that exists is taken: Slicer's PyTorch extension, `slicer.packaging` (Slicer 5.12 and later), and
-`slicer.util.pip_install` (5.10). Nothing is ever installed without the user's consent.
+Three ways, the first that exists is taken: Slicer's PyTorch extension (for PyTorch alone), `slicer.packaging` (Slicer 5.12 and
+later), and `slicer.util.pip_install` (5.10). Nothing is ever installed without the user's consent.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import importlib.util
 import logging
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import slicer
 
-REQUIREMENTS = Path(__file__).resolve().parents[3] / "Resources" / "requirements.txt"
-DOWNLOAD = "about 200 MB, with GPU support up to 3 GB"
+RESOURCES = Path(__file__).resolve().parents[3] / "Resources"
 
 
-def torch_is_installed() -> bool:
-    """Whether the worker will find PyTorch; looks without importing it."""
-    importlib.invalidate_caches()
-    try:
-        return importlib.util.find_spec("torch") is not None
-    except (ImportError, ValueError):
-        return False
+@dataclass(frozen=True)
+class Package:
+    """What Slicer does not bring: `title` and `purpose` for the user, the modules to import, the file with the requirements."""
+
+    title: str
+    purpose: str
+    modules: tuple[str, ...]
+    requirements: Path
+    download: str
+
+    @property
+    def missing(self) -> str:
+        """What is said while it is not there, or too old."""
+        old = self._too_old()
+        if old:
+            return f"{self.title}, {self.purpose}, is too old in this Slicer: {old}."
+        return f"{self.title}, {self.purpose}, is not installed in this Slicer yet."
+
+    def is_installed(self) -> bool:
+        """Whether the worker will find it; looks without importing it."""
+        importlib.invalidate_caches()
+        try:
+            found = all(importlib.util.find_spec(name) is not None for name in self.modules)
+        except (ImportError, ValueError):
+            return False
+        return found and (self is PYTORCH or not self._too_old())
+
+    def _too_old(self) -> str:
+        """Which module is too old, and what is needed; empty if none is, or if it is not known."""
+        for line in requirements(self.requirements):
+            name, _, least = line.partition(">=")
+            try:
+                found = importlib.metadata.version(name)
+            except importlib.metadata.PackageNotFoundError:
+                continue
+            if least and name in self.modules and _numbers(found) < _numbers(least):
+                return f"{name} {found} is installed, {least} or later is needed"
+        return ""
 
 
-def requirements(path: Path = REQUIREMENTS) -> list[str]:
+PYTORCH = Package(
+    "PyTorch",
+    "which runs the network",
+    ("torch",),
+    RESOURCES / "requirements.txt",
+    "about 200 MB, with GPU support up to 3 GB",
+)
+ONNX = Package(
+    "ONNX Runtime",
+    "which runs .onnx models",
+    ("onnxruntime", "onnx"),
+    RESOURCES / "requirements-onnx.txt",
+    "about 40 MB",
+)
+
+
+def requirements(path: Path = PYTORCH.requirements) -> list[str]:
     """The lines of a requirements file, without comments."""
     lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line]
 
 
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+
 class Installer:
-    """Installs PyTorch if the user agrees; `on_line` gets what pip says, `on_end` an empty text or what went wrong."""
+    """Installs a package if the user agrees; `on_line` gets what pip says, `on_end` an empty text or what went wrong."""
 
     def __init__(
         self, ask: Callable[[str], bool], on_line: Callable[[str], None], on_end: Callable[[str], None]
     ) -> None:
         self._ask, self._on_line, self._on_end = ask, on_line, on_end
         self.is_running = False
+        self._package = PYTORCH
 
-    def install(self) -> bool:
+    def install(self, package: Package = PYTORCH) -> bool:
         """Ask, then install; returns whether the user said yes. `on_end` is called when it has ended."""
+        self._package = package
         name, route = self.route()
         if not self._ask(
-            f"Install PyTorch, which runs the network, into this Slicer? It is downloaded {name} ({DOWNLOAD})."
+            f"Install {package.title}, {package.purpose}, into this Slicer? It is downloaded {name} ({package.download})."
         ):
             return False
         self.is_running = True
-        self._on_line("Installing PyTorch; this takes some minutes.")
+        self._on_line(f"Installing {package.title}; this takes some minutes.")
         slicer.app.processEvents()
         try:
             route()
         except Exception as error:  # pip, the network, the disk: whatever it was, the user reads it
-            logging.exception("PyTorch could not be installed")
-            self._end(_error_text(error))
+            logging.exception("%s could not be installed", package.title)
+            self._end(self._error_text(error))
         return True
 
     def route(self) -> tuple[str, Callable[[], None]]:
         """The way that this Slicer offers, in words and as a function."""
-        try:
-            import PyTorchUtils
+        if self._package is PYTORCH:
+            try:
+                import PyTorchUtils
 
-            return "by Slicer's PyTorch extension", lambda: self._by_extension(PyTorchUtils)
-        except ImportError:
-            pass
+                return "by Slicer's PyTorch extension", lambda: self._by_extension(PyTorchUtils)
+            except ImportError:
+                pass
         try:
             packaging = importlib.import_module("slicer.packaging")
             return "from the Python package index", lambda: self._by_packaging(packaging)
@@ -81,36 +137,37 @@ class Installer:
 
     def _by_packaging(self, packaging: Any) -> None:
         packaging.pip_install(
-            requirements(),
+            requirements(self._package.requirements),
             blocking=False,
             show_progress=False,
             requester="UNetSegmenter",
             logCallback=self._on_line,
             completedCallback=lambda code=0: self._end(
-                "" if not code else _error_text(RuntimeError(f"pip ended with code {code}"))
+                "" if not code else self._error_text(RuntimeError(f"pip ended with code {code}"))
             ),
         )
-        if self.is_running and torch_is_installed():  # started with --testing, Slicer waits for pip and makes no call
+        if (
+            self.is_running and self._package.is_installed()
+        ):  # started with --testing, Slicer waits for pip and makes no call
             self._end("")
 
     def _by_pip(self) -> None:
-        slicer.util.pip_install(requirements())
+        slicer.util.pip_install(requirements(self._package.requirements))
         self._end("")
 
     def _end(self, error: str) -> None:
         self.is_running = False
-        if not error and not torch_is_installed():
-            error = "The installation ended, but PyTorch is not there; restart Slicer and try again."
+        if not error and not self._package.is_installed():
+            error = f"The installation ended, but {self._package.title} is not there; restart Slicer and try again."
         self._on_end(error)
 
-
-def _error_text(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    words = text.lower()
-    if isinstance(error, PermissionError) or "permission" in words or "access is denied" in words:
-        why = "Slicer's folder may not be written to; start Slicer once as an administrator, then try again"
-    elif any(word in words for word in ("connection", "resolve", "network", "timed out", "ssl", "proxy")):
-        why = "the download did not work; check the internet connection or proxy, then try again"
-    else:
-        why = f"{text.splitlines()[0]}; details are below"
-    return f"PyTorch could not be installed: {why}."
+    def _error_text(self, error: Exception) -> str:
+        text = str(error).strip() or type(error).__name__
+        words = text.lower()
+        if isinstance(error, PermissionError) or "permission" in words or "access is denied" in words:
+            why = "Slicer's folder may not be written to; start Slicer once as an administrator, then try again"
+        elif any(word in words for word in ("connection", "resolve", "network", "timed out", "ssl", "proxy")):
+            why = "the download did not work; check the internet connection or proxy, then try again"
+        else:
+            why = f"{text.splitlines()[0]}; details are below"
+        return f"{self._package.title} could not be installed: {why}."

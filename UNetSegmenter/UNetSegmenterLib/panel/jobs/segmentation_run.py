@@ -102,6 +102,7 @@ class SegmentationRun:
         checkpoint: str,
         *,
         device: str = "auto",
+        mirroring: bool = False,
         name: str = "",
         slicing_axis: str = AXIAL,
         on_progress: Callable[[SegmentationProgress], None],
@@ -114,13 +115,14 @@ class SegmentationRun:
             geometry: The grid of the array.
             checkpoint: Path of the checkpoint file.
             device: "auto", "cpu", "cuda" or "mps".
+            mirroring: Whether mirrored slices are segmented too.
             name: What the worker's messages call the scan.
             slicing_axis: The network's.
             on_progress: Called once per batch.
         """
         self._worker, self._geometry = worker, geometry
         self._array: np.ndarray | None = array
-        self._fields = {"checkpoint": checkpoint, "device": device, "name": name}
+        self._fields = {"checkpoint": checkpoint, "device": device, "mirroring": mirroring, "name": name}
         self._tell_progress, self._slicing_axis = on_progress, slicing_axis
         self._labels: Path | None = None
         self._scan = ""

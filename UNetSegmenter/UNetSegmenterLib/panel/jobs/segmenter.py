@@ -45,6 +45,7 @@ class SegmentationOptions:
     segmentation_node: Any = None
     surfaces: bool = True
     keep_partial: bool = True
+    mirroring: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ class SegmentationJob(VTKObservationMixin):
             self._geometry,
             self.options.checkpoint,
             device=self.options.device,
+            mirroring=self.options.mirroring,
             name=self._volume_node.GetName(),
             slicing_axis=self._card.preprocessing.slicing(self._geometry).axis,
             on_progress=self._callbacks.on_progress,
@@ -266,6 +268,7 @@ class SegmentationJob(VTKObservationMixin):
             "CheckpointPath": self.options.checkpoint,
             "Version": __version__,
             "Device": outcome.device or self.options.device,
+            "Mirroring": str(self.options.mirroring).lower(),
             "Seconds": f"{outcome.seconds:.1f}",
             "Slices": f"{outcome.slices_done} of {outcome.slices}",
             "Complete": str(outcome.complete).lower(),

@@ -25,6 +25,7 @@ RECENT_KEY = "UNetSegmenter/RecentCheckpoints"
 RECENT_COUNT = 8
 TYPING_MS = 300
 READING = "Reading the checkpoint..."
+IMPORT_HINT = "An nnU-Net folder or zip, and an .onnx without a card, are taken over with Import... first."
 
 
 def recent_checkpoints() -> list[str]:
@@ -58,11 +59,23 @@ def remember_checkpoint(path: str) -> None:
     qt.QSettings().setValue(RECENT_KEY, json.dumps(paths))
 
 
+def _may_be_imported(path: str) -> bool:
+    return os.path.isdir(path) or path.lower().endswith((".zip", ".onnx"))
+
+
 class ModelSection(Section):
-    """What is chosen: `path`; what is known of it: `card`, `sha256`, `devices`, or why there is none: `refusal`."""
+    """What is chosen: `path`; what is known of it: `card`, `sha256`, `folds`, `devices`, or why there is none: `refusal`.
+
+    `on_drop` gets what is dropped on the card; without it the file is chosen.
+    """
 
     def __init__(
-        self, ui: Any, worker: WorkerProcess, on_path: Callable[[str], None], on_change: Callable[[], None]
+        self,
+        ui: Any,
+        worker: WorkerProcess,
+        on_path: Callable[[str], None],
+        on_change: Callable[[], None],
+        on_drop: Callable[[str], None] | None = None,
     ) -> None:
         Section.__init__(self, ui.checkpointNotesFrame)
         self._ui, self._worker, self._on_path, self._on_change = ui, worker, on_path, on_change
@@ -71,8 +84,9 @@ class ModelSection(Section):
         self.sha256 = ""
         self.devices: list[dict[str, str]] = []
         self.refusal = ""
+        self.folds = 1
         self.can_read = True
-        self.card_frame = CardFrame(self.choose)
+        self.card_frame = CardFrame(on_drop or self.choose)
         ui.cardPlaceFrame.layout().addWidget(self.card_frame)
         self._set_up_path_edit()
         self._typing = qt.QTimer()
@@ -116,7 +130,7 @@ class ModelSection(Section):
     def _set_up_path_edit(self) -> None:
         edit = self._ui.checkpointPathLineEdit
         edit.filters = ctk.ctkPathLineEdit.Files
-        edit.nameFilters = ["Checkpoints (*.pt)", "All files (*)"]
+        edit.nameFilters = ["Checkpoints (*.pt *.onnx)", "All files (*)"]
         on_every_text(edit, self._on_edited)
 
     def _list_known(self) -> None:
@@ -157,14 +171,14 @@ class ModelSection(Section):
         self._typing.start()
 
     def _forget_card(self) -> None:
-        self.card, self.sha256, self.refusal = None, "", ""
+        self.card, self.sha256, self.refusal, self.folds = None, "", "", 1
         self._notes.show([])
         self.card_frame.say(EMPTY)
 
     def _on_card(self, answer: dict[str, Any]) -> None:
         self.card = Card.from_json(json.dumps(answer["card"]))
-        self.sha256, self.devices = answer["sha256"], answer["devices"]
-        self.card_frame.show_card(self.card, self.sha256, answer["size_bytes"])
+        self.sha256, self.devices, self.folds = answer["sha256"], answer["devices"], answer.get("folds", 1)
+        self.card_frame.show_card(self.card, self.sha256, answer["size_bytes"], self.folds)
         self._notes.show(_stand_in_note(self.path))
         remember_checkpoint(self.path)
         self._list_known()
@@ -176,5 +190,6 @@ class ModelSection(Section):
             return
         self.card, self.refusal = None, failure.message
         self.card_frame.say(EMPTY)
-        self._notes.show([failure_note(failure)])
+        hint = [Note("info", IMPORT_HINT)] if failure.kind == "input" and _may_be_imported(self.path) else []
+        self._notes.show([failure_note(failure), *hint])
         self._on_change()

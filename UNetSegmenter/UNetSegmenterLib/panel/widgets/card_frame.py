@@ -1,4 +1,4 @@
-"""The frame that shows a checkpoint's card in three lines or unfolded, and takes a dropped file."""
+"""The frame that shows a checkpoint's card in three lines or unfolded."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import qt
 
 from ...engine.model.card import Card
 from .card_text import card_html, reads_text, structures_html
+from .drop_frame import DropFrame
 from .widths import keep_narrow
 
-EMPTY = "Drop a checkpoint (.pt) here, or choose one above."
+EMPTY = "Drop a checkpoint (.pt), an .onnx file or an nnU-Net folder here, or choose one above."
 
 
 class ElidedLabel(qt.QLabel):
@@ -36,13 +37,11 @@ class ElidedLabel(qt.QLabel):
         self.setText(qt.QFontMetrics(self.font).elidedText(self._full, qt.Qt.ElideRight, width))
 
 
-class CardFrame(qt.QFrame):
+class CardFrame(DropFrame):
     """`label` holds the whole card or what there is instead of one; `title`, `structures` and `reads` are its three lines."""
 
     def __init__(self, on_drop: Callable[[str], None]) -> None:
-        qt.QFrame.__init__(self)
-        self._on_drop = on_drop
-        self.setAcceptDrops(True)
+        DropFrame.__init__(self, on_drop)
         self.setFrameShape(qt.QFrame.StyledPanel)
         self.label, self.title, self.structures, self.reads = (
             qt.QLabel(EMPTY),
@@ -75,10 +74,10 @@ class CardFrame(qt.QFrame):
         self.label.setToolTip("")
         self._fold(False)
 
-    def show_card(self, card: Card, sha256: str, size_bytes: int) -> None:
+    def show_card(self, card: Card, sha256: str, size_bytes: int, folds: int = 1) -> None:
         """Show a card, folded to three lines."""
         self._has_card = True
-        self.label.setText(card_html(card, sha256, size_bytes))
+        self.label.setText(card_html(card, sha256, size_bytes, folds))
         self.label.setToolTip(f"SHA-256 {sha256}")
         self.title.show_text(card.title)
         self.title.setToolTip(card.description or card.title)
@@ -87,18 +86,6 @@ class CardFrame(qt.QFrame):
         self.reads.show_text(reads_text(card))
         self.more.setChecked(False)
         self._fold(False)
-
-    def dragEnterEvent(self, event: Any) -> None:
-        """Accept files."""
-        if event.mimeData().hasUrls():
-            event.acceptProposedAction()
-
-    def dropEvent(self, event: Any) -> None:
-        """Choose the dropped file."""
-        urls = event.mimeData().urls()
-        if urls:
-            event.acceptProposedAction()
-            self._on_drop(urls[0].toLocalFile())
 
     def _lay_out(self) -> None:
         grid = qt.QGridLayout()

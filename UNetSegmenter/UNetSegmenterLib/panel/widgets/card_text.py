@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from html import escape
 from typing import Any
 
-from ...engine.model.architectures import UNET, NetworkDescription
 from ...engine.model.card import Card
 from ...engine.model.preprocessing import Preprocessing
+from .network_text import network_text
 
 MOST_SWATCHES = 12  # of the folded card
 
 
-def card_html(card: Card, sha256: str, size_bytes: int) -> str:
+def card_html(card: Card, sha256: str, size_bytes: int, folds: int = 1) -> str:
     """Title, what is segmented (swatch, name, validation Dice with n), what it was trained on, what it wants to be fed."""
     heading = f"<b>{escape(card.title)}</b>" + (f"<br>{escape(card.description)}" if card.description else "")
-    facts = [*_training(card), *_input(card), ("File", f"{size_bytes / 1e6:.1f} MB, SHA-256 {sha256[:12]}…")]
+    facts = [*_training(card), *_input(card, folds), ("File", f"{size_bytes / 1e6:.1f} MB, SHA-256 {sha256[:12]}…")]
     rows = "".join(
         f'<tr><td style="padding-right:10px">{escape(name)}</td><td>{escape(text)}</td></tr>' for name, text in facts
     )
@@ -104,13 +105,31 @@ def _parent(parent: dict[str, Any], seen: Any) -> str:
     return f"{parent['title']}{others}"
 
 
-def _input(card: Card) -> list[tuple[str, str]]:
+def _input(card: Card, folds: int = 1) -> list[tuple[str, str]]:
     preprocessing, network = card.preprocessing, card.network
     neighbours = "" if network.input_slices == 1 else f", {network.input_slices} neighbouring slices"
-    return [
-        ("Reads", f"{preprocessing.pixels_text()}, {_values(preprocessing)}{neighbours}"),
-        ("Network", _network(network)),
+    axis = "" if preprocessing.axis == "axial" else f", {preprocessing.axis} slices"
+    facts = [
+        ("Reads", f"{preprocessing.pixels_text()}, {_values(preprocessing)}{neighbours}{axis}"),
+        ("Network", network_text(asdict(network), folds)),
     ]
+    if preprocessing.normalisation.name != "window":
+        facts.append(("Normalised", preprocessing.normalisation.text()))
+    if preprocessing.mirror_axes:
+        facts.append(("Mirroring", f"possible, {2 ** len(preprocessing.mirror_axes)} times as slow (Advanced)"))
+    if card.postprocessing:
+        facts.append(("Afterwards", _postprocessing(card)))
+    return facts
+
+
+def _postprocessing(card: Card) -> str:
+    """Of what the largest component alone is kept."""
+    names = {structure.index: structure.name for structure in card.structures}
+    kept = (
+        " and ".join(names.get(index, str(index)) for index in step["keep_largest_component_of"])
+        for step in card.postprocessing
+    )
+    return f"keeps the largest component of {'; of '.join(kept)}"
 
 
 def _values(preprocessing: Preprocessing) -> str:
@@ -118,12 +137,6 @@ def _values(preprocessing: Preprocessing) -> str:
         return preprocessing.normalisation.text()
     low, high = preprocessing.window_hu
     return f"{low:g} to {high:g} HU"
-
-
-def _network(network: NetworkDescription) -> str:
-    if network.architecture != UNET:
-        return network.architecture
-    return f"2D U-Net, width {network.parameters['base_width']}, depth {network.parameters['depth']}"
 
 
 def _is_number(value: Any) -> bool:

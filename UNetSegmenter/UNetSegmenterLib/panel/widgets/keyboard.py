@@ -11,6 +11,9 @@ KEYS = {"applyButton": "Alt+A", "compareButton": "Alt+C", "checkButton": "Alt+K"
 
 NAMES = {
     "progressBar": "Progress of the segmentation",
+    "importProgressBar": "Progress of reading a model",
+    "probabilityProgressBar": "Progress of the probability",
+    "probabilityComboBox": "Structure whose probability is shown",
     "compareProgressBar": "Progress of the comparison",
     "checkProgressBar": "Progress of the checks",
     "reportProgressBar": "Progress of the report",
@@ -29,7 +32,7 @@ NAMES = {
 }
 
 PATHS = (
-    ("knownCheckpointsComboBox", "checkpointPathLineEdit"),
+    ("importButton", "checkpointPathLineEdit"),
     ("correctButton", "trainingFolderPathLineEdit"),
     ("openReportButton", "reviewFolderPathLineEdit"),
     ("", "reviewResultsPathLineEdit"),
@@ -58,6 +61,9 @@ class Keyboard:
     def _order_paths(self, ui: Any, card_button: Any) -> None:
         """The line of a path edit was made anew and so stands last for the Tab key, as does what was made in Python."""
         last = None
+        # Section Model lies in a frame made in Python, which comes last by itself.
+        qt.QWidget.setTabOrder(ui.modelCollapsibleButton, ui.knownCheckpointsComboBox)
+        qt.QWidget.setTabOrder(ui.knownCheckpointsComboBox, ui.importButton)
         for before, name in PATHS:
             last = getattr(ui, before) if before else last
             children = getattr(ui, name).children()
