@@ -22,13 +22,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from UNetSegmenterLib.engine.io.image_reading import read_volume
-from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
+from UNetSegmenterLib.engine.model.checkpoint import Checkpoint, load_checkpoint
 from UNetSegmenterLib.engine.model.device import keep_freed_memory
 from UNetSegmenterLib.engine.model.prediction import Predictor
 from UNetSegmenterLib.engine.model.preprocessing import neighbour_offsets, neighbour_step, network_size
 
 BATCH = 4  # slices per forward pass where a contender takes several; more gains nothing on a CPU
-OPSET = 18
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Pipeline:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.card = checkpoint.card
-        assert self.card.preprocessing.is_of_training and len(checkpoint.weights) == 1
+        assert self.card.preprocessing.is_of_training and len(checkpoint.weights) <= 1
         self.network = self.load(checkpoint)
 
     def load(self, checkpoint: Checkpoint) -> Any:
@@ -147,6 +146,14 @@ class Ours(Pipeline):
             yield from pool.map(forward, batches)
 
 
+class OursFromOnnx(Ours):
+    """The engine's predictor with the exported file in place of the checkpoint: ONNX Runtime runs the network."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            super().__init__(load_checkpoint(exported(checkpoint, folder)))
+
+
 class Monai(Pipeline):
     """MONAI's `SliceInferer`, which takes the volume and gives back its logits."""
 
@@ -171,7 +178,9 @@ class OnnxRuntime(Pipeline):
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        return onnxruntime.InferenceSession(exported(checkpoint), options, providers=["CPUExecutionProvider"])
+        with tempfile.TemporaryDirectory() as folder:
+            network = exported(checkpoint, folder).read_bytes()
+        return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
     def logits(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
         """One batch after the other."""
@@ -203,7 +212,9 @@ class OpenVino(Pipeline):
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
-        model = core.compile_model(core.read_model(exported(checkpoint)), "CPU", settings)
+        with tempfile.TemporaryDirectory() as folder:
+            network = exported(checkpoint, folder).read_bytes()
+        model = core.compile_model(core.read_model(network), "CPU", settings)
         requests = model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         return [model.create_infer_request() for _ in range(requests)]
 
@@ -228,23 +239,14 @@ class OpenVino(Pipeline):
         return logits
 
 
-def exported(checkpoint: Checkpoint) -> bytes:
-    """The network as ONNX, batch and size free, batch normalisation in the file as the trainer left it."""
-    shape = (2, checkpoint.card.network.input_slices, 64, 64)
-    free = {0: "batch", 2: "rows", 3: "columns"}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.onnx"
-        torch.onnx.export(
-            checkpoint.network(),
-            (torch.zeros(shape),),
-            path,
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["slices"],
-            output_names=["logits"],
-            dynamic_axes={"slices": free, "logits": free},
-        )
-        return path.read_bytes()
+def exported(checkpoint: Checkpoint, folder: str) -> Path:
+    """The file that `unetseg export` writes of the checkpoint: batch and size free, batch normalisation as trained."""
+    from unetseg.cli.main import main
+
+    path = Path(folder) / "network.onnx"
+    if status := main(["export", str(checkpoint.path), str(path)]):
+        raise RuntimeError(f"unetseg export ended with status {status}.")
+    return path
 
 
 def read(scan: Path) -> tuple[np.ndarray, tuple[float, float, float]]:

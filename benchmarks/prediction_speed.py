@@ -113,6 +113,7 @@ def all_contenders() -> dict[str, Any]:
     found = [
         contenders.Contender("ours", (), contenders.Ours),
         contenders.Contender("ours, float32", (), lambda c: contenders.Ours(c, torch.float32)),
+        contenders.Contender("ours, ONNX file", ("onnx", "onnxruntime"), contenders.OursFromOnnx),
         contenders.Contender(REFERENCE, (), contenders.Pipeline),
         contenders.Contender("MONAI SliceInferer", ("monai",), contenders.Monai),
         contenders.Contender("nnU-Net", ("nnunetv2",), Nnunet),
@@ -171,10 +172,8 @@ HEADERS = (
     "",
     "file to labels, s",
     "CPU s",
-    "ours is faster by",
     "network alone, s",
     "CPU s",
-    "ours is faster by",
     "peak GB",
     "labels as float32",
     "of structures",
@@ -182,27 +181,23 @@ HEADERS = (
 
 
 def report(rows: list[Row], left_out: list[str], title: str) -> str:
-    """The table in Markdown."""
-    lines = [title, "", "| " + " | ".join(HEADERS) + " |", "|---" * len(HEADERS) + "|"]
+    """The table in Markdown; behind each time stands how many times ours it is."""
+    lines = [f"{title}; in brackets: times ours", "", "| " + " | ".join(HEADERS) + " |", "|---" * len(HEADERS) + "|"]
+    times = ("seconds", "cpu_seconds", "network_seconds", "network_cpu_seconds")
     ours = rows[0]
     for row in rows:
         if row.failure:
             lines.append(f"| {row.name} | failed: {row.failure} " + "| " * (len(HEADERS) - 2) + "|")
             continue
-        cells = (
-            row.name,
-            f"{row.seconds:.1f}",
-            f"{row.cpu_seconds:.1f}",
-            "" if row is ours else f"{row.seconds / ours.seconds:.1f} x",
-            f"{row.network_seconds:.1f}",
-            f"{row.network_cpu_seconds:.1f}",
-            "" if row is ours else f"{row.network_seconds / ours.network_seconds:.1f} x",
-            f"{row.peak_gb:.2f}",
-            f"{row.same_labels:.4%}",
-            f"{row.same_foreground:.3%}",
-        )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, *(f"Left out: {reason}." for reason in left_out)])
+        cells = [f"{getattr(row, name):.1f}" for name in times]
+        if row is not ours:
+            cells = [
+                f"{cell} ({getattr(row, name) / getattr(ours, name):.1f})"
+                for cell, name in zip(cells, times, strict=True)
+            ]
+        cells += [f"{row.peak_gb:.2f}", f"{row.same_labels:.3%}", f"{row.same_foreground:.2%}"]
+        lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, *(["", *(f"Left out: {reason}." for reason in left_out)] if left_out else [])])
 
 
 def machine_text(threads: int) -> str:
