@@ -21,7 +21,7 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, warn
 from ..output_folder import RESULTS, OutputFolder, Outputs, claimed
-from .parser import CommandParser, add_device, add_overwrite, add_resample, non_negative_integer
+from .parser import CommandParser, add_device, add_mirror, add_overwrite, add_resample, non_negative_integer
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.model.card import Card
@@ -45,6 +45,7 @@ def add_options(parser: CommandParser) -> None:
         "--preprocessed", type=Path, metavar="DIR", help="take the split from this preprocessed data set"
     )
     add_device(parser)
+    add_mirror(parser)
     parser.add_argument("--predictions", action="store_true", help="also write each prediction as .seg.nrrd")
     parser.add_argument(
         "--pictures",
@@ -100,7 +101,7 @@ def _evaluate(options: Any) -> None:
     keep_freed_memory()
     if options.baseline:
         import scipy.stats  # noqa: F401  (an error before the work if it is missing)
-    predictor = open_predictor(options.checkpoint, options.device)
+    predictor = open_predictor(options.checkpoint, options.device, options.mirror)
     baseline = open_predictor(options.baseline, options.device) if options.baseline else None
     dataset = read_dataset(options.dataset)
     dataset = resampled(dataset) if options.resample else dataset

@@ -1,6 +1,7 @@
 """Make one file with a card of a model that was trained with other software; it opens like a checkpoint.
 
   unetseg import MODEL_FOLDER --output heart.pt                     (nnU-Net's trained model folder or its zip; 2d)
+  unetseg import MODEL_FOLDER --output heart.pt --folds 0 1 --orientation LPS
   unetseg import fetal.onnx                                         (asks the file, and writes card.yaml to fill in)
   unetseg import fetal.onnx --card card.yaml --output fetal-brain.onnx
   unetseg import weights.pth --network my_unet:build                (a PyTorch network of your own)
@@ -15,6 +16,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,14 +49,35 @@ def add_options(parser: CommandParser) -> None:
         metavar="MODULE:FUNCTION",
         help="your own Python that returns the network: a function or class; the current folder is searched first",
     )
+    parser.add_argument("--title", help="name of the model in its card")
     parser.add_argument(
         "--network-arguments", metavar="JSON", default="", help="its arguments, such as '{\"in_channels\": 1}'"
+    )
+    add_nnunet_options(parser)
+
+
+def add_nnunet_options(parser: CommandParser) -> None:
+    """Add what can be chosen of a trained model of nnU-Net."""
+    add = parser.add_argument
+    add("--folds", nargs="+", default=[], metavar="FOLD", help="nnU-Net: folds, several as an ensemble (default: all)")
+    add("--checkpoint", metavar="NAME", help="nnU-Net: file in each fold's folder (default: checkpoint_final)")
+    add(
+        "--postprocessing",
+        type=Path,
+        metavar="JSON",
+        help="nnU-Net: a postprocessing.json (default: the one of these folds' cross-validation)",
+    )
+    add(
+        "--orientation",
+        metavar="LETTERS",
+        help="nnU-Net: orientation of the training scans, as unetseg info shows it, such as LPS: slices are then cut "
+        "anatomically, however a scan is stored (default: as its file stores it, as nnU-Net does)",
     )
 
 
 def outputs(options: Any) -> Outputs:
     """What this command writes and reads."""
-    return Outputs(_target(options), inputs=(options.model, options.card))
+    return Outputs(_target(options), inputs=(options.model, options.card, options.postprocessing))
 
 
 def run(options: Any) -> None:
@@ -72,6 +95,7 @@ def run(options: Any) -> None:
             _say_what_is_missing(draft, options)
             return
         card = read_card_yaml(options.card, draft) if options.card else completed_card(draft, draft.card)
+        card = replace(card, title=options.title) if options.title else card
         write_model(draft, card, target)
     names = ", ".join(structure.name for structure in card.structures)
     print_line(f"{target}: {card.title} ({names})")
@@ -124,15 +148,31 @@ def _drafted(options: Any) -> Iterator[ImportDraft]:
     """The draft of the model; one of PyTorch is traced to a temporary ONNX file before."""
     from UNetSegmenterLib.engine.model.imports.importing import read_model
 
+    _nnunet_options(options)
     if options.network is None:
         if options.network_arguments:
             raise InputError("--network-arguments goes with --network.")
-        yield read_model(options.model)
+        yield _draft_of_nnunet(options) if _nnunet_options(options) else read_model(options.model)
         return
     if _is_onnx(options.model):
         raise InputError(f"{options.model} holds its network already; leave --network out.")
     with tempfile.TemporaryDirectory() as folder:
         yield _traced(options, Path(folder) / f"{options.model.stem}.onnx")
+
+
+def _nnunet_options(options: Any) -> dict[str, Any]:
+    """What was chosen of a model of nnU-Net; raises InputError if the model is of other software."""
+    names = ("folds", "checkpoint", "postprocessing", "orientation")
+    chosen = {name: getattr(options, name) for name in names if getattr(options, name)}
+    if chosen and (options.network or _is_onnx(options.model)):
+        raise InputError(f"--{min(chosen)} goes with a trained model folder of nnU-Net; leave it out.")
+    return chosen
+
+
+def _draft_of_nnunet(options: Any) -> ImportDraft:
+    from UNetSegmenterLib.engine.model.imports.nnunet_folder import read_nnunet_draft
+
+    return read_nnunet_draft(options.model, **_nnunet_options(options))
 
 
 def _traced(options: Any, path: Path) -> ImportDraft:

@@ -162,6 +162,16 @@ def add_device(parser: CommandParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
 
 
+def add_mirror(parser: CommandParser) -> None:
+    """Add the option --mirror."""
+    parser.add_argument(
+        "--mirror",
+        action="store_true",
+        help="average over mirrored slices too, where the network was trained with them (nnU-Net's test-time augmentation): "
+        "up to four times as long; a baseline is not mirrored",
+    )
+
+
 def add_resample(parser: CommandParser) -> None:
     """Add the option --resample."""
     parser.add_argument(

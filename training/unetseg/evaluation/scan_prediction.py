@@ -35,9 +35,18 @@ def checkpoint_path(checkpoint: Path | None) -> Path:
     return shipped[DEFAULT_CHECKPOINT]
 
 
-def open_predictor(checkpoint: Path | None, device: str) -> Predictor:
-    """The predictor of a checkpoint, by default of the one that is shipped; raises InputError if there is none."""
-    return Predictor(load_checkpoint(checkpoint_path(checkpoint)), device)
+def open_predictor(checkpoint: Path | None, device: str, mirroring: bool = False) -> Predictor:
+    """The predictor of a checkpoint, by default of the one that is shipped.
+
+    Args:
+        checkpoint: the file.
+        device: see `Predictor`.
+        mirroring: average over mirrored slices too.
+
+    Raises:
+        InputError: there is no checkpoint, or its card allows no mirroring.
+    """
+    return Predictor(load_checkpoint(checkpoint_path(checkpoint)), device, mirroring=mirroring)
 
 
 def read_scan(path: Path, resample: bool = False) -> Volume:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from .architectures import PLAIN_CONV_UNET, RESIDUAL_ENCODER_UNET, NetworkDescription
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +67,20 @@ def mixed_precision(device: torch.device) -> torch.dtype:
     if device.type == "cpu" and torch.backends.cpu.get_cpu_capability().startswith("AVX512") and _cpu_has_bf16():
         return torch.bfloat16
     return torch.float32
+
+
+def fastest_precision(network: NetworkDescription, device: torch.device) -> torch.dtype:
+    """The fastest precision whose labels are those of float32.
+
+    `mixed_precision`, but bfloat16 is too coarse for nnU-Net's networks, whose instance normalisation does not fold into the
+    convolutions: in an abdominal CT it changed 0.02 % of the voxels, and the mean Dice with nnU-Net's own labels fell from
+    0.9998 to 0.993. They compute in float32 on a CPU, and in float16 on a CUDA device, as nnU-Net does there.
+    """
+    import torch
+
+    if network.architecture not in (PLAIN_CONV_UNET, RESIDUAL_ENCODER_UNET):
+        return mixed_precision(device)
+    return torch.float16 if device.type == "cuda" else torch.float32
 
 
 def _cpu_has_bf16() -> bool:

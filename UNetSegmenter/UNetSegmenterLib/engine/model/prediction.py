@@ -20,7 +20,7 @@ from ..errors import InputError
 from ..labels.segmentation import Segmentation
 from .architectures import ONNX
 from .confidence import OutlineConfidence, outline_sums
-from .device import choose_device, mixed_precision
+from .device import choose_device, fastest_precision
 from .network import UNet
 from .postprocessing import postprocess
 from .preprocessing import neighbour_offsets, neighbour_step, network_slices, pad_to_multiple, stack_slices
@@ -114,7 +114,7 @@ class Predictor:
         checkpoint: what predicts.
         device: "auto" (cuda, mps, cpu in that order), "cpu", "cuda", "cuda:1" or "mps".
         batch_size: slices per forward pass; by default what suits the device.
-        dtype: the precision; by default `mixed_precision` of the device.
+        dtype: the precision; by default `fastest_precision` of the network on the device.
         mirroring: average over mirrored slices too, along the axes that the card allows.
 
     Raises:
@@ -148,7 +148,8 @@ class Predictor:
         return onnx_device(name)
 
     def _precision(self, dtype: torch.dtype | None) -> torch.dtype:
-        return torch.float32 if self._is_onnx else dtype or mixed_precision(self.device)  # an ONNX file has its own
+        network = self.checkpoint.card.network
+        return torch.float32 if self._is_onnx else dtype or fastest_precision(network, self.device)  # ONNX has its own
 
     def _prepare(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
