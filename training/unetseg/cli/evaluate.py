@@ -21,7 +21,8 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, warn
 from ..output_folder import RESULTS, OutputFolder, Outputs, claimed
-from .parser import CommandParser, add_device, add_mirror, add_overwrite, add_resample, non_negative_integer
+from .dataset_options import add_dataset_options, open_dataset
+from .parser import CommandParser, add_device, add_mirror, add_overwrite, non_negative_integer
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.model.card import Card
@@ -67,7 +68,7 @@ def add_options(parser: CommandParser) -> None:
     add_overwrite(parser)
     parser.add_argument("--shard", metavar="I/N", help="only every N-th case, from the I-th on: one of N machines")
     parser.add_argument("--merge", type=Path, nargs="+", metavar="DIR", help="sum up the shards in these folders")
-    add_resample(parser)
+    add_dataset_options(parser)
 
 
 def run(options: Any) -> None:
@@ -92,8 +93,6 @@ def run(options: Any) -> None:
 def _evaluate(options: Any) -> None:
     from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
-    from ..data.dataset import resampled
-    from ..data.layouts.detection import read_dataset
     from ..evaluation.evaluation_folder import BASELINE_FOLDER, BaselineEvaluation, sum_up
     from ..evaluation.evaluation_run import end_if_failed
     from ..evaluation.scan_prediction import open_predictor
@@ -103,8 +102,7 @@ def _evaluate(options: Any) -> None:
         import scipy.stats  # noqa: F401  (an error before the work if it is missing)
     predictor = open_predictor(options.checkpoint, options.device, options.mirror)
     baseline = open_predictor(options.baseline, options.device) if options.baseline else None
-    dataset = read_dataset(options.dataset)
-    dataset = resampled(dataset) if options.resample else dataset
+    dataset = open_dataset(options)
     cases = chosen_cases(dataset, predictor.checkpoint.card, options.split, options.cases, options.preprocessed)
     read = [options.checkpoint, options.baseline, *(file for case in cases for file in (case.image, case.label))]
     with claimed(_outputs(options.output, read), "evaluate", options.overwrite) as output:

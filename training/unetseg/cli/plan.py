@@ -13,7 +13,8 @@ from typing import Any
 
 from ..console import print_line, warn
 from ..output_folder import Outputs
-from .parser import CommandParser, add_resample
+from .dataset_options import add_dataset_options, open_dataset
+from .parser import CommandParser
 
 
 def add_options(parser: CommandParser) -> None:
@@ -22,7 +23,7 @@ def add_options(parser: CommandParser) -> None:
 
     parser.add_argument("dataset", type=Path, help="folder of the data set")
     parser.add_argument("output", type=Path, help="YAML file to write")
-    add_resample(parser)
+    add_dataset_options(parser)
     add_planning_options(parser)
 
 
@@ -35,15 +36,12 @@ def run(options: Any) -> None:
     """Write the plan and print its reasons."""
     from dataclasses import replace
 
-    from ..data.dataset import resampled
     from ..data.fingerprint import check_spacings, dataset_facts, fingerprint
-    from ..data.layouts.detection import read_dataset
     from ..training.planning import gpu_memory_gb, make_plan, write_plan
     from ..training.preparation import splits_of
     from .prepare import patients_of
 
-    dataset = read_dataset(options.dataset)
-    dataset = resampled(dataset) if options.resample else dataset
+    dataset = open_dataset(options)
     print_line(dataset.describe())
     splits = splits_of(dataset, patients_of(options.test), patients_of(options.validation), options.seed)
     training = tuple(case for case in dataset.cases if case.name in splits["train"])

@@ -23,7 +23,8 @@ from typing import Any
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, progress
-from .parser import CommandParser, add_resample, non_negative_integer, non_negative_number, positive_number
+from .dataset_options import add_dataset_options, open_dataset
+from .parser import CommandParser, non_negative_integer, non_negative_number, positive_number
 
 SMALLEST_SIZE = 16
 
@@ -48,7 +49,7 @@ def add_options(parser: CommandParser) -> None:
     parser.add_argument(
         "--folds", type=non_negative_integer, default=0, metavar="N", help="divide the training patients into N folds"
     )
-    add_resample(parser)
+    add_dataset_options(parser)
     add_planning_options(parser)
 
 
@@ -69,8 +70,6 @@ def add_planning_options(parser: CommandParser) -> None:
 
 def run(options: Any) -> None:
     """Preprocess the data set, or check one that exists."""
-    from ..data.dataset import resampled
-    from ..data.layouts.detection import read_dataset
     from ..data.preprocessed_dataset import read_preprocessed_dataset
     from ..training.planning import gpu_memory_gb, read_plan
     from ..training.preparation import check_choices, check_sources, prepare, splits_of
@@ -84,8 +83,7 @@ def run(options: Any) -> None:
         "plan": read_plan(options.plan) if options.plan else None,
     }
     test, validation = patients_of(options.test), patients_of(options.validation)
-    dataset = read_dataset(options.dataset)
-    dataset = resampled(dataset) if options.resample else dataset
+    dataset = open_dataset(options)
     if (options.preprocessed / "pack.json").exists():
         written = read_preprocessed_dataset(options.preprocessed)
         check_sources(written, dataset)

@@ -6,8 +6,31 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.labels.segmentation import Segmentation, paint
 from UNetSegmenterLib.engine.labels.structures import Structure
+
+
+@dataclass(frozen=True)
+class StructureSelection:
+    """How the structures of a data set become those that are chosen; all others become background.
+
+    Attributes:
+        declared: the structures that the data set declares.
+        chosen: the structures that are chosen, with indices from 1.
+        parts: for each of them the indices of the declared structures that it is made of.
+    """
+
+    declared: tuple[Structure, ...]
+    chosen: tuple[Structure, ...]
+    parts: tuple[tuple[int, ...], ...]
+
+    def apply(self, segmentation: Segmentation) -> Segmentation:
+        """The labels with the chosen structures; voxels that a left out structure hid are seen."""
+        masks = [np.logical_or.reduce([segmentation.mask(part) for part in parts]) for parts in self.parts]
+        labels, overlaps = paint(segmentation.labels.shape, masks)
+        return replace(segmentation, labels=labels, structures=self.chosen, overlaps=overlaps, confidence={})
 
 
 @dataclass(frozen=True)
@@ -20,6 +43,7 @@ class Case:
         label: file of the labels.
         patient: whose scan it is, empty where the layout does not say; scans of one patient stay in one split.
         resample: resample sheared voxels to a straight grid while reading, instead of refusing them.
+        selection: which of the data set's structures are taken, None for all.
     """
 
     name: str
@@ -27,6 +51,7 @@ class Case:
     label: Path
     patient: str = ""
     resample: bool = False
+    selection: StructureSelection | None = None
 
     @property
     def patient_or_name(self) -> str:

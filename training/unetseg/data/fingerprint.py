@@ -19,12 +19,12 @@ from UNetSegmenterLib.engine.io.image_reading import read_volume
 from UNetSegmenterLib.engine.io.volume import SOFT_TISSUE_HU, Volume, check_volume
 from UNetSegmenterLib.engine.labels.dicom_references import check_same_patient_space
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
-from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import Structure
 
 from .dataset import Case, Dataset
 from .seen_cases import voxels_sha256
 from .splits import Splits
+from .structure_selection import read_labels
 
 HU_EVERY = 7  # every 7th voxel inside structures is kept, for percentiles
 SPACING_RATIO = 10.0  # in-plane spacings that differ by this factor can't be right
@@ -91,9 +91,7 @@ def read_case(case: Case, structures: tuple[Structure, ...]) -> tuple[Volume, Se
         InputError: one of them can't be read, or they do not share one grid.
     """
     volume = read_volume(case.image, case.resample)
-    segmentation = read_segmentation(
-        case.label, structures, only_declared=True, resample=case.resample, grid=volume.geometry
-    )
+    segmentation = read_labels(case, structures, volume.geometry, only_declared=True)
     return volume, check_same_grid(volume, segmentation, case.label)
 
 

@@ -23,7 +23,6 @@ from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.dicom_references import check_same_patient_space
 from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
-from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import Structure
 from UNetSegmenterLib.engine.model.prediction import Prediction, Predictor
 from UNetSegmenterLib.engine.plausibility.finding import Finding
@@ -39,6 +38,7 @@ from UNetSegmenterLib.engine.worker.result_serialization import (
 from ..data.dataset import Case
 from ..data.preprocessed_dataset import sha256
 from ..data.seen_cases import CaseIdentity, voxels_sha256
+from ..data.structure_selection import read_labels
 from .scan_prediction import read_scan
 from .scene_files import dice_captions, write_scene_files
 
@@ -160,7 +160,7 @@ def _evaluate(
 ) -> tuple[CaseResult, Segmentation]:
     inputs = inputs_of(case, evaluation)
     volume = read_scan(case.image, case.resample)
-    reference = read_segmentation(case.label, evaluation.structures, resample=case.resample, grid=volume.geometry)
+    reference = read_labels(case, evaluation.structures, volume.geometry)
     check_same_patient_space(reference, volume)
     predicted: Prediction = predictor.predict(volume, progress)
     prediction = predicted.segmentation

@@ -358,6 +358,12 @@ def check_sources(preprocessed: PreprocessedDataset, dataset: Dataset) -> None:
     Raises:
         InputError: the cases, or the files of a case, differ.
     """
+    before, now = ([one.name for one in owner.structures] for owner in (preprocessed, dataset))
+    if before != now:
+        raise InputError(
+            f"The preprocessed data set has the structures {', '.join(before)}, not {', '.join(now)}: prepare the data "
+            "set into another folder."
+        )
     recorded = {case.name: case for case in preprocessed.cases}
     present = {case.name: case for case in dataset.cases}
     if recorded.keys() != present.keys():
