@@ -1,12 +1,14 @@
-"""PyTorch is missing: the panel says so, asks, installs by the way this Slicer has, and goes on where the person was."""
+"""PyTorch or ONNX Runtime is missing: the panel says so, asks, installs by the way this Slicer has, and goes on where the person was."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import sys
 import types
 
 import pytest
+from host.foreign_models import write_bright_onnx
 from host.pressing import picture, press, settle, turn
 from UNetSegmenterLib.panel.jobs import dependencies
 
@@ -131,6 +133,76 @@ def test_the_pytorch_extension_comes_first_and_old_slicers_have_pip(panel, monke
     installer.install()
     needed = ["torch>=2.10", "Jinja2>=3.1.6"]
     assert used == [("pip", needed), ("packaging", needed), ("extension", False)]
+
+
+@pytest.fixture
+def without_onnx(monkeypatch):
+    """No onnxruntime can be found until `found` is emptied."""
+    missing = {"onnxruntime"}
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in missing else find(name, *rest))
+    return missing
+
+
+def test_onnx_runtime_is_offered_when_an_onnx_file_is_chosen_and_no_longer_after_it(
+    widget, panel, checkpoints, without_onnx, monkeypatch, tmp_path
+):
+    path = write_bright_onnx(tmp_path / "bright.onnx")
+    by_packaging(monkeypatch, lambda *args, **options: pytest.fail("installed without a yes"))
+    assert not widget.ui.dependencyFrame.visible, "nothing is said as long as nobody needs it"
+    panel.model.choose(str(path))
+    settle()
+    assert widget.ui.dependencyFrame.visible and widget.ui.installButton.text == "Install ONNX Runtime..."
+    assert "not installed" in panel.dependency_notes[0].text
+    picture(widget.parent, "onnx-missing")
+    questions = asked(panel, False)
+    press(widget.ui.installButton)
+    assert "ONNX Runtime" in questions[0] and "40 MB" in questions[0]
+    panel.model.choose(str(checkpoints["good"]))
+    turn(lambda: panel.model.card is not None)
+    assert not widget.ui.dependencyFrame.visible
+
+
+def test_an_import_without_onnx_runtime_says_so_and_works_after_installing(
+    widget, panel, without_onnx, monkeypatch, tmp_path
+):
+    path = write_bright_onnx(tmp_path / "bright.onnx")
+    ends = []
+
+    def install(requirements, blocking, logCallback, completedCallback, **options):
+        assert requirements == dependencies.requirements(dependencies.ONNX.requirements)
+        ends.append(completedCallback)
+
+    by_packaging(monkeypatch, install)
+    panel.open(str(path))
+    assert "ONNX Runtime" in panel.imports.notes[0].text and widget.ui.dependencyFrame.visible
+    asked(panel, True)
+    press(widget.ui.installButton)
+    ends[0](1)
+    assert "ONNX Runtime could not be installed" in panel.dependency_notes[0].text and widget.ui.installButton.enabled
+    press(widget.ui.installButton)
+    without_onnx.clear()
+    ends[1](0)
+    assert not widget.ui.dependencyFrame.visible
+    panel.open(str(path))
+    turn(lambda: panel.imports.dialog is not None)
+    panel.imports.close()
+
+
+def test_an_old_onnx_runtime_is_named_with_what_is_needed(widget, panel, monkeypatch, tmp_path):
+    version = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.9.0" if name == "onnxruntime" else version(name))
+    assert not dependencies.ONNX.is_installed()
+    panel.open(str(write_bright_onnx(tmp_path / "bright.onnx")))
+    assert "onnxruntime 1.9.0 is installed, 1.19 or later is needed" in panel.imports.notes[0].text
+
+
+def test_the_panel_asks_for_the_versions_that_the_engine_needs():
+    from UNetSegmenterLib.engine.model.onnx_graph import OLDEST_ONNX
+    from UNetSegmenterLib.engine.model.onnx_network import OLDEST_RUNTIME
+
+    wanted = {f"onnxruntime>={'.'.join(map(str, OLDEST_RUNTIME))}", f"onnx>={'.'.join(map(str, OLDEST_ONNX))}"}
+    assert set(dependencies.requirements(dependencies.ONNX.requirements)) == wanted
 
 
 def test_requirements_are_read_without_comments(tmp_path):

@@ -35,6 +35,7 @@ class ImportRequests:
             "card": draft.card,
             "unknown": [asdict(one) for one in draft.unknown],
             "notes": list(draft.notes),
+            "folds": list(getattr(draft, "folds", ())),  # of an nnU-Net
         }
 
     def preview(self, request: dict[str, Any]) -> dict[str, Any]:

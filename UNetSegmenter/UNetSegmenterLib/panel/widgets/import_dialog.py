@@ -22,7 +22,7 @@ from .path_edit import as_path, on_every_text
 from .slice_preview import SlicePreview
 from .widths import keep_narrow
 
-SIZE = (1040, 725)
+SIZE = (1040, 735)
 NO_SCAN = "Load a scan and choose it in section Scan to see what this model makes of it."
 LONGEST_NAME = 80
 FOLDER_PIXELS = 200

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import qt
 
@@ -18,6 +17,7 @@ class NumberEdit:
     def __init__(self, name: str, on_change: Callable[[], None], tip: str = "") -> None:
         """`name` is for screen readers; `on_change` is called with every text."""
         self._on_change = on_change
+        self._shown: tuple[str, float | None] = ("", None)  # a number may have more digits than are shown
         self.widget = qt.QLineEdit()
         self.widget.setAccessibleName(name)
         self.widget.setToolTip(tip or name)
@@ -28,15 +28,20 @@ class NumberEdit:
     @property
     def number(self) -> float | None:
         """The number that stands there."""
+        text, exact = self._shown
+        if exact is not None and self.widget.text == text:
+            return exact
         try:
             number = float(self.widget.text.strip().replace(",", "."))
         except ValueError:
             return None
         return number if math.isfinite(number) else None
 
-    def show(self, number: Any) -> None:
-        """Write a number, or nothing for None."""
-        self.widget.setText("" if number is None else f"{number:g}" if float(f"{number:g}") == number else repr(number))
+    def show(self, number: float | None) -> None:
+        """Write a number with at most six digits, or nothing for None; it stays exact until the text is changed."""
+        text = "" if number is None else f"{number:.6g}"
+        self._shown = text, number
+        self.widget.setText(text)
 
     def _on_text(self, text: str) -> None:
         self.widget.setStyleSheet("" if not text.strip() or self.number is not None else WRONG)

@@ -16,6 +16,9 @@ AXES = (("axial", "axial"), ("coronal", "coronal"), ("sagittal", "sagittal"))
 STORED = ("stored", "as the file stores them (nnU-Net)")
 OPPOSITE = {"R": "L", "L": "R", "A": "P", "P": "A", "I": "S", "S": "I"}
 WORDS = {"R": "right", "L": "left", "A": "anterior", "P": "posterior", "I": "inferior", "S": "superior"}
+AS_STORED = (
+    "Scans must be stored like those of the training. Choose an axis to have every scan cut in the same directions."
+)
 AXIS, ORIENTATION = "preprocessing.axis", "preprocessing.orientation"
 
 
@@ -99,8 +102,11 @@ class SlicesField(Field):
 
     def _show(self) -> None:
         orientation = self.orientation
+        is_stored = self.axis.currentData == STORED[0]
         self._turns.setVisible(bool(orientation))
-        self._text.setVisible(bool(orientation))
+        self._text.setVisible(bool(orientation) or is_stored)
+        if is_stored:
+            self._text.setText(AS_STORED)
         if orientation:
             rows, columns = orientation[0], orientation[1]
             self._text.setText(f"Downwards: {WORDS[rows]}; to the right: {WORDS[columns]}.")

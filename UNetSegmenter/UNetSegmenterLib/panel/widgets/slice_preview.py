@@ -9,7 +9,7 @@ import qt
 
 from .widths import keep_narrow
 
-SIDE_PIXELS = 265
+SIDE_PIXELS = 250
 WAITING = "Segmenting this slice..."
 READS = "What the network reads"
 
@@ -82,9 +82,9 @@ class SlicePreview:
             self._is_showing = False
         self._number.setText(f"{answer['slice'] + 1} of {answer['slices']}")
         low, high, mean = answer["values"]
-        self._input_title.setText(
-            f"{READS}: {answer['rows']} x {answer['columns']} pixels, {low:.3g} to {high:.3g}, mean {mean:.3g}"
-        )
+        size = f"{answer['rows']} x {answer['columns']} pixels"
+        self._input_title.setText(f"{READS}: {size}")
+        self.input.setToolTip(f"{size}, values from {low:.3g} to {high:.3g}, mean {mean:.3g}")
         self.status.setText(_found_text(answer, names))
 
     def _on_slider(self, number: int) -> None:
@@ -95,7 +95,6 @@ class SlicePreview:
 
 def _picture(column: Any) -> tuple[Any, Any]:
     title, picture = qt.QLabel(), qt.QLabel()
-    title.setWordWrap(True)
     keep_narrow(title)
     picture.setFixedSize(SIDE_PIXELS, SIDE_PIXELS)
     picture.setAlignment(qt.Qt.AlignCenter)
@@ -114,5 +113,7 @@ def _found_text(answer: dict[str, Any], names: dict[int, str]) -> str:
         f"{names.get(index) or f'structure {index}'} {pixels * answer['pixel_cm2']:.1f} cm²" for pixels, index in found
     ]
     text = ", ".join(parts) if parts else "nothing is labelled in this slice"
-    note = " One of the folds only; the others take part in a segmentation." if answer.get("folds", 1) > 1 else ""
-    return f"Found: {text}.{note}"
+    folds = answer.get("folds", 1)
+    note = f" By one of {folds} folds." if folds > 1 else ""
+    low, high, mean = answer["values"]
+    return f"Found: {text}.{note} Input from {low:.3g} to {high:.3g}, mean {mean:.3g}."
