@@ -1,4 +1,4 @@
-"""PyTorch or ONNX Runtime is missing: the panel says so, asks, installs by the way this Slicer has, and goes on where the person was."""
+"""PyTorch or ONNX Runtime is missing: the panel says so, asks, installs by the way this Slicer has, and goes on."""
 
 from __future__ import annotations
 
