@@ -7,6 +7,7 @@ import os
 import sys
 import time
 
+import import_stories
 import job_stories
 import qt
 import slicer
@@ -717,6 +718,7 @@ STORIES = (
     a_test_set_is_reviewed_case_by_case,
     layouts_structures_and_the_slice_curve,
     *job_stories.STORIES,
+    *import_stories.STORIES,
     sample_data_is_registered,
     reload_takes_the_lib_along,
 )

@@ -28,6 +28,7 @@ CARDS = {
     "sagittal, mirrored and turned": {"axis": "sagittal", "orientation": "PS"},
     "stored": {"axis": "stored", "stored_axes": (1, 0, 2), "orientation": ""},
     "cropped": {"crop_to_nonzero": True, "normalisation": Normalisation("z-score")},
+    "patches": {"patch_size": (16, 12), "padding": "centre", "size_multiple": 4},
     "cubic": {"interpolation": "cubic", "spacing_mm": (2.0, 1.5)},
 }
 

@@ -291,11 +291,11 @@ def test_cancel_and_a_closing_scene_leave_nothing(panel, scan, bright, models, n
     dialog = open_dialog(panel, bright)
     fill_in(dialog)
     press(dialog.cancel_button)
-    assert panel.imports.dialog is None and not dialog.window.visible and panel.imports._preview is None
+    assert panel.imports.dialog is None and not dialog.is_open and panel.imports._preview is None
     assert not models.exists() and not panel.model.path
     dialog = open_dialog(panel, bright)
     new_scene()
-    assert panel.imports.dialog is None and not dialog.window.visible
+    assert panel.imports.dialog is None and not dialog.is_open
     turn(lambda: not panel.worker.requests)
     assert not list(panel.worker.folder.glob("preview-*"))
 
@@ -379,5 +379,5 @@ def test_the_dialog_can_be_used_with_keys_and_read_aloud(panel, bright, models):
 def test_two_imports_at_a_time_are_one(panel, bright, models, tmp_path):
     first = open_dialog(panel, bright)
     second = open_dialog(panel, write_bright_onnx(tmp_path / "other.onnx"))
-    assert panel.imports.dialog is second and not first.window.visible
+    assert panel.imports.dialog is second and not first.is_open
     add_scan()

@@ -66,14 +66,14 @@ class DialogActions:
 
 
 class ImportDialog:
-    """`window` is a dialog beside which Slicer stays usable; it is there until it is closed or the model is imported."""
+    """`window` is a dialog beside which Slicer stays usable; it `is_open` until it is closed or the model is imported."""
 
     def __init__(self, draft: ModelDraft, folder: str, has_scan: bool, actions: DialogActions) -> None:
         """Show a draft, to be saved in `folder`; `has_scan` says whether there is anything to preview on."""
         self.draft, self._actions, self._has_scan = draft, actions, has_scan
         self.card = CardDraft(draft.card, draft.unknown)
         self._axis = self.card.get(AXIS)
-        self._is_importing = self._is_open = False
+        self._is_importing = self.is_open = False
         self.window = qt.QDialog(slicer.util.mainWindow())
         self.window.setWindowTitle(f"Import {os.path.basename(draft.source.rstrip(os.sep))} ({draft.kind})")
         self.window.setModal(False)
@@ -86,7 +86,7 @@ class ImportDialog:
 
     def show(self) -> None:
         """Open the window and ask for the first preview."""
-        self._is_open = True
+        self.is_open = True
         self.window.resize(*SIZE)
         self.window.show()
         self.window.raise_()
@@ -94,7 +94,7 @@ class ImportDialog:
 
     def close(self) -> None:
         """Close the window without importing."""
-        if self._is_open:
+        if self.is_open:
             self.window.reject()
 
     @property
@@ -230,7 +230,7 @@ class ImportDialog:
         self._ask_for_preview()
 
     def _ask_for_preview(self) -> None:
-        if not self._is_open:
+        if not self.is_open:
             return
         if not self._has_scan:
             self.preview.say(NO_SCAN)
@@ -256,8 +256,9 @@ class ImportDialog:
             self._actions.import_to(self.card.card, self.path)
 
     def _on_finished(self, result: int) -> None:
-        if self._is_open:
-            self._is_open = False
+        if self.is_open:
+            self.is_open = False
+            self.window.deleteLater()
             self._actions.close()
 
 
