@@ -136,13 +136,15 @@ def time_command(scan: Path, checkpoint: Path, device: str) -> CommandCost:
 
 
 def try_precisions(checkpoint: Checkpoint, volume: Volume, device: str) -> list[PrecisionTrial]:
-    """Predict in float32 and in bfloat16, each after a short warm-up, and compare the labels."""
+    """Predict in float32 and in bfloat16 and compare the labels; an ONNX file has one precision, its own."""
     import torch
+    from UNetSegmenterLib.engine.model.architectures import ONNX
     from UNetSegmenterLib.engine.model.prediction import Predictor
 
     trials: list[PrecisionTrial] = []
     exact = None
-    for dtype in (torch.float32, torch.bfloat16):
+    is_onnx = checkpoint.card.network.architecture == ONNX
+    for dtype in (torch.float32,) if is_onnx else (torch.float32, torch.bfloat16):
         predictor = Predictor(checkpoint, device, dtype=dtype)
         prediction = predictor.predict(volume)
         labels = prediction.segmentation.labels

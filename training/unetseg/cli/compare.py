@@ -188,7 +188,7 @@ def _propose(comparison: Comparison) -> None:
 def _structures(labels: Path | None) -> tuple[Structure, ...] | None:
     if labels is None:
         return None
-    if labels.suffix == ".pt":
+    if labels.suffix.lower() in (".pt", ".onnx"):
         from UNetSegmenterLib.engine.model.checkpoint import read_card
 
         return read_card(labels).structures
