@@ -15,7 +15,7 @@ from UNetSegmenterLib.engine.model.card import NetworkDescription
 from UNetSegmenterLib.engine.model.onnx_graph import read_onnx
 from UNetSegmenterLib.engine.model.onnx_network import OnnxNetwork, logits_of, onnx_device
 
-from ..onnx_files import graph_of, save, write_onnx_file
+from ..onnx_files import changed, graph_of, save, write_onnx_file
 
 WEIGHTS = np.array([[1.0], [-2.0], [0.5]])
 
@@ -180,6 +180,13 @@ def test_slices_that_the_file_fails_on_are_named(tmp_path):
     network = network_of(path, 2, activation="sigmoid-logits", background=False)
     assert network(slices()).shape == (5, 2, 6, 4)
     fails(network, "fails on slices of 5 x 1 x 7 x 5", "size_multiple", of=slices(size=(7, 5)))
+
+
+def test_a_file_that_looks_like_the_runtime_s_own_format_is_read_as_onnx(tmp_path):
+    """The runtime takes files with ORTM at their fifth byte for that format, of which nothing was checked."""
+    path = changed(write(tmp_path / "a.onnx"), lambda model: setattr(model, "producer_name", "ORTM"))
+    assert path.read_bytes()[4:8] == b"ORTM"
+    torch.testing.assert_close(network_of(path)(slices()), expected(slices()))
 
 
 def test_a_graph_that_the_runtime_refuses_is_named(tmp_path):

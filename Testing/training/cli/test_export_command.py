@@ -9,10 +9,16 @@ import onnx
 import pytest
 import torch
 from UNetSegmenterLib.engine.io.image_reading import read_volume
+from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
+from UNetSegmenterLib.engine.model.architectures import NetworkDescription, build_network
+from UNetSegmenterLib.engine.model.card import Card
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
+from UNetSegmenterLib.engine.model.normalisation import Normalisation
 from UNetSegmenterLib.engine.model.prediction import Predictor
+from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
 from ...engine.checkpoints import small_card, small_weights
+from ...engine.model.nnunet_networks_reference import NETWORKS
 from ..command import refused, unetseg, unetseg_here
 
 
@@ -77,6 +83,45 @@ def test_an_ensemble_becomes_its_average(tmp_path):
         average = (networks[0](slices) + networks[1](slices)) / 2
         found = load_checkpoint(tmp_path / "folds.onnx").network()(slices)
     torch.testing.assert_close(found, average, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("title", ["plain", "three slices", "batch norm", "residual", "bottleneck"])
+def test_networks_of_nnunet(title, tmp_path, scan):
+    """In patches with mirroring, two folds: labels of the exported file are those of the checkpoint."""
+    architecture, channels, classes, parameters = NETWORKS[title]
+    network = NetworkDescription(architecture, channels, classes, parameters)
+    preprocessing = Preprocessing(
+        (2.0, 2.0),
+        Normalisation("ct", (-200.0, 300.0), mean=50.0, sd=100.0),
+        channels,
+        None,
+        size_multiple=16,
+        patch_size=(32, 32),
+        padding="centre",
+        pad_value=0.0,
+        mirror_axes=(0, 1),
+        interpolation="cubic",
+    )
+    card = Card("nnU-Net", network, ABDOMEN8[: classes - 1], preprocessing)
+    folds = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        state = build_network(network).state_dict()
+        folds.append(
+            {name: 0 * tensor if name.endswith("seg_layers.1.bias") else tensor for name, tensor in state.items()}
+        )
+    save_checkpoint(tmp_path / "folds.pt", card, folds, half=False)
+    result = unetseg_here("export", tmp_path / "folds.pt", tmp_path / "folds.onnx", "--scan", scan)
+    assert result.returncode == 0, result.stderr
+    predictions = [
+        Predictor(load_checkpoint(tmp_path / name), "cpu", dtype=torch.float32, mirroring=True).predict(
+            read_volume(scan)
+        )
+        for name in ("folds.pt", "folds.onnx")
+    ]
+    first, second = (one.segmentation.labels for one in predictions)
+    assert len(np.unique(first)) > 1
+    assert (first == second).mean() > 0.999
 
 
 def test_a_file_that_changed_since_it_was_opened_is_refused(exported, tmp_path):
