@@ -15,6 +15,7 @@ import pytest
 import torch
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 
+from .card_answers import fill_in
 from .command import unetseg_here
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "import.md"
@@ -88,11 +89,11 @@ def test_recipe(recipe, folder):
     result = unetseg_here(*recipe.options)
     assert result.returncode == 0, result.stderr
     assert "100.0000 % of" in result.stdout
-    fill_in(Path("card.yaml"))
+    fill_in(channels="repeated", spacing_mm="as it is", normalisation="{name: z-score, over: slice}")
     result = unetseg_here(*recipe.options, "--card", "card.yaml", "--output", "imported.onnx")
     assert result.returncode == 0, result.stderr
     checkpoint = load_checkpoint("imported.onnx")
-    assert [one.name for one in checkpoint.card.structures] == ["liver", "spleen"]
+    assert [one.name for one in checkpoint.card.structures] == ["liver", "fat"]
     compare(checkpoint, network)
 
 
@@ -110,24 +111,6 @@ def trained(recipe: Recipe) -> torch.nn.Module:
 
 def channels_of(network: torch.nn.Module) -> int:
     return next(one.in_channels for one in network.modules() if isinstance(one, torch.nn.Conv2d))
-
-
-def fill_in(card: Path) -> None:
-    answers = {
-        "activation": "logits",
-        "background": "true",
-        "channels": "repeated",
-        "spacing_mm": "as it is",
-        "normalisation": "{name: z-score, over: slice}",
-        "intensities": "HU",
-    }
-    text = card.read_text(encoding="utf-8")
-    for name, answer in answers.items():
-        text = re.sub(rf"^( *{name}:) \?\?\?$", rf"\1 {answer}", text, flags=re.MULTILINE)
-    names = iter(("liver", "spleen"))
-    text = re.sub(r"^  - \?\?\?.*$", lambda _: f"  - {next(names)}", text, flags=re.MULTILINE)
-    assert "???" not in text.partition("title:")[2]
-    card.write_text(text, encoding="utf-8")
 
 
 def compare(checkpoint, network: torch.nn.Module) -> None:

@@ -87,7 +87,8 @@ def run(options: Any) -> None:
     from ..conversion.card_yaml import read_card_yaml, write_card_yaml
 
     target = _target(options)
-    with _drafted(options) as draft:
+    with _drafted(options) as read:
+        draft = replace(read, card=read.card | {"title": options.title}) if options.title else read
         for note in draft.notes:
             print_line(note)
         if _asks_for_card(options):
