@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -133,7 +134,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="unetsegmenter-bench-") as folder:
         checkpoint = Path(folder) / "imported.pt"
-        command = ["import", str(options.model), "--output", str(checkpoint), "--folds", *options.folds]
+        # nnU-Net's predictor leaves postprocessing to another command of nnU-Net
+        model = shutil.copytree(
+            options.model, Path(folder) / "model", ignore=shutil.ignore_patterns("crossval_results*")
+        )
+        command = ["import", str(model), "--output", str(checkpoint), "--folds", *options.folds]
         subprocess.run([sys.executable, "-m", "unetseg.cli", *command], check=True)
         figures, labels = {}, {}
         for way in WAYS:
