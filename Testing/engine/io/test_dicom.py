@@ -142,6 +142,15 @@ def test_a_slice_with_too_few_pixels_is_refused(tmp_path, at):
         read_volume(tmp_path / "ct")
 
 
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_the_modality_of_a_series_is_known(tmp_path, modality):
+    def change(number, elements):
+        elements[0x0008, 0x0060] = ("CS", modality)
+
+    write_slices(tmp_path / "scan", HU, POSITIONS, change)
+    assert read_volume(tmp_path / "scan").modality == modality
+
+
 def test_a_slice_cut_off_anywhere_is_refused(tmp_path):
     """Also within the header of the last slice, which nothing else would miss."""
     write_slices(tmp_path / "ct", HU, POSITIONS)

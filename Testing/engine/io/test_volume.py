@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_reading import read_geometry, read_image, read_volume
 from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
-from UNetSegmenterLib.engine.io.volume import Volume, as_hu, check_volume
+from UNetSegmenterLib.engine.io.slicing import slicing_along
+from UNetSegmenterLib.engine.io.volume import ANY, HU, SOFT_TISSUE_HU, Volume, as_hu, check_volume, shown_window
 
 from .test_geometry import geometries
 
@@ -64,6 +66,64 @@ def volume_of(array) -> Volume:
 def test_checks_say_what_is_wrong(values, severity, words):
     notes = check_volume(volume_of(values))
     assert any(note.severity == severity and words in note.text for note in notes), notes
+
+
+CT_LIKE = (np.arange(12 * 144).reshape(12, 12, 12) * 3 - 1024).astype(np.int16)
+MR_LIKE = (np.arange(12 * 144).reshape(12, 12, 12)).astype(np.int16)
+
+
+@pytest.mark.parametrize(
+    ("array", "modality", "intensities", "words"),
+    [
+        (CT_LIKE, "", HU, None),
+        (CT_LIKE, "CT", HU, None),
+        (CT_LIKE, "MR", HU, "the scan is MR by its DICOM header"),
+        (MR_LIKE, "MR", HU, "the scan is MR by its DICOM header"),
+        (MR_LIKE, "PT", HU, "the scan is PT by its DICOM header"),
+        (MR_LIKE, "", HU, "may be MR"),
+        (MR_LIKE, "CT", HU, "may be MR or lack its rescale"),
+        (MR_LIKE, "", ANY, None),
+        (MR_LIKE, "MR", ANY, None),
+        ((MR_LIKE / 1000).astype(np.float32), "", ANY, None),
+        (CT_LIKE, "MR", ANY, None),
+        (CT_LIKE, "", ANY, "values from -1024 to 4157 look like the HU of a CT"),
+        (CT_LIKE, "CT", ANY, "the scan is CT by its DICOM header"),
+        (MR_LIKE, "CT", ANY, "the scan is CT by its DICOM header"),
+    ],
+)
+def test_one_warning_of_another_modality_than_the_network_reads(array, modality, intensities, words):
+    notes = check_volume(replace(volume_of(array), modality=modality, intensities=intensities))
+    assert [note.severity for note in notes] == ["warning"] * (words is not None), notes
+    assert words is None or words in notes[0].text
+
+
+def test_a_network_that_is_not_axial_counts_its_own_slices():
+    """A pair of axial pictures is no scan for a coronal network; ten slices in its own direction are one."""
+    flat = volume_of(CT_LIKE[:2])
+    texts = [note.text for note in check_volume(flat)]
+    assert any("only 2 axial slice(s)" in text for text in texts) and not any(
+        "the model reads" in text for text in texts
+    )
+    texts = [note.text for note in check_volume(flat, slicing_along(flat.geometry, "coronal"))]
+    assert any("its coronal slices, which the model reads, have only 12 x 2 pixels" in text for text in texts)
+    few = volume_of(CT_LIKE[:, :3])
+    texts = [note.text for note in check_volume(few, slicing_along(few.geometry, "coronal"))]
+    assert any("only 3 coronal slice(s)" in text for text in texts)
+    plain = volume_of(CT_LIKE)
+    assert [note.text for note in check_volume(plain, slicing_along(plain.geometry, "sagittal"))] == [
+        "stored as LPS: the scan is read in sagittal slices and the result returns to its grid."
+    ]
+    sagittal = replace(plain.geometry, direction=((0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, -1.0, 0.0)))
+    acquired = check_volume(replace(plain, geometry=sagittal), slicing_along(sagittal, "sagittal"))
+    assert [note for note in acquired if "stored" in note.text] == []
+
+
+def test_a_picture_of_values_without_a_unit_shows_nearly_all_of_them():
+    assert shown_window(volume_of(CT_LIKE)) == SOFT_TISSUE_HU
+    low, high = shown_window(replace(volume_of((MR_LIKE / 1000).astype(np.float32)), intensities=ANY))
+    assert 0 < low < 0.01 and 1.71 < high < 1.728
+    low, high = shown_window(replace(volume_of(np.full((3, 4, 5), 7, np.int16)), intensities=ANY))
+    assert low < high
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".NII.GZ", ".nrrd", ".mha"])

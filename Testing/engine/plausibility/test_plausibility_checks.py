@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.geometry import Geometry
-from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.io.volume import ANY, Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.plausibility.anatomy import Anatomy
 from UNetSegmenterLib.engine.plausibility.finding import FAIL, PASS, SEVERITIES, WARN
 from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
 from UNetSegmenterLib.engine.plausibility.rules import CHECKS
-from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
+from UNetSegmenterLib.engine.plausibility.training_statistics import limits_text, training_statistics
 
 from .conftest import ORGANS, SHAPE, SPACING, alarms, label_at, patient, with_labels
 
@@ -332,3 +332,27 @@ def test_noise_never_breaks_a_check(seed):
     volume = Volume(random.integers(-1024, 3000, shape).astype(np.int16), geometry)
     for finding in check(Segmentation(labels, geometry, ORGANS[:3]), volume):
         assert finding.value is None or np.isfinite(finding.value)
+
+
+@pytest.mark.parametrize("with_statistics", [True, False], ids=["statistics", "rules of thumb"])
+def test_values_that_are_no_hu_are_compared_with_each_other_alone(unseen, with_statistics):
+    """Nothing is said of gas, fat, HU or the body's outline; where tissue goes on beyond an outline still counts."""
+    patients = [(labels, replace(scan, intensities=ANY)) for labels, scan in (patient(seed) for seed in range(6))]
+    statistics = training_statistics(patients) if with_statistics else None
+    segmentation, volume = unseen
+    for shifted in (0, 3000):
+        scan = Volume(volume.array + np.int16(shifted), volume.geometry, intensities=ANY)
+        found = check(segmentation, scan, statistics)
+        assert not [finding for finding in found if "HU" in finding.sentence or "hold air" in finding.sentence]
+        assert [f.sentence for f in found if f.check == "position" and "body" in f.sentence] == []
+        assert alarms(found, "tissue") == []
+        edges = {finding.structure for finding in found if "beyond" in finding.sentence}
+        assert edges == ({organ.name for organ in ORGANS} if with_statistics else set())
+
+
+def test_what_the_limits_are_is_said_in_one_line(statistics):
+    assert limits_text(statistics) == "limits: training statistics of 12 cases"
+    assert limits_text({"cases": 1}) == "limits: training statistics of 1 case"
+    for nothing in (None, {}):
+        assert limits_text(nothing) == "limits: rules of thumb; add statistics with unetseg release MODEL DATASET"
+        assert limits_text(nothing, model=False).startswith("limits: rules of thumb; name a model")

@@ -20,7 +20,11 @@ ARRAY_AXES = {"axial": 0, "coronal": 1, "sagittal": 2}
 
 @pytest.fixture(scope="module")
 def of_axis() -> dict[str, dict]:
-    return {axis: training_statistics([patient(i) for i in range(6)], slicing_axis=axis) for axis in ARRAY_AXES}
+    patients = [patient(number) for number in range(6)]
+    return {
+        axis: training_statistics([(replace(labels, slicing_axis=axis), scan) for labels, scan in patients])
+        for axis in ARRAY_AXES
+    }
 
 
 def without_slice(segmentation: Segmentation, axis: str, index: int = 1) -> tuple[Segmentation, int]:

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from UNetSegmenterLib.engine.evaluation.comparison import compare
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.slicing_axis import slice_positions_mm, slices_along
-from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.io.volume import ANY, Volume
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 from UNetSegmenterLib.engine.plausibility.finding import Finding
@@ -81,6 +81,20 @@ def test_bright_and_dark_structures_widen_the_window():
     lung = Volume(volume.array - 800, volume.geometry)
     low, high = viewer_data(comparison, lung, prediction, reference).window_hu
     assert low < -650 and high == 240.0
+
+
+def test_values_without_a_unit_are_shown_between_their_own_ends(tmp_path):
+    comparison, volume, prediction, reference = material()
+    mr = Volume(((volume.array + 200) / 1000).astype(np.float32), volume.geometry, intensities=ANY)
+    data = viewer_data(comparison, mr, prediction, reference)
+    low, high = data.window_hu
+    assert 0.1 < low < 0.2 and 0.35 < high < 0.45 and data.unit == ""
+    assert "HU" not in data.words and f"from {low:.4g} to {high:.4g}." in data.words
+    scan = sitk.GetArrayFromImage(image(data.scan, tmp_path))
+    assert scan.std() == pytest.approx(mr.array.std(), rel=0.1), "not all of it is black or white"
+    (tmp_path / "slice.png").write_bytes(slice_pictures(mr, prediction, reference, comparison)[0][1])
+    picture = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "slice.png")))
+    assert 20 < np.median(picture) < 200
 
 
 def test_a_prediction_on_another_grid_is_brought_onto_the_scans(tmp_path):
@@ -365,6 +379,20 @@ def test_the_viewer_steps_through_the_slices_of_the_network(tmp_path, axis):
         )
         page.wait(f"Math.abs(document.querySelector('[name=slice]').value - {line[2]}) < 1.1")
         assert page.run("document.querySelector('.chart h3').textContent") in reading(page)
+        assert " HU, prediction" in reading(page) and page.problems == []
+
+
+@needs_viewer
+def test_the_viewer_reads_values_without_a_unit_as_they_are(tmp_path):
+    comparison, volume, prediction, reference = material()
+    mr = Volume(((volume.array + 200) / 1000).astype(np.float32), volume.geometry, intensities=ANY)
+    report = write_report(
+        tmp_path / "report.html", "MR", comparison, viewer=viewer_data(comparison, mr, prediction, reference)
+    )
+    with Page(report, tmp_path / "browser", size=(700, 700)) as page:
+        page.click(".viewer-open")
+        page.wait("document.querySelector('.viewer-reading').textContent")
+        assert re.search(r"mm: 0\.\d{1,4}, prediction ", reading(page)), reading(page)
         assert page.problems == []
 
 

@@ -100,7 +100,11 @@ def test_the_section_waits_for_a_prediction(widget):
 def test_a_finding_leads_to_its_place(widget, broken):
     red = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
     text = checked(widget)
-    assert "Rules of thumb" in text and "of 2 structures look plausible" in text
+    assert (
+        "Limits: rules of thumb; name a model" in text
+        and "Sizes are not checked." in text
+        and "of 2 structures look plausible" in text
+    )
     assert any(line.startswith("Spleen: ") and "worth a look" in line for line in lines(widget))
     small_component = next(number for number, line in enumerate(lines(widget)) if APART in line)
     assert "Spleen" in widget.ui.findingsList.item(small_component).data(ACCESSIBLE_TEXT)
@@ -197,12 +201,30 @@ def test_the_ground_truth_tells_which_findings_it_shares(widget, broken):
 
 def test_the_statistics_of_the_checkpoint_count(widget, broken):
     panel = widget.panel
-    panel.model.card = SimpleNamespace(statistics=statistics())
+    preprocessing = SimpleNamespace(intensities="HU", window_hu=None)
+    panel.model.card = SimpleNamespace(statistics=statistics(), preprocessing=preprocessing, structures=())
     panel.update()
     slicer.util.arrayFromVolume(widget.ui.inputSelector.currentNode())[:] = -500
     text = checked(widget)
-    assert "Rules of thumb" not in text and "2 of 2 structures" not in text
+    assert "Limits: training statistics of 12 cases." in text and "rules of thumb" not in text
+    assert "2 of 2 structures" not in text
     assert any("12 training cases" in sentence for sentence in sentences(widget)), sentences(widget)
+    panel.model.card = None
+
+
+def test_a_model_without_statistics_says_how_to_add_them_and_one_without_hu_is_not_checked_by_them(widget, broken):
+    panel = widget.panel
+    slicer.util.arrayFromVolume(widget.ui.inputSelector.currentNode())[:] = -500  # air everywhere, if these were HU
+    for intensities, gas in (("HU", True), ("any", False)):
+        preprocessing = SimpleNamespace(intensities=intensities, window_hu=None)
+        panel.model.card = SimpleNamespace(statistics={}, preprocessing=preprocessing, structures=())
+        panel.update()
+        text = checked(widget)
+        assert (
+            "Limits: rules of thumb; add statistics with unetseg release MODEL DATASET. Sizes are not checked." in text
+        )
+        assert any("hold air or lung" in sentence for sentence in sentences(widget)) == gas
+        assert ("other intensities than HU" in text) != gas
     panel.model.card = None
 
 

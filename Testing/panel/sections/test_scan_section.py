@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import slicer
 import vtk
-from host.pressing import settle
+from host.pressing import settle, turn
 from host.scans import add_scan, body
+from UNetSegmenterLib.engine.model.normalisation import Normalisation
+from UNetSegmenterLib.panel.widgets.card_text import reads_text
 
 
 def texts(panel, severity=None):
@@ -74,6 +78,58 @@ def test_spacing_against_the_model(widget, ready):
     choose(widget, add_scan("coarse", spacing_mm=(3.0, 4.0, 4.0)))
     assert any("coarser than the 1.5 mm" in text for text in texts(ready, "warning"))
     assert widget.ui.applyButton.enabled
+
+
+def changed_card(checkpoints, path, **changes):
+    """The good checkpoint with other preprocessing."""
+    from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
+
+    good = load_checkpoint(checkpoints["good"])
+    card = replace(good.card, preprocessing=replace(good.card.preprocessing, **changes))
+    save_checkpoint(path, card, good.weights)
+    return str(path)
+
+
+def model(panel, path):
+    panel.model.choose(path)
+    turn(lambda: panel.model.path == path and panel.model.card is not None, 60)
+    settle(0.2)
+
+
+def from_dicom(node, modality):
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item = hierarchy.GetItemByDataNode(node) or hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+    hierarchy.SetItemAttribute(item, "DICOM.Modality", modality)
+    return node
+
+
+def test_a_scan_of_another_modality_than_the_model_reads(widget, ready, checkpoints, tmp_path):
+    choose(widget, from_dicom(add_scan("MR"), "MR"))
+    assert texts(ready, "warning") == [
+        "the scan is MR by its DICOM header, but a CT network expects HU: its labels here would mean nothing."
+    ]
+    assert widget.ui.applyButton.enabled
+    any_values = Normalisation("z-score")
+    model(ready, changed_card(checkpoints, tmp_path / "any.pt", normalisation=any_values, intensities="any"))
+    assert texts(ready, "warning") == [] and texts(ready, "pass") == [
+        "128 x 96 x 16 voxels of 1.50 x 1.50 x 3.00 mm, -1000 to 400"
+    ]
+    choose(widget, add_scan("CT"))
+    (text,) = texts(ready, "warning")
+    assert text.startswith("values from -1000 to 400 look like the HU of a CT, but the model was not trained on HU")
+    assert reads_text(ready.model.card) == "Reads 1.5 mm pixels, any intensities"
+
+
+def test_a_coronal_model_with_pixels_of_its_own_or_as_they_are(widget, ready, checkpoints, tmp_path):
+    choose(widget, add_scan("CT", body(12)))
+    path = changed_card(checkpoints, tmp_path / "coronal.pt", axis="coronal", spacing_mm=(1.0, 0.5))
+    model(ready, path)
+    assert any("pixels of 3.00 x 1.50 mm are coarser than the 1 x 0.5 mm" in text for text in texts(ready, "warning"))
+    assert any("read in coronal slices" in text for text in texts(ready, "info"))
+    assert reads_text(ready.model.card) == "Reads pixels of 1 x 0.5 mm, -125 to 275 HU, coronal slices"
+    model(ready, changed_card(checkpoints, tmp_path / "as it is.pt", axis="sagittal", spacing_mm=None))
+    assert texts(ready, "warning") == [] and not any("mm" in text for text in texts(ready, "info"))
+    assert reads_text(ready.model.card) == "Reads pixels as they are, -125 to 275 HU, sagittal slices"
 
 
 def test_orientation_and_transform(widget, panel):

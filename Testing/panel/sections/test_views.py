@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import slicer
@@ -9,6 +11,8 @@ from host.pressing import press, settle, turn
 from host.scans import add, add_scan, choose, organs
 from host.window import SIZES, close_window, open_window, resize
 from PySide6 import QtWidgets
+from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
+from UNetSegmenterLib.engine.model.normalisation import Normalisation
 from UNetSegmenterLib.scene.views.cameras import box_of, cameras_by_view, is_turned, shown_extent
 from UNetSegmenterLib.scene.views.layout import ONE_ROW, ONLY_3D, ROWS, slice_views
 from UNetSegmenterLib.scene.views.slice_views import axes_of, corners_of_node, cuts_box
@@ -191,7 +195,7 @@ def widths_of_words(name):
     return max(sizes)
 
 
-def test_the_window_of_the_model_is_a_switch_away_from_that_of_before(window, widget, checkpoints):
+def test_the_window_of_the_model_is_a_switch_away_from_that_of_before(window, widget, checkpoints, tmp_path):
     scan, *_ = compared(widget)
     display = scan.GetDisplayNode()
     display.SetAutoWindowLevel(True)
@@ -208,6 +212,15 @@ def test_the_window_of_the_model_is_a_switch_away_from_that_of_before(window, wi
     press(widget.ui.softTissueCheckBox)
     low, high = widget.panel.model.card.preprocessing.window_hu
     assert (display.GetWindow(), display.GetLevel()) == (high - low, (low + high) / 2)
+    press(widget.ui.sideBySideButton)
+    good = load_checkpoint(checkpoints["good"])
+    unknown = replace(good.card.preprocessing, normalisation=Normalisation("z-score"), intensities="any")
+    save_checkpoint(tmp_path / "any.pt", replace(good.card, preprocessing=unknown), good.weights)
+    widget.panel.model.choose(str(tmp_path / "any.pt"))
+    turn(lambda: widget.panel.model.card is not None and widget.panel.model.card.preprocessing.intensities == "any", 60)
+    press(widget.ui.sideBySideButton)
+    assert display.GetAutoWindowLevel(), "a model that reads no HU leaves the scan its own window"
+    assert not widget.ui.softTissueCheckBox.enabled and "other intensities" in widget.ui.softTissueCheckBox.toolTip
     press(widget.ui.sideBySideButton)
     assert display.GetAutoWindowLevel() and (display.GetWindow(), display.GetLevel()) == pytest.approx(before)
 

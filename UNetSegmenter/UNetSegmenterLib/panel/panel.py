@@ -9,7 +9,7 @@ from typing import Any
 import slicer
 
 from ..engine.evaluation.verdict import Verdict
-from ..engine.io.volume import Note
+from ..engine.io.volume import HU, SOFT_TISSUE_HU, Note
 from ..engine.labels.structures import Structure
 from .jobs.dependencies import ONNX, PYTORCH, Installer, Package
 from .jobs.failure import failure_note, failure_of, safe_slot
@@ -305,7 +305,11 @@ class Panel:
         return job
 
     def _window_hu(self) -> tuple[float, float] | None:
-        return self.model.card.preprocessing.window_hu if self.model.card is not None else None
+        """The HU that the model tells apart, else soft tissue; None for a model that does not read HU."""
+        preprocessing = self.model.card.preprocessing if self.model.card is not None else None
+        if preprocessing is not None and preprocessing.intensities != HU:
+            return None
+        return (preprocessing is not None and preprocessing.window_hu) or SOFT_TISSUE_HU
 
     def _worker_is_busy(self) -> str:
         names = self.worker.queue.names
@@ -315,12 +319,14 @@ class Panel:
         parameters = self._parameters
         if parameters is None:
             return CheckedNodes()
-        reference = parameters.groundTruth
+        reference, card = parameters.groundTruth, self.model.card
         return CheckedNodes(
             parameters.comparedPrediction,
             self.scan.node,
             reference if reference is not parameters.comparedPrediction else None,
-            (self.model.card.statistics or None) if self.model.card is not None else None,
+            (card.statistics or None) if card is not None else None,
+            card.preprocessing.intensities if card is not None else HU,
+            card is not None,
         )
 
     def _on_verdict(self, node: Any, verdict: Verdict) -> None:

@@ -53,11 +53,12 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.model.checkpoint import read_card
     from UNetSegmenterLib.engine.plausibility.finding import PASS, SEVERITIES
     from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
+    from UNetSegmenterLib.engine.plausibility.training_statistics import limits_text
 
     from ..evaluation.scan_prediction import along_axis_of, on_grid_of, read_scan
 
     card = read_card(options.checkpoint) if options.checkpoint else None
-    volume = read_scan(options.scan, options.resample) if options.scan else None
+    volume = read_scan(options.scan, options.resample, card) if options.scan else None
     segmentation = read_segmentation(
         options.segmentation,
         card.structures if card else None,
@@ -83,6 +84,7 @@ def run(options: Any) -> None:
         if finding.severity != PASS:
             print_line(f"{finding.severity:<5} {finding.sentence}")
     counts = ", ".join(f"{sum(f.severity == severity for f in findings)} {severity}" for severity in SEVERITIES)
+    print_line(limits_text(card.statistics if card else None, model=card is not None))
     print_line(f"{counts}; {options.output}: findings.csv, findings.json")
 
 

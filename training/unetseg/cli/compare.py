@@ -84,6 +84,7 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.io.file_names import file_stem
     from UNetSegmenterLib.engine.model.checkpoint import read_card
     from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
+    from UNetSegmenterLib.engine.plausibility.training_statistics import limits_text
     from UNetSegmenterLib.engine.report.niivue_viewer import viewer_data
     from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
     from UNetSegmenterLib.engine.report.report_folder import provenance, write_results
@@ -95,7 +96,7 @@ def run(options: Any) -> None:
 
     card = read_card(options.checkpoint) if options.checkpoint else None
     check_tolerance(options.tolerance)
-    volume = read_scan(options.scan, options.resample) if options.scan else None
+    volume = read_scan(options.scan, options.resample, card) if options.scan else None
     prediction, reference = _segmentations(options, volume)
     prediction = along_axis_of(card, prediction, options.prediction)
     findings = check(
@@ -122,7 +123,8 @@ def run(options: Any) -> None:
             pictures = slice_pictures(volume, prediction, reference, comparison)
             viewer = viewer_data(comparison, volume, prediction, reference)
         facts = provenance(prediction=str(options.prediction), reference=str(options.reference))
-        material = {case: CaseMaterial((*files.pictures, *pictures), findings, viewer=viewer)}
+        limits = limits_text(card.statistics if card else None, model=card is not None)
+        material = {case: CaseMaterial((*files.pictures, *pictures), findings, viewer=viewer, limits=limits)}
         summary = write_results(folder, f"Comparison: {case}", [comparison], facts, material=material)
     print_results([comparison], summary, case)
     _propose(comparison)

@@ -81,7 +81,7 @@ def _material(options: Any, predictor: Predictor) -> tuple[Volume, Segmentation 
             raise InputError("--reference goes with --scan; the sample scan brings its own reference.")
         sample = read_sample(options.cache)
         return sample.volume, sample.reference, REFERENCE_DESCRIPTION
-    volume, reference = read_scan(options.scan), None
+    volume, reference = read_scan(options.scan, card=predictor.checkpoint.card), None
     if options.reference is not None:
         labelled = predictor.checkpoint.card.structures
         grid = volume.geometry if need_of_grid(options.reference) else None
@@ -94,6 +94,7 @@ def _compare(
 ) -> list[str]:
     from UNetSegmenterLib.engine.evaluation.comparison import compare
     from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
+    from UNetSegmenterLib.engine.plausibility.training_statistics import limits_text
     from UNetSegmenterLib.engine.report.niivue_viewer import viewer_data
     from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
     from UNetSegmenterLib.engine.report.report_folder import provenance, write_results
@@ -120,7 +121,7 @@ def _compare(
     findings = check(prediction, volume, card.statistics or None)
     pictures = (*files.pictures, *slice_pictures(volume, prediction, reference, comparison))
     viewer = viewer_data(comparison, volume, prediction, reference)
-    material = {volume.name: CaseMaterial(pictures, findings, viewer=viewer)}
+    material = {volume.name: CaseMaterial(pictures, findings, viewer=viewer, limits=limits_text(card.statistics))}
     summary = write_results(
         folder, f"{volume.name}: {card.title}", [comparison], facts, material=material, reference_note=note
     )

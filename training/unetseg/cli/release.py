@@ -4,10 +4,14 @@
   unetseg release ... --evaluated-checkpoint runs/train/checkpoint.pt
 
   unetseg release abdomen.pt Dataset001_Abdomen --output new.pt           (new statistics, all else unchanged)
+  unetseg release imported.onnx Dataset001_Abdomen --output new.onnx      (statistics for a model of another tool)
 
 The results are those of unetseg evaluate in a folder, over the cases that neither the checkpoint nor an ancestor was trained
 on; other evaluated cases are named. For a checkpoint trained on every patient no test patient is left: name with
 --evaluated-checkpoint the tested checkpoint of the same training configuration, and the card says so.
+
+The statistics are those of the cases that the model was trained on. A model of another tool does not know them: then all labelled
+cases of the data set are taken, with its structures matched to the model's by terminology, name or value.
 """
 
 from __future__ import annotations
@@ -19,15 +23,16 @@ from typing import TYPE_CHECKING, Any
 
 from UNetSegmenterLib.engine.errors import InputError
 
-from ..console import print_line, warn
+from ..console import ProgressCallback, print_line, progress, warn
 from ..output_folder import Outputs
 from .parser import CommandParser
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from UNetSegmenterLib.engine.io.volume import Volume
     from UNetSegmenterLib.engine.labels.segmentation import Segmentation
+    from UNetSegmenterLib.engine.labels.structures import Structure
     from UNetSegmenterLib.engine.model.card import Card
     from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
 
@@ -37,9 +42,9 @@ if TYPE_CHECKING:
 
 def add_options(parser: CommandParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("checkpoint", type=Path, help="trained checkpoint (.pt)")
-    parser.add_argument("dataset", type=Path, help="folder of the data set it was trained on")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="checkpoint to write (.pt)")
+    parser.add_argument("checkpoint", type=Path, help="trained checkpoint (.pt), or an imported model (.pt, .onnx)")
+    parser.add_argument("dataset", type=Path, help="folder of the data set it was trained on, or another with labels")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="file to write, of the same kind")
     parser.add_argument(
         "--evaluated",
         type=Path,
@@ -70,7 +75,7 @@ def outputs(options: Any) -> Outputs:
 
 def run(options: Any) -> None:
     """Write the checkpoint with its test results, statistics and texts."""
-    from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint
+    from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_with_card
 
     from ..data.layouts.detection import read_dataset
 
@@ -84,6 +89,7 @@ def run(options: Any) -> None:
         for note in notes:
             warn(note)
     statistics, seen = statistics_and_cases(dataset, card, options.nominal_spacing)
+    training = card.training | {"seen_cases": seen} if seen else card.training
     card = replace(
         card,
         title=options.title or card.title,
@@ -91,10 +97,10 @@ def run(options: Any) -> None:
         data_licence=options.licence or card.data_licence,
         data_citation=options.citation or card.data_citation,
         validation=validation,
-        training=card.training | {"seen_cases": seen},
+        training=training,
         statistics=statistics,
     )
-    save_checkpoint(options.output, card, checkpoint.weights)
+    save_with_card(checkpoint, card, options.output)
     megabytes = options.output.stat().st_size / 1e6
     print_line(f"{options.output}: {card.title}, {megabytes:.1f} MB, SHA-256 {load_checkpoint(options.output).sha256}")
 
@@ -167,7 +173,7 @@ def evaluated_cases(folder: Path) -> tuple[dict[str, Any], list[CaseIdentity]]:
 
 
 def _check_evaluated(folder: Path, summary: dict[str, Any], tested: Checkpoint, released: Card) -> None:
-    of_released, of_tested = (dict(card.training["recipe"]) for card in (released, tested.card))
+    of_released, of_tested = (dict(card.training.get("recipe", {})) for card in (released, tested.card))
     of_released.pop("train_split", None)
     of_tested.pop("train_split", None)
     if of_released != of_tested:
@@ -187,22 +193,34 @@ def measured_weights(tested: Card, released: Card) -> str:
     from ..data.seen_cases import TRAINED, seen_cases
 
     names = [{one.name for one in seen_cases(card) if one.role == TRAINED} for card in (tested, released)]
+    cases = [trained_cases(card) for card in (tested, released)]
     others = len(names[0])
-    if names[0] == names[1] and sorted(released.training["cases"]) == sorted(tested.training["cases"]):
+    if cases == [None, None]:
+        return "this model; the cases that it was trained on are not known"
+    if names[0] == names[1] and cases[0] == cases[1]:
         return "this checkpoint"
     if (released.training.get("started_from") or {}).get("cases") == tested.training["cases"]:
         return f"these weights when they had seen {others} other patients, before they were trained on with all"
     return f"the same training configuration, trained on {others} other patients"
 
 
+def trained_cases(card: Card) -> list[str] | None:
+    """Names of the cases that a network was trained on, sorted; None for a model that does not tell them."""
+    cases = card.training.get("cases")
+    return sorted(map(str, cases)) if isinstance(cases, list) else None
+
+
 def statistics_and_cases(
     dataset: Dataset, card: Card, nominal_spacing: bool
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Read the cases that the checkpoint was trained on, each in its own grid.
+    """Read the cases that the checkpoint was trained on, or all if it does not tell them, each in its own grid.
 
     Returns:
         Statistics of their labels; and all cases that the checkpoint has seen, with hashes where the card had none and the
         case is of this data set.
+
+    Raises:
+        InputError: the data set has none of these cases, or none of the model's structures.
     """
     from UNetSegmenterLib.engine.io.image_reading import read_volume
     from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
@@ -210,15 +228,73 @@ def statistics_and_cases(
 
     from ..data.seen_cases import seen_cases, to_json, voxels_sha256, with_voxel_hashes
 
-    seen = seen_cases(card)
+    seen, trained = seen_cases(card), trained_cases(card)
+    taken = [case for case in dataset.cases if trained is None or case.name in trained]
+    if not taken:
+        raise InputError(
+            f"{dataset.name} has none of the {len(trained or ())} cases that {card.title} was trained on; give the data set "
+            "that it was trained on."
+        )
+    pairs = matched_structures(dataset, card)
     hashes: dict[str, str] = {}
 
-    def cases() -> Iterator[tuple[Segmentation, Volume]]:
-        for case in dataset.cases:
-            if case.name in card.training["cases"]:
-                volume = read_volume(case.image)
-                hashes[case.name] = voxels_sha256(volume)
-                yield read_segmentation(case.label, dataset.structures, grid=volume.geometry), volume
+    def cases(show: ProgressCallback) -> Iterator[tuple[Segmentation, Volume]]:
+        for number, case in enumerate(taken):
+            show(number, len(taken), case.name)
+            volume = read_volume(case.image, case.resample)
+            hashes[case.name] = voxels_sha256(volume)
+            labels = read_segmentation(case.label, dataset.structures, resample=case.resample, grid=volume.geometry)
+            axis = card.preprocessing.slicing(volume.geometry).axis
+            labels = replace(with_structures(labels, pairs).with_known_grid(volume.geometry), slicing_axis=axis)
+            yield labels, replace(volume, intensities=card.preprocessing.intensities)
+        show(len(taken), len(taken))
 
-    statistics = training_statistics(cases(), nominal_spacing=nominal_spacing)
+    with progress("measuring", "cases") as show:
+        statistics = training_statistics(cases(show), nominal_spacing=nominal_spacing)
     return statistics, to_json(with_voxel_hashes(seen, dataset.name, hashes))
+
+
+def matched_structures(dataset: Dataset, card: Card) -> list[tuple[tuple[Structure, ...], Structure]]:
+    """Structures of a data set and of a model that are the same, with warnings for those that have no counterpart.
+
+    Several of the data set that its training merged are one of the model.
+    """
+    from UNetSegmenterLib.engine.labels.matching import match_structures
+
+    found = match_structures(dataset.structures, card.structures)
+    pairs = [((pair.prediction,), pair.reference) for pair in found.pairs]
+    if card.training.get("data_set") == dataset.name:
+        pairs += [(parts, one) for one in found.only_reference if (parts := _merged(found.only_prediction, one))]
+    used = {one.name for parts, whole in pairs for one in (*parts, whole)}
+    ours, theirs = (", ".join(one.name for one in side) for side in (dataset.structures, card.structures))
+    if not pairs:
+        raise InputError(
+            f"{dataset.name} and {card.title} have no structure in common, by terminology, name or value: the data set has "
+            f"{ours}, the model {theirs}; give a data set with labels of the model's structures, or correct its card."
+        )
+    if missing := [one.name for one in found.only_reference if one.name not in used]:
+        warn(f"{dataset.name} has no labels of {', '.join(missing)}: rules of thumb go on serving there")
+    if others := [one.name for one in found.only_prediction if one.name not in used]:
+        warn(f"not among the model's structures, so left out: {', '.join(others)}")
+    return pairs
+
+
+def _merged(structures: Iterable[Structure], whole: Structure) -> tuple[Structure, ...]:
+    """Those structures of a data set whose values together are those of `whole`; empty if they are not."""
+    parts = tuple(one for one in structures if set(one.values) <= set(whole.values))
+    return parts if {value for one in parts for value in one.values} == set(whole.values) else ()
+
+
+def with_structures(labels: Segmentation, pairs: Sequence[tuple[tuple[Structure, ...], Structure]]) -> Segmentation:
+    """Labels of a data set with the model's structures instead of the data set's."""
+    import numpy as np
+
+    table = np.zeros(256, dtype=np.uint8)
+    for parts, whole in pairs:
+        table[[one.index for one in parts]] = whole.index
+    return replace(
+        labels,
+        labels=table[labels.labels],
+        structures=tuple(whole for _, whole in pairs),
+        overlaps={int(table[index]): voxels for index, voxels in labels.overlaps.items() if table[index]},
+    )

@@ -125,7 +125,7 @@ def _segment(scan: NamedScan, predictor: Predictor, output: OutputFolder, result
         ):
             return
         results.check_scan(scan.path)
-        volume = read_scan(scan.path, options.resample)
+        volume = read_scan(scan.path, options.resample, predictor.checkpoint.card)
         percent = results.percent(volume)
         prediction = predict(predictor, volume, percent=percent)
         results.write(prediction.segmentation, percent, predictor.checkpoint, scan, output.path)

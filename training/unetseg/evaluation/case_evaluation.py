@@ -27,6 +27,7 @@ from UNetSegmenterLib.engine.labels.structures import Structure
 from UNetSegmenterLib.engine.model.prediction import Prediction, Predictor
 from UNetSegmenterLib.engine.plausibility.finding import Finding
 from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
+from UNetSegmenterLib.engine.plausibility.training_statistics import limits_text
 from UNetSegmenterLib.engine.report.niivue_viewer import ONE_OF_MANY_BYTES, ViewerData, viewer_data
 from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
 from UNetSegmenterLib.engine.report.slice_pictures import slice_pictures
@@ -159,7 +160,7 @@ def _evaluate(
     case: Case, predictor: Predictor, evaluation: EvaluationSettings, progress: Callable[[int, int], None] | None
 ) -> tuple[CaseResult, Segmentation]:
     inputs = inputs_of(case, evaluation)
-    volume = read_scan(case.image, case.resample)
+    volume = read_scan(case.image, case.resample, predictor.checkpoint.card)
     reference = read_labels(case, evaluation.structures, volume.geometry)
     check_same_patient_space(reference, volume)
     predicted: Prediction = predictor.predict(volume, progress)
@@ -169,7 +170,8 @@ def _evaluate(
     pictures = _pictures(volume, prediction, reference, comparison, evaluation)
     viewer = viewer_data(comparison, volume, prediction, reference, ONE_OF_MANY_BYTES) if evaluation.pictures else None
     identity = CaseIdentity(case.name, evaluation.data_set, case.patient, voxels_sha256(volume))
-    material = CaseMaterial(pictures, findings, viewer=viewer)
+    limits = limits_text(predictor.checkpoint.card.statistics)
+    material = CaseMaterial(pictures, findings, viewer=viewer, limits=limits)
     return CaseResult(comparison, material, predicted.device, inputs, identity), prediction
 
 
@@ -198,6 +200,7 @@ def write_result(result: CaseResult, path: Path) -> None:
         "device": result.device,
         "comparison": comparison_to_json(result.comparison),
         "findings": [finding.to_json() for finding in result.material.findings],
+        "limits": result.material.limits,
         "pictures": [[caption, _text(png)] for caption, png in result.material.pictures],
         "viewer": viewer and asdict(viewer) | {name: _text(getattr(viewer, name)) for name in VIEWER_IMAGES},
     }
@@ -216,7 +219,8 @@ def read_result(path: Path) -> CaseResult:
         for row in plain["comparison"]["rows"]:
             row["measures"] = row["measures"] and {name: _number(value) for name, value in row["measures"].items()}
         comparison = comparison_from_json(plain["comparison"])
-        material = CaseMaterial(pictures, findings, viewer=plain["viewer"] and _viewer(plain["viewer"]))
+        viewer = plain["viewer"] and _viewer(plain["viewer"])
+        material = CaseMaterial(pictures, findings, viewer=viewer, limits=plain["limits"])
         return CaseResult(comparison, material, plain["device"], plain["inputs"], CaseIdentity(**plain["identity"]))
     except OSError as error:
         raise InputError(f"{path} can't be read ({error.strerror}).") from error
@@ -241,7 +245,7 @@ def _viewer(plain: dict[str, Any]) -> ViewerData:
         (name, tuple(color), None if position is None else tuple(position))
         for name, color, position in plain["structures"]
     )
-    others = {name: plain[name] for name in ("words", "slicing_axis")}
+    others = {name: plain[name] for name in ("words", "slicing_axis", "unit")}
     return ViewerData(**images, structures=structures, window_hu=tuple(plain["window_hu"]), **others)  # type: ignore[arg-type]
 
 

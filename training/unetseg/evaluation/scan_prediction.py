@@ -49,10 +49,13 @@ def open_predictor(checkpoint: Path | None, device: str, mirroring: bool = False
     return Predictor(load_checkpoint(checkpoint_path(checkpoint)), device, mirroring=mirroring)
 
 
-def read_scan(path: Path, resample: bool = False) -> Volume:
-    """Read a scan and print the warnings of its checks."""
-    volume = read_volume(path, resample)
-    for note in check_volume(volume):
+def read_scan(path: Path, resample: bool = False, card: Card | None = None) -> Volume:
+    """Read a scan and print the warnings of its checks, which are those of a CT unless the card of a model says otherwise."""
+    volume, slicing = read_volume(path, resample), None
+    if card is not None:
+        volume = replace(volume, intensities=card.preprocessing.intensities)
+        slicing = card.preprocessing.slicing(volume.geometry)
+    for note in check_volume(volume, slicing):
         if note.severity != "info":
             warn(f"{volume.name}: {note.text}")
     return volume

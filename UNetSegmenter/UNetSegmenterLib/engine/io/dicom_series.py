@@ -68,7 +68,9 @@ def read_dicom_series(path: Path, resample: bool = False) -> DicomSeries:
         sheared=geometry,
         geometry=straight_geometry(geometry) if resample else geometry,
         notes=(*notes, *even.notes),
-        identity=SeriesIdentity(elements.get(SERIES_UID, ""), elements.get(FRAME_OF_REFERENCE, "")),
+        identity=SeriesIdentity(
+            elements.get(SERIES_UID, ""), elements.get(FRAME_OF_REFERENCE, ""), elements.get(MODALITY, "").strip()
+        ),
     )
 
 

@@ -52,7 +52,8 @@ def read_volume(path: Path | str, resample: bool = False) -> Volume:
     else:
         image = read_scalar_file(path, resample)
     name = path.name if path.is_dir() else file_stem(path)
-    volume = Volume(as_hu(image.array), image.geometry, name, image.notes, series=image.series)
+    modality = image.series.modality if image.series is not None else ""
+    volume = Volume(as_hu(image.array), image.geometry, name, image.notes, series=image.series, modality=modality)
     for note in check_volume(volume):
         if note.severity == "error":
             raise InputError(f"{path}: {note.text}")

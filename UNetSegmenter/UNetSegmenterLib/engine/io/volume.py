@@ -33,10 +33,14 @@ class Note:
 
 @dataclass(frozen=True)
 class SeriesIdentity:
-    """By what other DICOM files name a series: its UID, and that of the frame of reference of its positions; empty if unknown."""
+    """By what other DICOM files name a series: its UID, and that of the frame of reference of its positions; empty if unknown.
+
+    `modality` is what its images are: "CT", "MR", ...
+    """
 
     series_uid: str
     frame_of_reference_uid: str
+    modality: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ..io.atomic_files import write_atomically
 from ..io.geometry import sizes_text
 from .architectures import ONNX, build_network
 from .card import Card
-from .onnx_graph import OnnxGraph, is_onnx, read_onnx
+from .onnx_graph import OnnxGraph, is_onnx, read_onnx, write_onnx
 from .tensor_file import read_tensor_file
 
 if TYPE_CHECKING:
@@ -86,6 +86,25 @@ def save_checkpoint(
     ]
     content = {"format": FORMAT, "card": card.to_json(), "weights": stored}
     write_atomically(path, lambda partial: torch.save(content, partial))
+
+
+def save_with_card(checkpoint: Checkpoint, card: Card, path: Path | str) -> None:
+    """Write a copy of a checkpoint with another card; its network stays as it is, to the bit.
+
+    Raises:
+        InputError: the card contradicts itself or the network, or the file can't be written.
+    """
+    card.check()
+    if card.network != checkpoint.card.network:
+        raise InputError(
+            f"{path} was not written: the new card describes another network than that of {checkpoint.path}."
+        )
+    if card.network.architecture != ONNX:
+        save_checkpoint(path, card, checkpoint.weights, half=False)
+        return
+    if Path(path).suffix.lower() != ".onnx":
+        raise InputError(f"{checkpoint.path} is an ONNX file and stays one; give the output the ending .onnx.")
+    write_onnx(read_onnx(checkpoint.path), card.to_json(), path)
 
 
 def _stored(path: Path | str, name: str, tensor: Tensor, half: bool) -> Tensor:

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from ..errors import InputError
 from ..io.geometry import Geometry, grid_difference
 from ..io.slicing_axis import slicing_axis
-from ..io.volume import Volume
+from ..io.volume import HU, Volume
 from ..labels.bounding_boxes import Box, bounding_box, label_boxes
 from ..labels.segmentation import Segmentation
 from ..labels.structures import Structure, canonical_name
@@ -191,7 +191,8 @@ class Anatomy:
 
     Attributes:
         labels: Label of every voxel of the working grid (slices, rows, columns), uint8.
-        hu: The scan in the working grid, in HU; None without a scan.
+        scan: The scan in the working grid; None without a scan.
+        hu: The same, None if its values are not HU.
         spacing_mm: Spacing of the working grid (slice, row, column).
         keys: Name under which each structure is compared, by its index.
         present: The masks of the structures that have voxels, by name.
@@ -219,7 +220,8 @@ class Anatomy:
         self.spacing_mm = np.array(spacing) * self.stride
         self.voxel_ml = float(np.prod(self.spacing_mm)) / 1000
         self.labels = np.ascontiguousarray(self._thin(segmentation.labels))
-        self.hu = None if volume is None else self._thin(volume.array)
+        self.scan = None if volume is None else self._thin(volume.array)
+        self.hu = self.scan if volume is not None and volume.intensities == HU else None
         self.structures = segmentation.structures
         self.keys = _keys(segmentation.structures)
         self.present = {self.keys[organ.structure.index]: organ for organ in self._masks(segmentation)}

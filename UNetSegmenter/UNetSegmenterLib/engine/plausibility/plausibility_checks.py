@@ -42,7 +42,7 @@ def check(
 
     Args:
         segmentation: The labels to check.
-        volume: The scan on the segmentation's grid, in HU; the tissue checks need it.
+        volume: The scan on the segmentation's grid; the tissue checks need it, most of them in HU.
         statistics: What `training_statistics` returned; None for rules of thumb.
 
     Returns:

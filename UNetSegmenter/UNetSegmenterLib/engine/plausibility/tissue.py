@@ -1,4 +1,7 @@
-"""Checks that need the scan or the network: HU inside a structure, its position in the body, confidence along its outline."""
+"""Checks that need the scan or the network: HU inside a structure, its position in the body, confidence along its outline.
+
+Of a scan whose values are not HU, only the edges are checked: they are compared with the values beside them.
+"""
 
 from __future__ import annotations
 
@@ -150,15 +153,15 @@ def confidence(anatomy: Anatomy) -> list[Quantity]:
 
 
 def edges(anatomy: Anatomy) -> list[Quantity]:
-    """Fraction of the voxels just outside the structure, and in no other one, whose HU are those of its inside.
+    """Fraction of the voxels just outside the structure, and in no other one, whose values are those of its inside.
 
     An organ ends where its tissue ends. Where the border was drawn through an organ, or a label has slipped, the tissue goes on.
     """
-    if anatomy.hu is None:
+    if anatomy.scan is None:
         return []
     found = []
     for name, organ in anatomy.present.items():
-        inside = anatomy.hu[organ.box][organ.mask]
+        inside = anatomy.scan[organ.box][organ.mask]
         low, high = np.percentile(inside, (15, 85))
         first = np.maximum(np.subtract(organ.corner, _MARGIN), 0)
         last = np.minimum(np.add(organ.corner, organ.mask.shape) + _MARGIN, anatomy.shape)
@@ -167,7 +170,7 @@ def edges(anatomy: Anatomy) -> list[Quantity]:
         offset = np.subtract(organ.corner, first)
         mask[tuple(slice(o, o + n) for o, n in zip(offset, organ.mask.shape, strict=True))] = organ.mask
         ring = _dilated(mask, _MARGIN) & ~_dilated(mask, 1) & (anatomy.labels[window] == 0)
-        around = np.asarray(anatomy.hu[window])
+        around = np.asarray(anatomy.scan[window])
         alike = ring & (around >= low) & (around <= high)
         count = int(np.count_nonzero(ring))
         if count >= 50:

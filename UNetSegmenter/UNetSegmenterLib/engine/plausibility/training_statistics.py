@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -100,25 +100,40 @@ def position_differences(
 
 
 def training_statistics(
-    cases: Iterable[tuple[Segmentation, Volume | None]], *, nominal_spacing: bool = False, slicing_axis: str = AXIAL
+    cases: Iterable[tuple[Segmentation, Volume | None]], *, nominal_spacing: bool = False
 ) -> dict[str, Any]:
-    """Measure the training labels.
+    """Measure the training labels, from slice to slice along their `slicing_axis`, which must be the network's.
 
     Args:
         cases: Labels and scans of the training cases; read once, may be a generator.
         nominal_spacing: Whether the data set's spacing is not the true one (as in 8-bit copies of a challenge's slices).
             Millimetres and millilitres then only warn.
-        slicing_axis: The network's, along which its predictions will be checked from slice to slice.
 
     Returns:
         JSON-ready numbers, for the card's `statistics`.
     """
-    measured = [
-        measure_case(Anatomy(replace(segmentation, slicing_axis=slicing_axis), volume))
-        for segmentation, volume in cases
-    ]
-    own = {} if slicing_axis == AXIAL else {"slicing_axis": slicing_axis}
+    measured, axes = [], set()
+    for segmentation, volume in cases:
+        measured.append(measure_case(Anatomy(segmentation, volume)))
+        axes.add(segmentation.slicing_axis)
+    own = {"slicing_axis": axes.pop() if len(axes) == 1 else "several"} if axes - {AXIAL} else {}
     return statistics_from_cases(measured, nominal_spacing=nominal_spacing) | own
+
+
+def limits_text(statistics: Mapping[str, Any] | None, model: bool = True) -> str:
+    """Where the limits of the checks come from, in words.
+
+    Args:
+        statistics: what `training_statistics` returned; None or empty without any.
+        model: whether a model was named, which could hold statistics.
+    """
+    if statistics:
+        cases = int(statistics["cases"])
+        return f"limits: training statistics of {cases} case{'s' * (cases != 1)}"
+    how = (
+        "add statistics with unetseg release MODEL DATASET" if model else "name a model to use its training statistics"
+    )
+    return f"limits: rules of thumb; {how}"
 
 
 def statistics_from_cases(measured: list[CaseQuantities], *, nominal_spacing: bool = False) -> dict[str, Any]:

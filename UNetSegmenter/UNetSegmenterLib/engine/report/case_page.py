@@ -57,7 +57,7 @@ def case_sections(
         PageSection("viewer", "Viewer", viewer and viewer_content(viewer)),
         PageSection("pictures", "Pictures", embedded(material.pictures)),
         PageSection("structures", "All structures", structure_table(comparison, reference_note, findings)),
-        PageSection("findings", "Plausibility", folded_findings(findings, comparison.rows)),
+        PageSection("findings", "Plausibility", folded_findings(findings, comparison.rows, material.limits)),
         PageSection("slices", "Slice by slice", _curves(comparison)),
     ]
 

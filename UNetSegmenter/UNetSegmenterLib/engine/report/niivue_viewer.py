@@ -18,7 +18,7 @@ from ..evaluation.comparison import Comparison
 from ..io.geometry import Geometry
 from ..io.image_writing import write_image
 from ..io.slicing_axis import AXIAL
-from ..io.volume import SOFT_TISSUE_HU, Volume
+from ..io.volume import HU, Volume, shown_window
 from ..labels.bounding_boxes import Box, bounding_box
 from ..labels.segmentation import Segmentation, resample_labels
 
@@ -42,7 +42,7 @@ class ViewerData:
 
     `prediction` and `reference` hold values 1, 2, ... in the order of `structures` (name, colour, position of the largest
     error in RAS, mm). `window_hu` is what the 256 greys of `scan` span. `words` tells how the scan was reduced. `slicing_axis` is
-    the axis of the slices that the viewer steps through.
+    the axis of the slices that the viewer steps through, `unit` that of the scan's values, empty if they have none.
     """
 
     scan: bytes
@@ -52,6 +52,7 @@ class ViewerData:
     window_hu: tuple[float, float]
     words: str
     slicing_axis: str = AXIAL
+    unit: str = HU
 
 
 def viewer_data(
@@ -69,7 +70,7 @@ def viewer_data(
         row_numbers(side, comparison, name) for side, name in ((prediction, "prediction"), (reference, "reference"))
     )
     sides = [_on(volume.geometry, labels, side.geometry) for labels, side in ((ours, prediction), (theirs, reference))]
-    window = _window(volume.array, sides)
+    window = _window(volume, sides)
     most_voxels = int(most_bytes * _VOXELS_PER_BYTE)
     box = _box(volume.geometry, sides, most_voxels)
     image, whole = _cut(volume, box), volume.array.size
@@ -83,8 +84,9 @@ def viewer_data(
     compressed = [_nifti(resample_labels(labels, volume.geometry, geometry), geometry) for labels in sides]
     rows = tuple((row.structure, row.color, row.largest_error_ras) for row in comparison.rows[:255])
     cut = image.GetNumberOfPixels() < whole
-    words = _description(volume.geometry, geometry, cut, window)
-    return ViewerData(scan, compressed[0], compressed[1], rows, window, words, comparison.slicing_axis)
+    unit = HU if volume.intensities == HU else ""
+    words = _description(volume.geometry, geometry, cut, window, unit)
+    return ViewerData(scan, compressed[0], compressed[1], rows, window, words, comparison.slicing_axis, unit)
 
 
 def row_numbers(side: Segmentation, comparison: Comparison, name: str, matched: bool = False) -> np.ndarray:
@@ -104,13 +106,16 @@ def _on(target: Geometry, labels: np.ndarray, geometry: Geometry) -> np.ndarray:
     return labels if geometry.is_close(target) else resample_labels(labels, geometry, target)
 
 
-def _window(array: np.ndarray, sides: Iterable[np.ndarray]) -> tuple[float, float]:
+def _window(volume: Volume, sides: Iterable[np.ndarray]) -> tuple[float, float]:
     """Soft tissue, and as much more as the structures span."""
-    values = np.concatenate([array[labels > 0][::7] for labels in sides])
+    values = np.concatenate([volume.array[labels > 0][::7] for labels in sides])
+    lowest, highest = shown_window(volume)
     if not values.size:
-        return SOFT_TISSUE_HU
-    low, high = np.percentile(values, (5, 95))
-    return min(SOFT_TISSUE_HU[0], float(np.floor(low))), max(SOFT_TISSUE_HU[1], float(np.ceil(high)))
+        return lowest, highest
+    low, high = (float(value) for value in np.percentile(values, (5, 95)))
+    if volume.intensities == HU:
+        low, high = float(np.floor(low)), float(np.ceil(high))
+    return min(lowest, low), max(highest, high)
 
 
 def _box(geometry: Geometry, sides: list[np.ndarray], most_voxels: int) -> Box:
@@ -170,13 +175,14 @@ def _nifti(array: np.ndarray, geometry: Geometry, window: tuple[float, float] | 
     return gzip.compress(bytes(content), 6, mtime=0)
 
 
-def _description(full: Geometry, small: Geometry, cut: bool, window: tuple[float, float]) -> str:
+def _description(full: Geometry, small: Geometry, cut: bool, window: tuple[float, float], unit: str) -> str:
     text = f"The scan is shown in {small.shape_text()} voxels of {small.spacing_text()} mm"
     if cut:
         text += f", cut to the structures and {_MARGIN_MM:g} mm around them"
     if small.voxel_ml > 1.001 * full.voxel_ml:
         text += f", averaged from {full.spacing_text()} mm"
-    greys = f"in 256 greys from {window[0]:.0f} to {window[1]:.0f} HU".replace("-", "−")
+    low, high = (f"{value:.0f}" if unit else f"{value:.4g}" for value in window)
+    greys = f"in 256 greys from {low} to {high} {unit}".rstrip().replace("-", "−")
     text = text.replace(" x ", " × ")
     return f"{text}, {greys}. The measures in this report were taken in full resolution."
 
@@ -192,6 +198,7 @@ def viewer_content(data: ViewerData) -> dict[str, Any]:
         "positions": [None, *(None if ras is None else [round(mm, 1) for mm in ras] for _, _, ras in data.structures)],
         "window": list(data.window_hu),
         **({} if data.slicing_axis == AXIAL else {"axis": data.slicing_axis}),
+        **({} if data.unit == HU else {"unit": data.unit}),
     }
     return {
         "structures": names,

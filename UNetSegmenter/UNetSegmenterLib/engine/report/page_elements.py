@@ -28,7 +28,7 @@ STATUS_LABELS = {
 class CaseMaterial:
     """What the page of a case shows besides its comparison.
 
-    `pictures` are (caption, PNG bytes); `warnings` stand beside the numbers.
+    `pictures` are (caption, PNG bytes); `warnings` stand beside the numbers; `limits` says what the findings were compared with.
     """
 
     pictures: Sequence[tuple[str, bytes]] = ()
@@ -36,6 +36,7 @@ class CaseMaterial:
     verdict: Verdict | None = None
     viewer: ViewerData | None = None
     warnings: Sequence[str] = ()
+    limits: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..evaluation.comparison import Comparison, StructureComparison
 from ..evaluation.statistics import mean_dice
-from ..plausibility.finding import Finding
+from ..plausibility.finding import Finding, titled
 from .page_elements import CaseMaterial, Link, LinkedText, Tile, counted, dice_of, listed, measured_rows
 
 LITTLE_DICE, HIGH_DICE = 0.7, 0.9
@@ -161,12 +161,15 @@ class FoldedFindings:
     more: Sequence[ReportedFinding]
     passed: Sequence[ReportedFinding]
     passed_text: str
+    limits: str
 
 
-def folded_findings(findings: Sequence[Finding], rows: Sequence[StructureComparison] = ()) -> FoldedFindings | None:
+def folded_findings(
+    findings: Sequence[Finding], rows: Sequence[StructureComparison] = (), limits: str = ""
+) -> FoldedFindings | None:
     """Plausibility findings, the most severe first; None where nothing was checked.
 
-    `rows` tell the names that the viewer gives to the structures.
+    `rows` tell the names that the viewer gives to the structures, `limits` what the findings were compared with.
     """
     if not findings:
         return None
@@ -177,7 +180,7 @@ def folded_findings(findings: Sequence[Finding], rows: Sequence[StructureCompari
     still_open = [line for line in lines if line.severity != "pass"]
     passed = [line for line in lines if line.severity == "pass"]
     passed_text = f"{counted(len(passed), 'check')} passed"
-    return FoldedFindings(still_open[:_MOST_FINDINGS], still_open[_MOST_FINDINGS:], passed, passed_text)
+    return FoldedFindings(still_open[:_MOST_FINDINGS], still_open[_MOST_FINDINGS:], passed, passed_text, titled(limits))
 
 
 def _reported_finding(one: Finding, names: Mapping[str, str]) -> ReportedFinding:

@@ -150,6 +150,7 @@ class CaseImages:
 class CaseReport:
     """What the report of one case is about: `facts` tell how the prediction came about, `pictures` are (caption, PNG bytes).
 
+    `limits` says what the findings were compared with.
     With `images` the page holds a viewer and pictures of the worst, median and best slice; positions in `comparison` must
     then be in the scan's coordinates.
     """
@@ -160,6 +161,7 @@ class CaseReport:
     facts: Mapping[str, Any] | None = None
     pictures: Sequence[tuple[str, bytes]] = ()
     images: CaseImages | None = None
+    limits: str = ""
 
 
 def write_case_report(
@@ -185,7 +187,7 @@ def write_case_report(
         viewer = viewer_data(comparison, images.volume, images.prediction, images.reference)
     if cancelled is not None and cancelled():
         return None
-    material = CaseMaterial(pictures, report.findings, report.verdict, viewer)
+    material = CaseMaterial(pictures, report.findings, report.verdict, viewer, limits=report.limits)
     title = comparison.case or comparison.prediction_name or "Comparison"
     facts = {**(report.facts or {}), **provenance()}
     write_results(folder, title, [comparison], facts, material={comparison.case: material})

@@ -8,7 +8,7 @@ from ..evaluation.comparison import Comparison
 from ..io.image_writing import png_bytes
 from ..io.slicing import slicing_along
 from ..io.slicing_axis import slice_positions_mm, slicing_axis
-from ..io.volume import SOFT_TISSUE_HU, Volume
+from ..io.volume import Volume, shown_window
 from ..labels.dice import dice_coefficient
 from ..labels.segmentation import Segmentation, resample_segmentation
 from .niivue_viewer import row_numbers
@@ -36,13 +36,13 @@ def slice_pictures(
     for side, name in ((reference, "reference"), (prediction, "prediction")):
         own = side if side.geometry.is_close(geometry) else resample_segmentation(side, geometry)
         sides.append(slicing.view(row_numbers(own, comparison, name, matched=True)))
-    hu = slicing.view(volume.array)
+    hu, window = slicing.view(volume.array), shown_window(volume)
     spacing = slicing.spacing_mm[1:]
     colors = np.array([(0, 0, 0), *(row.color for row in comparison.rows[:255])], np.float32)
     positions_mm = slice_positions_mm(geometry, axis.name)
     pictures = []
     for title, position, remark in _chosen_slices(sides[0], sides[1], spacing[0] * spacing[1] / 100)[:most]:
-        drawn = [_drawn(hu[position], labels[position], colors, spacing) for labels in sides]
+        drawn = [_drawn(hu[position], labels[position], colors, spacing, window) for labels in sides]
         gap = np.zeros((drawn[0].shape[0], 6, 3), np.uint8)
         index = len(hu) - 1 - position if slicing.flips[0] else position  # as the slice curves count
         where = f"{axis.name} slice {index} ({axis.letter} {positions_mm[index]:.0f} mm)"
@@ -71,9 +71,11 @@ def _chosen_slices(reference: np.ndarray, prediction: np.ndarray, pixel_cm2: flo
     return found
 
 
-def _drawn(hu: np.ndarray, labels: np.ndarray, colors: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
+def _drawn(
+    hu: np.ndarray, labels: np.ndarray, colors: np.ndarray, spacing: tuple[float, ...], window: tuple[float, float]
+) -> np.ndarray:
     """One slice as RGB (rows, columns, 3) with square pixels, labels tinted and their edges in full colour."""
-    low, high = SOFT_TISSUE_HU
+    low, high = window
     grey = np.clip((hu.astype(np.float32) - low) / (high - low), 0, 1) * 255
     rows, columns = (max(1, round(n * mm / min(spacing))) for n, mm in zip(hu.shape, spacing, strict=True))
     times = max(1, -(-_SHORTEST_SIDE // min(rows, columns)))

@@ -159,12 +159,14 @@
   const letters = ([x, y, z]) => [[x, "RL"], [y, "AP"], [z, "SI"]]
     .map(([mm, names]) => `${names[mm < 0 ? 1 : 0]} ${Math.abs(mm).toFixed(0)}`).join(", ");
 
+  const value = (scan) => (setup.unit === "" ? `${Number(scan.toPrecision(4))}` : `${Math.round(scan)} HU`);
+
   const showReading = (location) => {
     const [hu, ours, theirs] = location.values.map((value) => value.value);
     const name = (value) => setup.names[Math.round(value)] || "nothing";
     const at = position();
     const truth = lookUp(theirs);
-    find(".viewer-reading").textContent = `${letters(at)} mm: ${Math.round(hu)} HU, prediction ${name(ours)}, reference ${name(truth)}`;
+    find(".viewer-reading").textContent = `${letters(at)} mm: ${value(hu)}, prediction ${name(ours)}, reference ${name(truth)}`;
     control("slice").value = at[AXIS];
     control("slice").setAttribute("aria-valuetext", `${"RAS"[AXIS]} ${at[AXIS].toFixed(0)} mm`);
   };

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import InputError
 from ..io.geometry import Geometry
 from ..io.slicing_axis import AXIAL
-from ..io.volume import Volume
+from ..io.volume import HU, Volume
 from ..labels.segmentation import Segmentation
 from ..labels.structures import Structure
 from ..stepwise import Steps
@@ -69,9 +69,10 @@ def array_from_json(plain: dict[str, Any], shape: tuple[int, int, int]) -> np.nd
 
 
 def volume_from_json(plain: dict[str, Any]) -> Volume:
-    """A volume mapped from its raw file: what `array_steps` returned, with `geometry` and, if known, `name`."""
+    """A volume mapped from its raw file: what `array_steps` returned, with `geometry` and, if known, `name` and `intensities`."""
     geometry = geometry_from_json(plain["geometry"])
-    return Volume(array_from_json(plain, geometry.shape), geometry, plain.get("name", ""))
+    array = array_from_json(plain, geometry.shape)
+    return Volume(array, geometry, plain.get("name", ""), intensities=plain.get("intensities", HU))
 
 
 def checksum(array: np.ndarray) -> int:

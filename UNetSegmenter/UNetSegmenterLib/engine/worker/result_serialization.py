@@ -85,6 +85,7 @@ def report_steps(report: CaseReport, folder: Path) -> Steps:
         "findings": [finding.to_json() for finding in report.findings],
         "verdict": asdict(report.verdict) if report.verdict else None,
         "facts": dict(report.facts or {}),
+        "limits": report.limits,
     }
     path = folder / "report.json"
     path.write_text(json.dumps(content), encoding="utf-8")
@@ -113,6 +114,7 @@ def report_from_json(plain: dict[str, Any]) -> CaseReport:
         content["facts"],
         tuple((caption, Path(path).read_bytes()) for caption, path in plain["pictures"]),
         _images_from_json(plain["images"]) if plain["images"] else None,
+        content["limits"],
     )
 
 
@@ -120,7 +122,12 @@ def _image_steps(images: CaseImages, folder: Path) -> Steps:
     volume = images.volume
     image = yield from array_steps(volume.array, folder / "scan.raw", volume.array.dtype.newbyteorder("<"))
     return {
-        "scan": {**image, "geometry": geometry_to_json(volume.geometry), "name": volume.name},
+        "scan": {
+            **image,
+            "geometry": geometry_to_json(volume.geometry),
+            "name": volume.name,
+            "intensities": volume.intensities,
+        },
         "prediction": (yield from segmentation_steps(images.prediction, folder, "prediction")),
         "reference": (yield from segmentation_steps(images.reference, folder, "reference")),
     }

@@ -15,7 +15,8 @@ Every request has an `id` and a `do`; every answer repeats the `id` and has a `t
     {"id": 5, "do": "compare", "case": "CT", "prediction": {...}, "reference": {...}, "by_hand": {...}}
          (segmentations: see image_serialization.py; by_hand is optional, see engine/labels/matching.py)
         -> progress: done, total (once per structure) ... -> result: rows, notes, complete
-    {"id": 6, "do": "check", "segmentations": [{...}], "image": {"path", "dtype"} or null, "statistics": path or null}
+    {"id": 6, "do": "check", "segmentations": [{...}], "image": {"path", "dtype"} or null,
+     "intensities": "HU" or "any" (of the image), "statistics": path or null}
         -> progress: done, total (once per segmentation) ... -> result: findings (one list per segmentation), complete
     {"id": 7, "do": "report", "report": {...}, "folder": path}      (see result_serialization.py) -> result: path of the page
     {"id": 8, "do": "cases", "folder": path, "results": path or ""}   (a test set; see review_serialization.py)
@@ -58,7 +59,7 @@ import numpy as np
 
 from ... import __version__
 from ..errors import InputError, explain
-from ..io.volume import Volume
+from ..io.volume import HU, Volume
 from ..model.device import available_devices
 from .image_serialization import (
     array_from_json,
@@ -231,7 +232,8 @@ class Service:
                 break
             volume = None
             if image is not None:
-                volume = Volume(array_from_json(image, segmentation.geometry.shape), segmentation.geometry)
+                array, intensities = array_from_json(image, segmentation.geometry.shape), request.get("intensities", HU)
+                volume = Volume(array, segmentation.geometry, intensities=intensities)
             findings.append([finding.to_json() for finding in check(segmentation, volume, training_statistics)])
             self._send(request_id, "progress", done=len(findings), total=len(segmentations))
         return {"findings": findings, "complete": len(findings) == len(segmentations)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -14,7 +15,9 @@ import slicer
 
 from ...engine.errors import InputError
 from ...engine.evaluation.comparison import Comparison, compare
+from ...engine.io.volume import HU, Volume
 from ...engine.labels.matching import remaining_matches
+from ...engine.model.card import Card
 from ...engine.plausibility.finding import Finding
 from ...engine.report.report_folder import CaseReport, outputs_in, write_case_report
 from ...engine.stepwise import run_to_end
@@ -67,10 +70,20 @@ def check_nodes(worker: WorkerProcess, segmentation: Any, volume: Any, checkpoin
     """Plausibility findings of a segmentation, with the training statistics of a checkpoint if one is named."""
     from ...engine.plausibility.plausibility_checks import check
 
-    statistics = describe_checkpoint(worker, checkpoint)["card"].get("statistics") if checkpoint else None
+    card = _card_of(worker, checkpoint) if checkpoint else None
     labels = segmentation_from_node(segmentation, volume)
-    findings = check(labels, volume_from_node(volume) if volume else None, statistics or None)
+    scan = _scan_for(card, volume) if volume is not None else None
+    findings = check(labels, scan, (card.statistics or None) if card else None)
     return findings_in_world(findings, volume or segmentation)
+
+
+def _card_of(worker: WorkerProcess, checkpoint: str) -> Card:
+    return Card.from_json(json.dumps(describe_checkpoint(worker, checkpoint)["card"]))
+
+
+def _scan_for(card: Card | None, volume: Any) -> Volume:
+    """The scan as the network of a card reads it."""
+    return replace(volume_from_node(volume), intensities=card.preprocessing.intensities if card else HU)
 
 
 def write_report(
@@ -91,17 +104,20 @@ def write_report(
     Raises:
         InputError: for a folder that holds a report already, and for nodes that cannot be compared.
     """
+    from ...engine.plausibility.training_statistics import limits_text
+
     if (there := outputs_in(folder)) and not overwrite:
         raise InputError(f"{folder} holds {', '.join(there)} already; choose another folder, or overwrite=True.")
     prediction, reference, volume = nodes
     comparison = compare_nodes(prediction, reference, volume, None)
     findings = check_nodes(worker, prediction, volume, checkpoint)
-    images = None
+    card, images = _card_of(worker, checkpoint) if checkpoint else None, None
     if volume is not None:
         comparison = comparison_on_scan(comparison, volume)
-        images = run_to_end(read_case_steps(volume, prediction, reference))
+        images = replace(run_to_end(read_case_steps(volume, prediction, reference)), volume=_scan_for(card, volume))
     facts = provenance_facts(prediction, reference, volume)
-    report = CaseReport(comparison, findings, verdict_of(prediction), facts, images=images)
+    limits = limits_text(card.statistics if card else None, model=card is not None)
+    report = CaseReport(comparison, findings, verdict_of(prediction), facts, images=images, limits=limits)
     return str(write_case_report(report, os.path.abspath(folder)))
 
 

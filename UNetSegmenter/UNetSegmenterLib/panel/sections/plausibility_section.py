@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
-from ...engine.io.volume import Note
+from ...engine.io.volume import HU, Note
 from ...engine.labels.structures import canonical_name
-from ...engine.plausibility.finding import Finding
+from ...engine.plausibility.finding import Finding, titled
 from ...engine.worker.image_serialization import array_steps, segmentation_steps
 from ...scene.nodes.case_nodes import refuse_empty
 from ...scene.nodes.segmentation_from_node import segmentation_from_node, slicing_axis_of
@@ -30,20 +30,31 @@ if TYPE_CHECKING:
     from ...engine.plausibility.findings_page import FindingsPage
 
 CHANGED = "The segmentation or the scan was changed since it was checked; press Check again."
-BY_RULES = (
-    "No statistics of training labels: the chosen checkpoint holds none, or none is chosen. Rules of thumb are used, and "
-    "sizes are not checked."
-)
+
+
+NOT_HU = "The model reads other intensities than HU: of what lies inside the structures, only the edges were checked."
 
 
 @dataclass(frozen=True)
 class CheckedNodes:
-    """What is checked: the prediction, its scan and the ground truth (both may be None), and the training's statistics."""
+    """What is checked: the prediction, its scan and the ground truth (both may be None), and the training's statistics.
+
+    `intensities` says what the model expects the values of the scan to be, `has_model` whether one is chosen.
+    """
 
     prediction: Any = None
     volume: Any = None
     reference: Any = None
     statistics: dict[str, Any] | None = None
+    intensities: str = HU
+    has_model: bool = False
+
+    @property
+    def limits(self) -> str:
+        """What the findings are compared with."""
+        from ...engine.plausibility.training_statistics import limits_text
+
+        return limits_text(self.statistics, self.has_model)
 
     @property
     def nodes(self) -> list[Any]:
@@ -127,10 +138,12 @@ class PlausibilitySection(ResultSection):
                     "info", f"Ground truth: {theirs} finding{'s' * (theirs != 1)}, {len(self.shared)} of them the same."
                 )
             )
-        if not self.chosen.statistics:
-            notes.append(Note("info", BY_RULES))
+        sizes = "" if self.chosen.statistics else " Sizes are not checked."
+        notes.append(Note("info", f"{titled(self.chosen.limits)}.{sizes}"))
         if self.chosen.volume is None:
             notes.append(Note("info", "No scan is chosen: what lies inside the structures (HU) was not checked."))
+        elif self.chosen.intensities != HU:
+            notes.append(Note("info", NOT_HU))
         return notes
 
     def _list(self) -> None:
@@ -179,7 +192,8 @@ def request_steps(chosen: CheckedNodes, folder: Path) -> Work:
     if chosen.statistics:
         statistics = folder / "statistics.json"
         statistics.write_text(json.dumps(chosen.statistics), encoding="utf-8")
-    return {"segmentations": files, "image": image, "statistics": str(statistics) if statistics else None}
+    fields = {"segmentations": files, "image": image, "intensities": chosen.intensities}
+    return {**fields, "statistics": str(statistics) if statistics else None}
 
 
 def _key(finding: Finding) -> tuple[str, str]:

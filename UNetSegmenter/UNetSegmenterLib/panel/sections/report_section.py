@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,12 @@ class ReportSection(WorkSection):
         chosen, images = self._plausibility.chosen, None
         if chosen.volume is not None:
             images = yield from read_case_steps(chosen.volume, chosen.prediction, chosen.reference)
+            images = replace(images, volume=replace(images.volume, intensities=chosen.intensities))
             comparison = comparison_on_scan(comparison, chosen.volume)
         facts = provenance_facts(chosen.prediction, chosen.reference, chosen.volume)
         findings = self._plausibility.findings or ()
-        report = CaseReport(comparison, findings, self.verdict.verdict, facts, pictures, images)
+        limits = chosen.limits if findings else ""
+        report = CaseReport(comparison, findings, self.verdict.verdict, facts, pictures, images, limits)
         return (yield from report_steps(report, private))
 
     def _on_written(self, path: Path | None) -> None:

@@ -34,7 +34,7 @@ class SideBySideViews(VTKObservationMixin):
     """Follows a checkable button; leaves by itself when a node, the layout or the scene changes.
 
     `slices` is where the comparison keeps each structure's largest error and its slice curve; `say` shows the user why
-    nothing could be shown. `window_hu` tells the window of the chosen model, None without one.
+    nothing could be shown. `window_hu` tells the HU between which the scan is shown; None leaves the scan as it is.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class SideBySideViews(VTKObservationMixin):
         ui: Any,
         slices: WorstSlices,
         show_note: Callable[[Note], None],
-        window_hu: Callable[[], tuple[float, float] | None] = lambda: None,
+        window_hu: Callable[[], tuple[float, float] | None] = lambda: SOFT_TISSUE_HU,
     ) -> None:
         VTKObservationMixin.__init__(self)
         self._ui, self._slices, self._show_note, self._window_hu = ui, slices, show_note, window_hu
@@ -187,14 +187,18 @@ class SideBySideViews(VTKObservationMixin):
 
     def _show_window(self) -> None:
         if self._views is not None:
-            soft_tissue = self._window_hu() or SOFT_TISSUE_HU
-            self._views.show_in(soft_tissue if self._ui.softTissueCheckBox.checked else None)
+            self._views.show_in(self._window_hu() if self._ui.softTissueCheckBox.checked else None)
 
     def _enable(self) -> None:
         for name, tip in TIPS.items():
             widget = getattr(self._ui, name)
             widget.setEnabled(self.is_shown)
             widget.setToolTip(tip if self.is_shown else NOT_SHOWN)
+        if self.is_shown and self._window_hu() is None:
+            self._ui.softTissueCheckBox.setEnabled(False)
+            self._ui.softTissueCheckBox.setToolTip(
+                "The model reads other intensities than HU: the scan keeps its own window."
+            )
 
     def _on_surfaces(self, value: Any) -> None:
         self._surfaces = None

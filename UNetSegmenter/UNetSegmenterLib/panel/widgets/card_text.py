@@ -7,6 +7,8 @@ from dataclasses import asdict
 from html import escape
 from typing import Any
 
+from ...engine.io.slicing import STORED
+from ...engine.io.volume import HU
 from ...engine.model.card import Card
 from ...engine.model.preprocessing import Preprocessing
 from .network_text import network_text
@@ -108,7 +110,8 @@ def _parent(parent: dict[str, Any], seen: Any) -> str:
 def _input(card: Card, folds: int = 1) -> list[tuple[str, str]]:
     preprocessing, network = card.preprocessing, card.network
     neighbours = "" if network.input_slices == 1 else f", {network.input_slices} neighbouring slices"
-    axis = "" if preprocessing.axis == "axial" else f", {preprocessing.axis} slices"
+    axes = {"axial": "", STORED: ", slices as they are stored"}
+    axis = axes.get(preprocessing.axis, f", {preprocessing.axis} slices")
     facts = [
         ("Reads", f"{preprocessing.pixels_text()}, {_values(preprocessing)}{neighbours}{axis}"),
         ("Network", network_text(asdict(network), folds)),
@@ -134,7 +137,7 @@ def _postprocessing(card: Card) -> str:
 
 def _values(preprocessing: Preprocessing) -> str:
     if preprocessing.window_hu is None:
-        return preprocessing.normalisation.text()
+        return "HU" if preprocessing.intensities == HU else "any intensities"
     low, high = preprocessing.window_hu
     return f"{low:g} to {high:g} HU"
 

@@ -13,7 +13,7 @@ import numpy as np
 import slicer
 from vtk.util import numpy_support
 
-from ...engine.io.volume import SOFT_TISSUE_HU, Volume
+from ...engine.io.volume import Volume, shown_window
 from ...engine.labels.segmentation import Segmentation
 from ..nodes.segmentation_to_node import segmentation_to_node
 from ..nodes.surfaces import CLOSED_SURFACE
@@ -48,7 +48,7 @@ def comparison_scene(
     volume: Volume,
     prediction: Segmentation,
     reference: Segmentation | None = None,
-    window_hu: tuple[float, float] = SOFT_TISSUE_HU,
+    window: tuple[float, float] | None = None,
     names: tuple[str, str] = ("Prediction", "Reference"),
     provenance: Mapping[str, str] | None = None,
 ) -> ComparisonScene:
@@ -65,7 +65,7 @@ def comparison_scene(
     if reference is not None:
         reference_node = segmentation_to_node(reference, scene, volume_node, name=names[1])
         _share_colors(prediction_node, reference_node)
-    set_window(volume_node, window_hu)
+    set_window(volume_node, window or shown_window(volume))
     _add_views(headless, volume_node)
     show_as_prediction(prediction_node, [PREDICTION_VIEW] if reference_node else [PREDICTION_VIEW, REFERENCE_VIEW])
     if reference_node is not None:
@@ -79,11 +79,11 @@ def comparison_scene(
     return made
 
 
-def set_window(volume_node: slicer.vtkMRMLVolumeNode, window_hu: tuple[float, float]) -> None:
-    """Show HU from the lower to the upper bound as black to white."""
+def set_window(volume_node: slicer.vtkMRMLVolumeNode, window: tuple[float, float]) -> None:
+    """Show values from the lower to the upper bound as black to white."""
     display = volume_node.GetDisplayNode()
     display.SetAutoWindowLevel(False)
-    display.SetWindowLevelMinMax(*window_hu)
+    display.SetWindowLevelMinMax(*window)
 
 
 def show_as_prediction(node: slicer.vtkMRMLSegmentationNode, threed_views: list[str]) -> None:

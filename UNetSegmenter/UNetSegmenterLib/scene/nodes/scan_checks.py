@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import slicer
 
 from ...engine.io.geometry import sizes_text
-from ...engine.io.volume import Note, Volume, check_volume
+from ...engine.io.volume import HU, Note, Volume, check_volume
 
 if TYPE_CHECKING:
     from ...engine.model.card import Card
@@ -35,15 +36,31 @@ def scan_notes(node: slicer.vtkMRMLVolumeNode, volume: Volume, card: Card | None
 
     Reads every voxel twice (smallest and largest value); nothing is copied.
     """
-    notes = [*check_volume(volume), *_placement(node), *_time_points(node)]
+    volume, slicing = replace(volume, modality=modality_of(node)), None
+    if card is not None:
+        volume = replace(volume, intensities=card.preprocessing.intensities)
+        slicing = card.preprocessing.slicing(volume.geometry)
+    notes = [*check_volume(volume, slicing), *_placement(node), *_time_points(node)]
     if card is not None:
         notes += _compared_with_card(volume, card)
     if not any(note.severity in ("error", "warning") for note in notes):
         spacing = volume.geometry.spacing_text(".2f")
         lowest, highest = float(volume.array.min()), float(volume.array.max())
-        text = f"{volume.geometry.shape_text()} voxels of {spacing} mm, {lowest:g} to {highest:g} HU"
-        notes.append(Note("pass", text))
+        text = f"{volume.geometry.shape_text()} voxels of {spacing} mm, {lowest:g} to {highest:g}"
+        notes.append(Note("pass", f"{text} HU" if volume.intensities == HU else text))
     return sorted(notes, key=lambda note: ORDER.index(note.severity))
+
+
+def modality_of(node: slicer.vtkMRMLVolumeNode) -> str:
+    """The modality ("CT", "MR", ...) of a scan that was loaded from DICOM; empty where it is not known."""
+    if node.GetScene() is None:
+        return ""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
+    if not item:
+        return ""
+    name = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    return str(hierarchy.GetItemAttribute(item, name)).strip()
 
 
 def _placement(node: slicer.vtkMRMLVolumeNode) -> Iterator[Note]:
@@ -80,7 +97,7 @@ def _compared_with_card(volume: Volume, card: Card) -> Iterator[Note]:
     factor = max(max(mm / to, to / mm) for mm, to in zip(in_plane, wanted_mm, strict=True))
     coarser = any(mm > to for mm, to in zip(in_plane, wanted_mm, strict=True))
     found = sizes_text(in_plane, ".2f")
-    wanted = sizes_text(sorted(set(wanted_mm)), "g")
+    wanted = sizes_text(wanted_mm if len(set(wanted_mm)) > 1 else wanted_mm[:1], "g")
     if factor > SPACING_FACTOR and coarser:
         yield Note(
             "warning",
