@@ -3,10 +3,13 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset, sha256
+from unetseg.training.preparation import prepare
 from UNetSegmenterLib.engine.errors import InputError
 
 
@@ -100,3 +103,11 @@ def test_data_sets_of_earlier_versions_are_compared_with_their_hashes(copy):
     flipped(copy)
     with pytest.raises(InputError, match=r"labels\.npy is not the array"):
         read_preprocessed_dataset(copy)
+
+
+def test_a_relative_folder_is_written_like_an_absolute_one(hearts, preprocessed, tmp_path, monkeypatch):
+    """The arrays are files of the folder itself while they are filled, whatever its spelling."""
+    monkeypatch.chdir(tmp_path)
+    made = prepare(read_dataset(hearts), Path("made"), spacing_mm=6.0, window_hu=(-100.0, 500.0), test=1, validation=1)
+    assert np.array_equal(made.images, preprocessed.images)
+    assert np.array_equal(made.labels, preprocessed.labels)

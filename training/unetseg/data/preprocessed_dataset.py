@@ -112,7 +112,7 @@ def write_preprocessed_dataset(preprocessed: PreprocessedDataset, folder: Path) 
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in ((IMAGES, preprocessed.images), (LABELS, preprocessed.labels)):
-        if isinstance(array, np.memmap) and array.filename == folder / name:
+        if isinstance(array, np.memmap) and array.filename == (folder / name).resolve():  # as numpy has it
             array.flush()
         else:
             np.save(folder / name, array)
