@@ -13,6 +13,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import slicer
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "Testing"))
 
@@ -20,6 +22,7 @@ import host
 
 host.start()
 
+import numpy as np
 from PIL import Image
 from PySide6 import QtWidgets
 
@@ -56,6 +59,7 @@ def take(widget, options) -> None:
     panel = widget.panel
     options.output.mkdir(parents=True, exist_ok=True)
     scan = add_scan(widget, options)
+    keep_probability(widget, options, scan)
     dialog = opened(panel, options.onnx)
     fill_in(dialog, options.names)
     keep_dialog(panel, options, "import-onnx")
@@ -134,6 +138,39 @@ def keep_result(widget, options, scan) -> None:
     views = layout_pictures(TWO_ROWS, scan, reference, middle_of_largest([reference]), height=panel_image.height())
     image = window_picture(panel_image, views, WIDTH)
     keep(image, options.output / "imported-nnunet.png")
+
+
+def keep_probability(widget, options, scan) -> None:
+    """The shipped model's probability of the pancreas, where it is labelled most."""
+    from UNetSegmenterLib.engine.model.checkpoint import shipped_checkpoints
+    from UNetSegmenterLib.scene.nodes.node_grids import volume_geometry
+
+    from host.viewing import AXES, slice_picture, window_picture
+
+    panel, ui = widget.panel, widget.ui
+    panel.model.choose(str(shipped_checkpoints()[0]))
+    turn(lambda: panel.model.path == str(shipped_checkpoints()[0]) and panel.model.card is not None)
+    slicer.util.setSliceViewerLayers(background=scan)
+    settle(0.3)
+    ui.probabilityComboBox.setCurrentText("pancreas")
+    press(ui.probabilityButton)
+    turn(lambda: not panel.probability.is_busy, 300)
+    percent = slicer.util.arrayFromVolume(panel.probability.shown)
+    index = np.array(np.nonzero(percent > 50)).mean(axis=1)
+    position_ras = volume_geometry(scan).position_ras_mm(index)
+    sections = ("model", "compare", "plausibility", "correct", "report")
+    before = {section: getattr(ui, f"{section}CollapsibleButton").collapsed for section in sections}
+    for section in sections:
+        getattr(ui, f"{section}CollapsibleButton").collapsed = True
+    panel_image = picture(widget.parent, "panel")
+    views = [
+        slice_picture(name, scan, axes, position_ras, (760, panel_image.height()), orientation=orientation)
+        for name, axes, orientation in zip(("Red", "Green"), AXES, ("Axial", "Coronal"), strict=False)
+    ]
+    keep(window_picture(panel_image, [views], WIDTH), options.output / "probability.png")
+    for section, collapsed in before.items():
+        getattr(ui, f"{section}CollapsibleButton").collapsed = collapsed
+    press(ui.probabilityButton)
 
 
 def keep(image, path) -> None:

@@ -118,6 +118,8 @@ def test_an_onnx_file_is_imported_as_a_user_does_it(widget, panel, scan, bright,
     turn(lambda: not panel.segment.state.is_busy)
     assert panel.segment.state.value == "done", panel.segment.notes
     picture(widget.parent, "imported-onnx")
+    panel.model.choose("")
+    assert not panel.imports.notes, "what was said of the import goes with the model"
 
 
 def test_the_preview_is_what_apply_makes(panel, widget, scan, bright, models):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -199,10 +200,11 @@ def test_the_ground_truth_tells_which_findings_it_shares(widget, broken):
     assert "ground truth" not in small_component
 
 
-def test_the_statistics_of_the_checkpoint_count(widget, broken):
+def test_the_statistics_of_the_checkpoint_count(widget, broken, checkpoints):
+    from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
+
     panel = widget.panel
-    preprocessing = SimpleNamespace(intensities="HU", window_hu=None)
-    panel.model.card = SimpleNamespace(statistics=statistics(), preprocessing=preprocessing, structures=())
+    panel.model.card = replace(load_checkpoint(checkpoints["good"]).card, statistics=statistics())
     panel.update()
     slicer.util.arrayFromVolume(widget.ui.inputSelector.currentNode())[:] = -500
     text = checked(widget)

@@ -364,6 +364,8 @@ class Panel:
         box.setToolTip(allowed if times > 1 else "The card of this model allows no mirrored slices.")
 
     def _on_path(self, path: str) -> None:
+        if self._is_complete:
+            self.imports.follow(path)
         if self._parameters is not None and self._parameters.checkpointPath != path:
             self._parameters.checkpointPath = path
 

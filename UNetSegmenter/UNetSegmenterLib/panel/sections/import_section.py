@@ -57,6 +57,7 @@ class ImportSection(Section):
         self.ask_for_model: Callable[[bool, str], str] = ask_for_model
         self.dialog: ImportDialog | None = None
         self._preview: ImportPreview | None = None
+        self._imported = ""
         self._menu = qt.QMenu(ui.importButton)
         self.folder_action = self._add("Folder of a trained nnU-Net...", True)
         self.file_action = self._add("nnU-Net zip or ONNX file...", False)
@@ -89,6 +90,12 @@ class ImportSection(Section):
             choose(path) if has_card else self.open(path)
 
         self._start(self._card_steps(path), end, "Reading the model")
+
+    def follow(self, path: str) -> None:
+        """Another model is chosen: what was said of the last import is of no interest any more."""
+        if path != self._imported and not self.is_busy:
+            self._imported = ""
+            self._notes.show([])
 
     def close_dialog(self) -> None:
         """Close the dialog, if it is open, without importing."""
@@ -173,6 +180,7 @@ class ImportSection(Section):
     def _on_import_end(self, path: str, answer: dict[str, Any]) -> None:
         remember_model_folder(os.path.dirname(path))
         self.close_dialog()
+        self._imported = path
         self._notes.show([Note("pass", f"{os.path.basename(path)} was imported to {os.path.dirname(path)}.")])
         self._on_imported(path)
 
