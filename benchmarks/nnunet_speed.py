@@ -44,7 +44,7 @@ class Way:
 
 WAYS = (
     Way("ours", True),
-    Way("ours, float32", True, dtype="float32"),
+    Way("ours, bfloat16", True, dtype="bfloat16"),
     Way("nnU-Net", False),
     Way("ours, mirroring", True, mirroring=True),
     Way("nnU-Net, mirroring", False, mirroring=True),

@@ -260,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Row]:
     if options.plot:
         from .prediction_plot import draw
 
-        draw(rows, title, options.plot)
+        draw(rows, title, options.plot, cpu_seconds=options.threads == 1)
     return rows
 
 
