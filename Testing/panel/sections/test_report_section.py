@@ -129,6 +129,8 @@ def test_the_page_matches_the_one_that_a_script_writes(widget, pair, tmp_path):
     for name in ("metrics.csv",):
         ours, theirs = ((tmp_path / where / name).read_text(encoding="utf-8") for where in ("panel", "script"))
         assert ours == theirs
+    for where in ("panel", "script"):
+        assert "Limits: rules of thumb; name a model" in (tmp_path / where / "report.html").read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="could not be written"):
         (tmp_path / "file").write_text("in the way")
         widget.logic.writeReport(prediction, reference, None, tmp_path / "file")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_writing import write_image
 from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
 from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
 
+from ...engine.checkpoints import small_card
 from ..command import unetseg
 from ..datasets import write_checkpoint
 
@@ -89,3 +92,21 @@ def test_one_organ_drawn_by_somebody_else(files):
     assert {f["structure"] for f in found} == {"spleen"}
     assert all(f["severity"] == "pass" for f in found), done.stdout
     assert any("6 training cases" in f["sentence"] for f in found)
+
+
+def test_a_label_map_is_checked_along_the_slicing_axis_of_the_checkpoint(files):
+    """NIfTI can't hold the axis; a .seg.nrrd can, and keeps its own."""
+    labels, _ = organs()
+    labels[:, 20] = 0  # one coronal slice
+    write_image(labels, GRID, files / "torn.nii.gz")
+    write_seg_nrrd(Segmentation(labels, GRID, ABDOMEN8[:2]), files / "torn.seg.nrrd")
+    preprocessing = replace(small_card().preprocessing, axis="coronal")
+    path = write_checkpoint(files / "coronal.pt", preprocessing=preprocessing)
+    done = unetseg("check", files / "torn.nii.gz", "--checkpoint", path, "--output", files / "out")
+    assert "1 empty coronal slice between" in done.stdout, done.stdout
+    assert "limits: rules of thumb; add statistics with unetseg release MODEL DATASET" in done.stdout
+    for name, more in (("torn.nii.gz", ()), ("torn.seg.nrrd", ("--checkpoint", path))):
+        done = unetseg("check", files / name, *more, "--output", files / "other")
+        assert done.returncode == 0 and "coronal" not in done.stdout, done.stdout
+    done = unetseg("check", files / "torn.nii.gz", "--output", files / "out")
+    assert "limits: rules of thumb; name a model to use its training statistics" in done.stdout

@@ -27,9 +27,11 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
 from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 from UNetSegmenterLib.engine.model.prediction import Predictor
 
+from ...engine.checkpoints import small_card
 from ..command import refused, tree
 from ..datasets import STRUCTURES, blobs, write_checkpoint, write_dataset
 
@@ -392,3 +394,23 @@ def test_case_file_gives_back_all_it_was_given(checkpoint, dataset, tmp_path):
     write_result(result, tmp_path / "missed.json")
     json.loads((tmp_path / "missed.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert repr(read_result(tmp_path / "missed.json").comparison.rows[0].measures) == repr(missed.measures)
+
+
+def test_a_coronal_network_is_evaluated_in_coronal_slices(dataset, tmp_path, unetseg):
+    """Curves, pictures, viewer, findings and provenance, also after they were read back from the case's file."""
+    preprocessing = replace(small_card(structures=STRUCTURES).preprocessing, axis="coronal", intensities="HU")
+    path = write_checkpoint(tmp_path / "coronal.pt", **CARD | {"training": {}, "preprocessing": preprocessing})
+    folder = tmp_path / "evaluated"
+    result = unetseg(
+        "evaluate", path, dataset, "--cases", "case1", "--output", folder, "--device", "cpu", "--predictions"
+    )
+    assert result.returncode == 0, result.stderr
+    read = read_result(folder / "cases" / "case1.json")
+    assert read.comparison.slicing_axis == "coronal"
+    assert read.material.limits == "limits: rules of thumb; add statistics with unetseg release MODEL DATASET"
+    assert all(row.curve.slicing_axis == "coronal" for row in read.comparison.rows if row.curve)
+    assert read.material.pictures[0][0].startswith("Worst slice: coronal slice ")
+    assert json.loads((folder / "summary.json").read_text())["provenance"]["slicing axis"] == "coronal"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "How well each coronal slice agrees" in page and "Limits: rules of thumb; add statistics" in page
+    assert read_segmentation(folder / "predictions" / "case1.seg.nrrd").slicing_axis == "coronal"
