@@ -262,7 +262,9 @@ def matched_structures(dataset: Dataset, card: Card) -> list[tuple[tuple[Structu
     from UNetSegmenterLib.engine.labels.matching import match_structures
 
     found = match_structures(dataset.structures, card.structures)
-    pairs = [((pair.prediction,), pair.reference) for pair in found.pairs]
+    pairs: list[tuple[tuple[Structure, ...], Structure]] = [
+        ((pair.prediction,), pair.reference) for pair in found.pairs
+    ]
     if card.training.get("data_set") == dataset.name:
         pairs += [(parts, one) for one in found.only_reference if (parts := _merged(found.only_prediction, one))]
     used = {one.name for parts, whole in pairs for one in (*parts, whole)}
