@@ -32,12 +32,9 @@ class DropFrame(qt.QFrame):
 def take_drops(section: Any, on_drop: Callable[[str], None]) -> DropFrame:
     """Let a whole section of the panel take drops: a frame is put between it and its layout."""
     frame = DropFrame(on_drop)
-    inner = section.layout()
-    margins = inner.contentsMargins()
-    inner.setContentsMargins(0, 0, 0, 0)
-    frame.setLayout(inner)  # takes the layout over, with all that is in it
+    frame.setLayout(section.layout())  # takes the layout over, with all that is in it
     outer = qt.QVBoxLayout()
-    outer.setContentsMargins(margins)
+    outer.setContentsMargins(0, 0, 0, 0)
     outer.addWidget(frame)
     section.setLayout(outer)
     return frame

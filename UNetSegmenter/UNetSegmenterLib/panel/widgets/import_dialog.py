@@ -89,7 +89,7 @@ class ImportDialog:
         self.is_open = True
         self.window.resize(*SIZE)
         self.window.show()
-        self.window.raise_()
+        self.window.activateWindow()
         self._ask_for_preview()
 
     def close(self) -> None:
