@@ -15,6 +15,7 @@ import pytest
 import torch
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 
+from ..engine.onnx_files import write_onnx_file
 from .card_answers import fill_in
 from .command import unetseg_here
 
@@ -76,6 +77,16 @@ def require_torchvision() -> None:
     except RuntimeError:
         sys.modules["torchvision._meta_registrations"] = ModuleType("torchvision._meta_registrations")
         importlib.import_module("torchvision")
+
+
+def test_the_short_card_of_the_page_is_enough(folder):
+    write_onnx_file(Path("fetal.onnx"), classes=3)
+    (card,) = (block for language, block in BLOCK.findall(PAGE.read_text(encoding="utf-8")) if language == "yaml")
+    Path("card.yaml").write_text(card, encoding="utf-8")
+    result = unetseg_here("import", "fetal.onnx", "--card", "card.yaml", "--output", "fetal-brain.onnx")
+    assert result.returncode == 0, result.stderr
+    read = load_checkpoint("fetal-brain.onnx").card
+    assert [(one.name, one.values) for one in read.structures] == [("brain", (1,)), ("cerebellum", (7,))]
 
 
 @pytest.mark.parametrize("recipe", recipes(), ids=lambda recipe: recipe.module)
