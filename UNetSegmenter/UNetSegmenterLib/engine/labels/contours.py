@@ -25,31 +25,41 @@ def rasterised(contours: Sequence[np.ndarray], shape: tuple[int, int]) -> np.nda
     on_contour = np.zeros(shape, bool)
     for points in contours:
         snapped = np.where(np.abs(points - np.rint(points)) <= SNAP, np.rint(points), points)
-        for (x0, y0), (x1, y1) in zip(snapped, np.roll(snapped, -1, axis=0), strict=True):
-            _add_edge((x0, y0, x1, y1), toggles, on_contour)
+        edges = np.concatenate([snapped, np.roll(snapped, -1, axis=0)], axis=1)
+        level = edges[:, 1] == edges[:, 3]
+        _add_level_edges(edges[level], on_contour)
+        _add_edges(edges[~level], toggles, on_contour)
     return (np.cumsum(toggles[:, :-1], axis=1) % 2 == 1) | on_contour
 
 
-def _add_edge(edge: tuple[float, float, float, float], toggles: np.ndarray, on_contour: np.ndarray) -> None:
-    """Toggle each row from where the edge crosses it, and mark the pixel centres that it runs through."""
-    x0, y0, x1, y1 = edge
+def _add_level_edges(edges: np.ndarray, on_contour: np.ndarray) -> None:
+    """Mark the pixel centres on edges (n, 4: column, row, column, row) along a row."""
+    rows = on_contour.shape[0]
+    for x0, y, x1, _ in edges[(edges[:, 1] % 1 == 0) & (edges[:, 1] >= 0) & (edges[:, 1] < rows)]:
+        first, last = int(np.ceil(min(x0, x1))), int(np.floor(max(x0, x1)))
+        on_contour[int(y), max(0, first) : max(0, last + 1)] = True
+
+
+def _add_edges(edges: np.ndarray, toggles: np.ndarray, on_contour: np.ndarray) -> None:
+    """Toggle each row from where an edge crosses it, and mark the pixel centres that it runs through.
+
+    Args:
+        edges: (n, 4): column, row, column, row of both ends, which lie in different rows.
+        toggles: (rows, columns + 1) bool.
+        on_contour: (rows, columns) bool.
+    """
     rows, columns = on_contour.shape
-    if y0 == y1:
-        if y0.is_integer() and 0 <= y0 < rows:
-            first, last = int(np.ceil(min(x0, x1))), int(np.floor(max(x0, x1)))
-            on_contour[int(y0), max(0, first) : max(0, last + 1)] = True
-        return
-    if y0 > y1:
-        x0, y0, x1, y1 = x1, y1, x0, y0
-    touched = np.arange(max(0, int(np.ceil(y0))), min(rows - 1, int(np.floor(y1))) + 1)
-    if not touched.size:
-        return
-    at = x0 + (touched - y0) * ((x1 - x0) / (y1 - y0))
-    crossed = touched < y1  # an edge owns its lower end alone, so that a corner counts once
-    np.logical_xor.at(toggles, (touched[crossed], np.clip(np.ceil(at[crossed]), 0, columns).astype(int)), True)
+    x0, y0, x1, y1 = np.where((edges[:, 1] > edges[:, 3])[:, None], edges[:, [2, 3, 0, 1]], edges).T
+    first = np.maximum(0, np.ceil(y0)).astype(int)
+    count = np.maximum(0, np.minimum(rows - 1, np.floor(y1)).astype(int) - first + 1)
+    edge = np.repeat(np.arange(len(edges)), count)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count) + first[edge]
+    at = x0[edge] + (row - y0[edge]) * ((x1 - x0) / (y1 - y0))[edge]
+    crossed = row < y1[edge]  # an edge owns its lower end alone, so that a corner counts once
+    np.logical_xor.at(toggles, (row[crossed], np.clip(np.ceil(at[crossed]), 0, columns).astype(int)), True)
     nearest = np.rint(at).astype(int)
     through = (np.abs(at - nearest) <= SNAP) & (nearest >= 0) & (nearest < columns)
-    on_contour[touched[through], nearest[through]] = True
+    on_contour[row[through], nearest[through]] = True
 
 
 def without_repeats(contours: Iterable[np.ndarray]) -> list[np.ndarray]:
