@@ -13,7 +13,7 @@ SEG, LABEL_MAP_SEG = (f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("66.4", "66
 EXPLICIT, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5"
 INTERCEPT = -1024
 Elements = dict[tuple[int, int], tuple[str, object]]
-_LONG = ("OB", "OW", "SQ", "UN", "UT")
+_LONG = ("OB", "OW", "SQ", "UC", "UN", "UT")
 
 
 def element(tag: tuple[int, int], vr: str, value: object) -> bytes:

@@ -84,7 +84,10 @@ def test_segments_that_overlap_keep_their_voxels(tmp_path):
     frames = [(4, 3, three), (4, 1, one), (4, 2, two), (6, 1, one)]
     read = read_segmentation(write_seg(tmp_path / "a.dcm", STRAIGHT, frames, [*TWO, segment(3, "tumor")]))
     assert [np.array_equal(read.mask(i)[0], mask) for i, mask in ((1, one), (2, two), (3, three))] == [True] * 3
-    assert read.labels[0, 5, 2] == 3 and read.overlap_ml() > 0
+    assert read.labels[0, 5, 2] == 3 and read.labels[0, 4, 2] == 2 and read.labels[0, 1, 1] == 1, (
+        "the later one is on top"
+    )
+    assert read.overlap_ml() == pytest.approx(0.0375 * np.count_nonzero(one & two | one & three | two & three))
     grown = read.with_known_grid(STRAIGHT)
     assert np.array_equal(grown.mask(1)[4], one) and np.array_equal(grown.mask(1)[6], one)
 
@@ -99,6 +102,10 @@ def test_label_maps_and_their_encodings(tmp_path, bits):
     plain = read_segmentation(write_seg(tmp_path / "a.dcm", STRAIGHT, frames, segments, **options))
     assert np.array_equal(plain.labels, labels) and plain.geometry == STRAIGHT
     assert plain.structures[1].values == (300 if bits == 16 else 2,)
+    padded = [(k, 0, np.where(part == 0, 200, part)) for k, part in enumerate(values)]
+    options_of_padded = options | {"change": with_element((0x28, 0x120), ("US", 200))}
+    write_seg(tmp_path / "padded.dcm", STRAIGHT, padded, segments, **options_of_padded)
+    assert np.array_equal(read_segmentation(tmp_path / "padded.dcm").labels, labels)
 
     def with_parts(encode):
         def change(elements):
@@ -122,6 +129,21 @@ def test_deflated_frames_of_single_bits(tmp_path):
 
     write_seg(tmp_path / "a.dcm", STRAIGHT, frames, TWO, syntax=DEFLATED_FRAMES, change=change)
     assert np.array_equal(read_segmentation(tmp_path / "a.dcm", grid=STRAIGHT).labels, organs())
+
+
+def test_one_segment_may_be_named_once_for_all_frames_and_a_code_may_be_long(tmp_path):
+    long = {(8, 0x119): ("UC", "90071000112345678"), (8, 0x102): ("SH", "SCT"), (8, 0x104): ("LO", "Something rare")}
+    rare = segment(1, "rare", LIVER) | {(0x62, 0xF): ("SQ", [long])}
+
+    def change(elements):
+        for group in elements[0x5200, 0x9230][1]:
+            del group[0x62, 0xA]
+        elements[0x5200, 0x9229][1][0][0x62, 0xA] = ("SQ", [{(0x62, 0xB): ("US", 1)}])
+
+    frames = [(k, 1, organs()[k] == 1) for k in (2, 3)]
+    read = read_segmentation(write_seg(tmp_path / "a.dcm", STRAIGHT, frames, [rare], change=change), grid=STRAIGHT)
+    assert np.array_equal(read.mask(1)[2:4], organs()[2:4] == 1)
+    assert read.structures[0].terminology.type.value == "90071000112345678"
 
 
 def test_fractions_count_from_one_half_on_and_the_user_is_told(tmp_path):

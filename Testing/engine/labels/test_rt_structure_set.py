@@ -85,6 +85,8 @@ def test_regions_lie_where_they_were_drawn_and_may_overlap(tmp_path, grid):
     disc = rasterised([circle(12, 20, 8)], grid.shape[1:])
     assert np.array_equal(np.flatnonzero(read.mask(1).any(axis=(1, 2))), [2, 3, 4])
     assert all(np.array_equal(read.mask(1)[number], disc) for number in (2, 3, 4))
+    twice = structure_set(tmp_path / "b.dcm", {"liver": [*one, one[1]]})
+    assert np.array_equal(read_segmentation(twice, grid=grid).labels == 1, read.mask(1)), "a copy is no hole"
     assert read.mask(2).sum() == 11 * 9 + 9 and 1 in read.overlaps and not read.notes
     assert need_of_grid(path) == 2 and need_of_grid(tmp_path / "x.nii") == 0
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..io.dicom_file import DicomFile
-from ..io.dicom_tags import CATEGORY, CODE, CODE_MEANING, CODING_SCHEME, TYPE, TYPE_MODIFIERS
+from ..io.dicom_tags import CATEGORY, CODE, CODE_MEANING, CODING_SCHEME, LONG_CODE, TYPE, TYPE_MODIFIERS
 from .structures import canonical_name, known_structure
 from .terminology import ANATOMICAL_STRUCTURE, DICOM_MASTER, LEFT, RIGHT, TISSUE, CodedConcept, Terminology
 
@@ -60,5 +60,5 @@ def _code(file: DicomFile, segment: dict[int, Any], tag: int) -> CodedConcept | 
 
 
 def _concept(file: DicomFile, item: dict[int, Any]) -> CodedConcept | None:
-    value = file.words(item, CODE)
+    value = file.words(item, CODE) or file.words(item, LONG_CODE)
     return CodedConcept(file.words(item, CODING_SCHEME), value, file.words(item, CODE_MEANING)) if value else None

@@ -17,6 +17,7 @@ from ..io.dicom_tags import (
     FRACTIONAL_MAXIMUM,
     FRAME_OF_REFERENCE,
     LAB_COLOR,
+    PADDING,
     SEGMENT_LABEL,
     SEGMENT_NUMBER,
     SEGMENTATION_TYPE,
@@ -130,10 +131,11 @@ def _masks(
 def _label_map_masks(
     file: DicomFile, pixels: Callable[[int], np.ndarray], numbers: np.ndarray, indices: dict[int, int]
 ) -> Iterator[tuple[int, int, np.ndarray]]:
+    background = {0, file.number(PADDING)} - set(indices)
     for frame, number in enumerate(numbers):
         values = pixels(frame)
         for value in np.unique(values):
-            if value == 0:
+            if int(value) in background:
                 continue
             if int(value) not in indices:
                 raise InputError(
