@@ -270,4 +270,4 @@ def test_another_frame_of_reference_than_the_scan_is_refused(tmp_path):
         check_same_patient_space(read, Volume(hu, STRAIGHT, series=identity))
     with pytest.raises(InputError, match="another frame of reference"):
         check_same_patient_space(read, Volume(hu, STRAIGHT, series=SeriesIdentity("1.7", "1.8")))
-    assert read_volume(series(tmp_path / "ct", series=SERIES)).series == SeriesIdentity(SERIES, FRAME)
+    assert read_volume(series(tmp_path / "ct", series=SERIES)).series == SeriesIdentity(SERIES, FRAME, "CT")
