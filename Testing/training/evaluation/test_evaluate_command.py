@@ -414,3 +414,20 @@ def test_a_coronal_network_is_evaluated_in_coronal_slices(dataset, tmp_path, une
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "How well each coronal slice agrees" in page and "Limits: rules of thumb; add statistics" in page
     assert read_segmentation(folder / "predictions" / "case1.seg.nrrd").slicing_axis == "coronal"
+
+
+def test_mirroring_and_precision_reach_every_process_and_are_no_other_run_s_result(dataset, tmp_path, unetseg):
+    """Two processes mirror as one does, and a finished result without mirroring is not taken for one with it."""
+    preprocessing = replace(small_card(structures=STRUCTURES).preprocessing, mirror_axes=(0, 1))
+    write_checkpoint(tmp_path / "mirrored.pt", **CARD | {"preprocessing": preprocessing})
+    command = ("evaluate", tmp_path / "mirrored.pt", dataset, "--device", "cpu", "--precision", "float32")
+    csv = {}
+    for name, options in {"plain": (), "one": ("--mirror",), "two": ("--mirror", "--workers", 2)}.items():
+        assert unetseg(*command, "--output", tmp_path / name, *options).returncode == 0
+        csv[name] = (tmp_path / name / "metrics.csv").read_bytes()
+    assert csv["one"] == csv["two"] != csv["plain"]
+    assert unetseg(*command, "--output", tmp_path / "plain", "--mirror").returncode == 0
+    assert (tmp_path / "plain" / "metrics.csv").read_bytes() == csv["one"]
+    case = json.loads(next((tmp_path / "two" / "cases").glob("*.json")).read_text())
+    assert (case["inputs"]["precision"], case["inputs"]["mirroring"]) == ("float32", "yes")
+    assert "float32" in case["device"]

@@ -22,7 +22,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from ..console import print_line, warn
 from ..output_folder import RESULTS, OutputFolder, Outputs, claimed
 from .dataset_options import add_dataset_options, open_dataset
-from .parser import CommandParser, add_device, add_mirror, add_overwrite, non_negative_integer
+from .parser import CommandParser, add_device, add_mirror, add_overwrite, add_precision, non_negative_integer
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.model.card import Card
@@ -47,6 +47,7 @@ def add_options(parser: CommandParser) -> None:
     )
     add_device(parser)
     add_mirror(parser)
+    add_precision(parser)
     parser.add_argument("--predictions", action="store_true", help="also write each prediction as .seg.nrrd")
     parser.add_argument(
         "--pictures",
@@ -100,8 +101,10 @@ def _evaluate(options: Any) -> None:
     keep_freed_memory()
     if options.baseline:
         import scipy.stats  # noqa: F401  (an error before the work if it is missing)
-    predictor = open_predictor(options.checkpoint, options.device, options.mirror)
-    baseline = open_predictor(options.baseline, options.device) if options.baseline else None
+    predictor = open_predictor(options.checkpoint, options.device, options.mirror, options.precision)
+    baseline = (
+        open_predictor(options.baseline, options.device, precision=options.precision) if options.baseline else None
+    )
     dataset = open_dataset(options)
     cases = chosen_cases(dataset, predictor.checkpoint.card, options.split, options.cases, options.preprocessed)
     read = [options.checkpoint, options.baseline, *(file for case in cases for file in (case.image, case.label))]
@@ -161,6 +164,8 @@ def _one_checkpoint(
         structures=dataset.structures,
         device=options.device,
         dtype=predictor.dtype,
+        precision=options.precision,
+        mirroring=bool(predictor.mirror_axes),
         predictions=options.predictions,
         pictures=options.pictures,
         data_set=dataset.name,

@@ -24,7 +24,7 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_errors, print_line, warn
 from ..output_folder import OutputFolder, Outputs, claimed, other_source
-from .parser import CommandParser, add_device, add_mirror, add_overwrite, add_resample
+from .parser import CommandParser, add_device, add_mirror, add_overwrite, add_precision, add_resample
 from .segment_results import STRUCTURES, ResultFiles, add_result_options
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def add_options(parser: CommandParser) -> None:
     add_result_options(parser)
     add_device(parser)
     add_mirror(parser)
+    add_precision(parser)
     parser.add_argument("--skip-existing", action="store_true", help="leave out scans that have results already")
     add_resample(parser)
     add_overwrite(parser)
@@ -71,7 +72,7 @@ def run(options: Any) -> int:
     if not todo:
         return 0
     with claimed(Outputs(options.output, writes, inputs), "segment", options.overwrite, alone=False) as output:
-        predictor = open_predictor(options.checkpoint, options.device, options.mirror)
+        predictor = open_predictor(options.checkpoint, options.device, options.mirror, options.precision)
         print_line(f"{predictor.checkpoint.card.title} on {predictor.device_name}")
         if len(scans) == 1:
             _segment(todo[0], predictor, output, results, options)

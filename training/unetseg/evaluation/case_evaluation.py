@@ -58,6 +58,8 @@ class EvaluationSettings:
         checkpoint_sha256: hash of the checkpoint's file when the evaluation began.
         structures: meaning of the data set's label values.
         dtype: precision, chosen once for all processes.
+        precision: what was asked for, "auto" or the name of a type.
+        mirroring: whether predictions are averaged over mirrored slices.
         predictions: whether predictions are written.
         pictures: whether pictures and a viewer are made.
         data_set: name of the data set.
@@ -69,6 +71,8 @@ class EvaluationSettings:
     structures: tuple[Structure, ...]
     device: str = "auto"
     dtype: torch.dtype | None = None
+    precision: str = "auto"
+    mirroring: bool = False
     predictions: bool = False
     pictures: bool = False
     data_set: str = ""
@@ -108,6 +112,8 @@ class CaseFailure:
 
 def inputs_of(case: Case, evaluation: EvaluationSettings) -> dict[str, Any]:
     """Everything that the result of a case depends on, except the device; raises OSError if a file can't be read."""
+    asked = {"precision": evaluation.precision} if evaluation.precision != "auto" else {}
+    asked |= {"mirroring": "yes"} if evaluation.mirroring else {}
     return {
         "checkpoint SHA-256": evaluation.checkpoint_sha256,
         "image SHA-256": sha256(case.image),
@@ -115,6 +121,7 @@ def inputs_of(case: Case, evaluation: EvaluationSettings) -> dict[str, Any]:
         "structures": [[structure.name, list(structure.values)] for structure in evaluation.structures],
         "pictures": evaluation.pictures,
         "unetsegmenter": __version__,
+        **asked,
     }
 
 
@@ -137,7 +144,12 @@ def evaluator(evaluation: EvaluationSettings, predictor: Predictor | None = None
     if predictor is None:
         from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 
-        predictor = Predictor(load_checkpoint(evaluation.checkpoint), evaluation.device, dtype=evaluation.dtype)
+        predictor = Predictor(
+            load_checkpoint(evaluation.checkpoint),
+            evaluation.device,
+            dtype=evaluation.dtype,
+            mirroring=evaluation.mirroring,
+        )
     if predictor.checkpoint.sha256 != evaluation.checkpoint_sha256:
         raise InputError(f"{evaluation.checkpoint} was changed during the evaluation; run the same command again.")
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.file_names import file_stem
 from UNetSegmenterLib.engine.io.geometry import same_grid_note
@@ -35,18 +36,20 @@ def checkpoint_path(checkpoint: Path | None) -> Path:
     return shipped[DEFAULT_CHECKPOINT]
 
 
-def open_predictor(checkpoint: Path | None, device: str, mirroring: bool = False) -> Predictor:
+def open_predictor(checkpoint: Path | None, device: str, mirroring: bool = False, precision: str = "auto") -> Predictor:
     """The predictor of a checkpoint, by default of the one that is shipped.
 
     Args:
         checkpoint: the file.
         device: see `Predictor`.
         mirroring: average over mirrored slices too.
+        precision: "auto", or the name of a type of torch such as "bfloat16".
 
     Raises:
         InputError: there is no checkpoint, or its card allows no mirroring.
     """
-    return Predictor(load_checkpoint(checkpoint_path(checkpoint)), device, mirroring=mirroring)
+    dtype = None if precision == "auto" else getattr(torch, precision)
+    return Predictor(load_checkpoint(checkpoint_path(checkpoint)), device, dtype=dtype, mirroring=mirroring)
 
 
 def read_scan(path: Path, resample: bool = False, card: Card | None = None) -> Volume:
