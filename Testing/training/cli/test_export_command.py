@@ -95,7 +95,7 @@ def test_networks_of_nnunet(title, tmp_path, scan):
         Normalisation("ct", (-200.0, 300.0), mean=50.0, sd=100.0),
         channels,
         None,
-        size_multiple=16,
+        size_multiple=1,
         patch_size=(32, 32),
         padding="centre",
         pad_value=0.0,

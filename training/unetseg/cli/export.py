@@ -100,7 +100,7 @@ def _export(checkpoint: Checkpoint, path: Path, opset: int) -> None:
     from ..conversion.onnx_export import INPUT, OUTPUT, export_network
 
     card = checkpoint.card
-    export_network(_average(checkpoint), path, card.network.input_slices, _traced_size(checkpoint), False, opset)
+    export_network(_average(checkpoint), path, card.network.input_slices, _tried_sizes(checkpoint)[1], False, opset)
     parameters = {
         "input": INPUT,
         "output": OUTPUT,
@@ -115,17 +115,22 @@ def _export(checkpoint: Checkpoint, path: Path, opset: int) -> None:
     write_onnx(read_onnx(path), replace(card, network=network).to_json(), path)
 
 
-def _traced_size(checkpoint: Checkpoint) -> tuple[int, int]:
+def _tried_sizes(checkpoint: Checkpoint) -> list[tuple[int, int]]:
+    """Two sizes of slices that the network takes; one that reads patches needs no more than multiples of these."""
     from ..conversion.onnx_export import two_sizes
 
-    return two_sizes(checkpoint.card.preprocessing.size_multiple, None)[1]
+    preprocessing = checkpoint.card.preprocessing
+    if preprocessing.patch_size is None:
+        return two_sizes(preprocessing.size_multiple, None)
+    rows, columns = preprocessing.patch_size
+    return [(rows, columns), (rows, 2 * columns)]
 
 
 def _compare_on_noise(checkpoint: Checkpoint, exported: Checkpoint) -> None:
-    from ..conversion.onnx_export import compare_networks, random_slices, two_sizes
+    from ..conversion.onnx_export import compare_networks, random_slices
 
     channels = checkpoint.card.network.input_slices
-    sizes = two_sizes(checkpoint.card.preprocessing.size_multiple, None)
+    sizes = _tried_sizes(checkpoint)
     batches = [random_slices((count, channels, *size)) for count, size in zip((1, 3), sizes, strict=True)]
     agreement = compare_networks(_average(checkpoint), exported.network(), batches)
     if not agreement.is_close:
