@@ -42,6 +42,8 @@ def test_lists_become_tuples_and_mappings_dataclasses():
         ({"steps": 1.0}, ("options.steps", "1.0", "integer")),
         ({"steps": 1, "rate": "fast"}, ("options.rate", "'fast'", "number")),
         ({"steps": 1, "rate": float("nan")}, ("options.rate", "number")),
+        ({"steps": 1, "rate": float("inf")}, ("options.rate", "finite")),
+        ({"steps": 1, "rate": 10**400}, ("options.rate", "finite")),
         ({"steps": 1, "size": [1, 2, 3]}, ("options.size", "3 entries", "2")),
         ({"steps": 1, "names": ["a", 7]}, ("options.names[1]", "7", "string")),
         ({"steps": 1, "noise": {"levl": 1}}, ("options.noise", "did you mean level?")),

@@ -37,7 +37,7 @@ def filled(draft, **changes):
     found["activation"] = found["activation"] or "logits"
     found["channels"] = found["channels"] or "neighbours"
     for name, value in changes.items():
-        part = card["preprocessing"] if name in card["preprocessing"] else card["network"]["parameters"]
+        part = found if name in found else card["preprocessing"]
         part[name] = value
     return card
 
@@ -152,6 +152,11 @@ def test_a_thousand_classes_are_refused(tmp_path):
     refused(write_onnx_file(tmp_path / "a.onnx", classes=1000), "1,000 classes", "255")
 
 
+@pytest.mark.parametrize("sizes", [{"size": (64, 64), "batch": 10**6}, {"size": (100_000, 100_000)}])
+def test_inputs_that_would_fill_the_memory_are_refused(tmp_path, sizes):
+    refused(write_onnx_file(tmp_path / "a.onnx", classes=3, **sizes), "values", "smaller")
+
+
 def test_four_channels_are_refused(tmp_path):
     refused(write_onnx_file(tmp_path / "a.onnx", channels=4), "4 channels", "1, 3 or 5")
 
@@ -242,11 +247,28 @@ def test_a_pixel_size_that_is_not_filled_in_is_named(draft):
         ("intensities", "Hounsfield", "intensities"),
         ("axis", "diagonal", "axis"),
         ("size_multiple", 0, "size_multiple"),
+        ("normalisation", {"name": "ct", "clip": [0, 1], "mean": 10**400, "sd": 1}, "normalisation.mean"),
+        ("normalisation", {"name": "window", "clip": [-float("inf"), float("inf")]}, "normalisation.clip"),
+        ("pad_value", 1e308, "pad_value"),
+        ("mirror_axes", [0, 0], "mirrored"),
     ],
 )
 def test_wrong_entries_are_named(draft, entry, value, words):
     with pytest.raises(InputError, match=words):
         completed_card(draft, filled(draft, **{entry: value}))
+
+
+def test_what_would_be_ignored_is_refused(draft):
+    for changes, words in (
+        ({"colour": [1, 2, 3]}, 'structure 1 has an unknown entry "colour"; did you mean color'),
+        ({"name": "B"}, 'two structures "B" and "b"'),
+    ):
+        card = filled(draft)
+        card["structures"][0] |= changes
+        with pytest.raises(InputError, match=words):
+            completed_card(draft, card)
+    with pytest.raises(InputError, match="largest component of 3"):
+        completed_card(draft, filled(draft) | {"postprocessing": [{"keep_largest_component_of": [1, 3]}]})
 
 
 def test_known_names_get_their_colour_and_code(draft):
@@ -314,6 +336,9 @@ def test_cards_that_do_not_fit_their_file_are_refused(draft):
     more = filled(draft)
     more["structures"].append({"name": "more", "index": 3, "values": [3]})
     refuses_to_write(draft, more, "3 channels", "names 3 structures")
+    other = filled(draft)
+    other["network"]["architecture"] = "UNet"
+    refuses_to_write(draft, other, '"UNet"', '"ONNX"')
     slices = filled(draft)
     slices["network"]["input_slices"] = 3
     refuses_to_write(draft, slices, "takes 1 channels", "input_slices 3")

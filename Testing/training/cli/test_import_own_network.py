@@ -187,6 +187,15 @@ def test_files_that_hold_no_weights_are_refused(folder, content, words):
     refused(import_own(weights="empty.pth"), words)
 
 
+@pytest.mark.parametrize("kind", ["sparse", "meta", "complex"])
+def test_weights_that_are_no_dense_real_numbers_are_refused(folder, kind):
+    state = _network().state_dict()
+    name, tensor = next(iter(state.items()))
+    changed = {"sparse": tensor.to_sparse(), "meta": tensor.to("meta"), "complex": tensor.to(torch.complex64)}[kind]
+    torch.save(state | {name: changed}, "odd.pth")
+    refused(import_own(weights="odd.pth"), "odd.pth", name, "dense")
+
+
 def test_other_contents_than_weights_are_refused(folder):
     torch.save([1, 2], "list.pth")
     refused(import_own(weights="list.pth"), "holds a list")
@@ -219,6 +228,8 @@ def _compiled(folder):
 def test_python_that_does_not_import_is_named(folder):
     Path("half.py").write_text("import torch\ndef build(:\n", encoding="utf-8")
     refused(import_own(network="half:build"), "half", "SyntaxError")
+    Path("half.py").write_text("import sys\nsys.exit('usage: half.py SCAN')\n", encoding="utf-8")
+    refused(import_own(network="half:build"), "half can't be imported", "SystemExit")
     Path("needs.py").write_text("import a_package_that_is_not_there\n", encoding="utf-8")
     refused(import_own(network="needs:build"), "a_package_that_is_not_there", "pip")
 
@@ -228,6 +239,7 @@ def test_python_that_does_not_import_is_named(folder):
     [
         ("[1]", "names and values"),
         ("{", "no JSON"),
+        ("[" * 5000, "no JSON"),
         ('{"colour": 1}', "can't be called"),
         ('{"channels": "x"}', "failed"),
     ],

@@ -178,6 +178,8 @@ def test_only_some_structures_in_all_results(tmp_path, checkpoint, scan):
     with pytest.raises(InputError, match="No structure is named"):
         named_structures(" , ", ABDOMEN8)
     assert [one.name for one in named_structures("Kidney (L), aorta", ABDOMEN8)] == ["aorta", "left kidney"]
+    twins = (Structure("Fat", 1, (1,), (1, 1, 1)), Structure("fat", 2, (2,), (2, 2, 2)))
+    assert named_structures("fat", twins) == twins
 
 
 def test_the_probability_of_a_structure_is_a_volume_on_the_scans_grid(tmp_path, checkpoint, scan):

@@ -7,6 +7,7 @@ they use: what runs inside Slicer needs no further package for it.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
@@ -131,13 +132,15 @@ def _size_violation(value: Any, schema: Mapping[str, Any], where: str) -> str | 
 
 
 def _number_violation(value: float, schema: Mapping[str, Any], where: str) -> str | None:
-    if math.isnan(value):
+    if isinstance(value, float) and math.isnan(value):  # a whole number may be too large for isnan
         return f"{where} is not a number, expected one."
     low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
     if not low <= value <= high:
         return f"{where} is {value}, expected {low} to {high}."
     if "exclusiveMinimum" in schema and not value > schema["exclusiveMinimum"]:
         return f"{where} is {value}, expected more than {schema['exclusiveMinimum']}."
+    if not abs(value) <= sys.float_info.max:
+        return f"{where} is {value}, expected a finite number below {sys.float_info.max:.2g}."
     return None
 
 

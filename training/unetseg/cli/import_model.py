@@ -164,7 +164,7 @@ def _drafted(options: Any) -> Iterator[ImportDraft]:
 def _nnunet_options(options: Any) -> dict[str, Any]:
     """What was chosen of a model of nnU-Net; raises InputError if the model is of other software."""
     names = ("folds", "checkpoint", "postprocessing", "orientation")
-    chosen = {name: getattr(options, name) for name in names if getattr(options, name)}
+    chosen = {name: getattr(options, name) for name in names if getattr(options, name) not in (None, [])}
     if chosen and (options.network or _is_onnx(options.model)):
         raise InputError(f"--{min(chosen)} goes with a trained model folder of nnU-Net; leave it out.")
     return chosen
@@ -198,7 +198,7 @@ def _arguments(text: str) -> dict[str, Any]:
 
     try:
         arguments = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"--network-arguments is no JSON ({' '.join(str(error).split())}).") from error
     if not isinstance(arguments, dict):
         raise InputError(f'--network-arguments is {text}; names and values such as {{"in_channels": 1}} are expected.')

@@ -168,4 +168,4 @@ def named_structures(text: str, known: Sequence[Structure]) -> tuple[Structure, 
                 f"The checkpoint does not segment “{name}”; {hint} segments {', '.join(one.name for one in known)}."
             )
     chosen = {canonical_name(name) for name in names}
-    return tuple(structure for key, structure in by_name.items() if key in chosen)
+    return tuple(structure for structure in known if canonical_name(structure.name) in chosen)

@@ -162,6 +162,11 @@ def _structures(path: Path, given: Any) -> list[dict[str, Any]]:
         fields = dict(one) if isinstance(one, dict) else {"name": one}
         if not isinstance(fields.get("name"), str):
             raise InputError(f"{path}: structure {number} is {_flow(one)}; a name such as liver is expected.")
+        if fields.get("index", number) != number:
+            raise InputError(
+                f"{path}: structure {number} has the index {fields['index']}, but the order is that of the output's channels; "
+                "move it there, and leave the index out."
+            )
         if "value" in fields:
             fields["values"] = [fields.pop("value")]
         structures.append(fields | {"index": number})

@@ -54,7 +54,7 @@ def build_own_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:
         pass  # something without a signature
     try:
         network = function(**arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"{name} failed ({type(error).__name__}: {_line(error)}); it is your own Python.") from error
     if not isinstance(network, nn.Module):
         raise InputError(f"{name} returned a {type(network).__name__}; a torch.nn.Module is expected.")
@@ -70,7 +70,7 @@ def _found(name: str, module_name: str, function_name: str) -> Any:
                 f"There is no Python module {error.name} here; run the command in the folder that holds it, or install it."
             ) from error
         raise InputError(f"{module_name} needs {error.name}, which is not installed; install it with pip.") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that runs when it is imported may end the program
         raise InputError(
             f"{module_name} can't be imported ({type(error).__name__}: {_line(error)}); it is your own Python."
         ) from error
@@ -117,8 +117,9 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError as error:
         raise InputError(f"{path} is not there; give the file of the weights.") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
+        reason = "it holds more, or other things" if "weights_only" in str(error) else _line(error)
         raise InputError(
-            f"{path} can't be read as weights alone ({_line(error)}). A file with whole Python objects is not opened, because "
+            f"{path} can't be read as weights alone ({reason}). A file with whole Python objects is not opened, because "
             "that runs code; where it was trained, write torch.save(network.state_dict(), 'weights.pth')."
         ) from error
     for name in STATE_DICTS:
@@ -128,6 +129,12 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not content:
         raise InputError(f"{path} holds a {type(content).__name__}; a state dict is expected.")
     tensors = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
+    for name, tensor in tensors.items():
+        if tensor.is_meta or tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
+            raise InputError(
+                f'{path} has "{name}" as a tensor that is sparse, quantised, complex or without values; dense real numbers are '
+                "expected, as torch.save(network.state_dict(), 'weights.pth') writes them."
+            )
     if len(tensors) < len(content):
         others = [str(name) for name, value in content.items() if not isinstance(value, torch.Tensor)]
         raise InputError(

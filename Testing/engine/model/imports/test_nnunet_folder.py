@@ -151,6 +151,40 @@ def test_a_damaged_member_is_named(folder, tmp_path):
     refusal(archive, "plans.json")
 
 
+def test_a_damaged_member_of_bzip2_is_named(folder, tmp_path):
+    with zipfile.ZipFile(tmp_path / "bzip2.zip", "w", zipfile.ZIP_BZIP2) as archive:
+        for name in ("plans.json", "dataset.json", FINAL.format(0)):
+            archive.write(folder / name, name)
+        offset = archive.getinfo("plans.json").header_offset + 60
+    data = bytearray((tmp_path / "bzip2.zip").read_bytes())
+    data[offset : offset + 40] = b"U" * 40
+    (tmp_path / "bzip2.zip").write_bytes(data)
+    refusal(tmp_path / "bzip2.zip", "plans.json", "damaged")
+
+
+def test_patches_that_the_strides_do_not_divide_are_refused(tmp_path):
+    plans = models.changed(models.PLANS, "configurations/2d/patch_size", [15, 24])
+    draft = read_model(models.write_model(tmp_path / "model", plans=plans))
+    with pytest.raises(InputError, match="15 x 24"):
+        write_model(draft, completed_card(draft, draft.card), tmp_path / "liver.pt")
+    assert not (tmp_path / "liver.pt").exists()
+
+
+def test_mirroring_along_what_is_no_axis_is_refused(folder):
+    torch.save(models.checkpoint(0) | {"inference_allowed_mirroring_axes": ([0], [1])}, folder / FINAL.format(0))
+    refusal(folder, "mirroring")
+
+
+def test_a_postprocessing_that_is_not_there_is_named(folder, tmp_path):
+    refusal(folder, "absent.json is no file", postprocessing=tmp_path / "absent.json")
+
+
+def test_the_checkpoint_may_have_any_name(folder, tmp_path):
+    draft = read_model(folder)
+    write_model(draft, completed_card(draft, draft.card), tmp_path / "liver")
+    assert len(load_checkpoint(tmp_path / "liver").weights) == 2
+
+
 # --- plans and dataset.json ----------------------------------------------------------------------------------------------
 
 
@@ -160,6 +194,11 @@ def test_a_damaged_member_is_named(folder, tmp_path):
         ("configurations/2d/patch_size", [16, 16, 16], ("3 dimensions", "2d")),
         ("configurations/2d/previous_stage", "3d_lowres", ("cascade",)),
         ("configurations/2d/spacing", [3.0, 1.0, 1.0], ("spacing",)),
+        ("configurations/2d/spacing", [10**400, 1.0], ("spacing",)),
+        ("configurations/2d/resampling_fn_data", [], ("resample data by",)),
+        ("configurations/2d/architecture/arch_kwargs/norm_op_kwargs", {"eps": float("nan")}, ("eps", "nan")),
+        ("configurations/2d/architecture/arch_kwargs/nonlin_kwargs", {"negative_slope": 1e300}, ("negative_slope",)),
+        ("foreground_intensity_properties_per_channel/0/mean", 10**400, ("mean",)),
         ("configurations/2d/patch_size", ["16", 24], ("patch size",)),
         ("configurations", None, ("v1",)),
         ("configurations/2d", None, ('"2d"', "3d_fullres")),

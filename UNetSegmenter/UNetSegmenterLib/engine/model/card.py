@@ -93,6 +93,12 @@ class Card:
         values = [value for structure in self.structures for value in structure.values]
         if len(set(values)) != len(values):
             raise InputError("The card gives one label value to two structures; each value must be used once.")
+        for step in self.postprocessing:
+            if wrong := [index for index in step["keep_largest_component_of"] if index not in indices]:
+                raise InputError(
+                    f"The card's postprocessing keeps the largest component of {wrong[0]}; indices of structures, 1 to "
+                    f"{self.network.classes - 1}, are expected."
+                )
         if self.network.input_slices != self.preprocessing.input_slices:
             raise InputError(
                 f"The card's network reads {self.network.input_slices} slices but its preprocessing gives "

@@ -79,13 +79,19 @@ def save_checkpoint(
     import torch
 
     card.check()
+    _check_size(path, card, build_network(card.network, device="meta"))
     networks = [weights] if isinstance(weights, dict) else weights
     stored = [
         {name: _stored(path, name, tensor.detach().cpu(), half) for name, tensor in network.items()}
         for network in networks
     ]
     content = {"format": FORMAT, "card": card.to_json(), "weights": stored}
-    write_atomically(path, lambda partial: torch.save(content, partial))
+
+    def write(partial: Path) -> None:
+        with partial.open("wb") as file:  # a path without an ending is none to torch
+            torch.save(content, file)
+
+    write_atomically(path, write)
 
 
 def save_with_card(checkpoint: Checkpoint, card: Card, path: Path | str) -> None:
@@ -212,8 +218,9 @@ def _check_weights(path: Path, card: Card, networks: Any) -> None:
 
     if not isinstance(networks, list) or not networks:
         raise InputError(f"{path} has no list of weights; one state dict per network is expected.")
-    meta = build_network(card.network, device="meta").state_dict()
-    expected = {name: tensor.shape for name, tensor in meta.items()}
+    meta = build_network(card.network, device="meta")
+    _check_size(path, card, meta)
+    expected = {name: tensor.shape for name, tensor in meta.state_dict().items()}
     for weights in networks:
         if not isinstance(weights, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
             raise InputError(f"{path} has weights that are not tensors; a state dict is expected.")
@@ -226,6 +233,17 @@ def _check_weights(path: Path, card: Card, networks: Any) -> None:
             )
         if not all(torch.isfinite(tensor).all() for tensor in weights.values() if tensor.is_floating_point()):
             raise InputError(f"{path} has weights that are not finite: the training that wrote it diverged.")
+
+
+def _check_size(path: Path | str, card: Card, network: Any) -> None:
+    """Raise InputError if the network halves slices more often than their size allows; the card's check knows ours."""
+    divisor = getattr(network, "divisor", (1, 1))
+    size = card.preprocessing.patch_size or (card.preprocessing.size_multiple,) * 2
+    if any(length % by for length, by in zip(size, divisor, strict=True)):
+        raise InputError(
+            f"{path}: the network takes slices of multiples of {sizes_text(divisor)} pixels by its strides, but the card gives "
+            f"it {sizes_text(size)}; correct patch_size."
+        )
 
 
 def _size(shape: Any) -> str:

@@ -13,6 +13,7 @@ from ..plain_data import did_you_mean
 
 Pair = tuple[int, int]  # rows, columns
 MOST_STAGES, MOST_FEATURES, MOST_CONVOLUTIONS = 12, 4096, 32
+MOST_KWARG = 1000.0  # of a slope, a momentum or an eps
 ACTIVATIONS = {"LeakyReLU": nn.LeakyReLU, "ReLU": nn.ReLU, "GELU": nn.GELU, "SiLU": nn.SiLU, "ELU": nn.ELU}
 NORMS = ("InstanceNorm2d", "BatchNorm2d")
 BLOCKS = ("BasicBlockD", "BottleneckD")
@@ -146,6 +147,10 @@ def _read_layers(parameters: Mapping[str, Any]) -> Layers:
         for key, value in values.items():
             if key not in known or type(value) not in known[key]:
                 raise InputError(f'The network\'s {name} has "{key}": {value}, which is not known.')
+            if isinstance(value, (int, float)) and not (abs(value) <= MOST_KWARG and (key != "eps" or value > 0)):
+                raise InputError(
+                    f'The network\'s {name} has "{key}": {value}; a number up to {MOST_KWARG:g}, of eps above 0, is expected.'
+                )
     given = {name: parameters[name] for name in (*_LAYERS, "nonlin_first") if parameters.get(name) is not None}
     layers = Layers(**given)
     try:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..plain_data import violation
+from .architectures import ONNX
 from .device import choose_device
 from .onnx_graph import OnnxGraph, check_version, first_line
 
@@ -52,6 +53,11 @@ PARAMETERS_SCHEMA: dict[str, Any] = {
 
 def check_card(graph: OnnxGraph, card: Card) -> None:
     """Raise InputError if a card doesn't fit its file; nothing is run."""
+    if card.network.architecture != ONNX:
+        raise InputError(
+            f'The card of {graph.path} has network.architecture "{card.network.architecture}"; "{ONNX}" is expected of an ONNX '
+            "file."
+        )
     parameters = card.network.parameters
     if problem := violation(parameters, PARAMETERS_SCHEMA, "network.parameters"):
         raise InputError(f"The card of {graph.path} breaks its schema: {problem}")

@@ -70,6 +70,8 @@ class Preprocessing:
                 f'Stored slices have the axes {self.stored_axes} and the orientation "{self.orientation}"; each of 0, 1 and 2 '
                 "once and no orientation are expected."
             )
+        if len(set(self.mirror_axes)) != len(self.mirror_axes):
+            raise InputError(f"Slices are mirrored along the axes {self.mirror_axes}; each of them once is expected.")
         if self.input_slices not in (1, 3, 5):
             raise InputError(f"The network has {self.input_slices} input slices; 1, 3 or 5 are expected.")
         if min(self.spacing_mm or (1.0,)) <= 0 or self.size_multiple < 1:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
-from ...labels.structures import known_structure
+from ...labels.structures import canonical_name, known_structure
 from ...plain_data import did_you_mean
 from ..card import Card, card_schema
 from ..onnx_graph import is_onnx
@@ -75,6 +76,7 @@ def completed_card(draft: ImportDraft, plain: dict[str, Any]) -> Card:
     from .onnx_file import fitted_to_channels, with_air_around
 
     card = Card.from_plain(fitted_to_channels(draft, plain))
+    _refuse_equal_names(card)
     return card if entry_of(plain, "preprocessing.pad_value") is not None else with_air_around(card)
 
 
@@ -109,11 +111,30 @@ def _refuse_unknown_entries(plain: dict[str, Any]) -> None:
     ):
         if not isinstance(values, dict):
             raise InputError(f"The card's {where} is {values!r}; entries with names and values are expected.")
-        for name in values:
-            if name not in known:
-                raise InputError(
-                    f'The {where} has an unknown entry "{name}"; {did_you_mean(str(name), known, cutoff=0.5)}'
-                )
+        _refuse_others(where, values, known)
+    structures = plain.get("structures")
+    for number, structure in enumerate(structures if isinstance(structures, list) else (), start=1):
+        if isinstance(structure, dict):
+            _refuse_others(f"structure {number}", structure, schema["structures"]["items"]["properties"])
+
+
+def _refuse_others(where: str, values: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    for name in values:
+        if name not in known:
+            raise InputError(f'The {where} has an unknown entry "{name}"; {did_you_mean(str(name), known, cutoff=0.5)}')
+
+
+def _refuse_equal_names(card: Card) -> None:
+    """Raise InputError if two structures have one name: results and options could not tell them apart."""
+    found: dict[str, str] = {}
+    for structure in card.structures:
+        name = canonical_name(structure.name)
+        if name in found:
+            raise InputError(
+                f'The card names two structures "{found[name]}" and "{structure.name}"; give each output channel a name of '
+                "its own."
+            )
+        found[name] = structure.name
 
 
 def _with_own_pixels(plain: dict[str, Any]) -> dict[str, Any]:

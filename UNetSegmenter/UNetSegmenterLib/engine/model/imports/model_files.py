@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -23,6 +24,7 @@ MOST_MEMBERS = 100_000
 MOST_JSON_BYTES = 64 * 2**20
 MOST_CHECKPOINT_BYTES = 8 * 2**30
 _COPIED_BYTES = 2**20
+_DAMAGED_DATA = (zlib.error, LZMAError)
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,9 @@ class ModelFiles:
                 return
             with zipfile.ZipFile(self.root) as archive, archive.open(self._member(name)) as member:
                 yield member  # type: ignore[misc]
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, *_DAMAGED_DATA) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # of the disk; bzip2 has no other error for damaged data
             raise InputError(
                 f"{self.root} is damaged or encrypted at {name} ({error}); copy it again, or unpack it and choose its folder."
             ) from error

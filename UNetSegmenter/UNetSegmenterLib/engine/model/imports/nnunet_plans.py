@@ -7,6 +7,7 @@ Read are plans of all versions of nnU-Net v2: those with `architecture`, and the
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -211,7 +212,7 @@ def preprocessing_of(
     patch, spacing = configuration["patch_size"], configuration.get("spacing")
     if not all(type(size) is int for size in patch):
         raise InputError(f"plans.json has the patch size {patch}; two whole numbers are expected.")
-    if not (isinstance(spacing, list) and len(spacing) == 2 and all(type(size) in (int, float) for size in spacing)):
+    if not (isinstance(spacing, list) and len(spacing) == 2 and all(map(_is_number, spacing))):
         raise InputError(f"plans.json has the spacing {spacing}; two numbers in mm are expected of a 2d configuration.")
     if "WithReorient" in reader:
         orientation = "RAS"
@@ -254,7 +255,7 @@ def _slicing(plans: Mapping[str, Any], orientation: str | None) -> dict[str, Any
 def _is_resampled(configuration: Mapping[str, Any]) -> bool:
     """Whether scans and logits are resampled; raises InputError for another way than nnU-Net's default."""
     names = {kind: configuration.get(f"resampling_fn_{kind}", RESAMPLING) for kind in ("data", "probabilities")}
-    if set(names.values()) == {NO_RESAMPLING}:
+    if list(names.values()) == [NO_RESAMPLING, NO_RESAMPLING]:
         return False
     for kind, order in (("data", 3), ("probabilities", 1)):
         if names[kind] != RESAMPLING:
@@ -294,10 +295,15 @@ def _normalisation(plans: Mapping[str, Any], configuration: Mapping[str, Any]) -
     measured = found.get("0") if isinstance(found, Mapping) else None
     names = ("percentile_00_5", "percentile_99_5", "mean", "std")
     values: list[Any] = [measured.get(name) for name in names] if isinstance(measured, Mapping) else [None]
-    if not all(type(value) in (int, float) for value in values):
+    if not all(map(_is_number, values)):
         raise InputError(
             "plans.json lacks the intensities of the training data (foreground_intensity_properties_per_channel: "
             f"{', '.join(names)}), which CTNormalization needs."
         )
     low, high, mean, sd = (float(value) for value in values)
     return {"name": "ct", "clip": [low, high], "mean": mean, "sd": max(sd, 1e-8)}
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value of JSON is a number that can be calculated with."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max

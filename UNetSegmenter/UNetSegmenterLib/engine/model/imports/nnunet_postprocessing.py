@@ -32,6 +32,8 @@ def postprocessing_of(
             raise InputError(
                 f"{path} could run code on opening; give the postprocessing.json that nnU-Net wrote beside it."
             )
+        if not path.is_file():
+            raise InputError(f"{path} is no file; give a postprocessing.json of nnU-Net, or leave it out.")
         steps = _steps(ModelFiles(path.parent).read_json(path.name), str(path), structures)
         return steps, [f"Postprocessing: {_words(steps)}, from {path}."]
     folders = [name for name in files.folders() if name.startswith("crossval_results_folds_")]

@@ -67,14 +67,14 @@ def read_fold(path: Path, shown: str) -> TrainedFold:
         raise InputError(f"{shown} has weights that are not tensors; a checkpoint of nnU-Net v2 is expected.")
     axes = content.get("inference_allowed_mirroring_axes")
     axes = tuple(axes) if isinstance(axes, (list, tuple)) else ()
-    if not set(axes) <= {0, 1} or len(set(axes)) != len(axes):
+    if not all(axis in (0, 1) for axis in axes) or len(set(axes)) != len(axes):
         raise InputError(f"{shown} allows mirroring along the axes {axes}; 0 and 1 are the axes of a 2D network.")
     epochs = content.get("current_epoch")
     return TrainedFold(
         str(arguments.get("configuration", "2d")),
         str(content.get("trainer_name", "unknown")),
         axes,
-        epochs if type(epochs) is int else None,
+        epochs if type(epochs) is int and 0 <= epochs < 10**9 else None,
         weights,
     )
 

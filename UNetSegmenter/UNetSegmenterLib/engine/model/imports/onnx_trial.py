@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from ...errors import InputError
 from ..onnx_graph import GraphValue, OnnxGraph
 
 MOST_CLASSES = 255  # labels are bytes
+MOST_INPUT_VALUES = 2**26  # 64 slices of 1024 x 1024, or one of 8192 x 8192
 INPUT_SLICES = (1, 3, 5)
 MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128)  # of rows and columns; a U-Net halves a slice 3 to 7 times
 SMALLEST_PIXELS = 33  # of a slice that is tried: large enough for a network of five levels
@@ -80,6 +82,7 @@ def find_out(graph: OnnxGraph) -> OnnxFacts:
 
     from ..onnx_network import check_output_value, open_session
 
+    _refuse_large_inputs(graph)
     _refuse_many_classes(graph)
     if len(graph.outputs) == 1:
         check_output_value(graph, graph.outputs[0])
@@ -152,6 +155,16 @@ def _why_not(graph: OnnxGraph, session: Any, batch: int) -> str:
         f"{graph.path} has no output of the slices' size: for {size[0]} x {size[1]} pixels it gives {shown}; a network that "
         "labels every pixel is expected (batch, classes, rows, columns), with padded convolutions."
     )
+
+
+def _refuse_large_inputs(graph: OnnxGraph) -> None:
+    """Raise InputError for an input that would fill the memory before anything is known of the file."""
+    values = math.prod(size or 1 for size in graph.input.sizes)
+    if values > MOST_INPUT_VALUES:
+        raise InputError(
+            f"{graph.path}: its input {graph.input} has {values:,} values; at most {MOST_INPUT_VALUES:,} are possible, so export "
+            "it for one slice at a time or for smaller ones."
+        )
 
 
 def _refuse_many_classes(graph: OnnxGraph) -> None:
