@@ -77,6 +77,7 @@ def test_the_slicing_axis_survives_slicer(scene, tmp_path, axis):
     node = load(scene, tmp_path / "heart.seg.nrrd")
     drawn = slicer.vtkSegment()
     drawn.DeepCopy(node.GetSegmentation().GetNthSegment(1))
+    drawn.SetName("drawn by hand")
     drawn.RemoveTag(SLICING_AXIS_TAG)
     node.GetSegmentation().RemoveSegment(node.GetSegmentation().GetNthSegmentID(0))
     node.GetSegmentation().AddSegment(drawn, "drawn by hand")

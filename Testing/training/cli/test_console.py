@@ -143,8 +143,8 @@ def test_stopped_in_the_middle(number, status, words, checkpoint, tmp_path):
     """A prediction that begins again and again, so that the signal comes in the middle of one on any machine."""
     endless = (
         "import sys; from unetseg.cli.main import main; from unetseg.evaluation import scan_prediction\n"
-        "def predict(*arguments, once=scan_prediction.predict):\n"
-        "    while True: once(*arguments)\n"
+        "def predict(*arguments, once=scan_prediction.predict, **named):\n"
+        "    while True: once(*arguments, **named)\n"
         "scan_prediction.predict = predict; sys.exit(main(sys.argv[1:]))\n"
     )
     noise = np.random.default_rng(0).integers(-1000, 1500, (200, 96, 96)).astype(np.int16)
