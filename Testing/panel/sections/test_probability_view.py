@@ -59,7 +59,7 @@ def test_a_structure_is_shown_in_percent_and_taken_away(widget, lively, scan):
     assert array.max() <= 100 and sure.any() and labels[sure].all() and not labels[array == 0].any()
     assert name in node.GetName() and node.GetTransformNodeID() == scan.GetTransformNodeID()
     assert all(view.GetForegroundVolumeID() == node.GetID() for view in views)
-    assert "by 50 % or more" in lively.probability.notes[0].text
+    assert "has 50 % or more in" in lively.probability.notes[0].text
     press(widget.ui.probabilityButton)
     assert lively.probability.shown is None and not lively.probability.notes
     assert all(view.GetForegroundVolumeID() == other.GetID() for view in views)

@@ -135,7 +135,7 @@ def test_cards_that_are_none_are_refused(folder, content, words):
 def test_what_is_there_is_not_replaced(folder):
     write_onnx_file(Path("a.onnx"), classes=3, last="Softmax")
     Path("card.yaml").write_text("mine\n", encoding="utf-8")
-    refused(unetseg_here("import", "a.onnx"), "card.yaml exists already")
+    refused(unetseg_here("import", "a.onnx"), "card.yaml is here already")
     assert Path("card.yaml").read_text(encoding="utf-8") == "mine\n"
     done(unetseg_here("import", "a.onnx", "--overwrite"))
     fill_in()

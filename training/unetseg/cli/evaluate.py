@@ -243,8 +243,13 @@ def chosen_cases(
             check_sources(preprocessed, dataset)
             splits = preprocessed.splits
         if not splits.get(split):
-            known = ", ".join(name for name, members in splits.items() if members) or "none"
-            raise InputError(f'There is no split "{split}"; known are {known}: choose one, or name --cases.')
+            known = ", ".join(name for name, members in splits.items() if members)
+            hint = (
+                f"there are {known}: choose one, or name"
+                if known
+                else "the checkpoint names none: leave out --split, or use"
+            )
+            raise InputError(f'There is no split "{split}"; {hint} --cases A,B.')
         wanted = [name for name in splits[split] if wanted is None or name in wanted]
     if wanted is None:
         return dataset.cases

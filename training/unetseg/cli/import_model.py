@@ -51,7 +51,10 @@ def add_options(parser: CommandParser) -> None:
     )
     parser.add_argument("--title", help="name of the model in its card")
     parser.add_argument(
-        "--network-arguments", metavar="JSON", default="", help="its arguments, such as '{\"in_channels\": 1}'"
+        "--network-arguments",
+        metavar="JSON",
+        default="",
+        help="the function's arguments, such as '{\"in_channels\": 1}'",
     )
     add_nnunet_options(parser)
 
@@ -77,6 +80,11 @@ def add_nnunet_options(parser: CommandParser) -> None:
 
 def outputs(options: Any) -> Outputs:
     """What this command writes and reads."""
+    if _asks_for_card(options) and CARD.exists() and not options.overwrite:
+        raise InputError(
+            f"{CARD} is here already. If it is this model's, import with --card {CARD} --output FILE; else work in "
+            "another folder, or replace it with --overwrite."
+        )
     return Outputs(_target(options), inputs=(options.model, options.card, options.postprocessing))
 
 
@@ -89,7 +97,9 @@ def run(options: Any) -> None:
     target = _target(options)
     with _drafted(options) as read:
         draft = replace(read, card=read.card | {"title": options.title}) if options.title else read
-        for note in draft.notes:
+        for note in (
+            draft.notes if options.card is None else ()
+        ):  # with a card, what it says counts and not what was assumed
             print_line(note)
         if _asks_for_card(options):
             write_card_yaml(draft, target, options.model.name, _next_command(options))
@@ -100,6 +110,8 @@ def run(options: Any) -> None:
         write_model(draft, card, target)
     names = ", ".join(structure.name for structure in card.structures)
     print_line(f"{target}: {card.title} ({names})")
+    if draft.kind == "nnU-Net":
+        print_line(card.description)
     print_line(f"It opens in 3D Slicer, and with: unetseg segment SCAN --checkpoint {target} --output results")
 
 

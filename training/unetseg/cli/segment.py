@@ -135,7 +135,7 @@ def _segment(scan: NamedScan, predictor: Predictor, output: OutputFolder, result
     rate = prediction.slices / prediction.seconds
     count = slicing_axis(prediction.segmentation.slicing_axis).in_words(f"{prediction.slices} slices")
     whole = [name for name in names if not name.startswith(f"{scan.name}{STRUCTURES}/")]
-    written = " and ".join([str(output.path / whole[0]), *whole[1:], *results.summary(scan)])
+    written = ", ".join([str(output.path / whole[0]), *whole[1:], *results.summary(scan)])
     print_line(f"{written}: {count} in {prediction.seconds:.1f} s, {rate:.1f} slices/s")
 
 

@@ -143,6 +143,8 @@ def read_yaml(path: Path) -> Any:
 
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is not there; name a YAML file that exists.") from error
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: a date such as 2026-13-01
         raise InputError(f"{path} can't be read as YAML ({' '.join(str(error).split())}).") from error
 

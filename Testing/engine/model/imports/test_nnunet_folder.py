@@ -434,6 +434,21 @@ def test_postprocessing_of_the_cross_validation_of_these_folds_is_obeyed(folder)
     assert read_nnunet_draft(folder, folds=["0"], postprocessing=path).card["postprocessing"] == expected
 
 
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ([1, 2], "the largest component of each of liver, tumour is kept"),
+        ([[1, 2]], "the largest component of liver, tumour taken together is kept"),
+        ([[1, 2], 2], "the largest component of tumour and of liver, tumour taken together is kept"),
+    ],
+)
+def test_the_note_on_postprocessing_names_structures(folder, tmp_path, labels, words):
+    path = write_postprocessing(
+        tmp_path / "p.json", [LARGEST] * len(labels), [{"labels_or_regions": one} for one in labels]
+    )
+    assert any(words in note for note in read_nnunet_draft(folder, postprocessing=path).notes)
+
+
 def test_other_postprocessing_is_refused_by_name(folder, tmp_path):
     path = tmp_path / "postprocessing.json"
     refusal(folder, "my_function", postprocessing=write_postprocessing(path, ["my_function"], [{}]))

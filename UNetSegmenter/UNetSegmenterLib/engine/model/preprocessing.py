@@ -68,7 +68,7 @@ class Preprocessing:
         elif sorted(self.stored_axes) != [0, 1, 2] or self.orientation:
             raise InputError(
                 f'Stored slices have the axes {self.stored_axes} and the orientation "{self.orientation}"; each of 0, 1 and 2 '
-                "once and no orientation are expected."
+                'once, and the orientation "", are expected: stored slices are never turned.'
             )
         if len(set(self.mirror_axes)) != len(self.mirror_axes):
             raise InputError(f"Slices are mirrored along the axes {self.mirror_axes}; each of them once is expected.")

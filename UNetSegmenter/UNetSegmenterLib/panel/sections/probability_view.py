@@ -85,8 +85,8 @@ class ProbabilityView(Section):
     def _show_overlay(self, wish: ProbabilityWish, percent: Any, geometry: Any) -> None:
         self._shown = ProbabilityOverlay(percent, geometry, wish.volume_node, wish.structure.name)
         self.addObserver(slicer.mrmlScene, slicer.vtkMRMLScene.NodeRemovedEvent, self._on_node_removed)
-        share = f"{100 * (percent >= 50).mean():.1f} % of the scan are {wish.structure.name} by 50 % or more."
-        self._notes.show([Note("info", f"Shown from 5 %; {share}")])
+        share = f"{wish.structure.name} has 50 % or more in {100 * (percent >= 50).mean():.1f} % of the scan."
+        self._notes.show([Note("info", f"Drawn from 5 % on; {share}")])
         self._show()
 
     def _clear(self) -> None:

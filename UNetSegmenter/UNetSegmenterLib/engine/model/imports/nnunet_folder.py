@@ -88,7 +88,9 @@ def read_nnunet_draft(
     network = NetworkDescription(architecture, 1, len(structures) + 1, parameters)
     fitted_weights(fold, network, f"{files}/{draft.checkpoint_name(draft.folds[0])}")
     preprocessing = preprocessing_of(plans, configuration, orientation) | {"mirror_axes": list(fold.mirror_axes)}
-    steps, said = postprocessing_of(files, draft.folds, postprocessing, len(structures))
+    steps, said = postprocessing_of(
+        files, draft.folds, postprocessing, [str(structure["name"]) for structure in structures]
+    )
     name = re.sub(r"^Dataset\d+_", "", str(plans.get("dataset_name") or files.name))
     card = {
         "title": f"{name} (nnU-Net 2d)"[:300],
@@ -191,8 +193,8 @@ def _chosen_folds(files: ModelFiles, wanted: Sequence[str], checkpoint: str) -> 
 
 
 def _description(fold: TrainedFold, architecture: str, draft: NnunetDraft) -> str:
-    folds = f"fold {draft.folds[0]}" if len(draft.folds) == 1 else f"the mean of the folds {', '.join(draft.folds)}"
-    epochs = f" of {fold.epochs} epochs" if fold.epochs else ""
+    folds = f"fold {draft.folds[0]}" if len(draft.folds) == 1 else f"folds {', '.join(draft.folds)} averaged"
+    epochs = f", {fold.epochs} epochs" if fold.epochs else ""
     return (
         f"Imported from nnU-Net v2: {architecture}, configuration {fold.configuration}, trainer {fold.trainer}, {folds}{epochs} "
         f"({draft.checkpoint})."
@@ -224,6 +226,7 @@ def _slicing_note(preprocessing: dict[str, Any], orientation: str | None) -> lis
     if preprocessing["axis"] != "stored":
         return []
     return [
-        "Slices are cut as a scan's file stores them, as nnU-Net does: scans must be stored like the training scans. Give their "
-        "orientation (unetseg info shows it) to have slices cut anatomically, however a scan is stored."
+        "Slices are cut as each scan's file stores them, as nnU-Net does, so scans must be stored like the training scans. If "
+        "their orientation is given (--orientation LPS, or an axis in the panel), slices are cut anatomically, "
+        "however a scan is stored."
     ]

@@ -13,7 +13,7 @@ LARGEST = "remove_all_but_largest_component_from_segmentation"
 
 
 def postprocessing_of(
-    files: ModelFiles, folds: Sequence[str], given: Path | str | None, structures: int
+    files: ModelFiles, folds: Sequence[str], given: Path | str | None, structures: Sequence[str]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The steps of a card's postprocessing, and notes on where they are from.
 
@@ -21,7 +21,7 @@ def postprocessing_of(
         files: of the trained model.
         folds: those that are imported.
         given: a postprocessing.json; by default that of the cross-validation of `folds`, if there is one.
-        structures: how many the network segments.
+        structures: names of those that the network segments, label 1 first.
 
     Raises:
         InputError: the file asks for what is not known here.
@@ -34,17 +34,18 @@ def postprocessing_of(
             )
         if not path.is_file():
             raise InputError(f"{path} is no file; give a postprocessing.json of nnU-Net, or leave it out.")
-        steps = _steps(ModelFiles(path.parent).read_json(path.name), str(path), structures)
-        return steps, [f"Postprocessing: {_words(steps)}, from {path}."]
+        steps = _steps(ModelFiles(path.parent).read_json(path.name), str(path), len(structures))
+        return steps, [_sentence(steps, structures, str(path))]
     folders = [name for name in files.folders() if name.startswith("crossval_results_folds_")]
     own = f"crossval_results_folds_{'_'.join(folds)}"
     if own in folders and files.has(f"{own}/postprocessing.json"):
-        steps = _steps(files.read_json(f"{own}/postprocessing.json"), f"{files}/{own}/postprocessing.json", structures)
-        return steps, [f"Postprocessing: {_words(steps)}, from {own}/postprocessing.json."]
+        name = f"{own}/postprocessing.json"
+        steps = _steps(files.read_json(name), f"{files}/{name}", len(structures))
+        return steps, [_sentence(steps, structures, name)]
     other = [name for name in folders if files.has(f"{name}/postprocessing.json")]
     if other:
         return [], [
-            f"No postprocessing: {other[0]}/postprocessing.json was found for other folds; give it as postprocessing to use it."
+            f"No postprocessing: {other[0]}/postprocessing.json belongs to other folds; --postprocessing FILE uses it."
         ]
     if any(files.has(f"{name}/postprocessing.pkl") for name in folders):
         return [], [
@@ -72,9 +73,11 @@ def _steps(content: Any, shown: str, structures: int) -> list[dict[str, Any]]:
     return steps
 
 
-def _words(steps: Sequence[Mapping[str, Any]]) -> str:
-    if not steps:
-        return "none"
-    return ", then ".join(
-        f"the largest component of {', '.join(map(str, step['keep_largest_component_of']))} is kept" for step in steps
-    )
+def _sentence(steps: Sequence[Mapping[str, Any]], structures: Sequence[str], source: str) -> str:
+    """What the steps do to which structures, and where they are from."""
+    groups = [[structures[index - 1] for index in step["keep_largest_component_of"]] for step in steps]
+    alone = [names[0] for names in groups if len(names) == 1]
+    kept = [f"of each of {', '.join(alone)}" if len(alone) > 1 else f"of {name}" for name in alone[:1]]
+    kept += [f"of {', '.join(names)} taken together" for names in groups if len(names) > 1]
+    what = f"only the largest component {' and '.join(kept)} is kept" if kept else "none"
+    return f"Postprocessing: {what} ({source})."
