@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from unetseg.synthetic.phantom_cases import make_phantom, write_phantoms
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.structures import HEART
+from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 
+from ...engine.checkpoints import small_card, small_weights
 from ..command import refused, unetseg
 from ..datasets import write_dataset
 
@@ -250,3 +253,25 @@ def test_a_data_set_is_looked_at_past_a_missing_pair_and_a_bad_label(spoil, tmp_
     for word in words:
         assert any(word in line for line in look), (word, done.stdout)
     refused(unetseg("prepare", tmp_path, tmp_path / "preprocessed"))
+
+
+def test_a_model_says_what_it_segments_and_reads(tmp_path, capsys):
+    """The facts of the panel's card, and each structure with its label values and validation Dice."""
+    card = small_card(statistics={"cases": 3}, data_licence="CC0")
+    card = replace(card, preprocessing=replace(card.preprocessing, axis="coronal", mirror_axes=(1,)))
+    save_checkpoint(tmp_path / "model.pt", card, [small_weights(card, seed) for seed in (0, 1)])
+    assert main(["info", str(tmp_path / "model.pt")]) == 0
+    said = capsys.readouterr().out
+    for words in (
+        "Small abdomen",
+        "CC0",
+        "2 mm pixels, -160 to 240 HU, 3 neighbouring slices, coronal slices",
+        "2D U-Net, width 4, depth 2, ensemble of 2 folds",
+        "possible, 2 times as slow",
+        "training statistics of 3 cases",
+        "0.50 ± 0.10 (n = 2)",
+    ):
+        assert words in said, words
+    refused(unetseg("info", tmp_path / "model.pt", "--plot", tmp_path / "x.png"), "is a model")
+    (tmp_path / "none.onnx").write_bytes(b"no model")
+    refused(unetseg("info", tmp_path / "none.onnx"), "ONNX")

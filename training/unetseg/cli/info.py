@@ -1,4 +1,4 @@
-"""Describe a scan, or a whole data set, before a network sees it.
+"""Describe a scan, a whole data set, or a model, before the one is used with the other.
 
 A data set is a folder as `unetseg prepare` reads it: the output has one row per case, the ranges over the set, and a list of
 the cases that differ from the others or that can't be used.
@@ -7,6 +7,7 @@ the cases that differ from the others or that can't be used.
   unetseg info scan.nii.gz --label scan_label.nii.gz --plot scan.png
   unetseg info dicom_folder
   unetseg info Dataset001_Abdomen --plot abdomen.png
+  unetseg info abdomen.pt                               (what a checkpoint or an ONNX file with a card segments and reads)
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from ..data.fingerprint import CaseFacts, UnusableCase
 
+MODEL_ENDINGS = (".pt", ".onnx")
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 STRUCTURES_PER_TABLE = 8  # columns that a line has room for
 FEW_CASES = 20  # read in one process: starting others takes longer
@@ -35,7 +37,9 @@ FEW_CASES = 20  # read in one process: starting others takes longer
 def add_options(parser: CommandParser) -> None:
     """Add the options of this command."""
     parser.add_argument(
-        "scan", type=Path, help="NIfTI, NRRD or MetaImage file, a folder with one DICOM series, or a data set"
+        "scan",
+        type=Path,
+        help="NIfTI, NRRD or MetaImage file, a folder with one DICOM series, a data set, or a checkpoint (.pt, .onnx)",
     )
     parser.add_argument("--label", type=Path, metavar="FILE", help="segmentation of the scan, for its structures")
     parser.add_argument(
@@ -60,6 +64,11 @@ def run(options: Any) -> None:
     from ..data.dataset import resampled
     from ..data.layouts.detection import holds_images, read_dataset
 
+    if options.scan.suffix.lower() in MODEL_ENDINGS:
+        if options.label or options.plot:
+            raise InputError(f"{options.scan} is a model; --label and --plot are for scans, leave them out.")
+        _print_model(options.scan)
+        return
     if options.plot:
         from ..plots.plotting import check_plotting
 
@@ -71,6 +80,26 @@ def run(options: Any) -> None:
         raise InputError(f"{options.scan} is a data set, which has labels of its own; leave --label out.")
     dataset = read_dataset(options.scan, collect_problems=True)
     _print_dataset(resampled(dataset) if options.resample else dataset, options.plot, options.workers)
+
+
+def _print_model(path: Path) -> None:
+    """What a model segments and reads, and how well it does, from its card."""
+    from UNetSegmenterLib.engine.model.card_facts import dice_text, input_facts, training_facts
+    from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
+    from UNetSegmenterLib.engine.plausibility.training_statistics import limits_text
+
+    checkpoint = load_checkpoint(path)
+    card = checkpoint.card
+    facts = [("Title", card.title), ("Description", card.description), *training_facts(card)]
+    facts += [("Citation", card.data_citation), *input_facts(card, max(1, len(checkpoint.weights)))]
+    facts += [("Plausibility", limits_text(card.statistics).removeprefix("limits: "))]
+    facts += [("File", f"{path.stat().st_size / 1e6:.1f} MB, SHA-256 {checkpoint.sha256}")]
+    _print_facts({name: text for name, text in facts if text})
+    rows = [
+        (str(one.index), one.name, "+".join(map(str, one.values)), dice_text(card.validation.get(one.name)))
+        for one in card.structures
+    ]
+    table(("index", "structure", "label values", "validation Dice"), rows)
 
 
 # --- one scan ------------------------------------------------------------------------------------------------------------

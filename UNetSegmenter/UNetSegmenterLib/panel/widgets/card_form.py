@@ -7,10 +7,10 @@ from typing import Any
 
 import qt
 
+from ...engine.model.card_facts import network_text
 from .card_draft import CardDraft, UnknownEntry
 from .entry_fields import BACKGROUND as BACKGROUND_ENTRY
 from .entry_fields import ChoiceField, Field, NormalisationField, PixelSizeField, StructuresField, TextField
-from .network_text import network_text
 from .orientation_field import SlicesField
 
 MARK = "<span style='color:#d97706'>&#9679;</span>"

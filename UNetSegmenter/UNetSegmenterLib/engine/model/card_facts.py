@@ -1,0 +1,122 @@
+"""A card in words, for the panel and for the terminal: what the network reads, is, was trained on and measured on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ..io.slicing import STORED
+from ..io.volume import HU
+from .card import Card
+from .preprocessing import Preprocessing
+
+ARCHITECTURES = {
+    "UNet": "2D U-Net",
+    "PlainConvUNet": "nnU-Net (PlainConvUNet)",
+    "ResidualEncoderUNet": "nnU-Net (ResidualEncoderUNet)",
+    "ONNX": "ONNX",
+}
+
+
+def network_text(network: dict[str, Any], folds: int = 1) -> str:
+    """The network of a card (plain JSON) in words, with the number of folds if there is more than one."""
+    name = str(network.get("architecture") or "")
+    parts = [ARCHITECTURES.get(name, name), *_details(name, network.get("parameters") or {})]
+    if folds > 1:
+        parts.append(f"ensemble of {folds} folds")
+    return ", ".join(part for part in parts if part)
+
+
+def _details(name: str, parameters: dict[str, Any]) -> list[str]:
+    if name == "UNet":
+        return [f"width {parameters.get('base_width')}", f"depth {parameters.get('depth')}"]
+    if name == "ONNX":
+        size = parameters.get("size")
+        return [f"{size[0]} x {size[1]} pixels" if size else "any size", "on ONNX Runtime"]
+    features = parameters.get("features_per_stage")
+    if isinstance(features, Sequence) and not isinstance(features, str) and features:
+        return [f"{len(features)} stages of {features[0]} to {max(features)} features"]
+    stages = parameters.get("n_stages")
+    return [f"{stages} stages"] if stages else []
+
+
+def dice_text(validation: Any) -> str:
+    """ "0.91 ± 0.03 (n = 4)" of one structure's validation entry; empty where none was recorded."""
+    dice = validation.get("dice") if isinstance(validation, dict) else None
+    if not isinstance(dice, dict) or not _is_number(dice.get("mean")):
+        return ""
+    spread = f" ± {dice['sd']:.2f}" if _is_number(dice.get("sd")) else ""
+    n = f" (n = {dice['n']})" if dice.get("n") is not None else ""
+    return f"{dice['mean']:.2f}{spread}{n}"
+
+
+def training_facts(card: Card) -> list[tuple[str, str]]:
+    """What the network was trained and measured on, as names and texts."""
+    training = card.training
+    facts = []
+    cases = training.get("cases")
+    count = len(cases) if isinstance(cases, list) else cases
+    data = " ".join(filter(None, [str(training.get("data_set") or ""), f"({count} scans)" if count else ""]))
+    if data:
+        facts.append(("Trained on", data))
+    parent = training.get("started_from")
+    if isinstance(parent, dict) and parent.get("title"):
+        facts.append(("Begun from", _parent(parent, training.get("seen_cases"))))
+    overall = card.validation.get("all")
+    if isinstance(overall, dict) and overall.get("cases"):
+        tested = ", ".join(map(str, overall["cases"]))
+        facts.append(("Measured on", f"{tested} with {overall.get('measured', 'this checkpoint')}"))
+    if training.get("date"):
+        facts.append(("Date", str(training["date"])))
+    if card.data_licence:
+        facts.append(("Data licence", card.data_licence))
+    return facts
+
+
+def _parent(parent: dict[str, Any], seen: Any) -> str:
+    """The checkpoint whose weights training began with, and how many more scans its ancestors had been trained on."""
+    more = [one for one in seen or () if one.get("generation", 0) > 0 and one.get("role") == "trained"]
+    others = f", trained on {len(more)} other scan{'s' * (len(more) > 1)}" if more else ""
+    return f"{parent['title']}{others}"
+
+
+def input_facts(card: Card, folds: int = 1) -> list[tuple[str, str]]:
+    """What the network reads and is, and what follows it, as names and texts."""
+    preprocessing, network = card.preprocessing, card.network
+    neighbours = "" if network.input_slices == 1 else f", {network.input_slices} neighbouring slices"
+    axes = {"axial": "", STORED: ", slices as they are stored"}
+    axis = axes.get(preprocessing.axis, f", {preprocessing.axis} slices")
+    facts = [
+        ("Reads", f"{preprocessing.pixels_text()}, {_values(preprocessing)}{neighbours}{axis}"),
+        ("Network", network_text(asdict(network), folds)),
+    ]
+    if preprocessing.normalisation.name != "window":
+        facts.append(("Normalised", preprocessing.normalisation.text()))
+    if preprocessing.mirror_axes:
+        facts.append(("Mirroring", f"possible, {2 ** len(preprocessing.mirror_axes)} times as slow"))
+    if card.postprocessing:
+        facts.append(("Afterwards", _postprocessing(card)))
+    return facts
+
+
+def _postprocessing(card: Card) -> str:
+    """Of what the largest component alone is kept."""
+    names = {structure.index: structure.name for structure in card.structures}
+    kept = (
+        " and ".join(names.get(index, str(index)) for index in step["keep_largest_component_of"])
+        for step in card.postprocessing
+    )
+    return f"keeps the largest component of {'; of '.join(kept)}"
+
+
+def _values(preprocessing: Preprocessing) -> str:
+    if preprocessing.window_hu is None:
+        return "HU" if preprocessing.intensities == HU else "any intensities"
+    low, high = preprocessing.window_hu
+    return f"{low:g} to {high:g} HU"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
