@@ -226,7 +226,6 @@ def _slicing_note(preprocessing: dict[str, Any], orientation: str | None) -> lis
     if preprocessing["axis"] != "stored":
         return []
     return [
-        "Slices are cut as each scan's file stores them, as nnU-Net does, so scans must be stored like the training scans. If "
-        "their orientation is given (--orientation LPS, or an axis in the panel), slices are cut anatomically, "
-        "however a scan is stored."
+        "Slices are cut as each scan's file stores them, as nnU-Net does: scans must be stored like the training scans, unless "
+        "their orientation (--orientation LPS, for example) or an axis (in the panel) is given."
     ]
