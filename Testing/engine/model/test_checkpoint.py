@@ -182,6 +182,7 @@ def test_card_with_a_label_value_that_no_file_holds(saved):
 
 def test_card_of_brackets(saved):
     assert "not JSON" in refusal(rewritten(saved, card="[" * 200_000))
+    assert "not JSON" in refusal(rewritten(saved, card="1" * 5000))
 
 
 def test_weights_that_diverged(saved):

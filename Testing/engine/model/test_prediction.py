@@ -277,3 +277,12 @@ def test_padding_is_air_and_leaves_no_trace(predictor, checkpoint):
     logits = network_logits(predictor.networks[0], slices, 8, torch.float32)
     assert logits.shape == (1, 4, 21, 30)
     assert upsampled_labels(logits, (42, 60)).shape == (1, 42, 60)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_logits_that_are_not_finite_give_no_labels(tmp_path, dtype):
+    card = small_card()
+    weights = {name: torch.full_like(tensor.float(), 3e38) for name, tensor in small_weights(card).items()}
+    save_checkpoint(tmp_path / "huge.pt", card, weights, half=False)
+    with pytest.raises(InputError, match=r"huge\.pt gives values that are not finite"):
+        Predictor(load_checkpoint(tmp_path / "huge.pt"), "cpu", dtype=dtype).predict(scan())

@@ -58,7 +58,7 @@ class Card:
         """Read a card from JSON text; raises InputError if it breaks the schema or contradicts itself."""
         try:
             plain = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 f"The card is not JSON text ({error}); choose a checkpoint that UNetSegmenter wrote."
             ) from error

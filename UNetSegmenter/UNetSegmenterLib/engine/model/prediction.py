@@ -229,8 +229,8 @@ class Predictor:
         def predicted_batch(begin: int, end: int) -> _Batch:
             centres = torch.arange(begin, end, device=self.device)
             logits = self.logits(stack_slices(grid, centres, offsets, affine))
-            if self.dtype == torch.float16 and not torch.isfinite(logits).all():
-                raise _BeyondFloat16Error
+            if not torch.isfinite(logits.sum()):
+                raise _BeyondFloat16Error if self.dtype == torch.float16 else self._not_finite()
             return output.batch(logits)
 
         done = begun = 0
@@ -299,6 +299,12 @@ class Predictor:
             workers = min(threads, MOST_WORKERS)
             with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 yield pool, workers
+
+    def _not_finite(self) -> InputError:
+        return InputError(
+            f"The network of {self.checkpoint.path} gives values that are not finite for this scan, so no label could be told; "
+            "check the normalisation in its card, and that it was not damaged in training."
+        )
 
     def _relax(self, error: Exception) -> None:
         """Continue in float32, or with half as many slices per batch; raises InputError if one slice is too large."""
