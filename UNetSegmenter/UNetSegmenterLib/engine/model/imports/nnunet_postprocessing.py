@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
+from ..card_facts import postprocessing_text
 from .model_files import ModelFiles
 
 LARGEST = "remove_all_but_largest_component_from_segmentation"
@@ -74,10 +75,5 @@ def _steps(content: Any, shown: str, structures: int) -> list[dict[str, Any]]:
 
 
 def _sentence(steps: Sequence[Mapping[str, Any]], structures: Sequence[str], source: str) -> str:
-    """What the steps do to which structures, and where they are from."""
-    groups = [[structures[index - 1] for index in step["keep_largest_component_of"]] for step in steps]
-    alone = [names[0] for names in groups if len(names) == 1]
-    kept = [f"of each of {', '.join(alone)}" if len(alone) > 1 else f"of {name}" for name in alone[:1]]
-    kept += [f"of {', '.join(names)} taken together" for names in groups if len(names) > 1]
-    what = f"only the largest component {' and '.join(kept)} is kept" if kept else "none"
+    what = postprocessing_text(steps, dict(enumerate(structures, 1))) if steps else "none"
     return f"Postprocessing: {what} ({source})."
