@@ -59,3 +59,8 @@ def test_a_model_is_not_overwritten_by_its_own_import(folder):
     before = plans.read_bytes()
     assert unetseg_here("import", folder, "--output", plans, "--overwrite").returncode == 2
     assert plans.read_bytes() == before
+
+
+def test_a_model_of_nnunet_is_not_written_under_the_name_of_an_onnx_file(folder, tmp_path):
+    refused(unetseg_here("import", folder, "--output", tmp_path / "heart.onnx"), "name it so")
+    assert not list(tmp_path.glob("heart*"))

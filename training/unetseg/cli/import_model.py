@@ -97,9 +97,7 @@ def run(options: Any) -> None:
     target = _target(options)
     with _drafted(options) as read:
         draft = replace(read, card=read.card | {"title": options.title}) if options.title else read
-        for note in (
-            draft.notes if options.card is None else ()
-        ):  # with a card, what it says counts and not what was assumed
+        for note in () if options.card else draft.notes:  # with a card, what it says counts and not what was assumed
             print_line(note)
         if _asks_for_card(options):
             write_card_yaml(draft, target, options.model.name, _next_command(options))

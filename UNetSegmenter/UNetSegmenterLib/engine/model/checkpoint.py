@@ -200,7 +200,8 @@ def shipped_checkpoints() -> list[Path]:
 def _checked_content(path: Path, content: Any) -> dict[str, Any]:
     if not isinstance(content, dict) or "weights" not in content or "format" not in content:
         raise InputError(
-            f"{path} is a PyTorch file but no checkpoint of UNetSegmenter; format, card and weights are expected in it."
+            f"{path} is a PyTorch file but no checkpoint of UNetSegmenter; if it is another software's model, import it "
+            "(docs/import.md; in the panel Import...)."
         )
     found = content["format"]
     if type(found) is not int or found not in READABLE_FORMATS:

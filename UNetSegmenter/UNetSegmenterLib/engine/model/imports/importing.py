@@ -84,9 +84,12 @@ def write_model(draft: ImportDraft, card: Card, output: Path | str) -> None:
     """Write one file with the model and its card, which opens like a checkpoint.
 
     Raises:
-        InputError: the card does not fit the model, or `output` is one of the model's own files.
+        InputError: the card does not fit the model, or `output` is one of the model's own files or has the other ending.
     """
     output = Path(output)
+    ending, other = (".onnx", ".pt") if draft.kind == "ONNX" else (".pt", ".onnx")
+    if output.suffix.lower() == other:
+        raise InputError(f"{output} would be no {other} file: what is written is a {ending} file; name it so.")
     if output.exists() and (
         os.path.samefile(output, draft.source) or draft.source.resolve() in output.resolve().parents
     ):
