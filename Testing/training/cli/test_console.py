@@ -198,3 +198,21 @@ def test_a_refusal_names_a_file_without_what_a_terminal_obeys(tmp_path):
     assert done.returncode == 2
     assert "\x1b" not in done.stderr + done.stdout
     assert "\x07" not in done.stderr + done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit of memory that Linux enforces")
+def test_the_end_of_the_memory_is_one_line(checkpoint, tmp_path):
+    """A process that may have 3 GB more, and a scan that needs more for its slices at the network's grid."""
+    limited = (
+        "import resource, sys; from unetseg.cli.main import main; import torch\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * 4096\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 3 * 2**30,) * 2); sys.exit(main(sys.argv[1:]))\n"
+    )
+    thin = np.random.default_rng(0).integers(-1000, 1500, (400, 8, 8)).astype(np.int16)
+    write_volume(Volume(thin, Geometry(thin.shape, (1.0, 500.0, 500.0))), tmp_path / "huge.nii")
+    arguments = ("segment", tmp_path / "huge.nii", "--checkpoint", checkpoint, "--output", tmp_path / "out")
+    result = subprocess.run(
+        [sys.executable, "-c", limited, *map(str, arguments)], capture_output=True, encoding="utf-8", check=False
+    )
+    assert result.returncode == 1, result.stderr
+    assert "memory is full" in result.stderr and "Traceback" not in result.stderr

@@ -28,6 +28,7 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
+from UNetSegmenterLib.engine.labels.structures import HEART
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 from UNetSegmenterLib.engine.model.prediction import Predictor
 
@@ -431,3 +432,9 @@ def test_mirroring_and_precision_reach_every_process_and_are_no_other_run_s_resu
     case = json.loads(next((tmp_path / "two" / "cases").glob("*.json")).read_text())
     assert (case["inputs"]["precision"], case["inputs"]["mirroring"]) == ("float32", "yes")
     assert "float32" in case["device"]
+
+
+def test_a_model_of_other_structures_is_refused(dataset, tmp_path, unetseg):
+    path = write_checkpoint(tmp_path / "heart.pt", structures=HEART[:2])
+    refused(unetseg("evaluate", path, dataset, "--output", tmp_path / "out"), "nothing to compare", "liver, spleen")
+    assert not (tmp_path / "out").exists()

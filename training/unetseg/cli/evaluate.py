@@ -106,6 +106,7 @@ def _evaluate(options: Any) -> None:
         open_predictor(options.baseline, options.device, precision=options.precision) if options.baseline else None
     )
     dataset = open_dataset(options)
+    _check_common(predictor.checkpoint.card, dataset)
     cases = chosen_cases(dataset, predictor.checkpoint.card, options.split, options.cases, options.preprocessed)
     read = [options.checkpoint, options.baseline, *(file for case in cases for file in (case.image, case.label))]
     with claimed(_outputs(options.output, read), "evaluate", options.overwrite) as output:
@@ -124,6 +125,17 @@ def _evaluate(options: Any) -> None:
     end_if_failed(
         failed, len(manifest.own_cases), f"{folder} holds the others; the same command tries the missing ones again."
     )
+
+
+def _check_common(card: Card, dataset: Dataset) -> None:
+    """Raise InputError if the model and the data set have no structure in common, so that no measure could be taken."""
+    from UNetSegmenterLib.engine.labels.matching import match_structures
+
+    if not match_structures(card.structures, dataset.structures).pairs:
+        ours, theirs = (", ".join(one.name for one in owner.structures) for owner in (card, dataset))
+        raise InputError(
+            f"{card.title} segments {ours}; {dataset.name} has {theirs}: no structure in common, so nothing to compare."
+        )
 
 
 def _outputs(folder: Path, inputs: Sequence[Path | None]) -> Outputs:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from UNetSegmenterLib import __version__
-from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.errors import InputError, explain
 
 from ..console import accept_any_console, silence, warn, without_control_characters
 from . import COMMANDS, RENAMED_COMMANDS
@@ -72,6 +72,10 @@ def _guarded(arguments: list[str]) -> int:
         if error.strerror is None:
             raise
         return _of_os_error(error)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        return _complain(explain(MemoryError(), "The command")[1], status=1)
     except _Terminated:
         return _complain("stopped by SIGTERM; no half-written file is left", status=TERMINATED)
     except KeyboardInterrupt:
