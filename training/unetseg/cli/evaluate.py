@@ -106,8 +106,8 @@ def _evaluate(options: Any) -> None:
         open_predictor(options.baseline, options.device, precision=options.precision) if options.baseline else None
     )
     dataset = open_dataset(options)
-    _check_common(predictor.checkpoint.card, dataset)
     cases = chosen_cases(dataset, predictor.checkpoint.card, options.split, options.cases, options.preprocessed)
+    _check_common(predictor.checkpoint.card, dataset)
     read = [options.checkpoint, options.baseline, *(file for case in cases for file in (case.image, case.label))]
     with claimed(_outputs(options.output, read), "evaluate", options.overwrite) as output:
         folder = output.path
