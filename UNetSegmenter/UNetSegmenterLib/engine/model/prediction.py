@@ -320,12 +320,10 @@ class Predictor:
 
 
 @torch.inference_mode()
-def network_logits(
-    network: nn.Module, stacked: Tensor, size_multiple: int, dtype: torch.dtype, pad_value: float = -1.0
-) -> Tensor:
+def network_logits(network: nn.Module, stacked: Tensor, size_multiple: int, dtype: torch.dtype) -> Tensor:
     """Logits (B, classes, rows, columns) of stacked slices (B, input slices, rows, columns) at the network's grid."""
     rows, columns = stacked.shape[2:]
-    padded = pad_to_multiple(stacked, size_multiple, pad_value).to(dtype, memory_format=torch.channels_last)
+    padded = pad_to_multiple(stacked, size_multiple).to(dtype, memory_format=torch.channels_last)
     return network(padded)[:, :, :rows, :columns]
 
 

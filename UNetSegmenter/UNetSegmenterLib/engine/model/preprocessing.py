@@ -275,9 +275,9 @@ def stack_slices(values: Tensor, centres: Tensor, offsets: list[int], affine: Af
     return affine(values[index], index)
 
 
-def pad_to_multiple(slices: Tensor, multiple: int, value: float = -1.0) -> Tensor:
-    """Pad rows and columns at their end to multiples of `multiple`, by default with the window's lower end (air)."""
+def pad_to_multiple(slices: Tensor, multiple: int) -> Tensor:
+    """Pad rows and columns at their end to multiples of `multiple` with the window's lower end (air)."""
     from torch.nn import functional
 
     rows, columns = (-slices.shape[-2]) % multiple, (-slices.shape[-1]) % multiple
-    return functional.pad(slices, (0, columns, 0, rows), value=value) if rows or columns else slices
+    return functional.pad(slices, (0, columns, 0, rows), value=-1.0) if rows or columns else slices

@@ -18,6 +18,7 @@ from ..nodes.case_nodes import refuse_empty
 from ..nodes.node_attributes import matched_by_hand
 from ..nodes.scene_nodes import place_beside, removed_on_error
 from ..nodes.segmentation_from_node import segmentation_from_node, structures_of
+from .color_tables import color_table
 from .signed_distance import points_between, signed_distance_steps, surface_of
 
 SCALARS = "Signed distance (mm)"
@@ -128,7 +129,9 @@ def _shaded(surface: vtk.vtkPolyData, distances: np.ndarray) -> vtk.vtkPolyData:
 
 def _shown(prediction_node: Any, surfaces: vtk.vtkPolyData, ranges: dict, scale_mm: float) -> DistanceModel:
     scene = prediction_node.GetScene()
-    node, table = scene.AddNewNodeByClass("vtkMRMLModelNode"), _color_table(scene)
+    node = scene.AddNewNodeByClass("vtkMRMLModelNode")
+    table = color_table(scene, "Signed distance", STOPS, 255)
+    table.GetLookupTable().SetNanColor(*NO_DISTANCE, 1.0)
     with removed_on_error(node, table):
         _paint(node, table, prediction_node, surfaces, scale_mm)
     return DistanceModel(node, table, ranges)
@@ -151,21 +154,6 @@ def _paint(node: Any, table: Any, prediction_node: Any, surfaces: vtk.vtkPolyDat
     display.EndModify(modifying)
     _add_legend(node)
     place_beside(node, prediction_node)
-
-
-def _color_table(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLColorTableNode:
-    count = 255  # odd: the middle one is white
-    table = scene.AddNewNodeByClass("vtkMRMLColorTableNode")
-    table.SetName("Signed distance")
-    table.SetTypeToUser()
-    table.SetNumberOfColors(count)
-    positions = np.linspace(0, len(STOPS) - 1, count)
-    channels = [np.interp(positions, range(len(STOPS)), channel) / 255 for channel in zip(*STOPS, strict=True)]
-    for number, color in enumerate(zip(*channels, strict=True)):
-        table.SetColor(number, *(float(channel) for channel in color), 1.0)
-    table.SetNamesFromColors()
-    table.GetLookupTable().SetNanColor(*NO_DISTANCE, 1.0)
-    return table
 
 
 def _legend(node: slicer.vtkMRMLModelNode) -> Any:

@@ -12,6 +12,7 @@ from ...engine.io.volume import Volume
 from ..nodes.node_attributes import ATTRIBUTE_PREFIX
 from ..nodes.scene_nodes import nodes_of_class, place_beside, remove_nodes, removed_on_error, with_own_nodes
 from ..nodes.volume_nodes import volume_to_node
+from .color_tables import color_table
 
 PERCENT = 100
 LEAST_PERCENT = 5  # what is less probable is not drawn
@@ -42,7 +43,7 @@ class ProbabilityOverlay:
             self.node.SetAttribute(STRUCTURE, structure)
             self.node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
             place_beside(self.node, volume_node)
-            table = _color_table(scene)
+            table = color_table(scene, "Probability", STOPS, 256)
             self._parts = [table]
             _draw(self.node, table)
             self._parts += [one for one in with_own_nodes([self.node]) if one is not self.node]
@@ -83,17 +84,3 @@ def _draw(node: Any, table: Any) -> None:
     legend.SetLabelFormat("%.0f")
     legend.SetNumberOfLabels(5)
     legend.EndModify(modifying)
-
-
-def _color_table(scene: Any) -> Any:
-    count = 256
-    table = scene.AddNewNodeByClass("vtkMRMLColorTableNode")
-    table.SetName("Probability")
-    table.SetTypeToUser()
-    table.SetNumberOfColors(count)
-    positions = np.linspace(0, len(STOPS) - 1, count)
-    channels = [np.interp(positions, range(len(STOPS)), channel) / 255 for channel in zip(*STOPS, strict=True)]
-    for number, color in enumerate(zip(*channels, strict=True)):
-        table.SetColor(number, *(float(channel) for channel in color), 1.0)
-    table.SetNamesFromColors()
-    return table

@@ -137,7 +137,7 @@ def _air(normalisation: Normalisation) -> float:
 
 
 def write_with_card(draft: ImportDraft, card: Card, output: Path) -> None:
-    """Write the ONNX file with its card, after both were held against each other on noise.
+    """Write the ONNX file with its card, after the card was compared with the file on noise.
 
     Raises:
         InputError: the card doesn't fit the file.
