@@ -15,7 +15,7 @@ from UNetSegmenterLib.engine.worker.review_serialization import case_from_files,
 from ...engine.dicom_files import write_slices
 from ...engine.dicom_label_files import FRAME, binary_frames, segment, structure_set, write_seg
 from ..command import unetseg
-from ..datasets import blobs
+from ..datasets import STRUCTURES, blobs, write_checkpoint
 
 PLACES = (  # of the series, of its labels
     ("one/ct", "one/seg.dcm"),
@@ -90,7 +90,8 @@ def test_structure_sets_are_labels_as_well(tmp_path):
     assert segmentation.mask(1).sum() == 2 * 11 * 16 and not segmentation.labels[:3].any()
 
 
-def test_such_a_data_set_is_prepared_and_evaluated(dicom_set, checkpoint, tmp_path):
+def test_such_a_data_set_is_prepared_and_evaluated(dicom_set, tmp_path):
+    checkpoint = write_checkpoint(tmp_path / "liver.pt", structures=STRUCTURES)
     done = unetseg("prepare", dicom_set, tmp_path / "pack", "--test", 1, "--validation", 1)
     assert done.returncode == 0, done.stderr
     out = tmp_path / "out"
