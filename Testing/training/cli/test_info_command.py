@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -46,7 +47,7 @@ def test_data_set_has_a_row_a_case_and_the_ranges(hearts, tmp_path, capsys):
     lines = said(capsys, hearts, "--plot", tmp_path / "plots" / "hearts.png").out.splitlines()
     assert "MM-WHS layout, 6 cases" in lines[0]
     rows = [line.split() for line in lines if line.startswith(" ct_train_")]
-    assert len(rows) == 12, "one row of geometry and one of volumes for each"
+    assert len(rows) == 18, "one row of geometry, one of volumes and one of HU for each"
     first = next(read for read in rows if read[0] == "ct_train_1001")
     assert first[1:6] == ["60", "x", "60", "x", "20"]
     assert first[-3:] == ["7", "of", "7"]
@@ -55,9 +56,17 @@ def test_data_set_has_a_row_a_case_and_the_ranges(hearts, tmp_path, capsys):
     voxel_ml = np.prod(labels.GetSpacing()) / 1000
     values = [part.values[0] for part in HEART]
     assert volumes == pytest.approx([np.sum(sitk.GetArrayFromImage(labels) == v) * voxel_ml for v in values], abs=0.06)
+    middle_hu = [float(text) for text in rows[12][1:]]
+    image = sitk.GetArrayFromImage(sitk.ReadImage(str(hearts / "ct_train_1001_image.nii.gz")))
+    by_hand = [np.median(image[sitk.GetArrayFromImage(labels) == value]) for value in values]
+    assert middle_hu == pytest.approx(by_hand, abs=8), "of every seventh voxel"
     facts = dict(line.split("  ", 1) for line in lines if "  " in line and not line.startswith(" "))
     assert facts["slices"].strip() == "20, 120 in all"
     assert facts["left ventricle"].strip().endswith("in 6 of 6 cases")
+    of_the_aorta = np.array([[float(row[6]) for row in rows[start : start + 6]] for start in (6, 12)])
+    ml_percent, hu_sd = 100 * of_the_aorta[0].std(ddof=1) / of_the_aorta[0].mean(), of_the_aorta[1].std(ddof=1)
+    shown = re.findall(r"SD (\d+)", facts["ascending aorta"])
+    assert [int(text) for text in shown] == pytest.approx([ml_percent, hu_sd], abs=1)
     assert "No case differs from the others." in lines
     picture = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "plots" / "hearts.png")))
     for rows_, columns in ((np.s_[:450], np.s_[:650]), (np.s_[:450], np.s_[650:]), (np.s_[450:], np.s_[:650])):

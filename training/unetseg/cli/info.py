@@ -202,7 +202,7 @@ def _print_dataset(dataset: Any, plot: Path | None, workers: int) -> None:
     known = [facts for facts in found if isinstance(facts, CaseFacts)]
     if known:
         table(HEADERS, map(row_of, known))
-        _print_volumes(known)
+        _print_structures(known)
         _print_facts(summary(known))
     findings = [*dataset.problems, *differences(found)]
     print_line()
@@ -229,13 +229,24 @@ def _inspect(dataset: Any, workers: int) -> list[CaseFacts | UnusableCase]:
     return found
 
 
-def _print_volumes(known: list[CaseFacts]) -> None:
-    names = list(known[0].structure_ml)
+def _print_structures(known: list[CaseFacts]) -> None:
+    """Two tables, one row per case: the volume of each structure, and the median of its HU."""
+    for heading, texts_of in (("volumes, ml", _volume_texts), ("median HU", _hu_texts)):
+        _print_by_structure(heading, [(facts.name, texts_of(facts)) for facts in known])
+
+
+def _print_by_structure(heading: str, texts: list[tuple[str, dict[str, str]]]) -> None:
+    names = list(texts[0][1])
     for start in range(0, len(names), STRUCTURES_PER_TABLE):
         shown = names[start : start + STRUCTURES_PER_TABLE]
-        rows = [[facts.name, *(_ml(facts.structure_ml[name]) for name in shown)] for facts in known]
-        table(("volumes, ml", *shown), rows)
+        table((heading, *shown), [[case, *(of_case[name] for name in shown)] for case, of_case in texts])
 
 
-def _ml(volume: float) -> str:
-    return f"{volume:.1f}" if volume else "-"
+def _volume_texts(facts: CaseFacts) -> dict[str, str]:
+    return {name: f"{ml:.1f}" if ml else "-" for name, ml in facts.structure_ml.items()}
+
+
+def _hu_texts(facts: CaseFacts) -> dict[str, str]:
+    from ..data.dataset_summary import structure_hu
+
+    return {name: "-" if hu is None else f"{hu:.0f}" for name, hu in structure_hu(facts).items()}

@@ -44,7 +44,7 @@ def row_of(facts: CaseFacts) -> list[str]:
 
 
 def summary(known: Sequence[CaseFacts]) -> dict[str, str]:
-    """Ranges and medians over the cases, as name and text."""
+    """Ranges, medians and standard deviations over the cases, as name and text."""
     sizes = np.array([facts.size for facts in known])
     spacings = np.array([facts.spacing_mm for facts in known])
     fields = np.array([fields_of_view_mm(facts) for facts in known])
@@ -62,10 +62,34 @@ def summary(known: Sequence[CaseFacts]) -> dict[str, str]:
         low, middle, high = np.percentile(samples, [0.5, 50, 99.5])
         lines["HU in structures"] = f"{low:.0f} (0.5 %), {middle:.0f} (50 %), {high:.0f} (99.5 %)"
     for name in known[0].structure_ml:
-        ml = np.array([facts.structure_ml[name] for facts in known])
-        found = ml[ml > 0]
-        lines[name] = f"{_range(found)} ml, in {found.size} of {ml.size} cases" if found.size else "in no case"
+        lines[name] = _structure_text(known, name)
     return lines
+
+
+def structure_hu(facts: CaseFacts) -> dict[str, float | None]:
+    """Median HU of each structure of a case, of the voxels that the fingerprint kept; None where it kept none."""
+    values = {}
+    for index, name in enumerate(facts.structure_ml, start=1):
+        inside = facts.hu_sample[facts.index_sample == index]
+        values[name] = float(np.median(inside)) if inside.size else None
+    return values
+
+
+def _structure_text(known: Sequence[CaseFacts], name: str) -> str:
+    """Volumes and median HU of one structure over the cases, with their standard deviations (SD)."""
+    ml = np.array([facts.structure_ml[name] for facts in known])
+    found = ml[ml > 0]
+    if not found.size:
+        return "in no case"
+    hu = np.array([value for value in (structure_hu(facts)[name] for facts in known) if value is not None])
+    parts = [f"{_range(found)} ml"]
+    if found.size > 1:
+        parts.append(f"SD {100 * found.std(ddof=1) / found.mean():.0f} %")
+    if hu.size:
+        parts.append(f"HU {_range(hu)}")
+    if hu.size > 1:  # in HU: their zero is water, so a percentage of them says nothing
+        parts.append(f"SD {hu.std(ddof=1):.0f} HU")
+    return f"{', '.join(parts)}, in {found.size} of {ml.size} cases"
 
 
 def _range(values: np.ndarray) -> str:
