@@ -34,8 +34,19 @@ def test_skips_carry_the_first_level():
     assert (one - other).abs().max() > 1e-3
 
 
-def test_folded_network_says_the_same():
-    network = UNet(input_slices=3, classes=5, base_width=4, depth=2)
+def test_without_skips_nothing_passes_the_lowest_level_by():
+    network = UNet(input_slices=1, classes=2, base_width=4, depth=3, skip_connections=False).eval()
+    with torch.no_grad():
+        for parameter in network.down.parameters():
+            parameter.zero_()
+        one, other = network(torch.zeros(1, 1, 17, 16)), network(torch.randn(1, 1, 17, 16))
+    assert one.shape == (1, 2, 17, 16)
+    assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("skip_connections", [True, False])
+def test_folded_network_says_the_same(skip_connections):
+    network = UNet(3, classes=5, base_width=4, depth=2, skip_connections=skip_connections)
     for _ in range(3):
         network(torch.randn(4, 3, 32, 32) * 2 + 1)  # running statistics away from 0 and 1
     network.eval()

@@ -52,6 +52,14 @@ def test_no_hint_at_an_option_that_the_command_does_not_have(name, others, capsy
     assert capsys.readouterr().err == ""
 
 
+def test_yes_and_no_come_from_the_command_line_and_from_files(config):
+    assert parse(*TRAIN).skip_connections is True
+    assert parse(*TRAIN, "--skip-connections", "False").skip_connections is False
+    assert parse(*TRAIN, "--config", config("skip_connections: false\n")).skip_connections is False
+    with pytest.raises(UsageError, match="maybe is given, true or false is expected"):
+        parse(*TRAIN, "--skip-connections", "maybe")
+
+
 def test_former_options_give_the_values_of_the_present_ones(config, capsys):
     file = config("foreground_share: 0.25\naugmentation:\n  share: 0.5\n")
     options = parse(*TRAIN, "--warmup-share", 0.5, "--config", file)

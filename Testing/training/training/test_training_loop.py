@@ -74,6 +74,21 @@ def test_it_learns_and_generalises(dataset, preprocessed, tmp_path):
     assert list((tmp_path / "run" / "tensorboard").iterdir())
 
 
+def test_a_network_without_skip_connections_is_trained_saved_and_opened(dataset, preprocessed, tmp_path):
+    plain = TrainingConfig(steps=2, batch_size=2, patch=(32, 32), base_width=4, depth=2)
+    with_skips = load_checkpoint(train(preprocessed, tmp_path / "with", plain, device="cpu"))
+    assert "skip_connections" not in with_skips.card.network.parameters, "its card is the one of earlier versions"
+    config = replace(plain, skip_connections=False)
+    without = load_checkpoint(train(preprocessed, tmp_path / "without", config, device="cpu"))
+    assert without.card.network.parameters["skip_connections"] is False
+    assert sum(w.numel() for w in without.weights[0].values()) < sum(w.numel() for w in with_skips.weights[0].values())
+    scan = read_volume(dataset.cases[0].image)
+    predicted = Predictor(without, "cpu", dtype=torch.float32).predict(scan)
+    assert predicted.slices > 0
+    with pytest.raises(InputError, match="skip connections True, not False"):
+        train(preprocessed, tmp_path / "other", config, device="cpu", start_from=with_skips)
+
+
 def test_resumed_run_ends_with_the_same_weights(preprocessed, tmp_path):
     config = TrainingConfig(steps=14, batch_size=4, patch=(32, 32), base_width=4, depth=2)
     whole = train(preprocessed, tmp_path / "whole", config, device="cpu", save_every=5, validate_every=1000)

@@ -268,6 +268,14 @@ non_negative_number = _number(float, "a number of at least 0", lambda value: val
 positive_number = _number(float, "a number greater than 0", lambda value: value > 0)
 
 
+def yes_or_no(text: str) -> bool:
+    """true or false, as YAML and Python write them."""
+    value = {"true": True, "false": False}.get(text.lower())
+    if value is None:
+        raise argparse.ArgumentTypeError(f"{text} is given, true or false is expected")
+    return value
+
+
 def _numbers(kinds: Sequence[type]) -> Callable[[str], tuple[Any, ...]]:
     def numbers(text: str) -> tuple[Any, ...]:
         parts = text.strip("[]() ").split(",")
@@ -284,7 +292,7 @@ def _numbers(kinds: Sequence[type]) -> Callable[[str], tuple[Any, ...]]:
 def _type_of(hint: Any) -> Callable[[str], Any]:
     if get_origin(hint) is tuple:
         return _numbers(get_args(hint))
-    return {int: integer, float: number}.get(hint, hint)
+    return {int: integer, float: number, bool: yes_or_no}.get(hint, hint)
 
 
 # --- dataclasses ---------------------------------------------------------------------------------------------------------

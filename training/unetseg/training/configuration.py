@@ -82,6 +82,7 @@ class TrainingConfig:
         input_slices: neighbouring slices given as channels (1, 3 or 5).
         base_width: channels of the first level.
         depth: how often the network halves the image.
+        skip_connections: true, or false for a network without them, which shows what they are for.
         loss: name of the loss (see docs/losses.md).
         learning_rate: AdamW's largest learning rate.
         weight_decay: AdamW's decay.
@@ -103,6 +104,7 @@ class TrainingConfig:
     input_slices: int = 3
     base_width: int = 16
     depth: int = 4
+    skip_connections: bool = True
     loss: str = "dice_ce"
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2

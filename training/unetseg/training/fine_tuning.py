@@ -83,7 +83,9 @@ def fitting_weights(start_from: Checkpoint, config: TrainingConfig, dataset: Pre
     Raises:
         InputError: the checkpoint has another network or other structures than the run.
     """
-    wanted = unet(config.input_slices, len(dataset.structures) + 1, config.base_width, config.depth)
+    wanted = unet(
+        config.input_slices, len(dataset.structures) + 1, config.base_width, config.depth, config.skip_connections
+    )
     names = [[structure.name for structure in owner.structures] for owner in (start_from.card, dataset)]
     before, now = _entries(start_from.card.network), _entries(wanted)
     found = [
@@ -103,4 +105,5 @@ def fitting_weights(start_from: Checkpoint, config: TrainingConfig, dataset: Pre
 
 def _entries(network: NetworkDescription) -> dict[str, Any]:
     """Architecture, sizes and parameters in one row."""
-    return {name: value for name, value in asdict(network).items() if name != "parameters"} | network.parameters
+    sizes = {name: value for name, value in asdict(network).items() if name != "parameters"}
+    return sizes | {"skip_connections": True} | network.parameters

@@ -138,7 +138,7 @@ def make_networks(
     torch.manual_seed(config.seed)
     classes = len(dataset.structures) + 1
     network, average = (
-        UNet(config.input_slices, classes, config.base_width, config.depth)
+        UNet(config.input_slices, classes, config.base_width, config.depth, config.skip_connections)
         .to(device)
         .to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for _ in range(2)

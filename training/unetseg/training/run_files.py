@@ -256,7 +256,13 @@ def training_card(
     seen += [seen_by_run(case_identity(case, dataset.name), VALIDATED) for case in validated]
     return Card(
         title or f"{dataset.name}, 2D U-Net",
-        unet(config.input_slices, len(dataset.structures) + 1, config.base_width, config.depth),
+        unet(
+            config.input_slices,
+            len(dataset.structures) + 1,
+            config.base_width,
+            config.depth,
+            config.skip_connections,
+        ),
         dataset.structures,
         preprocessing,
         data_licence=dataset.licence,

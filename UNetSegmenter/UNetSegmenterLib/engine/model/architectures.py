@@ -2,7 +2,7 @@
 
 | architecture | file | parameters |
 |---|---|---|
-| `UNet` | network.py | `base_width`, `depth` |
+| `UNet` | network.py | `base_width`, `depth`; `skip_connections`, true where it is left out |
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _UNET_PARAMETERS = {
     "properties": {
         "base_width": {"type": "integer", "minimum": 1, "maximum": 512},
         "depth": {"type": "integer", "minimum": 1, "maximum": 8},
+        "skip_connections": {"type": "boolean"},
     },
     "additionalProperties": False,
 }
@@ -45,9 +46,14 @@ class NetworkDescription:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-def unet(input_slices: int, classes: int, base_width: int, depth: int) -> NetworkDescription:
-    """Description of `network.UNet`."""
-    return NetworkDescription(UNET, input_slices, classes, {"base_width": base_width, "depth": depth})
+def unet(
+    input_slices: int, classes: int, base_width: int, depth: int, skip_connections: bool = True
+) -> NetworkDescription:
+    """Description of `network.UNet`; one with skip connections is described as before there was a choice."""
+    parameters: dict[str, Any] = {"base_width": base_width, "depth": depth}
+    if not skip_connections:
+        parameters["skip_connections"] = False
+    return NetworkDescription(UNET, input_slices, classes, parameters)
 
 
 def build_network(description: NetworkDescription, device: str = "cpu") -> nn.Module:

@@ -31,7 +31,9 @@ def network_text(network: dict[str, Any], folds: int = 1) -> str:
 
 def _details(name: str, parameters: dict[str, Any]) -> list[str]:
     if name == "UNet":
-        return [f"width {parameters.get('base_width')}", f"depth {parameters.get('depth')}"]
+        skips = parameters.get("skip_connections", True)
+        sizes = [f"width {parameters.get('base_width')}", f"depth {parameters.get('depth')}"]
+        return sizes if skips else [*sizes, "no skip connections"]
     if name == "ONNX":
         size = parameters.get("size")
         return [f"{size[0]} x {size[1]} pixels" if size else "any size", "on ONNX Runtime"]

@@ -33,10 +33,11 @@ class DoubleConvolution(nn.Sequential):
 class UpBlock(nn.Module):
     """One level up: (B, below, h, w) and the skip (B, out, H, W) -> (B, out, H, W)."""
 
-    def __init__(self, channels_below: int, channels_out: int) -> None:
+    def __init__(self, channels_below: int, channels_out: int, skip_connection: bool = True) -> None:
         super().__init__()
+        self.skip_connection = skip_connection
         self.upsample = nn.ConvTranspose2d(channels_below, channels_out, kernel_size=2, stride=2)
-        self.convolutions = DoubleConvolution(2 * channels_out, channels_out)
+        self.convolutions = DoubleConvolution(2 * channels_out if skip_connection else channels_out, channels_out)
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
         """Upsample, concatenate the skip and convolve."""
@@ -45,7 +46,7 @@ class UpBlock(nn.Module):
         missing_rows, missing_columns = skip.shape[2] - up.shape[2], skip.shape[3] - up.shape[3]
         if missing_rows or missing_columns:
             up = functional.pad(up, (0, missing_columns, 0, missing_rows), mode="replicate")
-        return self.convolutions(torch.cat([skip, up], dim=1))
+        return self.convolutions(torch.cat([skip, up], dim=1) if self.skip_connection else up)
 
 
 class UNet(nn.Module):
@@ -56,14 +57,19 @@ class UNet(nn.Module):
         classes: structures and background.
         base_width: channels of the first level.
         depth: how often the image is halved.
+        skip_connections: without them a level up sees only the level below, which shows what they are for.
     """
 
-    def __init__(self, input_slices: int, classes: int, base_width: int, depth: int) -> None:
+    def __init__(
+        self, input_slices: int, classes: int, base_width: int, depth: int, skip_connections: bool = True
+    ) -> None:
         super().__init__()
         widths = [min(base_width * 2**level, MAX_WIDTH) for level in range(depth + 1)]
         self.entry = DoubleConvolution(input_slices, widths[0])
         self.down = nn.ModuleList(DoubleConvolution(widths[level], widths[level + 1]) for level in range(depth))
-        self.up = nn.ModuleList(UpBlock(widths[level + 1], widths[level]) for level in reversed(range(depth)))
+        self.up = nn.ModuleList(
+            UpBlock(widths[level + 1], widths[level], skip_connections) for level in reversed(range(depth))
+        )
         self.exit = nn.Conv2d(widths[0], classes, kernel_size=1)
 
     def forward(self, slices: Tensor) -> Tensor:
