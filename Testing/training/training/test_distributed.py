@@ -136,23 +136,6 @@ def test_every_process_augments_with_numbers_of_its_own():
     assert len({tuple(drawn.tolist()) for drawn in numbers}) == 3
 
 
-@pytest.mark.parametrize("own", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("other", [torch.bfloat16, torch.float16])
-def test_all_processes_compute_in_float16_if_one_does(monkeypatch, own, other):
-    """An A100 beside a V100: gradients that are averaged must all be scaled, or none."""
-
-    class Two:
-        global_rank, world_size = 0, 2
-
-        def all_reduce(self, wish, reduce_op):
-            return wish + float(other == torch.float16)
-
-    monkeypatch.setattr("unetseg.training.distributed.mixed_precision", lambda device: own)
-    expected = torch.bfloat16 if own == other == torch.bfloat16 else torch.float16
-    assert ProcessGroup(torch.device("cpu"), Two()).precision() is expected
-    assert ProcessGroup(torch.device("cpu")).precision() is own
-
-
 def test_devices_that_are_not_there_are_refused():
     with pytest.raises(InputError, match="at least 1"):
         start_process_group("cpu", devices=0)
@@ -160,14 +143,15 @@ def test_devices_that_are_not_there_are_refused():
         start_process_group("cpu", devices=2, strategy="nonsense")
 
 
-def test_float16_learns_what_float32_learns(preprocessed, small_config, tmp_path, monkeypatch):
+def test_float16_learns_what_float32_learns(preprocessed, small_config, tmp_path):
     config = dataclasses.replace(small_config, steps=80, loss="dice_ce", learning_rate=1e-2, ema=0.9)
     losses = {}
     for dtype in (torch.float32, torch.float16):
-        monkeypatch.setattr(ProcessGroup, "precision", lambda process_group, dtype=dtype: dtype)
-        run = tmp_path / str(dtype)
-        checkpoint = load_checkpoint(train(preprocessed, run, config, "cpu", validate_every=20, save_every=40))
-        assert str(dtype).removeprefix("torch.") in checkpoint.card.training["device"]
+        run, name = tmp_path / str(dtype), str(dtype).removeprefix("torch.")
+        trained = train(preprocessed, run, config, "cpu", validate_every=20, save_every=40, precision=name)
+        checkpoint = load_checkpoint(trained)
+        assert checkpoint.card.training["precision"] == name
+        assert name in checkpoint.card.training["device"]
         scaler = read_state(run / "state.pt")["parts"]["scaler"]
         assert bool(scaler) == (dtype == torch.float16)
         with (run / "metrics.csv").open(newline="") as file:

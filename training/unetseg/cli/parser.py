@@ -172,14 +172,19 @@ def add_mirror(parser: CommandParser) -> None:
     )
 
 
-def add_precision(parser: CommandParser) -> None:
-    """Add the option --precision."""
+def add_precision(parser: CommandParser, explanation: str = "") -> None:
+    """Add the option --precision, for a prediction unless another `explanation` is given."""
+    from UNetSegmenterLib.engine.model.device import PRECISIONS
+
+    of_prediction = (
+        "auto is the fastest that keeps its labels; bfloat16 makes an imported nnU-Net faster on a CPU that has it, with "
+        "labels that differ a little"
+    )
     parser.add_argument(
         "--precision",
-        choices=("auto", "float32", "bfloat16", "float16"),
+        choices=PRECISIONS,
         default="auto",
-        help="what the network computes in: auto is the fastest that keeps its labels; bfloat16 makes an imported nnU-Net "
-        "faster on a CPU that has it, with labels that differ a little",
+        help=f"what the network computes in: {explanation or of_prediction}",
     )
 
 

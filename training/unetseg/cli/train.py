@@ -29,6 +29,7 @@ from .parser import (
     add_dataclass_options,
     add_device,
     add_overwrite,
+    add_precision,
     dataclass_values,
     non_negative_integer,
     positive_integer,
@@ -69,6 +70,11 @@ def add_training_options(parser: CommandParser, without: tuple[str, ...] = ()) -
         "--print-config", action="store_true", help="print all values as a file for --config, and do nothing else"
     )
     add_device(parser)
+    add_precision(
+        parser,
+        "auto is that of the state a run goes on from, else bfloat16 where the hardware has it, float16 on older GPUs and "
+        "float32 elsewhere; the loss stays float32",
+    )
     parser.add_argument(
         "--devices",
         type=positive_integer,
@@ -140,6 +146,7 @@ def run(options: Any) -> None:
         "save_every": options.save_every,
         "process_group": group,
         "start_from": start_from,
+        "precision": options.precision,
     }
     if not group.is_main_process:
         train(dataset, options.output, config, **settings)

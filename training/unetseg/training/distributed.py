@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Generator, Tensor, nn
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.model.device import choose_device, mixed_precision
+from UNetSegmenterLib.engine.model.device import choose_device, has_in_hardware, mixed_precision
 
 Item = TypeVar("Item")
 LAUNCHER_VARIABLES = {"TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "MASTER_ADDR"}  # set by torchrun, by srun, or by hand
@@ -39,10 +39,25 @@ class ProcessGroup:
         """Whether this is rank 0, the process that writes files and reports progress."""
         return self.rank == 0
 
-    def precision(self) -> torch.dtype:
-        """The precision of all processes: float16 in each where one GPU has no bfloat16, as its gradients are scaled."""
-        dtype = mixed_precision(self.device)
-        return torch.float16 if self.any_process(dtype == torch.float16, due=True) else dtype
+    def precision(self, wanted: str = "auto", before: torch.dtype | None = None) -> torch.dtype:
+        """The precision of all processes: float16 in each where one GPU has no bfloat16, as its gradients are scaled.
+
+        Args:
+            wanted: float32, bfloat16, float16, or auto for the choice by the hardware.
+            before: what the state to go on from was computed in; auto keeps it where every device has it.
+
+        Raises:
+            InputError: an Apple GPU, on which only float32 was tried, is to train in another precision.
+        """
+        if wanted != "auto":
+            dtype: torch.dtype = getattr(torch, wanted)
+            if self.device.type == "mps" and dtype != torch.float32:
+                raise InputError(f"An Apple GPU trains in float32, not in {wanted}; leave --precision out.")
+            return dtype
+        if before is not None and not self.any_process(not has_in_hardware(before, self.device), due=True):
+            return before
+        own = mixed_precision(self.device)
+        return next((one for one in (torch.float16, torch.float32) if self.any_process(own == one, due=True)), own)
 
     def wrap(self, network: nn.Module) -> nn.Module:
         """The network as it is called in training, so that its gradients are averaged over all processes."""

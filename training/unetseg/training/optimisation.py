@@ -50,6 +50,7 @@ class Learner:
         dataset: what is trained on; its structures are the network's classes.
         process_group: the processes that share each batch.
         start_from: the checkpoint whose weights the run begins with, or None for random ones.
+        dtype: what the network computes in; None for the choice by the hardware. Weights, loss and optimiser are float32.
     """
 
     def __init__(
@@ -58,11 +59,12 @@ class Learner:
         dataset: PreprocessedDataset,
         process_group: ProcessGroup,
         start_from: Checkpoint | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         device = process_group.device
         self.config = config
         self.process_group = process_group
-        self.dtype = process_group.precision()
+        self.dtype = dtype or process_group.precision()
         self.network, self.average = make_networks(config, dataset, device, start_from)
         self.optimiser = make_optimiser(self.network, config, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)

@@ -20,6 +20,7 @@ from UNetSegmenterLib.engine.io.csv_text import csv_text
 from UNetSegmenterLib.engine.model.architectures import unet
 from UNetSegmenterLib.engine.model.card import Card
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
+from UNetSegmenterLib.engine.model.device import PRECISIONS
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 from UNetSegmenterLib.engine.model.tensor_file import read_tensor_file
 from UNetSegmenterLib.engine.plausibility.training_statistics import case_quantities_from_json, statistics_from_cases
@@ -46,12 +47,16 @@ class TrainingState:
         run: folder of the run.
         config: the training configuration.
         dataset: what is trained on.
-        parts: objects with state_dict and load_state_dict, by name.
         start_from: the checkpoint that the run began with.
 
     Attributes:
+        step: steps that are done: 0 in a new folder.
+        precision: what the last step was computed in; None in a new folder, and where an earlier version did not note it.
         dice: (cases, structures) of the last validation, or None.
         seen_before: cases that the checkpoint which the run began with, and its ancestors, had seen.
+
+    Raises:
+        InputError: the folder holds a run of another configuration or data set, or only damaged states.
     """
 
     def __init__(
@@ -59,12 +64,11 @@ class TrainingState:
         run: Path,
         config: TrainingConfig,
         dataset: PreprocessedDataset,
-        parts: dict[str, Any],
         start_from: Checkpoint | None = None,
     ) -> None:
         self.path = run / "state.pt"
         self.previous = run / "state.previous.pt"
-        self.parts = parts
+        self.parts: dict[str, Any] = {}
         self.identity = {
             "recipe": stored_values(config),
             "cases": [asdict(case) for case in dataset.cases],
@@ -76,21 +80,36 @@ class TrainingState:
         self.seen_before = () if start_from is None else as_ancestors(seen_cases(start_from.card))
         self.dice: np.ndarray | None = None
         self.minutes = self._minutes_before = 0.0
+        self.step, self.precision = 0, None
+        self._saved = self._last_good()
+        if self._saved is not None:
+            self._check_identity(self._saved)
+            self.step, self.precision = self._saved["step"], _precision_of(self._saved)
 
     @property
     def mean_dice(self) -> float | None:
         """Mean over structures of their means over the cases of the last validation, as metrics.csv has it."""
         return None if self.dice is None else mean_over_structures(self.dice)
 
-    def resume(self) -> int:
-        """Step to go on from: 0 in a new folder.
+    def resume(self, parts: dict[str, Any], precision: torch.dtype) -> int:
+        """Step to go on from, with the state of all parts restored: 0 in a new folder, where they stay as they are.
 
-        Raises:
-            InputError: the folder holds a run of another configuration or data set, or only damaged states.
+        Args:
+            parts: objects with state_dict and load_state_dict, by name; `save` writes them.
+            precision: what the following steps are computed in.
         """
-        content = self._last_good()
-        if content is None:
+        self.parts, self.precision = parts, precision
+        if (content := self._saved) is None:
             return 0
+        for name, part in parts.items():
+            if content["parts"][name]:  # that of a gradient scaler is empty where the run computed in another precision
+                part.load_state_dict(content["parts"][name])
+        self.dice = None if content["dice"] is None else content["dice"].numpy()
+        self.minutes = self._minutes_before = content["minutes"]
+        self._saved = None
+        return self.step
+
+    def _check_identity(self, content: dict[str, Any]) -> None:
         # Only entries of the saved state are compared: those that came with a later version have their old meaning.
         now = json.loads(json.dumps(self.identity))
         if different := differences(json.loads(content["identity"]), now):
@@ -99,12 +118,6 @@ class TrainingState:
                 f"{self.path.parent} holds a run of another training configuration or data set: {different[0]}{more}; choose "
                 "another --output, or give the configuration and data set it began with."
             )
-        for name, part in self.parts.items():
-            if content["parts"][name]:  # that of a gradient scaler is empty where the run began in bfloat16
-                part.load_state_dict(content["parts"][name])
-        self.dice = None if content["dice"] is None else content["dice"].numpy()
-        self.minutes = self._minutes_before = content["minutes"]
-        return content["step"]
 
     def _last_good(self) -> dict[str, Any] | None:
         """The newest state that can be read; None in a new folder.
@@ -127,6 +140,7 @@ class TrainingState:
         self.minutes = self._minutes_before + minutes
         content = {
             "identity": json.dumps(self.identity),
+            "precision": str(self.precision).removeprefix("torch."),
             "step": step,
             "dice": None if self.dice is None else torch.from_numpy(self.dice),
             "minutes": self.minutes,
@@ -152,6 +166,13 @@ def read_state(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not {"identity", "step", "dice", "minutes", "parts"} <= content.keys():
         raise InputError(f"{path} holds no state of a training run; choose another --output.")
     return content
+
+
+def _precision_of(content: dict[str, Any]) -> torch.dtype | None:
+    """What a state was computed in; of an earlier version's only float16 is known, by its scaled gradients."""
+    if content["parts"].get("scaler"):
+        return torch.float16
+    return getattr(torch, content["precision"]) if content.get("precision") in PRECISIONS[1:] else None
 
 
 def _save(content: dict[str, Any], file: BinaryIO) -> None:
@@ -278,6 +299,7 @@ def training_card(
             "plan": dataset.fingerprint.get("plan", {}),
             "pack_sha256": hashlib.sha256(json.dumps(state.identity["cases"]).encode()).hexdigest(),
             "device": device,
+            "precision": str(state.precision).removeprefix("torch."),
             "minutes": round(state.minutes, 1),
             "software": f"unetsegmenter {__version__}, torch {torch.__version__}",
             "date": time.strftime("%Y-%m-%d", time.gmtime()),

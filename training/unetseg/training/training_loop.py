@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from torch import Generator, Tensor, nn
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_text
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint, save_checkpoint
-from UNetSegmenterLib.engine.model.device import choose_device, keep_freed_memory
+from UNetSegmenterLib.engine.model.device import choose_device, has_in_hardware, keep_freed_memory
 
 from ..data.preprocessed_dataset import PreprocessedDataset
 from .augmentation import augment
@@ -54,6 +55,7 @@ def train(
     watch: Callable[[TrainingProgress], None] | None = None,
     process_group: ProcessGroup | None = None,
     start_from: Checkpoint | None = None,
+    precision: str = "auto",
 ) -> Path:
     """Train, or go on where `run` stopped, and return RUN/checkpoint.pt.
 
@@ -71,6 +73,7 @@ def train(
         watch: called with the progress every few steps, in the main process.
         process_group: what `start_process_group` returned, for several devices.
         start_from: checkpoint whose weights the run begins with.
+        precision: what the network computes in, see `ProcessGroup.precision`.
 
     Raises:
         InputError: another process has the folder, the folder holds a run of another configuration or data set, or the loss
@@ -91,6 +94,7 @@ def train(
             watch=watch if main_process else None,
             process_group=process_group,
             start_from=start_from,
+            precision=precision,
         )
 
 
@@ -105,14 +109,16 @@ def _train(
     watch: Callable[[TrainingProgress], None] | None,
     process_group: ProcessGroup,
     start_from: Checkpoint | None,
+    precision: str,
 ) -> Path:
     keep_freed_memory()
     main_process = process_group.is_main_process
     preprocessing = replace(dataset.preprocessing, input_slices=config.input_slices, size_multiple=2**config.depth)
     data = DeviceData(dataset, dataset.of_split(config.train_split), preprocessing, process_group.device)
-    learner = Learner(config, dataset, process_group, start_from)
-    state = TrainingState(run, config, dataset, learner.saved_parts(), start_from)
-    first_step = state.resume()
+    state = TrainingState(run, config, dataset, start_from)
+    dtype = choose_precision(precision, state, process_group)
+    learner = Learner(config, dataset, process_group, start_from, dtype)
+    first_step = state.resume(learner.saved_parts(), dtype)
     log = RunLog(run, [structure.name for structure in dataset.structures], first_step) if main_process else None
     losses, started = [], time.perf_counter()
     with StopSignals() as signals:
@@ -145,6 +151,27 @@ def _train(
         save_checkpoint(run / "checkpoint.pt", card, learner.average.state_dict())
     process_group.barrier()
     return run / "checkpoint.pt"
+
+
+def choose_precision(wanted: str, state: TrainingState, process_group: ProcessGroup) -> torch.dtype:
+    """What the network computes in, with a warning where that is slow, or where a run goes on in another precision."""
+    dtype = process_group.precision(wanted, state.precision)
+    if not process_group.is_main_process:
+        return dtype
+    name, device = str(dtype).removeprefix("torch."), process_group.device
+    if not has_in_hardware(dtype, device):
+        logging.warning("%s is not in the hardware of %s, so it is slower than float32", name, device)
+    if state.precision not in (None, dtype):
+        before = str(state.precision).removeprefix("torch.")
+        logging.warning(
+            "the run goes on in %s from step %d; it was trained in %s before, so its weights will not be those of a run "
+            "without a break (--precision %s, on a device that has it, keeps to it)",
+            name,
+            state.step,
+            before,
+            before,
+        )
+    return dtype
 
 
 def next_batch(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 BFLOAT16_CAPABILITY = (8, 0)  # Ampere; NVIDIA, CUDA C++ Programming Guide, arithmetic instructions
 CPU_FACTS = Path("/proc/cpuinfo")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")  # torch's names, and the choice by the hardware
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3) of glibc
 _ONE_GB = 2**30
 
@@ -67,6 +68,15 @@ def mixed_precision(device: torch.device) -> torch.dtype:
     if device.type == "cpu" and torch.backends.cpu.get_cpu_capability().startswith("AVX512") and _cpu_has_bf16():
         return torch.bfloat16
     return torch.float32
+
+
+def has_in_hardware(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether the device multiplies numbers of that type itself; where it does not, they are slower than float32."""
+    import torch
+
+    if dtype == torch.float32:
+        return True
+    return device.type == "cuda" if dtype == torch.float16 else mixed_precision(device) == dtype
 
 
 def fastest_precision(network: NetworkDescription, device: torch.device) -> torch.dtype:
