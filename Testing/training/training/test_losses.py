@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from unetseg.training.losses import LOSSES, make_loss
+from unetseg.training.losses import LOSSES, make_loss, over_levels
 from UNetSegmenterLib.engine.errors import InputError
 
 # Pixel 1 has the probabilities 1/2, 1/4, 1/4 and is class 1; pixel 2 has 1/4, 1/4, 1/2 and is class 2.
@@ -63,6 +63,18 @@ def test_dice_is_of_the_batch_so_an_empty_slice_does_not_count_against_it():
     targets[0, :2] = 1
     logits[0, :, :2] *= -1
     assert float(make_loss("dice")(logits, targets)) < 1e-5
+
+
+def test_deep_supervision_weighs_each_resolution_by_half_of_the_finer_one():
+    """Targets of 5 x 7 pixels: a level of 2 x 3 is every second of them, one of 1 x 1 every fourth."""
+    torch.manual_seed(0)
+    targets = torch.randint(3, (2, 5, 7))
+    levels = [torch.randn(2, 3, *size) for size in ((5, 7), (2, 3), (1, 1))]
+    loss = make_loss("cross_entropy")
+    parts = loss(levels[0], targets), loss(levels[1], targets[:, :4:2, :6:2]), loss(levels[2], targets[:, :1, :1])
+    expected = (parts[0] + parts[1] / 2 + parts[2] / 4) / 1.75
+    assert float(over_levels(loss)(levels, targets)) == pytest.approx(float(expected), rel=1e-6)
+    assert torch.equal(over_levels(loss)(levels[:1], targets), parts[0])
 
 
 def test_unknown_loss_is_refused_with_the_likely_one():

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from unetseg.training.distributed import ProcessGroup
+from unetseg.training.optimisation import SupervisedNetwork
 from unetseg.training.run_files import TrainingState, read_state
 from unetseg.training.run_lock import Stopped
 from unetseg.training.training_loop import train
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model import device as device_module
 from UNetSegmenterLib.engine.model.checkpoint import read_card
-from UNetSegmenterLib.engine.model.network import UNet
 
 CPU = torch.device("cpu")
 
@@ -71,19 +71,18 @@ def test_the_network_computes_in_the_precision_and_the_loss_in_float32(
     preprocessed, small_config, tmp_path, monkeypatch
 ):
     seen = set()
-    whole_forward = UNet.forward
+    whole_forward = SupervisedNetwork.forward
 
     def forward(self, images):
-        logits = whole_forward(self, images)
-        if self.training:
-            seen.add(("logits", logits.dtype))
-        return logits
+        levels = whole_forward(self, images)
+        seen.update(("logits", logits.dtype) for logits in levels)
+        return levels
 
     def loss(logits, targets):
         seen.add(("loss", logits.dtype))
         return torch.nn.functional.cross_entropy(logits, targets)
 
-    monkeypatch.setattr(UNet, "forward", forward)
+    monkeypatch.setattr(SupervisedNetwork, "forward", forward)
     monkeypatch.setattr("unetseg.training.optimisation.make_loss", lambda name: loss)
     for name in ("float32", "bfloat16", "float16"):
         seen.clear()

@@ -257,16 +257,16 @@ def test_state_without_later_entries_is_still_resumed():
 
 def test_out_of_memory_takes_micro_batches_and_says_so(preprocessed, small_config, tmp_path, monkeypatch, caplog):
     """A device that holds one slice at a time: the same error as CUDA's, raised where the network is too large for it."""
-    from UNetSegmenterLib.engine.model.network import UNet
+    from unetseg.training.optimisation import SupervisedNetwork
 
-    whole_forward = UNet.forward
+    whole_forward = SupervisedNetwork.forward
 
     def forward(self, images):
         if self.training and len(images) > 1:
             raise torch.OutOfMemoryError("pretended")
         return whole_forward(self, images)
 
-    monkeypatch.setattr(UNet, "forward", forward)
+    monkeypatch.setattr(SupervisedNetwork, "forward", forward)
     train(preprocessed, tmp_path / "run", small_config, "cpu")
     assert caplog.text.count("Out of memory on cpu") == 2
     assert "1 slices at a time" in caplog.text
@@ -274,7 +274,7 @@ def test_out_of_memory_takes_micro_batches_and_says_so(preprocessed, small_confi
     def never(self, images):
         raise torch.OutOfMemoryError("pretended")
 
-    monkeypatch.setattr(UNet, "forward", never)
+    monkeypatch.setattr(SupervisedNetwork, "forward", never)
     with pytest.raises(InputError, match="One slice does not fit"):
         train(preprocessed, tmp_path / "never", small_config, "cpu")
 

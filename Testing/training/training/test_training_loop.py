@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.data.splits import split_cases
-from unetseg.training.augmentation import affine_grid, augment
+from unetseg.training.augmentation import affine_grid, augment, change_intensity, elastic_displacement
 from unetseg.training.configuration import Augmentation, TrainingConfig
 from unetseg.training.device_data import DeviceData
 from unetseg.training.distributed import ProcessGroup
@@ -89,8 +89,11 @@ def test_a_network_without_skip_connections_is_trained_saved_and_opened(dataset,
         train(preprocessed, tmp_path / "other", config, device="cpu", start_from=with_skips)
 
 
-def test_resumed_run_ends_with_the_same_weights(preprocessed, tmp_path):
-    config = TrainingConfig(steps=14, batch_size=4, patch=(32, 32), base_width=4, depth=2)
+@pytest.mark.parametrize("deep_supervision", [False, True])
+def test_resumed_run_ends_with_the_same_weights(preprocessed, tmp_path, deep_supervision):
+    config = TrainingConfig(
+        steps=14, batch_size=4, patch=(32, 32), base_width=4, depth=2, deep_supervision=deep_supervision
+    )
     whole = train(preprocessed, tmp_path / "whole", config, device="cpu", save_every=5, validate_every=1000)
 
     class Interrupted(Exception):
@@ -208,7 +211,7 @@ def test_data_set_is_readable_with_numpy_alone(preprocessed, tmp_path):
     assert (outside[:, ~case_pixels] == -200).all()
 
 
-NEUTRAL = Augmentation(0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+NEUTRAL = Augmentation().scaled(0.0)
 
 
 def test_neutral_augmentation_is_the_centre_of_the_slice():
@@ -230,6 +233,34 @@ def test_augmentation_moves_image_and_label_together():
     centres = torch.stack([(target == 2).nonzero().float().mean(dim=0) for target in targets])
     assert (centres[:, 1] > 32).all(), "a mirrored slice would have the disc on the other side"
     assert centres.std(dim=0).min() > 1, "the draws differ"
+
+
+def test_elastic_deformation_moves_image_and_label_together():
+    y, x = torch.meshgrid(torch.arange(48.0), torch.arange(64.0), indexing="ij")
+    labels = (((y // 8) + (x // 8)) % 2).to(torch.uint8).expand(16, 48, 64)
+    images = labels[:, None].float() - 0.5
+    settings = replace(NEUTRAL, elastic=0.1)
+    seen, targets = augment(images, labels, (48, 64), settings, torch.Generator().manual_seed(3))
+    assert ((seen[:, 0] > 0) == (targets == 1)).float().mean() > 0.97
+    changed = (targets != labels).float().mean(dim=(1, 2))
+    assert changed.max() > 0.15 and changed.std() > 0.03, "some slices are deformed much, others hardly"
+
+
+def test_elastic_deformation_is_a_fraction_of_the_patch_and_smooth():
+    field = elastic_displacement(400, (64, 128), (32, 16), 0.25, torch.Generator().manual_seed(0))
+    pixels = field.flip(3) * torch.tensor([32.0, 64.0])  # rows and columns
+    assert (pixels.abs().amax(dim=(0, 1, 2)) < torch.tensor([8.0, 4.0]) * 1.3).all()  # bicubic overshoots a little
+    assert (pixels.abs().amax(dim=(0, 1, 2)) > torch.tensor([8.0, 4.0]) * 0.8).all()
+    assert pixels.diff(dim=1).abs()[..., 0].max() < 8 / 2, "neighbouring pixels move alike"
+
+
+def test_low_resolution_keeps_plain_regions_and_blurs_detail():
+    settings = replace(NEUTRAL, low_resolution=1.0, fraction=1.0)
+    detail = torch.tensor([0.5, -0.5]).repeat(12)[None, None, None].expand(8, 1, 20, 24)
+    plain = torch.full((8, 1, 21, 25), 0.3)
+    blurred = change_intensity(detail, settings, torch.Generator().manual_seed(0))
+    assert 0 < blurred.abs().amax(dim=(1, 2, 3)).min() < 0.3 < blurred.abs().amax() <= 0.5
+    torch.testing.assert_close(change_intensity(plain, settings, torch.Generator().manual_seed(0)), plain)
 
 
 def test_shift_is_a_fraction_of_the_patch():
@@ -421,6 +452,23 @@ def test_loss_is_small_when_right():
     loss = make_loss("dice_ce")
     assert loss(right, targets) < 1e-3
     assert loss(-right, targets) > 2
+
+
+def test_deep_supervision_trains_coarser_levels_and_leaves_a_plain_network(preprocessed, tmp_path):
+    config = replace(SMALL, steps=4, depth=3, deep_supervision=True)
+    plain, deep = (
+        Learner(one, preprocessed, ProcessGroup(torch.device("cpu")))
+        for one in (replace(config, deep_supervision=False), config)
+    )
+    assert [tuple(head.weight.shape[:2]) for head in deep.supervised.heads] == [(3, 8), (3, 16)] and not len(
+        plain.supervised.heads
+    )
+    images, targets = torch.rand(4, 3, 32, 32) * 2 - 1, torch.randint(0, 3, (4, 32, 32))
+    before = [head.weight.detach().clone() for head in deep.supervised.heads]
+    deep.step(0, images, targets)
+    assert all(not torch.equal(head.weight, old) for head, old in zip(deep.supervised.heads, before, strict=True))
+    checkpoint = load_checkpoint(train(preprocessed, tmp_path / "deep", config, device="cpu"))
+    assert checkpoint.weights[0].keys() == plain.network.state_dict().keys()
 
 
 def test_a_run_can_start_from_a_checkpoint(preprocessed, tmp_path):

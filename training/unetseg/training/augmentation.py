@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from .configuration import Augmentation
 
+ELASTIC_POINTS = 5  # control points per side: a deformation as wide as an organ, not as a vessel
+
 
 def augment(
     images: Tensor,
@@ -35,7 +37,10 @@ def augment(
     Returns:
         Images (B, input slices, *patch) and labels (B, *patch) int64; what is outside the slice is air (-1) and background.
     """
-    grid = affine_grid(images.shape[0], (images.shape[2], images.shape[3]), patch, settings, generator, centres)
+    size = (images.shape[2], images.shape[3])
+    grid = affine_grid(images.shape[0], size, patch, settings, generator, centres)
+    if settings.elastic:
+        grid = grid + elastic_displacement(images.shape[0], size, patch, settings.elastic, generator)
     # grid_sample fills with 0, which is mid-window, so the window's lower end is 0 while it samples.
     moved = functional.grid_sample(images + 1, grid, mode="bilinear", align_corners=False) - 1
     targets = functional.grid_sample(labels[:, None].float(), grid, mode="nearest", align_corners=False)
@@ -83,8 +88,33 @@ def affine_grid(
     return functional.affine_grid(torch.cat([matrix, translation], dim=2), [batch, 1, *patch], align_corners=False)
 
 
+def elastic_displacement(
+    batch: int, size: tuple[int, int], patch: tuple[int, int], largest: float, generator: Generator
+) -> Tensor:
+    """Smooth random displacement (B, *patch, 2) of a sampling grid, after Simard, Steinkraus and Platt (ICDAR 2003).
+
+    A coarse grid of control points is displaced at random and interpolated in between, as Ronneberger et al. (2015) did. How
+    far the points of a slice may move is random as well, so that some slices hardly change.
+
+    Args:
+        batch: number of slices.
+        size: rows and columns of the slices.
+        patch: rows and columns of the views.
+        largest: largest displacement of a control point, as a fraction of the patch.
+        generator: random generator.
+    """
+    points = _symmetric(batch * 2 * ELASTIC_POINTS**2, largest, generator).view(
+        batch, 2, ELASTIC_POINTS, ELASTIC_POINTS
+    )
+    points = points * torch.rand(batch, 1, 1, 1, device=generator.device, generator=generator)
+    # Normalised coordinates run from -1 to 1: a patch is 2 * patch / size of them long. Columns come first, as in a grid.
+    lengths = torch.tensor([2 * patch[axis] / size[axis] for axis in (1, 0)], device=generator.device)
+    field = functional.interpolate(points, patch, mode="bicubic", align_corners=True)  # (B, 2, *patch)
+    return field.permute(0, 2, 3, 1) * lengths
+
+
 def change_intensity(images: Tensor, settings: Augmentation, generator: Generator) -> Tensor:
-    """Random gamma, contrast, brightness, noise and blur per slice; input and output (B, C, H, W) in -1..1."""
+    """Random gamma, contrast, brightness, blur, resolution and noise per slice; input and output (B, C, H, W) in -1..1."""
     batch = images.shape[0]
 
     def for_some_slices(values: Tensor, otherwise: float) -> Tensor:
@@ -98,6 +128,10 @@ def change_intensity(images: Tensor, settings: Augmentation, generator: Generato
     images = images * factor + offset
     weight = for_some_slices(_symmetric(batch, settings.blur, generator).abs(), 0.0)
     images = torch.lerp(images, functional.avg_pool2d(images, 3, stride=1, padding=1, count_include_pad=False), weight)
+    if settings.low_resolution:
+        weight = for_some_slices(_symmetric(batch, settings.low_resolution, generator).abs(), 0.0)
+        half = functional.avg_pool2d(images, 2, ceil_mode=True, count_include_pad=False)
+        images = torch.lerp(images, functional.interpolate(half, images.shape[2:], mode="bilinear"), weight)
     deviation = for_some_slices(_symmetric(batch, settings.noise, generator).abs(), 0.0)
     noise = torch.randn(images.shape, device=images.device, generator=generator)
     return (images + deviation * noise).clamp(-1, 1)

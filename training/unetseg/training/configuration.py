@@ -34,22 +34,26 @@ class Augmentation:
         rotation_degrees: largest rotation to either side.
         scale: zoom, sampled log-uniformly between 1/x and x.
         shift: largest shift, as a fraction of the patch.
+        elastic: largest displacement of the deformation's control points, as a fraction of the patch.
         contrast: largest deviation of a factor from 1.
         brightness: largest offset, in units of the normalised window (-1 to 1).
         gamma: exponent, sampled log-uniformly between 1/x and x.
         noise: largest standard deviation of Gaussian noise, in units of the normalised window.
         blur: largest weight of the blurred slice.
-        fraction: fraction of the slices that get each of gamma, noise and blur.
+        low_resolution: largest weight of the slice at half its resolution.
+        fraction: fraction of the slices that get each of gamma, noise, blur and low resolution.
     """
 
     rotation_degrees: float = 15.0
     scale: float = 1.4
     shift: float = 0.1
+    elastic: float = 0.0
     contrast: float = 0.25
     brightness: float = 0.15
     gamma: float = 1.5
     noise: float = 0.12
     blur: float = 1.0
+    low_resolution: float = 0.0
     fraction: float = 0.3
 
     STORED_NAMES: ClassVar = {"fraction": "share"}
@@ -84,6 +88,7 @@ class TrainingConfig:
         depth: how often the network halves the image.
         skip_connections: true, or false for a network without them, which shows what they are for.
         loss: name of the loss (see docs/losses.md).
+        deep_supervision: whether coarser levels of the decoder are trained on the labels too, each at its own resolution.
         learning_rate: AdamW's largest learning rate.
         weight_decay: AdamW's decay.
         schedule: how the learning rate falls: cosine, polynomial or constant.
@@ -106,6 +111,7 @@ class TrainingConfig:
     depth: int = 4
     skip_connections: bool = True
     loss: str = "dice_ce"
+    deep_supervision: bool = False
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     schedule: str = "cosine"

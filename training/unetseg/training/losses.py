@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 from torch.nn import functional
@@ -24,6 +24,23 @@ def make_loss(name: str) -> Loss:
     if name not in LOSSES:
         raise InputError(f'The loss "{name}" is not known; {did_you_mean(name, LOSSES)}')
     return LOSSES[name]()
+
+
+def over_levels(loss: Loss) -> Callable[[Sequence[Tensor], Tensor], Tensor]:
+    """The loss over several resolutions; weights halve with each and sum up to 1, as nnU-Net's do (Isensee et al., 2021).
+
+    The returned function takes logits (B, classes, H / 2**level, W / 2**level), finest first, and targets (B, H, W); the
+    targets of a coarser level are every second pixel of the finer one's.
+    """
+
+    def weighted(levels: Sequence[Tensor], targets: Tensor) -> Tensor:
+        total = loss(levels[0], targets)
+        for level, logits in enumerate(levels[1:], start=1):
+            targets = targets[:, : 2 * logits.shape[2] : 2, : 2 * logits.shape[3] : 2]
+            total = total + loss(logits, targets) * 0.5**level
+        return total / (2 - 0.5 ** (len(levels) - 1))
+
+    return weighted
 
 
 def _mean_squared_error() -> Loss:

@@ -18,7 +18,9 @@ from ..data.preprocessed_dataset import PreprocessedDataset
 from .configuration import TrainingConfig
 from .distributed import ProcessGroup
 from .fine_tuning import fitting_weights
-from .losses import make_loss
+from .losses import make_loss, over_levels
+
+SUPERVISED_LEVELS = 4  # of deep supervision: to an eighth of the resolution
 
 # Factor of the learning rate after a fraction (0 to 1) of the steps that follow the warm-up.
 SCHEDULES: dict[str, Callable[[float], float]] = {
@@ -66,21 +68,18 @@ class Learner:
         self.process_group = process_group
         self.dtype = dtype or process_group.precision()
         self.network, self.average = make_networks(config, dataset, device, start_from)
-        self.optimiser = make_optimiser(self.network, config, device)
+        self.supervised = SupervisedNetwork(self.network, config, len(dataset.structures) + 1).to(device)
+        self.optimiser = make_optimiser(self.supervised, config, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
-        self.loss_of = make_loss(config.loss)
-        self.model = process_group.wrap(self.network)
+        self.loss_of = over_levels(make_loss(config.loss))
+        self.model = process_group.wrap(self.supervised)
         self.micro_batches = 1
         self.learning_rate = 0.0
 
     def saved_parts(self) -> dict[str, Any]:
         """What a run must save to go on with the same weights, by name; each has state_dict and load_state_dict."""
-        return {
-            "network": self.network,
-            "average": self.average,
-            "optimiser": self.optimiser,
-            "scaler": self.scaler,
-        }
+        parts = {"network": self.network, "average": self.average, "optimiser": self.optimiser, "scaler": self.scaler}
+        return parts | ({"heads": self.supervised.heads} if self.config.deep_supervision else {})
 
     def step(self, step: int, images: Tensor, targets: Tensor) -> Tensor:
         """Update the weights and their average by one batch, and return its loss without waiting for the device.
@@ -102,7 +101,7 @@ class Learner:
             self.micro_batches = more_micro_batches(self.micro_batches, len(images), self.process_group)
             self.optimiser.zero_grad(set_to_none=True)
         self.scaler.unscale_(self.optimiser)
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_norm)
+        nn.utils.clip_grad_norm_(self.supervised.parameters(), self.config.gradient_norm)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         update_average(self.average, self.network, min(self.config.ema, (1 + step) / (10 + step)))
@@ -123,14 +122,41 @@ class Learner:
         try:
             for micro_images, micro_targets in micro_batches:
                 with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                    # (B, classes, H, W)
-                    logits = self.model(micro_images.contiguous(memory_format=torch.channels_last))
-                loss = self.loss_of(logits.float(), micro_targets) * (len(micro_images) / len(images))
+                    levels = self.model(micro_images.contiguous(memory_format=torch.channels_last))
+                loss = self.loss_of([logits.float() for logits in levels], micro_targets)
+                loss = loss * (len(micro_images) / len(images))
                 self.process_group.backward(self.scaler.scale(loss))
                 total += loss.detach()
         except torch.OutOfMemoryError:
             return None
         return total
+
+
+class SupervisedNetwork(nn.Module):
+    """The network with the extra heads of deep supervision, which are trained with it and left behind in the run.
+
+    Coarser levels of the decoder get a 1x1 convolution each, so that they learn from the labels directly (Lee et al.,
+    "Deeply-Supervised Nets", AISTATS 2015).
+
+    Args:
+        network: the network that learns.
+        config: the training configuration.
+        classes: structures and background.
+    """
+
+    def __init__(self, network: UNet, config: TrainingConfig, classes: int) -> None:
+        super().__init__()
+        self.network = network
+        coarser = range(1, min(config.depth, SUPERVISED_LEVELS) if config.deep_supervision else 1)
+        self.heads = nn.ModuleList(nn.Conv2d(network.widths[level], classes, kernel_size=1) for level in coarser)
+
+    def forward(self, slices: Tensor) -> list[Tensor]:
+        """Logits (B, classes, H / 2**level, W / 2**level) of level 0 and of the supervised coarser ones."""
+        features = list(self.network.decode(slices))
+        return [
+            self.network.exit(features[-1]),
+            *(head(features[-1 - level]) for level, head in enumerate(self.heads, start=1)),
+        ]
 
 
 def make_networks(

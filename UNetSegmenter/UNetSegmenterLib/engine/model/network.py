@@ -9,6 +9,8 @@ paper: 64 channels, 4 times down); and channels stop growing at `MAX_WIDTH`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -64,7 +66,7 @@ class UNet(nn.Module):
         self, input_slices: int, classes: int, base_width: int, depth: int, skip_connections: bool = True
     ) -> None:
         super().__init__()
-        widths = [min(base_width * 2**level, MAX_WIDTH) for level in range(depth + 1)]
+        self.widths = widths = [min(base_width * 2**level, MAX_WIDTH) for level in range(depth + 1)]
         self.entry = DoubleConvolution(input_slices, widths[0])
         self.down = nn.ModuleList(DoubleConvolution(widths[level], widths[level + 1]) for level in range(depth))
         self.up = nn.ModuleList(
@@ -74,6 +76,13 @@ class UNet(nn.Module):
 
     def forward(self, slices: Tensor) -> Tensor:
         """Logits of every class: (B, input_slices, H, W) -> (B, classes, H, W)."""
+        features = slices
+        for level in self.decode(slices):  # one by one, so that coarser ones don't stay in memory
+            features = level
+        return self.exit(features)
+
+    def decode(self, slices: Tensor) -> Iterator[Tensor]:
+        """Features of the decoder's levels, coarsest first: (B, base_width * 2**level, H / 2**level, W / 2**level)."""
         features = self.entry(slices)  # (B, base_width, H, W)
         skips = []
         for convolutions in self.down:
@@ -81,4 +90,4 @@ class UNet(nn.Module):
             features = convolutions(functional.max_pool2d(features, 2))  # (B, 2 width, H/2, W/2)
         for up in self.up:
             features = up(features, skips.pop())
-        return self.exit(features)
+            yield features
