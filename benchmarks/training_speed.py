@@ -220,7 +220,7 @@ def compare(
         measure(name, contender, dataset, config, process_group, validate_every)
         for name, contender in contenders(data, preprocessing, config, process_group.device, workers).items()
     ]
-    return results, len(data.images)
+    return results, data.slice_count
 
 
 def phantom_dataset(folder: Path, quick: bool) -> PreprocessedDataset:

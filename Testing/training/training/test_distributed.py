@@ -35,14 +35,14 @@ from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.training.configuration import Augmentation, TrainingConfig
 from unetseg.training.distributed import start_process_group
 from unetseg.training.training_loop import train
-preprocessed, run, steps = sys.argv[1:4]
+preprocessed, run, steps, memory_gb = sys.argv[1:5]
 process_group = start_process_group("cpu", 2)
 assert process_group.world_size == 2
 gentle = Augmentation(rotation_degrees=5, scale=1.1, contrast=0.1, brightness=0.05, gamma=1.1, noise=0.05)
 config = TrainingConfig(steps=int(steps), batch_size=8, patch=(32, 32), base_width=4, depth=2, learning_rate=1e-2, ema=0.9,
                         augmentation=gentle)
 train(read_preprocessed_dataset(preprocessed), Path(run), config, save_every=1000, validate_every=1000,
-      process_group=process_group)
+      process_group=process_group, device_memory_gb=float(memory_gb))
 """
 
 
@@ -80,7 +80,7 @@ def test_two_processes_train_and_validate_like_one(small_config, tmp_path):
         validation=["case1", "case2"],
     )
     preprocessed = read_preprocessed_dataset(tmp_path / "preprocessed")
-    two_processes(tmp_path / "preprocessed", tmp_path / "two", steps)
+    two_processes(tmp_path / "preprocessed", tmp_path / "two", steps, 1)
     gentle = Augmentation(rotation_degrees=5, scale=1.1, contrast=0.1, brightness=0.05, gamma=1.1, noise=0.05)
     config = dataclasses.replace(
         small_config, steps=steps, batch_size=8, loss="dice_ce", learning_rate=1e-2, ema=0.9, augmentation=gentle
@@ -103,6 +103,15 @@ def test_two_processes_train_and_validate_like_one(small_config, tmp_path):
         assert part["dice"]["mean"] == pytest.approx(mean, abs=2e-3)  # bfloat16
 
 
+@pytest.mark.slow
+def test_two_processes_that_keep_no_slices_end_with_the_same_weights(preprocessed_folder, tmp_path):
+    for name, memory_gb in (("kept", 1), ("read", 0)):
+        two_processes(preprocessed_folder, tmp_path / name, 5, memory_gb)
+    kept, read = (load_checkpoint(tmp_path / name / "checkpoint.pt").weights[0] for name in ("kept", "read"))
+    for name in kept:
+        assert torch.equal(kept[name], read[name]), name
+
+
 def test_one_process_is_not_wrapped():
     process_group = start_process_group("cpu")
     network = torch.nn.Linear(1, 1)
@@ -118,7 +127,7 @@ def test_own_parts_cover_a_batch_once(tmp_path):
         process_group = ProcessGroup(torch.device("cpu"))
         process_group.rank, process_group.world_size = rank, 3
         process_groups.append(process_group)
-    parts = [process_group.own_part(torch.arange(8))[0].tolist() for process_group in process_groups]
+    parts = [torch.arange(8)[process_group.part].tolist() for process_group in process_groups]
     assert sorted(value for part in parts for value in part) == list(range(8))
 
 

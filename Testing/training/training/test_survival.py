@@ -282,11 +282,11 @@ def test_out_of_memory_takes_micro_batches_and_says_so(preprocessed, small_confi
 def test_a_data_set_that_does_not_fit_the_device_is_refused(preprocessed, small_config, tmp_path, monkeypatch):
     """A device without room for a single array: the same error as CUDA's, raised where the slices are sent there."""
 
-    def full(self, *_):
+    def full(*_, **__):
         raise torch.OutOfMemoryError("pretended")
 
-    monkeypatch.setattr(torch.Tensor, "to", full)
-    with pytest.raises(InputError, match=r"24 slices to train on \(0\.0 GB\) do not fit .* coarser --spacing"):
+    monkeypatch.setattr(torch, "empty", full)
+    with pytest.raises(InputError, match=r"24 slices to train on \(0\.0 GB\) do not fit .* smaller --device-memory"):
         DeviceData(preprocessed, preprocessed.of_split("train"), preprocessed.preprocessing, torch.device("cpu"))
 
 

@@ -378,11 +378,11 @@ class HostWaits(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def test_a_batch_is_sampled_and_augmented_without_the_host(preprocessed):
+@pytest.mark.parametrize("memory_bytes", [None, 0])
+def test_a_batch_is_sampled_and_augmented_without_the_host(preprocessed, memory_bytes):
     config, cpu = TrainingConfig(batch_size=6, patch=(32, 32), base_width=4, depth=2), torch.device("cpu")
-    data = DeviceData(
-        preprocessed, preprocessed.of_split("train"), replace(preprocessed.preprocessing, input_slices=3), cpu
-    )
+    preprocessing = replace(preprocessed.preprocessing, input_slices=3)
+    data = DeviceData(preprocessed, preprocessed.of_split("train"), preprocessing, cpu, memory_bytes)
     learner = Learner(config, preprocessed, ProcessGroup(cpu))
     with HostWaits() as waits:
         images, targets = next_batch(data, config, 0, learner.process_group)

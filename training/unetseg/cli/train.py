@@ -32,6 +32,7 @@ from .parser import (
     add_precision,
     dataclass_values,
     non_negative_integer,
+    non_negative_number,
     positive_integer,
 )
 
@@ -74,6 +75,12 @@ def add_training_options(parser: CommandParser, without: tuple[str, ...] = ()) -
         parser,
         "auto is that of the state a run goes on from, else bfloat16 where the hardware has it, float16 on older GPUs and "
         "float32 elsewhere; the loss stays float32",
+    )
+    parser.add_argument(
+        "--device-memory",
+        type=non_negative_number,
+        metavar="GB",
+        help="memory of the device for slices; the others are read while it computes (default: what is free)",
     )
     parser.add_argument(
         "--devices",
@@ -147,6 +154,7 @@ def run(options: Any) -> None:
         "process_group": group,
         "start_from": start_from,
         "precision": options.precision,
+        "device_memory_gb": options.device_memory,
     }
     if not group.is_main_process:
         train(dataset, options.output, config, **settings)

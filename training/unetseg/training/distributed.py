@@ -70,9 +70,10 @@ class ProcessGroup:
         else:
             loss.backward()
 
-    def own_part(self, *batch: Tensor) -> tuple[Tensor, ...]:
-        """This process's part of each tensor's first dimension."""
-        return batch if self.world_size == 1 else tuple(tensor[self.rank :: self.world_size] for tensor in batch)
+    @property
+    def part(self) -> slice:
+        """This process's part of a batch."""
+        return slice(self.rank, None, self.world_size)
 
     def own_generator(self, generator: Generator) -> Generator:
         """The generator of this process's augmentation, seeded by rank so that processes do not repeat each other's angles."""

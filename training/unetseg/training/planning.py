@@ -109,7 +109,7 @@ def _plan_config(
     depth = max(2, min(5, int(math.log2(0.7 * min(size) / 8)))) if min(size) > 12 else 2
     patch = _multiple(0.7 * size[0], 2**depth), _multiple(0.9 * size[1], 2**depth)
     width, batch = (32, 32) if gpu_gb else (config.base_width, config.batch_size)
-    while gpu_gb and batch > 4 and _memory_gb(patch, width, batch) > 0.8 * gpu_gb:
+    while gpu_gb and batch > 4 and step_memory_gb(patch, width, batch) > 0.8 * gpu_gb:
         batch //= 2
     steps = max(300, min(20_000, round(VISITS_PER_SLICE * slices / batch / 100) * 100))
     neighbours = 3 if distance_mm <= 5 else 1
@@ -119,7 +119,7 @@ def _plan_config(
         "depth": f"halved {depth} times, the shorter side of the patch is {min(patch) // 2**depth} pixels",
         "patch": f"0.7 x 0.9 of a slice of {size[0]:.0f} x {size[1]:.0f} pixels: a body is wider than deep",
         "base_width": f"for a GPU of {gpu_gb:.0f} GB" if gpu_gb else "measured on a CPU",
-        "batch_size": f"about {_memory_gb(patch, width, batch):.1f} GB per step" if gpu_gb else "measured on a CPU",
+        "batch_size": f"about {step_memory_gb(patch, width, batch):.1f} GB per step" if gpu_gb else "measured on a CPU",
         "steps": f"each of {slices} slices is sampled about {steps * batch / slices:.0f} times",
     }
     changes = {"steps": steps, "batch_size": batch, "patch": patch, "input_slices": neighbours}
@@ -137,7 +137,8 @@ def _multiple(value: float, of: int) -> int:
     return max(2 * of, round(value / of) * of)
 
 
-def _memory_gb(patch: tuple[int, ...], width: int, batch: int) -> float:
+def step_memory_gb(patch: tuple[int, ...], width: int, batch: int) -> float:
+    """Memory of a training step on a GPU, in GB."""
     return BYTES_PER_PIXEL * math.prod(patch) * width * batch / 2**30
 
 

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,11 +17,13 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_text
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint, save_checkpoint
 from UNetSegmenterLib.engine.model.device import choose_device, has_in_hardware, keep_freed_memory
+from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
 from ..data.preprocessed_dataset import PreprocessedDataset
 from .augmentation import augment
 from .configuration import TrainingConfig
 from .device_data import DeviceData
+from .device_memory import memory_for_slices
 from .distributed import ProcessGroup
 from .optimisation import Learner
 from .run_files import RunLog, TrainingState, training_card
@@ -56,6 +58,7 @@ def train(
     process_group: ProcessGroup | None = None,
     start_from: Checkpoint | None = None,
     precision: str = "auto",
+    device_memory_gb: float | None = None,
 ) -> Path:
     """Train, or go on where `run` stopped, and return RUN/checkpoint.pt.
 
@@ -74,6 +77,8 @@ def train(
         process_group: what `start_process_group` returned, for several devices.
         start_from: checkpoint whose weights the run begins with.
         precision: what the network computes in, see `ProcessGroup.precision`.
+        device_memory_gb: memory of the device for slices; where they need more, the others are read while it computes, and
+            the weights are the same. None for what is free beside a training step.
 
     Raises:
         InputError: another process has the folder, the folder holds a run of another configuration or data set, or the loss
@@ -95,6 +100,7 @@ def train(
             process_group=process_group,
             start_from=start_from,
             precision=precision,
+            device_memory_gb=device_memory_gb,
         )
 
 
@@ -110,18 +116,19 @@ def _train(
     process_group: ProcessGroup,
     start_from: Checkpoint | None,
     precision: str,
+    device_memory_gb: float | None,
 ) -> Path:
     keep_freed_memory()
     main_process = process_group.is_main_process
     preprocessing = replace(dataset.preprocessing, input_slices=config.input_slices, size_multiple=2**config.depth)
-    data = DeviceData(dataset, dataset.of_split(config.train_split), preprocessing, process_group.device)
+    data = _device_data(dataset, config, preprocessing, process_group, device_memory_gb)
     state = TrainingState(run, config, dataset, start_from)
     dtype = choose_precision(precision, state, process_group)
     learner = Learner(config, dataset, process_group, start_from, dtype)
     first_step = state.resume(learner.saved_parts(), dtype)
     log = RunLog(run, [structure.name for structure in dataset.structures], first_step) if main_process else None
     losses, started = [], time.perf_counter()
-    with StopSignals() as signals:
+    with StopSignals() as signals, closing(data):
         for step in range(first_step, config.steps):
             losses.append(learner.step(step, *next_batch(data, config, step, process_group)))
 
@@ -174,6 +181,27 @@ def choose_precision(wanted: str, state: TrainingState, process_group: ProcessGr
     return dtype
 
 
+def _device_data(
+    dataset: PreprocessedDataset,
+    config: TrainingConfig,
+    preprocessing: Preprocessing,
+    process_group: ProcessGroup,
+    device_memory_gb: float | None,
+) -> DeviceData:
+    """The slices to train on; the log says so if the device keeps only some of them."""
+    data = DeviceData(
+        dataset,
+        dataset.of_split(config.train_split),
+        preprocessing,
+        process_group.device,
+        memory_for_slices(config, process_group, device_memory_gb),
+        process_group.part,
+    )
+    if data.exchange and process_group.is_main_process:
+        logging.getLogger(__name__).warning("%s", data.exchange_text())
+    return data
+
+
 def next_batch(
     data: DeviceData, config: TrainingConfig, step: int, process_group: ProcessGroup
 ) -> tuple[Tensor, Tensor]:
@@ -183,7 +211,7 @@ def next_batch(
         Images (B, input slices, *patch) float32 in -1..1 and targets (B, *patch) int64.
     """
     generator = step_generator(config, step, process_group.device)
-    images, labels, centres = process_group.own_part(*data.sample_batch(config, generator))
+    images, labels, centres = data.sample_batch(config, generator)
     generator = process_group.own_generator(generator)
     return augment(images, labels, config.patch, config.augmentation, generator, centres)
 
@@ -217,7 +245,7 @@ def check_losses(
         return
     wrong = len(recent) - 1 if wrong is None else wrong
     failed = step - len(recent) + 1 + wrong
-    cases = data.batch_cases(config, step_generator(config, failed, data.images.device))
+    cases = data.batch_cases(config, step_generator(config, failed, data.device))
     text = json.dumps({"step": failed + 1, "loss": str(recent[wrong]), "slices_of_cases": cases}, indent=1)
     write_text(run / "failed_batch.json", text)
     what = f"The loss became {recent[wrong]}" if not math.isfinite(recent[wrong]) else "The weights became no numbers"

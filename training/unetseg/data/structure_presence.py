@@ -1,0 +1,23 @@
+"""Which slices of a preprocessed data set hold which structures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from UNetSegmenterLib.engine.labels.structures import Structure
+
+
+def structure_presence(labels: np.ndarray, structures: Sequence[Structure]) -> np.ndarray:
+    """Whether each slice holds each structure; one pass, with one slice in memory.
+
+    Args:
+        labels: uint8 structure indices (slices, rows, columns).
+        structures: the structures, in the order of the columns.
+
+    Returns:
+        bool (slices, structures).
+    """
+    indices = [structure.index for structure in structures]
+    counts = (np.bincount(one.ravel(), minlength=256)[indices] for one in labels)
+    return np.array([count > 0 for count in counts], dtype=bool).reshape(len(labels), len(indices))
