@@ -3,6 +3,29 @@
 import pytest
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--device",
+        help="run only the tests of a computing device, on this one: cuda, cuda:1, mps (they run on cpu otherwise)",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--device") is None:
+        return
+    other = [item for item in items if "device" not in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=other)
+    items[:] = [item for item in items if item not in set(other)]
+
+
+@pytest.fixture(scope="session")
+def device(request):
+    """What the tests of a computing device compute on."""
+    import torch
+
+    return torch.device(request.config.getoption("--device") or "cpu")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     import torch

@@ -35,6 +35,15 @@ def test_engine_imports_without_torch(module):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.parametrize("module", ["unetseg.training.training_loop", "UNetSegmenterLib.engine.model.prediction"])
+def test_a_server_trains_and_predicts_without_simpleitk(module):
+    """A preprocessed data set needs no reader of images; MONAI's losses are imported where one of them is chosen."""
+    missing = ("SimpleITK", "monai", "lightning_fabric", "scipy", "matplotlib", "isal", "platformdirs")
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing})); import {module}"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
+    assert result.returncode == 0, result.stderr
+
+
 def test_wheel_has_no_generic_names():
     import tomllib
 

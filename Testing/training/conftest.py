@@ -8,9 +8,7 @@ import pytest
 import torch
 from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preprocessed_dataset import PreprocessedDataset, read_preprocessed_dataset
-from unetseg.synthetic.phantom_cases import write_phantoms
 from unetseg.training.configuration import TrainingConfig
-from unetseg.training.preparation import prepare
 
 from .datasets import write_checkpoint, write_dataset, write_scan
 
@@ -26,6 +24,8 @@ def one_thread():
 @pytest.fixture(scope="session")
 def hearts(tmp_path_factory) -> Path:
     """Five hearts in MM-WHS layout, 8 slices of 40 x 40 pixels."""
+    from unetseg.synthetic.phantom_cases import write_phantoms  # here: the tests of a GPU run without SimpleITK
+
     folder = tmp_path_factory.mktemp("hearts")
     write_phantoms(folder, 5, seed=10, shape=(8, 40, 40))
     return folder
@@ -34,6 +34,8 @@ def hearts(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def preprocessed_folder(hearts, tmp_path_factory) -> Path:
     """The hearts preprocessed at 6 mm: three to train on, one to validate, one to test."""
+    from unetseg.training.preparation import prepare
+
     folder = tmp_path_factory.mktemp("preprocessed") / "hearts"
     prepare(read_dataset(hearts), folder, spacing_mm=6.0, window_hu=(-100.0, 500.0), test=1, validation=1)
     return folder

@@ -4,11 +4,19 @@ import json
 from pathlib import Path
 
 import numpy as np
+from unetseg.data.preprocessed_dataset import (
+    PreprocessedCase,
+    PreprocessedDataset,
+    read_preprocessed_dataset,
+    write_preprocessed_dataset,
+)
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
+from UNetSegmenterLib.engine.model.normalisation import window
+from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
 from ..engine.checkpoints import small_card, small_weights
 
@@ -49,6 +57,23 @@ def write_dataset(folder, cases=4, spacing=(3.0, 2.0, 2.0)):
     }
     (folder / "dataset.json").write_text(json.dumps(description))
     return folder
+
+
+def preprocessed_blobs(folder: Path) -> PreprocessedDataset:
+    """Four cases of the blobs as `prepare` would write them, made without SimpleITK; two are trained on."""
+    scans, labels = (np.concatenate(arrays) for arrays in zip(*map(blobs, range(4)), strict=True))
+    around = ((0, 0), (4, 4), (2, 2))  # to a multiple of 16
+    scans = np.pad(scans.clip(-200, 300), around, constant_values=-200)
+    labels = np.pad(labels, around)
+    cases = [
+        PreprocessedCase(f"case{i}", 10 * i, 10 * i + 10, 4, 2, *GRID.shape[1:], GRID.spacing_mm, f"{i}", f"label {i}")
+        for i in range(4)
+    ]
+    splits = {"train": ["case0", "case1"], "validation": ["case2"], "test": ["case3"]}
+    preprocessing = Preprocessing(GRID.spacing_mm[1:], window(-200.0, 300.0), slice_distance_mm=GRID.spacing_mm[0])
+    made = PreprocessedDataset(scans, labels, "Blobs", preprocessing, STRUCTURES, tuple(cases), splits, {})
+    write_preprocessed_dataset(made, folder)
+    return read_preprocessed_dataset(folder)
 
 
 def write_scan(path: Path, seed: int = 0) -> Path:

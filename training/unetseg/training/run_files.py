@@ -23,7 +23,6 @@ from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
 from UNetSegmenterLib.engine.model.device import PRECISIONS
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 from UNetSegmenterLib.engine.model.tensor_file import read_tensor_file
-from UNetSegmenterLib.engine.plausibility.training_statistics import case_quantities_from_json, statistics_from_cases
 
 from ..data.preprocessed_dataset import PreprocessedDataset
 from ..data.seen_cases import (
@@ -322,6 +321,11 @@ def label_statistics(dataset: PreprocessedDataset, trained: set[str]) -> dict[st
     by_case = dataset.fingerprint.get("label_facts", {})
     if not by_case:
         return {}
+    from UNetSegmenterLib.engine.plausibility.training_statistics import (  # here: it needs SimpleITK, training does not
+        case_quantities_from_json,
+        statistics_from_cases,
+    )
+
     return statistics_from_cases([case_quantities_from_json(by_case[name]) for name in training if name in trained])
 
 

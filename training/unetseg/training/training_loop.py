@@ -119,6 +119,7 @@ def _train(
     device_memory_gb: float | None,
 ) -> Path:
     keep_freed_memory()
+    torch.backends.cudnn.deterministic = True  # else gradients are added up in any order, and no run repeats another
     main_process = process_group.is_main_process
     preprocessing = replace(dataset.preprocessing, input_slices=config.input_slices, size_multiple=2**config.depth)
     data = _device_data(dataset, config, preprocessing, process_group, device_memory_gb)
