@@ -2,6 +2,7 @@
 
   unetseg evaluate runs/first/checkpoint.pt Dataset001_Abdomen --split test --output evaluated
   unetseg evaluate heart.pt MMWHS --cases ct_train_1001,ct_train_1002 --output evaluated --predictions --pictures
+  unetseg evaluate fold0.pt fold1.pt fold2.pt MMWHS --output evaluated  (an ensemble, logits averaged)
   unetseg evaluate new.pt MMWHS --baseline old.pt --output evaluated  (is it better? paired by case)
   unetseg evaluate heart.pt MMWHS --shard 2/8 --output shards/2       (one of eight machines; then, anywhere)
   unetseg evaluate --merge shards/1 shards/2 ... shards/8 --output evaluated
@@ -26,6 +27,7 @@ from .parser import CommandParser, add_device, add_mirror, add_overwrite, add_pr
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.model.card import Card
+    from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
     from UNetSegmenterLib.engine.model.prediction import Predictor
 
     from ..data.dataset import Case, Dataset
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
 
 def add_options(parser: CommandParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("checkpoint", type=Path, nargs="?", help="trained checkpoint (.pt)")
+    parser.add_argument(
+        "checkpoint", type=Path, nargs="*", help="trained checkpoint (.pt), or several that are an ensemble"
+    )
     parser.add_argument("dataset", type=Path, nargs="?", help="folder of the data set, as for unetseg prepare")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
@@ -76,6 +80,7 @@ def run(options: Any) -> None:
     """Evaluate, or merge shards."""
     from ..training.run_lock import Stopped, stopped_at_once
 
+    *options.checkpoint, options.dataset = options.checkpoint or [None]  # argparse leaves nothing for the dataset
     if options.merge:
         if options.checkpoint or options.dataset:
             raise InputError("--merge sums up what was evaluated; leave CHECKPOINT and DATASET out.")
@@ -108,7 +113,7 @@ def _evaluate(options: Any) -> None:
     dataset = open_dataset(options)
     cases = chosen_cases(dataset, predictor.checkpoint.card, options.split, options.cases, options.preprocessed)
     _check_common(predictor.checkpoint.card, dataset)
-    read = [options.checkpoint, options.baseline, *(file for case in cases for file in (case.image, case.label))]
+    read = [*options.checkpoint, options.baseline, *(file for case in cases for file in (case.image, case.label))]
     with claimed(_outputs(options.output, read), "evaluate", options.overwrite) as output:
         folder = output.path
         manifest, results, failed = _one_checkpoint(predictor, dataset, cases, folder, options, output)
@@ -154,12 +159,13 @@ def _one_checkpoint(
     from ..evaluation.case_evaluation import EvaluationSettings
     from ..evaluation.evaluation_folder import EvaluationManifest, parse_shard
     from ..evaluation.evaluation_run import end_if_failed, evaluate_cases
+    from ..evaluation.scan_prediction import networks_text
 
     checkpoint, card = predictor.checkpoint, predictor.checkpoint.card
     shard, shards = parse_shard(options.shard) if options.shard else (1, 1)
     manifest = EvaluationManifest(
         title=f"{card.title} on {dataset.name}",
-        checkpoint=f"{card.title} ({_file(checkpoint.path)})",
+        checkpoint=f"{card.title} ({_files(checkpoint)})",
         checkpoint_sha256=checkpoint.sha256,
         data_set=dataset.name,
         cases=tuple(case.name for case in cases),
@@ -168,9 +174,11 @@ def _one_checkpoint(
         shards=shards,
     )
     cases = tuple(case for case in cases if case.name in manifest.own_cases)
-    print_line(f"{card.title} on {predictor.device_name}: {len(cases)} cases of {dataset.name}")
+    print_line(
+        f"{card.title} on {predictor.device_name}{networks_text(predictor)}: {len(cases)} cases of {dataset.name}"
+    )
     settings = EvaluationSettings(
-        checkpoint=checkpoint.path,
+        checkpoints=checkpoint.paths,
         checkpoint_sha256=checkpoint.sha256,
         folder=folder,
         structures=dataset.structures,
@@ -184,18 +192,17 @@ def _one_checkpoint(
     )
     results, failed = evaluate_cases(settings, manifest, cases, predictor, options.workers, output)
     for note in manifest.seen(results.values()).notes:
-        warn(f"{_file(checkpoint.path)}: {note}")
+        warn(f"{_files(checkpoint)}: {note}")
     if not results:
         end_if_failed(failed, len(cases), "")
     return manifest, results, failed
 
 
-def _file(checkpoint: Path) -> str:
-    """The name of a checkpoint's file, with that of its folder if it is called as in every run."""
-    return (
-        f"{checkpoint.resolve().parent.name}/{checkpoint.name}"
-        if checkpoint.name == "checkpoint.pt"
-        else checkpoint.name
+def _files(checkpoint: Checkpoint) -> str:
+    """The names of a checkpoint's files, with that of the folder where one is called as in every run."""
+    return " + ".join(
+        f"{path.resolve().parent.name}/{path.name}" if path.name == "checkpoint.pt" else path.name
+        for path in checkpoint.paths
     )
 
 

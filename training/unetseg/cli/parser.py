@@ -22,6 +22,7 @@ from ..console import warn
 from . import COMMAND_FILES, COMMANDS, RENAMED_OPTIONS
 
 _NUMBERS = re.compile(r"-?[\d.]+(,-?[\d.]+)+")
+_MODEL_FILE = re.compile(r"[^-].*\.(pt|onnx)", re.IGNORECASE)
 
 
 class UsageError(InputError):
@@ -38,11 +39,13 @@ class CommandParser(argparse.ArgumentParser):
     Attributes:
         options: every option by its spelling, such as "--batch-size".
         settings: every option and positional argument by the name of its value, such as "batch_size".
+        model_files: options that take one model file or several, which end where a name ends otherwise.
     """
 
     def __init__(self, name: str, description: str) -> None:
         self.options: dict[str, argparse.Action] = {}
         self.settings: dict[str, argparse.Action] = {}
+        self.model_files: set[str] = set()
         super().__init__(
             prog=f"unetseg {name}",
             description=description.strip(),
@@ -81,16 +84,21 @@ class CommandParser(argparse.ArgumentParser):
         arguments = self.with_current_spellings(arguments)
         configured = self._configured(arguments)
         self.set_defaults(**configured)
-        options = self.parse_args(arguments)
+        options = self._parsed(arguments)
         if defaults is not None:
             self.set_defaults(**{**defaults(options), **configured})
-            options = self.parse_args(arguments)
+            options = self._parsed(arguments)
         return options
 
-    def with_current_spellings(self, arguments: Sequence[str]) -> list[str]:
-        """Arguments as argparse reads them: hyphens, no former names, and several numbers as one value.
+    def _parsed(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """The values; several of one positional argument may stand on both sides of an option."""
+        several = any(action.nargs in ("*", "+") for action in self.settings.values() if not action.option_strings)
+        return self.parse_intermixed_args(arguments) if several else self.parse_args(arguments)
 
-        So --window -125,275 is no option called -1.
+    def with_current_spellings(self, arguments: Sequence[str]) -> list[str]:
+        """Arguments as argparse reads them: hyphens, no former names, several numbers as one value, an option per model file.
+
+        So --window -125,275 is no option called -1, and the scan in --checkpoint a.pt b.pt scan.nii.gz is no checkpoint.
         """
         written: list[str] = []
         for argument in arguments:
@@ -100,9 +108,18 @@ class CommandParser(argparse.ArgumentParser):
                 written.append(spelling + equals + value)
             elif _NUMBERS.fullmatch(argument) and written and written[-1] in self.options:
                 written[-1] += f"={argument}"
+            elif _MODEL_FILE.fullmatch(argument) and (option := self._model_option(written)):
+                written.append(f"{option}={argument}")
             else:
                 written.append(argument)
         return written
+
+    def _model_option(self, written: Sequence[str]) -> str:
+        """The option whose value, a model file, was the last argument; "" where there is none, or no value yet."""
+        option = written[-1].partition("=")[0] if written else ""
+        if option in self.model_files:
+            return option if "=" in written[-1] else ""
+        return written[-2] if len(written) > 1 and written[-2] in self.model_files else ""
 
     def _current(self, option: str, known: Iterable[str]) -> str:
         """The present spelling of an option; for the former one of a known option a hint is printed."""
@@ -160,6 +177,18 @@ def command_and_parser(name: str) -> tuple[Any, CommandParser]:
 def add_device(parser: CommandParser) -> None:
     """Add the option --device."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+
+
+def add_checkpoints(parser: CommandParser) -> None:
+    """Add the option --checkpoint, which takes one file or those of an ensemble."""
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="trained checkpoint (default: the one that is shipped), or several of one architecture, which are an ensemble",
+    )
+    parser.model_files.add("--checkpoint")
 
 
 def add_mirror(parser: CommandParser) -> None:

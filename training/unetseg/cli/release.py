@@ -2,6 +2,7 @@
 
   unetseg release runs/all/checkpoint.pt Dataset001_Abdomen --evaluated evaluated --output abdomen.pt --title "Abdomen"
   unetseg release ... --evaluated-checkpoint runs/train/checkpoint.pt
+  unetseg release fold0.pt fold1.pt fold2.pt Dataset001_Abdomen --output ensemble.pt      (one file, logits averaged)
 
   unetseg release abdomen.pt Dataset001_Abdomen --output new.pt           (new statistics, all else unchanged)
   unetseg release imported.onnx Dataset001_Abdomen --output new.onnx      (statistics for a model of another tool)
@@ -42,7 +43,12 @@ if TYPE_CHECKING:
 
 def add_options(parser: CommandParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("checkpoint", type=Path, help="trained checkpoint (.pt), or an imported model (.pt, .onnx)")
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        nargs="+",
+        help="trained checkpoint (.pt), several that become an ensemble in one file, or an imported model (.pt, .onnx)",
+    )
     parser.add_argument("dataset", type=Path, help="folder of the data set it was trained on, or another with labels")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="file to write, of the same kind")
     parser.add_argument(
@@ -54,9 +60,11 @@ def add_options(parser: CommandParser) -> None:
     parser.add_argument(
         "--evaluated-checkpoint",
         type=Path,
+        action="append",
         metavar="FILE",
-        help="the checkpoint that was evaluated, if it is another one",
+        help="the checkpoint that was evaluated, if it is another one; or those of an ensemble",
     )
+    parser.model_files.add("--evaluated-checkpoint")
     parser.add_argument("--title", help="name that users see")
     parser.add_argument("--description", default="", help="what users should know before they use it")
     parser.add_argument("--licence", help="licence of the training data")
@@ -68,9 +76,8 @@ def add_options(parser: CommandParser) -> None:
 
 def outputs(options: Any) -> Outputs:
     """What this command writes and reads."""
-    return Outputs(
-        options.output, inputs=(options.checkpoint, options.evaluated_checkpoint, options.evaluated, options.dataset)
-    )
+    read = (*options.checkpoint, *(options.evaluated_checkpoint or ()), options.evaluated, options.dataset)
+    return Outputs(options.output, inputs=read)
 
 
 def run(options: Any) -> None:
@@ -78,13 +85,14 @@ def run(options: Any) -> None:
     from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_with_card
 
     from ..data.layouts.detection import read_dataset
+    from ..evaluation.ensemble import load_checkpoints
 
-    checkpoint = load_checkpoint(options.checkpoint)
+    checkpoint = load_checkpoints(options.checkpoint)
     dataset = read_dataset(options.dataset)
     card = checkpoint.card
     validation = card.validation
     if options.evaluated:
-        tested = load_checkpoint(options.evaluated_checkpoint or options.checkpoint)
+        tested = load_checkpoints(options.evaluated_checkpoint or options.checkpoint)
         validation, notes = test_results(options.evaluated, tested, card)
         for note in notes:
             warn(note)

@@ -2,6 +2,7 @@
 
   unetseg segment scan.nii.gz --output results
   unetseg segment a.nii.gz b.nrrd dicom_folder --checkpoint heart.pt --output results --nifti
+  unetseg segment scan.nii.gz --checkpoint fold0.pt fold1.pt fold2.pt --output results     (an ensemble: logits averaged)
   unetseg segment Dataset001_Abdomen/imagesTs --output results --skip-existing
   unetseg segment scans.txt --output results                                (a list with one path per line)
   unetseg segment dicom_folder --output results --dicom-seg                 (a DICOM segmentation for the archive)
@@ -24,7 +25,7 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_errors, print_line, warn
 from ..output_folder import OutputFolder, Outputs, claimed, other_source
-from .parser import CommandParser, add_device, add_mirror, add_overwrite, add_precision, add_resample
+from .parser import CommandParser, add_checkpoints, add_device, add_mirror, add_overwrite, add_precision, add_resample
 from .segment_results import STRUCTURES, ResultFiles, add_result_options
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def add_options(parser: CommandParser) -> None:
         type=Path,
         help="image files, folders with one DICOM series each, folders of either, or lists (.txt) with one path per line",
     )
-    parser.add_argument("--checkpoint", type=Path, help="trained checkpoint (default: the one that is shipped)")
+    add_checkpoints(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     add_result_options(parser)
     add_device(parser)
@@ -56,7 +57,7 @@ def run(options: Any) -> int:
     """Segment all scans and return the exit status."""
     from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
-    from ..evaluation.scan_prediction import open_predictor
+    from ..evaluation.scan_prediction import networks_text, open_predictor
     from .scan_paths import find_scans
 
     keep_freed_memory()
@@ -68,12 +69,12 @@ def run(options: Any) -> int:
     if kept := len(scans) - len(todo):
         print_line(f"{kept} of {len(scans)} scans have results in {options.output} and are left out")
     writes = tuple(name for scan in todo for name in results.names(scan))
-    inputs = (*(scan.path for scan in scans), options.checkpoint)
+    inputs = (*(scan.path for scan in scans), *(options.checkpoint or ()))
     if not todo:
         return 0
     with claimed(Outputs(options.output, writes, inputs), "segment", options.overwrite, alone=False) as output:
         predictor = open_predictor(options.checkpoint, options.device, options.mirror, options.precision)
-        print_line(f"{predictor.checkpoint.card.title} on {predictor.device_name}")
+        print_line(f"{predictor.checkpoint.card.title} on {predictor.device_name}{networks_text(predictor)}")
         if len(scans) == 1:
             _segment(todo[0], predictor, output, results, options)
             return 0

@@ -69,17 +69,15 @@ class ResultFiles:
     @classmethod
     def of(cls, options: Any) -> ResultFiles:
         """What the options ask for; raises InputError for a structure that the checkpoint does not have."""
-        from UNetSegmenterLib.engine.model.checkpoint import read_card
-
         from ..evaluation.dicom_seg_writer import check_highdicom
-        from ..evaluation.scan_prediction import checkpoint_path
+        from ..evaluation.scan_prediction import open_checkpoint
 
         if options.dicom_seg:
             check_highdicom()
         plain = cls(options.nifti, options.dicom_seg, options.resample)
         if options.structures is None and options.probability is None and not options.split:
             return plain
-        known = read_card(checkpoint_path(options.checkpoint)).structures
+        known = open_checkpoint(options.checkpoint).card.structures
         chosen = None if options.structures is None else named_structures(options.structures, known)
         return replace(
             plain,

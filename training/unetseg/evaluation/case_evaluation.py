@@ -40,6 +40,7 @@ from ..data.dataset import Case
 from ..data.preprocessed_dataset import sha256
 from ..data.seen_cases import CaseIdentity, voxels_sha256
 from ..data.structure_selection import read_labels
+from .ensemble import load_checkpoints
 from .scan_prediction import read_scan
 from .scene_files import dice_captions, write_scene_files
 
@@ -55,7 +56,8 @@ class EvaluationSettings:
     """What is done with every case; it is pickled for other processes.
 
     Attributes:
-        checkpoint_sha256: hash of the checkpoint's file when the evaluation began.
+        checkpoints: file of the checkpoint, or those of an ensemble.
+        checkpoint_sha256: its hash when the evaluation began.
         structures: meaning of the data set's label values.
         dtype: precision, chosen once for all processes.
         precision: what was asked for, "auto" or the name of a type.
@@ -65,7 +67,7 @@ class EvaluationSettings:
         data_set: name of the data set.
     """
 
-    checkpoint: Path
+    checkpoints: tuple[Path, ...]
     checkpoint_sha256: str
     folder: Path
     structures: tuple[Structure, ...]
@@ -142,16 +144,15 @@ def evaluator(evaluation: EvaluationSettings, predictor: Predictor | None = None
     cases would fail too. `progress(done, total)` counts slices.
     """
     if predictor is None:
-        from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
-
         predictor = Predictor(
-            load_checkpoint(evaluation.checkpoint),
+            load_checkpoints(evaluation.checkpoints),
             evaluation.device,
             dtype=evaluation.dtype,
             mirroring=evaluation.mirroring,
         )
     if predictor.checkpoint.sha256 != evaluation.checkpoint_sha256:
-        raise InputError(f"{evaluation.checkpoint} was changed during the evaluation; run the same command again.")
+        names = " or ".join(map(str, evaluation.checkpoints))
+        raise InputError(f"{names} was changed during the evaluation; run the same command again.")
 
     def evaluate(case: Case, progress: Callable[[int, int], None] | None = None) -> CaseFailure | None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +18,11 @@ from UNetSegmenterLib.engine.labels.dicom_references import check_same_patient_s
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation, resample_segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import is_label_map
 from UNetSegmenterLib.engine.model.card import Card
-from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, shipped_checkpoints
+from UNetSegmenterLib.engine.model.checkpoint import Checkpoint, shipped_checkpoints
 from UNetSegmenterLib.engine.model.prediction import Prediction, Predictor
 
 from ..console import progress, warn
+from .ensemble import load_checkpoints
 
 DEFAULT_CHECKPOINT = "abdomen8.pt"
 
@@ -36,20 +37,35 @@ def checkpoint_path(checkpoint: Path | None) -> Path:
     return shipped[DEFAULT_CHECKPOINT]
 
 
-def open_predictor(checkpoint: Path | None, device: str, mirroring: bool = False, precision: str = "auto") -> Predictor:
+def open_checkpoint(checkpoints: Path | Sequence[Path] | None) -> Checkpoint:
+    """One checkpoint, several as an ensemble, or the one that is shipped; raises InputError as `load_checkpoints` does."""
+    if isinstance(checkpoints, Path):
+        return load_checkpoints([checkpoints])
+    return load_checkpoints(checkpoints or [checkpoint_path(None)])
+
+
+def open_predictor(
+    checkpoints: Path | Sequence[Path] | None, device: str, mirroring: bool = False, precision: str = "auto"
+) -> Predictor:
     """The predictor of a checkpoint, by default of the one that is shipped.
 
     Args:
-        checkpoint: the file.
+        checkpoints: the file, or those of an ensemble.
         device: see `Predictor`.
         mirroring: average over mirrored slices too.
         precision: "auto", or the name of a type of torch such as "bfloat16".
 
     Raises:
-        InputError: there is no checkpoint, or its card allows no mirroring.
+        InputError: there is no checkpoint, several are no ensemble, or the card allows no mirroring.
     """
     dtype = None if precision == "auto" else getattr(torch, precision)
-    return Predictor(load_checkpoint(checkpoint_path(checkpoint)), device, dtype=dtype, mirroring=mirroring)
+    return Predictor(open_checkpoint(checkpoints), device, dtype=dtype, mirroring=mirroring)
+
+
+def networks_text(predictor: Predictor) -> str:
+    """How many networks predict, for the user; empty for one."""
+    count = len(predictor.networks)
+    return f", an ensemble of {count} networks" if count > 1 else ""
 
 
 def read_scan(path: Path, resample: bool = False, card: Card | None = None) -> Volume:

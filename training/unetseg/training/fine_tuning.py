@@ -81,8 +81,13 @@ def fitting_weights(start_from: Checkpoint, config: TrainingConfig, dataset: Pre
     """Weights to begin a run with.
 
     Raises:
-        InputError: the checkpoint has another network or other structures than the run.
+        InputError: the checkpoint is an ensemble, or has another network or other structures than the run.
     """
+    if len(start_from.weights) > 1:
+        raise InputError(
+            f"{start_from.path} is an ensemble of {len(start_from.weights)} networks, and a run goes on from one; start from "
+            "one of the checkpoints that it was released from."
+        )
     wanted = unet(
         config.input_slices, len(dataset.structures) + 1, config.base_width, config.depth, config.skip_connections
     )

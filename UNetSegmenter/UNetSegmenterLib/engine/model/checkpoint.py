@@ -34,13 +34,20 @@ class Checkpoint:
         weights: state dict of each network, float16 as stored unless it was saved in full precision; several networks are
             an ensemble, whose logits are averaged, and an ONNX file has none.
         path: the file.
-        sha256: 64 hexadecimal digits over the whole file.
+        sha256: 64 hexadecimal digits over the whole file, or over those of all files.
+        other_paths: further files of an ensemble that was put together from several.
     """
 
     card: Card
     weights: tuple[dict[str, Tensor], ...] = field(repr=False)
     path: Path
     sha256: str
+    other_paths: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files of it."""
+        return self.path, *self.other_paths
 
     def networks(self) -> list[nn.Module]:
         """The networks as float32, in evaluation mode: (B, input slices, H, W) -> logits (B, classes, H, W)."""
