@@ -19,7 +19,7 @@ def plot_scan(volume: Volume, path: Path, segmentation: Segmentation | None = No
     """Draw a PNG: histogram (logarithmic) above axial, coronal and sagittal slices through the middle.
 
     With a segmentation on the same grid, the histogram has one line per structure, and the slices go through the middle of the
-    labelled voxels and show them.
+    labelled voxels and show them, in a window in which their brightest ones are not white.
     """
     figure = new_figure(12, 8)
     top, bottom = figure.subfigures(2, 1, height_ratios=(2, 3))
@@ -53,6 +53,7 @@ def _histogram(axes: Any, volume: Volume, segmentation: Segmentation | None) -> 
 
 
 def _slices(axes: Any, volume: Volume, segmentation: Segmentation | None) -> None:
+    low, high = _window(volume, segmentation)
     view = volume.geometry.to_axial(volume.array)  # (inferior-superior, anterior-posterior, right-left)
     labels = None if segmentation is None else volume.geometry.to_axial(segmentation.labels)
     between, row_mm, column_mm = volume.geometry.axial_spacing_mm
@@ -66,17 +67,25 @@ def _slices(axes: Any, volume: Volume, segmentation: Segmentation | None) -> Non
         axis.imshow(
             view[cut],
             cmap="gray",
-            vmin=SOFT_TISSUE_HU[0],
-            vmax=SOFT_TISSUE_HU[1],
+            vmin=low,
+            vmax=high,
             aspect=aspect,
             interpolation="nearest",
         )
         if labels is not None and segmentation is not None:
             axis.imshow(_colored(labels[cut], segmentation), aspect=aspect, interpolation="nearest")
-        axis.set_title(f"{name}, {SOFT_TISSUE_HU[0]:.0f} to {SOFT_TISSUE_HU[1]:.0f} HU", fontsize=10)
+        axis.set_title(f"{name}, {low:.0f} to {high:.0f} HU", fontsize=10)
         axis.set_axis_off()
         for x, letter in ((0.02, left), (0.98, right)):
             axis.text(x, 0.5, letter, transform=axis.transAxes, color="yellow", ha="center", va="center")
+
+
+def _window(volume: Volume, segmentation: Segmentation | None) -> tuple[float, float]:
+    """That of soft tissue, up to the brightest structure: blood with contrast agent would be white like bone."""
+    low, high = SOFT_TISSUE_HU
+    if segmentation is not None and (segmentation.labels > 0).any():
+        high = max(high, float(np.percentile(volume.array[segmentation.labels > 0], 99.5)))
+    return low, high
 
 
 def _middle(labels: np.ndarray) -> list[int]:

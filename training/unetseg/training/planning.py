@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -191,7 +192,7 @@ def _yaml_lines(values: Mapping[str, Any], reasons: Mapping[str, str], indent: s
 
 
 def _scalar(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    return json.dumps(value)
 
 
 @dataclass(frozen=True)
