@@ -3,11 +3,13 @@
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from unetseg.cli.main import main
+from unetseg.cli.release import wrong_ending
 from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.training.configuration import TrainingConfig
@@ -251,3 +253,25 @@ def test_an_onnx_model_gets_statistics_and_stays_an_onnx_file(trained, tmp_path,
     capsys.readouterr()
     assert main(["release", str(path), str(trained / "data"), f"--output={tmp_path / 'released.pt'}"]) == 2
     assert "give the output the ending .onnx" in capsys.readouterr().err
+
+
+def test_what_the_card_does_not_say_is_named(trained, capsys):
+    tested = ("--evaluated-checkpoint", str(trained / "part" / "checkpoint.pt"))
+    assert release(trained, "all", *tested) == 0
+    warnings = capsys.readouterr().err
+    for word in ("--title", "--licence", "--citation"):
+        assert word in warnings
+    assert "does not end in" not in warnings
+    assert release(trained, "all", *tested, "--title", "B", "--licence", "CC0", "--citation", "nobody") == 0
+    assert not any(word in capsys.readouterr().err for word in ("--title", "--licence", "--citation"))
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "words"),
+    [("a.pth", "UNet", "call it a.pt"), ("a", "UNet", "call it a.pt"), ("a.pt", "ONNX", "call it a.onnx")],
+)
+def test_an_ending_that_does_not_fit_is_named(name, architecture, words):
+    card = small_card()
+    card = replace(card, network=replace(card.network, architecture=architecture))
+    assert words in wrong_ending(Path(name), card)
+    assert not wrong_ending(Path(words.removeprefix("call it ")), card)

@@ -67,7 +67,7 @@ def dataset(tmp_path_factory) -> Path:
 def cpu_settings(checkpoint: Path, sha256: str, folder: Path, data) -> EvaluationSettings:
     """Settings in float32, so that no timed choice of the precision can make two runs differ."""
     return EvaluationSettings(
-        checkpoint=checkpoint,
+        checkpoints=(checkpoint,),
         checkpoint_sha256=sha256,
         folder=folder,
         structures=data.structures,

@@ -88,6 +88,8 @@ def run(options: Any) -> None:
     from ..evaluation.ensemble import load_checkpoints
 
     checkpoint = load_checkpoints(options.checkpoint)
+    if wrong := wrong_ending(options.output, checkpoint.card):
+        warn(wrong)
     dataset = read_dataset(options.dataset)
     card = checkpoint.card
     validation = card.validation
@@ -108,9 +110,38 @@ def run(options: Any) -> None:
         training=training,
         statistics=statistics,
     )
+    for missing in missing_texts(card):
+        warn(missing)
     save_with_card(checkpoint, card, options.output)
     megabytes = options.output.stat().st_size / 1e6
     print_line(f"{options.output}: {card.title}, {megabytes:.1f} MB, SHA-256 {load_checkpoint(options.output).sha256}")
+
+
+def wrong_ending(path: Path, card: Card) -> str:
+    """The warning on a file whose name does not say what it holds, empty where it does."""
+    from UNetSegmenterLib.engine.model.architectures import ONNX
+
+    kind, ending = ("ONNX", ".onnx") if card.network.architecture == ONNX else ("PyTorch", ".pt")
+    if path.suffix.lower() == ending:
+        return ""
+    return f"{path} holds {kind} weights but does not end in {ending}, so file dialogs don't show it; call it {path.stem}{ending}"
+
+
+def missing_texts(card: Card) -> list[str]:
+    """Warnings on what users of a published checkpoint need to know and its card does not say."""
+    from ..training.run_files import default_title
+
+    found = []
+    if card.title == default_title(str(card.training.get("data_set"))):
+        found.append(f'the title is still the one of the run, "{card.title}"; name what it segments with --title')
+    if not card.data_licence.strip():
+        found.append(
+            "the licence of the training data is not named, so what the model may be used for is not known; give it with "
+            "--licence"
+        )
+    if not card.data_citation.strip():
+        found.append("the source of the training data is not named; give it with --citation")
+    return found
 
 
 def test_results(folder: Path, tested: Checkpoint, released: Card) -> tuple[dict[str, Any], list[str]]:

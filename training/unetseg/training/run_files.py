@@ -260,6 +260,11 @@ class RunLog:
             ) from error
 
 
+def default_title(data_set: str) -> str:
+    """The title of a checkpoint that was given none."""
+    return f"{data_set}, 2D U-Net"
+
+
 def training_card(
     dataset: PreprocessedDataset,
     config: TrainingConfig,
@@ -275,7 +280,7 @@ def training_card(
     seen = [seen_by_run(case_identity(case, dataset.name)) for case in cases]
     seen += [seen_by_run(case_identity(case, dataset.name), VALIDATED) for case in validated]
     return Card(
-        title or f"{dataset.name}, 2D U-Net",
+        title or default_title(dataset.name),
         unet(
             config.input_slices,
             len(dataset.structures) + 1,
