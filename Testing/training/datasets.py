@@ -8,8 +8,8 @@ from unetseg.data.preprocessed_dataset import (
     PreprocessedCase,
     PreprocessedDataset,
     read_preprocessed_dataset,
-    write_preprocessed_dataset,
 )
+from unetseg.data.preprocessed_writer import write_preprocessed_dataset
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
 from UNetSegmenterLib.engine.io.volume import Volume

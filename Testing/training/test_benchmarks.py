@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import asdict, replace
 
 import pytest
@@ -11,6 +13,7 @@ from unetseg.training.device_data import DeviceData
 from UNetSegmenterLib.engine.errors import InputError
 
 from benchmarks.ablation import ablation_runs, changed, main
+from benchmarks.data_larger_than_memory import main as memory_main
 from benchmarks.training_contenders import SliceByIndex, has_nnunet, our_batches
 from benchmarks.training_speed import ContenderSpeed
 from benchmarks.training_speed import main as speed_main
@@ -103,3 +106,19 @@ def test_loader_reads_the_slices_that_ours_draws(preprocessed, small_config):
     batch, targets = next(our_batches(data, config, torch.device("cpu")))
     assert batch.shape == (4, 3, 32, 32)
     assert targets.shape == (4, 32, 32)
+
+
+def test_data_larger_than_memory(tmp_path, capsys):
+    """A small data set through all three commands: written, trained on within a limit, and three ways with equal weights."""
+    folder, small = tmp_path / "large", ["--patch", "32", "32", "--base-width", "4", "--device", "cpu"]
+    memory_main(["write", str(folder), "--gb", "0.004", "--size", "32"])
+    command = [sys.executable, "-m", "benchmarks.data_larger_than_memory", "train", str(folder), *small]
+    limits = ["--steps", "20", "--limit-gb", "3", "--device-memory", "0.001"]
+    done = subprocess.run([*command, *limits], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "most memory of the process" in done.stdout
+    assert "slices to train on take" in done.stderr
+    memory_main(["compare", str(folder), *small, "--rounds", "2", "--steps", "3"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines[3:6]] == ["all on the device", "a tenth", "none"]
+    assert lines[-1] == "weights after 11 steps: equal to the bit"

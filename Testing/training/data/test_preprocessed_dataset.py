@@ -3,12 +3,17 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from unetseg.data.layouts.detection import read_dataset
-from unetseg.data.preprocessed_dataset import read_preprocessed_dataset, sha256
+from unetseg.data.preprocessed_dataset import ARRAYS, read_preprocessed_dataset, sha256
+from unetseg.data.structure_presence import structure_presence
 from unetseg.training.preparation import prepare
 from UNetSegmenterLib.engine.errors import InputError
 
@@ -52,8 +57,13 @@ def flipped(folder):
         (lambda folder: edit(folder, lambda content: content["arrays_sha256"].pop("labels.npy")), "lacks 'labels.npy'"),
         (lambda folder: edit(folder, lambda content: content.pop("cases")), "lacks 'cases'"),
         (lambda folder: edit(folder, lambda content: content.update(arrays_sha256=[])), "damaged preprocessed"),
-        (lambda folder: replace_array(folder, "labels.npy", lambda array: array[:-1]), "labels of"),
-        (lambda folder: replace_array(folder, "labels.npy", lambda array: array[:, :, :-1]), "labels of"),
+        (lambda folder: replace_array(folder, "labels.npy", lambda array: array[:-1]), "labels.npy has the shape"),
+        (
+            lambda folder: replace_array(folder, "labels.npy", lambda array: array[:, :, :-1]),
+            "labels.npy has the shape",
+        ),
+        (lambda folder: replace_array(folder, "presence.npy", lambda array: array[1:]), "presence.npy has the shape"),
+        (lambda folder: (folder / "presence.npy").unlink(), "damaged preprocessed"),
         (lambda folder: replace_array(folder, "images.npy", lambda array: array.astype(np.float32)), "float32"),
         (lambda folder: replace_array(folder, "images.npy", lambda array: array[0]), "2 dimensions"),
         (lambda folder: edit(folder, lambda content: content["cases"][-1].update(stop=10**6)), "outside its arrays"),
@@ -99,10 +109,50 @@ def test_a_copy_that_keeps_no_times_or_whole_seconds_alone_is_opened(copy):
 
 def test_data_sets_of_earlier_versions_are_compared_with_their_hashes(copy):
     edit(copy, lambda content: content.pop("arrays_stored"))
-    read_preprocessed_dataset(copy)
+    edit(copy, lambda content: content["arrays_sha256"].pop("presence.npy"))
+    (copy / "presence.npy").unlink()
+    assert read_preprocessed_dataset(copy).presence is None
     flipped(copy)
     with pytest.raises(InputError, match=r"labels\.npy is not the array"):
         read_preprocessed_dataset(copy)
+
+
+def test_the_stored_presence_is_that_of_the_labels(preprocessed):
+    expected = [[(labels == index).any() for index in range(1, 8)] for labels in preprocessed.labels]
+    assert np.array_equal(preprocessed.presence, expected)
+    assert np.array_equal(structure_presence(preprocessed.labels, preprocessed.structures), expected)
+    assert replace(preprocessed, labels=np.zeros_like(preprocessed.labels)).presence is None, "not that of other labels"
+
+
+def test_the_arrays_are_those_that_numpy_writes(preprocessed_folder, tmp_path):
+    for name in ARRAYS:
+        np.save(tmp_path / name, np.load(preprocessed_folder / name))
+        assert (tmp_path / name).read_bytes() == (preprocessed_folder / name).read_bytes()
+
+
+def test_a_data_set_larger_than_the_disk_is_refused_before_anything_is_written(hearts, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**16))
+    read = []
+    with pytest.raises(InputError) as caught:
+        prepare(read_dataset(hearts), tmp_path / "a" / "b", spacing_mm=6.0, progress=lambda *done: read.append(done))
+    assert "b would take 0.0 GB (40 slices of 48 x 48 pixels), and 0.0 GB of its disk are free" in str(caught.value)
+    assert not read
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("limit_bytes", [60_000, 150_000])
+def test_a_disk_that_is_full_while_it_is_written_leaves_nothing(hearts, tmp_path, limit_bytes):
+    """No file may be larger than the limit, as if the disk ended there: in the labels, and in the images alone."""
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "from unetseg.cli.main import main\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit_bytes},) * 2)\n"
+        f"sys.exit(main(['prepare', {str(hearts)!r}, {str(tmp_path / 'made')!r}, '--spacing', '6', '--window', '-100,500']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 2, done.stderr
+    assert "made could not be written (File too large" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_relative_folder_is_written_like_an_absolute_one(hearts, preprocessed, tmp_path, monkeypatch):

@@ -10,7 +10,8 @@ from unetseg.cli.main import main
 from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.training.planning import check_plan, read_plan
-from unetseg.training.preparation import body_region, prepare
+from unetseg.training.preparation import prepare
+from unetseg.training.slice_size import body_region
 from UNetSegmenterLib.engine.errors import InputError
 
 

@@ -1,13 +1,13 @@
-"""The preprocessed data set: the folder that a run trains on, two arrays and a JSON file that numpy alone can read.
+"""The preprocessed data set: the folder that a run trains on, arrays and a JSON file that numpy alone can read.
 
-The JSON file is called pack.json.
+The JSON file is called pack.json. `preprocessed_writer.py` writes the folder.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from UNetSegmenterLib.engine.labels.structures import Structure
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
 FORMAT_VERSION = 1
-IMAGES, LABELS = "images.npy", "labels.npy"  # the two files of arrays
+IMAGES, LABELS, PRESENCE = "images.npy", "labels.npy", "presence.npy"
+ARRAYS: dict[str, type[np.generic]] = {IMAGES: np.int16, LABELS: np.uint8, PRESENCE: np.bool_}
 _PLAIN_ENTRIES = ("name", "splits", "fingerprint", "licence", "citation", "arrays_sha256")
 
 
@@ -73,7 +74,9 @@ class PreprocessedDataset:
         fingerprint: facts of the data set, its plan, and statistics of its labels.
         licence: licence of the data.
         citation: publication to cite.
-        arrays_sha256: hashes of the two array files when they were opened; empty if never written.
+        arrays_sha256: hashes of the array files when they were opened; empty if never written.
+        presence: bool (slices, structures), which slices hold which structures, as it was written with these labels; None in
+            folders of earlier versions, and in what `dataclasses.replace` makes.
     """
 
     images: np.ndarray
@@ -87,6 +90,7 @@ class PreprocessedDataset:
     licence: str = ""
     citation: str = ""
     arrays_sha256: dict[str, str] = field(default_factory=dict)
+    presence: np.ndarray | None = field(default=None, init=False)
 
     def of_split(self, split: str) -> tuple[PreprocessedCase, ...]:
         """Cases of "train", "validation", "test", a sum such as "train+validation", or "all".
@@ -103,33 +107,6 @@ class PreprocessedDataset:
                 f'The preprocessed data set has no cases in the split "{split}"; it has {known}, or "all".'
             )
         return tuple(case for case in self.cases if case.name in names)
-
-
-def write_preprocessed_dataset(preprocessed: PreprocessedDataset, folder: Path) -> None:
-    """Write images.npy, labels.npy and pack.json; pack.json comes last, so a folder that has it is complete.
-
-    Arrays that are these files, memory-mapped, are brought to the disk and not written again.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, array in ((IMAGES, preprocessed.images), (LABELS, preprocessed.labels)):
-        if isinstance(array, np.memmap) and array.filename == (folder / name).resolve():  # as numpy has it
-            array.flush()
-        else:
-            np.save(folder / name, array)
-    content = {
-        "format": FORMAT_VERSION,
-        "name": preprocessed.name,
-        "preprocessing": preprocessed.preprocessing.to_training_json(),
-        "structures": [structure.to_json() for structure in preprocessed.structures],
-        "cases": [asdict(case) for case in preprocessed.cases],
-        "splits": preprocessed.splits,
-        "fingerprint": preprocessed.fingerprint,
-        "licence": preprocessed.licence,
-        "citation": preprocessed.citation,
-        "arrays_sha256": {name: sha256(folder / name) for name in (IMAGES, LABELS)},
-        "arrays_stored": {name: _stored(folder / name) for name in (IMAGES, LABELS)},
-    }
-    (folder / "pack.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def read_preprocessed_dataset(folder: Path | str, verify: bool = False) -> PreprocessedDataset:
@@ -149,15 +126,16 @@ def read_preprocessed_dataset(folder: Path | str, verify: bool = False) -> Prepr
         )
     try:
         content = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
-        images, labels = _arrays(folder, content["arrays_sha256"], {} if verify else content.get("arrays_stored", {}))
+        arrays = _arrays(folder, content["arrays_sha256"], {} if verify else content.get("arrays_stored", {}))
         preprocessed = PreprocessedDataset(
-            images=images,
-            labels=labels,
+            images=arrays[IMAGES],
+            labels=arrays[LABELS],
             preprocessing=Preprocessing.from_json(content["preprocessing"]),
             structures=tuple(Structure.from_json(one) for one in content["structures"]),
             cases=tuple(PreprocessedCase(**one | {"spacing_mm": tuple(one["spacing_mm"])}) for one in content["cases"]),
             **{name: content[name] for name in _PLAIN_ENTRIES},
         )
+        object.__setattr__(preprocessed, "presence", arrays.get(PRESENCE))
         _check_cases(preprocessed, folder)
         return preprocessed
     except InputError:
@@ -169,7 +147,7 @@ def read_preprocessed_dataset(folder: Path | str, verify: bool = False) -> Prepr
         ) from error
 
 
-def _stored(path: Path) -> dict[str, int]:
+def size_and_time(path: Path) -> dict[str, int]:
     """Size and time of a file, which tell without reading it whether it was changed."""
     status = path.stat()
     return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
@@ -179,37 +157,39 @@ def _is_as_stored(path: Path, stored: dict[str, int] | None) -> bool:
     """Whether a file has the size and the time it was written with; some copies keep times to the second alone."""
     if stored is None:
         return False
-    found = _stored(path)
+    found = size_and_time(path)
     second, nanoseconds = divmod(found["mtime_ns"], 10**9)
     return found == stored or (
         found["bytes"] == stored["bytes"] and not nanoseconds and second == stored["mtime_ns"] // 10**9
     )
 
 
-def _arrays(folder: Path, hashes: dict[str, str], stored: dict[str, dict[str, int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels, memory-mapped; a file whose size or time is not as `stored` says is compared with its hash.
+def _arrays(folder: Path, hashes: dict[str, str], stored: dict[str, dict[str, int]]) -> dict[str, np.ndarray]:
+    """The arrays, memory-mapped; a file whose size or time is not as `stored` says is compared with its hash.
 
     Raises:
         InputError: a file has another hash than pack.json says, or another shape or type than it should.
     """
-    arrays = []
-    for name, kind in ((IMAGES, np.int16), (LABELS, np.uint8)):
+    arrays = {}
+    for name, kind in ARRAYS.items():
+        if name == PRESENCE and name not in hashes:  # a folder of an earlier version
+            continue
         path, expected = folder / name, hashes[name]
         if not _is_as_stored(path, stored.get(name)) and sha256(path) != expected:
             raise InputError(f"{path} is not the array that pack.json was written with; prepare or copy it again.")
-        array = np.load(path, mmap_mode="r")
-        if array.ndim != 3 or array.dtype != kind:
+        array = arrays[name] = np.load(path, mmap_mode="r")
+        dimensions = 2 if name == PRESENCE else 3
+        if array.ndim != dimensions or array.dtype != kind:
             raise InputError(
-                f"{path} holds {array.ndim} dimensions of {array.dtype}; three of {np.dtype(kind)} are expected: prepare the "
-                "data set again."
+                f"{path} holds {array.ndim} dimensions of {array.dtype}; {dimensions} of {np.dtype(kind)} are expected: prepare "
+                "the data set again."
             )
-        arrays.append(array)
-    if arrays[0].shape != arrays[1].shape:
-        raise InputError(
-            f"{folder} holds images of {arrays[0].shape} and labels of {arrays[1].shape}; both must be alike: prepare the data "
-            "set again."
-        )
-    return arrays[0], arrays[1]
+        if len(array) != len(arrays[IMAGES]) or (array.shape[1:] != arrays[IMAGES].shape[1:] and name != PRESENCE):
+            raise InputError(
+                f"{path} has the shape {array.shape}, and {IMAGES} {arrays[IMAGES].shape}: they belong to different data "
+                "sets, so prepare the data set again."
+            )
+    return arrays
 
 
 def _check_cases(preprocessed: PreprocessedDataset, folder: Path) -> None:

@@ -57,9 +57,7 @@ class DeviceData:
         lengths = [case.stop - case.start for case in cases]
         self.slice_count = sum(lengths)
         self.bytes_per_slice = dataset.images[:1].nbytes + dataset.labels[:1].nbytes
-        presence = np.concatenate(
-            [structure_presence(dataset.labels[case.start : case.stop], dataset.structures) for case in cases]
-        )
+        presence = np.concatenate([_presence(dataset, case) for case in cases])
         self._keep_slices(dataset, presence, memory_bytes)
         self.affine = preprocessing.normalisation.affine()
         self.offsets = torch.tensor(neighbour_offsets(preprocessing.input_slices, 1), device=device)
@@ -202,3 +200,10 @@ class DeviceData:
         """Neighbours of some slices at twice the distance, of as many at none: other slice distances, ends of a scan."""
         draw = torch.rand(len(step), device=step.device, generator=generator)
         return torch.where(draw < fraction / 2, 0, torch.where(draw < fraction, 2 * step, step))
+
+
+def _presence(dataset: PreprocessedDataset, case: PreprocessedCase) -> np.ndarray:
+    """Which slices of a case hold which structures (slices, structures): as it was stored, else by reading its labels."""
+    if dataset.presence is not None:
+        return np.asarray(dataset.presence[case.start : case.stop])
+    return structure_presence(dataset.labels[case.start : case.stop], dataset.structures)

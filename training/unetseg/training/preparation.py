@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +13,8 @@ import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_folder
 from UNetSegmenterLib.engine.io.image_reading import read_geometry
-from UNetSegmenterLib.engine.labels.structures import Structure
 from UNetSegmenterLib.engine.model.normalisation import window
-from UNetSegmenterLib.engine.model.preprocessing import Preprocessing, network_labels, network_slices
+from UNetSegmenterLib.engine.model.preprocessing import Preprocessing, network_labels, network_size, network_slices
 from UNetSegmenterLib.engine.plausibility.anatomy import Anatomy
 from UNetSegmenterLib.engine.plausibility.training_statistics import (
     CaseQuantities,
@@ -34,18 +34,17 @@ from ..data.fingerprint import (
     read_case,
 )
 from ..data.preprocessed_dataset import (
-    IMAGES,
-    LABELS,
+    ARRAYS,
+    PRESENCE,
     PreprocessedCase,
     PreprocessedDataset,
     read_preprocessed_dataset,
     sha256,
-    write_preprocessed_dataset,
 )
+from ..data.preprocessed_writer import PreprocessedWriter
 from ..data.splits import Splits, refuse_leaks, split_cases
 from .planning import Plan, make_plan, write_plan
-
-BODY_HU = -500  # what is above it is body, not air
+from .slice_size import body_region, cut_off_text
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,6 @@ class _ResampledCase:
     """One case at the network's grid.
 
     Attributes:
-        case: the case of the data set.
         hu: int16 (slices, rows, columns).
         labels: uint8 structure indices (slices, rows, columns).
         facts: facts of the case at its own grid.
@@ -61,27 +59,21 @@ class _ResampledCase:
         cut_off: the warning on labels that were lost to the size of the slices, empty if none were.
     """
 
-    case: Case
     hu: np.ndarray
     labels: np.ndarray
     facts: CaseFacts
     label_quantities: CaseQuantities | None
     cut_off: str
 
-    def on_disk(self, path: Path) -> _ResampledCase:
-        """The case with its arrays in files, so that memory holds one case at a time; `path` is how their names begin."""
-        arrays = {}
-        for name, array in (("hu", self.hu), ("labels", self.labels)):
-            file = path.with_name(f"{path.name}.{name}.npy")
-            np.save(file, array)
-            arrays[name] = np.load(file, mmap_mode="r")
-        return replace(self, **arrays)
 
-    def remove(self) -> None:
-        """Remove the files of `on_disk`."""
-        for array in (self.hu, self.labels):
-            assert isinstance(array, np.memmap) and array.filename is not None
-            Path(array.filename).unlink()
+@dataclass(frozen=True)
+class _PreparedCase:
+    """A case that is written: where it is in the arrays, and the entries of `_ResampledCase` without its arrays."""
+
+    entry: PreprocessedCase
+    facts: CaseFacts
+    label_quantities: CaseQuantities | None
+    cut_off: str
 
 
 def prepare(
@@ -135,23 +127,37 @@ def prepare(
     pixels = (plan.spacing_mm, plan.spacing_mm)
     preprocessing = Preprocessing(pixels, window(*plan.window_hu), slice_distance_mm=plan.slice_distance_mm)
 
+    shape = _shape(dataset, preprocessing, plan.slice_size)
+    _check_free_space(folder, shape, len(dataset.structures))
+
     def write(partial: Path) -> None:
-        resampled_cases = []
-        for done, case in enumerate(dataset.cases, start=1):
-            one = _resample(case, dataset, preprocessing, plan.slice_size, in_training=case.name in splits["train"])
-            resampled_cases.append(one.on_disk(partial / f"case{done}"))
-            if progress:
-                progress(done, len(dataset.cases))
-        all_facts = [one.facts for one in resampled_cases]
-        warnings.extend(refuse_leaks(splits, {facts.name: facts.voxels_sha256 for facts in all_facts}))
-        warnings.extend(check_presence(splits, all_facts))
-        warnings.extend(f"{one.case.name}: {one.cut_off}" for one in resampled_cases if one.cut_off)
-        preprocessed = _assemble(dataset, resampled_cases, preprocessing, splits, plan.slice_size, folder=partial)
-        warnings.extend(_patch_warning(plan, preprocessed))
-        stored = {"warnings": warnings, "plan": plan.to_json(), **_label_statistics(resampled_cases, by_case=folds > 0)}
-        preprocessed = replace(preprocessed, fingerprint={**fingerprint(all_facts), **stored})
-        write_preprocessed_dataset(preprocessed, partial)
-        write_plan(plan, partial / "plan.yaml", preprocessed.name)
+        prepared = []
+        with PreprocessedWriter(partial, shape, dataset.structures) as writer:
+            for done, case in enumerate(dataset.cases, start=1):
+                one = _resample(case, dataset, preprocessing, plan.slice_size, in_training=case.name in splits["train"])
+                prepared.append(_write_case(case, one, writer, preprocessing))
+                if progress:
+                    progress(done, len(dataset.cases))
+            all_facts = [one.facts for one in prepared]
+            warnings.extend(refuse_leaks(splits, {facts.name: facts.voxels_sha256 for facts in all_facts}))
+            warnings.extend(check_presence(splits, all_facts))
+            warnings.extend(f"{one.entry.name}: {one.cut_off}" for one in prepared if one.cut_off)
+            warnings.extend(_patch_warning(plan, shape))
+            stored = {"warnings": warnings, "plan": plan.to_json(), **_label_statistics(prepared, by_case=folds > 0)}
+            writer.finish(
+                PreprocessedDataset(
+                    *writer.arrays(),
+                    name=dataset.name,
+                    preprocessing=preprocessing,
+                    structures=dataset.structures,
+                    cases=tuple(one.entry for one in prepared),
+                    splits=splits,
+                    fingerprint={**fingerprint(all_facts), **stored},
+                    licence=dataset.licence,
+                    citation=dataset.citation,
+                )
+            )
+        write_plan(plan, partial / "plan.yaml", dataset.name)
 
     write_folder(folder, write)
     for warning in warnings:
@@ -159,12 +165,12 @@ def prepare(
     return read_preprocessed_dataset(folder)
 
 
-def _label_statistics(resampled_cases: Sequence[_ResampledCase], *, by_case: bool) -> dict[str, Any]:
+def _label_statistics(prepared: Sequence[_PreparedCase], *, by_case: bool) -> dict[str, Any]:
     """Statistics of the training labels; `by_case` adds the quantities of each case.
 
     A fold's card must not hold statistics of the patients that it is validated on, so it is made from those of its own cases.
     """
-    quantities = {one.case.name: one.label_quantities for one in resampled_cases if one.label_quantities is not None}
+    quantities = {one.entry.name: one.label_quantities for one in prepared if one.label_quantities is not None}
     stored: dict[str, Any] = {"label_statistics": statistics_from_cases(list(quantities.values()))}
     if by_case:
         stored["label_facts"] = {name: case_quantities_to_json(own) for name, own in quantities.items()}
@@ -191,8 +197,8 @@ def _plan_warning(plan: Plan, splits: Splits) -> list[str]:
     ]
 
 
-def _patch_warning(plan: Plan, preprocessed: PreprocessedDataset) -> list[str]:
-    patch, size = plan.config.patch, preprocessed.images.shape[1:]
+def _patch_warning(plan: Plan, shape: tuple[int, int, int]) -> list[str]:
+    patch, size = plan.config.patch, shape[1:]
     if all(wanted <= own for wanted, own in zip(patch, size, strict=True)):
         return []
     return [
@@ -242,114 +248,71 @@ def _resample(
         cut_off = cut_off_text(labels, kept, dataset.structures, between * float(pixel_mm2) / 1000, size)
         hu, labels = hu[:, rows, columns], kept
     label_quantities = measure_case(Anatomy(segmentation, volume)) if in_training else None
-    return _ResampledCase(case, hu, labels, case_facts(case.name, volume, segmentation), label_quantities, cut_off)
+    return _ResampledCase(hu, labels, case_facts(case.name, volume, segmentation), label_quantities, cut_off)
 
 
-def _assemble(
-    dataset: Dataset,
-    resampled_cases: list[_ResampledCase],
-    preprocessing: Preprocessing,
-    splits: Splits,
-    size: tuple[int, int],
-    *,
-    folder: Path,
-) -> PreprocessedDataset:
-    """Two array files of all cases in `folder`, each case in the middle of slices of one size, with air around it.
-
-    The files of the single cases are removed.
-    """
-    multiple = preprocessing.size_multiple
-    rows, columns = (
-        size
-        if all(size)
-        else (-(-max(one.hu.shape[axis] for one in resampled_cases) // multiple) * multiple for axis in (1, 2))
+def _write_case(
+    case: Case, resampled: _ResampledCase, writer: PreprocessedWriter, preprocessing: Preprocessing
+) -> _PreparedCase:
+    """Write a case into the middle of slices of the data set's size, with air around it."""
+    _, rows, columns = writer.shape
+    slices, own_rows, own_columns = resampled.hu.shape
+    entry = PreprocessedCase(
+        name=case.name,
+        start=writer.count,
+        stop=writer.count + slices,
+        top=(rows - own_rows) // 2,
+        left=(columns - own_columns) // 2,
+        rows=own_rows,
+        columns=own_columns,
+        spacing_mm=resampled.facts.spacing_mm,
+        image_sha256=sha256(case.image),
+        label_sha256=sha256(case.label),
+        patient=case.patient,
+        voxels_sha256=resampled.facts.voxels_sha256,
     )
-    total = sum(len(one.hu) for one in resampled_cases)
-    shape, air = (total, rows, columns), preprocessing.normalisation.lowest
-    images = np.lib.format.open_memmap(folder / IMAGES, mode="w+", dtype=np.int16, shape=shape)
-    labels = np.lib.format.open_memmap(folder / LABELS, mode="w+", dtype=np.uint8, shape=shape)
-    cases, start = [], 0
-    for one in resampled_cases:
-        own_rows, own_columns = one.hu.shape[1:]
-        case = PreprocessedCase(
-            name=one.case.name,
-            start=start,
-            stop=start + len(one.hu),
-            top=(rows - own_rows) // 2,
-            left=(columns - own_columns) // 2,
-            rows=own_rows,
-            columns=own_columns,
-            spacing_mm=one.facts.spacing_mm,
-            image_sha256=sha256(one.case.image),
-            label_sha256=sha256(one.case.label),
-            patient=one.case.patient,
-            voxels_sha256=one.facts.voxels_sha256,
-        )
-        images[case.start : case.stop] = air
-        case.region(images)[:] = one.hu
-        case.region(labels)[:] = one.labels
-        one.remove()
-        cases.append(case)
-        start = case.stop
-    return PreprocessedDataset(
-        images=images,
-        labels=labels,
-        name=dataset.name,
-        preprocessing=preprocessing,
-        structures=dataset.structures,
-        cases=tuple(cases),
-        splits=splits,
-        fingerprint={},
-        licence=dataset.licence,
-        citation=dataset.citation,
-    )
-
-
-def body_region(hu: np.ndarray, size: tuple[int, int], window_low_hu: float) -> tuple[slice, slice]:
-    """Rows and columns that stay when slices are cut to `size` about the median of the body's pixels.
-
-    They never reach beyond the slice; a side that is shorter than `size` stays whole.
-
-    Args:
-        hu: (slices, rows, columns), clipped to the window.
-        size: rows and columns that are wanted.
-        window_low_hu: lower end of the window; what is above it and above air is body.
-    """
-    body = hu > max(BODY_HU, window_low_hu)
-    counts_by_axis = (body.sum(axis=(0, 2)), body.sum(axis=(0, 1)))
-    rows, columns = (
-        _about(_median(counts), own, wanted)
-        for counts, own, wanted in zip(counts_by_axis, hu.shape[1:], size, strict=True)
-    )
-    return rows, columns
-
-
-def _median(counts: np.ndarray) -> float:
-    """The index with as many counts before it as after it; the middle if there are no counts."""
-    total = counts.sum()
-    return float(np.searchsorted(np.cumsum(counts), total / 2, side="right")) if total else len(counts) / 2
-
-
-def _about(middle: float, own: int, wanted: int) -> slice:
-    """`wanted` of `own` pixels about a middle, moved inwards at the border."""
-    if own <= wanted:
-        return slice(0, own)
-    start = min(max(round(middle - wanted / 2), 0), own - wanted)
-    return slice(start, start + wanted)
-
-
-def cut_off_text(
-    whole: np.ndarray, kept: np.ndarray, structures: Sequence[Structure], voxel_ml: float, size: tuple[int, int]
-) -> str:
-    """The warning on labels that are lost by cutting `whole` to `kept`, in ml and %; empty if none are."""
-    before, after = (np.bincount(labels.ravel(), minlength=len(structures) + 1) for labels in (whole, kept))
-    lost = [
-        f"{(before[one.index] - after[one.index]) * voxel_ml:.3g} ml "
-        f"({100 * (1 - after[one.index] / before[one.index]):.2g} %) of {one.name}"
-        for one in structures
-        if after[one.index] < before[one.index]
+    around = [
+        (0, 0),
+        *(
+            (first, side - first - own)
+            for first, side, own in ((entry.top, rows, own_rows), (entry.left, columns, own_columns))
+        ),
     ]
-    return f"slices of {size[0]} x {size[1]} pixels cut off {', '.join(lost)}" if lost else ""
+    writer.add(
+        np.pad(resampled.hu, around, constant_values=int(preprocessing.normalisation.lowest)),
+        np.pad(resampled.labels, around),
+    )
+    return _PreparedCase(entry, resampled.facts, resampled.label_quantities, resampled.cut_off)
+
+
+def _shape(dataset: Dataset, preprocessing: Preprocessing, size: tuple[int, int]) -> tuple[int, int, int]:
+    """Slices, rows and columns of the arrays, by the headers of the images."""
+    multiple = preprocessing.size_multiple
+    slices, sizes = 0, []
+    for case in dataset.cases:
+        geometry = read_geometry(case.image, case.resample)
+        own_slices, *in_plane = geometry.axial_shape
+        _, *in_plane_mm = geometry.axial_spacing_mm
+        slices += own_slices
+        sizes.append(network_size((in_plane[0], in_plane[1]), (in_plane_mm[0], in_plane_mm[1]), preprocessing))
+    rows, columns = size if all(size) else (-(-max(side) // multiple) * multiple for side in zip(*sizes, strict=True))
+    return slices, rows, columns
+
+
+def _check_free_space(folder: Path, shape: tuple[int, int, int], structures: int) -> None:
+    """Raise InputError unless the arrays fit on the folder's disk."""
+    slices, rows, columns = shape
+    pixels = slices * rows * columns
+    needed = sum(
+        np.dtype(kind).itemsize * (slices * structures if name == PRESENCE else pixels) for name, kind in ARRAYS.items()
+    )
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if needed > (free := shutil.disk_usage(existing).free):
+        raise InputError(
+            f"{folder} would take {needed / 2**30:.1f} GB ({slices} slices of {rows} x {columns} pixels), and "
+            f"{free / 2**30:.1f} GB of its disk are free; free some space, choose another folder, or take a coarser "
+            "--spacing or a smaller --size."
+        )
 
 
 def check_sources(preprocessed: PreprocessedDataset, dataset: Dataset) -> None:
