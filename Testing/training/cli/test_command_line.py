@@ -17,7 +17,7 @@ from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
-from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
+from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, read_card
 
 from ..command import refused, tree, unetseg
 from ..datasets import STRUCTURES, blobs, write_checkpoint, write_dataset
@@ -309,9 +309,26 @@ def test_folds_of_one_configuration_make_a_table(dataset, tmp_path):
     done = unetseg(*arguments, "--steps", 2)
     assert done.returncode == 0, done.stderr
     assert json.loads((runs / "summary.json").read_text())["cases"] == 4
+    decided = json.loads((runs / "postprocessing.json").read_text())
+    assert len(decided["cases"]) == 4
+    assert set(decided["structures"]) == {"liver", "spleen"}
+    assert decided["structures"]["liver"]["components"]["cases"] == 4
     done = unetseg(*arguments, "--steps", 3)
     assert done.returncode == 0, done.stderr
     assert "were trained before, with steps 2: the table shows those runs" in done.stderr
+    whole = tmp_path / "whole"
+    done = unetseg(
+        "train", preprocessed, "--output", whole, *small, "--steps", 4, "--train-split", "all", "--validation-split="
+    )
+    assert done.returncode == 0, done.stderr
+    release = ("release", whole / "checkpoint.pt", dataset, "--cross-validated", runs, "--output")
+    done = unetseg(*release, tmp_path / "released.pt")
+    assert done.returncode == 0, done.stderr
+    assert "were trained with steps 2 for 4 of the checkpoint" in done.stderr
+    card = read_card(tmp_path / "released.pt")
+    assert list(card.postprocessing) == decided["steps"]
+    assert "each trained without the patients" in card.validation["all"]["measured"]
+    assert card.validation["liver"]["dice"]["n"] == 4
     (runs / "fold1" / "checkpoint.pt").unlink()
     (runs / "fold1" / "state.pt").unlink()
     refused(unetseg(*arguments, "--steps", 3), "fold1 was trained with another training configuration than")

@@ -3,19 +3,27 @@
 Each fold is a run of its own in RUNS/foldN, trained on the other folds; one that is finished is not trained again, so a
 job array (`unetseg submit`) can do the training and this command the summary. RUNS/summary.json holds, for each structure, mean,
 standard deviation and 95 % confidence interval over all patients, each validated once by a network that never saw it.
+RUNS/postprocessing.json holds, for each structure, whether removing small components and filling cavities raises that Dice;
+unetseg release --cross-validated RUNS puts what does into a checkpoint.
 
   unetseg cross-validate preprocessed/abdomen --output runs/cv --steps 2000
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from UNetSegmenterLib.engine.errors import InputError
 
-from ..console import print_line, table, warn
+from ..console import print_line, progress, table, warn
 from ..output_folder import Outputs
 from .parser import CommandParser
+
+if TYPE_CHECKING:
+    from ..data.preprocessed_dataset import PreprocessedDataset
+    from ..training.cross_validation import FoldRow
 
 
 def add_options(parser: CommandParser) -> None:
@@ -35,7 +43,9 @@ def defaults(options: Any) -> dict[str, Any]:
 def outputs(options: Any) -> Outputs:
     """What this command writes and reads."""
     inputs = (options.preprocessed, options.plan, options.start_from)
-    return Outputs(options.output, ("metrics.csv", "summary.json"), inputs, former_command="crossvalidate")
+    return Outputs(
+        options.output, ("metrics.csv", "summary.json", "postprocessing.json"), inputs, former_command="crossvalidate"
+    )
 
 
 def run(options: Any) -> None:
@@ -85,6 +95,46 @@ def run(options: Any) -> None:
     print_line(f"mean Dice over {over['n']} cases: {over['mean']:.3f} (95 % confidence interval {_interval(over)})")
     print_line(
         f"mean Dice over structures: {summary['mean_dice']:.3f}; {runs / 'summary.json'} and metrics.csv hold all of it"
+    )
+    _decide_postprocessing([runs / f"fold{fold}" for fold in range(folds)], dataset, rows, options.device)
+
+
+def _decide_postprocessing(
+    runs: Sequence[Path], dataset: PreprocessedDataset, rows: Sequence[FoldRow], device: str
+) -> None:
+    """Decide on postprocessing over the patients that no fold has seen, write it down and print what is kept."""
+    import importlib.util
+
+    if importlib.util.find_spec("SimpleITK") is None:
+        warn(
+            "SimpleITK is not installed here, so postprocessing was not decided; the same command where it is will do so"
+        )
+        return
+    from ..training.fold_predictions import unseen_cases, write_decisions
+    from ..training.postprocessing_decision import decide, names_of_kept
+
+    left_out = {row.case: row.seen for row in rows if row.seen}
+    with progress("predicting for postprocessing", "cases") as show:
+        cases = list(unseen_cases(runs, dataset, device, left_out, show))
+    decisions = decide(cases, dataset.structures)
+    content = write_decisions(decisions, cases, runs, left_out)
+    kept = [
+        (one.structure, names_of_kept(one), *(f"{value:.4f}" for value in (worth.dice_without, worth.dice_with)),
+         str(worth.better), str(worth.worse), str(worth.cases))
+        for one in decisions if one.step is not None and (worth := one.evidence)
+    ]  # fmt: skip
+    where = runs[0].parent / "postprocessing.json"
+    if not kept:
+        print_line(f"postprocessing: none raises the mean Dice of unseen patients; {where} has the figures")
+        return
+    table(
+        ("structure", "postprocessing", "Dice without", "with", "better", "worse", "cases"),
+        kept,
+        "steps that raise the mean Dice of patients who had no part in choosing them",
+    )
+    print_line(
+        f"mean Dice over structures: {content['mean_dice_without']:.4f} without, {content['mean_dice_with']:.4f} with "
+        f"postprocessing; {where} has all that was tried"
     )
 
 

@@ -30,7 +30,9 @@ class StructureSelection:
         """The labels with the chosen structures; voxels that a left out structure hid are seen."""
         masks = [np.logical_or.reduce([segmentation.mask(part) for part in parts]) for parts in self.parts]
         labels, overlaps = paint(segmentation.labels.shape, masks)
-        return replace(segmentation, labels=labels, structures=self.chosen, overlaps=overlaps, confidence={})
+        return replace(
+            segmentation, labels=labels, structures=self.chosen, overlaps=overlaps, confidence={}, postprocessing={}
+        )
 
 
 @dataclass(frozen=True)

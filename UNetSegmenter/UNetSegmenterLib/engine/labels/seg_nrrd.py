@@ -14,6 +14,7 @@ from ..io.image_reading import log_notes, read_image_file, read_image_header
 from ..io.image_writing import write_image
 from ..io.slicing_axis import AXIAL, slicing_axis
 from .label_values import MAX_STRUCTURES, as_labels
+from .postprocessing_change import POSTPROCESSING_TAG, PostprocessingChange
 from .seg_nrrd_grid import reference_geometry, reference_geometry_text, uncropped
 from .segmentation import Segmentation, paint
 from .structures import Structure, known_structure
@@ -45,13 +46,15 @@ def read_seg_nrrd(path: Path, header: Mapping[str, str], resample: bool = False)
     layers = as_labels(np.moveaxis(image.array, -1, 0) if image.array.ndim == 4 else image.array[None], path)
     entries = _entries(header, layers, path)
     sources = _sources(entries, len(layers), path)
-    structures, confidence, axis = [], {}, header.get(SLICING_AXIS_TAG, AXIAL)
+    structures, confidence, changes, axis = [], {}, {}, header.get(SLICING_AXIS_TAG, AXIAL)
     values = _distinct([value for _, value in sources])
     for index, (entry, value) in enumerate(zip(entries, values, strict=True), start=1):
         tags = dict(tag.split(":", 1) for tag in entry.get("Tags", "").split("|") if ":" in tag)
         structures.append(_structure(entry, tags, index, value))
         if (found := confidence_from_tag(tags.get(CONFIDENCE_TAG, ""))) is not None:
             confidence[index] = found
+        if (change := PostprocessingChange.from_tag(tags.get(POSTPROCESSING_TAG, ""))) is not None:
+            changes[index] = change
         axis = tags.get(SLICING_AXIS_TAG, axis)
     labels, overlaps = _paint_layers(layers, sources)
     notes = _unassigned_voxels(layers, sources, path)
@@ -67,6 +70,7 @@ def read_seg_nrrd(path: Path, header: Mapping[str, str], resample: bool = False)
         attributes=attributes,
         overlaps=overlaps,
         confidence=confidence,
+        postprocessing=changes,
         notes=notes + grid_notes,
         grid_is_known=known,
         slicing_axis=slicing_axis(axis).name,
@@ -206,6 +210,8 @@ def write_seg_nrrd(segmentation: Segmentation, path: Path | str) -> None:
             tags += f"TerminologyEntry:{structure.terminology.entry()}|"
         if structure.index in segmentation.confidence:
             tags += f"{CONFIDENCE_TAG}:{segmentation.confidence[structure.index]:.4f}|"
+        if structure.index in segmentation.postprocessing:
+            tags += f"{POSTPROCESSING_TAG}:{segmentation.postprocessing[structure.index].tag}|"
         if axis.name != AXIAL:
             tags += f"{SLICING_AXIS_TAG}:{axis.name}|"
         fields = {

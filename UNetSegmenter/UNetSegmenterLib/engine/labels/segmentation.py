@@ -13,6 +13,7 @@ from ..io.resampling import resample_array
 from ..io.slicing_axis import AXIAL
 from ..io.volume import SeriesIdentity
 from .cropped_grid import continued, reach
+from .postprocessing_change import PostprocessingChange
 from .structures import Structure
 
 
@@ -22,7 +23,8 @@ class Segmentation:
 
     Where structures overlap, `labels` holds the later one; `overlaps` holds, by structure index, the flat indices of the voxels
     that are hidden under another structure. `mask` gives the complete structure. `confidence` is the mean largest probability
-    of the network along each outline (0 to 1, by structure index), if a network drew it. `notes` are what a user should know
+    of the network along each outline (0 to 1, by structure index), if a network drew it, and `postprocessing` what was changed
+    of the structures afterwards. `notes` are what a user should know
     about how the file was read. `slicing_axis` ("axial", "coronal" or "sagittal") is that of the network that drew it, which all
     that is measured slice by slice follows; axial where no network did. `grid_is_known` is False for an empty file of one voxel,
     which describes no grid, and `grid_is_complete` for a file that leaves out slices without labels, so that its grid may end
@@ -37,6 +39,7 @@ class Segmentation:
     attributes: dict[str, str] = field(default_factory=dict)
     overlaps: Mapping[int, np.ndarray] = field(default_factory=dict)
     confidence: Mapping[int, float] = field(default_factory=dict)
+    postprocessing: Mapping[int, PostprocessingChange] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     grid_is_known: bool = True
     slicing_axis: str = AXIAL
@@ -82,6 +85,7 @@ class Segmentation:
             structures=tuple(structure for structure in self.structures if structure.index in kept),
             overlaps=overlaps,
             confidence={index: value for index, value in self.confidence.items() if index in kept},
+            postprocessing={index: change for index, change in self.postprocessing.items() if index in kept},
         )
 
     def overlap_ml(self) -> float:

@@ -150,6 +150,7 @@ def _as_declared(segmentation: Segmentation, declared: Sequence[Structure], stri
         structures=tuple(sorted(new.values(), key=lambda structure: structure.index)),
         overlaps={new[index].index: voxel_indices for index, voxel_indices in segmentation.overlaps.items()},
         confidence={new[index].index: value for index, value in segmentation.confidence.items()},
+        postprocessing={new[index].index: change for index, change in segmentation.postprocessing.items()},
     )
 
 

@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..labels.structures import Structure
 from ..plain_data import violation
 from .architectures import UNET, NetworkDescription
+from .postprocessing_steps import check_step
 from .preprocessing import Preprocessing
 
 
@@ -94,11 +95,7 @@ class Card:
         if len(set(values)) != len(values):
             raise InputError("The card gives one label value to two structures; each value must be used once.")
         for step in self.postprocessing:
-            if wrong := [index for index in step["keep_largest_component_of"] if index not in indices]:
-                raise InputError(
-                    f"The card's postprocessing keeps the largest component of {wrong[0]}; indices of structures, 1 to "
-                    f"{self.network.classes - 1}, are expected."
-                )
+            check_step(step, self.network.classes - 1)
         if self.network.input_slices != self.preprocessing.input_slices:
             raise InputError(
                 f"The card's network reads {self.network.input_slices} slices but its preprocessing gives "

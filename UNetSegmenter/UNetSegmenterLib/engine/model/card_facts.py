@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from ..io.slicing import STORED
 from ..io.volume import HU
 from .card import Card
+from .postprocessing_steps import postprocessing_text
 from .preprocessing import Preprocessing
 
 ARCHITECTURES = {
@@ -99,23 +100,9 @@ def input_facts(card: Card, folds: int = 1) -> list[tuple[str, str]]:
     if preprocessing.mirror_axes:
         facts.append(("Mirroring", f"possible, {2 ** len(preprocessing.mirror_axes)} times as slow"))
     if card.postprocessing:
-        facts.append(("Afterwards", _postprocessing(card)))
+        names = {structure.index: structure.name for structure in card.structures}
+        facts.append(("Afterwards", postprocessing_text(card.postprocessing, names)))
     return facts
-
-
-def _postprocessing(card: Card) -> str:
-    """Of what the largest component alone is kept."""
-    names = {structure.index: structure.name for structure in card.structures}
-    return postprocessing_text(card.postprocessing, names)
-
-
-def postprocessing_text(steps: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> str:
-    """What the steps of a card's postprocessing do, with the structures' names."""
-    groups = [[names.get(index, str(index)) for index in step["keep_largest_component_of"]] for step in steps]
-    alone = [group[0] for group in groups if len(group) == 1]
-    kept = [f"of each of {', '.join(alone)}"] if len(alone) > 1 else [f"of {name}" for name in alone]
-    kept += [f"of {', '.join(group)} taken together" for group in groups if len(group) > 1]
-    return f"only the largest component {' and '.join(kept)} is kept"
 
 
 def _values(preprocessing: Preprocessing) -> str:

@@ -22,7 +22,7 @@ from .architectures import ONNX
 from .confidence import OutlineConfidence, outline_sums
 from .device import choose_device, fastest_precision
 from .network import UNet
-from .postprocessing import postprocess
+from .postprocessing import Changes, postprocess
 from .preprocessing import neighbour_offsets, neighbour_step, network_slices, pad_to_multiple, stack_slices
 from .sliding_window import mirrored_logits, padded_to, patched_logits
 from .upsampling import upsampled_labels, upsampled_logits
@@ -116,6 +116,7 @@ class Predictor:
         batch_size: slices per forward pass; by default what suits the device.
         dtype: the precision; by default `fastest_precision` of the network on the device.
         mirroring: average over mirrored slices too, along the axes that the card allows.
+        postprocessing: whether the card's postprocessing follows.
 
     Raises:
         InputError: this machine does not have the device, or the card allows no mirroring.
@@ -128,8 +129,10 @@ class Predictor:
         batch_size: int | None = None,
         dtype: torch.dtype | None = None,
         mirroring: bool = False,
+        postprocessing: bool = True,
     ) -> None:
         self.checkpoint = checkpoint
+        self.postprocessing = postprocessing
         self.preprocessing = checkpoint.card.preprocessing
         self.mirror_axes = _mirror_axes(self.preprocessing) if mirroring else ()
         self.device = self._device(device)
@@ -205,12 +208,14 @@ class Predictor:
         done = self._predict_slices(values[box], slicing.spacing_mm, output, progress, cancelled)
         slices = slicing.shape[0]
         done = slices if done == len(values[box]) else done
-        if done == slices:
-            postprocess(labels, card.postprocessing)
+        changes: Changes = {}
+        if done == slices and self.postprocessing:
+            changes = postprocess(labels, card.postprocessing, volume.geometry.voxel_ml)
         name = f"{volume.name} {card.title}".strip()
         segmentation = Segmentation(
-            labels, volume.geometry, card.structures, name, confidence=confidence.means(), slicing_axis=slicing.axis
-        )
+            labels, volume.geometry, card.structures, name,
+            confidence=confidence.means(), postprocessing=changes, slicing_axis=slicing.axis,
+        )  # fmt: skip
         return Prediction(segmentation, done, slices, time.perf_counter() - started, self.device_name)
 
     def _predict_slices(

@@ -9,6 +9,8 @@ import hashlib
 import json
 import os
 import zlib
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from ..errors import InputError
 from ..io.geometry import Geometry
 from ..io.slicing_axis import AXIAL
 from ..io.volume import HU, Volume
+from ..labels.postprocessing_change import PostprocessingChange
 from ..labels.segmentation import Segmentation
 from ..labels.structures import Structure
 from ..stepwise import Steps
@@ -122,6 +125,7 @@ def segmentation_steps(segmentation: Segmentation, folder: Path, stem: str) -> S
         "structures": [structure.to_json() for structure in segmentation.structures],
         "overlaps": overlaps,
         "confidence": {str(index): value for index, value in segmentation.confidence.items()},
+        "postprocessing": changes_to_json(segmentation.postprocessing),
         "notes": list(segmentation.notes),
         "slicing_axis": segmentation.slicing_axis,
     }
@@ -137,6 +141,17 @@ def segmentation_from_json(plain: dict[str, Any]) -> Segmentation:
         plain["name"],
         overlaps={int(index): np.fromfile(path, dtype="<i8") for index, path in plain["overlaps"].items()},
         confidence={int(index): value for index, value in plain.get("confidence", {}).items()},
+        postprocessing=changes_from_json(plain.get("postprocessing", {})),
         notes=tuple(plain.get("notes", ())),
         slicing_axis=plain.get("slicing_axis", AXIAL),
     )
+
+
+def changes_to_json(changes: Mapping[int, PostprocessingChange]) -> dict[str, dict[str, Any]]:
+    """What postprocessing changed, by structure index, as `changes_from_json` reads it."""
+    return {str(index): asdict(change) for index, change in changes.items()}
+
+
+def changes_from_json(plain: Mapping[str, Mapping[str, Any]]) -> dict[int, PostprocessingChange]:
+    """What `changes_to_json` wrote."""
+    return {int(index): PostprocessingChange(**change) for index, change in plain.items()}

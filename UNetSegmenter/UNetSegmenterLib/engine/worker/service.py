@@ -6,10 +6,11 @@ Every request has an `id` and a `do`; every answer repeats the `id` and has a `t
     {"id": 1, "do": "hello"}                                       -> result: version, python, pid, torch (is it installed?)
     {"id": 2, "do": "describe", "checkpoint": path}                -> result: card, sha256, size_bytes, devices, folds, torch
     {"id": 3, "do": "warm_up", "checkpoint": path, "device": "auto"}  -> result: device, seconds
-    {"id": 4, "do": "segment", "checkpoint": path, "device": "auto", "mirroring": false, "name": "CT",
-     "image": {"path", "dtype"}, "geometry": {...}, "labels": path}
+    {"id": 4, "do": "segment", "checkpoint": path, "device": "auto", "mirroring": false, "postprocessing":
+     true, "name": "CT", "image": {"path", "dtype"}, "geometry": {...}, "labels": path}
         -> progress: done, total (once per batch) ... -> result: complete, slices_done, slices, seconds, device,
-           warm, confidence (mean largest probability along the outline, by structure index), slicing_axis ("axial",
+           warm, confidence (mean largest probability along the outline, by structure index), postprocessing (what it
+           changed, by structure index), slicing_axis ("axial",
            "coronal", "sagittal"), scan (identity of the segmented scan, see image_serialization.scan_identity),
            labels_crc32 (of the labels file)
     {"id": 5, "do": "compare", "case": "CT", "prediction": {...}, "reference": {...}, "by_hand": {...}}
@@ -63,6 +64,7 @@ from ..io.volume import HU, Volume
 from ..model.device import available_devices
 from .image_serialization import (
     array_from_json,
+    changes_to_json,
     checksum,
     geometry_from_json,
     reserve_disk_space,
@@ -163,7 +165,8 @@ class Service:
         labels = _output_file(request, "labels")
         answer, prediction = self._predict(request, labels)
         confidence = {str(index): value for index, value in prediction.segmentation.confidence.items()}
-        return answer | {"confidence": confidence, "labels_crc32": checksum(labels)}
+        changes = changes_to_json(prediction.segmentation.postprocessing)
+        return answer | {"confidence": confidence, "postprocessing": changes, "labels_crc32": checksum(labels)}
 
     def probability(self, request: dict[str, Any]) -> dict[str, Any]:
         """The probability of one structure in percent, into its file; a cancel takes effect within one batch."""
@@ -182,6 +185,7 @@ class Service:
         if request_id in self._cancelled:
             raise CancelledError
         predictor, warm = self._predictor_for(request)
+        predictor.postprocessing = labels is not None and bool(request.get("postprocessing", True))
         geometry = geometry_from_json(request["geometry"])
         image = array_from_json(request["image"], geometry.shape)
         prediction = predictor.predict(

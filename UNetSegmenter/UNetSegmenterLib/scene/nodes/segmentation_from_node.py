@@ -12,6 +12,7 @@ from ...engine.errors import InputError
 from ...engine.io.geometry import Geometry
 from ...engine.io.slicing_axis import AXIAL, slicing_axis
 from ...engine.labels.label_values import MAX_STRUCTURES, as_labels, undeclared_structures
+from ...engine.labels.postprocessing_change import POSTPROCESSING_TAG, PostprocessingChange
 from ...engine.labels.seg_nrrd import CONFIDENCE_TAG, SLICING_AXIS_TAG, SOURCE_VALUES_TAG, confidence_from_tag
 from ...engine.labels.segmentation import Segmentation
 from ...engine.labels.structures import Structure, known_structure
@@ -81,6 +82,7 @@ def segmentation_from_node(
         attributes={key: text for key, text in module_attributes(node).items() if key != _SLICING_AXIS},
         overlaps=overlaps,
         confidence=_confidence(node),
+        postprocessing=_postprocessing(node),
         slicing_axis=slicing_axis_of(node),
     )
 
@@ -95,6 +97,12 @@ def _confidence(node: slicer.vtkMRMLNode) -> dict[int, float]:
     """The network's confidence along each segment's outline when it drew it, by index, for segments that have it as a tag."""
     found = ((index, confidence_from_tag(tag)) for index, tag in enumerate(_tags(node, CONFIDENCE_TAG), start=1))
     return {index: value for index, value in found if value is not None}
+
+
+def _postprocessing(node: slicer.vtkMRMLNode) -> dict[int, PostprocessingChange]:
+    """What postprocessing changed of each segment, by index, for segments that have it as a tag."""
+    tags = enumerate(_tags(node, POSTPROCESSING_TAG), start=1)
+    return {index: change for index, tag in tags if (change := PostprocessingChange.from_tag(tag)) is not None}
 
 
 def _tags(node: slicer.vtkMRMLNode, name: str) -> list[str]:

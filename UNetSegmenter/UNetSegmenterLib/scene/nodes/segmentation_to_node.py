@@ -13,6 +13,7 @@ import vtk
 from ...engine.io.geometry import Geometry
 from ...engine.io.slicing_axis import AXIAL
 from ...engine.labels.bounding_boxes import bounding_box
+from ...engine.labels.postprocessing_change import POSTPROCESSING_TAG
 from ...engine.labels.seg_nrrd import CONFIDENCE_TAG, SLICING_AXIS_TAG, SOURCE_VALUES_TAG
 from ...engine.labels.segmentation import Segmentation
 from .node_attributes import set_module_attributes
@@ -118,6 +119,8 @@ def _segments_of(segmentation: Segmentation) -> list[tuple[str, slicer.vtkSegmen
             segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), structure.terminology.entry())
         if structure.index in segmentation.confidence:
             segment.SetTag(CONFIDENCE_TAG, f"{segmentation.confidence[structure.index]:.4f}")
+        if structure.index in segmentation.postprocessing:
+            segment.SetTag(POSTPROCESSING_TAG, segmentation.postprocessing[structure.index].tag)
         if segmentation.slicing_axis != AXIAL:
             segment.SetTag(SLICING_AXIS_TAG, segmentation.slicing_axis)
         segment.SetLabelValue(1 if own else structure.index)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
-from ..card_facts import postprocessing_text
+from ..postprocessing_steps import postprocessing_text
 from .model_files import ModelFiles
 
 LARGEST = "remove_all_but_largest_component_from_segmentation"

@@ -1,0 +1,120 @@
+"""What a cross-validation gives the card of a released checkpoint: postprocessing, and figures of patients not seen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.model.card import Card
+
+from .configuration import read_config
+from .fold_predictions import POSTPROCESSING, decided_for
+
+MAY_DIFFER = ("train_split", "validation_split")
+"""Entries of the training configuration that differ between the folds and a checkpoint of all patients by their nature."""
+
+ONLY_NOTED = ("steps", "seed")
+"""Entries whose difference is said, and no reason to refuse."""
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What is read of a cross-validation's folder.
+
+    Attributes:
+        steps: the card's postprocessing.
+        validation: results per structure and over all, as a card has them.
+        notes: what differs between the folds and the released checkpoint, for the user.
+    """
+
+    steps: tuple[dict[str, Any], ...]
+    validation: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def read_cross_validation(runs: Path, released: Card) -> CrossValidation:
+    """Postprocessing and figures of the cross-validation in `runs` for the card of a released checkpoint.
+
+    Raises:
+        InputError: the folder holds none, or that of another kind of network: of other structures, preprocessing,
+            architecture, data set or training configuration.
+    """
+    decided, summary = _read(runs / POSTPROCESSING), _read(runs / "summary.json")
+    try:
+        notes = _differences(runs, decided["decided_for"], decided_for(released))
+        left_out = summary.get("trained_on", {})
+        figures = {name: {"dice": part} for name, part in summary["structures"].items()}
+        figures["all"] = {
+            "dice": summary["mean_dice_over_cases"] | {"over": "cases"},
+            "cases": decided["cases"],
+            "measured": f"{decided['folds']} networks of the same training configuration, each trained without the patients it "
+            "was measured on (cross-validation at the network's grid, before postprocessing)",
+        }
+        if left_out:
+            figures["all"]["trained_on"] = left_out["names"]
+        return CrossValidation(tuple(decided["steps"]), figures, tuple(notes))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{runs / POSTPROCESSING} is not what this version's unetseg cross-validate writes; give that command again."
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} can't be read ({error}); a folder that unetseg cross-validate has finished is expected."
+        ) from error
+
+
+def _differences(runs: Path, folds: dict[str, Any], own: dict[str, Any]) -> list[str]:
+    """Notes on differences that may be; raises InputError for one that may not."""
+    for part in ("structures", "network", "preprocessing", "data_set"):
+        if folds[part] != own[part]:
+            what = part.replace("_", " ")
+            raise InputError(
+                f"The cross-validation in {runs} is of another {what} than the checkpoint "
+                f"({_first_difference(folds[part], own[part])}), so it decides nothing for it; cross-validate the training "
+                "configuration of the checkpoint."
+            )
+    if not own["recipe"]:
+        raise InputError(
+            "The checkpoint does not say how it was trained, so no cross-validation of its training is known; leave "
+            "--cross-validated out."
+        )
+    configs = [
+        read_config(recipe, where)
+        for recipe, where in ((folds["recipe"], f"{runs / POSTPROCESSING}: recipe"), (own["recipe"], "recipe"))
+    ]
+    different = [
+        f"{one.name} {getattr(configs[0], one.name)} for {getattr(configs[1], one.name)}"
+        for one in fields(configs[0])
+        if getattr(configs[0], one.name) != getattr(configs[1], one.name)
+    ]
+    notes = []
+    for text in different:
+        name = text.partition(" ")[0]
+        if name in MAY_DIFFER:
+            continue
+        if name not in ONLY_NOTED:
+            raise InputError(
+                f"The folds in {runs} were trained with another training configuration than the checkpoint ({text}), so they say "
+                "nothing about it; cross-validate the training configuration of the checkpoint."
+            )
+        notes.append(f"the folds in {runs} were trained with {text} of the checkpoint")
+    return notes
+
+
+def _first_difference(one: Any, other: Any) -> str:
+    if isinstance(one, dict) and isinstance(other, dict):
+        name = next(name for name in {**one, **other} if one.get(name) != other.get(name))
+        return f"{name} {one.get(name)} for {other.get(name)}"
+    return f"{_listed(one)} for {_listed(other)}"
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
