@@ -14,48 +14,40 @@ import psutil
 import pytest
 from unetseg.cli.main import main
 from unetseg.cluster.directives import Directives
-from unetseg.cluster.submission import (
-    MOST_STARTS,
-    ClusterJob,
-    Resources,
-    commands,
-    evaluation_commands,
-    job_script,
-    submit,
-    training_command,
-)
+from unetseg.cluster.job_commands import evaluation_commands, training_command
+from unetseg.cluster.jobs import ClusterJob, JobChain, Resources
+from unetseg.cluster.scripts import MOST_STARTS, scripts
+from unetseg.cluster.submission import commands, submit
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..command import wait_until
 from ..datasets import write_checkpoint
 
 TRAINING = training_command("packs/abdomen", "runs/cv", ("--steps", "4000"), folds=5)
-JOB = ClusterJob(
-    name="abdomen",
-    output="runs/cv",
-    folder="/home/me",
-    command=TRAINING,
-    inputs=("packs/abdomen",),
-    members=5,
-    resources=Resources(queue="gpuv100", cores=4, hours=7.5),
-)
+JOB = ClusterJob(name="submit", command=TRAINING, members=5, resources=Resources(queue="gpua100", cores=4, hours=7.5))
+ALONE = JobChain(name="abdomen", output="runs/cv", folder="/home/me", inputs=("packs/abdomen",), jobs=(JOB,))
 EVALUATE, MERGE = evaluation_commands("my heart.pt", "MMWHS", "evaluated", ("--split", "test"), 3)
-ARRAY = ClusterJob(
+SHARDS = ClusterJob(name="shards", command=EVALUATE, members=3)
+ARRAY = JobChain(
     name="hearts",
     output="evaluated",
     folder="/home/me",
-    command=EVALUATE,
     inputs=("my heart.pt", "MMWHS"),
-    members=3,
-    after=MERGE,
+    jobs=(SHARDS, ClusterJob(name="merge", command=MERGE, needs=("shards",), resources=Resources(gpus=0))),
 )
 
 
+def script_of(scheduler: str, chain: JobChain = ALONE, **changes) -> str:
+    """The first job's script, with changes of that job."""
+    first = dataclasses.replace(chain.jobs[0], **changes)
+    return next(iter(scripts(dataclasses.replace(chain, jobs=(first, *chain.jobs[1:])), scheduler).values()))
+
+
 def test_lsf_script_has_the_documented_options():
-    lines = job_script(JOB, "lsf").splitlines()
+    lines = script_of("lsf").splitlines()
     for line in (
         '#BSUB -J "abdomen[1-5]"',
-        "#BSUB -q gpuv100",
+        "#BSUB -q gpua100",
         '#BSUB -R "rusage[mem=4096MB]"',
         '#BSUB -gpu "num=1:mode=exclusive_process"',
         "#BSUB -W 7:30",
@@ -66,14 +58,14 @@ def test_lsf_script_has_the_documented_options():
         'exec unetseg train packs/abdomen --steps 4000 --device cuda --output runs/cv/fold"$MEMBER" --fold "$MEMBER"',
     ):
         assert line in lines
-    assert "-gpu" not in job_script(dataclasses.replace(JOB, resources=Resources(gpus=0)), "lsf")
-    assert "[1-" not in job_script(dataclasses.replace(JOB, members=0), "lsf")
+    assert "-gpu" not in script_of("lsf", resources=Resources(gpus=0))
+    assert "[1-" not in script_of("lsf", members=0)
 
 
 def test_slurm_script_has_the_documented_options():
-    lines = job_script(JOB, "slurm").splitlines()
+    lines = script_of("slurm").splitlines()
     for line in (
-        "#SBATCH --partition=gpuv100",
+        "#SBATCH --partition=gpua100",
         "#SBATCH --gres=gpu:1",
         "#SBATCH --time=0-07:30:00",
         "#SBATCH --array=0-4",
@@ -82,11 +74,10 @@ def test_slurm_script_has_the_documented_options():
     ):
         assert line in lines
     command = training_command("packs/abdomen", "runs/cv", gpus=4, nodes=2)
-    several = job_script(
-        dataclasses.replace(JOB, command=command, resources=Resources(gpus=4, nodes=2), members=0), "slurm"
-    )
+    several = script_of("slurm", command=command, resources=Resources(gpus=4, nodes=2, cores=16), members=0)
     assert "torchrun --nnodes=2 --nproc-per-node=4" in several
     assert "--device cuda --devices 4 --nodes 2" in several
+    assert "export OMP_NUM_THREADS=4\n" in several, "16 cores for four processes"
 
 
 SITE = Directives(
@@ -110,22 +101,27 @@ SITE = Directives(
     ],
 )
 def test_what_the_site_asks_for_is_handed_through(scheduler, expected):
-    script = job_script(dataclasses.replace(JOB, resources=Resources(directives=SITE)), scheduler)
+    script = script_of(scheduler, resources=Resources(directives=SITE))
     prefix = {"slurm": "#SBATCH ", "lsf": "#BSUB "}[scheduler]
     assert expected in " ".join(line.removeprefix(prefix) for line in script.splitlines() if line.startswith(prefix))
     with pytest.raises(InputError, match="ssh has none"):
-        job_script(dataclasses.replace(JOB, host="me@server", resources=Resources(directives=SITE)), "ssh")
+        script_of("ssh", dataclasses.replace(ALONE, host="me@server"), resources=Resources(directives=SITE))
 
 
 def test_the_job_that_sums_up_asks_for_no_gpu_unless_told_to():
-    job = dataclasses.replace(ARRAY, resources=Resources(queue="gpuv100", directives=SITE))
-    merge = job_script(job.following, "slurm")
-    assert "gpu:" not in merge
-    assert "--partition=gpuv100" in merge
-    assert "--account=dtu_1" in merge
-    other = dataclasses.replace(job, after_queue="cpu", after_gpus=2).following
-    assert "--gres=gpu:a100:2" in job_script(other, "slurm")
-    assert "--partition=cpu" in job_script(other, "slurm")
+    full = Resources(queue="gpua100", nodes=2, gpus=2, directives=SITE)
+
+    def merge(*changes) -> str:
+        job = dataclasses.replace(ARRAY.jobs[1], resources=full.for_one_node(*changes))
+        return scripts(dataclasses.replace(ARRAY, jobs=(SHARDS, job)), "slurm")["merge.sh"]
+
+    assert "gpu:" not in merge()
+    assert "a100" not in merge("cpu"), "no node without GPUs has what those with GPUs have"
+    assert "--partition=gpua100" in merge()
+    assert "--account=dtu_1" in merge()
+    assert "--nodes=1" in merge()
+    assert "--gres=gpu:a100:2" in merge("cpu", 2)
+    assert "--partition=cpu" in merge("cpu", 2)
 
 
 def test_two_jobs_of_several_nodes_meet_at_different_ports():
@@ -154,7 +150,7 @@ def test_a_job_that_never_gets_on_is_not_queued_again_for_ever(tmp_path, schedul
     (tmp_path / "runs/cv/logs").mkdir(parents=True)
     write_tool(tools / "scontrol", 'echo "$@" > requeued')
     write_tool(tools / "unetseg", "echo ran >> ran; exit 75")
-    script = job_script(dataclasses.replace(JOB, folder=str(tmp_path), setup=""), scheduler)
+    script = script_of(scheduler, dataclasses.replace(ALONE, folder=str(tmp_path)))
     statuses = []
     for restarts in range(MOST_STARTS + 1):
         environment = {"PATH": f"{tools}:{os.defpath}", "LSB_JOBID": "9", "SLURM_JOB_ID": "9"}
@@ -171,100 +167,89 @@ def test_a_job_that_never_gets_on_is_not_queued_again_for_ever(tmp_path, schedul
 @pytest.mark.parametrize("scheduler", ["lsf", "slurm", "ssh"])
 def test_scripts_are_whole_and_a_shell_reads_them(scheduler):
     command = training_command("packs/my abdomen", "runs/cv", folds=5)
-    job = dataclasses.replace(JOB, command=command, host="me@server")
-    for made in (job, dataclasses.replace(ARRAY, host="me@server"), ARRAY.following):
-        if not (scheduler == "ssh" and not made.host):
-            script = job_script(made, scheduler)
-            assert "@" not in script.replace("B:USR1@300", "")
-            subprocess.run(["bash", "-n"], input=script, encoding="utf-8", check=True)
-    assert "'packs/my abdomen'" in job_script(job, scheduler)
+    alone = dataclasses.replace(ALONE, jobs=(dataclasses.replace(JOB, command=command),))
+    for chain in (alone, ARRAY):
+        for script in scripts(dataclasses.replace(chain, host="me@server"), scheduler).values():
+            assert "@" not in script.replace("B:USR1@300", "").replace('"$@"', "")
+            for shell in ("bash", "dash") if script.startswith("#!/bin/sh") else ("bash",):
+                subprocess.run([shell, "-n"], input=script, encoding="utf-8", check=True)
+    assert "'packs/my abdomen'" in script_of(scheduler, dataclasses.replace(alone, host="me@server"))
 
 
 def test_evaluation_is_an_array_of_shards_and_a_job_that_waits_for_it():
     part = "unetseg evaluate 'my heart.pt' MMWHS --split test --device cuda --shard \"$((MEMBER + 1))/3\""
-    slurm, lsf = job_script(ARRAY, "slurm"), job_script(ARRAY, "lsf")
-    for script in (slurm, lsf):
-        assert f'{part} --output evaluated/shards/"$((MEMBER + 1))"' in script
-    assert "#SBATCH --array=0-2" in slurm
-    assert '#BSUB -J "hearts[1-3]"' in lsf
-    merge = job_script(ARRAY.following, "slurm")
-    assert "--array" not in merge
+    slurm, lsf = scripts(ARRAY, "slurm"), scripts(ARRAY, "lsf")
+    for texts in (slurm, lsf):
+        assert f'{part} --output evaluated/shards/"$((MEMBER + 1))"' in texts["shards.sh"]
+        assert list(texts) == ["shards.sh", "merge.sh", "chain.sh"]
+    assert "#SBATCH --array=0-2" in slurm["shards.sh"]
+    assert '#BSUB -J "hearts-shards[1-3]"' in lsf["shards.sh"]
+    assert "--array" not in slurm["merge.sh"]
     places = " ".join(f"evaluated/shards/{number}" for number in (1, 2, 3))
-    assert f"\nunetseg evaluate --merge {places} --output evaluated &\n" in merge
-    ssh = job_script(dataclasses.replace(ARRAY, host="me@server"), "ssh").splitlines()
-    assert "for MEMBER in 0 1 2; do" in ssh
-    assert ssh[-1] == MERGE, "after the loop"
-
-
-@pytest.mark.parametrize(
-    ("scheduler", "tool", "answer", "expected"),
-    [
-        (
-            "slurm",
-            "sbatch",
-            "17;cluster",
-            "--dependency=afterok:17 --kill-on-invalid-dep=yes {folder}/evaluated/merge.sh",
-        ),
-        ("lsf", "bsub", "Job <17> is submitted to queue <gpu>.", "-w done(17)"),
-    ],
-)
-def test_merge_is_handed_over_with_the_arrays_number(scheduler, tool, answer, expected, tmp_path, monkeypatch):
-    """A scheduler that writes down what it is told."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    write_tool(tools / tool, f'echo "$@" >> {tmp_path}/told\n[ "$1" = -w ] && cat > {tmp_path}/merge\necho "{answer}"')
-    monkeypatch.setenv("PATH", f"{tools}:{os.defpath}")
-    job = dataclasses.replace(ARRAY, folder=str(tmp_path))
-    submit(job, scheduler, tmp_path / "evaluated" / "submit.sh", None)
-    told = (tmp_path / "told").read_text().splitlines()
-    assert len(told) == 2
-    assert told[1].strip() == expected.format(folder=tmp_path)
-    merge = (tmp_path / "evaluated" / "merge.sh").read_text()
-    assert MERGE in merge
-    if scheduler == "lsf":
-        assert (tmp_path / "merge").read_text() == merge
+    assert f"\nunetseg evaluate --merge {places} --output evaluated &\n" in slurm["merge.sh"]
+    ssh = scripts(dataclasses.replace(ARRAY, host="me@server"), "ssh")["submit.sh"].splitlines()
+    assert ssh.index("for MEMBER in 0 1 2; do") < ssh.index("done") < ssh.index(f"{MERGE} &"), "after the loop"
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"name": "a b"}, 'name "a b"'),
-        ({"resources": Resources(queue="gpu;rm")}, 'queue "gpu;rm"'),
-        ({"resources": Resources(hours=0)}, "0 hours"),
-        ({"resources": Resources(nodes=2)}, "SLURM"),
-        ({"resources": Resources(directives=Directives(account="a b"))}, 'account is "a b"'),
-        ({"resources": Resources(directives=Directives(gpu_type='x"; rm'))}, "gpu-type"),
-        ({"resources": Resources(directives=Directives(directive=("exclusive",)))}, 'directive is "exclusive"'),
-        ({"resources": Resources(directives=Directives(directive=("--x\n#",)))}, "directive is"),
+        (Resources(queue="gpu;rm"), 'queue "gpu;rm"'),
+        (Resources(hours=0), "0 hours"),
+        (Resources(nodes=2), "SLURM"),
+        (Resources(directives=Directives(account="a b")), 'account is "a b"'),
+        (Resources(directives=Directives(gpu_type='x"; rm')), "gpu-type"),
+        (Resources(directives=Directives(constraint='a"; rm')), "features of nodes are expected"),
+        (Resources(directives=Directives(constraint="$(id)")), "features of nodes are expected"),
+        (Resources(directives=Directives(directive=("exclusive",))), 'directive is "exclusive"'),
+        (Resources(directives=Directives(directive=("--x\n#",))), "directive is"),
     ],
 )
 def test_jobs_that_cannot_be_are_refused(changes, expected):
     with pytest.raises(InputError, match=expected):
-        job_script(dataclasses.replace(JOB, **changes), "lsf")
+        script_of("lsf", resources=changes)
+
+
+def test_chains_that_cannot_be_are_refused():
+    with pytest.raises(InputError, match='name "a b"'):
+        scripts(dataclasses.replace(ALONE, name="a b"), "lsf")
     with pytest.raises(InputError, match="known are lsf, slurm, ssh"):
-        job_script(JOB, "pbs")
+        scripts(ALONE, "pbs")
     with pytest.raises(InputError, match="--host"):
-        job_script(JOB, "ssh")
+        scripts(ALONE, "ssh")
+    with pytest.raises(InputError, match="no UTF-8"):
+        scripts(dataclasses.replace(ALONE, output=os.fsdecode(b"runs/caf\xe9")), "slurm")
 
 
-def test_host_gets_code_pack_and_script_before_the_job(tmp_path, monkeypatch):
-    job = dataclasses.replace(JOB, host="me@server", folder="unet")
+@pytest.mark.parametrize(
+    "wanted", ["a100|h100", "[rack1|rack2]", "(knl&snc4)", "gpu40gb && ngpus>1", "!v100", "model==A100"]
+)
+def test_features_of_nodes_may_be_joined_and_compared(wanted):
+    resources = Resources(directives=Directives(constraint=wanted))
+    assert f'#BSUB -R "select[{wanted}]"' in script_of("lsf", resources=resources).splitlines()
+    assert f'#SBATCH --constraint="{wanted}"' in script_of("slurm", resources=resources).splitlines()
+
+
+def test_host_gets_code_pack_and_script_and_makes_the_environment_before_the_job(tmp_path, monkeypatch):
+    chain = dataclasses.replace(ALONE, host="me@server", folder="unet", preparation="[ -e .venv/ready ] || make setup")
     (tmp_path / "packs" / "abdomen").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    steps = commands(job, "slurm", Path("runs/cv/submit.sh"), Path("/code"))
-    assert [step[0] for step in steps] == ["ssh", "rsync", "rsync", "rsync", "ssh"]
+    steps = commands(chain, "slurm", Path("/code"))
+    assert [step[0] for step in steps] == ["ssh", "rsync", "rsync", "rsync", "ssh", "ssh"]
     assert steps[1][-2:] == ["/code/", "me@server:unet/"]
     assert steps[2][-2:] == ["./packs/abdomen/", "me@server:unet/packs/abdomen/"]
-    assert steps[4][-1].endswith("sbatch unet/runs/cv/submit.sh")
+    assert steps[3][-2:] == ["./runs/cv/submit.sh", "me@server:unet/runs/cv/submit.sh"]
+    assert steps[4][-1] == "sh -c 'cd -- unet && { [ -e .venv/ready ] || make setup; }'"
+    assert steps[5][-1].endswith("sbatch unet/runs/cv/submit.sh'")
 
 
 def test_missing_scheduler_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", os.defpath)
     if shutil.which("bsub"):
         pytest.skip("LSF is installed here")
-    job = dataclasses.replace(JOB, folder=str(tmp_path))
-    with pytest.raises(InputError, match=r"bsub.*not found; the script is"):
-        submit(job, "lsf", tmp_path / "runs/cv/submit.sh", None)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"bsub.*not found; the scripts are in runs/cv"):
+        submit(dataclasses.replace(ALONE, folder=str(tmp_path)), "lsf", None)
     assert (tmp_path / "runs/cv/submit.sh").read_text().startswith("#!/bin/sh")
 
 
@@ -320,11 +305,9 @@ def test_slurm_script_passes_the_warning_on_and_asks_to_be_queued_again(tmp_path
     write_tool(
         tools / "unetseg", "trap 'sleep 0.3; exit 75' USR1; echo training > started; while :; do sleep 0.1; done"
     )
-    job = dataclasses.replace(JOB, folder=str(tmp_path), setup="")
+    script = script_of("slurm", dataclasses.replace(ALONE, folder=str(tmp_path)))
     environment = {"PATH": f"{tools}:{os.defpath}", "SLURM_JOB_ID": "17", **array}
-    process = subprocess.Popen(
-        ["bash", "-c", job_script(job, "slurm")], env=environment, stdout=subprocess.PIPE, encoding="utf-8"
-    )
+    process = subprocess.Popen(["bash", "-c", script], env=environment, stdout=subprocess.PIPE, encoding="utf-8")
     wait_for_the_training(process, tmp_path)
     process.send_signal(signal.SIGUSR1)
     assert "queued again" in process.communicate(timeout=120)[0]
@@ -340,9 +323,10 @@ def test_slurm_script_queues_again_what_failed_after_a_warning_and_nothing_else(
     write_tool(tools / "scontrol", 'echo "$@" > requeued')
     lasts = "sleep 300 & wait" if warned else "true"
     write_tool(tools / "unetseg", f"trap 'kill $!; exit 1' USR1; echo training > started; {lasts}; exit 1")
-    job = dataclasses.replace(JOB, folder=str(tmp_path), setup="unset NOBODY; echo $NOBODY")
+    setup = "unset NOBODY; echo $NOBODY"
+    script = script_of("slurm", dataclasses.replace(ALONE, folder=str(tmp_path), setup=setup))
     environment = {"PATH": f"{tools}:{os.defpath}", "SLURM_JOB_ID": "17"}
-    process = subprocess.Popen(["bash", "-c", job_script(job, "slurm")], env=environment)
+    process = subprocess.Popen(["bash", "-c", script], env=environment)
     if warned:
         wait_for_the_training(process, tmp_path)
         process.send_signal(signal.SIGUSR1)

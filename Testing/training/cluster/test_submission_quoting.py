@@ -13,15 +13,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from unetseg.cli import submit as submit_command
+from unetseg.cli import submit_jobs
 from unetseg.cli.main import main
-from unetseg.cluster.submission import ClusterJob, commands, job_script
+from unetseg.cluster.jobs import ClusterJob, JobChain
+from unetseg.cluster.scripts import scripts
+from unetseg.cluster.submission import commands
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..command import wait_until
 
 PLAIN, SPACES = "packs", "my packs; touch pwned"
-HOSTILE = 'it\'s "my" $HOME `touch pwned` $(touch pwned) & | * ? # 50% @NAME@ ~'
+HOSTILE = 'it\'s "my" $HOME `touch pwned` $(touch pwned) & | * ? # 50% @NAME@ ~ ä 腹'
 TOOL = """#!{python}
 import json, os, sys
 with open({told!r}, "a") as file:
@@ -123,7 +125,7 @@ def test_jobs_of_a_host(preprocessed_folder, told, tmp_path, monkeypatch, schedu
         pytest.skip("refused, as test_names_that_a_log_cannot_have holds")
     (tmp_path / "the code's").mkdir()
     (tmp_path / "the code's" / "pyproject.toml").write_text("[project]")
-    monkeypatch.setattr(submit_command, "_code", lambda: tmp_path / "the code's")
+    monkeypatch.setattr(submit_jobs, "code", lambda: tmp_path / "the code's")
     a_pack(preprocessed_folder, "my: packs")
     given = ["submit", "my: packs/pack", "--output", "run 1", "--scheduler", scheduler, "--host", "me@server"]
     assert main([*given, f"--folder={folder}", "--setup", ":", "--gpus", "0"]) == 0
@@ -138,17 +140,36 @@ def test_jobs_of_a_host(preprocessed_folder, told, tmp_path, monkeypatch, schedu
     assert not (tmp_path / "home" / "~").exists()
 
 
+@pytest.mark.skipif(not shutil.which("rsync"), reason="rsync is not installed here")
+@pytest.mark.parametrize(
+    "host", [r"DTU\me@gpu-1", "me@dtu.dk@login", "me@[::1]", "[fe80::1%eth0]", "größe", "gpu_1", "a+b.c", "10.0.0.7"]
+)
+def test_hosts_with_odd_names_are_reached(preprocessed_folder, told, tmp_path, host):
+    """ssh itself takes the name too: -G prints what it would do."""
+    a_pack(preprocessed_folder, "packs")
+    given = ["submit", "packs/pack", "--output", "run", "--scheduler", "slurm", "--host", host, "--setup", ":"]
+    assert main([*given, "--gpus", "0"]) == 0
+    there = [call[1:-1] for call in told() if call[0] == "ssh"]
+    user, _, name = host.rpartition("@")
+    assert {call[1] for call in there if call[0] == "--"} == {
+        f"{user}@{name}".strip("@").translate({91: None, 93: None})
+    }
+    by_rsync = [call for call in there if call[0] != "--"]
+    assert by_rsync
+    for call in by_rsync:
+        assert call[: call.index("rsync")] == [*(["-l", user] if user else []), name.strip("[]")]
+    if real := shutil.which("ssh", path=os.defpath):
+        understood = subprocess.run([real, "-G", *there[0][:2]], capture_output=True, encoding="utf-8", check=True)
+        assert f"hostname {name.strip('[]')}" in understood.stdout.splitlines()
+
+
 def test_an_array_goes_into_folders_of_its_own(told, tmp_path):
-    job = ClusterJob(
-        name="cv",
-        output="my runs/cv",
-        folder=str(tmp_path),
-        command='unetseg train p --output \'my runs/cv\'/fold"$MEMBER" --fold "$MEMBER"',
-        members=3,
-    )
+    command = 'unetseg train p --output \'my runs/cv\'/fold"$MEMBER" --fold "$MEMBER"'
+    job = ClusterJob(name="submit", command=command, members=3)
+    chain = JobChain(name="cv", output="my runs/cv", folder=str(tmp_path), jobs=(job,))
     (tmp_path / "my runs/cv/logs").mkdir(parents=True)
     for scheduler, tool in (("slurm", ["sbatch", "script"]), ("lsf", ["sh", "-c", "bsub < script"])):
-        (tmp_path / "script").write_text(job_script(job, scheduler))
+        (tmp_path / "script").write_text(scripts(chain, scheduler)["submit.sh"])
         subprocess.run(tool, check=True)
         assert trained(told) == ["train", "p", "--output", "my runs/cv/fold1", "--fold", "1", str(tmp_path)]
         (tmp_path / "told").unlink()
@@ -203,20 +224,20 @@ def test_line_ends_in_options_are_refused(preprocessed_folder, told, capsys, sch
 
 @pytest.mark.parametrize(("scheduler", "marks"), [("lsf", "\"'\\$`%"), ("slurm", "\\")])
 def test_names_that_a_log_cannot_have_are_refused(scheduler, marks):
+    jobs = (ClusterJob(name="submit", command="true"),)
     for mark in marks:
         with pytest.raises(InputError, match="choose another --output or --folder"):
-            job_script(ClusterJob(name="run", output=f"a{mark}b", folder="/home/me", command="true"), scheduler)
+            scripts(JobChain(name="run", output=f"a{mark}b", folder="/home/me", jobs=jobs), scheduler)
         with pytest.raises(InputError, match="choose another --output or --folder"):
-            job_script(ClusterJob(name="run", output="run", folder=f"/home/a{mark}b", command="true"), scheduler)
+            scripts(JobChain(name="run", output="run", folder=f"/home/a{mark}b", jobs=jobs), scheduler)
 
 
 def test_plain_paths_are_left_as_people_write_them():
-    job = ClusterJob(name="run", output="runs/cv", folder="seg", command="true", inputs=("packs/a",), host="server")
-    assert "#BSUB -o seg/runs/cv/logs/%J_%I.log" in job_script(job, "lsf").splitlines()
-    assert "#SBATCH --output=seg/runs/cv/logs/%j.log" in job_script(job, "slurm").splitlines()
-    copies = [
-        shlex.join(step) for step in commands(job, "slurm", Path("runs/cv/submit.sh"), None) if step[0] == "rsync"
-    ]
+    jobs = (ClusterJob(name="submit", command="true"),)
+    chain = JobChain(name="run", output="runs/cv", folder="seg", jobs=jobs, inputs=("packs/a",), host="server")
+    assert "#BSUB -o seg/runs/cv/logs/%J_%I.log" in scripts(chain, "lsf")["submit.sh"].splitlines()
+    assert "#SBATCH --output=seg/runs/cv/logs/%j.log" in scripts(chain, "slurm")["submit.sh"].splitlines()
+    copies = [shlex.join(step) for step in commands(chain, "slurm", None) if step[0] == "rsync"]
     assert not any(" -s" in copy for copy in copies)
 
 

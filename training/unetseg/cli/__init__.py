@@ -12,7 +12,7 @@ COMMANDS = {
     "prepare": "read a data set once and write it preprocessed, as training reads it",
     "train": "train a 2D U-Net on a preprocessed data set, or continue a run",
     "cross-validate": "train and validate every fold, and sum up over the folds",
-    "submit": "hand a training run to LSF, SLURM or another machine",
+    "submit": "hand a training, an evaluation or a whole chain to LSF, SLURM or another machine",
     "evaluate": "predict every case of a data set and compare with its labels",
     "compare-models": "compare two checkpoints on the same cases: paired tests of two evaluations",
     "release": "add test results, label statistics and a description to a checkpoint that is published",

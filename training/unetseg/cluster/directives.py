@@ -12,6 +12,8 @@ from UNetSegmenterLib.engine.errors import InputError
 
 _PREFIX = {"slurm": "#SBATCH", "lsf": "#BSUB"}
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,:@+&|*()/\[\]-]*")
+# Features may be joined and compared: SLURM "a100|h100" and "[rack1|rack2]", LSF "gpu40gb && ngpus>1" and "!v100".
+_FEATURES = re.compile(r"[A-Za-z0-9_(\[!][A-Za-z0-9_.,:@+&|*()/\[\]<>=! -]*")
 _OPTION = re.compile(r"-[-A-Za-z][^\x00-\x1f]*")
 
 
@@ -42,9 +44,13 @@ class Directives:
             name = next(iter(words), "directive").replace("_", "-")
             raise InputError(f"--{name} is for a scheduler, and ssh has none; leave it out.")
         for name, value in words.items():
-            if not _WORD.fullmatch(value):
-                option = name.replace("_", "-")
-                raise InputError(f'--{option} is "{value}"; one word is expected, as the scheduler knows it.')
+            expected = _FEATURES if name == "constraint" else _WORD
+            if not expected.fullmatch(value):
+                option, kind = (
+                    name.replace("_", "-"),
+                    "features of nodes are" if name == "constraint" else "one word is",
+                )
+                raise InputError(f'--{option} is "{value}"; {kind} expected, as the scheduler knows it.')
         for option in self.directive:
             if not _OPTION.fullmatch(option):
                 raise InputError(

@@ -16,7 +16,7 @@
 set -e
 cd -- @FOLDER@
 @SETUP@
-export OMP_NUM_THREADS=@CORES@
+export OMP_NUM_THREADS=@THREADS@
 MEMBER=$((${LSB_JOBINDEX:-1} - 1))
 # LSF does not say how often it has queued a job again, so the starts are counted: one that never gets on must end.
 STARTS=@OUTPUT@/.starts.${LSB_JOBID:-0}.$MEMBER

@@ -17,7 +17,7 @@
 #SBATCH --output=@LOG@
 cd -- @FOLDER@ || exit 1
 @SETUP@
-export OMP_NUM_THREADS=@CORES@
+export OMP_NUM_THREADS=@THREADS@
 MEMBER=${SLURM_ARRAY_TASK_ID:-0}
 # One task a node starts its processes itself; Lightning would take SLURM's count of tasks for theirs.
 unset SLURM_NTASKS
