@@ -10,7 +10,7 @@ from .pages import COURSE, PAGES, REAL_DATA
 
 LARGEST_BYTES = 150_000
 PARTS = ("**You can ", "**Time:** ", "## Exercises", "## What you can do now", REAL_DATA)
-pages = pytest.mark.parametrize("page", PAGES[:3], ids=lambda page: page.stem)
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
 @pages

@@ -10,12 +10,15 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import convolution_pictures, scan_pictures
+from . import convolution_pictures, judgement_pictures, network_drawing, run_pictures, scan_pictures
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "course" / "pictures"
 PICTURES: dict[str, Callable[[Path], None]] = {
     **scan_pictures.PICTURES,
     **convolution_pictures.PICTURES,
+    **network_drawing.PICTURES,
+    **run_pictures.PICTURES,
+    **judgement_pictures.PICTURES,
 }
 
 

@@ -1,0 +1,20 @@
+"""The intervals and p-values of page 8."""
+
+from __future__ import annotations
+
+from scipy import stats
+
+from .pages import answers
+
+
+def test_widths_of_intervals():
+    widths = [stats.t.ppf(0.975, n - 1) * 3 / n**0.5 for n in (4, 20, 40)]
+    four, twenty, forty = (f"±{width:.1f}" for width in widths)
+    assert f"{four}, {twenty} and {forty} points" in answers(8)[0]
+    assert f"±{stats.t.ppf(0.975, 1) * 3 / 2**0.5:.0f} points" in answers(8)[0]
+
+
+def test_smallest_p_of_a_paired_test():
+    smallest = {n: stats.wilcoxon([0.01 * (one + 1) for one in range(n)], mode="exact").pvalue for n in range(2, 8)}
+    assert answers(8)[2].startswith("Six.") and min(n for n, p in smallest.items() if p < 0.05) == 6
+    assert f"{smallest[2]:.1f} for 2, {smallest[5]:.4f} for 5, {smallest[6]:.3f} for 6" in answers(8)[2]
