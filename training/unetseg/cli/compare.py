@@ -25,7 +25,7 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, progress, warn
 from ..output_folder import RESULTS, Outputs, output_folder
-from .parser import CommandParser, add_resample, number
+from .parser import CommandParser, add_resample, number, positive_integer
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.evaluation.comparison import Comparison
@@ -63,6 +63,12 @@ def add_options(parser: CommandParser) -> None:
         default=[],
         metavar="A=B",
         help="structure A of the prediction is B of the reference; A= leaves A out",
+    )
+    parser.add_argument(
+        "--ignore-value",
+        type=positive_integer,
+        metavar="VALUE",
+        help="label value of the reference's voxels that are not decided (nnU-Net's ignore label): they count nowhere",
     )
     parser.add_argument(
         "--tolerance", type=number, default=2.0, metavar="MM", help="tolerance of the normalised surface distance (NSD)"
@@ -136,15 +142,19 @@ def run(options: Any) -> None:
 def _segmentations(options: Any, volume: Volume | None) -> tuple[Segmentation, Segmentation]:
     """Prediction and reference; one without a grid of its own gets that of the scan or of the other."""
     from UNetSegmenterLib.engine.labels.dicom_references import check_same_patient_space
+    from UNetSegmenterLib.engine.labels.ignored import ignored_structure, with_value_ignored
     from UNetSegmenterLib.engine.labels.segmentation_files import need_of_grid, read_segmentation
 
     paths, declared = (options.prediction, options.reference), _declared(options)
     grid = None if volume is None else volume.geometry
     found: dict[int, Segmentation] = {}
     for side in sorted((0, 1), key=lambda side: need_of_grid(paths[side])):
+        structures = _structures(declared[side])
+        if side and structures and options.ignore_value is not None:
+            structures = (*structures, ignored_structure(options.ignore_value))
         found[side] = read_segmentation(
             paths[side],
-            _structures(declared[side]),
+            structures,
             named_ones=True,
             resample=options.resample,
             grid=grid if need_of_grid(paths[side]) else None,
@@ -153,6 +163,8 @@ def _segmentations(options: Any, volume: Volume | None) -> tuple[Segmentation, S
         if volume is not None:
             check_same_patient_space(found[side], volume)
     prediction, reference = found[0], found[1]
+    if options.ignore_value is not None and reference.ignored is None:
+        reference = with_value_ignored(reference, options.ignore_value)
     prediction = prediction.with_known_grid(reference.geometry)
     reference = reference.with_known_grid(prediction.geometry)
     return prediction, reference

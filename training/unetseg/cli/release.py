@@ -289,10 +289,10 @@ def statistics_and_cases(
         InputError: the data set has none of these cases, or none of the model's structures.
     """
     from UNetSegmenterLib.engine.io.image_reading import read_volume
-    from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
     from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
 
     from ..data.seen_cases import seen_cases, to_json, voxels_sha256, with_voxel_hashes
+    from ..data.structure_selection import read_labels
 
     seen, trained = seen_cases(card), trained_cases(card)
     taken = [case for case in dataset.cases if trained is None or case.name in trained]
@@ -309,7 +309,10 @@ def statistics_and_cases(
             show(number, len(taken), case.name)
             volume = read_volume(case.image, case.resample)
             hashes[case.name] = voxels_sha256(volume)
-            labels = read_segmentation(case.label, dataset.structures, resample=case.resample, grid=volume.geometry)
+            labels = read_labels(case, dataset.structures, volume.geometry)
+            if labels.ignored is not None:
+                warn(f"{case.name} has voxels that are ignored, so it is left out of the statistics")
+                continue
             axis = card.preprocessing.slicing(volume.geometry).axis
             labels = replace(with_structures(labels, pairs).with_known_grid(volume.geometry), slicing_axis=axis)
             yield labels, replace(volume, intensities=card.preprocessing.intensities)
@@ -317,7 +320,7 @@ def statistics_and_cases(
 
     with progress("measuring", "cases") as show:
         statistics = training_statistics(cases(show), nominal_spacing=nominal_spacing)
-    return statistics, to_json(with_voxel_hashes(seen, dataset.name, hashes))
+    return statistics if statistics["cases"] else {}, to_json(with_voxel_hashes(seen, dataset.name, hashes))
 
 
 def matched_structures(dataset: Dataset, card: Card) -> list[tuple[tuple[Structure, ...], Structure]]:

@@ -46,6 +46,7 @@ class Case:
         patient: whose scan it is, empty where the layout does not say; scans of one patient stay in one split.
         resample: resample sheared voxels to a straight grid while reading, instead of refusing them.
         selection: which of the data set's structures are taken, None for all.
+        ignore_value: label value of voxels that were left undecided, None if there is none.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Case:
     patient: str = ""
     resample: bool = False
     selection: StructureSelection | None = None
+    ignore_value: int | None = None
 
     @property
     def patient_or_name(self) -> str:
@@ -136,6 +138,11 @@ def unique_cases(folder: Path, cases: Iterable[Case], problems: ProblemCollector
             continue
         by_name[case.name] = case
     return tuple(by_name[name] for name in sorted(by_name))
+
+
+def ignoring(cases: tuple[Case, ...], value: int | None) -> tuple[Case, ...]:
+    """The cases, in whose labels that value stands for undecided voxels."""
+    return cases if value is None else tuple(replace(case, ignore_value=value) for case in cases)
 
 
 def first_few(names: Iterable[str], most: int = 4) -> str:

@@ -90,6 +90,7 @@ class PreprocessedDataset:
     licence: str = ""
     citation: str = ""
     arrays_sha256: dict[str, str] = field(default_factory=dict)
+    has_ignored: bool = False
     presence: np.ndarray | None = field(default=None, init=False)
 
     def of_split(self, split: str) -> tuple[PreprocessedCase, ...]:
@@ -133,6 +134,7 @@ def read_preprocessed_dataset(folder: Path | str, verify: bool = False) -> Prepr
             preprocessing=Preprocessing.from_json(content["preprocessing"]),
             structures=tuple(Structure.from_json(one) for one in content["structures"]),
             cases=tuple(PreprocessedCase(**one | {"spacing_mm": tuple(one["spacing_mm"])}) for one in content["cases"]),
+            has_ignored=content.get("has_ignored", False),
             **{name: content[name] for name in _PLAIN_ENTRIES},
         )
         object.__setattr__(preprocessed, "presence", arrays.get(PRESENCE))

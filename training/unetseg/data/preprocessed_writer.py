@@ -122,6 +122,7 @@ class PreprocessedWriter:
             "licence": preprocessed.licence,
             "citation": preprocessed.citation,
             "arrays_sha256": {name: file.sha256 for name, file in self.files.items()},
+            **({"has_ignored": True} if preprocessed.has_ignored else {}),
             "arrays_stored": {name: size_and_time(file.path) for name, file in self.files.items()},
         }
         (self.folder / "pack.json").write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.geometry import Geometry
+from UNetSegmenterLib.engine.labels.ignored import ignored_structure
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import Structure, known_structure
@@ -79,5 +80,7 @@ def read_labels(
         InputError: the file can't be read.
     """
     declared = case.selection.declared if case.selection else structures
+    if case.ignore_value is not None:
+        declared = (*declared, ignored_structure(case.ignore_value))
     labels = read_segmentation(case.label, declared, only_declared, resample=case.resample, grid=grid)
     return case.selection.apply(labels) if case.selection else labels

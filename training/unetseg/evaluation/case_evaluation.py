@@ -123,6 +123,7 @@ def inputs_of(case: Case, evaluation: EvaluationSettings) -> dict[str, Any]:
         "structures": [[structure.name, list(structure.values)] for structure in evaluation.structures],
         "pictures": evaluation.pictures,
         "unetsegmenter": __version__,
+        **({} if case.ignore_value is None else {"ignored value": case.ignore_value}),
         **asked,
     }
 

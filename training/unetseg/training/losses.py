@@ -7,23 +7,45 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 from torch.nn import functional
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.labels.ignored import IGNORED
 from UNetSegmenterLib.engine.plain_data import did_you_mean
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def make_loss(name: str) -> Loss:
+def make_loss(name: str, ignoring: bool = False) -> Loss:
     """Loss of logits (B, classes, H, W) float32 and targets (B, H, W) int64.
 
     The Dice losses are taken over the whole batch and, but for the generalised one, without the background: most slices
     lack most structures, and a Dice of each slice would be dominated by empty ones.
+
+    Args:
+        name: one of `LOSSES`.
+        ignoring: targets may be `IGNORED`; such pixels count nowhere.
 
     Raises:
         InputError: the name is not known.
     """
     if name not in LOSSES:
         raise InputError(f'The loss "{name}" is not known; {did_you_mean(name, LOSSES)}')
-    return LOSSES[name]()
+    loss = LOSSES[name]()
+    return _of_decided(loss) if ignoring else loss
+
+
+def _of_decided(loss: Loss) -> Loss:
+    """The loss of the pixels that are decided, which become one slice of one column; 0 if there are none.
+
+    None of the losses asks where a pixel is, so leaving pixels out is all there is to it, whatever the loss sums or divides by.
+    """
+
+    def of_decided(logits: Tensor, targets: Tensor) -> Tensor:
+        decided = targets != IGNORED
+        if not decided.any():
+            return logits.sum() * 0.0  # so that every process has gradients to exchange
+        pixels = logits.movedim(1, -1)[decided]  # (pixels, classes)
+        return loss(pixels.T[None, :, :, None], targets[decided][None, :, None])
+
+    return of_decided
 
 
 def over_levels(loss: Loss) -> Callable[[Sequence[Tensor], Tensor], Tensor]:

@@ -71,7 +71,7 @@ class Learner:
         self.supervised = SupervisedNetwork(self.network, config, len(dataset.structures) + 1).to(device)
         self.optimiser = make_optimiser(self.supervised, config, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
-        self.loss_of = over_levels(make_loss(config.loss))
+        self.loss_of = over_levels(make_loss(config.loss, dataset.has_ignored))
         self.model = process_group.wrap(self.supervised)
         self.micro_batches = 1
         self.learning_rate = 0.0

@@ -13,6 +13,7 @@ import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_folder
 from UNetSegmenterLib.engine.io.image_reading import read_geometry
+from UNetSegmenterLib.engine.labels.ignored import indices_with_ignored
 from UNetSegmenterLib.engine.model.normalisation import window
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing, network_labels, network_size, network_slices
 from UNetSegmenterLib.engine.plausibility.anatomy import Anatomy
@@ -44,6 +45,7 @@ from ..data.preprocessed_dataset import (
 from ..data.preprocessed_writer import PreprocessedWriter
 from ..data.splits import Splits, refuse_leaks, split_cases
 from .planning import Plan, make_plan, write_plan
+from .preparation_warnings import ignored_warning
 from .slice_size import body_region, cut_off_text
 
 
@@ -57,6 +59,7 @@ class _ResampledCase:
         facts: facts of the case at its own grid.
         label_quantities: what the training statistics of the plausibility checks need; None for a case that is held out.
         cut_off: the warning on labels that were lost to the size of the slices, empty if none were.
+        has_ignored: whether voxels are labelled to be ignored.
     """
 
     hu: np.ndarray
@@ -64,6 +67,7 @@ class _ResampledCase:
     facts: CaseFacts
     label_quantities: CaseQuantities | None
     cut_off: str
+    has_ignored: bool
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class _PreparedCase:
     facts: CaseFacts
     label_quantities: CaseQuantities | None
     cut_off: str
+    has_ignored: bool
 
 
 def prepare(
@@ -143,6 +148,8 @@ def prepare(
             warnings.extend(check_presence(splits, all_facts))
             warnings.extend(f"{one.entry.name}: {one.cut_off}" for one in prepared if one.cut_off)
             warnings.extend(_patch_warning(plan, shape))
+            ignoring = [one.entry.name for one in prepared if one.has_ignored]
+            warnings.extend(ignored_warning(ignoring, splits["train"]))
             stored = {"warnings": warnings, "plan": plan.to_json(), **_label_statistics(prepared, by_case=folds > 0)}
             writer.finish(
                 PreprocessedDataset(
@@ -155,6 +162,7 @@ def prepare(
                     fingerprint={**fingerprint(all_facts), **stored},
                     licence=dataset.licence,
                     citation=dataset.citation,
+                    has_ignored=bool(ignoring),
                 )
             )
         write_plan(plan, partial / "plan.yaml", dataset.name)
@@ -171,7 +179,9 @@ def _label_statistics(prepared: Sequence[_PreparedCase], *, by_case: bool) -> di
     A fold's card must not hold statistics of the patients that it is validated on, so it is made from those of its own cases.
     """
     quantities = {one.entry.name: one.label_quantities for one in prepared if one.label_quantities is not None}
-    stored: dict[str, Any] = {"label_statistics": statistics_from_cases(list(quantities.values()))}
+    stored: dict[str, Any] = {
+        "label_statistics": statistics_from_cases(list(quantities.values())) if quantities else {}
+    }
     if by_case:
         stored["label_facts"] = {name: case_quantities_to_json(own) for name, own in quantities.items()}
     return stored
@@ -238,7 +248,7 @@ def _resample(
     between, *in_plane = volume.geometry.axial_spacing_mm
     in_plane_mm = (in_plane[0], in_plane[1])
     hu = network_slices(volume.geometry.to_axial(volume.array), in_plane_mm, preprocessing)
-    labels = volume.geometry.to_axial(segmentation.labels)
+    labels = volume.geometry.to_axial(indices_with_ignored(segmentation))
     labels = network_labels(labels, in_plane_mm, preprocessing)
     cut_off = ""
     if all(size):
@@ -247,8 +257,10 @@ def _resample(
         pixel_mm2 = np.prod(preprocessing.spacing_mm or in_plane_mm)
         cut_off = cut_off_text(labels, kept, dataset.structures, between * float(pixel_mm2) / 1000, size)
         hu, labels = hu[:, rows, columns], kept
-    label_quantities = measure_case(Anatomy(segmentation, volume)) if in_training else None
-    return _ResampledCase(hu, labels, case_facts(case.name, volume, segmentation), label_quantities, cut_off)
+    decided = segmentation.ignored is None  # volumes and shapes of half-labelled structures would be wrong
+    label_quantities = measure_case(Anatomy(segmentation, volume)) if in_training and decided else None
+    facts = case_facts(case.name, volume, segmentation)
+    return _ResampledCase(hu, labels, facts, label_quantities, cut_off, not decided)
 
 
 def _write_case(
@@ -282,7 +294,7 @@ def _write_case(
         np.pad(resampled.hu, around, constant_values=int(preprocessing.normalisation.lowest)),
         np.pad(resampled.labels, around),
     )
-    return _PreparedCase(entry, resampled.facts, resampled.label_quantities, resampled.cut_off)
+    return _PreparedCase(entry, resampled.facts, resampled.label_quantities, resampled.cut_off, resampled.has_ignored)
 
 
 def _shape(dataset: Dataset, preprocessing: Preprocessing, size: tuple[int, int]) -> tuple[int, int, int]:

@@ -331,7 +331,8 @@ def label_statistics(dataset: PreprocessedDataset, trained: set[str]) -> dict[st
         statistics_from_cases,
     )
 
-    return statistics_from_cases([case_quantities_from_json(by_case[name]) for name in training if name in trained])
+    known = [case_quantities_from_json(by_case[name]) for name in training if name in trained and name in by_case]
+    return statistics_from_cases(known) if known else {}
 
 
 def _validation(dataset: PreprocessedDataset, dice: np.ndarray | None, counted: list[bool]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.labels.dice import dice_coefficient
+from UNetSegmenterLib.engine.labels.ignored import IGNORED
 from UNetSegmenterLib.engine.model.prediction import network_logits
 from UNetSegmenterLib.engine.model.preprocessing import (
     Preprocessing,
@@ -65,7 +66,9 @@ def predict_case(
 
 
 def dice_of_volume(prediction: np.ndarray, reference: np.ndarray, classes: int) -> np.ndarray:
-    """Dice of each structure 1..classes-1; NaN where neither volume has it."""
+    """Dice of each structure 1..classes-1 where the reference is decided; NaN where neither volume has it."""
+    if (ignored := reference == IGNORED).any():
+        prediction, reference = prediction[~ignored], reference[~ignored]
     pairs = prediction.ravel().astype(np.int64) * classes + reference.ravel()
     confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     both, ours, theirs = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)

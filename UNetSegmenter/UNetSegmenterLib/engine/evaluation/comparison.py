@@ -10,7 +10,8 @@ import numpy as np
 from ..errors import InputError
 from ..io.geometry import SHEAR_MM, Geometry, grid_difference, same_grid_note, sheared_text
 from ..io.slicing_axis import AXIAL
-from ..labels.bounding_boxes import Box, joint_box, structure_boxes
+from ..labels.bounding_boxes import Box, grown, joint_box, structure_boxes
+from ..labels.ignored import without_voxels
 from ..labels.matching import Matching, Pair, match_structures
 from ..labels.matching_by_overlap import Proposal, question_pairs
 from ..labels.segmentation import Segmentation, resample_labels, resample_segmentation
@@ -112,6 +113,7 @@ def compare(
     notes = _checked_notes("prediction", prediction) + _checked_notes("reference", reference)
     matching = match_structures(prediction.structures, reference.structures, by_hand)
     prediction, reference = _on_one_grid(prediction, reference, notes)
+    prediction, reference = _where_decided(prediction, reference, notes)
     notes += _notes(prediction, reference, matching)
     ours, theirs = structure_boxes(prediction), structure_boxes(reference)
     rows: list[StructureComparison] = []
@@ -160,6 +162,23 @@ def _on_one_grid(
     return prediction, reference
 
 
+def _where_decided(
+    prediction: Segmentation, reference: Segmentation, notes: list[str]
+) -> tuple[Segmentation, Segmentation]:
+    """Both without the voxels that one of them leaves undecided, which `reference.ignored` holds afterwards."""
+    masks = [one.ignored for one in (prediction, reference) if one.ignored is not None and one.ignored.any()]
+    if not masks:
+        return prediction, replace(reference, ignored=None)
+    ignored = np.logical_or.reduce(masks)
+    voxels = int(np.count_nonzero(ignored))
+    notes.append(
+        f"{voxels * reference.geometry.voxel_ml:.1f} ml ({100 * voxels / ignored.size:.2g} %) are labelled to be ignored: no "
+        "voxel there counts, volumes are those outside, and surfaces end there, so distances near it can be too large."
+    )
+    prediction, reference = (without_voxels(one, ignored) for one in (prediction, reference))
+    return prediction, replace(reference, ignored=ignored)
+
+
 def _compare_pair(
     prediction: Segmentation, reference: Segmentation, pair: Pair, box: Box | None, case: str, tolerance_mm: float
 ) -> StructureComparison:
@@ -178,9 +197,11 @@ def _compare_pair(
     if box is None:
         return empty
     geometry = reference.geometry
+    box = box if reference.ignored is None else grown(box, geometry.shape)
     predicted = _cropped(prediction, pair.prediction.index, box)
     referred = _cropped(reference, pair.reference.index, box)
-    measures, voxel_index = measure_with_position(predicted, referred, geometry.spacing_mm, tolerance_mm)
+    ignored = None if reference.ignored is None else reference.ignored[box]
+    measures, voxel_index = measure_with_position(predicted, referred, geometry.spacing_mm, tolerance_mm, ignored)
     assert measures is not None and voxel_index is not None
     index = np.array([extent.start for extent in box]) + voxel_index
     return replace(

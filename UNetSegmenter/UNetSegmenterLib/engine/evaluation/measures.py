@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..errors import InputError
-from ..labels.bounding_boxes import bounding_box
+from ..labels.bounding_boxes import bounding_box, grown
 from ..labels.dice import dice_coefficient
 
 DEFAULT_TOLERANCE_MM = 2.0
@@ -158,22 +158,38 @@ def measure_with_position(
     reference_mask: np.ndarray,
     spacing_mm: Sequence[float],
     tolerance_mm: float = DEFAULT_TOLERANCE_MM,
+    ignored: np.ndarray | None = None,
 ) -> tuple[Measures | None, tuple[float, float, float] | None]:
     """`measure`, and the array index (slice, row, column) of the largest error.
 
     That is where the Hausdorff distance is reached, or the centroid of the only mask that is not empty.
+
+    Args:
+        prediction_mask: As in `measure`, without ignored voxels.
+        reference_mask: As in `measure`, without ignored voxels.
+        spacing_mm: As in `measure`.
+        tolerance_mm: As in `measure`.
+        ignored: Voxels that are not decided. Surfaces end where they touch them, so that the cuts are no surfaces;
+            distances are NaN where a mask has no other surface.
     """
     spacing = _checked_spacing(prediction_mask, reference_mask, spacing_mm)
     prediction, reference = prediction_mask.astype(bool, copy=False), reference_mask.astype(bool, copy=False)
     box = bounding_box(prediction, reference)
     if box is None:
         return None, None
+    if ignored is not None:
+        box = grown(box, prediction.shape)  # what is ignored beside the masks decides where their surfaces are
     prediction, reference = prediction[box], reference[box]
     start = np.array([extent.start for extent in box], dtype=float)
     predicted, referred = int(np.count_nonzero(prediction)), int(np.count_nonzero(reference))
     common = int(np.count_nonzero(prediction & reference))
+    distances = None
     if predicted and referred:
-        distances = surface_distances(prediction, reference, spacing)
+        distances = surface_distances(prediction, reference, spacing, None if ignored is None else ignored[box])
+    if predicted and referred and distances is None:
+        hd95 = hd = assd = nsd = float("nan")
+        position = start + np.mean(np.nonzero(prediction | reference), axis=1)
+    elif distances is not None:
         hd95, hd, assd = distances.hausdorff_mm(95), distances.hausdorff_mm(), distances.average_mm()
         nsd, position = distances.within(tolerance_mm), start + distances.farthest
     else:
@@ -207,14 +223,19 @@ def _checked_spacing(prediction: np.ndarray, reference: np.ndarray, spacing_mm: 
     return tuple(float(value) for value in spacing)
 
 
-def surface(mask: np.ndarray, spacing_mm: Sequence[float]) -> Surface:
-    """Surface elements of a boolean mask with the area of each; the volume's border counts as outside."""
+def surface(mask: np.ndarray, spacing_mm: Sequence[float], ignored: np.ndarray | None = None) -> Surface:
+    """Surface elements of a boolean mask with the area of each; the volume's border counts as outside.
+
+    Elements that touch one of the voxels `ignored` are left out.
+    """
     padded = np.pad(mask, 1)
     lowest, highest = padded, padded
     for axis in range(3):
         before, after = _halves(axis)
         lowest, highest = lowest[before] & lowest[after], highest[before] | highest[after]
     grid = highest ^ lowest
+    if ignored is not None:
+        grid &= ~_cells_at(np.pad(ignored, 1))
     cells = np.array(np.nonzero(grid)).T
     code = np.zeros(len(cells), dtype=np.uint8)
     for bit, corner in enumerate(_CORNERS):
@@ -262,9 +283,24 @@ def _halves(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     return before, after
 
 
-def surface_distances(prediction: np.ndarray, reference: np.ndarray, spacing_mm: Sequence[float]) -> SurfaceDistances:
-    """Distances between the surfaces of two boolean masks of one grid, neither of them empty."""
-    ours, theirs = surface(prediction, spacing_mm), surface(reference, spacing_mm)
+def _cells_at(padded: np.ndarray) -> np.ndarray:
+    """Which cells (as `Surface.grid`) have a corner in the mask, which is padded by one voxel."""
+    for axis in range(3):
+        before, after = _halves(axis)
+        padded = padded[before] | padded[after]
+    return padded
+
+
+def surface_distances(
+    prediction: np.ndarray, reference: np.ndarray, spacing_mm: Sequence[float], ignored: np.ndarray | None = None
+) -> SurfaceDistances | None:
+    """Distances between the surfaces of two boolean masks of one grid, neither of them empty.
+
+    None where one has no surface but at the voxels `ignored`.
+    """
+    ours, theirs = surface(prediction, spacing_mm, ignored), surface(reference, spacing_mm, ignored)
+    if not (len(ours.cells) and len(theirs.cells)):
+        return None
     to_reference = _distances(ours, theirs, spacing_mm)
     to_prediction = _distances(theirs, ours, spacing_mm)
     if to_reference.max() >= to_prediction.max():

@@ -37,6 +37,14 @@ def joint_box(one: Box | None, other: Box | None) -> Box | None:
     return slices, rows, columns
 
 
+def grown(box: Box, shape: Sequence[int]) -> Box:
+    """The box with one voxel more on every side, within an array of that shape."""
+    slices, rows, columns = (
+        slice(max(0, one.start - 1), min(n, one.stop + 1)) for one, n in zip(box, shape, strict=True)
+    )
+    return slices, rows, columns
+
+
 def label_boxes(labels: np.ndarray, indices: Sequence[int]) -> dict[int, Box]:
     """Bounding box of each of the labels `indices` that has voxels.
 

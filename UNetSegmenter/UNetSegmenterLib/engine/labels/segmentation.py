@@ -28,7 +28,8 @@ class Segmentation:
     about how the file was read. `slicing_axis` ("axial", "coronal" or "sagittal") is that of the network that drew it, which all
     that is measured slice by slice follows; axial where no network did. `grid_is_known` is False for an empty file of one voxel,
     which describes no grid, and `grid_is_complete` for a file that leaves out slices without labels, so that its grid may end
-    anywhere: `with_known_grid` gives them one. `drawn_on` is the DICOM series that the file names.
+    anywhere: `with_known_grid` gives them one. `drawn_on` is the DICOM series that the file names. `ignored` are the voxels that
+    an annotator left undecided (boolean, None for none); they are background in `labels`, and nothing is measured there.
     """
 
     labels: np.ndarray
@@ -45,6 +46,7 @@ class Segmentation:
     slicing_axis: str = AXIAL
     grid_is_complete: bool = True
     drawn_on: SeriesIdentity | None = None
+    ignored: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.labels.shape != self.geometry.shape:
@@ -141,4 +143,9 @@ def resample_segmentation(segmentation: Segmentation, target: Geometry) -> Segme
     for index in segmentation.overlaps:
         mask = resample_labels(segmentation.mask(index), segmentation.geometry, target).astype(bool)
         overlaps[index] = np.flatnonzero(mask & (labels != index))
-    return replace(segmentation, labels=labels, geometry=target, overlaps=overlaps, grid_is_complete=True)
+    ignored = segmentation.ignored
+    if ignored is not None:
+        ignored = resample_labels(ignored, segmentation.geometry, target).astype(bool)
+    return replace(
+        segmentation, labels=labels, geometry=target, overlaps=overlaps, grid_is_complete=True, ignored=ignored
+    )

@@ -21,6 +21,7 @@ from ..io.image_reading import read_image
 from ..io.image_writing import write_image
 from .dicom_references import grid_of_series_beside
 from .dicom_seg import read_dicom_seg
+from .ignored import IGNORED, with_ignored_apart
 from .label_values import MAX_STRUCTURES, as_labels, to_indices, undeclared_structures
 from .matching import match_structures
 from .rt_structure_set import read_structure_set
@@ -47,7 +48,8 @@ def read_segmentation(
 
     Args:
         path: the file or folder.
-        structures: the declared structures, which give the values of a label map their meaning. Without them each value
+        structures: the declared structures, which give the values of a label map their meaning, and `ignored_structure` to
+            voxels that were left undecided. Without them each value
             becomes a structure of its own ("label 3"), or, if there is one value, the structure that the file is named after.
         only_declared: refuse structures of Slicer's files and folders that are not declared.
         named_ones: a label map of ones, or of one value that is not declared, is the structure that its file is named after:
@@ -61,7 +63,7 @@ def read_segmentation(
         InputError: the path is none of these, holds label values that are not declared, or one structure under two spellings.
     """
     found = _read(Path(path), structures, only_declared, named_ones, resample, grid)
-    return found if grid is None else found.with_known_grid(grid)
+    return with_ignored_apart(found if grid is None else found.with_known_grid(grid))
 
 
 def _read(
@@ -135,7 +137,7 @@ def _as_declared(segmentation: Segmentation, declared: Sequence[Structure], stri
             f"{strict} holds structures that are not declared: {', '.join(other.name for other in others)}; declared are "
             f"{', '.join(structure.name for structure in declared)}: declare them or remove them."
         )
-    after = max((structure.index for structure in declared), default=0)
+    after = max((structure.index for structure in declared if structure.index != IGNORED), default=0)
     if after + len(others) > MAX_STRUCTURES:
         raise InputError(
             f"{segmentation.name} has {after + len(others)} structures; at most {MAX_STRUCTURES} are expected."

@@ -8,8 +8,8 @@ from typing import Any
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.file_names import file_stem
 
-from ..dataset import Case, Dataset, ProblemCollector, first_few, unique_cases
-from .description import entry, make_structures, values_by_name
+from ..dataset import Case, Dataset, ProblemCollector, first_few, ignoring, unique_cases
+from .description import entry, make_structures, values_by_name, without_ignore
 
 LAYOUT = "Medical Segmentation Decathlon"
 V1_LAYOUT = "nnU-Net v1 raw"
@@ -26,6 +26,8 @@ def read_decathlon(folder: Path, description: dict[str, Any], problems: ProblemC
     path = folder / "dataset.json"
     labels = entry(description, "labels", path, dict, "an object of values and names")
     values, notes = values_by_name(labels, path, by_value=True)
+    values, ignore_value, ignore_notes = without_ignore(values, path)
+    notes += ignore_notes
     structures = make_structures(values, path)
     modality = description.get("modality", {"0": "CT"})
     if len(modality) != 1:
@@ -49,7 +51,7 @@ def read_decathlon(folder: Path, description: dict[str, Any], problems: ProblemC
         description.get("name", folder.name),
         V1_LAYOUT if version_1 else LAYOUT,
         structures,
-        unique_cases(folder, cases, problems),
+        ignoring(unique_cases(folder, cases, problems), ignore_value),
         description.get("licence", description.get("license", "")),
         description.get("reference", ""),
         notes=tuple(notes),

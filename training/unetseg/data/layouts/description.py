@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.labels.ignored import IGNORE
 from UNetSegmenterLib.engine.labels.structures import (
     Structure,
     canonical_name,
@@ -105,7 +106,7 @@ def values_by_name(labels: dict[str, Any], path: Path, by_value: bool) -> tuple[
         if _is_number(value):
             text |= isinstance(value, str) and not numbers
             value = int(value)
-        if value == 0:
+        if value == 0 and name != IGNORE:
             continue
         if name in found:
             raise InputError(
@@ -121,6 +122,30 @@ def _is_number(value: Any) -> bool:
     return (isinstance(value, str) and value.strip().isdigit()) or (
         isinstance(value, int) and not isinstance(value, bool)
     )
+
+
+def without_ignore(values_of: dict[str, Any], path: Path) -> tuple[dict[str, Any], int | None, list[str]]:
+    """Label values without nnU-Net's label "ignore", the value of that, and a note on it.
+
+    Args:
+        values_of: name to value.
+        path: file of the description, for messages.
+
+    Raises:
+        InputError: it is not one value above all others, as nnU-Net wants it.
+    """
+    if IGNORE not in values_of:
+        return values_of, None, []
+    others = {name: value for name, value in values_of.items() if name != IGNORE}
+    value = values_of[IGNORE]
+    used = [one for given in others.values() for one in (given if isinstance(given, list) else [given])]
+    highest = max((one for one in used if isinstance(one, int)), default=0)
+    if not isinstance(value, int) or isinstance(value, bool) or not highest < value <= 65535:
+        raise InputError(
+            f'{path} gives "{IGNORE}" the value {json.dumps(value)}; one number above all structures is expected, such as '
+            f"{highest + 1}, as nnU-Net has it."
+        )
+    return others, value, [f"voxels of value {value} are ignored: they count neither in training nor in any measure"]
 
 
 def make_structures(values_of: dict[str, Any], path: Path) -> tuple[Structure, ...]:

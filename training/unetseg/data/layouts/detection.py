@@ -9,6 +9,7 @@ from pathlib import Path
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.dicom_folders import dicom_entries
 from UNetSegmenterLib.engine.io.file_names import IMAGE_ENDINGS
+from UNetSegmenterLib.engine.labels.ignored import ignored_structure
 from UNetSegmenterLib.engine.labels.structures import HEART, Structure
 
 from ..dataset import Dataset, ProblemCollector, first_few
@@ -61,7 +62,10 @@ def declared_structures(label: Path) -> tuple[Structure, ...] | None:
         if any((folder / name).is_file() for name in ("dataset.json", pairs.DESCRIPTION)):
             dataset = read_dataset(folder)
             labels = {case.label.resolve() for case in dataset.cases}
-            return dataset.structures if label.resolve() in labels else None
+            if label.resolve() not in labels:
+                return None
+            value = dataset.cases[0].ignore_value
+            return dataset.structures if value is None else (*dataset.structures, ignored_structure(value))
     return None
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.labels.structures import Structure
 
-from ..dataset import Case, Dataset, ProblemCollector, first_few, unique_cases
-from .description import entry, make_structures, values_by_name
+from ..dataset import Case, Dataset, ProblemCollector, first_few, ignoring, unique_cases
+from .description import entry, make_structures, values_by_name, without_ignore
 
 LAYOUT = "nnU-Net v2 raw"
 
@@ -30,13 +30,14 @@ def read_nnunet(folder: Path, description: dict[str, Any], problems: ProblemColl
     labels, label_notes = values_by_name(
         entry(description, "labels", path, dict, "an object of names and values"), path, by_value=False
     )
+    labels, ignore_value, ignore_notes = without_ignore(labels, path)
     structures = _structures(labels, path)
     channels = description.get("channel_names", description.get("modality", {"0": "CT"}))
     if len(channels) != 1:
         raise InputError(
             f"{path} names {len(channels)} channels ({first_few(map(str, channels.values()))}); one, CT, is read."
         )
-    notes = [*ending_notes, *label_notes]
+    notes = [*ending_notes, *label_notes, *ignore_notes]
     if next(iter(channels.values())).upper() != "CT":
         notes.append(f"the channel is called {channels}, not CT")
     training = _pairs(folder, "imagesTr", "labelsTr", ending, problems)
@@ -55,7 +56,7 @@ def read_nnunet(folder: Path, description: dict[str, Any], problems: ProblemColl
         description.get("name", folder.name),
         LAYOUT,
         structures,
-        unique_cases(folder, [*training, *test], problems),
+        ignoring(unique_cases(folder, [*training, *test], problems), ignore_value),
         description.get("licence", description.get("license", "")),
         description.get("citation", description.get("reference", "")),
         tuple(case.name for case in test),
@@ -71,8 +72,6 @@ def _structures(labels: dict[str, Any], path: Path) -> tuple[Structure, ...]:
             f"{path} defines regions of several values ({first_few(regions)}); give each value a name of its own, "
             "because a voxel has one structure here."
         )
-    if "ignore" in labels:
-        raise InputError(f'{path} has an "ignore" label; fill those voxels in, because every voxel counts here.')
     return make_structures(labels, path)
 
 
