@@ -110,6 +110,7 @@ def _print_scan(scan: Path, label: Path | None, plot: Path | None, resample: boo
     from UNetSegmenterLib.engine.io.volume import check_volume
 
     from ..data.fingerprint import slice_jump_text, slice_jumps
+    from ..data.source_checks import clipped_ends, clipped_text
 
     volume = read_volume(scan, resample)
     segmentation = _segmentation(volume, label, resample) if label else None
@@ -119,6 +120,8 @@ def _print_scan(scan: Path, label: Path | None, plot: Path | None, resample: boo
             print_line(f"{'note':<14}  {note.text}")
         else:
             warn(f"{volume.name}: {note.text}")
+    for text in filter(None, (clipped_text(clipped_ends(volume)), _default_spacing(volume))):
+        warn(f"{volume.name}: {text}")
     for after in slice_jumps(volume):
         warn(f"{volume.name}: {slice_jump_text(after)}")
     if segmentation is not None:
@@ -134,6 +137,12 @@ def _print_facts(facts: dict[str, str]) -> None:
     width = max(map(len, facts))
     for name, text in facts.items():
         print_line(f"{name:<{width}}  {text}")
+
+
+def _default_spacing(volume: Volume) -> str:
+    from ..data.source_checks import default_spacing_text
+
+    return default_spacing_text(volume.geometry.axial_spacing_mm, volume.geometry.axial_shape)
 
 
 def describe(volume: Volume, dicom: bool) -> dict[str, str]:
@@ -204,7 +213,8 @@ def _print_dataset(dataset: Any, plot: Path | None, workers: int) -> None:
         table(HEADERS, map(row_of, known))
         _print_structures(known)
         _print_facts(summary(known))
-    findings = [*dataset.problems, *differences(found)]
+    patients = {case.name: case.patient_or_name for case in dataset.cases}
+    findings = [*dataset.problems, *differences(found, patients)]
     print_line()
     print_line("Look at:" if findings else "No case differs from the others.")
     for sentence in findings:

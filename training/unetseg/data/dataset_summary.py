@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
@@ -11,6 +11,7 @@ from UNetSegmenterLib.engine.io.geometry import sizes_text
 
 from .dataset import first_few
 from .fingerprint import CaseFacts, UnusableCase, check_spacings
+from .source_checks import nominal_spacing_text
 
 UNUSUAL_RATIO = 2.0  # a spacing this many times the median, or the median this many times it, is worth a look
 CASES_NAMED = 8
@@ -97,8 +98,14 @@ def _range(values: np.ndarray) -> str:
     return low if low == high else f"{low} to {high} (median {median})"
 
 
-def differences(found: Sequence[CaseFacts | UnusableCase]) -> Iterator[str]:
-    """Messages on cases that differ from the others or can't be used, the most severe first."""
+def differences(found: Sequence[CaseFacts | UnusableCase], patients: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Messages on cases that differ from the others or can't be used, the most severe first.
+
+    Args:
+        found: facts of all cases.
+        patients: whose scan a case is, where it is known.
+    """
+    patients = patients or {}
     known = [facts for facts in found if isinstance(facts, CaseFacts)]
     yield from (f"{facts.name} can't be used: {facts.reason}" for facts in found if isinstance(facts, UnusableCase))
     if not known:
@@ -124,6 +131,8 @@ def differences(found: Sequence[CaseFacts | UnusableCase]) -> Iterator[str]:
         for text in facts.warnings:
             by_warning.setdefault(text, []).append(facts.name)
     yield from (f"{first_few(names, CASES_NAMED)}: {text}" for text, names in by_warning.items())
+    if text := nominal_spacing_text((patients.get(one.name, one.name), one.spacing_mm, one.size) for one in known):
+        yield text
     yield from _stored_otherwise(known)
 
 

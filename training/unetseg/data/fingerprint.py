@@ -23,6 +23,7 @@ from UNetSegmenterLib.engine.labels.structures import Structure
 
 from .dataset import Case, Dataset
 from .seen_cases import voxels_sha256
+from .source_checks import Ends, clipped_ends, clipped_text, default_spacing_text
 from .splits import Splits
 from .structure_selection import read_labels
 
@@ -56,6 +57,7 @@ class CaseFacts:
         warnings: messages of the checks of a scan.
         hu_sample: HU of some voxels inside structures, (n,); not written to files.
         index_sample: the structure of each of them, (n,); not written to files.
+        clipped_hu: where the HU were cut off, below and above; None where they were not.
     """
 
     name: str
@@ -70,6 +72,7 @@ class CaseFacts:
     warnings: tuple[str, ...]
     hu_sample: np.ndarray
     index_sample: np.ndarray
+    clipped_hu: Ends = (None, None)
 
     def to_json(self) -> dict[str, Any]:
         """What pack.json keeps of them."""
@@ -126,6 +129,11 @@ def case_facts(name: str, volume: Volume, segmentation: Segmentation) -> CaseFac
     counts = np.bincount(indices, minlength=len(segmentation.structures) + 1)
     warnings = [note.text for note in check_volume(volume) if note.severity == "warning"]
     voxel_ml = volume.geometry.voxel_ml
+    clipped = clipped_ends(volume)
+    warnings += filter(
+        None,
+        (clipped_text(clipped), default_spacing_text(volume.geometry.axial_spacing_mm, volume.geometry.axial_shape)),
+    )
     return CaseFacts(
         name=name,
         size=volume.geometry.axial_shape,
@@ -139,6 +147,7 @@ def case_facts(name: str, volume: Volume, segmentation: Segmentation) -> CaseFac
         warnings=(*warnings, *(slice_jump_text(after) for after in slice_jumps(volume))),
         hu_sample=np.asarray(inside[::HU_EVERY], dtype=np.float32),
         index_sample=indices[::HU_EVERY],
+        clipped_hu=clipped,
     )
 
 

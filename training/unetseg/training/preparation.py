@@ -45,7 +45,7 @@ from ..data.preprocessed_dataset import (
 from ..data.preprocessed_writer import PreprocessedWriter
 from ..data.splits import Splits, refuse_leaks, split_cases
 from .planning import Plan, make_plan, write_plan
-from .preparation_warnings import ignored_warning
+from .preparation_warnings import ignored_warning, source_warnings
 from .slice_size import body_region, cut_off_text
 
 
@@ -150,6 +150,8 @@ def prepare(
             warnings.extend(_patch_warning(plan, shape))
             ignoring = [one.entry.name for one in prepared if one.has_ignored]
             warnings.extend(ignored_warning(ignoring, splits["train"]))
+            facts_of = dict(zip(dataset.cases, all_facts, strict=True))
+            warnings.extend(source_warnings(facts_of, plan.window_hu))
             stored = {"warnings": warnings, "plan": plan.to_json(), **_label_statistics(prepared, by_case=folds > 0)}
             writer.finish(
                 PreprocessedDataset(
