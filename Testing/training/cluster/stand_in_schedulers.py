@@ -84,7 +84,7 @@ for number in sys.argv[1:]:
     jobs[number]["state"] = "cancelled"
 keep(jobs)
 """
-# As sshd does: what follows the host is one line for the user's shell, which begins in the home folder.
+# As sshd does: what follows the host is one line for the user's own shell, which begins in the home folder.
 SSH = """
 words = sys.argv[1:]
 while words[0].startswith("-"):
@@ -92,7 +92,7 @@ while words[0].startswith("-"):
 (ROOT / "hosts").open("a").write(words[0] + "\\n")
 os.chdir(ROOT / "home")
 os.environ["HOME"] = str(ROOT / "home")
-sys.exit(os.WEXITSTATUS(os.system(" ".join(words[1:]))))
+sys.exit(subprocess.run([os.environ.get("LOGIN_SHELL", "sh"), "-c", " ".join(words[1:])]).returncode)
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from unetseg.cli import submit_jobs
 from unetseg.cli.main import main
 from unetseg.data.layouts.detection import read_dataset
 from unetseg.training.preparation import prepare
+from UNetSegmenterLib.engine.model.checkpoint import read_card
 
 from ..command import wait_until
 from ..datasets import write_dataset
@@ -109,10 +111,18 @@ def test_a_chain_runs_from_the_folds_to_the_release(place, capsys, scheduler, na
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "folder"), [("slurm", ""), ("slurm", HOSTILE), ("lsf", "my seg"), ("ssh", HOSTILE)]
+    ("scheduler", "folder", "shell"),
+    [
+        ("slurm", "", "zsh"),
+        ("slurm", HOSTILE, "tcsh"),
+        ("lsf", "my seg", "bash"),
+        ("ssh", HOSTILE, "tcsh"),
+        ("ssh", "", "sh"),
+    ],
 )
-def test_a_chain_of_a_host(place, capsys, monkeypatch, scheduler, folder):
-    """The environment is made before anything is submitted, and every name reaches the host as it is."""
+def test_a_chain_of_a_host(place, capsys, monkeypatch, scheduler, folder, shell):
+    """The environment is made before anything is submitted, and names reach the host as they are, whatever shell the user has."""
+    monkeypatch.setenv("LOGIN_SHELL", shutil.which(shell) or "sh")
     name = "my data" if scheduler == "lsf" else HOSTILE
     code = place / "the code's"
     (code / "preprocessed").mkdir(parents=True)
@@ -211,6 +221,23 @@ def test_a_chain_without_a_scheduler_is_cancelled_by_its_process(place, by_ssh, 
     printed = process.communicate(timeout=60)[0]
     assert process.returncode == 143
     assert printed.splitlines()[1:] == ["saved", "folds 0 ended with status 143; nothing after it was started"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chain", ["all", "folds"])
+def test_a_chain_of_real_commands_releases_a_checkpoint(place, capsys, chain):
+    write_tool(place / "tools" / "unetseg", f'#!/bin/sh\nexec {sys.executable} -m unetseg.cli "$@"\n')
+    small = "--device cpu --steps 6 --batch-size 4 --patch 32,32 --base-width 4 --depth 2"
+    options = ("--cores", "1", "--train", small, "--release", '--title "it\'s $HOME" --citation "A & B"')
+    assert submit(HOSTILE, "slurm", *options, chain=chain) == 0, capsys.readouterr().err
+    logs = [path.read_text() for path in (place / "work" / HOSTILE / "run 1" / "logs").iterdir()]
+    assert set(states(place).values()) == {"done"}, logs
+    card = read_card(Path(HOSTILE) / "run 1" / "released.pt")
+    assert (card.title, card.data_citation) == ("it's $HOME", "A & B")
+    assert len(card.validation["all"]["cases"]) == 4, "each patient but the one to test"
+    assert "cross-validation" in card.validation["all"]["measured"]
+    assert len(card.training["cases"]) == 4
+    assert card.statistics
 
 
 def test_dry_run_shows_the_whole_chain(place, capsys):

@@ -152,13 +152,13 @@ def test_a_job_that_never_gets_on_is_not_queued_again_for_ever(tmp_path, schedul
     write_tool(tools / "unetseg", "echo ran >> ran; exit 75")
     script = script_of(scheduler, dataclasses.replace(ALONE, folder=str(tmp_path)))
     statuses = []
-    for restarts in range(MOST_STARTS + 1):
+    for restarts in range(MOST_STARTS + (scheduler == "lsf")):
         environment = {"PATH": f"{tools}:{os.defpath}", "LSB_JOBID": "9", "SLURM_JOB_ID": "9"}
         environment["SLURM_RESTART_COUNT"] = str(restarts)
-        if scheduler == "slurm" and 0 < restarts < MOST_STARTS - 1:
+        if scheduler == "slurm" and 0 < restarts < MOST_STARTS - 2:
             continue
         statuses.append(subprocess.run(["bash", "-c", script], env=environment, check=False).returncode)
-    assert statuses[0] == 75
+    assert set(statuses[:-1]) == {75}
     assert statuses[-1] == 1
     if scheduler == "lsf":
         assert (tmp_path / "ran").read_text().count("ran") == MOST_STARTS

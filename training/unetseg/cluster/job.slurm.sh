@@ -31,7 +31,7 @@ wait $WORK
 while kill -0 $WORK 2>/dev/null; do wait $WORK; done
 wait $WORK; STATUS=$?
 if [ $STATUS -eq 75 ] || { [ $STATUS -ne 0 ] && [ -n "$WARNED" ]; }; then
-    if [ "${SLURM_RESTART_COUNT:-0}" -ge @MOST_STARTS@ ]; then
+    if [ "${SLURM_RESTART_COUNT:-0}" -ge $((@MOST_STARTS@ - 1)) ]; then
         echo "started @MOST_STARTS@ times; it is not queued again"
         exit 1
     fi
