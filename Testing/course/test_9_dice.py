@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from UNetSegmenterLib.engine.evaluation.measures import measure
 
+from tools.course_pictures.judgement_pictures import errors_of_one_dice
+
 from .pages import answers, text_of
 
 ONE_MM = (1.0, 1.0, 1.0)
@@ -43,3 +45,13 @@ def test_two_balls(small, large):
     exact = 2 * small**3 / (small**3 + large**3)
     assert f"({small}³ + {large}³) = {exact:.2f}" in answers(9)[2]
     assert found.dice == pytest.approx(exact, abs=0.01) and found.assd_mm == pytest.approx(3, abs=0.3)
+
+
+def test_three_errors_of_one_dice():
+    organ, predictions = errors_of_one_dice()
+    found = {name: measure(one[None], organ[None], ONE_MM) for name, one in predictions.items()}
+    assert max(one.dice for one in found.values()) - min(one.dice for one in found.values()) < 0.01
+    rim, island = found["rim"], found["island"]
+    distances = f"one has an HD95 of {rim.hd95_mm:.0f} mm, the other of {island.hd95_mm:.0f} mm"
+    shown = f"a Dice of {rim.dice:.2f} each for the liver; {distances}"
+    assert shown in " ".join(text_of(9).split())

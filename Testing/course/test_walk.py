@@ -41,3 +41,5 @@ def test_every_page_works_after_those_before_it(tmp_path):
                 shell(code, tmp_path)
     left = {path.name for path in tmp_path.iterdir()}
     assert {"hearts", "preprocessed", "runs", "evaluated", "segmented", "compared", "checked"} <= left
+    report = (tmp_path / "compared" / "report.html").read_text(encoding="utf-8")
+    assert "training statistics of 4 cases" in report, "the yardstick of page 10"

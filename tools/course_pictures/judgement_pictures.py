@@ -17,24 +17,28 @@ CORONAL_ROW, KIDNEY_ROW, AXIAL_SLICE = 40, 60, 95
 
 def same_dice(path: Path) -> None:
     """Three errors of one Dice: a rim, a hole, an island."""
-    rows, columns = np.mgrid[:SIZE, :SIZE] - SIZE // 2 + 0.5
-    distance = np.hypot(rows + 4, columns + 4)
-    organ = distance < RADIUS
-    rim = distance < RADIUS - 2
-    missing = organ.sum() - rim.sum()
-    hole = organ & (np.hypot(rows + 4, columns + 4) >= np.sqrt(missing / np.pi))
-    far = np.hypot(rows - 21, columns - 21)
-    size = organ.sum()
-    added = size * (2 * size - missing) / (size - missing) - 2 * size  # voxels that cost as much as the missing ones
-    island = organ | (far < np.sqrt(added / np.pi))
-    figure, axes = panels(10.5, 3.7, 1, 3)
-    for axis, (name, prediction) in zip(axes, {"rim": rim, "hole": hole, "island": island}.items(), strict=True):
+    organ, predictions = errors_of_one_dice()
+    figure, axes = panels(10.5, 4.1, 1, 3)
+    for axis, (name, prediction) in zip(axes, predictions.items(), strict=True):
         found = measure(prediction[None], organ[None], (1.0, 1.0, 1.0))
         axis.imshow(prediction, cmap="Blues", vmin=0, vmax=1.6, interpolation="nearest")
         axis.contour(organ, levels=[0.5], colors=[ACCENT], linewidths=[2])
         axis.set_title(f"{name}: Dice {found.dice:.2f}, HD95 {found.hd95_mm:.0f} mm", fontsize=11, color=INK)
         axis.set_axis_off()
     save(figure, path)
+
+
+def errors_of_one_dice() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """A round organ (rows, columns) and three predictions of it."""
+    rows, columns = np.mgrid[:SIZE, :SIZE] - SIZE // 2 + 0.5
+    distance = np.hypot(rows + 4, columns + 4)
+    organ = distance < RADIUS
+    rim = distance < RADIUS - 2
+    size, missing = organ.sum(), organ.sum() - rim.sum()
+    added = size * (2 * size - missing) / (size - missing) - 2 * size  # voxels that cost as much as the missing ones
+    hole = organ & (distance >= np.sqrt(missing / np.pi))
+    island = organ | (np.hypot(rows - 21, columns - 21) < np.sqrt(added / np.pi))
+    return organ, {"rim": rim, "hole": hole, "island": island}
 
 
 def six_results(path: Path) -> None:
