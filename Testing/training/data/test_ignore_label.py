@@ -10,6 +10,7 @@ from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.data.structure_presence import structure_presence
 from unetseg.data.structure_selection import selected
 from unetseg.training.configuration import TrainingConfig
+from unetseg.training.fold_predictions import unseen_cases
 from unetseg.training.losses import LOSSES, make_loss, over_levels
 from unetseg.training.preparation import prepare
 from unetseg.training.training_loop import train
@@ -177,3 +178,18 @@ def test_info_and_compare_show_it_as_no_structure(tmp_path):
     compared = unetseg_here(*both)
     assert compared.returncode == 0, compared.stderr
     assert "labelled to be ignored" in (tmp_path / "compared" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_cross_validation_decides_by_what_is_decided(tmp_path):
+    folder = with_ignore(tmp_path / "data")
+    prepare(read_dataset(folder), tmp_path / "preprocessed", spacing_mm=2.0, window_hu=(-200.0, 300.0), folds=2)
+    tiny = ("--steps", 6, "--batch-size", 4, "--patch", "32,32", "--base-width", 4, "--depth", 2, "--device", "cpu")
+    done = unetseg_here("cross-validate", tmp_path / "preprocessed", "--output", tmp_path / "cv", *tiny)
+    assert done.returncode == 0, done.stderr
+    dataset = read_preprocessed_dataset(tmp_path / "preprocessed")
+    runs = [tmp_path / "cv" / f"fold{number}" for number in range(2)]
+    for case in unseen_cases(runs, dataset, "cpu"):
+        where = next(one for one in dataset.cases if one.name == case.name).region(dataset.labels) == IGNORED
+        assert where.any()
+        assert not case.prediction()[where].any()
+        assert IGNORED not in case.reference

@@ -213,3 +213,16 @@ def test_a_run_does_not_start_from_an_ensemble(folds, released, tmp_path):
         unetseg_here("train", folds / "preprocessed", "--output", tmp_path / "run", "--start-from", released, *options),
         "is an ensemble of 3 networks",
     )
+
+
+def test_folds_are_released_with_what_their_cross_validation_decided(folds, tmp_path):
+    released = tmp_path / "released.pt"
+    done = unetseg_here(
+        "release", *fold_files(folds), folds / "data", "--cross-validated", folds / "cv", "--output", released
+    )
+    assert done.returncode == 0, done.stderr
+    card = read_card(released)
+    decided = json.loads((folds / "cv" / "postprocessing.json").read_text())
+    assert [dict(step) for step in card.postprocessing] == decided["steps"]
+    assert sorted(card.validation["all"]["cases"]) == [f"case{number}" for number in range(6)]
+    assert "3 networks" in card.validation["all"]["measured"]

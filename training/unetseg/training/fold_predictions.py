@@ -8,7 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from UNetSegmenterLib.engine.io.atomic_files import write_text
+from UNetSegmenterLib.engine.labels.ignored import IGNORED
 from UNetSegmenterLib.engine.model.card import Card
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, read_card
 from UNetSegmenterLib.engine.model.prediction import Predictor
@@ -65,7 +67,11 @@ def _unseen_case(case: PreprocessedCase, dataset: PreprocessedDataset, predictor
         dtype=predictor.dtype,
         batch_size=predictor.batch_size,
     )
-    return UnseenCase.of(case.name, labels, case.region(dataset.labels), voxel_ml(case, dataset.preprocessing))
+    reference = case.region(dataset.labels)
+    if dataset.has_ignored:  # nothing is told there, so no component is judged by what it has there
+        ignored = reference == IGNORED
+        labels, reference = (np.where(ignored, 0, one).astype(np.uint8) for one in (labels, reference))
+    return UnseenCase.of(case.name, labels, reference, voxel_ml(case, dataset.preprocessing))
 
 
 def voxel_ml(case: PreprocessedCase, preprocessing: Preprocessing) -> float:
