@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 BENCH := .venv-bench
 BENCH_READY := $(BENCH)/ready
 
-.PHONY: help setup demo test lint bench bench-predict bench-predict-env bench-training slicer-test clean
+.PHONY: help setup demo test lint bench bench-predict bench-predict-env bench-training gpu-bundle slicer-test clean
 help:
 	@echo "make demo         segment a sample CT with the shipped checkpoint, compare, and leave demo-output/"
 	@echo "make test         run all tests that run without 3D Slicer itself"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench        speed and memory of prediction"
 	@echo "make bench-predict   prediction beside nnU-Net, MONAI, ONNX Runtime and OpenVINO, in an environment of its own (docs/speed.md)"
 	@echo "make bench-training  speed of training, and seconds to a Dice, beside loaders with augmentation a sample (docs/speed.md)"
+	@echo "make gpu-bundle DATASET=...   what a machine with a GPU and no internet needs for python -m benchmarks.gpu (docs/speed.md)"
 	@echo "make slicer-test SLICER=/path/to/Slicer   the tests inside a real 3D Slicer"
 
 setup: $(READY)
@@ -56,6 +57,10 @@ $(BENCH_READY): constraints.txt benchmarks/requirements-predict.txt pyproject.to
 
 bench-training: $(READY)
 	$(BIN)/python -m benchmarks.training_speed
+
+gpu-bundle: $(READY)
+	@test -n "$(DATASET)" || { echo "say which data set travels: make gpu-bundle DATASET=abdomen8"; exit 2; }
+	$(BIN)/python -m benchmarks.gpu.bundle "$(DATASET)" $(OPTIONS)
 
 slicer-test:
 	@test -n "$(SLICER)" || { echo "say where Slicer is: make slicer-test SLICER=/path/to/Slicer"; exit 2; }

@@ -23,12 +23,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preprocessed_dataset import PreprocessedDataset, read_preprocessed_dataset
-from unetseg.synthetic.phantom_cases import write_phantoms
 from unetseg.training.configuration import TrainingConfig
 from unetseg.training.device_data import DeviceData
 from unetseg.training.distributed import ProcessGroup
 from unetseg.training.optimisation import Learner, make_networks
-from unetseg.training.preparation import prepare
 from unetseg.training.run_files import mean_over_structures
 from unetseg.training.validation import validate
 from UNetSegmenterLib.engine.model.device import choose_device, keep_freed_memory, mixed_precision
@@ -225,6 +223,9 @@ def compare(
 
 def phantom_dataset(folder: Path, quick: bool) -> PreprocessedDataset:
     """Hearts at a size that trains in a minute or two."""
+    from unetseg.synthetic.phantom_cases import write_phantoms  # here: benchmarks/gpu runs without SimpleITK
+    from unetseg.training.preparation import prepare
+
     shape = (12, 48, 48) if quick else (40, 128, 128)
     write_phantoms(folder / "hearts", 4 if quick else 8, seed=1, shape=shape)
     dataset = read_dataset(folder / "hearts")
