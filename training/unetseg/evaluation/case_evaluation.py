@@ -21,6 +21,7 @@ from UNetSegmenterLib.engine.evaluation.comparison import Comparison, compare
 from UNetSegmenterLib.engine.io.atomic_files import write_text
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.dicom_references import check_same_patient_space
+from UNetSegmenterLib.engine.labels.ignored import without_voxels
 from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import Structure
@@ -181,8 +182,11 @@ def _evaluate(
     prediction = predicted.segmentation
     comparison = compare(prediction, reference, case.name)
     findings = check(prediction, volume, predictor.checkpoint.card.statistics or None)
-    pictures = _pictures(volume, prediction, reference, comparison, evaluation)
-    viewer = viewer_data(comparison, volume, prediction, reference, ONE_OF_MANY_BYTES) if evaluation.pictures else None
+    shown = prediction
+    if reference.ignored is not None and reference.ignored.shape == prediction.labels.shape:
+        shown = without_voxels(prediction, reference.ignored)  # or what nobody decided would look like the worst error
+    pictures = _pictures(volume, shown, reference, comparison, evaluation)
+    viewer = viewer_data(comparison, volume, shown, reference, ONE_OF_MANY_BYTES) if evaluation.pictures else None
     identity = CaseIdentity(case.name, evaluation.data_set, case.patient, voxels_sha256(volume))
     limits = limits_text(predictor.checkpoint.card.statistics)
     material = CaseMaterial(pictures, findings, viewer=viewer, limits=limits)
