@@ -122,8 +122,15 @@ def _plan_config(
         "base_width": f"for a GPU of {gpu_gb:.0f} GB" if gpu_gb else "measured on a CPU",
         "batch_size": f"about {step_memory_gb(patch, width, batch):.1f} GB per step" if gpu_gb else "measured on a CPU",
         "steps": f"each of {slices} slices is sampled about {steps * batch / slices:.0f} times",
+        "deep_supervision": "raised the Dice of unseen patients more than any other choice (docs/ablation.md)",
     }
-    changes = {"steps": steps, "batch_size": batch, "patch": patch, "input_slices": neighbours}
+    changes = {
+        "steps": steps,
+        "batch_size": batch,
+        "patch": patch,
+        "input_slices": neighbours,
+        "deep_supervision": True,
+    }
     return replace(config, **changes, base_width=width, depth=depth), reasons  # type: ignore[arg-type]
 
 
