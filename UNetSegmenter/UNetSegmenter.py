@@ -79,10 +79,10 @@ class UNetSegmenterParameterNode:
 
     checkpointPath: the checkpoint file; inputVolume: the scan; outputSegmentation: the result to replace, None for a new
     one; device: where the network runs; showIn3D, keepPartial, mirroring (each slice is segmented mirrored too, where the
-    model allows it): the options of section Segment; comparedPrediction, groundTruth (a segmentation or a label map): what
-    section Compare compares; distanceScale: where its distance colours
-    end, in mm; viewsLayout, outlines, softTissue (the scan in the model's window),
-    opacity (percent, of areas in the slices), sliceCurve: how its layout shows them;
+    model allows it), postprocessing (what the model's card asks for is done): the options of section Segment;
+    comparedPrediction, groundTruth (a segmentation or a label map): what section Compare compares; distanceScale: where
+    its distance colours end, in mm; viewsLayout, outlines, softTissue (the scan in the model's window), opacity (percent,
+    of areas in the slices), sliceCurve: how its layout shows them;
     reviewFolder, reviewResults, reviewCase: the test set that is reviewed, where its predictions and verdicts are ("" for
     the same folder), and the case that was looked at last.
     """
@@ -94,6 +94,7 @@ class UNetSegmenterParameterNode:
     showIn3D: bool = True
     keepPartial: bool = True
     mirroring: bool = False
+    postprocessing: bool = True
     comparedPrediction: vtkMRMLSegmentationNode
     groundTruth: vtkMRMLSegmentationNode | vtkMRMLLabelMapVolumeNode | None
     distanceScale: Annotated[int, WithinRange(1, 100)] = 10
@@ -284,7 +285,7 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
         :param onEnd: called once with a SegmentationResult (node, outcome, notes).
         :param onStage: called with a text that says what the job waits for.
         :param options: `surfaces` and `keep_partial`, both True; `mirroring`, False: segment mirrored slices too, if the
-            model allows it.
+            model allows it; `postprocessing`, True: do what the model's card asks for with the labels.
         :raises InputError: (a ValueError) if there is no scan to segment.
         """
         from UNetSegmenterLib.panel.jobs.segmenter import JobCallbacks, SegmentationJob, SegmentationOptions

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -67,9 +67,10 @@ class OutputFolder:
         self._before |= {name: _state(self.path / name) for name in there}
         self._claimed += patterns
 
-    def record(self, names: Iterable[str], source: Path) -> None:
-        """Note that the claimed `names` are written, from `source`; from now on a change is one by hand."""
-        made_from = {"path": str(source.absolute()), "sha256": _sha256_of_all(source)}
+    def record(self, names: Iterable[str], source: Path, settings: Mapping[str, str] | None = None) -> None:
+        """Note that the claimed `names` are written, from `source` with `settings`; from now on a change is one by hand."""
+        made_from: dict[str, Any] = {"path": str(source.absolute()), "sha256": _sha256_of_all(source)}
+        made_from |= {"settings": dict(settings)} if settings else {}
         with self._manifest() as manifest:
             for name in names:
                 manifest["files"][name] = _sha256(self.path / name)
@@ -236,6 +237,12 @@ def other_source(result: Path, source: Path, folder: Path) -> str | None:
     if made_from is None or not result.exists() or made_from["path"] == str(source.absolute()) or not source.exists():
         return None
     return None if made_from["sha256"] == _sha256_of_all(source) else str(made_from["path"])
+
+
+def made_with(result: Path, folder: Path) -> dict[str, str] | None:
+    """The settings that `result` in `folder` was made with; None if the folder's manifest does not know the file."""
+    made_from = _read_manifest(folder / MANIFEST)["sources"].get(result.relative_to(folder).as_posix())
+    return None if made_from is None else dict(made_from.get("settings", {}))
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

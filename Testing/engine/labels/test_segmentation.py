@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_writing import write_image
+from UNetSegmenterLib.engine.labels.postprocessing_change import PostprocessingChange
 from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation, resample_labels, resample_segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation, write_labelmap
@@ -28,12 +29,14 @@ def heart(geometry=GRID, seed=0):
 
 
 def test_seg_nrrd_comes_back_unchanged(tmp_path):
-    before = replace(heart(), confidence={1: 0.9125, 7: 0.5})
+    changes = {1: PostprocessingChange(3, 2.125), 7: PostprocessingChange(filled=1, filled_ml=0.25)}
+    before = replace(heart(), confidence={1: 0.9125, 7: 0.5}, postprocessing=changes)
     write_seg_nrrd(before, tmp_path / "case 1.seg.nrrd")
     after = read_segmentation(tmp_path / "case 1.seg.nrrd")
-    assert after.confidence == before.confidence
+    assert after.confidence == before.confidence and after.postprocessing == changes
     declared = read_segmentation(tmp_path / "case 1.seg.nrrd", tuple(reversed(HEART)))
     assert declared.confidence == before.confidence, "it goes by the declared index"
+    assert declared.postprocessing == changes
     assert np.array_equal(after.labels, before.labels)
     assert after.structures == before.structures  # names, colours, terminology and source values (420 and 421)
     assert after.geometry.is_close(before.geometry, 1e-6)

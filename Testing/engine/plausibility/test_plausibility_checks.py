@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.volume import ANY, Volume
+from UNetSegmenterLib.engine.labels.postprocessing_change import PostprocessingChange
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.plausibility.anatomy import Anatomy
 from UNetSegmenterLib.engine.plausibility.finding import FAIL, PASS, SEVERITIES, WARN
+from UNetSegmenterLib.engine.plausibility.findings_page import findings_page
 from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
 from UNetSegmenterLib.engine.plausibility.rules import CHECKS
 from UNetSegmenterLib.engine.plausibility.training_statistics import limits_text, training_statistics
@@ -208,6 +210,24 @@ def test_confidence_at_the_boundary(statistics, unseen):
     assert (finding.structure, finding.severity, finding.value) == ("spleen", WARN, 65)
     assert label_at(segmentation, finding) == 2
     assert not [f for f in check(segmentation, volume, statistics) if f.check == "confidence"], "no network drew it"
+
+
+def test_what_postprocessing_changed_is_told_and_is_no_fault(statistics, unseen):
+    segmentation, volume = unseen
+    before = check(segmentation, volume, statistics)
+    changed = replace(segmentation, postprocessing={2: PostprocessingChange(3, 2.1, 1, 0.3), 1: PostprocessingChange()})
+    found = check(changed, volume, statistics)
+    (finding,) = [one for one in found if one not in before]
+    assert (finding.check, finding.structure, finding.severity, finding.unit) == (
+        "postprocessing",
+        "spleen",
+        PASS,
+        "ml",
+    )
+    assert finding.value == pytest.approx(2.4)
+    assert finding.sentence == ("Spleen: by postprocessing 3 components removed (2.1 ml), 1 cavity filled (0.3 ml).")
+    page = findings_page(found)
+    assert page.changed == (finding,) and finding not in page.passed and finding.structure not in page.small
 
 
 def test_unknown_structures_are_checked_by_rules_of_thumb():

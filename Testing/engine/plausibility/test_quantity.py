@@ -111,7 +111,7 @@ def test_ranges_in_words():
 
 
 def test_every_rule_belongs_to_a_check():
-    assert {rule.check for rule in RULES.values()} | {"presence"} == set(CHECKS)
+    assert {rule.check for rule in RULES.values()} | {"presence", "postprocessing"} == set(CHECKS)
 
 
 def test_one_misplaced_structure_does_not_drag_the_others_along():

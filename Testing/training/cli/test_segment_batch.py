@@ -12,7 +12,7 @@ from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 
 from ...engine.io.test_dicom import write_series
 from ..command import refused, tree, unetseg
-from ..datasets import GRID, write_dataset, write_scan
+from ..datasets import GRID, STRUCTURES, write_checkpoint, write_dataset, write_scan
 
 
 def results(folder):
@@ -141,6 +141,29 @@ def test_a_result_of_another_scan_is_neither_taken_for_this_ones_nor_replaced(tm
     assert done.returncode == 0 and "1 of 1 scans" in done.stdout, done.stderr
     done = unetseg("segment", second, *options, "--skip-existing", "--overwrite")
     assert done.returncode == 0 and (tmp_path / "out" / "ct.seg.nrrd").read_bytes() != before, done.stderr
+
+
+def test_results_with_and_without_postprocessing_are_not_taken_for_each_other(tmp_path):
+    steps = tuple({"remove_components_smaller_than_ml": 1e6, "of": [index]} for index in (1, 2))
+    checkpoint = write_checkpoint(tmp_path / "steps.pt", structures=STRUCTURES, postprocessing=steps)
+    scan, out = write_scan(tmp_path / "ct.nii.gz"), tmp_path / "out"
+    command = ("segment", scan, "--checkpoint", checkpoint, "--output", out, "--skip-existing")
+    done = unetseg(*command)
+    assert done.returncode == 0, done.stderr
+    assert "Postprocessing changed" in done.stdout and "removed" in done.stdout
+    with_steps = read_segmentation(out / "ct.seg.nrrd")
+    assert with_steps.postprocessing
+    assert "1 of 1 scans have results" in unetseg(*command).stdout
+    for _ in range(2):
+        done = unetseg(*command, "--no-postprocessing")
+        assert done.returncode == 0, done.stderr
+    assert "1 of 1 scans have results" in done.stdout
+    without = read_segmentation(out / "ct.seg.nrrd")
+    assert not without.postprocessing
+    removed = round(sum(one.removed_ml for one in with_steps.postprocessing.values()) / without.geometry.voxel_ml)
+    assert (without.labels > 0).sum() - (with_steps.labels > 0).sum() == removed > 0
+    assert unetseg(*command).returncode == 0
+    assert np.array_equal(read_segmentation(out / "ct.seg.nrrd").labels, with_steps.labels)
 
 
 def test_a_result_corrected_while_the_batch_goes_on_is_not_the_batchs(tmp_path):

@@ -434,6 +434,28 @@ def test_mirroring_and_precision_reach_every_process_and_are_no_other_run_s_resu
     assert "float32" in case["device"]
 
 
+def test_postprocessing_is_left_out_on_request_and_results_of_both_are_not_mixed(dataset, tmp_path, unetseg):
+    steps = tuple({"remove_components_smaller_than_ml": 1e6, "of": [one.index]} for one in STRUCTURES)
+    path = write_checkpoint(tmp_path / "steps.pt", **CARD | {"postprocessing": steps})
+    command = ("evaluate", path, dataset, "--device", "cpu")
+    for name, options in {"with": (), "plain": ("--no-postprocessing", "--workers", 2)}.items():
+        assert unetseg(*command, "--output", tmp_path / name, *options).returncode == 0
+    csv = {name: (tmp_path / name / "metrics.csv").read_bytes() for name in ("with", "plain")}
+    assert csv["with"] != csv["plain"]
+    assert "left out" in json.loads((tmp_path / "plain" / "summary.json").read_text())["provenance"]["postprocessing"]
+    case = json.loads(next((tmp_path / "with" / "cases").glob("*.json")).read_text())
+    assert any("components removed" in one["sentence"] for one in case["findings"])
+    assert "by postprocessing" in (tmp_path / "with" / "report.html").read_text(encoding="utf-8") or any(
+        "by postprocessing" in page.read_text(encoding="utf-8") for page in (tmp_path / "with" / "cases").glob("*.html")
+    )
+    assert unetseg(*command, "--output", tmp_path / "plain").returncode == 0
+    assert (tmp_path / "plain" / "metrics.csv").read_bytes() == csv["with"]
+    shards = [tmp_path / "shards" / str(number) for number in (1, 2)]
+    for folder, more in zip(shards, ((), ("--no-postprocessing",)), strict=True):
+        assert unetseg(*command, "--output", folder, "--shard", f"{folder.name}/2", *more).returncode == 0
+    refused(unetseg("evaluate", "--merge", *shards, "--output", tmp_path / "merged"), "--no-postprocessing")
+
+
 def test_a_model_of_other_structures_is_refused(dataset, tmp_path, unetseg):
     path = write_checkpoint(tmp_path / "heart.pt", structures=HEART[:2])
     refused(unetseg("evaluate", path, dataset, "--output", tmp_path / "out"), "nothing to compare", "liver, spleen")

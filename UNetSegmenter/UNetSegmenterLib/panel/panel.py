@@ -28,6 +28,7 @@ from .sections.report_section import ReportSection
 from .sections.result_views import ResultViews
 from .sections.review_actions import PanelReviewActions
 from .sections.review_section import ReviewSection
+from .sections.run_options import mirror_axes, show_run_options
 from .sections.scan_section import ScanSection
 from .sections.segment_section import SegmentSection
 from .sections.side_by_side_views import SideBySideViews
@@ -343,25 +344,14 @@ class Panel:
             segmentation_node=parameters.outputSegmentation,
             surfaces=parameters.showIn3D,
             keep_partial=parameters.keepPartial,
-            mirroring=parameters.mirroring and bool(self._mirror_axes()),
+            mirroring=parameters.mirroring and bool(mirror_axes(self.model.card)),
+            postprocessing=parameters.postprocessing,
         )
         return parameters.inputVolume, choices
 
     def _probability_wish(self, structure: Structure) -> ProbabilityWish:
         volume_node, choices = self._choices()
         return ProbabilityWish(volume_node, choices.checkpoint, structure, choices.device, choices.mirroring)
-
-    def _mirror_axes(self) -> tuple[int, ...]:
-        """Along which axes the chosen model may see mirrored slices."""
-        return self.model.card.preprocessing.mirror_axes if self.model.card is not None else ()
-
-    def _show_mirroring(self) -> None:
-        """Enable the switch where the card allows it, and say what it costs."""
-        times, box = 2 ** len(self._mirror_axes()), self.ui.mirroringCheckBox
-        box.setEnabled(times > 1)
-        box.setText(f"Mirroring ({times} times as slow)" if times > 1 else "Mirroring")
-        allowed = "Segments each slice mirrored too and averages: a little better, as the model was trained for it."
-        box.setToolTip(allowed if times > 1 else "The card of this model allows no mirrored slices.")
 
     def _on_path(self, path: str) -> None:
         if self._is_complete:
@@ -373,7 +363,7 @@ class Panel:
         if not self._is_complete:
             return
         self.scan.set_card(self.model.card)
-        self._show_mirroring()
+        show_run_options(self.ui, self.model.card)
         self._offer_for_model()
         if self.segment.is_waiting:
             self.scan.check()  # at once: what the card makes of the scan decides whether the run follows

@@ -14,6 +14,7 @@ NAMES = (
     "showIn3D",
     "keepPartial",
     "mirroring",
+    "postprocessing",
     "distanceScale",
     "viewsLayout",
     "outlines",

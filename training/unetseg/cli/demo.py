@@ -16,7 +16,7 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, progress, table
 from ..output_folder import RESULTS, Outputs, output_folder
-from .parser import CommandParser, add_device
+from .parser import CommandParser, add_device, add_no_postprocessing
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.io.volume import Volume
@@ -33,6 +33,7 @@ def add_options(parser: CommandParser) -> None:
     parser.add_argument("--reference", type=Path, help="segmentation of your own scan to compare with")
     parser.add_argument("--checkpoint", type=Path, help="trained checkpoint (default: the one that is shipped)")
     add_device(parser)
+    add_no_postprocessing(parser)
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="where the sample is kept (default: the user's cache)"
     )
@@ -52,7 +53,7 @@ def run(options: Any) -> None:
     from ..evaluation.scan_prediction import open_predictor, predict
 
     keep_freed_memory()
-    predictor = open_predictor(options.checkpoint, options.device)
+    predictor = open_predictor(options.checkpoint, options.device, postprocessing=not options.no_postprocessing)
     volume, reference, note = _material(options, predictor)
     card = predictor.checkpoint.card
     print_line(f"{volume.name} with {card.title} on {predictor.device_name}")
@@ -60,6 +61,8 @@ def run(options: Any) -> None:
         prediction = predict(predictor, volume)
         rate = prediction.slices / prediction.seconds
         print_line(f"{prediction.slices} slices in {prediction.seconds:.1f} s, {rate:.1f} slices/s")
+        if changed := prediction.segmentation.changes_text():
+            print_line(changed)
         write_seg_nrrd(prediction.segmentation, folder / f"{volume.name}.seg.nrrd")
         left = [f"{volume.name}.seg.nrrd"]
         if reference is None:

@@ -23,7 +23,15 @@ from UNetSegmenterLib.engine.errors import InputError
 from ..console import print_line, warn
 from ..output_folder import RESULTS, OutputFolder, Outputs, claimed
 from .dataset_options import add_dataset_options, open_dataset
-from .parser import CommandParser, add_device, add_mirror, add_overwrite, add_precision, non_negative_integer
+from .parser import (
+    CommandParser,
+    add_device,
+    add_mirror,
+    add_no_postprocessing,
+    add_overwrite,
+    add_precision,
+    non_negative_integer,
+)
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.model.card import Card
@@ -51,6 +59,7 @@ def add_options(parser: CommandParser) -> None:
     )
     add_device(parser)
     add_mirror(parser)
+    add_no_postprocessing(parser)
     add_precision(parser)
     parser.add_argument("--predictions", action="store_true", help="also write each prediction as .seg.nrrd")
     parser.add_argument(
@@ -106,9 +115,18 @@ def _evaluate(options: Any) -> None:
     keep_freed_memory()
     if options.baseline:
         import scipy.stats  # noqa: F401  (an error before the work if it is missing)
-    predictor = open_predictor(options.checkpoint, options.device, options.mirror, options.precision)
+    predictor = open_predictor(
+        options.checkpoint, options.device, options.mirror, options.precision, not options.no_postprocessing
+    )
     baseline = (
-        open_predictor(options.baseline, options.device, precision=options.precision) if options.baseline else None
+        open_predictor(
+            options.baseline,
+            options.device,
+            precision=options.precision,
+            postprocessing=not options.no_postprocessing,
+        )
+        if options.baseline
+        else None
     )
     dataset = open_dataset(options)
     cases = chosen_cases(dataset, predictor.checkpoint.card, options.split, options.cases, options.preprocessed)
@@ -186,6 +204,7 @@ def _one_checkpoint(
         dtype=predictor.dtype,
         precision=options.precision,
         mirroring=bool(predictor.mirror_axes),
+        postprocessing=predictor.postprocessing or not card.postprocessing,
         predictions=options.predictions,
         pictures=options.pictures,
         data_set=dataset.name,

@@ -201,6 +201,15 @@ def add_mirror(parser: CommandParser) -> None:
     )
 
 
+def add_no_postprocessing(parser: CommandParser) -> None:
+    """Add the option --no-postprocessing."""
+    parser.add_argument(
+        "--no-postprocessing",
+        action="store_true",
+        help="leave the labels as the network makes them, where the card would remove components or fill cavities",
+    )
+
+
 def add_precision(parser: CommandParser, explanation: str = "") -> None:
     """Add the option --precision, for a prediction unless another `explanation` is given."""
     from UNetSegmenterLib.engine.model.device import PRECISIONS

@@ -24,8 +24,17 @@ from typing import TYPE_CHECKING, Any
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_errors, print_line, warn
-from ..output_folder import OutputFolder, Outputs, claimed, other_source
-from .parser import CommandParser, add_checkpoints, add_device, add_mirror, add_overwrite, add_precision, add_resample
+from ..output_folder import OutputFolder, Outputs, claimed, made_with, other_source
+from .parser import (
+    CommandParser,
+    add_checkpoints,
+    add_device,
+    add_mirror,
+    add_no_postprocessing,
+    add_overwrite,
+    add_precision,
+    add_resample,
+)
 from .segment_results import STRUCTURES, ResultFiles, add_result_options
 
 if TYPE_CHECKING:
@@ -47,6 +56,7 @@ def add_options(parser: CommandParser) -> None:
     add_result_options(parser)
     add_device(parser)
     add_mirror(parser)
+    add_no_postprocessing(parser)
     add_precision(parser)
     parser.add_argument("--skip-existing", action="store_true", help="leave out scans that have results already")
     add_resample(parser)
@@ -73,7 +83,9 @@ def run(options: Any) -> int:
     if not todo:
         return 0
     with claimed(Outputs(options.output, writes, inputs), "segment", options.overwrite, alone=False) as output:
-        predictor = open_predictor(options.checkpoint, options.device, options.mirror, options.precision)
+        predictor = open_predictor(
+            options.checkpoint, options.device, options.mirror, options.precision, not options.no_postprocessing
+        )
         print_line(f"{predictor.checkpoint.card.title} on {predictor.device_name}{networks_text(predictor)}")
         if len(scans) == 1:
             _segment(todo[0], predictor, output, results, options)
@@ -132,16 +144,25 @@ def _segment(scan: NamedScan, predictor: Predictor, output: OutputFolder, result
         prediction = predict(predictor, volume, percent=percent)
         results.write(prediction.segmentation, percent, predictor.checkpoint, scan, output.path)
         names = results.names(scan)
-        output.record(names, scan.path)
+        output.record(names, scan.path, _settings(options))
     rate = prediction.slices / prediction.seconds
     count = slicing_axis(prediction.segmentation.slicing_axis).in_words(f"{prediction.slices} slices")
     whole = [name for name in names if not name.startswith(f"{scan.name}{STRUCTURES}/")]
     written = ", ".join([str(output.path / whole[0]), *whole[1:], *results.summary(scan)])
     print_line(f"{written}: {count} in {prediction.seconds:.1f} s, {rate:.1f} slices/s")
+    if changed := prediction.segmentation.changes_text():
+        print_line(changed)
+
+
+def _settings(options: Any) -> dict[str, str]:
+    """What makes other labels of the same scan with the same checkpoint, where it is not the default."""
+    return {"postprocessing": "no"} if options.no_postprocessing else {}
 
 
 def _has_results(scan: NamedScan, results: ResultFiles, options: Any) -> bool:
-    return all((options.output / name).exists() for name in results.names(scan))
+    """Whether all results of a scan are there, made with and without postprocessing as it is asked for now."""
+    paths = [options.output / name for name in results.names(scan)]
+    return all(path.exists() and made_with(path, options.output) in (None, _settings(options)) for path in paths)
 
 
 def _is_of_another(scan: NamedScan, results: ResultFiles, options: Any) -> bool:

@@ -63,6 +63,7 @@ class EvaluationSettings:
         dtype: precision, chosen once for all processes.
         precision: what was asked for, "auto" or the name of a type.
         mirroring: whether predictions are averaged over mirrored slices.
+        postprocessing: whether the card's postprocessing follows.
         predictions: whether predictions are written.
         pictures: whether pictures and a viewer are made.
         data_set: name of the data set.
@@ -76,6 +77,7 @@ class EvaluationSettings:
     dtype: torch.dtype | None = None
     precision: str = "auto"
     mirroring: bool = False
+    postprocessing: bool = True
     predictions: bool = False
     pictures: bool = False
     data_set: str = ""
@@ -117,6 +119,7 @@ def inputs_of(case: Case, evaluation: EvaluationSettings) -> dict[str, Any]:
     """Everything that the result of a case depends on, except the device; raises OSError if a file can't be read."""
     asked = {"precision": evaluation.precision} if evaluation.precision != "auto" else {}
     asked |= {"mirroring": "yes"} if evaluation.mirroring else {}
+    asked |= {} if evaluation.postprocessing else {"postprocessing": "no"}
     return {
         "checkpoint SHA-256": evaluation.checkpoint_sha256,
         "image SHA-256": sha256(case.image),
@@ -151,6 +154,7 @@ def evaluator(evaluation: EvaluationSettings, predictor: Predictor | None = None
             evaluation.device,
             dtype=evaluation.dtype,
             mirroring=evaluation.mirroring,
+            postprocessing=evaluation.postprocessing,
         )
     if predictor.checkpoint.sha256 != evaluation.checkpoint_sha256:
         names = " or ".join(map(str, evaluation.checkpoints))

@@ -121,6 +121,8 @@ def sum_up(
     facts = {"checkpoint": manifest.checkpoint, "checkpoint SHA-256": manifest.checkpoint_sha256}
     facts |= provenance(None, "; ".join(dict.fromkeys(one.device for one in ordered)), data_set=manifest.data_set)
     facts["cases seen in training"] = seen.text
+    if any(_without_postprocessing(one) for one in ordered):
+        facts["postprocessing"] = "left out (--no-postprocessing)"
     notes = seen.notes
     notes += [
         f"{name} could not be evaluated and is in none of the numbers: {reason}" for name, reason in failed.items()
@@ -230,7 +232,15 @@ def merge(folders: Sequence[Path]) -> tuple[EvaluationManifest, dict[str, CaseRe
             results[name] = _result_of(path, first)
     if not results:
         raise InputError(f"None of {len(first.cases)} cases has a result yet; run the shards first.")
+    if len({_without_postprocessing(one) for one in results.values()}) > 1:
+        raise InputError(
+            "Some of these shards were evaluated with --no-postprocessing and others without it; evaluate all in one way."
+        )
     return first.whole, results, missing
+
+
+def _without_postprocessing(result: CaseResult) -> bool:
+    return result.inputs.get("postprocessing") == "no"
 
 
 def _check_same_evaluation(one: Path, first: EvaluationManifest, other: Path, manifest: EvaluationManifest) -> None:

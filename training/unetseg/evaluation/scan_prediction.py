@@ -45,7 +45,11 @@ def open_checkpoint(checkpoints: Path | Sequence[Path] | None) -> Checkpoint:
 
 
 def open_predictor(
-    checkpoints: Path | Sequence[Path] | None, device: str, mirroring: bool = False, precision: str = "auto"
+    checkpoints: Path | Sequence[Path] | None,
+    device: str,
+    mirroring: bool = False,
+    precision: str = "auto",
+    postprocessing: bool = True,
 ) -> Predictor:
     """The predictor of a checkpoint, by default of the one that is shipped.
 
@@ -54,12 +58,15 @@ def open_predictor(
         device: see `Predictor`.
         mirroring: average over mirrored slices too.
         precision: "auto", or the name of a type of torch such as "bfloat16".
+        postprocessing: whether the card's postprocessing follows.
 
     Raises:
         InputError: there is no checkpoint, several are no ensemble, or the card allows no mirroring.
     """
     dtype = None if precision == "auto" else getattr(torch, precision)
-    return Predictor(open_checkpoint(checkpoints), device, dtype=dtype, mirroring=mirroring)
+    return Predictor(
+        open_checkpoint(checkpoints), device, dtype=dtype, mirroring=mirroring, postprocessing=postprocessing
+    )
 
 
 def networks_text(predictor: Predictor) -> str:

@@ -13,7 +13,7 @@ from ..io.resampling import resample_array
 from ..io.slicing_axis import AXIAL
 from ..io.volume import SeriesIdentity
 from .cropped_grid import continued, reach
-from .postprocessing_change import PostprocessingChange
+from .postprocessing_change import PostprocessingChange, changes_text
 from .structures import Structure
 
 
@@ -89,6 +89,11 @@ class Segmentation:
             confidence={index: value for index, value in self.confidence.items() if index in kept},
             postprocessing={index: change for index, change in self.postprocessing.items() if index in kept},
         )
+
+    def changes_text(self) -> str:
+        """What postprocessing changed, as one sentence; empty if it changed nothing."""
+        named = ((one.name, self.postprocessing.get(one.index)) for one in self.structures)
+        return changes_text((name, change) for name, change in named if change)
 
     def overlap_ml(self) -> float:
         """Volume of the voxels that belong to more than one structure, in ml."""

@@ -64,6 +64,14 @@ def postprocessing_text(steps: Sequence[Mapping[str, Any]], names: Mapping[int, 
     return "; ".join(parts)
 
 
+def step_texts(steps: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> list[str]:
+    """What the steps do, each with its evidence; those without any are taken together."""
+    plain = [step for step in steps if EVIDENCE not in step]
+    return ([postprocessing_text(plain, names)] if plain else []) + [
+        step_text(step, names) for step in steps if EVIDENCE in step
+    ]
+
+
 def step_text(step: Mapping[str, Any], names: Mapping[int, str]) -> str:
     """What one step does and what it was found to be worth: the mean Dice without and with it."""
     found = step.get(EVIDENCE)

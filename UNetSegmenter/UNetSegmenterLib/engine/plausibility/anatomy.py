@@ -198,6 +198,7 @@ class Anatomy:
         present: The masks of the structures that have voxels, by name.
         absent: The structures without voxels, by name.
         confidence: Mean confidence of the network along the outline, by name, for the structures that have one.
+        postprocessing: What postprocessing changed, by name, for the structures that it changed.
         slicing_axis: The axis along which the network that drew the segmentation, if one did, cut the scan into slices.
         slices_along: The axis of the working grid nearest to it.
 
@@ -227,6 +228,7 @@ class Anatomy:
         self.present = {self.keys[organ.structure.index]: organ for organ in self._masks(segmentation)}
         self.absent = {key: s for s in self.structures if (key := self.keys[s.index]) not in self.present}
         self.confidence = {self.keys[index]: value for index, value in segmentation.confidence.items()}
+        self.postprocessing = {self.keys[index]: change for index, change in segmentation.postprocessing.items()}
 
     def _thin(self, array: np.ndarray) -> np.ndarray:
         return self.geometry.to_axial(array)[tuple(slice(None, None, step) for step in self.stride)]

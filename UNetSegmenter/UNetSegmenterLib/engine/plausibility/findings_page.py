@@ -54,6 +54,7 @@ class FindingsPage:
         groups: The other structures with their findings.
         small: Warnings of components that are too small to matter.
         passed: Findings that are as expected.
+        changed: What postprocessing changed.
     """
 
     plausible: int
@@ -61,6 +62,7 @@ class FindingsPage:
     groups: tuple[FindingGroup, ...]
     small: tuple[Finding, ...]
     passed: tuple[Finding, ...]
+    changed: tuple[Finding, ...] = ()
 
     @property
     def severity(self) -> str:
@@ -100,8 +102,9 @@ def findings_page(findings: Sequence[Finding]) -> FindingsPage:
         key=lambda group: [-sum(one.severity == severity for one in group.findings) for severity in (FAIL, WARN)]
     )
     plausible = sum(one.structure not in by_structure for one in expected)
-    passed = tuple(one for one in findings if one.severity == PASS)
-    return FindingsPage(plausible, len(expected), tuple(groups), small, passed)
+    changed = tuple(one for one in findings if one.check == "postprocessing")
+    passed = tuple(one for one in findings if one.severity == PASS and one not in changed)
+    return FindingsPage(plausible, len(expected), tuple(groups), small, passed, changed)
 
 
 def _severity(finding: Finding) -> int:

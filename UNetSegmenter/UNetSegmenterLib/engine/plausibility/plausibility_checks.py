@@ -93,7 +93,7 @@ class PlausibilityChecks:
             if subject not in worst or _is_more_severe((severity, reach), worst[subject][:2]):
                 worst[subject] = (severity, reach, quantity, bounds)
         findings = [self._finding(severity, quantity, bounds) for severity, _, quantity, bounds in worst.values()]
-        findings += [*self._presence(), *self._order()]
+        findings += [*self._presence(), *self._order(), *self._postprocessing()]
         if not self.statistics:
             findings += self._textbook()
         rank = {name: i for i, name in enumerate(self.names.values())}
@@ -198,6 +198,17 @@ class PlausibilityChecks:
             )
         for key, structure in self.anatomy.absent.items():
             found.append(self._missing(key, structure.name))
+        return found
+
+    def _postprocessing(self) -> list[Finding]:
+        """What postprocessing changed of each structure that is still there; no fault, and nothing to compare it with."""
+        found = []
+        for key, change in self.anatomy.postprocessing.items():
+            if (organ := self.anatomy.present.get(key)) is not None and change:
+                name, ml = organ.structure.name, change.removed_ml + change.filled_ml
+                text = f"{titled(name)}: by postprocessing {change.text()}."
+                position = self._ras_mm(organ.central_voxel)
+                found.append(Finding("postprocessing", name, PASS, ml, "", position, text, "ml"))
         return found
 
     def _missing(self, key: str, name: str) -> Finding:

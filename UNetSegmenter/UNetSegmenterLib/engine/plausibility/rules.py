@@ -20,6 +20,7 @@ CHECKS = (
     "neighbours",
     "containment",
     "confidence",
+    "postprocessing",
 )
 
 # The keys are stored in the statistics of every card and keep their words: "pieces" are connected components, "specks" small

@@ -12,8 +12,15 @@ import numpy as np
 
 from ...engine.io.geometry import Geometry
 from ...engine.io.slicing_axis import AXIAL, slicing_axis
+from ...engine.labels.postprocessing_change import PostprocessingChange
 from ...engine.stepwise import Steps
-from ...engine.worker.image_serialization import array_steps, checksum, geometry_to_json, scan_identity
+from ...engine.worker.image_serialization import (
+    array_steps,
+    changes_from_json,
+    checksum,
+    geometry_to_json,
+    scan_identity,
+)
 from .failure import JobFailedError, JobFailure
 from .step_driver import Wait
 from .worker_process import WorkerProcess
@@ -84,6 +91,7 @@ class SegmentationOutcome:
     confidence: dict[int, float] = field(default_factory=dict)  # along the outline, by structure index
     failure: JobFailure | None = None
     slicing_axis: str = AXIAL
+    postprocessing: dict[int, PostprocessingChange] = field(default_factory=dict)  # by structure index
 
     @property
     def complete(self) -> bool:
@@ -103,6 +111,7 @@ class SegmentationRun:
         *,
         device: str = "auto",
         mirroring: bool = False,
+        postprocessing: bool = True,
         name: str = "",
         slicing_axis: str = AXIAL,
         on_progress: Callable[[SegmentationProgress], None],
@@ -116,13 +125,16 @@ class SegmentationRun:
             checkpoint: Path of the checkpoint file.
             device: "auto", "cpu", "cuda" or "mps".
             mirroring: Whether mirrored slices are segmented too.
+            postprocessing: Whether the card's postprocessing follows.
             name: What the worker's messages call the scan.
             slicing_axis: The network's.
             on_progress: Called once per batch.
         """
         self._worker, self._geometry = worker, geometry
         self._array: np.ndarray | None = array
-        self._fields = {"checkpoint": checkpoint, "device": device, "mirroring": mirroring, "name": name}
+        self._fields = {
+            "checkpoint": checkpoint, "device": device, "mirroring": mirroring, "postprocessing": postprocessing, "name": name,
+        }  # fmt: skip
         self._tell_progress, self._slicing_axis = on_progress, slicing_axis
         self._labels: Path | None = None
         self._scan = ""
@@ -195,6 +207,7 @@ class SegmentationRun:
             cancelled=self._cancelled and not answer["complete"],
             confidence={int(index): value for index, value in answer["confidence"].items()},
             slicing_axis=answer["slicing_axis"],
+            postprocessing=changes_from_json(answer["postprocessing"]),
         )
 
     def _refusal(self, answer: dict[str, Any], labels: np.ndarray | None) -> JobFailure | None:

@@ -17,6 +17,7 @@ from ... import __version__
 from ...engine.errors import InputError
 from ...engine.io.slicing_axis import slicing_axis
 from ...engine.io.volume import Note
+from ...engine.labels.postprocessing_change import changes_text
 from ...engine.labels.segmentation import Segmentation
 from ...engine.model.card import Card
 from ...scene.nodes.correction import is_changed, labels_time, save_labels_checksum
@@ -46,6 +47,7 @@ class SegmentationOptions:
     surfaces: bool = True
     keep_partial: bool = True
     mirroring: bool = False
+    postprocessing: bool = True
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ class SegmentationJob(VTKObservationMixin):
             self.options.checkpoint,
             device=self.options.device,
             mirroring=self.options.mirroring,
+            postprocessing=self.options.postprocessing,
             name=self._volume_node.GetName(),
             slicing_axis=self._card.preprocessing.slicing(self._geometry).axis,
             on_progress=self._callbacks.on_progress,
@@ -236,7 +239,7 @@ class SegmentationJob(VTKObservationMixin):
             name += f" (partial: {_slices_text(outcome)})"
         segmentation = Segmentation(
             labels, self._geometry, card.structures, name,
-            confidence=outcome.confidence, slicing_axis=outcome.slicing_axis,
+            confidence=outcome.confidence, postprocessing=outcome.postprocessing, slicing_axis=outcome.slicing_axis,
         )  # fmt: skip
         replaced = slicer.mrmlScene.GetNodeByID(self._replaced_id) if self._replaced_id else None
         if replaced is not None and labels_time(replaced) != self._replaced_time:
@@ -269,6 +272,9 @@ class SegmentationJob(VTKObservationMixin):
             "Version": __version__,
             "Device": outcome.device or self.options.device,
             "Mirroring": str(self.options.mirroring).lower(),
+            "Postprocessing": str(
+                bool(card.postprocessing) and self.options.postprocessing and outcome.complete
+            ).lower(),
             "Seconds": f"{outcome.seconds:.1f}",
             "Slices": f"{outcome.slices_done} of {outcome.slices}",
             "Complete": str(outcome.complete).lower(),
@@ -286,6 +292,10 @@ class SegmentationJob(VTKObservationMixin):
             missing = absent_structures(labels, card) if card is not None and labels is not None else ()
             if missing:
                 notes.append(Note("warning", f"not found in this scan: {', '.join(missing)}."))
+            if card is not None:
+                named = ((one.name, outcome.postprocessing.get(one.index)) for one in card.structures)
+                if changed := changes_text((name, change) for name, change in named if change):
+                    notes.append(Note("info", changed))
         elif outcome.slices_done:
             how = "cancelled" if outcome.cancelled else "stopped"
             notes.append(Note("info", f"{how} after {_slices_text(outcome)}, which are {kept}."))

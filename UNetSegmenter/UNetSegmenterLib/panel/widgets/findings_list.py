@@ -92,6 +92,10 @@ class FindingsList:
             tip = "Below what a reader would measure or mention; click to go to the largest."
             largest = max(page.small, key=lambda one: (one.unit == "ml", one.value))
             yield FindingLine(page.small_sentence, "info", largest, tip=tip)
+        if page.changed:
+            yield FindingLine("Postprocessing")
+            for finding in page.changed:
+                yield FindingLine(finding.sentence, "info", finding, tip="Left out without the option Postprocessing.")
         if self._with_passed and page.passed:
             yield FindingLine("As expected")
             for finding in page.passed:

@@ -19,7 +19,7 @@ from .volume_nodes import volume_from_node, volume_to_node
 SegmentationPair = tuple[Segmentation, Segmentation, tuple[str, ...]]
 _FACTS = {
     "Checkpoint": "checkpoint", "CheckpointSHA256": "checkpoint SHA-256", "Device": "device", "Slices": "slices",
-    "Seconds": "seconds",
+    "Seconds": "seconds", "Postprocessing": "postprocessing",
 }  # fmt: skip
 CaseNodes = tuple[Any, Any, Any]
 
