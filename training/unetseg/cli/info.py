@@ -86,6 +86,7 @@ def _print_model(path: Path) -> None:
     """What a model segments and reads, and how well it does, from its card."""
     from UNetSegmenterLib.engine.model.card_facts import dice_text, input_facts, training_facts
     from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
+    from UNetSegmenterLib.engine.model.postprocessing_steps import step_texts
     from UNetSegmenterLib.engine.plausibility.training_statistics import limits_text
 
     checkpoint = load_checkpoint(path)
@@ -100,6 +101,8 @@ def _print_model(path: Path) -> None:
         for one in card.structures
     ]
     table(("index", "structure", "label values", "validation Dice"), rows)
+    for text in step_texts(card.postprocessing, {one.index: one.name for one in card.structures}):
+        print_line(f"afterwards: {text}")
 
 
 # --- one scan ------------------------------------------------------------------------------------------------------------

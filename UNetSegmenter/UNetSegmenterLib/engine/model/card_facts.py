@@ -10,7 +10,7 @@ from typing import Any
 from ..io.slicing import STORED
 from ..io.volume import HU
 from .card import Card
-from .postprocessing_steps import step_texts
+from .postprocessing_steps import postprocessing_text
 from .preprocessing import Preprocessing
 
 ARCHITECTURES = {
@@ -101,7 +101,7 @@ def input_facts(card: Card, folds: int = 1) -> list[tuple[str, str]]:
         facts.append(("Mirroring", f"possible, {2 ** len(preprocessing.mirror_axes)} times as slow"))
     if card.postprocessing:
         names = {structure.index: structure.name for structure in card.structures}
-        facts.append(("Afterwards", "; ".join(step_texts(card.postprocessing, names))))
+        facts.append(("Afterwards", postprocessing_text(card.postprocessing, names)))
     return facts
 
 

@@ -79,9 +79,7 @@ def step_text(step: Mapping[str, Any], names: Mapping[int, str]) -> str:
     if not found:
         return text
     changed = f", better in {found['better']}, worse in {found['worse']}" if {"better", "worse"} <= set(found) else ""
-    return (
-        f"{text} (mean Dice {found['dice_without']:.4f} -> {found['dice_with']:.4f}, {found['cases']} cases{changed})"
-    )
+    return f"{text}: mean Dice {found['dice_without']:.4f} -> {found['dice_with']:.4f}, {found['cases']} cases{changed}"
 
 
 def _named(step: Mapping[str, Any], names: Mapping[int, str]) -> str:
