@@ -3,8 +3,8 @@
     python -m benchmarks.prediction_speed [SCAN] [--checkpoint FILE] [--plot FILE] [--output FILE]
     python -m benchmarks.prediction_speed --small
 
-Same weights, same scan, one run; each contender in a process of its own (prediction_contenders.py). Without SCAN a
-synthetic one of 512 x 512 x 275 voxels is used. "From file to labels" begins with the network loaded and ends with the
+One network (of an ensemble the first, without postprocessing), same weights, same scan, one run; each contender in a process
+of its own (prediction_contenders.py). Without SCAN a synthetic one of 512 x 512 x 275 voxels is used. "From file to labels" begins with the network loaded and ends with the
 labels in memory; "network alone" is given prepared slices and forgets the logits. A contender whose package is not
 installed is named and left out; `make bench-predict` installs them all in an environment of their own.
 """
@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,9 @@ def run_child(name: str, scan: Path, checkpoint: Path, labels: Path) -> dict[str
 
     from .prediction_contenders import read
 
-    pipeline = all_contenders()[name].open(load_checkpoint(checkpoint))
+    opened = load_checkpoint(checkpoint)
+    alone = replace(opened, weights=opened.weights[:1], card=replace(opened.card, postprocessing=()))
+    pipeline = all_contenders()[name].open(alone)
     hu, spacing_mm = read(scan)
     pipeline.network_alone(hu[:WARM_UP_SLICES], spacing_mm)()
     del hu

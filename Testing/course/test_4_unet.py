@@ -21,7 +21,7 @@ def weights(**options) -> int:
 
 def test_the_drawing_shows_the_sizes_of_the_network_that_ships():
     checkpoint = load_checkpoint(shipped_checkpoints()[0])
-    network = checkpoint.network()
+    network = checkpoint.networks()[0]
     parts = parts_of(network, torch.zeros(1, checkpoint.card.network.input_slices, 160, 192))
     shown = re.sub(r'href="[^"]*"', "", (COURSE / "pictures" / "unet.svg").read_text(encoding="utf-8"))
     assert re.sub(r'href="[^"]*"', "", drawing(parts)) == shown, "python -m tools.course_pictures unet.svg"

@@ -170,7 +170,7 @@ def _arrow(x: float, y: float, to_x: float, to_y: float, colour: str) -> str:
 def unet(path: Path) -> None:
     """The network that ships here, with a slice of the sample scan going through."""
     checkpoint = load_checkpoint(shipped_checkpoints()[0])
-    network = checkpoint.network()
+    network = checkpoint.networks()[0]  # those of an ensemble look alike
     assert isinstance(network, UNet)
     write_text(path, drawing(parts_of(network, network_input(checkpoint))))
 

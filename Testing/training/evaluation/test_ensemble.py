@@ -207,12 +207,16 @@ def test_scans_behind_the_checkpoints_are_scans(tmp_path):
     assert read_volume(scan).array.shape == read_segmentation(tmp_path / "out" / "scan.seg.nrrd").labels.shape
 
 
-def test_a_run_does_not_start_from_an_ensemble(folds, released, tmp_path):
-    options = ("--steps", 2, "--device", "cpu", *TINY)
-    refused(
-        unetseg_here("train", folds / "preprocessed", "--output", tmp_path / "run", "--start-from", released, *options),
-        "is an ensemble of 3 networks",
-    )
+def test_a_run_starts_from_the_first_network_of_an_ensemble(folds, released, tmp_path):
+    options = ("--steps", 1, "--learning-rate", 0, "--weight-decay", 0, "--ema", 0, "--device", "cpu", *TINY)
+    run = tmp_path / "run"
+    done = unetseg_here("train", folds / "preprocessed", "--output", run, "--start-from", released, *options)
+    assert done.returncode == 0, done.stderr
+    assert "holds 3 networks: the run begins with the first" in " ".join(done.stderr.split())
+    parent, weights = load_checkpoint(released), load_checkpoint(run / "checkpoint.pt").weights[0]
+    learnt = [name for name in weights if name.endswith(("weight", "bias"))]
+    assert all(torch.equal(weights[name], parent.weights[0][name]) for name in learnt)
+    assert not all(torch.equal(weights[name], parent.weights[1][name]) for name in learnt)
 
 
 def test_folds_are_released_with_what_their_cross_validation_decided(folds, tmp_path):

@@ -46,6 +46,8 @@ def warnings_of_parent(parent: Checkpoint, dataset: PreprocessedDataset, config:
         warnings.append(
             "the data set was prepared before images were hashed, so cases are compared by name alone; prepare it again"
         )
+    if len(parent.weights) > 1:
+        warnings.append(f"{name} holds {len(parent.weights)} networks: the run begins with the first")
     return warnings + input_differences(parent, dataset)
 
 
@@ -78,16 +80,11 @@ def tested_but_trained_on(dataset: PreprocessedDataset, config: TrainingConfig) 
 
 
 def fitting_weights(start_from: Checkpoint, config: TrainingConfig, dataset: PreprocessedDataset) -> dict[str, Tensor]:
-    """Weights to begin a run with.
+    """Weights to begin a run with: those of an ensemble's first network.
 
     Raises:
-        InputError: the checkpoint is an ensemble, or has another network or other structures than the run.
+        InputError: the checkpoint has another network or other structures than the run.
     """
-    if len(start_from.weights) > 1:
-        raise InputError(
-            f"{start_from.path} is an ensemble of {len(start_from.weights)} networks, and a run goes on from one; start from "
-            "one of the checkpoints that it was released from."
-        )
     wanted = unet(
         config.input_slices, len(dataset.structures) + 1, config.base_width, config.depth, config.skip_connections
     )
