@@ -1,0 +1,69 @@
+"""A cross-validation gives a released card postprocessing and figures, unless it is of another kind of network."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from unetseg.training.configuration import TrainingConfig, stored_values
+from unetseg.training.cross_validated_card import read_cross_validation
+from unetseg.training.fold_predictions import decided_for
+from UNetSegmenterLib.engine.errors import InputError
+
+from ...engine.checkpoints import small_card
+from ..datasets import STRUCTURES
+
+STEP = {"remove_components_smaller_than_ml": 2.0, "of": [1]}
+
+
+def card_of(**changes):
+    recipe = stored_values(replace(TrainingConfig(), **changes))
+    return small_card(structures=STRUCTURES, training={"data_set": "abdomen", "recipe": recipe})
+
+
+@pytest.fixture
+def runs(tmp_path):
+    decided = {
+        "steps": [STEP],
+        "cases": ["a", "b"],
+        "folds": 2,
+        "decided_for": decided_for(card_of(train_split="fold1")),
+    }
+    summary = {
+        "structures": {"liver": {"mean": 0.9, "sd": 0.1, "ci95": None, "n": 2}},
+        "mean_dice_over_cases": {"mean": 0.9, "sd": 0.1, "ci95": None, "n": 2},
+    }
+    (tmp_path / "postprocessing.json").write_text(json.dumps(decided))
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    return tmp_path
+
+
+def test_splits_may_differ_and_other_steps_and_seeds_are_noted(runs):
+    found = read_cross_validation(runs, card_of(train_split="all"))
+    assert (found.steps, found.notes) == ((STEP,), ())
+    assert found.validation["liver"]["dice"]["mean"] == 0.9
+    assert found.validation["all"]["cases"] == ["a", "b"]
+    notes = read_cross_validation(runs, card_of(steps=99, seed=5)).notes
+    assert [("steps 7000 for 99" in note, "seed 0 for 5" in note) for note in notes] == [(True, False), (False, True)]
+
+
+def test_another_network_or_training_is_refused_with_what_differs(runs):
+    card = card_of()
+    others = {
+        "learning_rate 0.002 for 0.1": card_of(learning_rate=0.1),
+        "another data set": replace(card, training=card.training | {"data_set": "heart"}),
+        "another structures": replace(card, structures=tuple(replace(one, name="x") for one in card.structures)),
+        "another preprocessing": replace(card, preprocessing=replace(card.preprocessing, slice_distance_mm=9.0)),
+        "does not say how it was trained": replace(card, training={"data_set": "abdomen"}),
+    }
+    for words, other in others.items():
+        with pytest.raises(InputError, match=words):
+            read_cross_validation(runs, other)
+
+
+def test_what_is_no_cross_validation_is_refused(runs):
+    (runs / "postprocessing.json").write_text("{}")
+    with pytest.raises(InputError, match="is not what this version's unetseg cross-validate writes"):
+        read_cross_validation(runs, card_of())
+    (runs / "postprocessing.json").unlink()
+    with pytest.raises(InputError, match="a folder that unetseg cross-validate has finished"):
+        read_cross_validation(runs, card_of())
