@@ -43,15 +43,16 @@ def run(setup: Setup) -> Result:
     result = Result({"steps": config.steps, "seconds_with_start": seconds, "status": status})
     if status == 0:
         result.figures |= _figures(folder / "checkpoint.pt")
-    elif status == STOPPED and (folder / "state.pt").exists():
+    saved = status == STOPPED and (folder / "state.pt").exists()  # none where it stopped before its first step
+    if saved:
         result.notes.append(_bring_state(folder / "state.pt", setup.output))
     for name in ("checkpoint.pt", "metrics.csv", "curves.png"):
         if (folder / name).exists():
             (setup.output / name).write_bytes((folder / name).read_bytes())
     result.notes.append(log.read_text(encoding="utf-8")[-1500:])
-    found = {0: "finished", STOPPED: "stopped and saved"}.get(status, f"status {status}")
+    found = "finished" if status == 0 else "stopped and saved" if saved else f"status {status}, and no state"
     result.goals = [
-        Goal("the run finished, or was stopped and saved", found, status in (0, STOPPED)),
+        Goal("the run finished, or was stopped and saved", found, status == 0 or saved),
         Goal("all steps fitted into the time", found, status == 0, required=False),
     ]
     return result
