@@ -4,9 +4,10 @@
     python -m benchmarks.prediction_speed --small
 
 One network (of an ensemble the first, without postprocessing), same weights, same scan, one run; each contender in a process
-of its own (prediction_contenders.py). Without SCAN a synthetic one of 512 x 512 x 275 voxels is used. "From file to labels" begins with the network loaded and ends with the
-labels in memory; "network alone" is given prepared slices and forgets the logits. A contender whose package is not
-installed is named and left out; `make bench-predict` installs them all in an environment of their own.
+of its own (prediction_contenders.py). Without SCAN a synthetic one of 512 x 512 x 275 voxels is used. "From file to labels"
+begins with the network loaded and ends with the labels in memory; "network alone" is given prepared slices and forgets the
+logits. A contender whose package is not installed is named and left out; `make bench-predict` installs them all in an environment
+of their own.
 """
 
 from __future__ import annotations
