@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from unetseg.cli.main import main
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.training import device_memory
 from unetseg.training.device_data import DeviceData
@@ -156,6 +157,46 @@ def test_a_data_set_that_is_changed_while_it_is_trained_on_ends_the_run(preproce
     with pytest.raises(InputError, match=r"images\.npy was changed while it was trained on; prepare or copy it again"):
         batches(data, config, range(2, 12))
     data.close()
+
+
+def test_no_memory_for_what_is_read_ahead_is_a_sentence(preprocessed, config, monkeypatch):
+    """CUDA's error, raised in the thread where the slices are copied."""
+    data = device_data(preprocessed, 0)
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("pretended")
+
+    monkeypatch.setattr(torch, "empty", full)
+    with pytest.raises(InputError, match=r"too full for the slices of the next 4 steps; .* smaller --device-memory"):
+        batches(data, config, [0])
+    data.close()
+
+
+def test_commands_take_the_memory(preprocessed_folder, tmp_path, capsys):
+    """None on the device and all of them: the same checkpoint's weights; a negative number is refused."""
+    small = [
+        "--steps",
+        "2",
+        "--batch-size",
+        "2",
+        "--patch",
+        "32,32",
+        "--base-width",
+        "4",
+        "--depth",
+        "2",
+        "--device",
+        "cpu",
+    ]
+    for name, memory in (("none", "0"), ("all", "0.5")):
+        command = ["train", str(preprocessed_folder), "--output", str(tmp_path / name), "--device-memory", memory]
+        assert main([*command, *small]) == 0
+    none, every = (load_checkpoint(tmp_path / name / "checkpoint.pt").weights[0] for name in ("none", "all"))
+    assert all(torch.equal(none[name], every[name]) for name in none)
+    assert main(["train", str(preprocessed_folder), "--output", str(tmp_path / "run"), "--device-memory", "-1"]) == 2
+    assert "--device-memory" in capsys.readouterr().err
+    assert main(["cross-validate", "p", "--output", "x", "--device-memory", "1e9x"]) == 2
+    assert "--device-memory" in capsys.readouterr().err
 
 
 def test_automatic_memory_is_what_a_step_leaves(config, monkeypatch):

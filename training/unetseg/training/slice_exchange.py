@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from UNetSegmenterLib.engine.errors import InputError
 
 from ..data.slice_reader import SliceReader
 from .configuration import TrainingConfig
@@ -115,6 +116,9 @@ class SliceExchange:
         """Images (B, input slices, H, W) and labels (B, H, W) of the batch that `draw` draws next from the generator.
 
         The generator is left as it is; the batches of the seeds after its own are read ahead.
+
+        Raises:
+            InputError: the data set was changed, or the device has no memory for what is read ahead.
         """
         if not (self._ahead and _is_drawn_from(self._ahead[0], config, generator.get_state())):
             while self._ahead:
@@ -124,7 +128,13 @@ class SliceExchange:
         while len(self._ahead) < AHEAD:
             following = Generator(self.device).manual_seed(generator.initial_seed() + 1 + len(self._ahead))
             self._read(config, following.get_state())
-        return self._received(batch.result())
+        try:
+            return self._received(batch.result())
+        except torch.OutOfMemoryError as error:
+            raise InputError(
+                f"The memory of {self.device} is too full for the slices of the next {AHEAD} steps; keep fewer slices "
+                "there, with a smaller --device-memory."
+            ) from error
 
     def close(self) -> None:
         """End the threads."""
