@@ -222,6 +222,23 @@ def test_loss_that_is_no_number_names_the_cases_of_its_batch(preprocessed, small
     assert not (tmp_path / "state.pt").exists()
 
 
+def test_batch_statistics_beyond_float32_end_a_run_at_once_and_not_at_its_end(
+    preprocessed, small_config, tmp_path, monkeypatch
+):
+    """The loss stays finite, because training normalises by the batch; only validation and the checkpoint would not be."""
+    from unetseg.training import training_loop
+
+    original = training_loop.next_batch
+
+    def huge(*arguments):
+        images, targets = original(*arguments)
+        return images * 1e25, targets
+
+    monkeypatch.setattr(training_loop, "next_batch", huge)
+    with pytest.raises(InputError, match=r"weights became no numbers at step 1, .* lower the learning rate"):
+        train(preprocessed, tmp_path, small_config, "cpu")
+
+
 def test_run_of_another_configuration_or_data_set_is_refused_by_name(
     preprocessed, small_config, straight_run, preprocessed_folder, tmp_path
 ):

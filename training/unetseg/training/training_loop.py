@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -139,7 +139,7 @@ def _train(
             stops = process_group.any_process(bool(signals.received), checks) and not last
             if checks or stops:
                 recent = torch.stack(losses[-CHECK_EVERY:]).tolist()
-                check_losses(recent, step, learner.network, run, config, data)
+                check_losses(recent, step, (learner.network, learner.average), run, config, data)
                 if watch:
                     seconds_per_step = (time.perf_counter() - started) / (done - first_step)
                     watch(_progress(done, config, sum(recent) / len(recent), seconds_per_step, state.mean_dice))
@@ -223,16 +223,16 @@ def step_generator(config: TrainingConfig, step: int, device: torch.device) -> G
 
 
 def check_losses(
-    recent: list[float], step: int, network: nn.Module, run: Path, config: TrainingConfig, data: DeviceData
+    recent: list[float], step: int, networks: Sequence[nn.Module], run: Path, config: TrainingConfig, data: DeviceData
 ) -> None:
-    """Check that the last steps' losses, and the weights after them, are finite numbers.
+    """Check that the last steps' losses, and weights and batch statistics after them, are finite numbers.
 
     The batch of a failed step is written to RUN/failed_batch.json, so that its slices can be looked at.
 
     Args:
         recent: losses of the last steps, up to and including `step`.
         step: the last step, from 0.
-        network: the network that learns.
+        networks: the network that learns, and its moving average.
         run: folder of the run.
         config: the training configuration.
         data: the slices that batches are sampled from.
@@ -240,9 +240,12 @@ def check_losses(
     Raises:
         InputError: a loss or a weight is infinite or no number.
     """
-    weights = float(torch.stack([weight.detach().sum() for weight in network.parameters()]).sum())
+    tensors = [tensor for network in networks for tensor in network.state_dict().values() if tensor.is_floating_point()]
+    largest = float(
+        torch.stack(torch._foreach_norm(tensors, math.inf)).sum()
+    )  # all at once: a launch each takes longer
     wrong = next((i for i, loss in enumerate(recent) if not math.isfinite(loss)), None)
-    if wrong is None and math.isfinite(weights):
+    if wrong is None and math.isfinite(largest):
         return
     wrong = len(recent) - 1 if wrong is None else wrong
     failed = step - len(recent) + 1 + wrong

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import zipfile
 from collections.abc import Sequence
@@ -31,8 +32,8 @@ class Checkpoint:
 
     Args:
         card: what it segments and how.
-        weights: state dict of each network, float16 as stored unless it was saved in full precision; several networks are
-            an ensemble, whose logits are averaged, and an ONNX file has none.
+        weights: state dict of each network, float16 as stored unless it was saved in full precision or float16 can't hold
+            it; several networks are an ensemble, whose logits are averaged, and an ONNX file has none.
         path: the file.
         sha256: 64 hexadecimal digits over the whole file, or over those of all files.
         other_paths: further files of an ensemble that was put together from several.
@@ -78,10 +79,10 @@ def save_checkpoint(
         path: the file.
         card: must fit the weights.
         weights: state dict of the network, or of each network of an ensemble.
-        half: store floating point weights as float16, which halves the file.
+        half: store floating point weights as float16, which halves the file; those that float16 can't hold stay float32.
 
     Raises:
-        InputError: weights are not finite or larger than float16 can hold; nothing is written.
+        InputError: weights are not finite; nothing is written.
     """
     import torch
 
@@ -123,19 +124,20 @@ def save_with_card(checkpoint: Checkpoint, card: Card, path: Path | str) -> None
 def _stored(path: Path | str, name: str, tensor: Tensor, half: bool) -> Tensor:
     import torch
 
-    stored = (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous().clone()
-    if stored.is_floating_point() and not torch.isfinite(stored).all():
-        largest = tensor.abs().max().item()  # not a number if one of them is not
-        held = (
-            f"{largest:.3g}, more than float16 holds (65,504)"
-            if math.isfinite(largest)
-            else "a value that is not finite"
-        )
+    if not tensor.is_floating_point():
+        return tensor.contiguous().clone()
+    largest = tensor.abs().max().item() if tensor.numel() else 0.0  # not a number if one of them is not
+    if not math.isfinite(largest):
         raise InputError(
-            f'{path} was not written: "{name}" holds {held}: the training diverged. Train again with a lower '
-            "learning rate."
+            f'{path} was not written: "{name}" holds a value that is not finite: the training diverged. Train again with a '
+            "lower learning rate."
         )
-    return stored
+    fits = largest <= torch.finfo(torch.float16).max
+    if half and not fits:
+        logging.getLogger(__name__).warning(
+            '%s: "%s" reaches %.3g, more than float16 holds (65,504), so it is kept in float32', path, name, largest
+        )
+    return (tensor.half() if half and fits else tensor).contiguous().clone()
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:
