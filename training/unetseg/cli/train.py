@@ -37,6 +37,8 @@ from .parser import (
 )
 
 if TYPE_CHECKING:
+    from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
+
     from ..data.preprocessed_dataset import PreprocessedDataset
     from ..training.configuration import TrainingConfig
     from ..training.distributed import ProcessGroup
@@ -135,8 +137,6 @@ def run(options: Any) -> None:
 
     from ..data.preprocessed_dataset import read_preprocessed_dataset
     from ..training.distributed import start_process_group
-    from ..training.run_lock import Stopped
-    from ..training.training_loop import train
     from ..training.validation import validation_cases
 
     dataset = read_preprocessed_dataset(options.preprocessed, options.verify)
@@ -148,7 +148,22 @@ def run(options: Any) -> None:
             f"A batch of {config.batch_size} slices can't be shared by {processes} processes; take a larger --batch-size."
         )
     group = start_process_group(options.device, options.devices, options.nodes, options.strategy)
-    settings = {
+    with group.all_end():
+        _train(options, dataset, config, group, start_from)
+
+
+def _train(
+    options: Any,
+    dataset: PreprocessedDataset,
+    config: TrainingConfig,
+    group: ProcessGroup,
+    start_from: Checkpoint | None,
+) -> None:
+    """Train in every process; the main one says what it does and claims the files of the run."""
+    from ..training.run_lock import Stopped
+    from ..training.training_loop import train
+
+    settings: dict[str, Any] = {
         "validate_every": options.validate_every,
         "save_every": options.save_every,
         "process_group": group,

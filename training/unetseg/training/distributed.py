@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.distributed import TCPStore
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.device import choose_device, has_in_hardware, mixed_precision
+
+from .failure_watch import FailureWatch
 
 Item = TypeVar("Item")
 LAUNCHER_VARIABLES = {"TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "MASTER_ADDR"}  # set by torchrun, by srun, or by hand
@@ -26,11 +30,17 @@ class ProcessGroup:
     Args:
         device: the device of this process.
         fabric: a launched `lightning_fabric.Fabric`, or None for a single process.
+        watch: ends all processes where one fails; None for a single process.
+        meeting_point: a store that must live as long as the processes do, or None.
     """
 
-    def __init__(self, device: torch.device, fabric: Any = None) -> None:
+    def __init__(
+        self, device: torch.device, fabric: Any = None, watch: FailureWatch | None = None, meeting_point: Any = None
+    ) -> None:
         self.device = device
         self.fabric = fabric
+        self.watch = watch
+        self.meeting_point = meeting_point
         self.rank: int = fabric.global_rank if fabric else 0
         self.world_size: int = fabric.world_size if fabric else 1
 
@@ -107,6 +117,17 @@ class ProcessGroup:
         if self.fabric:
             self.fabric.barrier()
 
+    @contextmanager
+    def all_end(self, *, done: bool = False) -> Iterator[None]:
+        """End all processes where the work inside fails in one of them; after it, if `done`, each ends when it likes."""
+        if self.watch is None:
+            yield
+            return
+        with self.watch.all_end():
+            yield
+        if done:
+            self.watch.close()
+
 
 def start_process_group(device: str = "auto", devices: int = 1, nodes: int = 1, strategy: str = "ddp") -> ProcessGroup:
     """Start the processes of a run, or join those that torchrun or srun started.
@@ -146,9 +167,26 @@ def start_process_group(device: str = "auto", devices: int = 1, nodes: int = 1, 
         raise InputError(
             f'The strategy "{strategy}" can\'t be used ({str(error).splitlines()[0]}); ddp can.'
         ) from error
+    environment = getattr(fabric.strategy, "cluster_environment", None)
+    starts_processes = nodes == 1 and environment is not None and not environment.creates_processes_externally
+    meeting_point = _meeting_point() if starts_processes else None
     fabric.launch()
     atexit.register(_destroy_process_group)
-    return ProcessGroup(fabric.device, fabric)
+    address, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
+    watched = torch.distributed.is_initialized() and fabric.world_size > 1 and address and port
+    watch = FailureWatch(fabric.global_rank, fabric.world_size, str(address), int(port or 0)) if watched else None
+    return ProcessGroup(fabric.device, fabric, watch, meeting_point)
+
+
+def _meeting_point() -> TCPStore:
+    """Open the port where the processes of one machine will meet, and name it in their environment.
+
+    The system gives a port that is free, and this process has it from then on: no other run can take it in between, and none
+    is met at a port that the environment names from before. The main process uses the same server when it joins.
+    """
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, multi_tenant=True)
+    os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = "127.0.0.1", str(store.port)
+    return store
 
 
 def _destroy_process_group() -> None:

@@ -192,7 +192,8 @@ def more_micro_batches(micro_batches: int, slices: int, process_group: ProcessGr
     if micro_batches >= slices or process_group.world_size > 1:
         what = "One slice does" if micro_batches >= slices else f"{slices} slices per process do"
         raise InputError(
-            f"{what} not fit into the memory of {process_group.device}; take a smaller batch_size, patch or base_width."
+            f"{what} not fit into the memory of {process_group.device}; take a smaller batch_size, patch or base_width"
+            + (", or more devices." if process_group.world_size > 1 and micro_batches < slices else ".")
         )
     if process_group.device.type == "cuda":
         torch.cuda.empty_cache()

@@ -81,14 +81,14 @@ def train(
             the weights are the same. None for what is free beside a training step.
 
     Raises:
-        InputError: another process has the folder, the folder holds a run of another configuration or data set, or the loss
+        InputError: another run has the folder, the folder holds a run of another configuration or data set, or the loss
             is no longer a number.
         Stopped: a signal asked the run to stop; everything is saved.
     """
     validation_cases(dataset, config)  # a split that does not exist is refused now, not at the first validation
     process_group = process_group or ProcessGroup(choose_device(device))
     main_process = process_group.is_main_process
-    with run_lock(run) if main_process else nullcontext():
+    with process_group.all_end(done=True), run_lock(run) if main_process else nullcontext():
         return _train(
             dataset,
             run,
