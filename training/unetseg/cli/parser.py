@@ -268,6 +268,11 @@ def _flat(values: Mapping[Any, Any], group: str = "") -> dict[str, Any]:
     return flat
 
 
+def values_of_file(path: Path) -> dict[str, str]:
+    """The values of a file of options by their names, as text that the parser's types read; those without a value left out."""
+    return {name: _text(value) for name, value in _flat(_options_of_file(path)).items() if value is not None}
+
+
 def _text(value: Any) -> str:
     """A value of a file as text, so that argparse checks it like one from the command line."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

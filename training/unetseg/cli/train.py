@@ -1,12 +1,14 @@
 """Train a 2D U-Net on a preprocessed data set; RUN/checkpoint.pt is what Slicer and `unetseg segment` open.
 
 The training configuration is that of PREPROCESSED/plan.yaml, edited or not, or of another plan; an option or a configuration
-file wins over it (--print-config prints one to start from). The same command continues a run that was stopped.
+file wins over it (--print-config prints one to start from). The same command continues a run that was stopped, and so does
+--resume RUN alone.
 
   unetseg train preprocessed/abdomen --output runs/first
   unetseg train preprocessed/abdomen --output runs/first --steps 4000 --patch 128,176
   unetseg train preprocessed/abdomen --output runs/first --config training.yaml --learning-rate 0.001
   unetseg train preprocessed/abdomen --output runs/first --plan mine.yaml
+  unetseg train --resume runs/first                                        (with more --steps also when it is finished)
   unetseg train preprocessed/abdomen --output runs/fold2 --fold 2          (prepared with --folds)
   unetseg train preprocessed/abdomen --output runs/first --devices 4       (or: torchrun --nproc-per-node 4 -m unetseg.cli ...)
 
@@ -17,6 +19,7 @@ the same command continues it.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +29,7 @@ from ..console import print_line, progress, table, warn
 from ..output_folder import Outputs, claimed
 from .parser import (
     CommandParser,
+    UsageError,
     add_dataclass_options,
     add_device,
     add_overwrite,
@@ -35,6 +39,7 @@ from .parser import (
     non_negative_number,
     positive_integer,
 )
+from .run_options import RUN_OPTIONS, write_run_options
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
     from ..data.preprocessed_dataset import PreprocessedDataset
     from ..training.configuration import TrainingConfig
     from ..training.distributed import ProcessGroup
+    from ..training.run_files import TrainingState
     from ..training.training_loop import TrainingProgress
 
 
@@ -50,24 +56,34 @@ SPLITS = ("train_split", "validation_split")
 
 def add_options(parser: CommandParser) -> None:
     """Add the options of this command."""
-    add_training_options(parser)
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with this run, with its own data set and options; more --steps extend it, also when it is finished",
+    )
+    add_training_options(parser, resumable=True)
     parser.add_argument(
         "--fold", type=non_negative_integer, metavar="N", help="validate on this fold and train on the others"
     )
     add_overwrite(parser)
 
 
-def add_training_options(parser: CommandParser, without: tuple[str, ...] = ()) -> None:
-    """Add the options of a run of any kind, without those of the training configuration that are named in `without`."""
+def add_training_options(parser: CommandParser, without: tuple[str, ...] = (), *, resumable: bool = False) -> None:
+    """Add the options of a run of any kind, without those of the training configuration that are named in `without`.
+
+    Data set and folder are not required where the run is `resumable`, as --resume stands in for them.
+    """
     from ..training.configuration import TrainingConfig
 
-    parser.add_argument("preprocessed", type=Path, help="folder that unetseg prepare wrote")
+    count: dict[str, Any] = {"nargs": "?"} if resumable else {}
+    parser.add_argument("preprocessed", type=Path, **count, help="folder that unetseg prepare wrote")
     parser.add_argument(
         "--verify",
         action="store_true",
         help="compare its arrays with their hashes, even if size and time are unchanged",
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="RUN", help="folder of the run")
+    parser.add_argument("--output", type=Path, required=not resumable, metavar="RUN", help="folder of the run")
     parser.add_argument("--config", type=Path, metavar="YAML", help="file with any of these options")
     parser.add_argument(
         "--print-config", action="store_true", help="print all values as a file for --config, and do nothing else"
@@ -102,17 +118,27 @@ def add_training_options(parser: CommandParser, without: tuple[str, ...] = ()) -
         "--validate-every", type=positive_integer, default=500, metavar="STEPS", help="steps between validations"
     )
     parser.add_argument(
-        "--save-every", type=positive_integer, default=500, metavar="STEPS", help="steps between states to resume from"
+        "--save-every",
+        type=positive_integer,
+        default=500,
+        metavar="STEPS",
+        help="steps between states to resume from; never more than a tenth of the run",
     )
     add_dataclass_options(parser, TrainingConfig, without)
 
 
 def defaults(options: Any) -> dict[str, Any]:
-    """The training configuration of the plan, which stands in for every option of it that is not given."""
+    """What stands in for the options that are not given: those of the run with --resume, else the plan's configuration."""
     from dataclasses import asdict
 
     from ..training.planning import read_plan
+    from .run_options import stored_options
 
+    if getattr(options, "resume", None) is not None:
+        return stored_options(options)
+    needed = ("preprocessed", options.preprocessed), ("--output", options.output)
+    if missing := [name for name, value in needed if value is None]:
+        raise UsageError(f"the following arguments are required: {', '.join(missing)}", "unetseg train")
     path = _plan_path(options)
     values = asdict(read_plan(path).config) if path else {}
     values |= {f"augmentation.{name}": value for name, value in values.pop("augmentation", {}).items()}
@@ -126,7 +152,15 @@ def _plan_path(options: Any) -> Path | None:
 
 def run_outputs(options: Any) -> Outputs:
     """What a run writes; only the main process of several claims it."""
-    names = ("checkpoint.pt", "state.pt", "state.previous.pt", "metrics.csv", "curves.png", "failed_batch.json")
+    names = (
+        "checkpoint.pt",
+        "state.pt",
+        "state.previous.pt",
+        "metrics.csv",
+        "curves.png",
+        "failed_batch.json",
+        RUN_OPTIONS,
+    )
     inputs = (options.preprocessed, _plan_path(options), options.start_from)
     return Outputs(options.output, names, inputs, marker="state.pt")
 
@@ -137,10 +171,14 @@ def run(options: Any) -> None:
 
     from ..data.preprocessed_dataset import read_preprocessed_dataset
     from ..training.distributed import start_process_group
+    from ..training.run_files import done_steps
     from ..training.validation import validation_cases
 
     dataset = read_preprocessed_dataset(options.preprocessed, options.verify)
     config = training_config(options, dataset)
+    if options.resume is not None and done_steps(options.resume) == config.steps:
+        print_line(f"{options.resume} is finished: all {config.steps} steps are done; more --steps extend it")
+        return
     validation_cases(dataset, config)  # unusable splits are refused before anything is printed about them
     start_from = load_checkpoint(options.start_from) if options.start_from else None
     if (processes := options.devices * options.nodes) > config.batch_size:
@@ -165,11 +203,12 @@ def _train(
 
     settings: dict[str, Any] = {
         "validate_every": options.validate_every,
-        "save_every": options.save_every,
+        "save_every": min(options.save_every, max(1, config.steps // 10)),
         "process_group": group,
         "start_from": start_from,
         "precision": options.precision,
         "device_memory_gb": options.device_memory,
+        "may_extend": options.resume is not None,
     }
     if not group.is_main_process:
         train(dataset, options.output, config, **settings)
@@ -187,18 +226,39 @@ def _train(
                     config,
                     title=options.title,
                     watch=lambda now: show(now.step, now.steps, _progress_text(now)),
+                    on_start=lambda state: _begin(options, config, state),
                     **settings,
                 )
             _print_outcome(checkpoint)
     except Stopped as stop:
-        warn(f"stopped by {stop.name} after step {stop.step}; all is saved, and the same command continues from there")
+        warn(
+            f"stopped by {stop.name} after step {stop.step}; all is saved, and the same command continues from there, or: "
+            f"unetseg train --resume {options.output}"
+        )
         raise
+
+
+def _begin(options: Any, config: TrainingConfig, state: TrainingState) -> None:
+    """Keep the options of the run, and say where it goes on if it is not a new one."""
+    from ..training.optimisation import schedule
+
+    write_run_options(options, options.output)
+    if not state.step:
+        return
+    computes = str(state.precision).removeprefix("torch.")
+    print_line(f"{options.output} goes on after step {state.step} of {config.steps}, in {computes}")
+    if state.extended and state.extended[-1]["at"] == state.step:
+        before = replace(config, steps=state.extended[-1]["steps"])
+        rates = [one.learning_rate * schedule(min(state.step, one.steps - 1), one) for one in (before, config)]
+        warn(
+            f"the run had {before.steps} steps and now has {config.steps}: the learning rate goes on as the schedule of "
+            f"{config.steps} steps has it ({rates[0]:.2g} becomes {rates[1]:.2g}), so the weights are not those of a run that "
+            f"was begun with {config.steps} steps"
+        )
 
 
 def training_config(options: Any, dataset: PreprocessedDataset) -> TrainingConfig:
     """The training configuration of the options, with the splits of the fold if one is asked for."""
-    from dataclasses import replace
-
     from ..data.splits import fold_splits
     from ..training.configuration import TrainingConfig
     from ..training.planning import check_plan, read_plan

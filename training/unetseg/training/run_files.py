@@ -35,7 +35,7 @@ from ..data.seen_cases import (
     to_json,
     without_duplicates,
 )
-from .configuration import TrainingConfig, stored_values
+from .configuration import TrainingConfig, read_config, stored_values
 from .validation import validation_cases
 
 
@@ -47,9 +47,11 @@ class TrainingState:
         config: the training configuration.
         dataset: what is trained on.
         start_from: the checkpoint that the run began with.
+        may_extend: whether the configuration may have another number of steps than the run began with.
 
     Attributes:
         step: steps that are done: 0 in a new folder.
+        extended: at which steps the run got another number of steps: {"at": step, "steps": number before}.
         precision: what the last step was computed in; None in a new folder, and where an earlier version did not note it.
         dice: (cases, structures) of the last validation, or None.
         seen_before: cases that the checkpoint which the run began with, and its ancestors, had seen.
@@ -64,6 +66,8 @@ class TrainingState:
         config: TrainingConfig,
         dataset: PreprocessedDataset,
         start_from: Checkpoint | None = None,
+        *,
+        may_extend: bool = False,
     ) -> None:
         self.path = run / "state.pt"
         self.previous = run / "state.previous.pt"
@@ -80,10 +84,12 @@ class TrainingState:
         self.dice: np.ndarray | None = None
         self.minutes = self._minutes_before = 0.0
         self.step, self.precision = 0, None
+        self.extended: list[dict[str, int]] = []
         self._saved = self._last_good()
         if self._saved is not None:
-            self._check_identity(self._saved)
             self.step, self.precision = self._saved["step"], _precision_of(self._saved)
+            self.extended = json.loads(self._saved.get("extended", "[]"))
+            self._check_identity(self._saved, may_extend)
 
     @property
     def mean_dice(self) -> float | None:
@@ -108,10 +114,19 @@ class TrainingState:
         self._saved = None
         return self.step
 
-    def _check_identity(self, content: dict[str, Any]) -> None:
+    def _check_identity(self, content: dict[str, Any], may_extend: bool) -> None:
         # Only entries of the saved state are compared: those that came with a later version have their old meaning.
-        now = json.loads(json.dumps(self.identity))
-        if different := differences(json.loads(content["identity"]), now):
+        before, now = json.loads(content["identity"]), json.loads(json.dumps(self.identity))
+        steps, steps_before = now["recipe"]["steps"], before["recipe"]["steps"]
+        if may_extend and steps != steps_before:
+            if steps < self.step:
+                raise InputError(
+                    f"{self.path.parent} has done {self.step} steps already, and {steps} are asked for; give --steps at least "
+                    "as many as are done."
+                )
+            before["recipe"]["steps"] = steps
+            self.extended.append({"at": self.step, "steps": steps_before})
+        if different := differences(before, now):
             more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
             raise InputError(
                 f"{self.path.parent} holds a run of another training configuration or data set: {different[0]}{more}; choose "
@@ -140,6 +155,7 @@ class TrainingState:
         content = {
             "identity": json.dumps(self.identity),
             "precision": str(self.precision).removeprefix("torch."),
+            "extended": json.dumps(self.extended),
             "step": step,
             "dice": None if self.dice is None else torch.from_numpy(self.dice),
             "minutes": self.minutes,
@@ -165,6 +181,29 @@ def read_state(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not {"identity", "step", "dice", "minutes", "parts"} <= content.keys():
         raise InputError(f"{path} holds no state of a training run; choose another --output.")
     return content
+
+
+def stored_configuration(run: Path) -> dict[str, Any] | None:
+    """The training configuration that a run began with, by the names of its options as text; None where there is no run."""
+    there = [path for path in (run / "state.pt", run / "state.previous.pt") if path.exists()]
+    if not there:
+        return None
+    identity = json.loads(read_state(there[0])["identity"])
+    config = read_config(identity["recipe"], f"{there[0]}: recipe")
+    values = {name: value for name, value in asdict(config).items() if name != "augmentation"}
+    values |= {f"augmentation.{name}": value for name, value in asdict(config.augmentation).items()}
+    return {
+        name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value) for name, value in values.items()
+    }
+
+
+def done_steps(run: Path) -> int | None:
+    """How many steps a finished run has done; None where it is not finished, or there is none."""
+    if not (run / "checkpoint.pt").exists() or not (run / "state.pt").exists():
+        return None
+    content = read_state(run / "state.pt")
+    steps = json.loads(content["identity"])["recipe"]["steps"]
+    return steps if content["step"] >= steps else None
 
 
 def _precision_of(content: dict[str, Any]) -> torch.dtype | None:
@@ -308,6 +347,7 @@ def training_card(
             "software": f"unetsegmenter {__version__}, torch {torch.__version__}",
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
         }
+        | ({"extended": state.extended} if state.extended else {})
         | ({"validated_though_trained_on": known} if known else {}),
         validation=_validation(dataset, state.dice, [case.name not in known for case in validated]),
         statistics=label_statistics(dataset, {case.name for case in cases}),

@@ -59,6 +59,8 @@ def train(
     start_from: Checkpoint | None = None,
     precision: str = "auto",
     device_memory_gb: float | None = None,
+    may_extend: bool = False,
+    on_start: Callable[[TrainingState], None] | None = None,
 ) -> Path:
     """Train, or go on where `run` stopped, and return RUN/checkpoint.pt.
 
@@ -79,6 +81,8 @@ def train(
         precision: what the network computes in, see `ProcessGroup.precision`.
         device_memory_gb: memory of the device for slices; where they need more, the others are read while it computes, and
             the weights are the same. None for what is free beside a training step.
+        may_extend: whether a run may get another number of steps than it began with.
+        on_start: called in the main process with the state to go on from, before the first step.
 
     Raises:
         InputError: another run has the folder, the folder holds a run of another configuration or data set, or the loss
@@ -101,6 +105,8 @@ def train(
             start_from=start_from,
             precision=precision,
             device_memory_gb=device_memory_gb,
+            may_extend=may_extend,
+            on_start=on_start if main_process else None,
         )
 
 
@@ -117,16 +123,20 @@ def _train(
     start_from: Checkpoint | None,
     precision: str,
     device_memory_gb: float | None,
+    may_extend: bool,
+    on_start: Callable[[TrainingState], None] | None,
 ) -> Path:
     keep_freed_memory()
     torch.backends.cudnn.deterministic = True  # else gradients are added up in any order, and no run repeats another
     main_process = process_group.is_main_process
     preprocessing = replace(dataset.preprocessing, input_slices=config.input_slices, size_multiple=2**config.depth)
     data = _device_data(dataset, config, preprocessing, process_group, device_memory_gb)
-    state = TrainingState(run, config, dataset, start_from)
+    state = TrainingState(run, config, dataset, start_from, may_extend=may_extend)
     dtype = choose_precision(precision, state, process_group)
     learner = Learner(config, dataset, process_group, start_from, dtype)
     first_step = state.resume(learner.saved_parts(), dtype)
+    if on_start:
+        on_start(state)
     log = RunLog(run, [structure.name for structure in dataset.structures], first_step) if main_process else None
     losses, started = [], time.perf_counter()
     with StopSignals() as signals, closing(data):
