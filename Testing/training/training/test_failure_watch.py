@@ -15,12 +15,12 @@ from UNetSegmenterLib.engine.model.checkpoint import read_card
 COMMAND = """
 import os, sys
 import torch
-from UNetSegmenterLib.engine.model.network import UNet
 from unetseg.cli.main import main
+from unetseg.training.optimisation import SupervisedNetwork
 
 fails, error = sys.argv[1].split(":")
 if os.environ.get("LOCAL_RANK", "0") in fails.split(","):
-    whole_forward, steps = UNet.forward, []
+    whole_forward, steps = SupervisedNetwork.forward, []
 
     def forward(self, images):
         steps.append(len(images))
@@ -28,7 +28,7 @@ if os.environ.get("LOCAL_RANK", "0") in fails.split(","):
             raise {"memory": torch.OutOfMemoryError, "fault": ValueError}[error]("pretended")
         return whole_forward(self, images)
 
-    UNet.forward = forward
+    SupervisedNetwork.forward = forward
 sys.exit(main(sys.argv[2:]))
 """
 SMALL = "--steps 12 --batch-size 4 --patch 32,32 --base-width 4 --depth 2 --loss cross_entropy --device cpu --devices 2"

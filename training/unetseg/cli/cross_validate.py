@@ -52,13 +52,16 @@ def run(options: Any) -> None:
     """Train the folds that are not finished, and sum up over all."""
     from ..data.preprocessed_dataset import read_preprocessed_dataset
     from ..data.seen_cases import overlap_text
-    from ..training.cross_validation import config_of_folds, fold_dice, summarise, write_folds
+    from ..training.cross_validation import config_of_folds, fold_dice, lacking_structures, summarise, write_folds
     from . import train
 
     dataset = read_preprocessed_dataset(options.preprocessed, options.verify)
     folds = sum(name.startswith("fold") for name in dataset.splits)
     if not folds:
         raise InputError(f"{options.preprocessed} has no folds; prepare the data set with --folds 5.")
+    lacking = lacking_structures(dataset, folds)
+    for sentence in lacking:
+        warn(sentence)
     runs = options.output
     for fold in range(folds):
         options.output, options.fold = runs / f"fold{fold}", fold
@@ -71,6 +74,8 @@ def run(options: Any) -> None:
         warn(f"the folds in {runs} were trained before, with {', '.join(changes)}: the table shows those runs")
     rows = [row for fold in range(folds) for row in fold_dice(runs / f"fold{fold}", dataset, fold)]
     summary = summarise(rows, [structure.name for structure in dataset.structures])
+    if lacking:
+        summary["lacking"] = lacking
     write_folds(rows, summary, runs)
     table(
         ("structure", "Dice", "sd", "95 % interval", "cases"),
@@ -86,6 +91,8 @@ def run(options: Any) -> None:
         ],
         f"{folds} folds, each patient validated once at the network's grid",
     )
+    for sentence in lacking:
+        warn(sentence)
     if seen := summary.get("trained_on"):
         apart = (
             "they are in the table, as there is no other" if seen["in_the_numbers_above"] else "they are in no number"

@@ -132,6 +132,8 @@ def _run(arguments: list[str]) -> int:
 
     command, parser = command_and_parser(name)
     logging.basicConfig(format="unetseg: warning: %(message)s", level=logging.WARNING)
+    for handler in logging.getLogger().handlers:  # a library that asks for more of its own logger is not heard
+        handler.setLevel(logging.WARNING)
     options = parser.parse(rest, getattr(command, "defaults", None))
     if getattr(options, "print_config", False):
         sys.stdout.write(configuration_text(options))

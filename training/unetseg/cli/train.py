@@ -176,8 +176,9 @@ def run(options: Any) -> None:
 
     dataset = read_preprocessed_dataset(options.preprocessed, options.verify)
     config = training_config(options, dataset)
-    if options.resume is not None and done_steps(options.resume) == config.steps:
-        print_line(f"{options.resume} is finished: all {config.steps} steps are done; more --steps extend it")
+    resumed: Path | None = getattr(options, "resume", None)  # cross-validate has no such option
+    if resumed is not None and done_steps(resumed) == config.steps:
+        print_line(f"{resumed} is finished: all {config.steps} steps are done; more --steps extend it")
         return
     validation_cases(dataset, config)  # unusable splits are refused before anything is printed about them
     start_from = load_checkpoint(options.start_from) if options.start_from else None
@@ -208,7 +209,7 @@ def _train(
         "start_from": start_from,
         "precision": options.precision,
         "device_memory_gb": options.device_memory,
-        "may_extend": options.resume is not None,
+        "may_extend": getattr(options, "resume", None) is not None,
     }
     if not group.is_main_process:
         train(dataset, options.output, config, **settings)

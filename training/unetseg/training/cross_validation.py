@@ -19,6 +19,8 @@ from UNetSegmenterLib.engine.model.checkpoint import read_card
 
 from ..data.preprocessed_dataset import PreprocessedDataset
 from ..data.seen_cases import case_identity, find_overlap, seen_cases
+from ..data.splits import fold_splits
+from ..data.structure_presence import absent_structures
 from .configuration import TrainingConfig, read_config
 from .run_files import read_state
 
@@ -40,6 +42,23 @@ class FoldRow:
     structure: str
     dice: float
     seen: str = ""
+
+
+def lacking_structures(dataset: PreprocessedDataset, folds: int) -> list[str]:
+    """One sentence for each fold whose cases, or whose training cases, lack a structure."""
+    sentences = []
+    for fold in range(folds):
+        train_split, validation_split = fold_splits(dataset.splits, fold)
+        trained, validated = ({case.name for case in dataset.of_split(one)} for one in (train_split, validation_split))
+        if absent := absent_structures(dataset, validated):
+            sentences.append(
+                f"no case of fold {fold} has {', '.join(absent)}: its Dice is that of the other folds' cases"
+            )
+        if absent := absent_structures(dataset, trained):
+            sentences.append(
+                f"fold {fold} trains on no case with {', '.join(absent)}, so it can't learn it: its Dice counts as it is"
+            )
+    return sentences
 
 
 def config_of_folds(runs: Sequence[Path]) -> TrainingConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -162,7 +163,11 @@ def start_process_group(device: str = "auto", devices: int = 1, nodes: int = 1, 
             'Several devices need Lightning Fabric, which is not installed; it comes with: pip install "unetsegmenter[training]"'
         ) from error
     try:
-        fabric = Fabric(accelerator=chosen.type, devices=devices, num_nodes=nodes, strategy=strategy)
+        with (
+            warnings.catch_warnings()
+        ):  # where srun is installed, Lightning recommends it; Fabric starts the processes itself
+            warnings.filterwarnings("ignore", "The `srun` command is available", module="lightning_fabric")
+            fabric = Fabric(accelerator=chosen.type, devices=devices, num_nodes=nodes, strategy=strategy)
     except (ValueError, TypeError) as error:
         raise InputError(
             f'The strategy "{strategy}" can\'t be used ({str(error).splitlines()[0]}); ddp can.'

@@ -17,6 +17,8 @@ from UNetSegmenterLib.engine.labels.structures import (
 )
 from UNetSegmenterLib.engine.plain_data import closest_name, did_you_mean
 
+MOST_STRUCTURES = 254  # labels are bytes, and the background is a class of the network too
+
 
 def read_description(path: Path) -> dict[str, Any]:
     """The JSON object in `path`.
@@ -178,6 +180,11 @@ def make_structures(values_of: dict[str, Any], path: Path) -> tuple[Structure, .
         raise InputError(
             f'{path} has "{twice[0]}" and "{twice[1]}", which is one structure ({canonical_name(twice[0])}) under two names: '
             "give its voxels one name and one value, or rename one of them."
+        )
+    if len(cleaned) > MOST_STRUCTURES:
+        raise InputError(
+            f"{path} names {len(cleaned)} structures; a network has at most {MOST_STRUCTURES}, as labels are bytes: merge or "
+            "remove some of them in the label files."
         )
     if not cleaned:
         raise InputError(f"{path} names no structure besides the background; add at least one.")

@@ -160,9 +160,14 @@ def structures_of(dataset: Any) -> list[dict[str, Any]]:
             )
         if name != "ignore":
             values[int(value)] = str(name)
-    if sorted(values) != list(range(len(values))) or not 2 <= len(values) <= MOST_CLASSES:
+    if len(values) > MOST_CLASSES:
         raise InputError(
-            f"dataset.json has the labels {sorted(values)[:12]}; 0 (background) to at most {MOST_CLASSES - 1} without a gap "
+            f"dataset.json has {len(values)} labels with the background; a model with at most {MOST_CLASSES} can be imported, as "
+            "labels are bytes."
+        )
+    if sorted(values) != list(range(len(values))) or len(values) < 2:
+        raise InputError(
+            f"dataset.json has the labels {sorted(values)[:12]}; whole numbers from 0 (background) on without a gap "
             "are expected."
         )
     return [
