@@ -1,7 +1,8 @@
 """Read a data set and write a plan: spacing, HU window, network, batch and steps, each with the reason for it.
 
 Edit the plan and pass it back: `unetseg prepare DATASET PREPROCESSED --plan PLAN`; then `unetseg train PREPROCESSED` executes it.
-Only training cases are read: give the same --test, --validation and --seed as for `unetseg prepare`.
+Only training cases are read: give the same --test, --validation and --seed as for `unetseg prepare`. A few steps are tried on
+made-up slices, to say about how long the training will take on this machine and how much memory it needs.
 
   unetseg plan Dataset001_Abdomen plan.yaml --gpu-gb 16 --test 3 --validation 2
 """
@@ -9,12 +10,17 @@ Only training cases are read: give the same --test, --validation and --seed as f
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..console import print_line, warn
 from ..output_folder import Outputs
 from .dataset_options import add_dataset_options, open_dataset
 from .parser import CommandParser
+
+if TYPE_CHECKING:
+    from UNetSegmenterLib.engine.labels.structures import Structure
+
+    from ..training.planning import Plan
 
 
 def add_options(parser: CommandParser) -> None:
@@ -53,11 +59,35 @@ def run(options: Any) -> None:
     facts = dataset_facts(replace(dataset, cases=training))
     for warning in check_spacings({part.name: part.spacing_mm for part in facts}):
         warn(warning)
-    plan = make_plan(fingerprint(facts), gpu_memory_gb() if options.gpu_gb is None else options.gpu_gb)
+    gpu_gb = gpu_memory_gb() if options.gpu_gb is None else options.gpu_gb
+    plan = make_plan(found := fingerprint(facts), gpu_gb)
+    effort = _effort(plan, dataset.structures, found, gpu_gb)
+    plan = replace(plan, reasons=plan.reasons | {"steps": f"{plan.reasons['steps']}; {effort}"})
     write_plan(plan, options.output, dataset.name)
     for name, reason in plan.reasons.items():
         value = getattr(plan, name) if hasattr(plan, name) else getattr(plan.config, name)
         print_line(f"  {name:<18} {value!s:<16} {reason}")
+    print_line(f"training: {effort} (an estimate, without validation: other work on the machine makes it slower)")
     print_line(
         f"{options.output}: edit it as needed, then: unetseg prepare {options.dataset} PREPROCESSED --plan {options.output}"
+    )
+
+
+def _effort(plan: Plan, structures: tuple[Structure, ...], found: dict[str, Any], gpu_gb: float) -> str:
+    """About how long the run takes on this machine and how much memory it needs, or why that is not known."""
+    from UNetSegmenterLib.engine.model.device import choose_device
+
+    from ..training.run_estimate import estimate_run
+
+    device = choose_device()
+    if gpu_gb and device.type == "cpu":
+        return f"planned for a GPU of {gpu_gb:.0f} GB, which this machine does not have, so time and memory are not estimated"
+    _, pixel, _ = found["median_spacing_mm"]
+    whole = (round(length * pixel / plan.spacing_mm) for length in found["median_size"][1:])
+    rows, columns = plan.slice_size if all(plan.slice_size) else whole
+    estimate = estimate_run(plan, structures, (rows, columns), found["slices"], device)
+    return (
+        f"the memory of {device} is too small for it; take a smaller batch_size"
+        if estimate is None
+        else estimate.text()
     )

@@ -18,6 +18,7 @@ the same command continues it.
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -302,7 +303,7 @@ def _device_text(group: ProcessGroup) -> str:
 
 
 def _progress_text(now: TrainingProgress) -> str:
-    dice = "" if now.dice is None else f", Dice {now.dice:.3f}"
+    dice = "" if now.dice is None or math.isnan(now.dice) else f", Dice {now.dice:.3f}"
     return f"loss {now.loss:.3f}{dice}, {now.slices_per_second:.0f} slices/s"
 
 
@@ -314,7 +315,7 @@ def _print_outcome(checkpoint: Path) -> None:
 
     card = read_card(checkpoint)
     rows = [
-        (name, f"{part['dice'].get('mean', float('nan')):.3f}", str(part["dice"]["n"]))
+        (name, f"{part['dice']['mean']:.3f}" if part["dice"]["n"] else "-", str(part["dice"]["n"]))
         for name, part in card.validation.items()
     ]
     if rows:

@@ -44,6 +44,7 @@ from ..data.preprocessed_dataset import (
 )
 from ..data.preprocessed_writer import PreprocessedWriter
 from ..data.splits import Splits, refuse_leaks, split_cases
+from ..data.structure_presence import check_learnable
 from .planning import Plan, make_plan, write_plan
 from .preparation_warnings import ignored_warning, source_warnings
 from .slice_size import body_region, cut_off_text
@@ -152,10 +153,14 @@ def prepare(
             warnings.extend(ignored_warning(ignoring, splits["train"]))
             facts_of = dict(zip(dataset.cases, all_facts, strict=True))
             warnings.extend(source_warnings(facts_of, plan.window_hu))
+            arrays, presence = writer.arrays(), np.load(partial / PRESENCE)
+            trained = [one.entry for one in prepared if one.entry.name in splits["train"]]
+            present = np.stack([presence[case.start : case.stop].max(axis=0) for case in trained]).max(axis=0)
+            check_learnable(present, dataset.structures, plan.slice_size, plan.spacing_mm)
             stored = {"warnings": warnings, "plan": plan.to_json(), **_label_statistics(prepared, by_case=folds > 0)}
             writer.finish(
                 PreprocessedDataset(
-                    *writer.arrays(),
+                    *arrays,
                     name=dataset.name,
                     preprocessing=preprocessing,
                     structures=dataset.structures,
