@@ -83,7 +83,7 @@ def test_the_network_computes_in_the_precision_and_the_loss_in_float32(
         return torch.nn.functional.cross_entropy(logits, targets)
 
     monkeypatch.setattr(SupervisedNetwork, "forward", forward)
-    monkeypatch.setattr("unetseg.training.optimisation.make_loss", lambda name: loss)
+    monkeypatch.setattr("unetseg.training.optimisation.make_loss", lambda *_: loss)
     for name in ("float32", "bfloat16", "float16"):
         seen.clear()
         checkpoint = train(preprocessed, tmp_path / name, small_config, "cpu", precision=name)
