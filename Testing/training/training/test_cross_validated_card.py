@@ -37,19 +37,28 @@ def runs(tmp_path):
     return tmp_path
 
 
-def test_splits_may_differ_and_other_steps_and_seeds_are_noted(runs):
+def test_splits_may_differ_and_another_training_is_noted_in_the_card_too(runs):
     found = read_cross_validation(runs, card_of(train_split="all"))
     assert (found.steps, found.notes) == ((STEP,), ())
     assert found.validation["liver"]["dice"]["mean"] == 0.9
     assert found.validation["all"]["cases"] == ["a", "b"]
     notes = read_cross_validation(runs, card_of(steps=99, seed=5)).notes
     assert [("steps 7000 for 99" in note, "seed 0 for 5" in note) for note in notes] == [(True, False), (False, True)]
+    assert "2 networks of 7000 steps, trained in the same way, each without" in found.validation["all"]["measured"]
+    other = read_cross_validation(runs, card_of(learning_rate=0.1)).validation["all"]["measured"]
+    assert "trained with learning_rate 0.002 for 0.1 of the checkpoint, each without" in other
 
 
-def test_another_network_or_training_is_refused_with_what_differs(runs):
+def test_only_what_the_members_of_an_ensemble_agree_in_is_compared(runs):
+    card = card_of()
+    agreed = {name: value for name, value in card.training["recipe"].items() if name not in ("steps", "learning_rate")}
+    notes = read_cross_validation(runs, replace(card, training=card.training | {"recipe": agreed | {"ema": 0.5}})).notes
+    assert [note.partition(" with ")[2] for note in notes] == ["ema 0.998 for 0.5 of the checkpoint"]
+
+
+def test_another_kind_of_network_is_refused_with_what_differs(runs):
     card = card_of()
     others = {
-        "learning_rate 0.002 for 0.1": card_of(learning_rate=0.1),
         "another data set": replace(card, training=card.training | {"data_set": "heart"}),
         "another structures": replace(card, structures=tuple(replace(one, name="x") for one in card.structures)),
         "another preprocessing": replace(card, preprocessing=replace(card.preprocessing, slice_distance_mm=9.0)),

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.card import Card
 
-from .configuration import read_config
+from .configuration import TrainingConfig, read_config, with_present_names
 from .fold_predictions import POSTPROCESSING, decided_for
 
 MAY_DIFFER = ("train_split", "validation_split")
 """Entries of the training configuration that differ between the folds and a checkpoint of all patients by their nature."""
-
-ONLY_NOTED = ("steps", "seed")
-"""Entries whose difference is said, and no reason to refuse."""
 
 
 @dataclass(frozen=True)
@@ -40,21 +37,24 @@ def read_cross_validation(runs: Path, released: Card) -> CrossValidation:
 
     Raises:
         InputError: the folder holds none, or that of another kind of network: of other structures, preprocessing,
-            architecture, data set or training configuration.
+            architecture or data set.
     """
     decided, summary = _read(runs / POSTPROCESSING), _read(runs / "summary.json")
     try:
-        notes = _differences(runs, decided["decided_for"], decided_for(released))
+        different = _differences(runs, decided["decided_for"], decided_for(released))
+        trained_so = f"with {', '.join(different)} of the checkpoint" if different else "in the same way"
+        steps = decided["decided_for"]["recipe"]["steps"]
         left_out = summary.get("trained_on", {})
         figures = {name: {"dice": part} for name, part in summary["structures"].items()}
         figures["all"] = {
             "dice": summary["mean_dice_over_cases"] | {"over": "cases"},
             "cases": decided["cases"],
-            "measured": f"{decided['folds']} networks of the same training configuration, each trained without the patients it "
+            "measured": f"{decided['folds']} networks of {steps} steps, trained {trained_so}, each without the patients it "
             "was measured on (cross-validation at the network's grid, before postprocessing)",
         }
         if left_out:
             figures["all"]["trained_on"] = left_out["names"]
+        notes = [f"the folds in {runs} were trained with {text} of the checkpoint" for text in different]
         return CrossValidation(tuple(decided["steps"]), figures, tuple(notes))
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
@@ -72,7 +72,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _differences(runs: Path, folds: dict[str, Any], own: dict[str, Any]) -> list[str]:
-    """Notes on differences that may be; raises InputError for one that may not."""
+    """How the training of the folds differed from the checkpoint's; raises InputError for another kind of network.
+
+    An ensemble's card has the entries in which its members agree; only these are compared.
+    """
     for part in ("structures", "network", "preprocessing", "data_set"):
         if folds[part] != own[part]:
             what = part.replace("_", " ")
@@ -86,27 +89,16 @@ def _differences(runs: Path, folds: dict[str, Any], own: dict[str, Any]) -> list
             "The checkpoint does not say how it was trained, so no cross-validation of its training is known; leave "
             "--cross-validated out."
         )
-    configs = [
+    before, now = (
         read_config(recipe, where)
         for recipe, where in ((folds["recipe"], f"{runs / POSTPROCESSING}: recipe"), (own["recipe"], "recipe"))
+    )
+    known = with_present_names(TrainingConfig, own["recipe"])
+    return [
+        f"{name} {getattr(before, name)} for {getattr(now, name)}"
+        for name in vars(now)
+        if name in known and name not in MAY_DIFFER and getattr(before, name) != getattr(now, name)
     ]
-    different = [
-        f"{one.name} {getattr(configs[0], one.name)} for {getattr(configs[1], one.name)}"
-        for one in fields(configs[0])
-        if getattr(configs[0], one.name) != getattr(configs[1], one.name)
-    ]
-    notes = []
-    for text in different:
-        name = text.partition(" ")[0]
-        if name in MAY_DIFFER:
-            continue
-        if name not in ONLY_NOTED:
-            raise InputError(
-                f"The folds in {runs} were trained with another training configuration than the checkpoint ({text}), so they say "
-                "nothing about it; cross-validate the training configuration of the checkpoint."
-            )
-        notes.append(f"the folds in {runs} were trained with {text} of the checkpoint")
-    return notes
 
 
 def _first_difference(one: Any, other: Any) -> str:
