@@ -70,8 +70,8 @@ def test_the_shipped_checkpoint_says_on_whom_it_was_measured(panel):
     (shipped,) = shipped_checkpoints()
     choose(panel, shipped)
     text = panel.model.card_label.text
-    assert "case0006, case0009, case0010" in text
-    assert "before they were trained on with all" in text
+    assert "case0010, case0026, case0028" in text
+    assert "each without the patients it was measured on" in text
 
 
 def test_a_dropped_file_is_chosen(panel, checkpoints):

@@ -358,7 +358,7 @@ def test_the_shipped_card_names_its_cases_by_the_hashes_of_their_images():
     (shipped,) = [path for path in shipped_checkpoints() if path.name == "abdomen8.pt"]
     card = read_card(shipped)
     seen = seen_cases(card)
-    assert {one.name for one in seen} == set(card.training["cases"]) | set(card.training["started_from"]["cases"])
+    assert {one.name for one in seen} == set(card.training["cases"])
     assert len({one.voxels_sha256 for one in seen}) == 14 and not lacks_hashes(seen)
     if not ABDOMEN8.is_dir():
         pytest.skip(f"no data at {ABDOMEN8}")
