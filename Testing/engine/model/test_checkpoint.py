@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 
 import jsonschema
 import pytest
@@ -16,6 +17,7 @@ from UNetSegmenterLib.engine.model.checkpoint import (
     load_checkpoint,
     read_card,
     save_checkpoint,
+    save_with_card,
     shipped_checkpoints,
 )
 from UNetSegmenterLib.engine.plain_data import violation
@@ -287,3 +289,15 @@ def test_a_buffer_is_not_mistaken_for_a_checkpoint(tmp_path):
     torch.save([1, 2, 3], buffer)
     (tmp_path / "list.pt").write_bytes(buffer.getvalue())
     assert "no checkpoint of UNetSegmenter" in refusal(tmp_path / "list.pt")
+
+
+def test_no_file_is_written_with_a_card_that_could_not_be_read(saved, tmp_path):
+    checkpoint, new = load_checkpoint(saved), tmp_path / "new.pt"
+    for entries in (
+        {"postprocessing": ({"remove_components_smaller_than_ml": -1, "of": [1]},)},
+        {"postprocessing": ({"fill_cavities_of": ["liver"]},)},
+        {"statistics": {"cases": "many"}},
+    ):
+        with pytest.raises(InputError, match=r"new\.pt was not written: The card breaks its schema"):
+            save_with_card(checkpoint, replace(checkpoint.card, **entries), new)
+    assert not new.exists()

@@ -71,8 +71,35 @@ def test_another_kind_of_network_is_refused_with_what_differs(runs):
 
 def test_what_is_no_cross_validation_is_refused(runs):
     (runs / "postprocessing.json").write_text("{}")
-    with pytest.raises(InputError, match="is not what this version's unetseg cross-validate writes"):
+    with pytest.raises(
+        InputError, match=r"summary\.json beside it, is not what this version's unetseg cross-validate writes"
+    ):
         read_cross_validation(runs, card_of())
     (runs / "postprocessing.json").unlink()
     with pytest.raises(InputError, match="a folder that unetseg cross-validate has finished"):
+        read_cross_validation(runs, card_of())
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [STEP | {"remove_components_smaller_than_ml": "2"}],
+        [STEP | {"remove_components_smaller_than_ml": float("nan")}],
+        [STEP | {"remove_components_smaller_than_ml": -1}],
+        [{"fill_cavities_of": ["liver"]}],
+        [{"fill_cavities_of": []}],
+        [{"fill_cavities_of": [99]}],
+        [{"polish": [1]}],
+        [STEP | {"evidence": {"better": 1}}],
+        [5],
+        {"steps": []},
+        "none",
+    ],
+)
+def test_steps_that_were_edited_into_no_steps_are_refused_with_the_file(runs, steps):
+    decided = json.loads((runs / "postprocessing.json").read_text())
+    (runs / "postprocessing.json").write_text(json.dumps(decided | {"steps": steps}))
+    with pytest.raises(
+        InputError, match=r"postprocessing\.json holds steps that can't be carried out .* cross-validate again"
+    ):
         read_cross_validation(runs, card_of())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +55,24 @@ def read_cross_validation(runs: Path, released: Card) -> CrossValidation:
         if left_out:
             figures["all"]["trained_on"] = left_out["names"]
         notes = [f"the folds in {runs} were trained with {text} of the checkpoint" for text in different]
-        return CrossValidation(tuple(decided["steps"]), figures, tuple(notes))
+        crossed = CrossValidation(tuple(decided["steps"]), figures, tuple(notes))
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{runs / POSTPROCESSING} is not what this version's unetseg cross-validate writes; give that command again."
+            f"{runs / POSTPROCESSING}, or summary.json beside it, is not what this version's unetseg cross-validate writes; give "
+            "that command again."
+        ) from error
+    _check_steps(runs, crossed, released)
+    return crossed
+
+
+def _check_steps(runs: Path, crossed: CrossValidation, released: Card) -> None:
+    """Refuse steps that no card may have, as an edited file holds them, before anything is done with them."""
+    try:
+        Card.from_json(replace(released, postprocessing=crossed.steps).to_json())
+    except InputError as error:
+        raise InputError(
+            f"{runs / POSTPROCESSING} holds steps that can't be carried out ({str(error).rstrip('.')}); give unetseg "
+            "cross-validate again, which writes the file anew."
         ) from error
 
 

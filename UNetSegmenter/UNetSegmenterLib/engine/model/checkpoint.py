@@ -106,9 +106,12 @@ def save_with_card(checkpoint: Checkpoint, card: Card, path: Path | str) -> None
     """Write a copy of a checkpoint with another card; its network stays as it is, to the bit.
 
     Raises:
-        InputError: the card contradicts itself or the network, or the file can't be written.
+        InputError: the card breaks its schema, contradicts itself or the network, or the file can't be written.
     """
-    card.check()
+    try:
+        Card.from_json(card.to_json())
+    except InputError as error:
+        raise InputError(f"{path} was not written: {error}") from error
     if card.network != checkpoint.card.network:
         raise InputError(
             f"{path} was not written: the new card describes another network than that of {checkpoint.path}."
