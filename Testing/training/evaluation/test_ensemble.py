@@ -16,7 +16,7 @@ from unetseg.training.preparation import prepare
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.image_reading import read_volume
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
-from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, read_card
+from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, read_card, save_with_card
 from UNetSegmenterLib.engine.model.normalisation import window
 from UNetSegmenterLib.engine.model.prediction import Predictor
 
@@ -191,6 +191,36 @@ def test_the_same_file_twice_is_refused(tmp_path):
     (tmp_path / "copy.pt").write_bytes(file.read_bytes())
     with pytest.raises(InputError, match="are the same checkpoint"):
         load_checkpoints([file, tmp_path / "copy.pt"])
+
+
+def test_a_network_that_two_files_share_is_refused(tmp_path):
+    files = [write_checkpoint(tmp_path / f"{seed}.pt", seed) for seed in range(3)]
+    both = load_checkpoints(files[:2])
+    for name, member in (("both.pt", both), ("released.pt", load_checkpoint(files[0]))):
+        save_with_card(member, replace(member.card, title="released"), tmp_path / name)
+        with pytest.raises(InputError, match=rf"0.pt and .*{name} hold the same network, which would count twice"):
+            load_checkpoints([files[0], tmp_path / name])
+    assert len(load_checkpoints([tmp_path / "both.pt", files[2]]).weights) == 3
+
+
+@pytest.mark.parametrize(
+    "dice", [None, 3, {"mean": "x", "n": 2}, {"mean": 0.5, "n": "2"}, {"mean": 0.5, "n": 2, "sd": "x"}]
+)
+def test_figures_and_recipes_of_another_kind_are_left_out(tmp_path, dice):
+    files = []
+    for seed in range(2):
+        seen = [
+            {"name": name, "data_set": "d", "role": role}
+            for name, role in ((f"v{seed}", "validated"), ("t", "trained"))
+        ]
+        card = {
+            "training": {"recipe": seed + 3, "seen_cases": seen},
+            "validation": {"liver": {"dice": dice}, "spleen": dice},
+        }
+        files.append(write_checkpoint(tmp_path / f"{seed}.pt", seed, structures=STRUCTURES, **card))
+    card = load_checkpoints(files).card
+    assert card.validation["liver"]["dice"] == {"n": 0}
+    assert "recipe" not in card.training
 
 
 def test_scans_behind_the_checkpoints_are_scans(tmp_path):

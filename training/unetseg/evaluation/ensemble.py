@@ -43,6 +43,10 @@ def load_checkpoints(paths: Sequence[Path]) -> Checkpoint:
             raise InputError(f"{other.path} is an ONNX file, which can't be one of several; name it alone.")
         if twin := next((one for one in members[:number] if one.sha256 == other.sha256), None):
             raise InputError(f"{twin.path} and {other.path} are the same checkpoint; name each once.")
+        if twin := next((one for one in members[:number] if _shared_network(one, other)), None):
+            raise InputError(
+                f"{twin.path} and {other.path} hold the same network, which would count twice; name one of them."
+            )
         if found := differences(first.card, other.card):
             raise InputError(
                 f"{first.path} and {other.path} are no ensemble: they differ in {'; '.join(found)}. Name checkpoints of the "
@@ -55,6 +59,17 @@ def load_checkpoints(paths: Sequence[Path]) -> Checkpoint:
         first.path,
         hashlib.sha256("".join(member.sha256 for member in ordered).encode()).hexdigest(),
         tuple(member.path for member in members[1:]),
+    )
+
+
+def _shared_network(one: Checkpoint, other: Checkpoint) -> bool:
+    """Whether two files have a network in common, as a released checkpoint has with that of its run."""
+    import torch
+
+    return any(
+        ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+        for ours in one.weights
+        for theirs in other.weights
     )
 
 
@@ -112,7 +127,7 @@ def ensemble_card(members: Sequence[Checkpoint]) -> Card:
 def _training(members: Sequence[Checkpoint]) -> dict[str, Any]:
     each = [member.card.training for member in members]
     common = {name: value for name, value in each[0].items() if all(one.get(name) == value for one in each)}
-    recipes = [one.get("recipe") or {} for one in each]
+    recipes = [recipe if isinstance(recipe := one.get("recipe"), dict) else {} for one in each]
     recipe = {name: value for name, value in recipes[0].items() if all(one.get(name) == value for one in recipes)}
     joined: dict[str, Any] = {"recipe": recipe} if recipe else {}
     cases = [one.get("cases") for one in each]
@@ -134,7 +149,7 @@ def _own(member: Checkpoint, common: Mapping[str, Any], recipe: Mapping[str, Any
     """What is a member's own: by whom its cases were seen stands in the ensemble's own list."""
     training = member.card.training
     own = {name: value for name, value in training.items() if name not in common and name != "seen_cases"}
-    if "recipe" in own:
+    if isinstance(own.get("recipe"), dict):
         own["recipe"] = {name: value for name, value in own["recipe"].items() if name not in recipe}
     about = {"title": member.card.title, "sha256": member.sha256, "networks": len(member.weights)}
     return about | own | {"validation": member.card.validation}
@@ -153,11 +168,18 @@ def _validation(cards: Sequence[Card]) -> dict[str, Any]:
     if not all(validated) or len(set(keys)) != len(keys) or any("all" in card.validation for card in cards):
         return {}
     names = [structure.name for structure in cards[0].structures]
-    pooled = {
-        name: {"dice": _pooled([card.validation.get(name, {}).get("dice", {}) for card in cards])} for name in names
-    }
+    pooled = {name: {"dice": _pooled([_dice(card.validation.get(name)) for card in cards])} for name in names}
     cases = sorted(one.name for one in chain.from_iterable(validated))
     return pooled | {"all": {"cases": cases, "measured": CROSS_VALIDATED}}
+
+
+def _dice(entry: Any) -> Mapping[str, Any]:
+    """The Dice of a structure's validation entry; empty where it is none, as cards of other tools may have it."""
+    dice = entry.get("dice") if isinstance(entry, dict) else None
+    if not isinstance(dice, dict) or not isinstance(dice.get("n"), int):
+        return {}
+    figures = (dice.get("mean"), dice.get("sd") or 0.0)
+    return dice if all(isinstance(figure, int | float) for figure in figures) else {}
 
 
 def _pooled(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
