@@ -193,8 +193,11 @@ def test_commands_take_the_memory(preprocessed_folder, tmp_path, capsys):
         assert main([*command, *small]) == 0
     none, every = (load_checkpoint(tmp_path / name / "checkpoint.pt").weights[0] for name in ("none", "all"))
     assert all(torch.equal(none[name], every[name]) for name in none)
-    assert main(["train", str(preprocessed_folder), "--output", str(tmp_path / "run"), "--device-memory", "-1"]) == 2
-    assert "--device-memory" in capsys.readouterr().err
+    for memory in ("-1", "nan", "inf", "1e400", "1e308", ""):
+        command = ["train", str(preprocessed_folder), "--output", str(tmp_path / "run"), "--device-memory", memory]
+        assert main(command) == 2
+        assert "--device-memory" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "state.pt").exists()
     assert main(["cross-validate", "p", "--output", "x", "--device-memory", "1e9x"]) == 2
     assert "--device-memory" in capsys.readouterr().err
 

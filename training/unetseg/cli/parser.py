@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -312,8 +313,8 @@ integer = _number(int, "a whole number", lambda value: True)
 non_negative_integer = _number(int, "a whole number of at least 0", lambda value: value >= 0)
 positive_integer = _number(int, "a whole number of at least 1", lambda value: value >= 1)
 number = _number(float, "a number", lambda value: True)
-non_negative_number = _number(float, "a number of at least 0", lambda value: value >= 0)
-positive_number = _number(float, "a number greater than 0", lambda value: value > 0)
+non_negative_number = _number(float, "a finite number of at least 0", lambda value: 0 <= value < math.inf)
+positive_number = _number(float, "a finite number greater than 0", lambda value: 0 < value < math.inf)
 
 
 def yes_or_no(text: str) -> bool:

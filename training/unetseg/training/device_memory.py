@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
@@ -32,12 +33,12 @@ def memory_for_slices(config: TrainingConfig, process_group: ProcessGroup, wante
     device = process_group.device
     free = free_bytes(device)
     if wanted_gb is not None:
-        wanted = int(wanted_gb * GB)
+        wanted = wanted_gb * GB
         if free is not None and wanted > free:
             raise InputError(
                 f"--device-memory is {wanted_gb:g} GB, and {free / GB:.1f} GB of {device} are free; give less, or leave it out."
             )
-        return wanted
+        return int(min(wanted, sys.maxsize))
     if free is None:
         return None
     processes = process_group.world_size if device.type == "cpu" else 1
