@@ -193,3 +193,15 @@ def test_a_cross_validation_decides_by_what_is_decided(tmp_path):
         assert where.any()
         assert not case.prediction()[where].any()
         assert IGNORED not in case.reference
+
+
+def test_labels_that_are_ignored_everywhere_are_refused_with_what_to_do(tmp_path):
+    data = with_ignore(tmp_path / "data")
+    for file in (data / "labelsTr").iterdir():
+        labels, geometry = read_image(file, labels=True)
+        write_image(np.full_like(labels, 9), geometry, file)
+    with pytest.raises(InputError, match="No training case has any voxel of liver"):
+        prepare(read_dataset(data), tmp_path / "preprocessed")
+    done = unetseg_here("plan", data, tmp_path / "plan.yaml")
+    assert done.returncode == 2 and "no window can be planned" in done.stderr, done.stderr
+    assert not (tmp_path / "plan.yaml").exists()

@@ -96,6 +96,11 @@ def make_plan(
         reasons,
         made_from=tuple(part["name"] for part in fingerprint.get("by_case", ())),
     ).chosen(spacing_mm, window_hu, slice_size)
+    if not plan.window_hu[0] < plan.window_hu[1]:
+        raise InputError(
+            f"All voxels of the structures have {low:g} HU, or there are none, so no window can be planned; look at the data set "
+            "with unetseg info, and correct its labels or give prepare a --window."
+        )
     scale = pixel / plan.spacing_mm
     size = plan.slice_size if all(plan.slice_size) else (rows * scale, columns * scale)
     config, why = _plan_config(size, distance, fingerprint["slices"], gpu_gb)

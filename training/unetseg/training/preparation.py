@@ -127,7 +127,9 @@ def prepare(
     )
     if plan is None:
         training = replace(dataset, cases=tuple(case for case in dataset.cases if case.name in splits["train"]))
-        plan = make_plan(fingerprint(dataset_facts(training)), gpu_gb, spacing_mm, window_hu, slice_size)
+        facts = dataset_facts(training)
+        check_presence({"train": splits["train"]}, facts)
+        plan = make_plan(fingerprint(facts), gpu_gb, spacing_mm, window_hu, slice_size)
     warnings += _plan_warning(plan, splits)
     plan = plan.chosen(spacing_mm, window_hu, slice_size)
     pixels = (plan.spacing_mm, plan.spacing_mm)
