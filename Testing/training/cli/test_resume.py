@@ -107,7 +107,7 @@ def test_a_run_of_an_earlier_version_needs_its_data_set_only(preprocessed_folder
     run = tmp_path / "run"
     stopped_at(2, preprocessed_folder, "--steps", 12, *SMALL.split(), "--seed", 7, "--output", run)
     (run / "run.yaml").unlink()
-    refused(train("--resume", run), "is not there (any more); name the folder")
+    refused(train("--resume", run), "did not note the data set; name its folder", f"train FOLDER --resume {run}")
     result = train(preprocessed_folder, "--resume", run, "--device", "cpu")
     assert result.returncode == 0, result.stderr
     recipe = read_card(run / "checkpoint.pt").training["recipe"]

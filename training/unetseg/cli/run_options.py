@@ -42,7 +42,12 @@ def stored_options(options: Any) -> dict[str, Any]:
         )
     stored = _read(run)
     values = {name: value for name, value in stored.items() if name in options and name not in _OF_ONE_START}
-    folder = options.preprocessed or Path(values.get("preprocessed", ""))
+    if not (options.preprocessed or values.get("preprocessed")):
+        raise InputError(
+            f"{run} was begun by an earlier version, which did not note the data set; name its folder: unetseg train FOLDER "
+            f"--resume {run}"
+        )
+    folder = options.preprocessed or Path(values["preprocessed"])
     if not (folder / "pack.json").is_file():
         raise InputError(
             f"{run} was begun with the data set {folder}, which is not there (any more); name the folder where it is now: "
