@@ -18,6 +18,7 @@ from unetseg.training.device_memory import free_bytes, memory_for_slices
 from unetseg.training.distributed import ProcessGroup
 from unetseg.training.slice_exchange import AHEAD, SliceExchange
 from unetseg.training.training_loop import next_batch, step_generator, train
+from unetseg.training.validation import read_region, validate, validation_cases
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 
@@ -200,6 +201,22 @@ def test_commands_take_the_memory(preprocessed_folder, tmp_path, capsys):
     assert not (tmp_path / "run" / "state.pt").exists()
     assert main(["cross-validate", "p", "--output", "x", "--device-memory", "1e9x"]) == 2
     assert "--device-memory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["images", "labels"])
+def test_a_data_set_that_is_cut_off_before_a_validation_ends_the_run(preprocessed_folder, config, tmp_path, name):
+    """With all slices in memory it is the validation that reads the files; a signal would end this process too."""
+    folder = shutil.copytree(preprocessed_folder, tmp_path / "preprocessed")
+    dataset = read_preprocessed_dataset(folder)
+    case = validation_cases(dataset, config)[0]
+    array = getattr(dataset, name)
+    assert np.array_equal(read_region(case, array), case.region(array))
+    os.truncate(folder / f"{name}.npy", 200)
+    with pytest.raises(InputError, match=rf"{name}\.npy was changed while it was trained on"):
+        read_region(case, array)
+    if name == "images":
+        with pytest.raises(InputError, match=r"images\.npy was changed"):
+            validate(torch.nn.Identity(), dataset, config, dataset.preprocessing, torch.float32, ProcessGroup(CPU))
 
 
 def test_automatic_memory_is_what_a_step_leaves(config, monkeypatch):

@@ -18,7 +18,7 @@ from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
 from ..data.preprocessed_dataset import PreprocessedCase, PreprocessedDataset
 from .postprocessing_decision import METHOD, Decision, UnseenCase, steps_of
-from .validation import predict_case
+from .validation import predict_case, read_region
 
 POSTPROCESSING = "postprocessing.json"
 
@@ -67,7 +67,7 @@ def _unseen_case(case: PreprocessedCase, dataset: PreprocessedDataset, predictor
         dtype=predictor.dtype,
         batch_size=predictor.batch_size,
     )
-    reference = case.region(dataset.labels)
+    reference = read_region(case, dataset.labels)
     if dataset.has_ignored:  # nothing is told there, so no component is judged by what it has there
         ignored = reference == IGNORED
         labels, reference = (np.where(ignored, 0, one).astype(np.uint8) for one in (labels, reference))

@@ -17,6 +17,7 @@ from UNetSegmenterLib.engine.model.preprocessing import (
 )
 
 from ..data.preprocessed_dataset import PreprocessedCase, PreprocessedDataset
+from ..data.slice_reader import SliceReader
 from .configuration import TrainingConfig
 from .distributed import ProcessGroup
 
@@ -40,6 +41,17 @@ def validation_cases(dataset: PreprocessedDataset, config: TrainingConfig) -> tu
     return cases
 
 
+def read_region(case: PreprocessedCase, array: np.ndarray) -> np.ndarray:
+    """A case's own pixels of one of the arrays (slices, rows, columns), read from the file and not through its mapping.
+
+    Raises:
+        InputError: the file was cut off meanwhile; its mapping would end the process with a signal.
+    """
+    slices = np.empty((case.stop - case.start, *array.shape[1:]), array.dtype)
+    SliceReader(array).read(np.arange(case.start, case.stop), slices)
+    return slices[:, case.top : case.top + case.rows, case.left : case.left + case.columns]
+
+
 @torch.inference_mode()
 def predict_case(
     network: nn.Module,
@@ -52,7 +64,7 @@ def predict_case(
     batch_size: int,
 ) -> np.ndarray:
     """Labels uint8 (slices, rows, columns) of a preprocessed case at the network's grid."""
-    hu = torch.from_numpy(np.ascontiguousarray(case.region(dataset.images))).to(device)
+    hu = torch.from_numpy(np.ascontiguousarray(read_region(case, dataset.images))).to(device)
     offsets = neighbour_offsets(preprocessing.input_slices, neighbour_step(case.spacing_mm[0], preprocessing))
     affine = preprocessing.normalisation.affine()
     result = torch.empty(hu.shape, dtype=torch.uint8, device=device)
@@ -102,6 +114,6 @@ def validate(
             dtype=dtype,
             batch_size=config.batch_size,
         )
-        return dice_of_volume(labels, case.region(dataset.labels), len(dataset.structures) + 1)
+        return dice_of_volume(labels, read_region(case, dataset.labels), len(dataset.structures) + 1)
 
     return np.stack(process_group.map(dice, cases))
