@@ -284,3 +284,12 @@ def test_a_model_says_what_it_segments_and_reads(tmp_path, capsys):
     refused(unetseg("info", tmp_path / "model.pt", "--plot", tmp_path / "x.png"), "is a model")
     (tmp_path / "none.onnx").write_bytes(b"no model")
     refused(unetseg("info", tmp_path / "none.onnx"), "ONNX")
+
+
+def test_folders_of_other_commands_are_refused_with_what_is_shown_instead(tmp_path, capsys):
+    for name in ("run/checkpoint.pt", "folds/fold0/checkpoint.pt", "preprocessed/pack.json"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    assert f"unetseg info {tmp_path / 'run' / 'checkpoint.pt'}" in said(capsys, tmp_path / "run", status=2).err
+    assert f"{tmp_path / 'folds' / 'fold0'}" in said(capsys, tmp_path / "folds", status=2).err
+    assert "is a preprocessed data set; name" in said(capsys, tmp_path / "preprocessed", status=2).err

@@ -69,6 +69,7 @@ def run(options: Any) -> None:
             raise InputError(f"{options.scan} is a model; --label and --plot are for scans, leave them out.")
         _print_model(options.scan)
         return
+    _refuse_own_folders(options.scan)
     if options.plot:
         from ..plots.plotting import check_plotting
 
@@ -80,6 +81,17 @@ def run(options: Any) -> None:
         raise InputError(f"{options.scan} is a data set, which has labels of its own; leave --label out.")
     dataset = read_dataset(options.scan, collect_problems=True)
     _print_dataset(resampled(dataset) if options.resample else dataset, options.plot, options.workers)
+
+
+def _refuse_own_folders(path: Path) -> None:
+    """Raise InputError for a folder that another command wrote, with what is shown instead."""
+    for model in (path / "checkpoint.pt", path / "fold0" / "checkpoint.pt"):
+        if model.is_file():
+            raise InputError(f"{path} is the folder of a training; its model is shown by: unetseg info {model}")
+    if (path / "pack.json").is_file():
+        raise InputError(
+            f"{path} is a preprocessed data set; name the data set that it was prepared from, or read {path / 'plan.yaml'}."
+        )
 
 
 def _print_model(path: Path) -> None:
