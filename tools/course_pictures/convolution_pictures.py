@@ -16,7 +16,7 @@ KERNELS = {
     "left-right": np.array([[-1, 0, 1]] * 3, dtype=float),
     "front-back": np.array([[-1] * 3, [0] * 3, [1] * 3], dtype=float),
 }
-CORNER = (50, 80)  # row and column of the 5 x 5 pixels that page 3 works through: soft tissue at the upper left, fat at the upper right
+CORNER = (50, 80)  # row and column of the 5 x 5 pixels that page 3 works through: soft tissue and fat
 FIVE = 5
 RECEPTIVE_PIXEL = (62, 84)  # row, column: in the left kidney
 FIELDS = ((0, 5), (1, 14), (2, 32), (3, 68))  # level, side in pixels of the slice
