@@ -143,6 +143,21 @@ def test_a_result_of_another_scan_is_neither_taken_for_this_ones_nor_replaced(tm
     assert done.returncode == 0 and (tmp_path / "out" / "ct.seg.nrrd").read_bytes() != before, done.stderr
 
 
+def test_results_of_another_network_are_not_taken_for_this_ones(tmp_path, checkpoint):
+    scan, out = write_scan(tmp_path / "ct.nii.gz"), tmp_path / "out"
+    other = write_checkpoint(tmp_path / "other.pt", seed=5)
+    command = ("segment", scan, "--output", out, "--skip-existing", "--checkpoint")
+    first = unetseg(*command, checkpoint)
+    assert first.returncode == 0, first.stderr
+    moved = shutil.copy(checkpoint, tmp_path / "renamed.pt")
+    assert "1 of 1 scans have results" in unetseg(*command, moved).stdout
+    before = (out / "ct.seg.nrrd").read_bytes()
+    for files in ((other,), (checkpoint, other), (checkpoint, "--precision", "float32")):
+        done = unetseg(*command, *files)
+        assert done.returncode == 0 and "have results" not in done.stdout, done.stderr
+    assert (out / "ct.seg.nrrd").read_bytes() != before
+
+
 def test_results_with_and_without_postprocessing_are_not_taken_for_each_other(tmp_path):
     steps = tuple({"remove_components_smaller_than_ml": 1e6, "of": [index]} for index in (1, 2))
     checkpoint = write_checkpoint(tmp_path / "steps.pt", structures=STRUCTURES, postprocessing=steps)

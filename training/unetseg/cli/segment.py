@@ -155,12 +155,22 @@ def _segment(scan: NamedScan, predictor: Predictor, output: OutputFolder, result
 
 
 def _settings(options: Any) -> dict[str, str]:
-    """What makes other labels of the same scan with the same checkpoint, where it is not the default."""
-    return {"postprocessing": "no"} if options.no_postprocessing else {}
+    """What decides the labels of a scan: the networks by the hashes of their files, and options that are not the default."""
+    from ..data.preprocessed_dataset import sha256
+    from ..evaluation.scan_prediction import checkpoint_path
+
+    files = [path for path in options.checkpoint or [checkpoint_path(None)] if path.is_file()]
+    chosen = {
+        "mirroring": "yes" if options.mirror else "",
+        "postprocessing": "no" if options.no_postprocessing else "",
+        "precision": options.precision if options.precision != "auto" else "",
+    }
+    networks = {"networks": " ".join(sorted(sha256(path) for path in files))}
+    return networks | {name: value for name, value in chosen.items() if value}
 
 
 def _has_results(scan: NamedScan, results: ResultFiles, options: Any) -> bool:
-    """Whether all results of a scan are there, made with and without postprocessing as it is asked for now."""
+    """Whether all results of a scan are there, made by the networks and with the options of now."""
     paths = [options.output / name for name in results.names(scan)]
     return all(path.exists() and made_with(path, options.output) in (None, _settings(options)) for path in paths)
 
