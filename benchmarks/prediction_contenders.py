@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from UNetSegmenterLib.engine.io.image_reading import read_volume
-from UNetSegmenterLib.engine.model.checkpoint import Checkpoint, load_checkpoint
+from UNetSegmenterLib.engine.model.checkpoint import Checkpoint, load_checkpoint, save_with_card
 from UNetSegmenterLib.engine.model.device import keep_freed_memory
 from UNetSegmenterLib.engine.model.prediction import Predictor
 from UNetSegmenterLib.engine.model.preprocessing import neighbour_offsets, neighbour_step, network_size
@@ -243,8 +243,9 @@ def exported(checkpoint: Checkpoint, folder: str) -> Path:
     """The file that `unetseg export` writes of the checkpoint: batch and size free, batch normalisation as trained."""
     from unetseg.cli.main import main
 
-    path = Path(folder) / "network.onnx"
-    if status := main(["export", str(checkpoint.path), str(path)]):
+    alone, path = Path(folder) / "network.pt", Path(folder) / "network.onnx"
+    save_with_card(checkpoint, checkpoint.card, alone)  # the checkpoint's own file may be an ensemble
+    if status := main(["export", str(alone), str(path)]):
         raise RuntimeError(f"unetseg export ended with status {status}.")
     return path
 

@@ -20,7 +20,7 @@ from .sample import INK, panels, save
 
 WORK = Path(__file__).resolve().parents[2] / ".cache" / "course"
 COURSE_RUN = ["--patch", "64,64", "--input-slices", "3", "--base-width", "8", "--depth", "3"]
-COURSE_RUN += ["--learning-rate", "0.005", "--ema", "0.95"]
+COURSE_RUN += ["--learning-rate", "0.005", "--ema", "0.95", "--deep-supervision", "false"]
 LOSSES = {"mse": "#7a8793", "cross_entropy": "#00798c", "dice": "#edae49", "dice_ce": "#d1495b"}
 SHOWN_HEART, SHOWN_SLICE = "ct_train_1007", 15
 OVERFIT = """augmentation: {rotation_degrees: 0, scale: 1, shift: 0, contrast: 0, brightness: 0, gamma: 1, noise: 0, blur: 0}

@@ -267,7 +267,7 @@ def test_what_would_be_ignored_is_refused(draft):
         card["structures"][0] |= changes
         with pytest.raises(InputError, match=words):
             completed_card(draft, card)
-    with pytest.raises(InputError, match="largest component of 3"):
+    with pytest.raises(InputError, match="step for structure 3; indices of structures, 1 to 2, are expected"):
         completed_card(draft, filled(draft) | {"postprocessing": [{"keep_largest_component_of": [1, 3]}]})
 
 

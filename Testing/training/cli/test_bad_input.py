@@ -40,7 +40,8 @@ def place(tmp_path):
 
 def test_usage(place, scan):
     refused(unetseg("segmnt"), "did you mean segment?")
-    refused(unetseg("segment"), "scans, --output")
+    refused(unetseg("segment"), "required: --output")
+    refused(unetseg("segment", "--output", place / "out"), "required: scans")
     refused(unetseg("info", scan, "--polt", place / "a.png"), "--polt")
     refused(unetseg("segment", scan, scan, "--output", place / "out"), "given 2 times")
     nothing = unetseg()
@@ -370,7 +371,7 @@ def test_full_disk(small_disk, dataset, checkpoint, tmp_path):
         "could not be written",
     )
     assert not tree(small_disk)
-    refused(unetseg("prepare", dataset, small_disk / "preprocessed", "--spacing", 2), "could not be written")
+    refused(unetseg("prepare", dataset, small_disk / "preprocessed", "--spacing", 2), "free some space")
     assert not tree(small_disk)
     (small_disk / "filler").write_bytes(b"0" * 64 * 1024)
     refused(

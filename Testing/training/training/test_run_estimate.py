@@ -44,7 +44,7 @@ def test_the_planned_network_is_tried_and_the_whole_run_is_estimated(steps_of_on
     estimate = estimate_run(PLAN, STRUCTURES, (64, 80), slices=1000, device=CPU)
     assert set(steps_of_one_second) == {(run_estimate.CPU_SLICES, 3, 32, 48)}
     assert estimate.minutes == pytest.approx(600 * 8 / run_estimate.CPU_SLICES / 60)
-    assert estimate.memory_gb > 1000 * 64 * 80 * 3 / 2**30  # the slices, and the step beside them
+    assert estimate.memory_gb >= 1000 * 64 * 80 * 3 / 2**30  # the slices, and perhaps a step
     assert estimate.device.startswith("this CPU in ")
 
 

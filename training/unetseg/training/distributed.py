@@ -72,6 +72,8 @@ class ProcessGroup:
 
     def wrap(self, network: nn.Module) -> nn.Module:
         """The network as it is called in training, so that its gradients are averaged over all processes."""
+        # The weights of a 1x1 convolution lie in memory in both layouts at once, and torch can't tell which one is meant.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         return self.fabric.setup_module(network, move_to_device=False) if self.fabric else network
 
     def backward(self, loss: Tensor) -> None:

@@ -43,6 +43,9 @@ class FailureWatch:
             TCPStore(address, port, is_master=False, wait_for_workers=False, timeout=_FOREVER) for _ in range(2)
         )
         self._over = False
+        self._speaks = (
+            threading.Lock()
+        )  # held by who reports a failure: this process's own work, or the watch for another's
         threading.Thread(target=self._wait, args=(waiting,), daemon=True, name="failure watch").start()
 
     @contextmanager
@@ -56,6 +59,8 @@ class FailureWatch:
         except BaseException as error:
             if self._over:
                 raise
+            if not self._speaks.acquire(blocking=False):
+                _end_later()  # the watch reports another process's failure, and ends this one before that
             told = self._tell(str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}")
             if told and isinstance(error, InputError):
                 raise SystemExit(FAILED) from error
@@ -95,7 +100,7 @@ class FailureWatch:
             text = store.get(self._inbox(self.rank)).decode()
         except RuntimeError:
             text = "the main process is gone"
-        if self._over or not text:
+        if self._over or not text or not self._speaks.acquire(blocking=False):
             return
         with suppress(RuntimeError):
             if self.rank == 0:

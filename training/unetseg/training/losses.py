@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import Tensor
 from torch.nn import functional
@@ -77,28 +79,29 @@ def _binary_cross_entropy() -> Loss:
     return lambda logits, targets: functional.binary_cross_entropy_with_logits(logits, _one_hot(logits, targets))
 
 
-def _dice() -> Loss:
-    from monai.losses import DiceLoss
+def _monai_losses() -> Any:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")  # of tqdm, in a notebook without widgets
+        import monai.losses
+    return monai.losses
 
-    return _with_channel(DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=True))
+
+def _dice() -> Loss:
+    return _with_channel(_monai_losses().DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=True))
 
 
 def _dice_cross_entropy() -> Loss:
-    from monai.losses import DiceCELoss
-
-    return _with_channel(DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True))
+    return _with_channel(
+        _monai_losses().DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
+    )
 
 
 def _generalised_dice() -> Loss:
-    from monai.losses import GeneralizedDiceLoss
-
-    return _with_channel(GeneralizedDiceLoss(to_onehot_y=True, softmax=True, batch=True))
+    return _with_channel(_monai_losses().GeneralizedDiceLoss(to_onehot_y=True, softmax=True, batch=True))
 
 
 def _focal() -> Loss:
-    from monai.losses import FocalLoss
-
-    return _with_channel(FocalLoss(to_onehot_y=True, use_softmax=True, gamma=2.0))
+    return _with_channel(_monai_losses().FocalLoss(to_onehot_y=True, use_softmax=True, gamma=2.0))
 
 
 def _with_channel(loss: Callable[[Tensor, Tensor], Tensor]) -> Loss:

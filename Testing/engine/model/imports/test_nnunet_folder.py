@@ -237,7 +237,7 @@ def test_plans_that_cant_be_carried_over_are_refused_by_name(tmp_path, path, val
         ("labels", {"background": 0, "liver": 1, "tumour": 1}, ("of its own",)),
         ("labels", {"background": 0, "liver": -1}, ("whole number",)),
         ("labels", None, ("labels",)),
-        ("labels", {"background": 0, **{f"s{i}": i for i in range(1, 256)}}, ("254",)),
+        ("labels", {"background": 0, **{f"s{i}": i for i in range(1, 256)}}, ("256 labels", "at most 255")),
     ],
 )
 def test_channels_and_labels_that_cant_be_carried_over_are_refused_by_name(tmp_path, path, value, words):
