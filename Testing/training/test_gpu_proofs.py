@@ -134,7 +134,7 @@ def test_the_data_set_arrives_as_it_left(tmp_path):
     assert carried.carried_dataset(tmp_path / "work", tmp_path / "nothing") is None
     config = release_recipe(arrived)
     assert (config.train_split, config.validation_split) == ("train", "validation"), "the hearts have no test split"
-    assert config.steps == 7000
+    assert config.steps == 14000 and config.deep_supervision and config.augmentation.elastic == 0.06
     assert RECIPE.name == "recipe.yaml"
 
 
