@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 
@@ -43,9 +43,8 @@ class FailureWatch:
             TCPStore(address, port, is_master=False, wait_for_workers=False, timeout=_FOREVER) for _ in range(2)
         )
         self._over = False
-        self._speaks = (
-            threading.Lock()
-        )  # held by who reports a failure: this process's own work, or the watch for another's
+        # Held by what reports a failure: this process's own work, or the watch for another process.
+        self._speaks = threading.Lock()
         threading.Thread(target=self._wait, args=(waiting,), daemon=True, name="failure watch").start()
 
     @contextmanager
@@ -84,14 +83,19 @@ class FailureWatch:
         threading.Thread(target=_end_later, daemon=True).start()
         text = f"{reason.rstrip('.')} (process {self.rank} of {self.world_size}; all of them end)"
         with suppress(RuntimeError):  # the main process is gone, and the store with it
-            self._store.set(self._read(self.rank), "")
             for rank in range(self.world_size):
                 self._store.set(self._inbox(rank), "" if rank == self.rank else text)
-            self._wait_for_readers(self._store, range(self.world_size) if self.rank == 0 else [0])
-            return self.rank != 0
+            if self.rank == 0:
+                self._store.set(self._read(0), "")
+                self._wait_for_readers(self._store, range(1, self.world_size))
+                return False
+            self._wait_for_readers(self._store, [0])
+            # Not before: the main process, and the store with it, waits for this.
+            self._store.set(self._read(self.rank), "")
+            return True
         return False
 
-    def _wait_for_readers(self, store: TCPStore, ranks: Iterator[int] | range | list[int]) -> None:
+    def _wait_for_readers(self, store: TCPStore, ranks: Iterable[int]) -> None:
         store.wait([self._read(rank) for rank in ranks], TIME_TO_READ)
 
     def _wait(self, store: TCPStore) -> None:
@@ -108,7 +112,7 @@ class FailureWatch:
                 sys.stderr.flush()
             store.set(self._read(self.rank), "")
             if self.rank == 0:  # the store ends with this process, so it goes last
-                self._wait_for_readers(store, range(self.world_size))
+                self._wait_for_readers(store, range(1, self.world_size))
         os._exit(FAILED)
 
 
