@@ -17,7 +17,7 @@ from benchmarks.gpu.__main__ import all_proofs, main
 from benchmarks.gpu.bundle import pack
 from benchmarks.gpu.hardware import peak_of
 from benchmarks.gpu.proof import Goal, Proof, Result, share_of_time
-from benchmarks.gpu.recipe import RECIPE, release_recipe
+from benchmarks.gpu.release_training import CONFIGURATION, release_configuration
 from benchmarks.gpu.run_comparison import difference
 from benchmarks.gpu.summary import SKIPPED, write_summary
 from benchmarks.gpu.synthetic import write_hearts
@@ -132,10 +132,10 @@ def test_the_data_set_arrives_as_it_left(tmp_path):
     arrived = read_preprocessed_dataset(carried.carried_dataset(tmp_path / "work", tmp_path / "bundle"))
     assert (arrived.images == read_preprocessed_dataset(tmp_path / "hearts").images).all()
     assert carried.carried_dataset(tmp_path / "work", tmp_path / "nothing") is None
-    config = release_recipe(arrived)
+    config = release_configuration(arrived)
     assert (config.train_split, config.validation_split) == ("train", "validation"), "the hearts have no test split"
     assert config.steps == 14000 and config.deep_supervision and config.augmentation.elastic == 0.06
-    assert RECIPE.name == "recipe.yaml"
+    assert CONFIGURATION.name == "release_training.yaml"
 
 
 def test_peaks_are_those_of_the_very_device():

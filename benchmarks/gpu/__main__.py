@@ -5,7 +5,7 @@
 
 In order of importance: tests of training and prediction on the device; prediction of 512 x 512 x 275 voxels; training beside
 loaders that augment each sample; a run that is killed and resumed; slices exchanged while the device computes; and the release
-recipe, which gets the time that is left. Each proof runs in a process of its own, so that one that fails, hangs or leaves the
+training, which gets the time that is left. Each proof runs in a process of its own, so that one that fails, hangs or leaves the
 device unusable stops no other, and writes DIR/NAME.json as it ends; DIR/summary.md and summary.json hold all. The exit status
 is 1 if a proof failed or was ended; missed goals of speed are named and don't count. No file is larger than 16 MB.
 
@@ -57,7 +57,7 @@ def all_proofs(small: bool) -> list[Proof]:
         "training": ("training beside loaders that augment each sample", 60, 140),
         "resume": ("killed and resumed to the bit", 40, 90),
         "exchange": ("slices exchanged while the device computes", 30, 60),
-        "recipe": ("the release recipe at full length", 60, 10_000),
+        "release_training": ("the training of the release at full length", 60, 10_000),
     }
     return [
         Proof(name, title, lazy(name), at_least if not small else least, at_most)

@@ -45,7 +45,7 @@ def device_name(device: torch.device) -> str:
 
 
 def hardware_facts(device: torch.device) -> dict[str, Any]:
-    """What somebody needs who reads the figures later."""
+    """What a reader of the figures needs to know later."""
     facts: dict[str, Any] = {
         "device": device_name(device),
         "python": platform.python_version(),

@@ -15,7 +15,7 @@ from unetseg.data.preprocessed_dataset import PreprocessedDataset, read_preproce
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, shipped_checkpoints
-from UNetSegmenterLib.engine.model.device import choose_device
+from UNetSegmenterLib.engine.model.device import choose_device, precision_name
 from UNetSegmenterLib.engine.model.prediction import Predictor
 from UNetSegmenterLib.engine.model.preprocessing import network_slices
 
@@ -53,7 +53,7 @@ def run(setup: Setup) -> Result:
     median, of_network = statistics.median(seconds), statistics.median(network)
     figures: dict[str, Any] = {
         "device": device_name(device),
-        "precision": str(predictor.dtype).removeprefix("torch."),
+        "precision": precision_name(predictor.dtype),
         "voxels": " x ".join(map(str, scan.array.shape)),
         "seconds": median,
         "seconds_of_each": seconds,

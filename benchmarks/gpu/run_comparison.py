@@ -17,16 +17,16 @@ from unetseg.training.configuration import TrainingConfig, read_config
 from unetseg.training.run_files import read_state
 
 from .proof import Setup
-from .recipe import release_recipe
+from .release_training import release_configuration
 
 
 def short_config(setup: Setup, dataset: PreprocessedDataset, steps: int) -> TrainingConfig:
-    """The release recipe (a tiny network in a rehearsal) for a few steps, without validation."""
+    """The training configuration of the release (a tiny network in a rehearsal) for a few steps, without validation."""
     if setup.small:
         return TrainingConfig(
             steps=steps, batch_size=4, patch=(32, 32), base_width=4, depth=2, loss="cross_entropy", validation_split=""
         )
-    return replace(release_recipe(dataset), steps=steps, validation_split="")
+    return replace(release_configuration(dataset), steps=steps, validation_split="")
 
 
 def difference(first: Path, second: Path) -> str:

@@ -21,7 +21,7 @@ from ..training_contenders import Batch, contenders
 from ..training_speed import flop_per_step, network_preprocessing, peak_flop_s
 from .hardware import Timeline, UtilisationSampler, device_name, peak_of
 from .proof import Figures, Goal, Result, Setup
-from .recipe import release_recipe
+from .release_training import release_configuration
 
 OURS, NNUNET, MONAI, LOADER = "ours, on the device", "loader, nnU-Net's changes", "MONAI, cached", "loader, our changes"
 ANY_KERNELS = "ours, kernels that need not repeat"
@@ -41,7 +41,7 @@ class Steps:
 
 
 def run(setup: Setup) -> Result:
-    """The network of the release recipe, then that of a plan for a GPU (width 32, batches of 32)."""
+    """The network of the release, then that of a plan for a GPU (width 32, batches of 32)."""
     device = choose_device(setup.device)
     dataset = read_preprocessed_dataset(setup.preprocessed)
     result = Result({"device": device_name(device), "workers": _workers(setup), "table": []})
@@ -61,10 +61,10 @@ def configurations(dataset: PreprocessedDataset, small: bool) -> dict[str, Train
             batch_size=4, patch=(32, 32), base_width=4, depth=2, loss="cross_entropy", neighbour_jitter=0
         )
         return {"tiny": tiny}
-    recipe = replace(release_recipe(dataset), neighbour_jitter=0.0, validation_split="")
+    released = replace(release_configuration(dataset), neighbour_jitter=0.0, validation_split="")
     return {
-        f"recipe: {recipe.batch_size} slices, width {recipe.base_width}": recipe,
-        "plan for a GPU: 32 slices, width 32": replace(recipe, batch_size=32, base_width=32),
+        f"release: {released.batch_size} slices, width {released.base_width}": released,
+        "plan for a GPU: 32 slices, width 32": replace(released, batch_size=32, base_width=32),
     }
 
 

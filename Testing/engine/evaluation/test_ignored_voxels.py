@@ -49,7 +49,7 @@ def test_errors_in_ignored_voxels_count_nowhere():
 
 
 def test_the_cut_is_no_surface():
-    """Without the cut's zeros the mean distance is that of the surfaces that somebody drew."""
+    """Without the cut's zeros the mean distance is that of the surfaces that an annotator drew."""
     reference = ignoring(box(((0, 12), (4, 16), (0, 30))), slice(None), slice(None), slice(10, 30))
     prediction = box(((0, 12), (4, 18), (0, 30)))  # two rows too many on one side
     row, _ = liver(prediction, reference)

@@ -24,7 +24,7 @@ def case(name, prediction, reference):
     return UnseenCase.of(name, prediction, reference, VOXEL_ML)
 
 
-def patient(number, specks=(), holes=(), broken=True):
+def patient(number, small=(), holes=(), broken=True):
     """A liver in one component and an aorta in two; the prediction has small components and cavities more."""
     random = np.random.default_rng(number)
     reference = np.zeros((12, 30, 30), np.uint8)
@@ -34,7 +34,7 @@ def patient(number, specks=(), holes=(), broken=True):
         reference[6:12, 20:24, 20:24] = 2
     prediction = reference.copy()
     prediction[1, 2 : 2 + 1 + number % 2] = 0  # no prediction is perfect
-    for index, size in specks:
+    for index, size in small:
         row = 16 + int(random.integers(0, 2))
         prediction[9:11, row : row + size, 0:2] = index
     for index in holes:
@@ -67,7 +67,7 @@ def test_a_slip_of_the_pen_in_a_reference_is_no_true_component():
 
 
 def test_the_tables_are_what_postprocessing_makes():
-    one = patient(3, specks=[(1, 4), (2, 1)], holes=[1])
+    one = patient(3, small=[(1, 4), (2, 1)], holes=[1])
     options = removal_options([one], STRUCTURES)
     table, filled = removal_dice(one, options), filling_dice(one, [], STRUCTURES)
     for index, steps in options.items():
@@ -88,8 +88,8 @@ def dice_after(one, steps, index):
 # --- what is kept --------------------------------------------------------------------------------------------------------
 
 
-def test_specks_and_cavities_that_recur_are_dealt_with_and_the_broken_aorta_is_left_alone():
-    cases = [patient(n, specks=[(1, 3 + n % 3)], holes=[1]) for n in range(6)]
+def test_small_components_and_cavities_that_recur_are_dealt_with_and_the_broken_aorta_is_left_alone():
+    cases = [patient(n, small=[(1, 3 + n % 3)], holes=[1]) for n in range(6)]
     steps = kept(cases)
     assert set(steps) == {("liver", "components"), ("liver", "cavities")}
     worth = steps["liver", "components"]["evidence"]
@@ -107,14 +107,14 @@ def counts(ours, theirs):
 
 
 def test_where_the_reference_is_of_two_components_size_is_found_and_not_the_largest_alone():
-    cases = [patient(n, specks=[(2, 1)]) for n in range(5)]
+    cases = [patient(n, small=[(2, 1)]) for n in range(5)]
     step = kept(cases)["aorta", "components"]
     assert step["of"] == [2]
     assert 4 * VOXEL_ML < step["remove_components_smaller_than_ml"] <= 60 * VOXEL_ML
 
 
 def test_what_helps_one_patient_only_is_not_kept():
-    cases = [patient(n, specks=[(1, 3)] if n == 2 else ()) for n in range(8)]
+    cases = [patient(n, small=[(1, 3)] if n == 2 else ()) for n in range(8)]
     assert kept(cases) == {}
     one = next(one for one in decide(cases, STRUCTURES) if (one.structure, one.kind) == ("liver", "components"))
     assert "did not choose it" in one.reason
@@ -122,7 +122,7 @@ def test_what_helps_one_patient_only_is_not_kept():
 
 @pytest.mark.parametrize(("patients", "there"), [(3, False), (4, True)])
 def test_few_patients_decide_nothing(patients, there):
-    cases = [patient(n, specks=[(1, 4)]) for n in range(patients)]
+    cases = [patient(n, small=[(1, 4)]) for n in range(patients)]
     assert (("liver", "components") in kept(cases)) == there
     if not there:
         assert "at least 4" in decide(cases, STRUCTURES)[0].reason

@@ -1,4 +1,4 @@
-"""Proof: the release recipe at its full length, stopped in time and saved where it does not fit."""
+"""Proof: the training of the release at its full length, stopped in time and saved where it does not fit."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 
 from .proof import Figures, Goal, Result, Setup
 
-RECIPE = Path(__file__).with_suffix(".yaml")
-SMALL_RECIPE = ["--steps=40", "--patch=32,32", "--base-width=4", "--depth=2", "--batch-size=4", "--validate-every=40"]
+CONFIGURATION = Path(__file__).with_suffix(".yaml")
+SMALL_OPTIONS = ["--steps=40", "--patch=32,32", "--base-width=4", "--depth=2", "--batch-size=4", "--validate-every=40"]
 STOPPED = 128 + signal.SIGTERM
 TO_SAVE_S = 15.0  # before the deadline the run is asked to stop
 LARGEST_FILE = 15 * 2**20
 STATE_PARTS = 4  # a state of more parts is left behind
 
 
-def release_recipe(dataset: PreprocessedDataset) -> TrainingConfig:
-    """The recipe, with the splits that the data set has."""
-    config = read_config(read_yaml(RECIPE), str(RECIPE))
+def release_configuration(dataset: PreprocessedDataset) -> TrainingConfig:
+    """The training configuration of the release, with the splits that the data set has."""
+    config = read_config(read_yaml(CONFIGURATION), str(CONFIGURATION))
     if dataset.splits.get("test"):
         return config
-    values = read_yaml(RECIPE) | {"train_split": "train", "validation_split": "validation"}
-    return read_config(values, str(RECIPE))
+    values = read_yaml(CONFIGURATION) | {"train_split": "train", "validation_split": "validation"}
+    return read_config(values, str(CONFIGURATION))
 
 
 def run(setup: Setup) -> Result:
     """`unetseg train` as a user would start it, ended by SIGTERM where the time ends before it does."""
     dataset, folder, log = (
         read_preprocessed_dataset(setup.preprocessed),
-        setup.work / "recipe",
+        setup.work / "release",
         setup.output / "train.log",
     )
-    config = release_recipe(dataset)
+    config = release_configuration(dataset)
     status, seconds = _train(_command(setup, config, folder), log, setup.seconds_left() - TO_SAVE_S)
     result = Result({"steps": config.steps, "seconds_with_start": seconds, "status": status})
     if status == 0:
@@ -60,10 +60,10 @@ def run(setup: Setup) -> Result:
 
 def _command(setup: Setup, config: TrainingConfig, folder: Path) -> list[str]:
     command = [sys.executable, "-m", "unetseg.cli", "train", str(setup.preprocessed), "--output", str(folder)]
-    command += ["--config", str(RECIPE), "--device", setup.device, "--title", "Abdomen, 8 organs"]
+    command += ["--config", str(CONFIGURATION), "--device", setup.device, "--title", "Abdomen, 8 organs"]
     command += ["--train-split", config.train_split, "--validation-split", config.validation_split]
     command += ["--save-every", "500", "--validate-every", str(config.steps)]
-    return command + (SMALL_RECIPE if setup.small else [])
+    return command + (SMALL_OPTIONS if setup.small else [])
 
 
 def _train(command: list[str], log: Path, seconds: float) -> tuple[int, float]:
