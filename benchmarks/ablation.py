@@ -25,7 +25,7 @@ import yaml
 from unetseg.console import print_line
 from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preprocessed_dataset import PreprocessedDataset, read_preprocessed_dataset
-from unetseg.data.splits import fold_splits
+from unetseg.data.splits import fold_names, fold_splits
 from unetseg.evaluation.paired_comparison import OVER_ALL, compare_paired
 from unetseg.synthetic.phantom_cases import write_phantoms
 from unetseg.training.configuration import TrainingConfig, read_config
@@ -90,7 +90,7 @@ def results(
     dataset: PreprocessedDataset, todo: Sequence[AblationRun], folder: Path, device: str
 ) -> Iterator[tuple[AblationRun, Dice, float]]:
     """Each run with its Dice and the seconds it took: over all folds of the data set, or over the validation split."""
-    folds = [int(name.removeprefix("fold")) for name in dataset.splits if name.startswith("fold")]
+    folds = range(len(fold_names(dataset.splits)))
     for one in todo:
         name = UNCHANGED_FOLDER if one.name == UNCHANGED else one.name.replace(" ", "-")
         began, dice = time.perf_counter(), {}

@@ -139,6 +139,7 @@ def try_precisions(checkpoint: Checkpoint, volume: Volume, device: str) -> list[
     """Predict in float32 and in bfloat16 and compare the labels; an ONNX file has one precision, its own."""
     import torch
     from UNetSegmenterLib.engine.model.architectures import ONNX
+    from UNetSegmenterLib.engine.model.device import precision_name
     from UNetSegmenterLib.engine.model.prediction import Predictor
 
     trials: list[PrecisionTrial] = []
@@ -152,7 +153,7 @@ def try_precisions(checkpoint: Checkpoint, volume: Volume, device: str) -> list[
         dice = _dice(labels, exact)
         trials.append(
             PrecisionTrial(
-                str(dtype).removeprefix("torch."),
+                precision_name(dtype),
                 prediction.seconds,
                 prediction.slices / prediction.seconds,
                 float((labels == exact).mean()),

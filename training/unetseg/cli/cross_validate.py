@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from UNetSegmenterLib.engine.errors import InputError
-
 from ..console import print_line, progress, table, warn
 from ..output_folder import Outputs
 from .parser import CommandParser
@@ -52,13 +50,12 @@ def run(options: Any) -> None:
     """Train the folds that are not finished, and sum up over all."""
     from ..data.preprocessed_dataset import read_preprocessed_dataset
     from ..data.seen_cases import overlap_text
+    from ..data.splits import count_folds
     from ..training.cross_validation import config_of_folds, fold_dice, lacking_structures, summarise, write_folds
     from . import train
 
     dataset = read_preprocessed_dataset(options.preprocessed, options.verify)
-    folds = sum(name.startswith("fold") for name in dataset.splits)
-    if not folds:
-        raise InputError(f"{options.preprocessed} has no folds; prepare the data set with --folds 5.")
+    folds = count_folds(dataset.splits, options.preprocessed)
     lacking = lacking_structures(dataset, folds)
     for sentence in lacking:
         warn(sentence)

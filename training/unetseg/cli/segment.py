@@ -73,8 +73,9 @@ def run(options: Any) -> int:
     keep_freed_memory()
     scans = find_scans(options.scans)
     results = ResultFiles.of(options)
+    settings = _settings(options)
     replaced = {scan for scan in scans if _is_of_another(scan, results, options)}
-    done = {scan for scan in scans if options.skip_existing and _has_results(scan, results, options)}
+    done = {scan for scan in scans if options.skip_existing and _has_results(scan, results, options, settings)}
     todo = [scan for scan in scans if scan in replaced or scan not in done]
     if kept := len(scans) - len(todo):
         print_line(f"{kept} of {len(scans)} scans have results in {options.output} and are left out")
@@ -88,13 +89,18 @@ def run(options: Any) -> int:
         )
         print_line(f"{predictor.checkpoint.card.title} on {predictor.device_name}{networks_text(predictor)}")
         if len(scans) == 1:
-            _segment(todo[0], predictor, output, results, options)
+            _segment(todo[0], predictor, output, results, options, settings)
             return 0
-        return _segment_all(todo, predictor, output, results, options)
+        return _segment_all(todo, predictor, output, results, options, settings)
 
 
 def _segment_all(
-    scans: Sequence[NamedScan], predictor: Predictor, output: OutputFolder, results: ResultFiles, options: Any
+    scans: Sequence[NamedScan],
+    predictor: Predictor,
+    output: OutputFolder,
+    results: ResultFiles,
+    options: Any,
+    settings: dict[str, str],
 ) -> int:
     """Segment what can be segmented, name the rest with the reasons, and return the exit status."""
     import traceback
@@ -104,7 +110,7 @@ def _segment_all(
     failed: dict[Path, str] = {}
     for scan in scans:
         try:
-            _segment(scan, predictor, output, results, options)
+            _segment(scan, predictor, output, results, options, settings)
         except WriteError:  # the others would fail as well
             raise
         except InputError as error:
@@ -124,7 +130,14 @@ def _named(path: Path, reason: str) -> str:
     return reason if str(path) in reason else f"{path}: {reason}"
 
 
-def _segment(scan: NamedScan, predictor: Predictor, output: OutputFolder, results: ResultFiles, options: Any) -> None:
+def _segment(
+    scan: NamedScan,
+    predictor: Predictor,
+    output: OutputFolder,
+    results: ResultFiles,
+    options: Any,
+    settings: dict[str, str],
+) -> None:
     """Segment one scan and write its results, unless another run does so now or has just done it."""
     from UNetSegmenterLib.engine.io.atomic_files import locked
     from UNetSegmenterLib.engine.io.slicing_axis import slicing_axis
@@ -134,7 +147,7 @@ def _segment(scan: NamedScan, predictor: Predictor, output: OutputFolder, result
     with locked(output.path / f".{scan.name.replace('/', '_')}.lock", wait_seconds=0):
         if (
             options.skip_existing
-            and _has_results(scan, results, options)
+            and _has_results(scan, results, options, settings)
             and not _is_of_another(scan, results, options)
         ):
             return
@@ -144,7 +157,7 @@ def _segment(scan: NamedScan, predictor: Predictor, output: OutputFolder, result
         prediction = predict(predictor, volume, percent=percent)
         results.write(prediction.segmentation, percent, predictor.checkpoint, scan, output.path)
         names = results.names(scan)
-        output.record(names, scan.path, _settings(options))
+        output.record(names, scan.path, settings)
     rate = prediction.slices / prediction.seconds
     count = slicing_axis(prediction.segmentation.slicing_axis).in_words(f"{prediction.slices} slices")
     whole = [name for name in names if not name.startswith(f"{scan.name}{STRUCTURES}/")]
@@ -169,10 +182,10 @@ def _settings(options: Any) -> dict[str, str]:
     return networks | {name: value for name, value in chosen.items() if value}
 
 
-def _has_results(scan: NamedScan, results: ResultFiles, options: Any) -> bool:
+def _has_results(scan: NamedScan, results: ResultFiles, options: Any, settings: dict[str, str]) -> bool:
     """Whether all results of a scan are there, made by the networks and with the options of now."""
     paths = [options.output / name for name in results.names(scan)]
-    return all(path.exists() and made_with(path, options.output) in (None, _settings(options)) for path in paths)
+    return all(path.exists() and made_with(path, options.output) in (None, settings) for path in paths)
 
 
 def _is_of_another(scan: NamedScan, results: ResultFiles, options: Any) -> bool:

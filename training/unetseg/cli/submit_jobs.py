@@ -103,9 +103,9 @@ def release(options: Any) -> JobChain:
 
 
 def _folds(preprocessed: PreprocessedDataset, options: Any) -> int:
-    folds = sum(name.startswith("fold") for name in preprocessed.splits)
-    if not folds:
-        raise InputError(f"{options.source} has no folds; prepare the data set with --folds 5.")
+    from ..data.splits import count_folds
+
+    folds = count_folds(preprocessed.splits, options.source)
     if options.folds not in (0, folds):
         raise InputError(
             f"--chain trains all {folds} folds of {options.source}, not {options.folds}; leave --folds out."

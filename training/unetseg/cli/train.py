@@ -130,8 +130,7 @@ def add_training_options(parser: CommandParser, without: tuple[str, ...] = (), *
 
 def defaults(options: Any) -> dict[str, Any]:
     """What stands in for the options that are not given: those of the run with --resume, else the plan's configuration."""
-    from dataclasses import asdict
-
+    from ..training.configuration import option_values
     from ..training.planning import read_plan
     from .run_options import stored_options
 
@@ -141,8 +140,7 @@ def defaults(options: Any) -> dict[str, Any]:
     if missing := [name for name, value in needed if value is None]:
         raise UsageError(f"the following arguments are required: {', '.join(missing)}", "unetseg train")
     path = _plan_path(options)
-    values = asdict(read_plan(path).config) if path else {}
-    values |= {f"augmentation.{name}": value for name, value in values.pop("augmentation", {}).items()}
+    values = option_values(read_plan(path).config) if path else {}
     return {name: value for name, value in values.items() if name in options}
 
 
@@ -242,13 +240,17 @@ def _train(
 
 def _begin(options: Any, config: TrainingConfig, state: TrainingState) -> None:
     """Keep the options of the run, and say where it goes on if it is not a new one."""
+    from UNetSegmenterLib.engine.model.device import precision_name
+
     from ..training.optimisation import schedule
 
     write_run_options(options, options.output)
     if not state.step:
         return
-    computes = str(state.precision).removeprefix("torch.")
-    print_line(f"{options.output} goes on after step {state.step} of {config.steps}, in {computes}")
+    assert state.precision is not None, "on_start comes after the state was read"
+    print_line(
+        f"{options.output} goes on after step {state.step} of {config.steps}, in {precision_name(state.precision)}"
+    )
     if state.extended and state.extended[-1]["at"] == state.step:
         before = replace(config, steps=state.extended[-1]["steps"])
         rates = [one.learning_rate * schedule(min(state.step, one.steps - 1), one) for one in (before, config)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from UNetSegmenterLib.engine.errors import InputError
@@ -72,13 +73,25 @@ def _fold_members(order: Sequence[str], members: Mapping[str, list[str]], folds:
     }
 
 
+def fold_names(splits: Splits) -> list[str]:
+    """Names of the folds, in their order; empty if the data set has none."""
+    return [name for name in splits if name.startswith("fold")]
+
+
+def count_folds(splits: Splits, where: Path) -> int:
+    """How many folds the data set in `where` has; raises InputError if none."""
+    if not (folds := fold_names(splits)):
+        raise InputError(f"{where} has no folds; prepare the data set with --folds 5.")
+    return len(folds)
+
+
 def fold_splits(splits: Splits, fold: int) -> tuple[str, str]:
     """Training and validation split of one run of a cross-validation.
 
     Raises:
         InputError: there is no such fold.
     """
-    folds = [name for name in splits if name.startswith("fold")]
+    folds = fold_names(splits)
     if f"fold{fold}" not in folds:
         there = f"0 to {len(folds) - 1}" if folds else "none: prepare the data set with --folds"
         raise InputError(f"There is no fold {fold}; the preprocessed data set has {there}.")

@@ -127,9 +127,9 @@ def ensemble_card(members: Sequence[Checkpoint]) -> Card:
 def _training(members: Sequence[Checkpoint]) -> dict[str, Any]:
     each = [member.card.training for member in members]
     common = {name: value for name, value in each[0].items() if all(one.get(name) == value for one in each)}
-    recipes = [recipe if isinstance(recipe := one.get("recipe"), dict) else {} for one in each]
-    recipe = {name: value for name, value in recipes[0].items() if all(one.get(name) == value for one in recipes)}
-    joined: dict[str, Any] = {"recipe": recipe} if recipe else {}
+    configs = [config if isinstance(config := one.get("recipe"), dict) else {} for one in each]
+    config = {name: value for name, value in configs[0].items() if all(one.get(name) == value for one in configs)}
+    joined: dict[str, Any] = {"recipe": config} if config else {}
     cases = [one.get("cases") for one in each]
     common.pop("cases", None)
     if all(isinstance(names, list) for names in cases):
@@ -142,15 +142,15 @@ def _training(members: Sequence[Checkpoint]) -> dict[str, Any]:
     dates = [str(one["date"]) for one in each if one.get("date")]
     if dates:
         joined["date"] = max(dates)
-    return common | joined | {"ensemble": [_own(member, common, recipe) for member in members]}
+    return common | joined | {"ensemble": [_own(member, common, config) for member in members]}
 
 
-def _own(member: Checkpoint, common: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str, Any]:
+def _own(member: Checkpoint, common: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """What is a member's own: by whom its cases were seen stands in the ensemble's own list."""
     training = member.card.training
     own = {name: value for name, value in training.items() if name not in common and name != "seen_cases"}
     if isinstance(own.get("recipe"), dict):
-        own["recipe"] = {name: value for name, value in own["recipe"].items() if name not in recipe}
+        own["recipe"] = {name: value for name, value in own["recipe"].items() if name not in config}
     about = {"title": member.card.title, "sha256": member.sha256, "networks": len(member.weights)}
     return about | own | {"validation": member.card.validation}
 

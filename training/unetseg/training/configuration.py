@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, get_type_hints
 
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.model.architectures import NetworkDescription, unet
 from UNetSegmenterLib.engine.plain_data import from_mapping
 
 RANGES = {
@@ -143,6 +144,17 @@ class TrainingConfig:
                 f"A patch of {self.patch[0]} x {self.patch[1]} pixels can't be halved {self.depth} times; take a depth of less, "
                 f"or a patch of at least {2 ** (self.depth + 1)} pixels a side."
             )
+
+    def network(self, structures: int) -> NetworkDescription:
+        """The network for so many structures, as a card describes it."""
+        return unet(self.input_slices, structures + 1, self.base_width, self.depth, self.skip_connections)
+
+
+def option_values(config: TrainingConfig) -> dict[str, Any]:
+    """All values by the names of the options: those of the augmentation are called augmentation.NAME."""
+    values = asdict(config)
+    augmentation = values.pop("augmentation")
+    return values | {f"augmentation.{name}": value for name, value in augmentation.items()}
 
 
 def read_yaml(path: Path) -> Any:

@@ -104,8 +104,8 @@ def _differences(runs: Path, folds: dict[str, Any], own: dict[str, Any]) -> list
             "--cross-validated out."
         )
     before, now = (
-        read_config(recipe, where)
-        for recipe, where in ((folds["recipe"], f"{runs / POSTPROCESSING}: recipe"), (own["recipe"], "recipe"))
+        read_config(values, where)
+        for values, where in ((folds["recipe"], f"{runs / POSTPROCESSING}: recipe"), (own["recipe"], "recipe"))
     )
     known = with_present_names(TrainingConfig, own["recipe"])
     return [

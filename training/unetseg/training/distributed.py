@@ -72,9 +72,11 @@ class ProcessGroup:
 
     def wrap(self, network: nn.Module) -> nn.Module:
         """The network as it is called in training, so that its gradients are averaged over all processes."""
+        if not self.fabric:
+            return network
         # The weights of a 1x1 convolution lie in memory in both layouts at once, and torch can't tell which one is meant.
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-        return self.fabric.setup_module(network, move_to_device=False) if self.fabric else network
+        return self.fabric.setup_module(network, move_to_device=False)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of `loss` to the parameters."""
@@ -165,9 +167,8 @@ def start_process_group(device: str = "auto", devices: int = 1, nodes: int = 1, 
             'Several devices need Lightning Fabric, which is not installed; it comes with: pip install "unetsegmenter[training]"'
         ) from error
     try:
-        with (
-            warnings.catch_warnings()
-        ):  # where srun is installed, Lightning recommends it; Fabric starts the processes itself
+        with warnings.catch_warnings():
+            # Where srun is installed, Lightning recommends it; Fabric starts the processes itself.
             warnings.filterwarnings("ignore", "The `srun` command is available", module="lightning_fabric")
             fabric = Fabric(accelerator=chosen.type, devices=devices, num_nodes=nodes, strategy=strategy)
     except (ValueError, TypeError) as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.model.architectures import NetworkDescription, unet
+from UNetSegmenterLib.engine.model.architectures import NetworkDescription
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
 
 from ..data.preprocessed_dataset import PreprocessedDataset
@@ -85,9 +85,7 @@ def fitting_weights(start_from: Checkpoint, config: TrainingConfig, dataset: Pre
     Raises:
         InputError: the checkpoint has another network or other structures than the run.
     """
-    wanted = unet(
-        config.input_slices, len(dataset.structures) + 1, config.base_width, config.depth, config.skip_connections
-    )
+    wanted = config.network(len(dataset.structures))
     names = [[structure.name for structure in owner.structures] for owner in (start_from.card, dataset)]
     before, now = _entries(start_from.card.network), _entries(wanted)
     found = [

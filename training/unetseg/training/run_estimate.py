@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.labels.structures import Structure
-from UNetSegmenterLib.engine.model.device import keep_freed_memory
+from UNetSegmenterLib.engine.model.device import keep_freed_memory, precision_name
 from UNetSegmenterLib.engine.model.normalisation import window
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
@@ -84,7 +84,7 @@ def estimate_run(
     seconds = min(times[1:]) * plan.config.batch_size / batch
     step_gb = memory.peak_gb() * plan.config.batch_size / batch
     slices_gb = slices * math.prod(size) * 3 / GB  # int16 and uint8
-    precision = str(learner.dtype).removeprefix("torch.")
+    precision = precision_name(learner.dtype)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"this {device.type.upper()}"
     return RunEstimate(seconds * plan.config.steps / 60, step_gb + slices_gb, f"{name} in {precision}")
 

@@ -17,10 +17,9 @@ from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_atomically, write_text
 from UNetSegmenterLib.engine.io.csv_text import csv_text
-from UNetSegmenterLib.engine.model.architectures import unet
 from UNetSegmenterLib.engine.model.card import Card
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
-from UNetSegmenterLib.engine.model.device import PRECISIONS
+from UNetSegmenterLib.engine.model.device import PRECISIONS, precision_name
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 from UNetSegmenterLib.engine.model.tensor_file import read_tensor_file
 
@@ -35,7 +34,7 @@ from ..data.seen_cases import (
     to_json,
     without_duplicates,
 )
-from .configuration import TrainingConfig, read_config, stored_values
+from .configuration import TrainingConfig, option_values, read_config, stored_values
 from .validation import validation_cases
 
 
@@ -151,10 +150,11 @@ class TrainingState:
 
     def save(self, step: int, minutes: float) -> None:
         """Write the state after `step` steps, `minutes` after this start."""
+        assert self.precision is not None, "resume comes first"
         self.minutes = self._minutes_before + minutes
         content = {
             "identity": json.dumps(self.identity),
-            "precision": str(self.precision).removeprefix("torch."),
+            "precision": precision_name(self.precision),
             "extended": json.dumps(self.extended),
             "step": step,
             "dice": None if self.dice is None else torch.from_numpy(self.dice),
@@ -189,9 +189,7 @@ def stored_configuration(run: Path) -> dict[str, Any] | None:
     if not there:
         return None
     identity = json.loads(read_state(there[0])["identity"])
-    config = read_config(identity["recipe"], f"{there[0]}: recipe")
-    values = {name: value for name, value in asdict(config).items() if name != "augmentation"}
-    values |= {f"augmentation.{name}": value for name, value in asdict(config.augmentation).items()}
+    values = option_values(read_config(identity["recipe"], f"{there[0]}: recipe"))
     return {
         name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value) for name, value in values.items()
     }
@@ -313,6 +311,7 @@ def training_card(
     state: TrainingState,
 ) -> Card:
     """Card of a finished run; its validation figures are over the cases that no ancestor was trained on."""
+    assert state.precision is not None, "the run has begun"
     cases = dataset.of_split(config.train_split)
     validated = () if state.dice is None else validation_cases(dataset, config)
     known = find_overlap(state.seen_before, [case_identity(case, dataset.name) for case in validated])
@@ -320,13 +319,7 @@ def training_card(
     seen += [seen_by_run(case_identity(case, dataset.name), VALIDATED) for case in validated]
     return Card(
         title or default_title(dataset.name),
-        unet(
-            config.input_slices,
-            len(dataset.structures) + 1,
-            config.base_width,
-            config.depth,
-            config.skip_connections,
-        ),
+        config.network(len(dataset.structures)),
         dataset.structures,
         preprocessing,
         data_licence=dataset.licence,
@@ -342,7 +335,7 @@ def training_card(
             "plan": dataset.fingerprint.get("plan", {}),
             "pack_sha256": hashlib.sha256(json.dumps(state.identity["cases"]).encode()).hexdigest(),
             "device": device,
-            "precision": str(state.precision).removeprefix("torch."),
+            "precision": precision_name(state.precision),
             "minutes": round(state.minutes, 1),
             "software": f"unetsegmenter {__version__}, torch {torch.__version__}",
             "date": time.strftime("%Y-%m-%d", time.gmtime()),

@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_text
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint, save_checkpoint
-from UNetSegmenterLib.engine.model.device import choose_device, has_in_hardware, keep_freed_memory
+from UNetSegmenterLib.engine.model.device import choose_device, has_in_hardware, keep_freed_memory, precision_name
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
 from ..data.preprocessed_dataset import PreprocessedDataset
@@ -176,11 +176,11 @@ def choose_precision(wanted: str, state: TrainingState, process_group: ProcessGr
     dtype = process_group.precision(wanted, state.precision)
     if not process_group.is_main_process:
         return dtype
-    name, device = str(dtype).removeprefix("torch."), process_group.device
+    name, device = precision_name(dtype), process_group.device
     if not has_in_hardware(dtype, device):
         logging.warning("%s is not in the hardware of %s, so it is slower than float32", name, device)
     if state.precision not in (None, dtype):
-        before = str(state.precision).removeprefix("torch.")
+        before = precision_name(state.precision)
         logging.warning(
             "the run goes on in %s from step %d; it was trained in %s before, so its weights will not be those of a run "
             "without a break (--precision %s, on a device that has it, keeps to it)",
@@ -280,6 +280,6 @@ def _progress(
 
 def _device_text(learner: Learner) -> str:
     """Device, precision and number of processes, as the card keeps them."""
-    processes, dtype = learner.process_group.world_size, str(learner.dtype).removeprefix("torch.")
+    processes, dtype = learner.process_group.world_size, precision_name(learner.dtype)
     text = f"{learner.process_group.device.type} ({dtype})"
     return text + (f" x {processes}" if processes > 1 else "")

@@ -30,12 +30,9 @@ def with_ignored_apart(segmentation: Segmentation) -> Segmentation:
     if not any(one.index == IGNORED and one.name == IGNORE for one in segmentation.structures):
         return segmentation
     mask = segmentation.mask(IGNORED)
-    labels = np.where(mask, 0, segmentation.labels).astype(np.uint8)
     return replace(
-        segmentation,
-        labels=labels,
+        without_voxels(segmentation, mask),
         structures=tuple(one for one in segmentation.structures if one.index != IGNORED),
-        overlaps=_outside(segmentation.overlaps, mask),
         ignored=mask if mask.any() else None,
     )
 

@@ -54,6 +54,11 @@ def available_devices() -> list[dict[str, str]]:
     return devices
 
 
+def precision_name(dtype: torch.dtype) -> str:
+    """The name of a type of torch, as `PRECISIONS` has it."""
+    return str(dtype).removeprefix("torch.")
+
+
 def mixed_precision(device: torch.device) -> torch.dtype:
     """bfloat16 where the hardware multiplies it, float16 on older GPUs, else float32.
 
