@@ -6,10 +6,11 @@ READY := $(VENV)/ready
 BENCH := .venv-bench
 BENCH_READY := $(BENCH)/ready
 
-.PHONY: help setup demo test lint bench bench-predict bench-predict-env bench-training gpu-bundle slicer-test clean
+.PHONY: help setup demo test lint bench bench-predict bench-predict-env bench-training gpu-bundle slicer-test torture clean
 help:
 	@echo "make demo         segment a sample CT with the shipped checkpoint, compare, and leave demo-output/"
 	@echo "make test         run all tests that run without 3D Slicer itself"
+	@echo "make torture      try to break it: damaged and hostile files, killed processes, full disks (docs/robustness.md)"
 	@echo "make setup        the virtual environment alone"
 	@echo "make lint         ruff and mypy"
 	@echo "make bench        speed and memory of prediction"
@@ -39,6 +40,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+torture: $(READY)
+	QT_QPA_PLATFORM=offscreen PYTHONUTF8=1 OMP_NUM_THREADS=1 $(BIN)/python -m Testing.torture $(OPTIONS)
 
 bench: $(READY)
 	$(BIN)/unetseg bench

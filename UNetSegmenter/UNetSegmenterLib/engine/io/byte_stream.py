@@ -21,8 +21,13 @@ GZIP_MAGIC = b"\x1f\x8b"
 _MAGIC = {GZIP: GZIP_MAGIC, BZIP2: b"BZh"}
 _WINDOW_BITS = {GZIP: 31, ZLIB: 15}
 _CHUNK = 1 << 20
-MAX_BYTES_PER_COMPRESSED_BYTE = 1100
-"""Deflate compresses 1,032 bytes into one at most; a header that announces more is damaged."""
+_MOST_AT_ONCE = 1 << 24  # decompressed bytes: a file of zeros grows a thousandfold and more
+MAX_BYTES_PER_COMPRESSED_BYTE = {RAW: 1, GZIP: 1_100, ZLIB: 1_100, BZIP2: 1_500_000}
+"""What one byte of a file may become; a header that announces more is damaged.
+
+Deflate compresses 1,032 bytes into one at most. Bzip2 packs 255 equal bytes into 5 and then 900,000 of those into a block, of
+which the smallest takes about 32 bytes.
+"""
 
 
 def is_gzip(path: Path) -> bool:
@@ -103,19 +108,21 @@ class ByteStream:
             compressed = compressed or self._file.read(_CHUNK)
             decompressor = self._decompressor()
             while not decompressor.eof:
-                if not compressed:
-                    raise InputError(
-                        f"{self._path} is cut off or damaged: its {self._compression} data end too early; copy or export it "
-                        "again."
-                    )
+                is_end = not compressed
                 try:
-                    yield decompressor.decompress(compressed)
+                    part = decompressor.decompress(compressed, _MOST_AT_ONCE)
                 except (_zlib.error, OSError) as error:
                     raise InputError(
                         f"{self._path} is damaged: its {self._compression} data do not match their checksum ({error}); "
                         "copy or export it again."
                     ) from error
-                compressed = b"" if decompressor.eof else self._file.read(_CHUNK)
+                if is_end and not part and not decompressor.eof:
+                    raise InputError(
+                        f"{self._path} is cut off or damaged: its {self._compression} data end too early; copy or export it "
+                        "again."
+                    )
+                yield part
+                compressed = self._rest_of_input(decompressor)
             compressed = decompressor.unused_data
             if len(compressed) < _CHUNK:
                 compressed += self._file.read(_CHUNK)
@@ -123,6 +130,13 @@ class ByteStream:
                 break
         yield compressed
         yield from self._stored()
+
+    def _rest_of_input(self, decompressor: Any) -> bytes:
+        """What the decompressor gets next: what it has not taken yet, nothing while it still holds some, or more of the file."""
+        if decompressor.eof or (self._compression == BZIP2 and not decompressor.needs_input):
+            return b""
+        left = b"" if self._compression == BZIP2 else decompressor.unconsumed_tail
+        return left or self._file.read(_CHUNK)
 
     def _decompressor(self) -> Any:
         if self._compression == BZIP2:

@@ -15,6 +15,7 @@ from .dicom_tags import CHARACTER_SET, NUMBER_LISTS, NUMBERS, SEQUENCES, TEXTS, 
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
+_MOST_INFLATED = 1 << 31
 _LONG_VR = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 _IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 _UNCOMPRESSED = (_IMPLICIT, "1.2.840.10008.1.2.1", _BIG_ENDIAN, _DEFLATED)
@@ -33,7 +34,7 @@ class DicomFile:
     """Elements of a file by tag, and its pixels: `pixel_tag` 0 if it has none.
 
     `fragments` are the parts of compressed pixels, the offset table first; `pixels` are the bytes of uncompressed ones.
-    `announced` is the number of bytes that the pixel element announces.
+    `announced` is the number of bytes that the pixel element announces, those up to the file's end if it has no length.
     """
 
     path: Path
@@ -57,9 +58,12 @@ class DicomFile:
     def number(self, tag: int, default: int = 0) -> int:
         """The value of an element as a whole number, `default` if the file has no such element."""
         try:
-            return int(self.elements.get(tag, default))
+            value = int(self.elements.get(tag, default))
         except ValueError as error:
             raise InputError(f"{self.path} is damaged: element {tag:08x} is no number; export it again.") from error
+        if abs(value) >= 1 << 32:
+            raise InputError(f"{self.path} is damaged: element {tag:08x} has more than ten digits; export it again.")
+        return value
 
     def words(self, elements: dict[int, Any], tag: int) -> str:
         """The text of one of the file's `elements` in the character set that the file names; empty if there is none."""
@@ -79,7 +83,7 @@ def read_dicom_file(path: Path, pixels: bool = False) -> DicomFile | None:
                 return None
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 return _parse(path, content, pixels)
-    except (struct.error, IndexError, zlib.error) as error:
+    except (struct.error, IndexError, zlib.error, RecursionError) as error:
         raise InputError(f"{path} is cut off or damaged within its header; copy or export it again.") from error
     except OSError as error:
         raise InputError(f"{path} can't be read ({error.strerror}).") from error
@@ -98,12 +102,25 @@ def _parse(path: Path, content: Any, pixels: bool) -> DicomFile | None:
         return None
     syntax = elements.get(TRANSFER_SYNTAX, _IMPLICIT)
     if syntax == _DEFLATED:
-        content = zlib.decompressobj(-15).decompress(content[start:])
+        content = _inflated(path, content[start:])
         start = 0
     order = ">" if syntax == _BIG_ENDIAN else "<"
     reader = _Reader(path, content, order, syntax != _IMPLICIT)
     reader.elements(start, len(content), elements)
     return reader.finished(elements, pixels)
+
+
+def _inflated(path: Path, compressed: bytes) -> bytes:
+    """The content of a file that is compressed as a whole; raises InputError where it is cut off, or has no end."""
+    decompressor = zlib.decompressobj(-15)
+    content = decompressor.decompress(compressed, _MOST_INFLATED)
+    if decompressor.eof:
+        return content
+    if len(content) < _MOST_INFLATED:
+        raise InputError(f"{path} is cut off within its compressed content; copy or export it again.")
+    raise InputError(
+        f"{path} decompresses to more than {_MOST_INFLATED >> 30} GB, which no scan takes; export it uncompressed."
+    )
 
 
 class _Reader:
@@ -174,7 +191,9 @@ class _Reader:
         tag, at, length = self._pixels
         if length == _UNDEFINED:
             fragments = self._fragments(at) if pixels else ()
-            return DicomFile(self._path, elements, self._order, tag, fragments=fragments)
+            return DicomFile(
+                self._path, elements, self._order, tag, announced=len(self._content) - at, fragments=fragments
+            )
         if at + length > len(self._content):
             raise InputError(
                 f"{self._path} is cut off: {len(self._content) - at:,} of {length:,} bytes of its pixels are there; copy or "

@@ -58,7 +58,7 @@ def _deflated(file: DicomFile, rows: int, columns: int, bits: int) -> Callable[[
 
     def frame(number: int) -> np.ndarray:
         try:
-            content = zlib.decompressobj(-15).decompress(parts[number])
+            content = zlib.decompressobj(-15).decompress(parts[number], rows * columns * bits // 8 + 1)
         except zlib.error as error:
             raise InputError(f"{file.path} is damaged within frame {number + 1}; copy or export it again.") from error
         if len(content) * 8 < rows * columns * bits:

@@ -23,6 +23,7 @@ from .dicom_tags import (
 )
 from .image_header import scaled
 
+MOST_FRAMES = 1_000_000
 _INTEGERS = 0x7FE00010
 _RLE = "1.2.840.10008.1.2.5"
 _NAMES = {
@@ -36,8 +37,14 @@ _STARTS, _END = (b"\xff\xd8", b"\xff\x4f", b"\0\0\0\x0cjP"), b"\xff\xd9"
 
 
 def frames_of(file: DicomFile) -> int:
-    """How many frames the header announces."""
-    return max(1, file.number(FRAMES, 1))
+    """How many frames the header announces; raises InputError for more than the pixels have bits, or than any scan has."""
+    frames = max(1, file.number(FRAMES, 1))
+    if frames > min(MOST_FRAMES, max(1, 8 * file.announced)):
+        raise InputError(
+            f"{file.path} is damaged: its header announces {frames:,} frames, its pixels take {file.announced:,} bytes; copy or "
+            "export it again."
+        )
+    return frames
 
 
 def check_pixels(file: DicomFile) -> None:
@@ -161,13 +168,13 @@ def _rle(file: DicomFile, compressed: bytes, pixels: int, width: int) -> np.ndar
     count, *offsets = struct.unpack_from("<16I", compressed)
     if count != width or offsets[0] != 64 or sorted(offsets[:count]) != offsets[:count]:
         raise damaged
-    planes = np.empty((pixels, width), np.uint8)
-    for byte, (start, end) in enumerate(zip(offsets[:count], [*offsets[1:count], len(compressed)], strict=True)):
+    planes = []  # no array before it is known that the pixels are there: the header may announce any number
+    for start, end in zip(offsets[:count], [*offsets[1:count], len(compressed)], strict=True):
         plane = _runs(compressed[start:end], pixels)
         if len(plane) < pixels:
             raise damaged
-        planes[:, byte] = np.frombuffer(plane, np.uint8, pixels)
-    return planes.reshape(-1).view(f">u{width}").astype(f"{file.order}u{width}")
+        planes.append(np.frombuffer(plane, np.uint8, pixels))
+    return np.stack(planes, axis=1).reshape(-1).view(f">u{width}").astype(f"{file.order}u{width}")
 
 
 def _runs(compressed: bytes, count: int) -> bytearray:

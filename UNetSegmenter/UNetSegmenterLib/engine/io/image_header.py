@@ -92,6 +92,20 @@ def read_voxels(header: ImageHeader) -> StoredImage:
     return StoredImage(scaled(array, *header.scale), header.geometry, notes, header.fields)
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; no for a name that no file can have."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def quoted(text: str) -> str:
+    """Text of a file's header for a message: the first 60 characters, in one line, of what can be shown."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text[:61])
+    return shown if len(text) <= 60 else f"{shown[:57]}..."
+
+
 def scaled(array: np.ndarray, slope: float, intercept: float) -> np.ndarray:
     """array * slope + intercept: whole numbers stay whole, others become float32 (float64 from float64)."""
     if (slope, intercept) == (1.0, 0.0):
@@ -103,8 +117,9 @@ def scaled(array: np.ndarray, slope: float, intercept: float) -> np.ndarray:
                 wide = array.astype(np.promote_types(array.dtype, np.int32), copy=False)
                 return (wide * int(slope) + int(intercept)).astype(kind)
     result = np.empty(array.shape, np.float64 if array.dtype.itemsize == 8 else np.float32)
-    for stored, values in zip(array, result, strict=True):
-        values[...] = stored.astype(np.float64) * slope + intercept
+    with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is refused by the checks of the volume
+        for stored, values in zip(array, result, strict=True):
+            values[...] = stored.astype(np.float64) * slope + intercept
     return result
 
 
@@ -115,13 +130,13 @@ def _expected_bytes(header: ImageHeader) -> int:
 def _refuse_impossible(header: ImageHeader) -> None:
     """Refuse missing files and sizes that files of this length can't hold, before memory is allocated."""
     for file in header.data.files:
-        if not file.is_file():
+        if not is_file(file):
             raise InputError(
-                f"{header.path} names the data file {file}, which is not there; copy it beside the header."
+                f"{header.path} names the data file {quoted(file.name)}, which is not there; copy it beside the header."
             )
     stored_bytes = sum(file.stat().st_size for file in header.data.files)
     expected = _expected_bytes(header)
-    if expected > stored_bytes * (1 if header.data.compression == RAW else MAX_BYTES_PER_COMPRESSED_BYTE):
+    if expected > stored_bytes * MAX_BYTES_PER_COMPRESSED_BYTE[header.data.compression]:
         raise _cut_off(header, max(0, stored_bytes - header.data.start - max(0, header.data.skip)))
 
 
@@ -157,7 +172,7 @@ def _fill(header: ImageHeader, view: memoryview) -> int:
 def _read_text_voxels(header: ImageHeader) -> np.ndarray:
     """Voxels that are written as text: numbers with spaces between them, or the hexadecimal digits of their bytes."""
     location = header.data
-    if len(location.files) != 1 or not location.files[0].is_file():
+    if len(location.files) != 1 or not is_file(location.files[0]):
         raise InputError(f"{header.path} names data files of text that are not there; save it again as raw or gzip.")
     content = location.files[0].read_bytes()[location.start :]
     try:
@@ -178,9 +193,12 @@ def _read_text_voxels(header: ImageHeader) -> np.ndarray:
 
 def numbered_file_names(text: str, slices: int) -> list[str]:
     """File names of "slice%03d.raw FIRST LAST STEP", at most one per slice; empty if `text` is no such pattern."""
-    match = re.fullmatch(r"(.*%0?\d*d.*?)\s+(-?\d+)\s+(-?\d+)\s+(-?\d+)(\s+\d+)?", text.strip())
-    if match is None or int(match[4]) == 0:
+    match = re.fullmatch(
+        r"([^%]*)%(0?)(\d{0,2})d([^%]*?)\s+(-?\d{1,9})\s+(-?\d{1,9})\s+(-?\d{1,9})(\s+\d+)?", text.strip()
+    )
+    if match is None or int(match[7]) == 0:
         return []
-    first, last, step = (int(match[group]) for group in (2, 3, 4))
-    numbers = range(first, last + (1 if step > 0 else -1), step)
-    return [match[1] % number for number in numbers][: max(1, slices)]
+    before, zero, width, after = match.group(1, 2, 3, 4)
+    first, last, step = (int(match[group]) for group in (5, 6, 7))
+    numbers = range(first, last + (1 if step > 0 else -1), step)[: max(1, slices)]
+    return [f"{before}{number:{zero}{width}d}{after}" for number in numbers]

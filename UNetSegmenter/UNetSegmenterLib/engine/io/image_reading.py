@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,8 @@ def read_volume(path: Path | str, resample: bool = False) -> Volume:
     path = Path(path)
     if path.is_dir() or (path.is_file() and is_dicom(path)):
         refuse_dicom_object(path, scan=True)
-        image = read_dicom(path, resample)
+        with _memory_error_explained(path):
+            image = read_dicom(path, resample)
     else:
         image = read_scalar_file(path, resample)
     name = path.name if path.is_dir() else file_stem(path)
@@ -114,13 +116,9 @@ def read_image_file(path: Path | str, resample: bool = False, labels: bool = Fal
     header = read_image_header(path)
     if not resample:
         check_straight(path, header.geometry, header.notes)
-    try:
+    with _memory_error_explained(path):
         image = read_voxels(header)
-    except MemoryError as error:
-        raise InputError(
-            f"{path} does not fit into this machine's memory; read it on a larger one, or crop it."
-        ) from error
-    return straightened(image, labels) if resample else image
+        return straightened(image, labels) if resample else image
 
 
 def read_scalar_file(path: Path | str, resample: bool = False, labels: bool = False) -> StoredImage:
@@ -161,11 +159,23 @@ def is_dicom(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM"
 
 
+@contextmanager
+def _memory_error_explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise InputError(
+            f"{path} does not fit into this machine's memory; read it on a larger one, or crop it."
+        ) from error
+
+
 def _head(path: Path) -> bytes:
     if not path.exists():
         raise InputError(f"{path} does not exist; choose an image file or a DICOM folder.")
     if path.is_dir():
         raise InputError(f"{path} is a folder; choose an image file.")
+    if not path.is_file():  # reading a pipe would wait for ever
+        raise InputError(f"{path} is a pipe or a device; choose an image file.")
     try:
         is_compressed = is_gzip(path)
     except OSError as error:

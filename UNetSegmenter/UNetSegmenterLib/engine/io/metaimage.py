@@ -10,8 +10,16 @@ import numpy as np
 from ..errors import InputError
 from .byte_stream import GZIP, GZIP_MAGIC, RAW, ZLIB
 from .geometry import sizes_text
-from .header_geometry import SAME_SIZE, check_spacing, header_geometry, missing_spacing, no_orientation_note
-from .image_header import TEXT, DataLocation, ImageHeader, numbered_file_names
+from .header_geometry import (
+    SAME_SIZE,
+    check_affine,
+    check_sizes,
+    check_spacing,
+    header_geometry,
+    missing_spacing,
+    no_orientation_note,
+)
+from .image_header import TEXT, DataLocation, ImageHeader, is_file, numbered_file_names, quoted
 from .volume import Note
 
 _TYPES = {
@@ -39,11 +47,11 @@ def read_metaimage_header(path: Path) -> ImageHeader:
     lines = content[: last.end()].decode("latin-1").splitlines()
     fields = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
     sizes = _integers(path, fields, "DimSize")
-    if not sizes or min(sizes) < 1:
-        raise InputError(f"{path} is damaged: its header gives the size {fields.get('DimSize')}; export it again.")
+    check_sizes(path, sizes, fields.get("DimSize", "none"))
     while len(sizes) > 3 and sizes[-1] == 1:
         sizes.pop()
     components = (_integers(path, fields, "ElementNumberOfChannels") or [1])[0]
+    check_sizes(path, [components], f"{components} values per voxel")
     if len(sizes) != 3:
         found = sizes_text(sizes)
         raise InputError(
@@ -52,7 +60,8 @@ def read_metaimage_header(path: Path) -> ImageHeader:
         )
     kind = _TYPES.get(fields.get("ElementType", ""))
     if kind is None:
-        raise InputError(f"{path} holds voxels of type {fields.get('ElementType')}; one number per voxel is expected.")
+        found = quoted(fields.get("ElementType", "none"))
+        raise InputError(f"{path} holds voxels of type {found}; one number per voxel is expected.")
     affine, spacing, notes = _affine(path, fields)
     order = ">" if _true(fields, "BinaryDataByteOrderMSB") or _true(fields, "ElementByteOrderMSB") else "<"
     several = components > 1
@@ -81,14 +90,16 @@ def _numbers(path: Path, fields: dict[str, str], *names: str) -> list[float]:
         return [float(part) for part in fields[name].split()]
     except ValueError as error:
         raise InputError(
-            f'{path} has "{name} = {fields[name]}" where numbers are expected; export it again.'
+            f'{path} has "{name} = {quoted(fields[name])}" where numbers are expected; export it again.'
         ) from error
 
 
 def _integers(path: Path, fields: dict[str, str], name: str) -> list[int]:
     values = _numbers(path, fields, name)
     if not all(value.is_integer() for value in values):
-        raise InputError(f'{path} has "{name} = {fields[name]}" where whole numbers are expected; export it again.')
+        raise InputError(
+            f'{path} has "{name} = {quoted(fields[name])}" where whole numbers are expected; export it again.'
+        )
     return [int(value) for value in values]
 
 
@@ -102,6 +113,8 @@ def _affine(path: Path, fields: dict[str, str]) -> tuple[np.ndarray, list[float]
     origin = _numbers(path, fields, "Offset", "Position", "Origin")
     notes = []
     dimensions = (_integers(path, fields, "NDims") or [3])[0]
+    if dimensions < 3:
+        raise InputError(f"{path} gives {dimensions} dimensions for three sizes; export it again.")
     if not matrix:
         notes.append(no_orientation_note(as_others=", as in Slicer"))
     elif len(matrix) != dimensions**2:
@@ -109,6 +122,7 @@ def _affine(path: Path, fields: dict[str, str]) -> tuple[np.ndarray, list[float]
     if len(spacing) != 3 or (origin and len(origin) < 3):
         raise InputError(f"{path} has an ElementSpacing or Offset that is not three numbers; export it again.")
     axes = np.reshape(matrix, (dimensions, dimensions))[:3, :3] if matrix else np.eye(3)
+    check_affine(path, axes)
     lengths = np.linalg.norm(axes, axis=1)
     if not np.allclose(lengths, 1, rtol=0, atol=10 * SAME_SIZE):
         notes.append(
@@ -118,7 +132,8 @@ def _affine(path: Path, fields: dict[str, str]) -> tuple[np.ndarray, list[float]
             )
         )
     affine = np.eye(4)
-    affine[:3, :3] = axes.T * spacing
+    with np.errstate(over="ignore", invalid="ignore"):  # `header_geometry` refuses what becomes infinite
+        affine[:3, :3] = axes.T * spacing
     affine[:3, 3] = origin[:3] if origin else 0
     letters = fields.get("AnatomicalOrientation", "").upper()
     ours = "".join(_FROM[np.argmax(np.abs(axis))][int(axis[np.argmax(np.abs(axis))] > 0)] for axis in axes)
@@ -156,7 +171,7 @@ def _data(
 
 
 def _first_bytes(file: Path, start: int) -> bytes:
-    if not file.is_file():
+    if not is_file(file):
         return b""
     with file.open("rb") as opened:
         opened.seek(start)

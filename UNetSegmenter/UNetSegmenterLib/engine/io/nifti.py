@@ -15,7 +15,16 @@ import numpy as np
 from ..errors import InputError
 from .byte_stream import GZIP, RAW, ByteStream, is_gzip
 from .geometry import LPS_TO_RAS, largest_shift_mm, sizes_text
-from .header_geometry import SAME_POSITION_MM, SAME_SIZE, check_spacing, header_geometry, no_orientation_note
+from .header_geometry import (
+    FARTHEST_MM,
+    SAME_POSITION_MM,
+    SAME_SIZE,
+    check_affine,
+    check_sizes,
+    check_spacing,
+    header_geometry,
+    no_orientation_note,
+)
 from .image_header import DataLocation, ImageHeader
 from .volume import Note
 
@@ -134,6 +143,7 @@ def _shape(path: Path, raw: _NiftiFields) -> tuple[tuple[int, ...], int | None]:
     dim = raw.dim[1 : 1 + max(0, min(7, count))]
     if not 1 <= count <= 7 or any(size < 1 for size in dim):
         raise InputError(f"{path} is damaged: its header gives the sizes {dim or count}; copy or export it again.")
+    check_sizes(path, dim)
     size = list(dim)
     while len(size) > 3 and size[-1] == 1:
         size.pop()
@@ -164,9 +174,11 @@ def _affine(path: Path, raw: _NiftiFields, size: tuple[int, ...]) -> tuple[np.nd
     """4x4 affine from (column, row, slice) to RAS in mm, the spacing that pixdim gives, and notes."""
     qcode, scode = raw.codes
     pixdim = [float(value) for value in raw.pixdim[1:4]]
-    sizes = all(np.isfinite(value) and value > 0 for value in pixdim)
+    sizes = all(0 < value <= FARTHEST_MM for value in pixdim)
     sform = np.vstack([np.reshape(raw.srow, (3, 4)), [0, 0, 0, 1]]).astype(float)
     qform = _qform(raw) if qcode > 0 and sizes else None
+    if scode > 0 and np.isfinite(sform).all():
+        check_affine(path, sform)
     if scode > 0 and _spans_volume(sform):
         return sform, pixdim, _sform_notes(sform, qform, pixdim, size)
     check_spacing(path, pixdim, "voxel size")

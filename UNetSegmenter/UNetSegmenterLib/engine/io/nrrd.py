@@ -11,8 +11,14 @@ import numpy as np
 from ..errors import InputError
 from .byte_stream import BZIP2, GZIP, RAW
 from .geometry import sizes_text
-from .header_geometry import check_spacing, header_geometry, missing_spacing, no_orientation_note
-from .image_header import HEX, TEXT, DataLocation, ImageHeader, numbered_file_names
+from .header_geometry import (
+    check_sizes,
+    check_spacing,
+    header_geometry,
+    missing_spacing,
+    no_orientation_note,
+)
+from .image_header import HEX, TEXT, DataLocation, ImageHeader, is_file, numbered_file_names, quoted
 from .volume import Note
 
 MAGIC = b"NRRD"
@@ -48,17 +54,19 @@ def read_nrrd_header(path: Path) -> ImageHeader:
     if end is None and "data file" not in fields:
         raise InputError(f"{path} is cut off within its header; copy or export it again.")
     sizes = _numbers(path, fields, "sizes", int)
-    if not sizes or min(sizes) < 1 or _numbers(path, fields, "dimension", int) != [len(sizes)]:
+    check_sizes(path, sizes, fields.get("sizes", "none"))
+    if _numbers(path, fields, "dimension", int) != [len(sizes)]:
+        dimension = quoted(fields.get("dimension", "none"))
         raise InputError(
-            f"{path} is damaged: its header gives the sizes {fields.get('sizes')} for {fields.get('dimension')} dimensions; "
-            "export it again."
+            f"{path} is damaged: its header gives {len(sizes)} sizes for {dimension} dimensions; export it again."
         )
     sizes, vectors, component = _axes(path, fields, sizes)
     spatial = [size for axis, size in enumerate(sizes) if axis != component]
     affine, notes = _affine(path, fields, vectors, component)
     kind = _KIND_OF.get(fields.get("type", "").lower())
     if kind is None:
-        raise InputError(f"{path} holds voxels of type {fields.get('type')}; one number per voxel is expected.")
+        found = quoted(fields.get("type", "none"))
+        raise InputError(f"{path} holds voxels of type {found}; one number per voxel is expected.")
     return ImageHeader(
         path=path,
         stored_shape=tuple(sizes[::-1]),
@@ -97,14 +105,16 @@ def _numbers(path: Path, fields: dict[str, str], name: str, kind: type) -> list:
     try:
         return [kind(part) for part in fields.get(name, "").split()]
     except ValueError as error:
-        raise InputError(f'{path} has "{name}: {fields[name]}" where numbers are expected; export it again.') from error
+        raise InputError(
+            f'{path} has "{name}: {quoted(fields[name])}" where numbers are expected; export it again.'
+        ) from error
 
 
 def _vector(path: Path, text: str) -> np.ndarray:
     try:
         return np.array([float(part) for part in text.strip("() ").split(",")])
     except ValueError as error:
-        raise InputError(f'{path} has the vector "{text}", which is not numbers; export it again.') from error
+        raise InputError(f'{path} has the vector "{quoted(text)}", which is not numbers; export it again.') from error
 
 
 def _axes(
@@ -172,7 +182,7 @@ def _affine(
 
 def _space(text: str) -> str:
     text = text.strip().strip('"').lower()
-    return "".join(word[0] for word in text.split("-")) if text.count("-") == 2 and text.endswith("superior") else text
+    return "".join(word[:1] for word in text.split("-")) if text.count("-") == 2 and text.endswith("superior") else text
 
 
 def _byte_order(path: Path, fields: dict[str, str], kind: str) -> str:
@@ -187,7 +197,7 @@ def _byte_order(path: Path, fields: dict[str, str], kind: str) -> str:
 def _encoding(path: Path, fields: dict[str, str]) -> tuple[str, str]:
     encoding = fields.get("encoding", "").lower()
     if encoding not in _ENCODINGS:
-        raise InputError(f"{path} has the encoding {encoding or 'none'}; known are {', '.join(_ENCODINGS)}.")
+        raise InputError(f"{path} has the encoding {quoted(encoding or 'none')}; known are {', '.join(_ENCODINGS)}.")
     return _ENCODINGS[encoding]
 
 
@@ -210,10 +220,11 @@ def _data(path: Path, fields: dict[str, str], listed: list[str], end: int, slice
 
 def _after_lines(file: Path, start: int, lines: int) -> int:
     """The byte at which the voxels begin, after `lines` lines that are skipped."""
-    if not lines or not file.is_file():
+    if not lines or not is_file(file):
         return start
     with file.open("rb") as opened:
         opened.seek(start)
         for _ in range(lines):
-            opened.readline()
+            if not opened.readline():
+                break
         return opened.tell()

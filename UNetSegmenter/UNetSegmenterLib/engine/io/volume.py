@@ -79,7 +79,8 @@ def as_hu(array: np.ndarray) -> np.ndarray:
         rounded = array.astype(np.int16, casting="unsafe") if np.abs(array).max(initial=0) <= 32767 else None
         if rounded is not None and np.array_equal(rounded, array):
             return rounded
-    return array.astype(np.float32)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused by `check_volume`
+        return array.astype(np.float32)
 
 
 def shown_window(volume: Volume) -> tuple[float, float]:
