@@ -30,8 +30,8 @@ from unetseg.evaluation.paired_comparison import OVER_ALL, compare_paired
 from unetseg.synthetic.phantom_cases import write_phantoms
 from unetseg.training.configuration import TrainingConfig, read_config
 from unetseg.training.preparation import prepare
-from unetseg.training.run_files import read_state
 from unetseg.training.training_loop import train
+from unetseg.training.training_state import read_state
 from unetseg.training.validation import validation_cases
 from UNetSegmenterLib.engine.errors import InputError
 

@@ -27,8 +27,7 @@ from unetseg.training.configuration import TrainingConfig
 from unetseg.training.device_data import DeviceData
 from unetseg.training.distributed import ProcessGroup
 from unetseg.training.optimisation import Learner, make_networks
-from unetseg.training.run_files import mean_over_structures
-from unetseg.training.validation import validate
+from unetseg.training.validation import mean_over_structures, validate
 from UNetSegmenterLib.engine.model.device import choose_device, keep_freed_memory, mixed_precision
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 

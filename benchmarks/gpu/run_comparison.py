@@ -14,7 +14,7 @@ import torch
 from unetseg.data.preprocessed_dataset import PreprocessedDataset, read_preprocessed_dataset
 from unetseg.training import training_loop
 from unetseg.training.configuration import TrainingConfig, read_config
-from unetseg.training.run_files import read_state
+from unetseg.training.training_state import read_state
 
 from .proof import Setup
 from .release_training import release_configuration

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from unetseg.training.run_files import TrainingState, read_state
 from unetseg.training.run_lock import Stopped
+from unetseg.training.training_state import TrainingState, read_state
 from UNetSegmenterLib.engine.model.checkpoint import read_card
 
 from ..command import refused, unetseg_here

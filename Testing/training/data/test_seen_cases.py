@@ -22,7 +22,7 @@ from unetseg.data.seen_cases import (
     without_duplicates,
 )
 from unetseg.evaluation.leakage import seen_in_training
-from unetseg.training.run_files import label_statistics
+from unetseg.training.training_card import label_statistics
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_reading import read_volume

@@ -17,8 +17,8 @@ from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.training.configuration import Augmentation, TrainingConfig
 from unetseg.training.distributed import ProcessGroup, start_process_group
 from unetseg.training.preparation import prepare
-from unetseg.training.run_files import read_state
 from unetseg.training.training_loop import step_generator, train
+from unetseg.training.training_state import read_state
 from unetseg.training.validation import validate
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, read_card

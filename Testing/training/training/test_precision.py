@@ -6,9 +6,9 @@ import pytest
 import torch
 from unetseg.training.distributed import ProcessGroup
 from unetseg.training.optimisation import SupervisedNetwork
-from unetseg.training.run_files import TrainingState, read_state
 from unetseg.training.run_lock import Stopped
 from unetseg.training.training_loop import train
+from unetseg.training.training_state import TrainingState, read_state
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model import device as device_module
 from UNetSegmenterLib.engine.model.checkpoint import read_card

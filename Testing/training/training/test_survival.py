@@ -19,9 +19,9 @@ import torch
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.training.configuration import TrainingConfig
 from unetseg.training.device_data import DeviceData
-from unetseg.training.run_files import differences, read_state
 from unetseg.training.run_lock import TRY_AGAIN, Stopped, run_lock
 from unetseg.training.training_loop import train
+from unetseg.training.training_state import differences, read_state
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 

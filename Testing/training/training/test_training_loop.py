@@ -19,9 +19,8 @@ from unetseg.training.distributed import ProcessGroup
 from unetseg.training.losses import make_loss
 from unetseg.training.optimisation import SCHEDULES, Learner, schedule, update_average
 from unetseg.training.preparation import prepare
-from unetseg.training.run_files import mean_over_structures
 from unetseg.training.training_loop import next_batch, train
-from unetseg.training.validation import dice_of_volume, predict_case
+from unetseg.training.validation import dice_of_volume, mean_over_structures, predict_case
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.evaluation.measures import measure
 from UNetSegmenterLib.engine.io.image_reading import read_volume

@@ -12,8 +12,8 @@ from unetseg.training.device_data import DeviceData
 from unetseg.training.distributed import ProcessGroup
 from unetseg.training.losses import LOSSES, make_loss
 from unetseg.training.optimisation import Learner
-from unetseg.training.run_files import read_state
 from unetseg.training.training_loop import next_batch, step_generator, train
+from unetseg.training.training_state import read_state
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 
 from ..datasets import preprocessed_blobs

@@ -147,7 +147,7 @@ def wrong_ending(path: Path, card: Card) -> str:
 
 def missing_texts(card: Card) -> list[str]:
     """Warnings on what users of a published checkpoint need to know and its card does not say."""
-    from ..training.run_files import default_title
+    from ..training.training_card import default_title
 
     found = []
     if card.title == default_title(str(card.training.get("data_set"))):

@@ -58,7 +58,7 @@ def stored_options(options: Any) -> dict[str, Any]:
 
 def _read(run: Path) -> dict[str, Any]:
     """Options of run.yaml; of a run of an earlier version, which has none, the training configuration of its state."""
-    from ..training.run_files import stored_configuration
+    from ..training.training_state import stored_configuration
 
     if (run / RUN_OPTIONS).is_file():
         return values_of_file(run / RUN_OPTIONS)

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from ..data.preprocessed_dataset import PreprocessedDataset
     from ..training.configuration import TrainingConfig
     from ..training.distributed import ProcessGroup
-    from ..training.run_files import TrainingState
     from ..training.training_loop import TrainingProgress
+    from ..training.training_state import TrainingState
 
 
 SPLITS = ("train_split", "validation_split")
@@ -170,7 +170,7 @@ def run(options: Any) -> None:
 
     from ..data.preprocessed_dataset import read_preprocessed_dataset
     from ..training.distributed import start_process_group
-    from ..training.run_files import done_steps
+    from ..training.training_state import done_steps
     from ..training.validation import validation_cases
 
     dataset = read_preprocessed_dataset(options.preprocessed, options.verify)

@@ -22,7 +22,7 @@ from ..data.seen_cases import case_identity, find_overlap, seen_cases
 from ..data.splits import fold_splits
 from ..data.structure_presence import absent_structures
 from .configuration import TrainingConfig, read_config
-from .run_files import read_state
+from .training_state import read_state
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,10 @@ from .device_data import DeviceData
 from .device_memory import memory_for_slices
 from .distributed import ProcessGroup
 from .optimisation import Learner
-from .run_files import RunLog, TrainingState, training_card
 from .run_lock import Stopped, StopSignals, run_lock
+from .training_card import training_card
+from .training_log import TrainingLog
+from .training_state import TrainingState
 from .validation import validate, validation_cases
 
 CHECK_EVERY = 10  # steps between checks of the loss: reading it makes a GPU wait
@@ -137,7 +139,7 @@ def _train(
     first_step = state.resume(learner.saved_parts(), dtype)
     if on_start:
         on_start(state)
-    log = RunLog(run, [structure.name for structure in dataset.structures], first_step) if main_process else None
+    log = TrainingLog(run, [structure.name for structure in dataset.structures], first_step) if main_process else None
     losses, started = [], time.perf_counter()
     with StopSignals() as signals, closing(data):
         for step in range(first_step, config.steps):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import nn
@@ -117,3 +119,19 @@ def validate(
         return dice_of_volume(labels, read_region(case, dataset.labels), len(dataset.structures) + 1)
 
     return np.stack(process_group.map(dice, cases))
+
+
+def mean_over_structures(dice: np.ndarray) -> float:
+    """Mean over structures of each one's mean over cases; dice: (cases, structures), NaN where neither side has it."""
+    return mean_of_known(mean_of_cases(dice))
+
+
+def mean_of_known(values: Sequence[float] | np.ndarray) -> float:
+    """Mean of the finite values; NaN if there is none."""
+    known = np.asarray(values)[np.isfinite(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def mean_of_cases(dice: np.ndarray) -> list[float]:
+    """Each structure's mean over its cases; dice: (cases, structures), NaN where neither side has it."""
+    return [mean_of_known(column) for column in dice.T]

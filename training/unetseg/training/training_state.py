@@ -1,41 +1,25 @@
-"""The files of a run: state.pt to resume from, metrics.csv and TensorBoard's events, and the card of the checkpoint."""
+"""state.pt, from which a run goes on: weights, optimiser, position, and what the run is of."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import json
 import logging
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.atomic_files import write_atomically, write_text
-from UNetSegmenterLib.engine.io.csv_text import csv_text
-from UNetSegmenterLib.engine.model.card import Card
+from UNetSegmenterLib.engine.io.atomic_files import write_atomically
 from UNetSegmenterLib.engine.model.checkpoint import Checkpoint
 from UNetSegmenterLib.engine.model.device import PRECISIONS, precision_name
-from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 from UNetSegmenterLib.engine.model.tensor_file import read_tensor_file
 
 from ..data.preprocessed_dataset import PreprocessedDataset
-from ..data.seen_cases import (
-    VALIDATED,
-    as_ancestors,
-    case_identity,
-    find_overlap,
-    seen_by_run,
-    seen_cases,
-    to_json,
-    without_duplicates,
-)
+from ..data.seen_cases import as_ancestors, seen_cases
 from .configuration import TrainingConfig, option_values, read_config, stored_values
-from .validation import validation_cases
+from .validation import mean_over_structures
 
 
 class TrainingState:
@@ -245,154 +229,3 @@ def differences(before: Any, now: Any, name: str = "") -> list[str]:
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 40 else text[:37] + "..."
-
-
-class RunLog:
-    """One row per validation, in metrics.csv and, where it is installed, TensorBoard."""
-
-    def __init__(self, run: Path, structures: list[str], first_step: int = 0) -> None:
-        self.path = run / "metrics.csv"
-        self.structures = structures
-        self._drop_rows_after(first_step)
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            self.board = None
-        else:
-            self.board = SummaryWriter(str(run / "tensorboard"), purge_step=first_step + 1)
-
-    def _drop_rows_after(self, step: int) -> None:
-        """Drop rows of steps that will be repeated, and a row that was cut off."""
-        if not self.path.exists():
-            return
-        head, *rows = self.path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
-        kept = [row for row in rows if row.endswith("\n") and int(row.split(",", 1)[0]) <= step]
-        if kept != rows:
-            write_text(self.path, "".join([head, *kept]))
-
-    def write(self, step: int, loss: float, learning_rate: float, dice: np.ndarray | None) -> None:
-        """Append mean training loss, learning rate and the mean Dice of each structure over the validation cases.
-
-        Raises:
-            InputError: the disk is full; the run's last state is complete then.
-        """
-        by_structure = [float("nan")] * len(self.structures) if dice is None else _mean_of_cases(dice)
-        row = {"step": step, "loss": loss, "learning_rate": learning_rate, "dice_mean": float(_mean(by_structure))}
-        row |= {csv_text(f"dice_{name}"): value for name, value in zip(self.structures, by_structure, strict=True)}
-        new = not self.path.exists()
-        try:
-            with self.path.open("a", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, row, lineterminator="\n")
-                if new:
-                    writer.writeheader()
-                writer.writerow(row)
-            if self.board:
-                for name, value in row.items():
-                    self.board.add_scalar(name, value, step)
-                self.board.flush()
-        except OSError as error:
-            raise InputError(
-                f"{self.path} could not be written ({error.strerror}) at step {step}; free some space, and the same "
-                "command goes on from the last state."
-            ) from error
-
-
-def default_title(data_set: str) -> str:
-    """The title of a checkpoint that was given none."""
-    return f"{data_set}, 2D U-Net"
-
-
-def training_card(
-    dataset: PreprocessedDataset,
-    config: TrainingConfig,
-    preprocessing: Preprocessing,
-    title: str,
-    device: str,
-    state: TrainingState,
-) -> Card:
-    """Card of a finished run; its validation figures are over the cases that no ancestor was trained on."""
-    assert state.precision is not None, "the run has begun"
-    cases = dataset.of_split(config.train_split)
-    validated = () if state.dice is None else validation_cases(dataset, config)
-    known = find_overlap(state.seen_before, [case_identity(case, dataset.name) for case in validated])
-    seen = [seen_by_run(case_identity(case, dataset.name)) for case in cases]
-    seen += [seen_by_run(case_identity(case, dataset.name), VALIDATED) for case in validated]
-    return Card(
-        title or default_title(dataset.name),
-        config.network(len(dataset.structures)),
-        dataset.structures,
-        preprocessing,
-        data_licence=dataset.licence,
-        data_citation=dataset.citation,
-        training={
-            "data_set": dataset.name,
-            "cases": [case.name for case in cases],
-            "splits": dataset.splits,
-            "slices": sum(case.stop - case.start for case in cases),
-            "recipe": stored_values(config),
-            "started_from": state.identity["started_from"],
-            "seen_cases": to_json(without_duplicates(*seen, *state.seen_before)),
-            "plan": dataset.fingerprint.get("plan", {}),
-            "pack_sha256": hashlib.sha256(json.dumps(state.identity["cases"]).encode()).hexdigest(),
-            "device": device,
-            "precision": precision_name(state.precision),
-            "minutes": round(state.minutes, 1),
-            "software": f"unetsegmenter {__version__}, torch {torch.__version__}",
-            "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        }
-        | ({"extended": state.extended} if state.extended else {})
-        | ({"validated_though_trained_on": known} if known else {}),
-        validation=_validation(dataset, state.dice, [case.name not in known for case in validated]),
-        statistics=label_statistics(dataset, {case.name for case in cases}),
-    )
-
-
-def label_statistics(dataset: PreprocessedDataset, trained: set[str]) -> dict[str, Any]:
-    """Statistics of the labels of the training cases, without the cases that a run validates on.
-
-    Empty, so that the plausibility checks use their default ranges, where the folder of an earlier version has no statistics
-    of single cases.
-    """
-    training = dataset.splits["train"]
-    if trained.issuperset(training):
-        return dataset.fingerprint.get("label_statistics", {})
-    by_case = dataset.fingerprint.get("label_facts", {})
-    if not by_case:
-        return {}
-    from UNetSegmenterLib.engine.plausibility.training_statistics import (  # here: it needs SimpleITK, training does not
-        case_quantities_from_json,
-        statistics_from_cases,
-    )
-
-    known = [case_quantities_from_json(by_case[name]) for name in training if name in trained and name in by_case]
-    return statistics_from_cases(known) if known else {}
-
-
-def _validation(dataset: PreprocessedDataset, dice: np.ndarray | None, counted: list[bool]) -> dict[str, Any]:
-    """Mean, standard deviation and n of each structure's Dice over the validation cases that count."""
-    if dice is None or not any(counted):
-        return {}
-    validation = {}
-    for structure, values in zip(dataset.structures, dice[np.array(counted)].T, strict=True):
-        known = values[np.isfinite(values)]
-        mean_and_sd = (
-            {"mean": float(known.mean()), "sd": float(known.std(ddof=1)) if len(known) > 1 else None}
-            if len(known)
-            else {}
-        )
-        validation[structure.name] = {"dice": mean_and_sd | {"n": len(known)}}
-    return validation
-
-
-def mean_over_structures(dice: np.ndarray) -> float:
-    """Mean over structures of each one's mean over cases; dice: (cases, structures), NaN where neither side has it."""
-    return _mean(_mean_of_cases(dice))
-
-
-def _mean(values: Any) -> float:
-    known = np.asarray(values)[np.isfinite(values)]
-    return float(known.mean()) if known.size else float("nan")
-
-
-def _mean_of_cases(dice: np.ndarray) -> list[float]:
-    return [_mean(column) for column in dice.T]
