@@ -6,7 +6,10 @@ READY := $(VENV)/ready
 BENCH := .venv-bench
 BENCH_READY := $(BENCH)/ready
 
-.PHONY: help setup demo test lint bench bench-predict bench-predict-env bench-training gpu-bundle slicer-test torture clean
+PUBLISH := .venv-publish
+PUBLISH_READY := $(PUBLISH)/ready
+
+.PHONY: help setup demo test lint bench bench-predict bench-predict-env bench-training gpu-bundle slicer-test torture dist clean
 help:
 	@echo "make demo         segment a sample CT with the shipped checkpoint, compare, and leave demo-output/"
 	@echo "make test         run all tests that run without 3D Slicer itself"
@@ -17,6 +20,7 @@ help:
 	@echo "make bench-predict   prediction beside nnU-Net, MONAI, ONNX Runtime and OpenVINO, in an environment of its own (docs/speed.md)"
 	@echo "make bench-training  speed of training, and seconds to a Dice, beside loaders with augmentation a sample (docs/speed.md)"
 	@echo "make gpu-bundle DATASET=...   what a machine with a GPU and no internet needs for python -m benchmarks.gpu (docs/speed.md)"
+	@echo "make dist         wheel and source distribution in dist/, checked (docs/publishing.md)"
 	@echo "make slicer-test SLICER=/path/to/Slicer   the tests inside a real 3D Slicer"
 
 setup: $(READY)
@@ -70,5 +74,16 @@ slicer-test:
 	@test -n "$(SLICER)" || { echo "say where Slicer is: make slicer-test SLICER=/path/to/Slicer"; exit 2; }
 	"$(SLICER)" --no-splash --testing --additional-module-paths UNetSegmenter --python-script Testing/slicer/run.py
 
+$(PUBLISH_READY): tools/requirements-publish.txt
+	@test -x $(PUBLISH)/bin/python || $(PYTHON) -m venv $(PUBLISH)
+	@$(PUBLISH)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tools/requirements-publish.txt
+	@touch $@
+
+dist: $(READY) $(PUBLISH_READY)
+	rm -rf dist
+	$(PUBLISH)/bin/python -m build --no-isolation --outdir dist
+	$(PUBLISH)/bin/twine check --strict dist/*
+	$(BIN)/python tools/check_distribution.py dist
+
 clean:
-	rm -rf $(VENV) $(BENCH) demo-output build dist
+	rm -rf $(VENV) $(BENCH) $(PUBLISH) demo-output build dist
