@@ -9,11 +9,12 @@ BENCH_READY := $(BENCH)/ready
 PUBLISH := .venv-publish
 PUBLISH_READY := $(PUBLISH)/ready
 
-.PHONY: help setup demo test lint bench bench-predict bench-predict-env bench-training gpu-bundle slicer-test torture dist clean
+.PHONY: help setup demo test course lint bench bench-predict bench-predict-env bench-training gpu-bundle slicer-test torture dist clean
 help:
 	@echo "make demo         segment a sample CT with the shipped checkpoint, compare, and leave demo-output/"
 	@echo "make test         run all tests that run without 3D Slicer itself"
 	@echo "make torture      try to break it: damaged and hostile files, killed processes, full disks (docs/robustness.md)"
+	@echo "make course       check the course's figures with runs as long as its pages say (some minutes)"
 	@echo "make setup        the virtual environment alone"
 	@echo "make lint         ruff and mypy"
 	@echo "make bench        speed and memory of prediction"
@@ -38,6 +39,9 @@ demo: $(READY)
 
 test: $(READY) lint
 	QT_QPA_PLATFORM=offscreen PYTHONUTF8=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+course: $(READY)
+	QT_QPA_PLATFORM=offscreen PYTHONUTF8=1 $(BIN)/python -m pytest Testing/course --full-length
 
 lint: $(READY)
 	$(BIN)/ruff check .

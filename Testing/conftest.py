@@ -8,6 +8,11 @@ def pytest_addoption(parser):
         "--device",
         help="run only the tests of a computing device, on this one: cuda, cuda:1, mps (they run on cpu otherwise)",
     )
+    parser.addoption(
+        "--full-length",
+        action="store_true",
+        help="train what the course trains in as many steps as its pages say (minutes; make course), not in a few",
+    )
 
 
 def pytest_collection_modifyitems(config, items):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shlex
@@ -45,6 +46,18 @@ def commands(number: int) -> list[list[str]]:
     """The page's `unetseg` commands in their order, as lists of arguments."""
     lines = "".join(blocks(number, "sh")).replace("\\\n", " ").splitlines()
     return [shlex.split(line)[1:] for line in lines if line.strip().startswith("unetseg ")]
+
+
+def with_options(command: list[str], values: dict[str, str]) -> list[str]:
+    """The command with other values of those options that it has."""
+    return [values.get(before, word) for before, word in zip(["", *command], command, strict=False)]
+
+
+def metrics(folder: Path) -> dict[int, dict[str, float]]:
+    """The rows of a run's metrics.csv by their step."""
+    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    return {int(row["step"]): row for row in rows}
 
 
 def run(arguments: list[str], folder: Path) -> str:

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from .pages import answers, blocks, cells, commands, run, run_python
+from .pages import COURSE, answers, blocks, cells, commands, run, run_python, text_of
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,21 @@ def test_a_pixel_costs_a_vessel_more_than_a_chamber(student):
     assert answers(2)[2].startswith(f"{ventricle[0]} and {aorta[0]}.")
     assert f"from {ventricle[4]} to {ventricle[3]} ml, the aorta from {aorta[4]} to {aorta[3]}" in answers(2)[2]
     assert f"{wall[4]} to {wall[3]} ml, Dice {wall[0]}" in answers(2)[2]
+
+
+def test_radiologists_agree_as_the_page_says():
+    import SimpleITK as sitk
+
+    files = sorted((COURSE / "radiologists").glob("radiologist-*.nii.gz"))
+    masks = [sitk.GetArrayFromImage(sitk.ReadImage(str(file))).astype(bool) for file in files]
+    voxels = [int(mask.sum()) for mask in masks]
+    common = [int((masks[0] & mask).sum()) for mask in masks]
+    assert f"| of the radiologist | {' | '.join(map(str, voxels))} |" in text_of(2)
+    assert f"| in common with 1 | | {' | '.join(map(str, common[1:]))} |" in text_of(2)
+    dice = [2 * both / (voxels[0] + own) for both, own in zip(common, voxels, strict=True)]
+    assert f"2 x {common[1]} / ({voxels[0]} + {voxels[1]}) = **{dice[1]:.2f}**" in text_of(2)
+    for number in (2, 3):
+        assert f"2 x {common[number]} / ({voxels[0]} + {voxels[number]}) = {dice[number]:.2f}" in answers(2)[3]
 
 
 def test_a_spoilt_copy_is_named_case_by_case(student):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from unetseg.training.losses import make_loss
 
-from .pages import answers, text_of
+from .pages import answers, commands, text_of
 
 LOSSES = ("mse", "cross_entropy", "dice")
 
@@ -46,3 +46,16 @@ def test_gradients_of_a_confidently_wrong_pixel():
 def test_a_small_structure():
     _, cross_entropy, dice = losses([0.01] * 4096, [1] * 10 + [0] * 4086)
     assert f"= {cross_entropy:.3f};" in answers(5)[2] and f"= {dice:.3f}," in answers(5)[2]
+
+
+@pytest.mark.slow
+def test_the_losses_of_one_run(trained, full_length):
+    if not full_length:
+        pytest.skip("a few steps don't tell losses apart: make course trains as long as the page")
+    squared, cross_entropy, dice = (list(trained(command).values())[-1] for command in commands(5))
+    both = list(trained(commands(4)[1]).values())[-1]
+    for vessel in ("dice_ascending aorta", "dice_pulmonary artery"):
+        assert squared[vessel] == cross_entropy[vessel] == 0 and both[vessel] > 0.7
+    assert f"Pulmonary artery, with a Dice of {dice['dice_pulmonary artery']:.2f}." in answers(5)[4]
+    assert f"`mse` ends near {squared['loss']:.3f}, `dice` near {dice['loss']:.2f}" in answers(5)[6]
+    assert dice["dice_mean"] > squared["dice_mean"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from scipy import stats
 
-from .pages import answers
+from .pages import answers, run
+from .test_2_annotations import rows_of
 
 
 def test_widths_of_intervals():
@@ -18,3 +19,13 @@ def test_smallest_p_of_a_paired_test():
     smallest = {n: stats.wilcoxon([0.01 * (one + 1) for one in range(n)], mode="exact").pvalue for n in range(2, 8)}
     assert answers(8)[2].startswith("Six.") and min(n for n, p in smallest.items() if p < 0.05) == 6
     assert f"{smallest[2]:.1f} for 2, {smallest[5]:.4f} for 5, {smallest[6]:.3f} for 6" in answers(8)[2]
+
+
+def test_the_dark_atrium_of_a_test_heart(student):
+    hu = rows_of(run(["info", "hearts"], student), "median HU")
+    of = {name: dict(zip(range(1001, 1009), map(int, values), strict=True)) for name, values in hu.items()}
+    atrium, trained_on = of["right atrium"], (1001, 1002, 1006, 1008)
+    low, high = min(atrium[one] for one in trained_on), max(atrium[one] for one in trained_on)
+    assert f"has {atrium[1005]} HU; in training they had {low} to {high}." in answers(8)[5]
+    assert f"({atrium[1004]} and {atrium[1007]})" in answers(8)[5]
+    assert f"({min(of['myocardium'].values())} to {max(of['myocardium'].values())})" in answers(8)[5]

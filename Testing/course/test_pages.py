@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from .pages import COURSE, PAGES, REAL_DATA
+from .pages import COURSE, PAGES, REAL_DATA, answers
 
 LARGEST_BYTES = 150_000
 PARTS = ("**You can ", "**Time:** ", "## Exercises", "## What you can do now", REAL_DATA)
+OBJECTIVE = re.compile(r"^\| ([^|]+) \| \[(\d+)\]\((\d+)-[^)]+\) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+TEST = re.compile(r"^def (test_\w+)\(", re.MULTILINE)
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
@@ -29,6 +32,24 @@ def test_every_exercise_has_a_folded_answer(page):
     for exercise in re.split(r"^\d+\. ", exercises, flags=re.MULTILINE)[1:]:
         assert exercise.count("<details><summary>Answer</summary>") == 1, exercise
         assert exercise.count("</details>") == 1, exercise
+
+
+def test_the_table_of_objectives_names_exercises_and_tests_that_exist():
+    """Each objective of the teachers' page is taught under a heading; every exercise practises one."""
+    rows = OBJECTIVE.findall((COURSE / "teachers.md").read_text(encoding="utf-8").partition("## Objectives")[2])
+    assert len(rows) > 25
+    tests = {
+        name
+        for file in Path(__file__).parents[1].glob("**/test_*.py")
+        for name in TEST.findall(file.read_text("utf-8"))
+    }
+    practised: dict[int, set[int]] = {}
+    for objective, shown, number, exercises, checked in rows:
+        assert shown == number, objective
+        for other, exercise in re.findall(r"(?:page (\d+): )?\b(\d+)\b", exercises):
+            practised.setdefault(int(other or number), set()).add(int(exercise))
+        assert checked == "by the teacher" or checked.strip("`") in tests, checked
+    assert practised == {number: set(range(1, len(answers(number)) + 1)) for number in range(1, len(PAGES) + 1)}
 
 
 def test_pictures_are_small_and_used():

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from .pages import PAGES, blocks, run, run_python
+from .pages import PAGES, blocks, run, run_python, with_options
 
 FEW_STEPS = {"--steps": "6", "--validate-every": "3"}
 
@@ -17,11 +17,7 @@ def shell(code: str, folder) -> None:
     for line in code.replace("\\\n", " ").splitlines():
         words = shlex.split(line.partition(";")[0])
         if words[:1] == ["unetseg"]:
-            arguments = words[1:]
-            for option, value in FEW_STEPS.items():
-                if option in arguments:
-                    arguments[arguments.index(option) + 1] = value
-            run(arguments, folder)
+            run(with_options(words[1:], FEW_STEPS), folder)
         elif words[:1] == ["echo"]:
             text, _, name = words[1:]
             (folder / name).write_text(text + "\n", encoding="utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from unetseg.data.sample_download import SampleCase, read_sample
+from unetseg.data.sample_download import SampleCase, default_cache, read_sample
 from unetseg.plots.plotting import check_plotting, new_figure
 from UNetSegmenterLib.engine.io.atomic_files import write_atomically
 
@@ -41,6 +41,14 @@ def reference() -> np.ndarray:
 def index_of(structure: str) -> int:
     """Label index of a structure in the reference."""
     return next(one.index for one in sample().reference.structures if one.name == structure)
+
+
+def chest_scan() -> Path:
+    """The chest CT of LIDC-IDRI-0314 (CC BY 3.0) as NIfTI, which has to be fetched from the Cancer Imaging Archive by hand."""
+    path = default_cache() / "LIDC-IDRI-0314.nii.gz"
+    if not path.is_file():
+        raise SystemExit(f"Convert the CT series of LIDC-IDRI-0314 to {path}, which this picture shows")
+    return path
 
 
 def panels(width: float, height: float, rows: int, columns: int) -> tuple[Any, Any]:

@@ -5,9 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 
-from .sample import ACCENT, SECOND, SLICE, SPACING_MM, index_of, outline, panels, reference, sample, save, scan, show
+from .sample import (
+    ACCENT,
+    INK,
+    SECOND,
+    SLICE,
+    SPACING_MM,
+    chest_scan,
+    index_of,
+    outline,
+    panels,
+    reference,
+    sample,
+    save,
+    scan,
+    show,
+)
 
+RADIOLOGISTS = Path(__file__).resolve().parents[2] / "docs" / "course" / "radiologists"
 WINDOWS = (("lung", -1350, 150), ("soft tissue", -150, 250), ("bone", -450, 1050))
 WINDOW_SLICE, CORONAL_ROW = 106, 56
 DISTANCES = (1, 3, 5)  # every n-th slice of 3 mm
@@ -67,7 +84,34 @@ def two_annotations(path: Path) -> None:
     save(figure, path)
 
 
+def radiologists(path: Path) -> None:
+    """One slice of a nodule in the lung that four radiologists outlined, and how many of them have each pixel."""
+    readers = [sitk.ReadImage(str(one)) for one in sorted(RADIOLOGISTS.glob("radiologist-*.nii.gz"))]
+    masks = np.stack([sitk.GetArrayFromImage(one) for one in readers]).astype(bool)  # (4, slices, rows, columns)
+    best = int(np.argmax(masks.sum(axis=(0, 2, 3))))
+    left, top, bottom_mm = readers[0].GetOrigin()
+    pixel_mm, _, distance_mm = readers[0].GetSpacing()
+    first_row, first_column = round(top / pixel_mm), round(left / pixel_mm)
+    chest = sitk.ReadImage(str(chest_scan()))
+    number = round((bottom_mm + best * distance_mm - chest.GetOrigin()[2]) / chest.GetSpacing()[2])
+    rows, columns = masks.shape[2:]
+    part = sitk.GetArrayViewFromImage(chest)[
+        number, first_row : first_row + rows, first_column : first_column + columns
+    ]
+    figure, axes = panels(12, 4.4, 1, 3)
+    show(axes[0], part, "a nodule in the right lung, -1350 to 150 HU", (-1350, 150))
+    show(axes[1], part, "four outlines", (-1350, 150))
+    for mask, colour in zip(masks[:, best], (ACCENT, SECOND, "#ffd60a", "#7cfc00"), strict=True):
+        outline(axes[1], mask, colour, 1.6)
+    axes[2].imshow(masks[:, best].sum(axis=0), cmap="viridis", vmin=0, vmax=4, interpolation="nearest")
+    axes[2].set_title("how many of the four have the pixel", fontsize=11, color=INK)
+    axes[2].set_axis_off()
+    figure.colorbar(axes[2].images[0], ax=axes[2], ticks=range(5), fraction=0.046)
+    save(figure, path)
+
+
 PICTURES = {
+    "radiologists.png": radiologists,
     "windows.png": windows,
     "slice-distance.png": slice_distance,
     "one-voxel.png": one_voxel,
