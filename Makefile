@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+DOCS_READY := $(VENV)/docs-ready
 BENCH := .venv-bench
 BENCH_READY := $(BENCH)/ready
 
@@ -17,6 +18,7 @@ help:
 	@echo "make course       check the course's figures with runs as long as its pages say (some minutes)"
 	@echo "make setup        the virtual environment alone"
 	@echo "make lint         ruff and mypy"
+	@echo "make docs         the documentation as a site, built strictly: build/site/index.html"
 	@echo "make bench        speed and memory of prediction"
 	@echo "make bench-predict   prediction beside nnU-Net, MONAI, ONNX Runtime and OpenVINO, in an environment of its own (docs/speed.md)"
 	@echo "make bench-training  speed of training, and seconds to a Dice, beside loaders with augmentation a sample (docs/speed.md)"
@@ -48,6 +50,15 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+.PHONY: docs
+docs: $(DOCS_READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	$(BIN)/python tools/check_site.py build/site
+
+$(DOCS_READY): $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable ".[docs]"
+	@touch $@
 
 torture: $(READY)
 	QT_QPA_PLATFORM=offscreen PYTHONUTF8=1 OMP_NUM_THREADS=1 $(BIN)/python -m Testing.torture $(OPTIONS)

@@ -6,11 +6,13 @@ import ast
 import re
 import shlex
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
 from unetseg.cli import COMMANDS
-from unetseg.cli.parser import command_and_parser
+from unetseg.cli import parser as parsing
+from unetseg.cli.parser import CommandParser, command_and_parser
 from unetseg.data.sample_download import default_cache
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -132,26 +134,69 @@ def _names_in(path: Path) -> set[str]:
 
 
 def shell_commands(page: Path) -> list[list[str]]:
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^ *```(\w*)\n(.*?)^ *```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     lines = [
-        line.split("  #")[0].strip()
+        line.strip()
         for language, block in blocks
-        if language in ("", "sh")
-        for line in block.replace("\\\n", " ").splitlines()
+        if language in ("", "sh", "bash")
+        for line in textwrap.dedent(block).replace("\\\n", " ").splitlines()
     ]
-    return [shlex.split(line)[1:] for line in lines if line.startswith("unetseg ")]
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("unetseg ")]
 
 
-@pytest.mark.parametrize("page", COMMAND_PAGES, ids=lambda page: page.name)
-def test_commands_and_their_options_exist(page):
+@pytest.mark.parametrize("page", COMMAND_PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_are_what_the_parser_takes(page, monkeypatch):
+    """Every command is parsed as it stands there; of what is open ("...", "$options"), and of text in a line, its options."""
+    monkeypatch.setattr(parsing, "_options_of_file", lambda path: {})  # files of --config are not there
     for name, *arguments in shell_commands(page):
-        if name == "--help":
+        if name in ("--help", "--version"):
             continue
-        assert name in COMMANDS
-        _, parser = command_and_parser(name)
-        for argument in parser.with_current_spellings(arguments):
-            if argument.startswith("--") and " " not in argument:
-                assert argument.partition("=")[0] in parser.options, argument
+        parser = known_options(name, arguments)
+        if not any(one == "..." or "$" in one for one in arguments):
+            parser.parse([one for one in arguments if one not in (";", "done")])
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for command in re.findall(r"`unetseg ([a-z][^`]*)`", text):
+        name, *arguments = command.split()
+        known_options(name, arguments)
+
+
+def known_options(name: str, arguments: list[str]) -> CommandParser:
+    """The parser of a command that exists, as all its options do."""
+    assert name in COMMANDS
+    _, parser = command_and_parser(name)
+    spelt = [one.partition("=")[0] for one in parser.with_current_spellings(arguments) if one.startswith("--")]
+    assert [one for one in spelt if " " not in one and one not in parser.options] == []
+    return parser
+
+
+def test_make_targets_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for page in COMMAND_PAGES:
+        text = page.read_text(encoding="utf-8")
+        code = "\n".join(re.findall(r"^ *```.*?^ *```", text, re.DOTALL | re.MULTILINE))
+        named = set(re.findall(r"^make ([a-z-]+)", code, re.MULTILINE)) | set(re.findall(r"`make ([a-z][a-z-]*)", text))
+        assert named <= targets, page.name
+
+
+def test_errors_that_troubleshooting_quotes_are_those_of_the_code():
+    """Each text in quotation marks is part of a text in the product's code."""
+    page = " ".join((ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").split())
+    quoted = set(re.findall(r'"([^"]+)"', page)) - {"quotation marks"}
+    assert len(quoted) > 15
+    sources = [path for folder in ("UNetSegmenter", "training") for path in (ROOT / folder).rglob("*.py")]
+    texts = "\n".join(text for path in sources for text in _texts_in(path))
+    assert [one for one in sorted(quoted) if one not in texts] == []
+
+
+def _texts_in(path: Path) -> list[str]:
+    """All texts of a file; what is filled in is left open."""
+    texts = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            texts.append(node.value)
+        elif isinstance(node, ast.JoinedStr):
+            texts.append("".join(part.value if isinstance(part, ast.Constant) else "..." for part in node.values))
+    return texts
 
 
 def executed(name: str, folder: Path) -> str:
@@ -183,3 +228,10 @@ def test_notebook_goes_from_a_scan_to_a_report(tmp_path):
     printed = executed("report.ipynb", tmp_path)
     assert float(re.search(r"^mean Dice ([\d.]+)$", printed, re.MULTILINE)[1]) > 0.75
     assert (tmp_path / "sample-report" / "report.html").stat().st_size > 100_000
+
+
+def test_every_page_is_in_the_navigation():
+    """What the navigation names is there, and each page of docs/ is in it."""
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2].partition("\nplugins:")[0]
+    named = re.findall(r"([\w/-]+\.md)$", navigation, re.MULTILINE)
+    assert sorted(named) == sorted(page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md"))
