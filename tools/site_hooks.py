@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import tomllib
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -34,9 +35,9 @@ def github_anchor(title: str, separator: str = "-") -> str:
 
 
 def repository_address() -> str:
-    """The repository's address, which the module names once."""
-    source = (ROOT / "UNetSegmenter" / "UNetSegmenter.py").read_text(encoding="utf-8")
-    return re.search(r'^HOMEPAGE = "(.+)"', source, re.MULTILINE)[1]
+    """The repository's address, which pyproject.toml names once."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project["urls"]["Repository"]
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
