@@ -82,7 +82,8 @@ class UNetSegmenterParameterNode:
     model allows it), postprocessing (what the model's card asks for is done): the options of section Segment;
     comparedPrediction, groundTruth (a segmentation or a label map): what section Compare compares; distanceScale: where
     its distance colours end, in mm; viewsLayout, outlines, softTissue (the scan in the model's window), opacity (percent,
-    of areas in the slices), sliceCurve: how its layout shows them;
+    of areas in the slices), sliceCurve: how its layout shows them; distinctColors: whether structures are shown there, in the
+    table and in the report in colours that one can tell apart;
     reviewFolder, reviewResults, reviewCase: the test set that is reviewed, where its predictions and verdicts are ("" for
     the same folder), and the case that was looked at last.
     """
@@ -103,6 +104,7 @@ class UNetSegmenterParameterNode:
     softTissue: bool = True
     opacity: Annotated[int, WithinRange(0, 100)] = 50
     sliceCurve: bool = False
+    distinctColors: bool = False
     reviewFolder: str = ""
     reviewResults: str = ""
     reviewCase: str = ""
@@ -361,20 +363,31 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
 
         return check_nodes(self.worker, segmentationNode, volumeNode, checkpointPath)
 
-    def writeReport(self, predictionNode, referenceNode, volumeNode, folder, checkpointPath=None, overwrite=False):
+    def writeReport(
+        self,
+        predictionNode,
+        referenceNode,
+        volumeNode,
+        folder,
+        checkpointPath=None,
+        overwrite=False,
+        *,
+        distinctColors=False,
+    ):
         """Compare, check and write report.html, metrics.csv and summary.json into a folder; waits.
 
         :param volumeNode: the scan, or None.
         :param folder: made if it isn't there.
         :param overwrite: replace what an earlier report, or anybody else, has left there under the same names.
         :param checkpointPath: as in `check`.
+        :param distinctColors: show the structures in colours that one can tell apart; the nodes keep theirs.
         :returns: the path of report.html. The verdict that is kept with the prediction stands in it.
         :raises InputError: (a ValueError) for nodes that cannot be compared and folders that cannot be written to.
         """
         from UNetSegmenterLib.panel.jobs.scripting import write_report
 
-        nodes = (predictionNode, referenceNode, volumeNode)
-        return write_report(self.worker, nodes, folder, checkpoint=checkpointPath, overwrite=overwrite)
+        options = {"checkpoint": checkpointPath, "overwrite": overwrite, "distinct_colors": distinctColors}
+        return write_report(self.worker, (predictionNode, referenceNode, volumeNode), folder, **options)
 
     def close(self):
         """End the worker; the next request starts another one."""

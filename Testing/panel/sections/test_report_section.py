@@ -13,6 +13,7 @@ from host.pressing import picture, press, settle, turn
 from host.scans import SHAPE, SPACING_MM, add, add_scan, body, choose, organs
 from PySide6 import QtCore, QtTest
 from UNetSegmenterLib.engine.evaluation.verdict import make_verdict
+from UNetSegmenterLib.engine.labels.distinct_colors import distinct_colors
 from UNetSegmenterLib.scene.nodes.node_attributes import set_verdict, verdict_of
 
 COMMENT = 'liver <b>cut</b> off; "tail" missing'
@@ -134,6 +135,18 @@ def test_the_page_matches_the_one_that_a_script_writes(widget, pair, tmp_path):
     with pytest.raises(ValueError, match="could not be written"):
         (tmp_path / "file").write_text("in the way")
         widget.logic.writeReport(prediction, reference, None, tmp_path / "file")
+
+
+def test_the_page_has_the_colours_that_are_chosen(widget, pair, tmp_path):
+    scan, prediction, reference = pair
+    distinct = "rgb({}, {}, {})".format(*distinct_colors(["liver"])[0])
+    press(widget.ui.distinctColorsCheckBox)
+    reported(widget, tmp_path / "panel")
+    widget.logic.writeReport(prediction, reference, scan, tmp_path / "script", distinctColors=True)
+    press(widget.ui.distinctColorsCheckBox)
+    widget.logic.writeReport(prediction, reference, scan, tmp_path / "own")
+    pages = [(tmp_path / where / "report.html").read_text(encoding="utf-8") for where in ("panel", "script", "own")]
+    assert [distinct in page for page in pages] == [True, True, False]
 
 
 def test_a_folder_that_cannot_be_written_to_loses_nothing(widget, pair, tmp_path):

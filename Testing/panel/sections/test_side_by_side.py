@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import qt
 import slicer
 import vtk
 from host.pressing import picture, press, settle, turn
 from host.scans import add, choose, organs
 from PySide6 import QtCore, QtTest
+from UNetSegmenterLib.engine.labels.distinct_colors import distinct_colors
 from UNetSegmenterLib.panel.widgets.structure_choice import ALL
 from UNetSegmenterLib.scene.nodes.node_attributes import set_matched_by_hand
 from UNetSegmenterLib.scene.views.layout import ONE_ROW, ONLY_3D, TWO_ROWS, VARIANTS, layout_id, plot_view_id, view_ids
@@ -88,6 +90,53 @@ def test_the_button_shows_two_rows_and_puts_all_back(widget):
     picture(widget.parent, "side by side")
     press(widget.ui.sideBySideButton)
     assert layout() == FOUR_UP and not views_of(prediction) and not views_of(reference)
+
+
+def drawn(node):
+    """The colours in which a node's segments are drawn, by name."""
+    segments, display = node.GetSegmentation(), node.GetDisplayNode()
+    named = ((segments.GetSegment(one).GetName(), display.GetSegmentColor(one)) for one in segments.GetSegmentIDs())
+    return {name: tuple(round(255 * color[channel]) for channel in range(3)) for name, color in named}
+
+
+def swatches(widget):
+    table = widget.panel.compare.table
+    return [
+        table._model.data(table._model.index(number, 0), qt.Qt.DecorationRole).name()
+        for number in range(len(table.rows))
+    ]
+
+
+def test_distinct_colours_go_with_the_switch_and_with_every_way_out(widget, rows, module):
+    box, names = widget.ui.distinctColorsCheckBox, [row.structure for row in widget.panel.compare.table.rows]
+    before, before_in_table = [drawn(node) for node in rows], swatches(widget)
+    widget.panel.compare.slices.choose(names[1])
+    press(box)
+    wanted = dict(zip(names, distinct_colors(names), strict=True))
+    assert [drawn(node) for node in rows] == [wanted, wanted] and before[0] != wanted
+    assert swatches(widget) == [qt.QColor(*wanted[name]).name() for name in names] != before_in_table
+    assert widget.panel.compare.slices.row.color == wanted[names[1]], "the plot of the one that is chosen has it too"
+    swatch = widget.ui.structureComboBox.itemIcon(2).pixmap(8, 8).toImage().pixelColor(3, 3)
+    assert swatch.name() == qt.QColor(*wanted[names[1]]).name()
+    picture(widget.parent, "distinct colours")
+    press(box)
+    assert [drawn(node) for node in rows] == before and swatches(widget) == before_in_table
+    press(box)
+    module.exit()
+    own = [{one.GetName(): one.GetColor() for one in segments(node)} for node in rows]
+    assert [drawn(node) for node in rows] == [
+        {name: tuple(round(255 * part) for part in color) for name, color in one.items()} for one in own
+    ]
+    assert box.checked, "the choice stays"
+    module.enter()
+    press(widget.ui.sideBySideButton)
+    assert drawn(rows[0]) == wanted
+    press(widget.ui.sideBySideButton)
+    press(box)
+
+
+def segments(node):
+    return [node.GetSegmentation().GetNthSegment(n) for n in range(node.GetSegmentation().GetNumberOfSegments())]
 
 
 def test_every_other_way_out_puts_all_back_too(widget, module):

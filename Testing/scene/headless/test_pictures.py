@@ -125,6 +125,22 @@ def test_colours_of_the_reference_in_the_scene_are_its_own_again():
         assert list(display.GetSegmentOverrideColor(name)) == [-1.0, -1.0, -1.0]
 
 
+def test_other_colours_are_in_all_pictures_and_the_nodes_keep_their_own():
+    volume, yellow = scan(), (240, 228, 66)
+    made = comparison.comparison_scene(volume, balls(volume), balls(volume))
+    shown = pictures.draw(made, colors={BLUE.name: yellow, "another": (0, 0, 0)})
+    for name, picture in {**shown.slices, **shown.surfaces}.items():
+        assert not bluish(picture[40:]).any() and reddish(picture).any(), name
+    legend = shown.sheet[-430:, -240:]
+    assert like(legend, yellow, 12).sum() > 150 and not like(legend, BLUE.color, 12).any()
+    for node in (made.prediction_node, made.reference_node):
+        segments, display = node.GetSegmentation(), node.GetDisplayNode()
+        for segment_id in segments.GetSegmentIDs():
+            assert list(display.GetSegmentOverrideColor(segment_id)) == [-1.0, -1.0, -1.0]
+            own = next(one for one in (RED, BLUE) if one.name == segments.GetSegment(segment_id).GetName())
+            assert np.allclose(segments.GetSegment(segment_id).GetColor(), np.array(own.color) / 255)
+
+
 def test_the_legend_names_structures_in_their_colours_and_files_are_pngs(tmp_path):
     volume = scan()
     made = comparison.comparison_scene(volume, balls(volume), balls(volume))

@@ -11,6 +11,7 @@ import slicer
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.distinct_colors import distinct_colors
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.scene.headless.offscreen_views import slice_logic
@@ -142,6 +143,45 @@ def place(headless, name):
 def camera(headless, view):
     nodes = [headless.scene.GetNthNodeByClass(number, "vtkMRMLCameraNode") for number in range(2)]
     return next(node for node in nodes if node.GetLayoutName() == view)
+
+
+@pytest.mark.parametrize("variant", [TWO_ROWS, ONE_ROW])
+def test_distinct_colours_are_on_screen_alone_and_leave_nothing_behind(rows, variant):
+    _, shown, scan, (prediction, reference, _) = rows
+    nodes, display = (prediction, reference), prediction.GetDisplayNode()
+    ids = [node.GetSegmentation().GetNthSegmentID(0) for node in nodes]
+    display.SetSegmentOverrideColor(ids[0], 0.1, 0.2, 0.3)  # as a user or another module may have it
+    own = [node.GetSegmentation().GetNthSegment(0).GetColor() for node in nodes]
+    shown.enter(variant, scan, prediction, reference)
+    before = [shown_color(node) for node in nodes]
+    shown.draw(DrawingOptions(distinct_colors=True))
+    liver = tuple(channel / 255 for channel in distinct_colors(["liver"])[0])
+    assert np.allclose(shown_color(prediction), liver) and np.allclose(shown.colors, [liver])
+    paler = [0.6 + 0.4 * channel for channel in liver] if variant == ONE_ROW else liver
+    assert np.allclose(shown_color(reference), paler)
+    assert [node.GetSegmentation().GetNthSegment(0).GetColor() for node in nodes] == own
+    new = prediction.GetSegmentation().AddEmptySegment("tumour", "tumour", (1.0, 1.0, 0.0))
+    shown.match()
+    assert display.GetSegmentOverrideColor(new)[0] >= 0, "one that came meanwhile is drawn like the others"
+    shown.draw(DrawingOptions())
+    assert [shown_color(node) for node in nodes] == before and display.GetSegmentOverrideColor(new)[0] < 0
+    shown.draw(DrawingOptions(distinct_colors=True))
+    prediction.GetSegmentation().RemoveSegment(ids[0])
+    shown.draw(DrawingOptions(distinct_colors=True))
+    shown.leave()
+    assert display.GetSegmentOverrideColor(new)[0] < 0
+    assert reference.GetDisplayNode().GetSegmentOverrideColor(ids[1])[0] < 0
+
+
+def test_an_override_colour_of_before_comes_back(rows):
+    _, shown, scan, (prediction, reference, _) = rows
+    display, segment_id = prediction.GetDisplayNode(), prediction.GetSegmentation().GetNthSegmentID(0)
+    display.SetSegmentOverrideColor(segment_id, 0.1, 0.2, 0.3)
+    shown.enter(TWO_ROWS, scan, prediction, reference)
+    shown.draw(DrawingOptions(distinct_colors=True))
+    assert not np.allclose(shown_color(prediction), (0.1, 0.2, 0.3))
+    shown.leave()
+    assert np.allclose(shown_color(prediction), (0.1, 0.2, 0.3))
 
 
 def test_one_row_shows_both_together_and_the_next_variant_keeps_the_place(rows):

@@ -8,6 +8,7 @@ from unetseg.cli.main import main
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
 from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.distinct_colors import distinct_colors
 from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
@@ -63,6 +64,15 @@ def test_a_scan_on_another_grid_serves_and_one_elsewhere_leaves_nothing(pair, ca
     before = tree(pair)
     assert compared(pair, "--scan", pair / "away.nii.gz", "--output", pair / "other")[0] == 2
     assert "lie apart" in capsys.readouterr().err and tree(pair) == before
+
+
+def test_distinct_colours_are_in_table_and_viewer_of_the_report(pair):
+    hu = np.random.default_rng(0).normal(0, 20, (10, 40, 44)).astype(np.int16)
+    write_volume(Volume(hu, Geometry(hu.shape, (3.0, 2.0, 2.0))), pair / "scan.nii.gz")
+    status, text = compared(pair, "--scan", pair / "scan.nii.gz", "--distinct-colors")
+    assert status == 0
+    for form in ("rgb({}, {}, {})", "[{}, {}, {}]"):
+        assert form.format(*distinct_colors(["liver"])[0]) in text and form.format(*STRUCTURES[0].color) not in text
 
 
 def written(folder, name, labels, structures=STRUCTURES):

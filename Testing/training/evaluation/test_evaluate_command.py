@@ -27,6 +27,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
 from UNetSegmenterLib.engine.io.volume import Volume
+from UNetSegmenterLib.engine.labels.distinct_colors import distinct_colors
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import HEART
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
@@ -454,6 +455,18 @@ def test_postprocessing_is_left_out_on_request_and_results_of_both_are_not_mixed
     for folder, more in zip(shards, ((), ("--no-postprocessing",)), strict=True):
         assert unetseg(*command, "--output", folder, "--shard", f"{folder.name}/2", *more).returncode == 0
     refused(unetseg("evaluate", "--merge", *shards, "--output", tmp_path / "merged"), "--no-postprocessing")
+
+
+def test_distinct_colours_reach_every_page_and_are_no_other_run_s_result(dataset, tmp_path, unetseg):
+    model, out = write_checkpoint(tmp_path / "small.pt", structures=STRUCTURES), tmp_path / "out"
+    command = ("evaluate", model, dataset, "--cases", "case0,case1", "--device", "cpu", "--output", out)
+    assert unetseg(*command).returncode == 0
+    assert unetseg(*command, "--distinct-colors").returncode == 0, "what was made without is made anew"
+    colors = ["rgb({}, {}, {})".format(*color) for color in distinct_colors(one.name for one in STRUCTURES)]
+    for page in (out / "cases" / "case0.html", out / "cases" / "case1.html"):
+        text = page.read_text(encoding="utf-8")
+        assert all(color in text for color in colors), page.name
+    assert "distinct" in read_result(out / "cases" / "case0.json").inputs["colours"]
 
 
 def test_a_model_of_other_structures_is_refused(dataset, tmp_path, unetseg):

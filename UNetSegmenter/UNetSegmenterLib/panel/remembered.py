@@ -21,6 +21,7 @@ NAMES = (
     "softTissue",
     "opacity",
     "sliceCurve",
+    "distinctColors",
 )
 
 MODEL_FOLDER_KEY = "UNetSegmenter/ModelFolder"

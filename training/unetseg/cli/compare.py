@@ -25,7 +25,7 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, progress, warn
 from ..output_folder import RESULTS, Outputs, output_folder
-from .parser import CommandParser, add_resample, number, positive_integer
+from .parser import CommandParser, add_distinct_colors, add_resample, number, positive_integer
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.evaluation.comparison import Comparison
@@ -74,6 +74,7 @@ def add_options(parser: CommandParser) -> None:
         "--tolerance", type=number, default=2.0, metavar="MM", help="tolerance of the normalised surface distance (NSD)"
     )
     add_resample(parser)
+    add_distinct_colors(parser)
 
 
 def outputs(options: Any) -> Outputs:
@@ -85,7 +86,7 @@ def outputs(options: Any) -> Outputs:
 
 def run(options: Any) -> None:
     """Compare, print the table and write the report."""
-    from UNetSegmenterLib.engine.evaluation.comparison import compare
+    from UNetSegmenterLib.engine.evaluation.comparison import compare, with_distinct_colors
     from UNetSegmenterLib.engine.evaluation.measures import check_tolerance
     from UNetSegmenterLib.engine.io.file_names import file_stem
     from UNetSegmenterLib.engine.model.checkpoint import read_card
@@ -98,7 +99,7 @@ def run(options: Any) -> None:
 
     from ..evaluation.result_table import print_results
     from ..evaluation.scan_prediction import along_axis_of, on_grid_of, read_scan
-    from ..evaluation.scene_files import SceneFiles, dice_captions, write_scene_files
+    from ..evaluation.scene_files import SceneFiles, dice_captions, row_colors, write_scene_files
 
     card = read_card(options.checkpoint) if options.checkpoint else None
     check_tolerance(options.tolerance)
@@ -114,6 +115,8 @@ def run(options: Any) -> None:
             comparison = compare(
                 prediction, reference, case, progress=show, tolerance_mm=options.tolerance, by_hand=_pairs(options.pair)
             )
+        if options.distinct_colors:
+            comparison = with_distinct_colors(comparison)
         files, viewer = SceneFiles(), None
         pictures: tuple[tuple[str, bytes], ...] = ()
         if volume is not None:
@@ -123,6 +126,7 @@ def run(options: Any) -> None:
                 reference,
                 title=case,
                 captions=dice_captions(comparison),
+                colors=row_colors(comparison) if options.distinct_colors else None,
                 pictures_folder=folder / "pictures",
                 scene_path=folder / "scene.mrb",
             )

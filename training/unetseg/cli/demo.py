@@ -16,7 +16,7 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, progress, table
 from ..output_folder import RESULTS, Outputs, output_folder
-from .parser import CommandParser, add_device, add_no_postprocessing
+from .parser import CommandParser, add_device, add_distinct_colors, add_no_postprocessing
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.io.volume import Volume
@@ -34,6 +34,7 @@ def add_options(parser: CommandParser) -> None:
     parser.add_argument("--checkpoint", type=Path, help="trained checkpoint (default: the one that is shipped)")
     add_device(parser)
     add_no_postprocessing(parser)
+    add_distinct_colors(parser)
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="where the sample is kept (default: the user's cache)"
     )
@@ -66,9 +67,10 @@ def run(options: Any) -> None:
         write_seg_nrrd(prediction.segmentation, folder / f"{volume.name}.seg.nrrd")
         left = [f"{volume.name}.seg.nrrd"]
         if reference is None:
-            left += _show(folder, volume, prediction.segmentation, predictor)
+            left += _show(folder, volume, prediction.segmentation, predictor, distinct=options.distinct_colors)
         else:
-            left += _compare(folder, volume, prediction.segmentation, reference, note, predictor)
+            sides = (prediction.segmentation, reference)
+            left += _compare(folder, volume, sides, note, predictor, distinct=options.distinct_colors)
     print_line(f"written to {folder}/: {', '.join(left)}")
 
 
@@ -93,9 +95,15 @@ def _material(options: Any, predictor: Predictor) -> tuple[Volume, Segmentation 
 
 
 def _compare(
-    folder: Path, volume: Volume, prediction: Segmentation, reference: Segmentation, note: str, predictor: Predictor
+    folder: Path,
+    volume: Volume,
+    sides: tuple[Segmentation, Segmentation],
+    note: str,
+    predictor: Predictor,
+    *,
+    distinct: bool,
 ) -> list[str]:
-    from UNetSegmenterLib.engine.evaluation.comparison import compare
+    from UNetSegmenterLib.engine.evaluation.comparison import compare, with_distinct_colors
     from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
     from UNetSegmenterLib.engine.plausibility.training_statistics import limits_text
     from UNetSegmenterLib.engine.report.niivue_viewer import viewer_data
@@ -104,11 +112,13 @@ def _compare(
     from UNetSegmenterLib.engine.report.slice_pictures import slice_pictures
 
     from ..evaluation.result_table import print_results
-    from ..evaluation.scene_files import dice_captions, write_scene_files
+    from ..evaluation.scene_files import dice_captions, row_colors, write_scene_files
 
-    card = predictor.checkpoint.card
+    card, (prediction, reference) = predictor.checkpoint.card, sides
     with progress("comparing", "structures") as show:
         comparison = compare(prediction, reference, volume.name, progress=show)
+    if distinct:
+        comparison = with_distinct_colors(comparison)
     facts = provenance(predictor.checkpoint, predictor.device_name, scan=volume.name, reference=note)
     files = write_scene_files(
         volume,
@@ -117,6 +127,7 @@ def _compare(
         title=f"{volume.name}: {card.title} against {note}",
         names=("Prediction", note[:1].upper() + note[1:]),
         captions=dice_captions(comparison),
+        colors=row_colors(comparison) if distinct else None,
         pictures_folder=folder / "pictures",
         scene_path=folder / f"{volume.name}.mrb",
         provenance=facts,
@@ -132,16 +143,18 @@ def _compare(
     return ["report.html", "summary.json", "metrics.csv", *_names(files, folder)]
 
 
-def _show(folder: Path, volume: Volume, prediction: Segmentation, predictor: Predictor) -> list[str]:
+def _show(folder: Path, volume: Volume, prediction: Segmentation, predictor: Predictor, *, distinct: bool) -> list[str]:
     """Without a reference: pictures, scene and the volume of each structure."""
     import json
 
     import numpy as np
     from UNetSegmenterLib.engine.io.atomic_files import write_text
+    from UNetSegmenterLib.engine.labels.distinct_colors import distinct_colors
     from UNetSegmenterLib.engine.report.report_folder import provenance
 
     from ..evaluation.scene_files import write_scene_files
 
+    names = [structure.name for structure in prediction.structures]
     facts = provenance(predictor.checkpoint, predictor.device_name, scan=volume.name)
     files = write_scene_files(
         volume,
@@ -149,6 +162,7 @@ def _show(folder: Path, volume: Volume, prediction: Segmentation, predictor: Pre
         None,
         title=volume.name,
         names=("Prediction", ""),
+        colors=dict(zip(names, distinct_colors(names), strict=True)) if distinct else None,
         pictures_folder=folder / "pictures",
         scene_path=folder / f"{volume.name}.mrb",
         provenance=facts,

@@ -26,6 +26,7 @@ from .dataset_options import add_dataset_options, open_dataset
 from .parser import (
     CommandParser,
     add_device,
+    add_distinct_colors,
     add_mirror,
     add_no_postprocessing,
     add_overwrite,
@@ -67,6 +68,7 @@ def add_options(parser: CommandParser) -> None:
         action="store_true",
         help="also draw each case into its page, with a viewer (some seconds and MB each)",
     )
+    add_distinct_colors(parser)
     parser.add_argument(
         "--workers",
         type=non_negative_integer,
@@ -207,6 +209,7 @@ def _one_checkpoint(
         postprocessing=predictor.postprocessing or not card.postprocessing,
         predictions=options.predictions,
         pictures=options.pictures,
+        distinct_colors=options.distinct_colors,
         data_set=dataset.name,
     )
     results, failed = evaluate_cases(settings, manifest, cases, predictor, options.workers, output)

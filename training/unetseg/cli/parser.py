@@ -236,6 +236,15 @@ def add_resample(parser: CommandParser) -> None:
     )
 
 
+def add_distinct_colors(parser: CommandParser) -> None:
+    """Add the option --distinct-colors."""
+    parser.add_argument(
+        "--distinct-colors",
+        action="store_true",
+        help="report and pictures in colours that one can tell apart, also with red-green blindness, instead of Slicer's",
+    )
+
+
 def add_overwrite(parser: CommandParser) -> None:
     """Add the option --overwrite; a command that has a function `outputs` gets it by itself."""
     parser.add_argument(

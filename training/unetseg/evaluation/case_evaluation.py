@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.evaluation.comparison import Comparison, compare
+from UNetSegmenterLib.engine.evaluation.comparison import Comparison, compare, with_distinct_colors
 from UNetSegmenterLib.engine.io.atomic_files import write_text
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.dicom_references import check_same_patient_space
@@ -43,7 +43,7 @@ from ..data.seen_cases import CaseIdentity, voxels_sha256
 from ..data.structure_selection import read_labels
 from .ensemble import load_checkpoints
 from .scan_prediction import read_scan
-from .scene_files import dice_captions, write_scene_files
+from .scene_files import dice_captions, row_colors, write_scene_files
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +66,7 @@ class EvaluationSettings:
         postprocessing: whether the card's postprocessing follows.
         predictions: whether predictions are written.
         pictures: whether pictures and a viewer are made.
+        distinct_colors: whether pages and pictures show the structures in colours that one can tell apart.
         data_set: name of the data set.
     """
 
@@ -80,6 +81,7 @@ class EvaluationSettings:
     postprocessing: bool = True
     predictions: bool = False
     pictures: bool = False
+    distinct_colors: bool = False
     data_set: str = ""
 
     def result_path(self, case: str) -> Path:
@@ -120,6 +122,7 @@ def inputs_of(case: Case, evaluation: EvaluationSettings) -> dict[str, Any]:
     asked = {"precision": evaluation.precision} if evaluation.precision != "auto" else {}
     asked |= {"mirroring": "yes"} if evaluation.mirroring else {}
     asked |= {} if evaluation.postprocessing else {"postprocessing": "no"}
+    asked |= {"colours": "distinct"} if evaluation.distinct_colors else {}
     return {
         "checkpoint SHA-256": evaluation.checkpoint_sha256,
         "image SHA-256": sha256(case.image),
@@ -185,6 +188,8 @@ def _evaluate(
     predicted: Prediction = predictor.predict(volume, progress)
     prediction = predicted.segmentation
     comparison = compare(prediction, reference, case.name)
+    if evaluation.distinct_colors:
+        comparison = with_distinct_colors(comparison)
     findings = check(prediction, volume, predictor.checkpoint.card.statistics or None)
     shown = prediction
     if reference.ignored is not None and reference.ignored.shape == prediction.labels.shape:
@@ -208,7 +213,12 @@ def _pictures(
     pictures = slice_pictures(volume, prediction, reference, comparison, most=3 if evaluation.pictures else 1)
     if evaluation.pictures:
         pictures += write_scene_files(
-            volume, prediction, reference, title=comparison.case, captions=dice_captions(comparison)
+            volume,
+            prediction,
+            reference,
+            title=comparison.case,
+            captions=dice_captions(comparison),
+            colors=row_colors(comparison) if evaluation.distinct_colors else None,
         ).pictures
     return pictures
 

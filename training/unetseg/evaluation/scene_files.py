@@ -33,6 +33,7 @@ def write_scene_files(
     title: str,
     names: tuple[str, str] = ("Prediction", "Reference"),
     captions: Mapping[str, str] = MappingProxyType({}),
+    colors: Mapping[str, tuple[int, int, int]] | None = None,
     pictures_folder: Path | None = None,
     scene_path: Path | None = None,
     provenance: Mapping[str, str] | None = None,
@@ -48,6 +49,7 @@ def write_scene_files(
         title: text on the sheet of all views.
         names: names of the two segmentations in the scene and in captions.
         captions: texts of the legend by name of the structure.
+        colors: colours in the pictures by name of the structure, where they are not its own; the scene has its own.
         pictures_folder: folder for the PNG files; None writes none.
         scene_path: .mrb file to write; None writes none.
         provenance: facts that are stored in the scene.
@@ -63,7 +65,7 @@ def write_scene_files(
     if scene_path is not None:
         save_scene(made.headless.scene, scene_path)
     try:
-        drawn = draw(made, title, captions)
+        drawn = draw(made, title, captions, colors)
     except InputError as error:
         warn(str(error))
         return SceneFiles(scene_path=scene_path)
@@ -77,6 +79,12 @@ def write_scene_files(
 
 def _drawn_as(names: tuple[str, str], reference: Segmentation | None) -> str:
     return f"{names[0]} filled" if reference is None else f"{names[0]} filled, {names[1]} as a line"
+
+
+def row_colors(comparison: Comparison) -> dict[str, tuple[int, int, int]]:
+    """The colour of each row by the names that its structure has on the two sides."""
+    sides = ((row.color, side) for row in comparison.rows for side in (row.reference, row.prediction))
+    return {side.name: color for color, side in sides if side is not None}
 
 
 def dice_captions(comparison: Comparison) -> dict[str, str]:

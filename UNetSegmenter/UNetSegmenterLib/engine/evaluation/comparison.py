@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..io.geometry import SHEAR_MM, Geometry, grid_difference, same_grid_note, sheared_text
 from ..io.slicing_axis import AXIAL
 from ..labels.bounding_boxes import Box, grown, joint_box, structure_boxes
+from ..labels.distinct_colors import distinct_colors
 from ..labels.ignored import without_voxels
 from ..labels.matching import Matching, Pair, match_structures
 from ..labels.matching_by_overlap import Proposal, question_pairs
@@ -79,6 +80,13 @@ class Comparison:
     complete: bool = True
     proposals: tuple[Proposal, ...] = ()
     slicing_axis: str = AXIAL
+
+
+def with_distinct_colors(comparison: Comparison) -> Comparison:
+    """The same comparison with colours that one can tell apart, for what is shown of it; its structures keep their own."""
+    colors = distinct_colors([row.structure for row in comparison.rows])
+    rows = (replace(row, color=color) for row, color in zip(comparison.rows, colors, strict=True))
+    return replace(comparison, rows=tuple(rows))
 
 
 def compare(

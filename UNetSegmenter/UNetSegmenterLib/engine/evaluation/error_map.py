@@ -18,7 +18,7 @@ CLASSES = {
     AGREEMENT: ("agreement", (150, 170, 150)),
     FALSE_POSITIVE: ("false positive", (230, 159, 0)),
     FALSE_NEGATIVE: ("false negative", (86, 180, 233)),
-    CONFUSED: ("confused", (204, 121, 167)),
+    CONFUSED: ("confused", (170, 68, 153)),
 }
 """Name and colour of each class; the errors' colours are those of M. Okabe and K. Ito, for all kinds of colour vision."""
 

@@ -14,7 +14,7 @@ from typing import Any
 import slicer
 
 from ...engine.errors import InputError
-from ...engine.evaluation.comparison import Comparison, compare
+from ...engine.evaluation.comparison import Comparison, compare, with_distinct_colors
 from ...engine.io.volume import HU, Volume
 from ...engine.labels.matching import remaining_matches
 from ...engine.model.card import Card
@@ -87,7 +87,13 @@ def _scan_for(card: Card | None, volume: Any) -> Volume:
 
 
 def write_report(
-    worker: WorkerProcess, nodes: tuple[Any, Any, Any], folder: Path | str, *, checkpoint: str | None, overwrite: bool
+    worker: WorkerProcess,
+    nodes: tuple[Any, Any, Any],
+    folder: Path | str,
+    *,
+    checkpoint: str | None,
+    overwrite: bool,
+    distinct_colors: bool = False,
 ) -> str:
     """Compare, check and write the report of a case.
 
@@ -97,6 +103,7 @@ def write_report(
         folder: Made if it isn't there.
         checkpoint: Path of the checkpoint whose training statistics the checks use, or None.
         overwrite: Replace a report that is there.
+        distinct_colors: Show the structures in colours that one can tell apart.
 
     Returns:
         Path of report.html.
@@ -117,6 +124,8 @@ def write_report(
         images = replace(run_to_end(read_case_steps(volume, prediction, reference)), volume=_scan_for(card, volume))
     facts = provenance_facts(prediction, reference, volume)
     limits = limits_text(card.statistics if card else None, model=card is not None)
+    if distinct_colors:
+        comparison = with_distinct_colors(comparison)
     report = CaseReport(comparison, findings, verdict_of(prediction), facts, images=images, limits=limits)
     return str(write_case_report(report, os.path.abspath(folder)))
 

@@ -10,7 +10,7 @@ import qt
 import slicer
 
 from ...engine.errors import InputError
-from ...engine.evaluation.comparison import Comparison, StructureComparison
+from ...engine.evaluation.comparison import Comparison, StructureComparison, with_distinct_colors
 from ...engine.evaluation.result_files import metrics_table, write_metrics_csv
 from ...engine.io.geometry import Geometry
 from ...engine.io.volume import Note
@@ -29,6 +29,10 @@ from ..widgets.metrics_table import MetricsTable, mean_text
 from ..widgets.slice_curve import WorstSlices
 from .section import ResultSection, WorkWidgets
 
+DISTINCT_COLORS = (
+    "Colours that one can tell apart, also with red-green blindness: far apart where organs touch. For these views, the table "
+    "and the report; the segmentations keep their own."
+)
 CHANGED = "A segmentation was changed since it was compared; press Compare to measure it again."
 
 
@@ -62,6 +66,8 @@ class CompareSection(ResultSection):
         ui.compareCollapsibleButton.collapsed = True
         self.slices = WorstSlices(ui, self.slot)
         self._hand = HandMatching(ui, self.slot, self.compare)
+        ui.distinctColorsCheckBox.setToolTip(DISTINCT_COLORS)
+        ui.distinctColorsCheckBox.connect("toggled(bool)", lambda checked: self._recolor())
         ui.copyTableButton.connect("clicked(bool)", self.slot(self.copy, "Copying the table"))
         ui.saveTableButton.connect("clicked(bool)", self.slot(self.save, "Saving the table"))
         self._show()
@@ -87,6 +93,10 @@ class CompareSection(ResultSection):
         self.prediction_node, self.reference_node = prediction, reference
         self._watch({node for node in (prediction, reference) if node is not None}, CHANGED)
         self._clear()
+
+    def in_chosen_colors(self, comparison: Comparison) -> Comparison:
+        """A comparison as it is to be shown: in distinct colours if the user wants them, else in those of the structures."""
+        return with_distinct_colors(comparison) if self._ui.distinctColorsCheckBox.checked else comparison
 
     def update(self) -> None:
         """Enable or disable Compare, and say why in its tooltip."""
@@ -154,9 +164,17 @@ class CompareSection(ResultSection):
         self.slices.set_rows(made.rows, self._geometry, self.reference_node)
         self._table.show(self.comparison.rows)
         self._hand.set_comparison(self.prediction_node, self.reference_node, self.comparison)
+        self._recolor()
         self._notes.show(self._result_notes())
         self._show()
         self._on_change()
+
+    def _recolor(self) -> None:
+        """The colours of the table and the plots follow the switch."""
+        if self.comparison is not None:
+            shown = self.in_chosen_colors(self.comparison)
+            self._table.recolor([row.color for row in shown.rows])
+            self.slices.recolor(shown.rows)
 
     def _result_notes(self) -> list[Note]:
         if self.comparison is None:

@@ -101,7 +101,8 @@ class ReportSection(WorkSection):
             return None  # section Compare says why
         pictures = yield from picture_steps()
         with self._worker.job_folder("report") as private:
-            report = yield from self._request_steps(private, comparison, pictures)
+            shown = self._compare.in_chosen_colors(comparison)
+            report = yield from self._request_steps(private, shown, pictures)
             answer = yield from answer_steps(
                 self._worker, "report", self._on_progress, report=report, folder=str(folder)
             )

@@ -55,6 +55,7 @@ class SideBySideViews(VTKObservationMixin):
         self._structures = StructureChoice(ui, self._on_structure)
         self._curve = SliceCurveView(slices)
         slices.on_rows = self._on_rows
+        slices.on_colors = self._curve.update
         slices.on_choice.append(self._on_choice)
         ui.viewsLayoutComboBox.clear()
         ui.viewsLayoutComboBox.addItems(list(VARIANTS))
@@ -62,6 +63,7 @@ class SideBySideViews(VTKObservationMixin):
         ui.viewsLayoutComboBox.connect("currentIndexChanged(int)", lambda index: self._switch())
         ui.sliceCurveCheckBox.connect("toggled(bool)", lambda checked: self._switch())
         ui.outlineCheckBox.connect("toggled(bool)", lambda checked: self._draw())
+        ui.distinctColorsCheckBox.connect("toggled(bool)", lambda checked: self._draw())
         ui.softTissueCheckBox.connect("toggled(bool)", lambda checked: self._show_window())
         ui.opacitySlider.connect("valueChanged(int)", lambda value: self._draw())
         self.update("")
@@ -145,9 +147,9 @@ class SideBySideViews(VTKObservationMixin):
 
     def _fill(self, views: SideBySide, volume: Any, prediction: Any, reference: Any) -> None:
         views.enter(self._variant(), volume, prediction, reference)
+        self._structures.start(self._names())
         self._draw()
         self._show_window()
-        self._structures.start(self._names())
         self._show_curve()
         self._titles.show(self._variant(), prediction.GetName(), reference.GetName())
 
@@ -183,7 +185,9 @@ class SideBySideViews(VTKObservationMixin):
     def _draw(self) -> None:
         if self._views is not None:
             ui = self._ui
-            self._views.draw(DrawingOptions(bool(ui.outlineCheckBox.checked), ui.opacitySlider.value / 100))
+            outline, distinct = bool(ui.outlineCheckBox.checked), bool(ui.distinctColorsCheckBox.checked)
+            self._views.draw(DrawingOptions(outline, ui.opacitySlider.value / 100, distinct))
+            self._structures.paint(self._views.colors)
 
     def _show_window(self) -> None:
         if self._views is not None:
@@ -236,6 +240,7 @@ class SideBySideViews(VTKObservationMixin):
         if self._views is not None and not self._slices.is_empty:
             self._views.match()
             self._structures.offer(self._names())
+            self._structures.paint(self._views.colors)
             self._slices.choose(self._structures.name)
         self._curve.update()
 

@@ -60,6 +60,7 @@ class MetricsTable:
         self._model.setRowCount(len(self.rows))
         for number, row in enumerate(self.rows):
             self._fill(number, row)
+        self.recolor([row.color for row in self.rows])
         self._view.header().setSortIndicator(-1, qt.Qt.AscendingOrder)  # the order of the ground truth
         self._proxy.sort(-1)
         self._view.setSortingEnabled(True)
@@ -67,6 +68,11 @@ class MetricsTable:
             self._view.resizeColumnToContents(column)
         line = max(17, self._view.sizeHintForRow(0))
         self._view.setFixedHeight(round((min(len(self.rows), MOST_ROWS) + 1.5) * line) + 16)
+
+    def recolor(self, colors: Sequence[tuple[int, int, int]]) -> None:
+        """Show these colours beside the structures, one for each row in the given order."""
+        for number, color in enumerate(colors):
+            self._model.setData(self._model.index(number, 0), qt.QColor(*color), qt.Qt.DecorationRole)
 
     def _name_columns(self) -> None:
         self._head(0, "Structure", "A click on a row centres all views on the structure's largest error.")
@@ -88,7 +94,6 @@ class MetricsTable:
         rests_on = f"matched by {row.matched.removeprefix('by ')}" if row.matched and not row.note else ""
         words = ". ".join(filter(None, [STATUS.get(row.status, ""), row.note, rests_on]))
         self._put(number, 0, name, row.structure.lower(), words[:1].upper() + words[1:])
-        self._model.setData(self._model.index(number, 0), qt.QColor(*row.color), qt.Qt.DecorationRole)
         for column, definition in enumerate(COLUMNS, start=1):
             if row.measures is None:
                 self._put(number, column, "–", NOT_MEASURED, words)

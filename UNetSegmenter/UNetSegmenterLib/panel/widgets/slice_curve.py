@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import slicer
@@ -27,7 +28,8 @@ CHOOSE, COMPARE = "Choose one structure", "Press Compare first"
 class WorstSlices:
     """Steps through the slices of one structure, the worst first; a click on a row of the table chooses the structure.
 
-    `on_rows` is called when other rows have come, those in `on_choice` with the name of the structure that was chosen.
+    `on_rows` is called when other rows have come, `on_colors` when the same have other colours, those in `on_choice` with the
+    name of the structure that was chosen.
     """
 
     def __init__(self, ui: Any, slot: Slot) -> None:
@@ -39,6 +41,7 @@ class WorstSlices:
         self._row: StructureComparison | None = None
         self._rank = -1
         self.on_rows: Callable[[], None] = lambda: None
+        self.on_colors: Callable[[], None] = lambda: None
         self.on_choice: list[Callable[[str], None]] = []
         ui.worstSliceButton.connect("clicked(bool)", slot(lambda checked: self._go(0), SUBJECT))
         ui.nextWorseButton.connect("clicked(bool)", slot(lambda checked: self._go(self._rank + 1), SUBJECT))
@@ -57,6 +60,14 @@ class WorstSlices:
         self._show()
         for listener in self.on_choice:
             listener(structure)
+
+    def recolor(self, rows: Sequence[StructureComparison]) -> None:
+        """Take the colours of these rows, which are those of before; what is chosen stays so."""
+        for row in rows:
+            if row.structure in self._rows:
+                self._rows[row.structure] = replace(self._rows[row.structure], color=row.color)
+        self._row = self._rows.get(self._row.structure) if self._row is not None else None
+        self.on_colors()
 
     @property
     def is_empty(self) -> bool:

@@ -10,6 +10,7 @@ import slicer
 
 ALL = "All structures"
 PREVIOUS_KEY, NEXT_KEY = "Q", "W"  # those of Slicer's Segment Editor
+SWATCH_PIXELS = 12
 NOT_SHOWN = 'Press "Show side by side" first.'
 
 
@@ -49,6 +50,13 @@ class StructureChoice:
         chosen = self.name
         self._fill([ALL, *names])
         self.show(chosen)
+
+    def paint(self, colors: Sequence[tuple[float, float, float]]) -> None:
+        """Show these colours (RGB, 0 to 1) beside the structures, in the order in which they are offered."""
+        for number, color in enumerate(colors, start=1):
+            swatch = qt.QPixmap(SWATCH_PIXELS, SWATCH_PIXELS)
+            swatch.fill(qt.QColor(*(round(255 * channel) for channel in color)))
+            self._ui.structureComboBox.setItemIcon(number, qt.QIcon(swatch))
 
     def stop(self) -> None:
         """Offer nothing and leave the keys alone."""

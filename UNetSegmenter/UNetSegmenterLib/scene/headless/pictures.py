@@ -29,6 +29,7 @@ from .offscreen_views import (
 
 _GAP = 10
 _HEADER = 44
+_WHITE = (255, 255, 255)  # of the reference's lines: those of its own colours are hard to see on the prediction's areas
 
 
 @dataclass(frozen=True)
@@ -54,40 +55,53 @@ def draw(
     made: ComparisonScene,
     title: str = "",
     captions: Mapping[str, str] | None = None,
+    colors: Mapping[str, tuple[int, int, int]] | None = None,
     slice_size: tuple[int, int] = (400, 400),
     surface_size: tuple[int, int] = (485, 420),
 ) -> Pictures:
     """Draw a comparison scene with Slicer's displayable managers.
 
-    `captions` are texts for the structures in the legend, by name (such as their Dice). Sizes are pixels (width,
-    height) of one view. Raises InputError where no OpenGL library is installed.
+    `captions` are texts for the structures in the legend, by name (such as their Dice). `colors` (RGB, 0 to 255, by name)
+    stand in for the structures' own. Sizes are pixels (width, height) of one view. Raises InputError where no OpenGL
+    library is installed.
     """
     check_rendering()
-    with _white_lines(made.reference_node):
-        slices = {ORIENTATIONS[name]: _slice(made, name, slice_size) for name in ORIENTATIONS}
-    surfaces = _surfaces(made, surface_size)
-    legend = legend_picture(
-        made, captions or {}, (slice_size[0] * 3 + 2 * _GAP - sum(_widths(surfaces)) - 2 * _GAP, surface_size[1])
-    )
+    reference, shown_in = made.reference_node, colors or {}
+    with _override_colors(made.prediction_node, shown_in), _override_colors(reference, shown_in):
+        with _override_colors(reference, dict.fromkeys(_names(reference), _WHITE)):
+            slices = {ORIENTATIONS[name]: _slice(made, name, slice_size) for name in ORIENTATIONS}
+        surfaces = _surfaces(made, surface_size)
+        legend = legend_picture(
+            made, captions or {}, (slice_size[0] * 3 + 2 * _GAP - sum(_widths(surfaces)) - 2 * _GAP, surface_size[1])
+        )
     rows = [_row(list(slices.values())), _row([*surfaces.values(), legend])]
     return Pictures(slices, surfaces, _sheet(rows, title))
 
 
+def _names(node: slicer.vtkMRMLSegmentationNode | None) -> list[str]:
+    segments = node.GetSegmentation() if node is not None else None
+    return [segments.GetSegment(one).GetName() for one in segments.GetSegmentIDs()] if segments is not None else []
+
+
 @contextmanager
-def _white_lines(node: slicer.vtkMRMLSegmentationNode | None) -> Iterator[None]:
-    """Draw a node's segments in white while this lasts: lines of their own colour are hard to see on the prediction's fill."""
+def _override_colors(
+    node: slicer.vtkMRMLSegmentationNode | None, colors: Mapping[str, tuple[int, int, int]]
+) -> Iterator[None]:
+    """Draw a node's segments in these colours (RGB, 0 to 255, by name) while this lasts."""
     if node is None:
         yield
         return
     display, ids = node.GetDisplayNode(), list(node.GetSegmentation().GetSegmentIDs())
-    before = [display.GetSegmentOverrideColor(name) for name in ids]
-    for name in ids:
-        display.SetSegmentOverrideColor(name, 1.0, 1.0, 1.0)
+    before = [display.GetSegmentOverrideColor(segment_id) for segment_id in ids]
+    before = [tuple(color[channel] for channel in range(3)) for color in before]
+    for segment_id, name in zip(ids, _names(node), strict=True):
+        if name in colors:
+            display.SetSegmentOverrideColor(segment_id, *(channel / 255 for channel in colors[name]))
     try:
         yield
     finally:
-        for name, color in zip(ids, before, strict=True):
-            display.SetSegmentOverrideColor(name, *color)
+        for segment_id, color in zip(ids, before, strict=True):
+            display.SetSegmentOverrideColor(segment_id, *color)
 
 
 def _widths(pictures: Mapping[str, np.ndarray]) -> list[int]:
@@ -138,7 +152,8 @@ def legend_picture(made: ComparisonScene, captions: Mapping[str, str], size: tup
     step = min(30, (size[1] - 110) // max(count, 1))
     for number in range(count):
         segment = segments.GetNthSegment(number)
-        board.patch(14, y, 16, min(16, step - 2), segment.GetColor())
+        color = made.prediction_node.GetDisplayNode().GetSegmentColor(segments.GetNthSegmentID(number))
+        board.patch(14, y, 16, min(16, step - 2), tuple(color[channel] for channel in range(3)))
         board.text(segment.GetName(), 40, y, 14)
         if segment.GetName() in captions:
             board.text(captions[segment.GetName()], size[0] - 12, y, 14, align="right")

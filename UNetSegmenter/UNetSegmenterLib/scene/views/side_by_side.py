@@ -1,4 +1,4 @@
-"""Prediction and ground truth in the module's own layouts: which is shown where, linked, in the same colours.
+"""Prediction and ground truth in the module's own layouts: which is shown where, linked, each structure in one colour.
 
 `leave` restores everything that is changed for it; a scene that was saved meanwhile is restored when it is read
 (temporary_display.py).
@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import slicer
 
+from ...engine.labels.distinct_colors import distinct_colors
 from ...engine.labels.matching import Matching, match_structures, remaining_matches
 from ..nodes.node_attributes import matched_by_hand
 from ..nodes.scene_nodes import nodes_of_class, remove_nodes, with_own_nodes
@@ -20,14 +21,26 @@ from ..nodes.segmentation_to_node import segmentation_node_of_label_map
 from ..nodes.world_positions import PositionRas
 from .layout import ONE_ROW, ROWS, TWO_ROWS, view_ids
 from .linked_views import LinkedViews, ViewSnapshot
-from .temporary_display import restore_displays, restore_window, save_display, set_views, show_window
+from .temporary_display import (
+    OVERRIDE_COLOR,
+    restore_displays,
+    restore_window,
+    save_display,
+    save_segments,
+    set_views,
+    show_color,
+    show_window,
+)
 
 _WHITENED = 0.6  # fraction of white in the ground truth's lines where they lie on the prediction's areas
 _GHOST = 0.3  # opacity of the ground truth's surfaces around the prediction's
 _OF_DISPLAY = ("Visibility", "Visibility2DFill", "Visibility2DOutline", "SliceIntersectionThickness", "Opacity2DFill")
 _OF_SEGMENT = ("SegmentVisibility", "SegmentOpacity2DFill", "SegmentOpacity2DOutline", "SegmentOpacity3D")
 _FAINT = {"SegmentOpacity2DFill": 0.3, "SegmentOpacity2DOutline": 0.45, "SegmentOpacity3D": 0.08}
+_GREY = (0.5, 0.5, 0.5)  # of a structure whose segments are gone
 LINE_PIXELS, EDGE_PIXELS = 3, 1
+Rgb = tuple[float, float, float]
+"""Red, green and blue, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +108,16 @@ class SideBySide:
         ours, theirs = structures_of(self._prediction), structures_of(self._reference)
         found = match_structures(ours, theirs, remaining_matches(self._by_hand(), ours, theirs))
         self.structures = _structures(found, self._prediction, self._reference)
-        self._color_reference()
+        self._color()
         self._draw()
+
+    @property
+    def colors(self) -> list[Rgb]:
+        """The colour of each of `structures`: the prediction's, the ground truth's where there is no other, or distinct ones."""
+        if self._drawing.distinct_colors:
+            chosen = distinct_colors([structure.name for structure in self.structures])
+            return [(red / 255, green / 255, blue / 255) for red, green, blue in chosen]
+        return [self._own_color(structure) for structure in self.structures]
 
     @property
     def reference_node(self) -> Any:
@@ -104,8 +125,11 @@ class SideBySide:
         return self._reference
 
     def draw(self, drawing: DrawingOptions) -> None:
-        """Draw both with lines or areas, in the chosen opacity."""
+        """Draw both with lines or areas, in the chosen opacity and colours."""
+        recolor = drawing.distinct_colors != self._drawing.distinct_colors
         self._drawing = drawing
+        if recolor:
+            self._color()
         self._draw()
 
     def show_in(self, window_hu: tuple[float, float] | None) -> None:
@@ -160,23 +184,21 @@ class SideBySide:
                 save_display(display)
                 set_views(display, others or ["nowhere"])
 
-    def _color_reference(self) -> None:
-        """The ground truth in the prediction's colours, on screen only: the segments keep their own.
+    def _color(self) -> None:
+        """Both sides of a structure in one colour, on screen only: the segments keep their own.
 
-        Where its lines lie on the prediction's areas, they are paler.
+        Where the ground truth's lines lie on the prediction's areas, they are paler.
         """
         white = _WHITENED if self._variant == ONE_ROW else 0.0
-        ours, theirs = self._prediction.GetSegmentation(), self._reference.GetSegmentation()
-        for structure in self.structures:
-            if not structure.reference_id:
-                continue
-            segments, segment_id = (
-                (ours, structure.prediction_id) if structure.prediction_id else (theirs, structure.reference_id)
-            )
-            color = segments.GetSegment(segment_id).GetColor()
-            self._reference.GetDisplayNode().SetSegmentOverrideColor(
-                structure.reference_id, *(white + (1 - white) * channel for channel in color)
-            )
+        ours, theirs = self._drawn
+        for structure, color in zip(self.structures, self.colors, strict=True):
+            ours.color(structure.prediction_id, color if self._drawing.distinct_colors else None)
+            theirs.color(structure.reference_id, [white + (1 - white) * channel for channel in color])
+
+    def _own_color(self, structure: ShownStructure) -> Rgb:
+        sides = ((self._prediction, structure.prediction_id), (self._reference, structure.reference_id))
+        segments = (node.GetSegmentation().GetSegment(segment_id) for node, segment_id in sides if segment_id)
+        return next((segment.GetColor() for segment in segments if segment is not None), _GREY)
 
 
 def _structures(found: Matching, prediction_node: Any, reference_node: Any) -> tuple[ShownStructure, ...]:
@@ -197,10 +219,11 @@ def _structures(found: Matching, prediction_node: Any, reference_node: Any) -> t
 
 @dataclass(frozen=True)
 class DrawingOptions:
-    """The user's choice: lines instead of areas, and the opacity (0..1) of the areas in the slices."""
+    """The user's choice: lines instead of areas, the opacity (0..1) of the areas in the slices, and distinct colours."""
 
     outline: bool = False
     opacity: float = 0.5
+    distinct_colors: bool = False
 
 
 class SegmentationDrawing:
@@ -209,6 +232,15 @@ class SegmentationDrawing:
     def __init__(self, node: Any) -> None:
         self._node, self._display = node, node.GetDisplayNode()
         self._segments_before = save_display(self._display, _OF_DISPLAY, _OF_SEGMENT)
+
+    def color(self, segment_id: str, color: Sequence[float] | None) -> None:
+        """Draw a segment in another colour (RGB, 0 to 1); None draws it in the colour of before. No segment is no error."""
+        if self._node.GetSegmentation().GetSegment(segment_id) is None:
+            return
+        if segment_id not in self._segments_before:
+            self._segments_before = save_segments(self._display, _OF_SEGMENT)
+        before = self._segments_before[segment_id][OVERRIDE_COLOR]
+        show_color(self._display, segment_id, before if color is None else color)
 
     def draw(
         self,

@@ -18,24 +18,32 @@ from ..nodes.scene_nodes import nodes_of_class
 
 _DISPLAY_BEFORE = ATTRIBUTE_PREFIX + "BeforeSideBySide"
 _HIDDEN = ATTRIBUTE_PREFIX + "HiddenIn{}D"
-_COLOR = "color"  # the segment's override colour, None where it has its own
+OVERRIDE_COLOR = "color"
+"""Beside a segment's values: its colour in this display, None where that is the segment's own."""
 Values = dict[str, Any]  # by the names of the display node's Get and Set functions
 _WINDOW_BEFORE = ATTRIBUTE_PREFIX + "WindowBefore"
 
 
 def save_display(display: Any, names: Sequence[str] = (), of_segments: Sequence[str] = ()) -> dict[str, Values]:
     """Keep these values of a display and of each of its segments, and its views; returns the segments' values by id."""
-    ids = display.GetDisplayableNode().GetSegmentation().GetSegmentIDs() if of_segments else ()
-    segments = {
-        segment_id: {name: getattr(display, f"Get{name}")(segment_id) for name in of_segments} for segment_id in ids
-    }
     before = {
         "values": {name: getattr(display, f"Get{name}")() for name in names},
-        "segments": {one: {**values, _COLOR: _override_color(display, one)} for one, values in segments.items()},
+        "segments": {},
         "views": views_of(display),
     }
     display.SetAttribute(_DISPLAY_BEFORE, json.dumps(before))
-    return segments
+    return save_segments(display, of_segments) if of_segments else {}
+
+
+def save_segments(display: Any, names: Sequence[str]) -> dict[str, Values]:
+    """Keep these values and the colours of the segments that came since `save_display`; returns those of all by id."""
+    before = json.loads(display.GetAttribute(_DISPLAY_BEFORE))
+    for segment_id in display.GetDisplayableNode().GetSegmentation().GetSegmentIDs():
+        if segment_id not in before["segments"]:
+            values = {name: getattr(display, f"Get{name}")(segment_id) for name in names}
+            before["segments"][segment_id] = {**values, OVERRIDE_COLOR: _override_color(display, segment_id)}
+    display.SetAttribute(_DISPLAY_BEFORE, json.dumps(before))
+    return before["segments"]
 
 
 def restore_displays(scene: slicer.vtkMRMLScene) -> bool:
@@ -80,11 +88,7 @@ def _restore_display(display: Any, before: Mapping[str, Any]) -> None:
     for segment_id, values in before["segments"].items():
         if node is None or node.GetSegmentation().GetSegment(segment_id) is None:
             continue
-        color = values.pop(_COLOR)
-        if color is None:
-            display.UnsetSegmentOverrideColor(segment_id)
-        else:
-            display.SetSegmentOverrideColor(segment_id, *color)
+        show_color(display, segment_id, values.pop(OVERRIDE_COLOR))
         for name, value in values.items():
             getattr(display, f"Set{name}")(segment_id, value)
     set_views(display, before["views"])
@@ -102,6 +106,14 @@ def set_views(display: Any, ids: Sequence[str]) -> None:
     for view_id in ids:
         display.AddViewNodeID(view_id)
     display.EndModify(modifying)
+
+
+def show_color(display: Any, segment_id: str, color: Sequence[float] | None) -> None:
+    """Draw a segment in this colour (RGB, 0 to 1) in this display alone; None draws it in its own."""
+    if color is None:
+        display.UnsetSegmentOverrideColor(segment_id)
+    else:
+        display.SetSegmentOverrideColor(segment_id, *color)
 
 
 def _override_color(display: Any, segment_id: str) -> list[float] | None:
