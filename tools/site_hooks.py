@@ -21,7 +21,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES_OUTSIDE = ("CHANGELOG.md", "SECURITY.md")
 API_PAGE = "api.md"
 SOURCE_FOLDERS = ("UNetSegmenter", "training")
-SPHINX_STYLE = ("UNetSegmenter",)  # Slicer's scripting interface is documented as Slicer's own is
+API_OPTIONS = {  # the module is documented as Slicer's own are, and has more than its scripting interface
+    "UNetSegmenter": "    options:\n      docstring_style: sphinx\n"
+    "      members: [UNetSegmenterLogic, UNetSegmenterParameterNode]\n",
+}
 
 LINK = re.compile(r"(\]\()([^)\s#]*)(#[^)\s]*)?(\))")
 FENCE = re.compile(r"^ *(```|~~~)")
@@ -118,8 +121,7 @@ def _api_page_name(source: str) -> str:
 
 def _api_page(source: str) -> str:
     name = _module_name(source)
-    options = "\n    options:\n      docstring_style: sphinx" if name in SPHINX_STYLE else ""
-    return f"# {name.rpartition('.')[2]}\n\n`{name}`\n\n::: {name}{options}\n"
+    return f"# {name.rpartition('.')[2]}\n\n`{name}`\n\n::: {name}\n{API_OPTIONS.get(name, '')}"
 
 
 def _api_navigation() -> list[dict[str, list[dict[str, str]]]]:
@@ -137,13 +139,12 @@ def _file_of(path: Path, config: MkDocsConfig) -> File:
 def as_python_markdown(markdown: str) -> str:
     """GitHub's lists and folded answers in Python-Markdown's spelling.
 
-    A list gets a blank line before it, and the text of its items is indented by four spaces; an answer becomes `???`. Lists
-    in lists are not there in docs/.
+    A list gets a blank line before it, and the text of its items is indented by four spaces; an answer becomes `???`.
     """
     lines: list[str] = []
     width = 0  # of the marker of the list item that is open; 0 outside of lists
     deeper = 0  # inside a folded answer
-    fenced = False
+    fenced = inner = False  # inner: in a list within an item or an answer
     for line in markdown.splitlines():
         text = line.lstrip(" ")
         indent = len(line) - len(text)
@@ -157,6 +158,9 @@ def as_python_markdown(markdown: str) -> str:
         if text and indent < width and not fenced and not lines[-1].strip():
             width = 0  # a line at the margin after a blank one ends the list
         shift = 4 - width if width and indent >= width else 0
+        if item and lines and lines[-1].strip() and not inner:
+            lines.append("")
+        inner = bool(item) or (inner and bool(text))
         if answer := ANSWER.match(line):
             lines.append(f'{" " * (indent + shift)}??? note "{answer[2]}"')
             deeper = 4
