@@ -55,3 +55,11 @@ def test_one_heart_is_learned_by_heart(student, trained, full_length):
     assert last["dice_mean"] < 0.75
     if full_length:
         assert abs(last["dice_mean"] - found[300]["dice_mean"]) < 0.08
+
+
+@pytest.mark.slow
+def test_a_learning_rate_that_is_far_too_large(trained, full_length):
+    if not full_length:
+        pytest.skip("a run of its own: make course trains it")
+    (last,) = trained(commands(7)[4]).values()
+    assert last["dice_mean"] < 0.1 and "the Dice is below 0.1" in answers(7)[5]
