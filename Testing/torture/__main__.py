@@ -15,7 +15,14 @@ sys.path[:0] = [str(ROOT / "UNetSegmenter"), str(ROOT / "training")]
 
 from .harness import Tally
 
-SUBJECTS = ("image_headers", "dicom_headers", "damaged_compression", "checkpoints")
+SUBJECTS = (
+    "image_headers",
+    "dicom_headers",
+    "damaged_compression",
+    "checkpoints",
+    "killed_trainer",
+    "killed_evaluator",
+)
 HEAD = f"{'subject':24} {'tried':>7} {'right':>7} {'refused':>8} {'bugs':>5} {'seconds':>8}"
 
 

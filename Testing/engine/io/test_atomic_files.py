@@ -70,6 +70,61 @@ def test_what_a_killed_process_left_goes_a_day_later(tmp_path):
     assert set(os.listdir(tmp_path)) == {"a.txt", fresh.name, another.name}
 
 
+def write_slowly(path, said):
+    def write(partial):
+        partial.write_bytes(bytes(100_000))
+        said.send(partial.name)
+        time.sleep(60)
+
+    write_atomically(path, write)
+
+
+def fill_slowly(path, said):
+    def write(partial):
+        (partial / "part").write_text("half")
+        said.send(partial.name)
+        time.sleep(60)
+
+    write_folder(path, write)
+
+
+@pytest.mark.parametrize("killed", [write_slowly, fill_slowly])
+def test_what_a_killed_process_left_goes_with_the_next_write_and_what_another_writes_stays(
+    tmp_path, killed, monkeypatch
+):
+    """A run that is killed over and over must not fill the disk with parts of its own files."""
+    from UNetSegmenterLib.engine.io import atomic_files
+
+    monkeypatch.setattr(atomic_files, "_JUST_MADE_SECONDS", -1)
+    hear, say = FORK.Pipe(duplex=False)
+    crew = [FORK.Process(target=killed, args=(tmp_path / "pack.bin", say)) for _ in range(2)]
+    for one in crew:
+        one.start()
+    names = {hear.recv() for _ in crew}
+    assert set(os.listdir(tmp_path)) == names, "neither took the other's for abandoned"
+    write_text(tmp_path / "pack.bin", "text")
+    assert set(os.listdir(tmp_path)) == names | {"pack.bin"}
+    for one in crew:
+        one.kill()
+        one.join()
+    write_text(tmp_path / "other.bin", "text")
+    assert set(os.listdir(tmp_path)) == names | {"pack.bin", "other.bin"}, (
+        "files of other names are none of its business"
+    )
+    write_text(tmp_path / "pack.bin", "text")
+    assert set(os.listdir(tmp_path)) == {"pack.bin", "other.bin"}
+
+
+def test_a_file_that_another_machine_writes_stays(tmp_path, monkeypatch):
+    from UNetSegmenterLib.engine.io import atomic_files
+
+    monkeypatch.setattr(atomic_files, "_JUST_MADE_SECONDS", -1)
+    there = tmp_path / ".partial-0123456789abcd-a.txt"
+    there.write_text("half")
+    write_text(tmp_path / "a.txt", "text")
+    assert there.exists()
+
+
 def test_a_name_as_long_as_the_file_system_takes(tmp_path):
     path = tmp_path / f"{'漢' * 80}.txt"
     write_text(path, "text")

@@ -21,7 +21,7 @@ from unetseg.training.configuration import TrainingConfig
 from unetseg.training.device_data import DeviceData
 from unetseg.training.run_lock import TRY_AGAIN, Stopped, run_lock
 from unetseg.training.training_loop import train
-from unetseg.training.training_state import differences, read_state
+from unetseg.training.training_state import differences, done_steps, read_state, stored_configuration
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 
@@ -110,8 +110,26 @@ def test_killed_anywhere_and_resumed_gives_the_same_weights(preprocessed_folder,
         assert process.end()[0] == -signal.SIGKILL
     assert process_to_the_end(preprocessed_folder, run, small_config) == [10, 11, 12]
     assert_same_weights(straight_run, run)
-    with (run / "metrics.csv").open(newline="") as file:
-        assert [row["step"] for row in csv.DictReader(file)] == ["6", "12"]
+    table = (run / "metrics.csv").read_text()
+    assert [row["step"] for row in csv.DictReader(table.splitlines())] == ["6", "12"]
+    assert table == (straight_run / "metrics.csv").read_text(), "the loss of the steps before a break counts too"
+
+
+@pytest.mark.parametrize("table", ["", "step,lo"])
+def test_a_table_whose_first_row_was_cut_off_gets_its_heading(
+    preprocessed, small_config, straight_run, tmp_path, table
+):
+    run = tmp_path / "killed"
+    run.mkdir()
+    (run / "metrics.csv").write_text(table)
+    train(preprocessed, run, small_config, "cpu", save_every=3, validate_every=6)
+    assert (run / "metrics.csv").read_text() == (straight_run / "metrics.csv").read_text()
+
+
+def test_what_a_run_is_asked_to_go_on_with_is_known_by_the_state_before_a_damaged_one(straight_run):
+    (straight_run / "state.pt").write_bytes((straight_run / "state.pt").read_bytes()[:1000])
+    assert stored_configuration(straight_run)["steps"] == "12"
+    assert done_steps(straight_run) is None
 
 
 @pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGUSR1", TRY_AGAIN)])

@@ -33,7 +33,9 @@ class TrainingLog:
             return
         head, *rows = self.path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
         kept = [row for row in rows if row.endswith("\n") and int(row.split(",", 1)[0]) <= step]
-        if kept != rows:
+        if not head.endswith("\n"):  # killed before the first row was written whole
+            self.path.unlink()
+        elif kept != rows:
             write_text(self.path, "".join([head, *kept]))
 
     def write(self, step: int, loss: float, learning_rate: float, dice: np.ndarray | None) -> None:

@@ -140,7 +140,8 @@ def _train(
     if on_start:
         on_start(state)
     log = TrainingLog(run, [structure.name for structure in dataset.structures], first_step) if main_process else None
-    losses, started = [], time.perf_counter()
+    losses = state.losses = [loss.to(process_group.device) for loss in state.losses]
+    started = time.perf_counter()
     with StopSignals() as signals, closing(data):
         for step in range(first_step, config.steps):
             losses.append(learner.step(step, *next_batch(data, config, step, process_group)))

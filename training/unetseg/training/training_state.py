@@ -37,6 +37,7 @@ class TrainingState:
         extended: at which steps the run got another number of steps: {"at": step, "steps": number before}.
         precision: what the last step was computed in; None in a new folder, and where an earlier version did not note it.
         dice: (cases, structures) of the last validation, or None.
+        losses: of the steps since then, one number each.
         seen_before: cases that the checkpoint which the run began with, and its ancestors, had seen.
 
     Raises:
@@ -65,10 +66,11 @@ class TrainingState:
         }
         self.seen_before = () if start_from is None else as_ancestors(seen_cases(start_from.card))
         self.dice: np.ndarray | None = None
+        self.losses: list[torch.Tensor] = []
         self.minutes = self._minutes_before = 0.0
         self.step, self.precision = 0, None
         self.extended: list[dict[str, int]] = []
-        self._saved = self._last_good()
+        self._saved = last_good_state(run)
         if self._saved is not None:
             self.step, self.precision = self._saved["step"], _precision_of(self._saved)
             self.extended = json.loads(self._saved.get("extended", "[]"))
@@ -93,6 +95,7 @@ class TrainingState:
             if content["parts"][name]:  # that of a gradient scaler is empty where the run computed in another precision
                 part.load_state_dict(content["parts"][name])
         self.dice = None if content["dice"] is None else content["dice"].numpy()
+        self.losses = list(content.get("losses", ()))
         self.minutes = self._minutes_before = content["minutes"]
         self._saved = None
         return self.step
@@ -116,22 +119,6 @@ class TrainingState:
                 "another --output, or give the configuration and data set it began with."
             )
 
-    def _last_good(self) -> dict[str, Any] | None:
-        """The newest state that can be read; None in a new folder.
-
-        Raises:
-            InputError: there are states, and none can be read.
-        """
-        there = [path for path in (self.path, self.previous) if path.exists()]
-        for path in there:
-            try:
-                return read_state(path)
-            except InputError as error:
-                logging.warning("%s; it was passed over", str(error).partition(";")[0])
-        if there:
-            raise InputError(f"{there[0]} is damaged and there is no good state before it; choose another --output.")
-        return None
-
     def save(self, step: int, minutes: float) -> None:
         """Write the state after `step` steps, `minutes` after this start."""
         assert self.precision is not None, "resume comes first"
@@ -142,6 +129,7 @@ class TrainingState:
             "extended": json.dumps(self.extended),
             "step": step,
             "dice": None if self.dice is None else torch.from_numpy(self.dice),
+            "losses": torch.stack(self.losses).cpu() if self.losses else torch.empty(0),
             "minutes": self.minutes,
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
         }
@@ -153,6 +141,23 @@ class TrainingState:
                 self.path.replace(self.previous)
 
         write_atomically(self.path, write)
+
+
+def last_good_state(run: Path) -> dict[str, Any] | None:
+    """The newest state of a run that can be read; None in a new folder.
+
+    Raises:
+        InputError: there are states, and none can be read.
+    """
+    there = [path for path in (run / "state.pt", run / "state.previous.pt") if path.exists()]
+    for path in there:
+        try:
+            return read_state(path)
+        except InputError as error:
+            logging.warning("%s; it was passed over", str(error).partition(";")[0])
+    if there:
+        raise InputError(f"{there[0]} is damaged and there is no good state before it; choose another --output.")
+    return None
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -169,11 +174,10 @@ def read_state(path: Path) -> dict[str, Any]:
 
 def stored_configuration(run: Path) -> dict[str, Any] | None:
     """The training configuration that a run began with, by the names of its options as text; None where there is no run."""
-    there = [path for path in (run / "state.pt", run / "state.previous.pt") if path.exists()]
-    if not there:
+    content = last_good_state(run)
+    if content is None:
         return None
-    identity = json.loads(read_state(there[0])["identity"])
-    values = option_values(read_config(identity["recipe"], f"{there[0]}: recipe"))
+    values = option_values(read_config(json.loads(content["identity"])["recipe"], f"{run / 'state.pt'}: recipe"))
     return {
         name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value) for name, value in values.items()
     }
@@ -181,9 +185,9 @@ def stored_configuration(run: Path) -> dict[str, Any] | None:
 
 def done_steps(run: Path) -> int | None:
     """How many steps a finished run has done; None where it is not finished, or there is none."""
-    if not (run / "checkpoint.pt").exists() or not (run / "state.pt").exists():
+    content = last_good_state(run) if (run / "checkpoint.pt").exists() else None
+    if content is None:
         return None
-    content = read_state(run / "state.pt")
     steps = json.loads(content["identity"])["recipe"]["steps"]
     return steps if content["step"] >= steps else None
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -15,8 +17,9 @@ from pathlib import Path
 from ..errors import InputError
 
 _PREFIX = ".partial-"
+_PARTIAL = re.compile(re.escape(_PREFIX) + r"(?P<host>[0-9a-f]{6})?[0-9a-f]{8}-(?P<tail>.*)", re.DOTALL)
 _KEPT_CHARACTERS = 50  # of the name, its ending among them, in the temporary one: a file name may have 255 bytes
-_ABANDONED_SECONDS = 24 * 3600.0
+_ABANDONED_SECONDS, _JUST_MADE_SECONDS = 24 * 3600.0, 1.0
 _LOCK_SECONDS, _LOCK_PAUSE_SECONDS, _LOCKED_BYTE = 30.0, 0.02, 2**30
 _DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -29,7 +32,7 @@ class WriteError(InputError):
     """A file that can't be written, with the reason. Other files in its folder will fail in the same way."""
 
 
-def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path | str, write: Callable[[Path], object], ending: str = "") -> None:
     """Write a file under a temporary name in the same folder, flush it to the disk and rename it.
 
     A reader never finds half a file. If two processes write the same file, the file of one of them remains, complete.
@@ -37,15 +40,17 @@ def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
     Args:
         path: the file; its folder is made if it is missing.
         write: writes the temporary file whose path it gets. That path has the ending of `path`, which many writers go by.
+        ending: such as ".nii.gz", if the temporary file is to have nothing but that of the name.
 
     Raises:
         WriteError: the file can't be written; the message gives the reason.
     """
     path = Path(path)
-    partial = path.with_name(f"{_PREFIX}{secrets.token_hex(4)}-{path.name[-_KEPT_CHARACTERS:]}")
+    partial, lock = _partial_of(path, ending), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(partial)
+        lock = _hold(partial)
         write(partial)
         sync(partial)
         partial.replace(path)
@@ -55,6 +60,7 @@ def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+        _let_go(lock)
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -78,9 +84,11 @@ def write_folder(folder: Path | str, write: Callable[[Path], object]) -> None:
         WriteError: the folder can't be written; the message gives the reason.
     """
     folder = Path(folder)
-    partial = folder.with_name(f"{_PREFIX}{secrets.token_hex(4)}-{folder.name[-_KEPT_CHARACTERS:]}")
+    partial, lock = _partial_of(folder), None
     try:
         partial.mkdir(parents=True)
+        _remove_abandoned(partial)
+        lock = _hold(partial)
         write(partial)
         for path in partial.rglob("*"):
             sync(path)
@@ -90,6 +98,7 @@ def write_folder(folder: Path | str, write: Callable[[Path], object]) -> None:
         raise WriteError(f"{folder} could not be written ({why_not_written(error, folder.parent)}).") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        _let_go(lock)
 
 
 def sync(path: Path) -> None:
@@ -110,15 +119,68 @@ def sync(path: Path) -> None:
         os.close(number)
 
 
+def _partial_of(path: Path, ending: str = "") -> Path:
+    """A temporary name beside `path` that no other process has; it tells on which machine it is written, and of which file."""
+
+    def short_hash(text: str) -> str:
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:6]
+
+    tail = f"{short_hash(path.name)}{ending}" if ending else path.name[-_KEPT_CHARACTERS:]
+    return path.with_name(f"{_PREFIX}{short_hash(socket.gethostname())}{secrets.token_hex(4)}-{tail}")
+
+
+def _hold(partial: Path) -> int | None:
+    """Hold the temporary file or folder as long as this process lives; None where the system has no such locks.
+
+    The lock goes with the process, so what a killed one has left is known by that nobody holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    number = os.open(partial, os.O_RDONLY if partial.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
+    with suppress(OSError):
+        fcntl.flock(number, fcntl.LOCK_EX)  # `_is_abandoned` of another process lets go at once
+    return number
+
+
+def _let_go(number: int | None) -> None:
+    if number is not None:
+        os.close(number)
+
+
 def _remove_abandoned(partial: Path) -> None:
-    """Remove temporary files of the same name that are a day old: a process that was killed left them."""
-    tail = partial.name[len(_PREFIX) + 8 :]
-    oldest = time.time() - _ABANDONED_SECONDS
+    """Remove temporary files and folders of the same target that a killed process left, on this machine or a day ago."""
+    mine = _PARTIAL.fullmatch(partial.name)
+    assert mine is not None
     for name in os.listdir(partial.parent):
-        if name.startswith(_PREFIX) and name[len(_PREFIX) + 8 :] == tail:
-            with suppress(OSError):
-                if (other := partial.with_name(name)).stat().st_mtime < oldest:
-                    other.unlink()
+        other = _PARTIAL.fullmatch(name)
+        if other is None or other["tail"] != mine["tail"] or name == partial.name:
+            continue
+        path = partial.with_name(name)
+        with suppress(OSError):
+            is_old = path.stat().st_mtime < time.time() - _ABANDONED_SECONDS
+            if is_old or (other["host"] == mine["host"] and _is_abandoned(path)):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
+
+
+def _is_abandoned(partial: Path) -> bool:
+    """Whether no process of this machine holds a temporary file; files that were made just now may be about to be held."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return False
+    number = os.open(partial, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(number)
+    return time.time() - partial.stat().st_mtime > _JUST_MADE_SECONDS
 
 
 def why_not_written(error: Exception, folder: Path) -> str:

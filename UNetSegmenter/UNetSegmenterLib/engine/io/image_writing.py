@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import tempfile
 from pathlib import Path
 
@@ -47,15 +46,10 @@ def write_image(
         image.SetMetaData(key, value)
 
     def write(partial: Path) -> None:
-        # ITK takes .hdr and .img for endings wherever they stand in a name, and then writes another file.
-        plain = partial.with_name(f".partial-{secrets.token_hex(4)}{ending}")
-        try:
-            sitk.WriteImage(image, str(plain), useCompression=True)
-            plain.replace(partial)
-        finally:
-            plain.unlink(missing_ok=True)
+        sitk.WriteImage(image, str(partial), useCompression=True)
 
-    write_atomically(path, write)
+    # ITK takes .hdr and .img for endings wherever they stand in a name, and then writes another file.
+    write_atomically(path, write, ending)
 
 
 def png_bytes(pixels: np.ndarray) -> bytes:
