@@ -9,8 +9,8 @@ import torch
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.training import training_loop
 from unetseg.training.configuration import TrainingConfig
-from unetseg.training.training_state import read_state
 from unetseg.training.training_loop import train
+from unetseg.training.training_state import read_state
 from UNetSegmenterLib.engine.io import atomic_files
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 
