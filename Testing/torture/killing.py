@@ -34,9 +34,8 @@ def seconds_of(work: Callable[[], Any]) -> float:
     """How long `work` takes from the start of its process to its end; raises RuntimeError where it fails."""
     started = time.perf_counter()
     process = forked(work)
-    process.join()
-    if process.exitcode:
-        raise RuntimeError(f"an undisturbed run ended with {process.exitcode}")
+    if status := status_of(process):
+        raise RuntimeError(f"an undisturbed run ended with {status}")
     return time.perf_counter() - started
 
 
@@ -49,5 +48,12 @@ def killed_after(work: Callable[[], Any], seconds: float) -> int:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:  # it has not made its group yet
             process.kill()
+    return status_of(process)
+
+
+def status_of(process: multiprocessing.Process) -> int:
+    """Wait for the end of a process, let go of it, and return its exit status."""
     process.join()
-    return process.exitcode
+    status = process.exitcode
+    process.close()
+    return status
