@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from UNetSegmenterLib.engine.evaluation.verdict import SCORES
 
-from .pages import COURSE, PAGES, REAL_DATA, answers
+from .pages import COURSE, PAGES, REAL_DATA, ROOT, answers, text_of
 
 LARGEST_BYTES = 150_000
 PARTS = ("**You can ", "**Time:** ", "## Exercises", "## What you can do now", REAL_DATA)
@@ -50,6 +51,22 @@ def test_the_table_of_objectives_names_exercises_and_tests_that_exist():
             practised.setdefault(int(other or number), set()).add(int(exercise))
         assert checked == "by the teacher" or checked.strip("`") in tests, checked
     assert practised == {number: set(range(1, len(answers(number)) + 1)) for number in range(1, len(PAGES) + 1)}
+
+
+def test_what_is_pressed_in_slicer_exists():
+    """Buttons, sections, samples and verdicts that pages 2 and 10 name are the panel's."""
+    panel = (ROOT / "UNetSegmenter" / "Resources" / "UI" / "UNetSegmenter.ui").read_text(encoding="utf-8")
+    shown = {text.replace("&amp;", "") for text in re.findall(r"<string>([^<]+)</string>", panel)}
+    library = ROOT / "UNetSegmenter" / "UNetSegmenterLib" / "panel"
+    samples = set(re.findall(r'"(UNetSegmenterSample\w+)"', (library / "sample_data.py").read_text(encoding="utf-8")))
+    choice = (library / "widgets" / "structure_choice.py").read_text(encoding="utf-8")
+    keys = set(re.search(r'^PREVIOUS_KEY, NEXT_KEY = "(\w)", "(\w)"', choice, re.MULTILINE).groups())
+    for number in (2, 10):
+        section = re.search(r"^## In Slicer.*?(?=^## )", text_of(number), re.DOTALL | re.MULTILINE)[0]
+        named = set(re.findall(r"\*\*([^*]+)\*\*", section)) - {"left kidney"}
+        assert len(named) > 5 and not named - shown - samples - keys
+    verdicts = re.search(r"verdict \(([^)]+)\)", text_of(10))[1]
+    assert set(" ".join(verdicts.split()).replace("*", "").split(", ")) == set(SCORES.values())
 
 
 def test_pictures_are_small_and_used():
