@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scipy import stats
 
-from .pages import answers, run
+from .pages import answers, run, text_of
 from .test_2_annotations import rows_of
 
 
@@ -15,9 +15,15 @@ def test_widths_of_intervals():
     assert f"±{stats.t.ppf(0.975, 1) * 3 / 2**0.5:.0f} points" in answers(8)[0]
 
 
+def test_values_of_students_table():
+    table = [f"{stats.t.ppf(0.975, n - 1):.3g}" for n in (2, 4, 7, 20, 40)]
+    assert f"{', '.join(table[:-1])} and {table[-1]} for n = 2, 4, 7, 20 and 40" in text_of(8)
+
+
 def test_smallest_p_of_a_paired_test():
     smallest = {n: stats.wilcoxon([0.01 * (one + 1) for one in range(n)], mode="exact").pvalue for n in range(2, 8)}
     assert answers(8)[2].startswith("Six.") and min(n for n, p in smallest.items() if p < 0.05) == 6
+    assert f"With seven it is {smallest[7]:.3f}," in answers(8)[2]
     assert f"{smallest[2]:.1f} for 2, {smallest[5]:.4f} for 5, {smallest[6]:.3f} for 6" in answers(8)[2]
 
 
