@@ -10,7 +10,7 @@ BENCH_READY := $(BENCH)/ready
 PUBLISH := .venv-publish
 PUBLISH_READY := $(PUBLISH)/ready
 
-.PHONY: help setup demo test course lint bench bench-predict bench-predict-env bench-training gpu-bundle slicer-test torture dist clean
+.PHONY: help setup demo test course lint bench bench-predict bench-predict-env bench-training gpu-bundle slicer-test torture dist sbom clean
 help:
 	@echo "make demo         segment a sample CT with the shipped checkpoint, compare, and leave demo-output/"
 	@echo "make test         run all tests that run without 3D Slicer itself"
@@ -24,6 +24,7 @@ help:
 	@echo "make bench-training  speed of training, and seconds to a Dice, beside loaders with augmentation a sample (docs/speed.md)"
 	@echo "make gpu-bundle DATASET=...   what a machine with a GPU and no internet needs for python -m benchmarks.gpu (docs/speed.md)"
 	@echo "make dist         wheel and source distribution in dist/, checked (docs/publishing.md)"
+	@echo "make sbom         dist, and its bill of materials (CycloneDX) in dist/ (docs/licences.md)"
 	@echo "make slicer-test SLICER=/path/to/Slicer   the tests inside a real 3D Slicer"
 
 setup: $(READY)
@@ -37,7 +38,7 @@ $(READY): constraints.txt pyproject.toml tools/check_system.py tools/fetch_viewe
 	@touch $@
 
 demo: $(READY)
-	$(BIN)/unetseg demo --output demo-output
+	$(BIN)/unetseg demo --fetch --output demo-output
 
 test: $(READY) lint
 	QT_QPA_PLATFORM=offscreen PYTHONUTF8=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
@@ -99,6 +100,16 @@ dist: $(READY) $(PUBLISH_READY)
 	$(PUBLISH)/bin/python -m build --no-isolation --outdir dist
 	$(PUBLISH)/bin/twine check --strict dist/*
 	$(BIN)/python tools/check_distribution.py dist
+
+# Attached to a release, but no distribution of Python: it goes into dist/sbom/, which is not uploaded to an index.
+sbom: dist
+	rm -rf build/sbom
+	mkdir -p build/sbom dist/sbom
+	$(BIN)/python tools/linked_environment.py dist/*.whl build/sbom/environment training scene dicom onnx
+	$(PUBLISH)/bin/cyclonedx-py environment build/sbom/environment --pyproject pyproject.toml --output-reproducible \
+	    --output-file build/sbom/environment.cdx.json
+	$(BIN)/python tools/bill_of_materials.py build/sbom/environment.cdx.json dist/sbom/unetsegmenter.cdx.json
+	$(PUBLISH)/bin/python tools/check_bill.py dist/sbom/unetsegmenter.cdx.json
 
 clean:
 	rm -rf $(VENV) $(BENCH) $(PUBLISH) demo-output build dist

@@ -31,7 +31,11 @@ FOLDERS = (
     "training",
 )
 FOLDERS_WITH_PAGES = ("docs", "Testing", "UNetSegmenter")
-PAGES = [ROOT / "README.md", *sorted(path for name in FOLDERS_WITH_PAGES for path in (ROOT / name).rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "SECURITY.md",
+    *sorted(path for name in FOLDERS_WITH_PAGES for path in (ROOT / name).rglob("*.md")),
+]
 COMMAND_PAGES = [page for page in PAGES if page.parts[len(ROOT.parts)] in ("README.md", "docs")]
 pages = pytest.mark.parametrize("page", PAGES, ids=[path.relative_to(ROOT).as_posix() for path in PAGES])
 

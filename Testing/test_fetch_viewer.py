@@ -57,12 +57,17 @@ def test_npm_and_the_public_address_bring_the_same_member(tool, tmp_path, monkey
         entry = tarfile.TarInfo("package/dist/niivue.umd.js")
         entry.size = len(CONTENT)
         archive.addfile(entry, io.BytesIO(CONTENT))
+    made = tmp_path / "made.tgz"
+    monkeypatch.setattr(tool, "PACKAGE_SHA256", hashlib.sha256(made.read_bytes()).hexdigest())
     npm = tmp_path / "npm"
     npm.write_text(f'#!/bin/sh\necho "$@" > "{tmp_path}/asked"\ncp "{tmp_path}/made.tgz" niivue.tgz\n')
     npm.chmod(0o755)
     monkeypatch.setattr(tool.shutil, "which", lambda name: str(npm))
     assert tool.from_npm() == CONTENT
-    assert (tmp_path / "asked").read_text().split() == ["pack", "--silent", "@niivue/niivue@0.69.0"]
+    assert (tmp_path / "asked").read_text().split() == ["pack", "--silent", "--ignore-scripts", "@niivue/niivue@0.69.0"]
+    made.write_bytes(made.read_bytes() + b"!")
+    with pytest.raises(OSError, match="not opened"):
+        tool.from_npm()
     monkeypatch.setattr(tool.shutil, "which", lambda name: None)
     with pytest.raises(OSError, match="not installed"):
         tool.from_npm()

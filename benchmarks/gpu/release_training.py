@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 from unetseg.data.preprocessed_dataset import PreprocessedDataset, read_preprocessed_dataset
-from unetseg.training.configuration import TrainingConfig, read_config, read_yaml
+from unetseg.training.configuration import TrainingConfig, read_config
+from unetseg.yaml_files import read_yaml
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 
 from .proof import Figures, Goal, Result, Setup

@@ -48,6 +48,16 @@ def print_errors(text: str, lines: Iterable[str]) -> None:
     sys.stderr.write("\n".join([f"unetseg: error: {text}", *(f"  {' '.join(line.split())}" for line in lines), ""]))
 
 
+def asked(question: str) -> bool:
+    """Whether the user answers a question with yes; without a terminal nobody is asked, which is a no."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
     """Print a table on standard output; the first column is text, the others are numbers."""
     from rich import box

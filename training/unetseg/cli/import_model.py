@@ -219,7 +219,7 @@ def _fixed_size(card: Path | None) -> tuple[int, int] | None:
     """The size of slices that a card fixes with preprocessing.patch_size."""
     from UNetSegmenterLib.engine.model.imports.draft import entry_of
 
-    from ..training.configuration import read_yaml
+    from ..yaml_files import read_yaml
 
     size = entry_of(read_yaml(card), "preprocessing.patch_size") if card else None
     if size is None:

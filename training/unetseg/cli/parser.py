@@ -262,7 +262,7 @@ def _similar(name: str, known: Iterable[str]) -> str | None:
 
 
 def _options_of_file(path: Path) -> dict[str, Any]:
-    from ..training.configuration import read_yaml
+    from ..yaml_files import read_yaml
 
     content = read_yaml(path)
     if not isinstance(content, dict):

@@ -15,7 +15,7 @@ from UNetSegmenterLib.engine.model.card import Card
 from UNetSegmenterLib.engine.model.imports.draft import OPEN, ImportDraft, Unknown
 from UNetSegmenterLib.engine.model.imports.importing import completed_card
 
-from ..training.configuration import read_yaml
+from ..yaml_files import read_yaml
 
 COMMENT_WIDTH = 110
 LEFT_OUT = (

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,21 +55,30 @@ def default_cache() -> Path:
     return user_cache_path("unetsegmenter", appauthor=False)
 
 
-def read_sample(cache: Path | None = None) -> SampleCase:
+def read_sample(cache: Path | None = None, may_fetch: Callable[[], bool] | None = None) -> SampleCase:
     """The sample from the cache, downloaded first if it is not there.
 
+    Args:
+        cache: where it is kept; by default this platform's folder for such files.
+        may_fetch: asked before a download; without it, calling this is the consent.
+
     Raises:
-        InputError: it can't be downloaded or is not the pinned file.
+        InputError: it may not or can't be downloaded, or is not the pinned file.
     """
-    folder = fetch_sample(cache or default_cache())
+    folder = fetch_sample(cache or default_cache(), may_fetch)
     return SampleCase(read_volume(folder / SCAN), read_reference(folder / REFERENCE, "TotalSegmentator (machine-made)"))
 
 
-def fetch_sample(cache: Path) -> Path:
+def fetch_sample(cache: Path, may_fetch: Callable[[], bool] | None = None) -> Path:
     """Folder with the sample's files, each with the SHA-256 it should have; needs the network only the first time."""
     folder = cache / f"{PACKAGE}-{VERSION}"
     if all(_is_pinned(folder / name) for name in _IN_ARCHIVE):
         return folder
+    if may_fetch is not None and not may_fetch():
+        raise InputError(
+            f"The sample scan is not in {cache}, and nothing is downloaded without consent; fetch it (38 MB, by pip) with "
+            "--fetch, or use a scan of your own: --scan FILE."
+        )
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=cache) as partial:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from pathlib import Path
 from typing import Any, ClassVar, get_type_hints
 
 from UNetSegmenterLib.engine.errors import InputError
@@ -155,18 +154,6 @@ def option_values(config: TrainingConfig) -> dict[str, Any]:
     values = asdict(config)
     augmentation = values.pop("augmentation")
     return values | {f"augmentation.{name}": value for name, value in augmentation.items()}
-
-
-def read_yaml(path: Path) -> Any:
-    """Content of a YAML (or JSON) file. Raises InputError if it can't be read."""
-    import yaml
-
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is not there; name a YAML file that exists.") from error
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: a date such as 2026-13-01
-        raise InputError(f"{path} can't be read as YAML ({' '.join(str(error).split())}).") from error
 
 
 def read_config(values: Any, where: str) -> TrainingConfig:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import os
+import socket
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +21,8 @@ from .failure_watch import FailureWatch
 
 Item = TypeVar("Item")
 LAUNCHER_VARIABLES = {"TORCHELASTIC_RUN_ID", "SLURM_NTASKS", "MASTER_ADDR"}  # set by torchrun, by srun, or by hand
+LOOPBACK = "127.0.0.1"
+INTERFACE_VARIABLES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")  # on which processes exchange what they computed
 RANK_SEED_OFFSET = 1_000_000_007  # more than a run has steps, and within the 32 bits that a CPU generator uses
 
 
@@ -191,10 +195,35 @@ def _meeting_point() -> TCPStore:
 
     The system gives a port that is free, and this process has it from then on: no other run can take it in between, and none
     is met at a port that the environment names from before. The main process uses the same server when it joins.
+
+    Whoever reaches the store could change what the processes tell each other, so nothing may reach it from other machines:
+    torch opens a store on all interfaces whatever the name of the host is, unless it gets a socket that is bound already.
     """
-    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, multi_tenant=True)
-    os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = "127.0.0.1", str(store.port)
+    _stay_on_this_machine()
+    if sys.platform == "win32":  # torch takes no socket there
+        store = TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False, multi_tenant=True)
+    else:
+        with socket.socket() as listener:
+            listener.bind((LOOPBACK, 0))
+            listener.listen()
+            port = listener.getsockname()[1]
+            store = TCPStore(
+                LOOPBACK,
+                port,
+                is_master=True,
+                wait_for_workers=False,
+                multi_tenant=True,
+                master_listen_fd=listener.detach(),
+            )
+    os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = LOOPBACK, str(store.port)
     return store
+
+
+def _stay_on_this_machine() -> None:
+    """Let processes of one machine talk over its loopback interface, unless the user has named another one."""
+    name = next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), None)
+    for variable in INTERFACE_VARIABLES if name else ():
+        os.environ.setdefault(variable, str(name))
 
 
 def _destroy_process_group() -> None:

@@ -14,7 +14,8 @@ from UNetSegmenterLib.engine.io.atomic_files import write_text
 from UNetSegmenterLib.engine.plain_data import from_mapping
 
 from ..data.preprocessed_dataset import PreprocessedDataset
-from .configuration import TrainingConfig, read_yaml, stored_values, with_present_names
+from ..yaml_files import read_yaml
+from .configuration import TrainingConfig, stored_values, with_present_names
 
 LARGEST_SLICE = 256  # pixels across a slice at the network's spacing
 VISITS_PER_SLICE = 40  # how often a slice is sampled in a run, as in the measured configuration

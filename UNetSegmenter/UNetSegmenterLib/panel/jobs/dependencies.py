@@ -1,7 +1,8 @@
 """PyTorch and ONNX Runtime: are they there, and how they are installed if the user agrees.
 
 Three ways, the first that exists is taken: Slicer's PyTorch extension (for PyTorch alone), `slicer.packaging` (Slicer 5.12 and
-later), and `slicer.util.pip_install` (5.10). Nothing is ever installed without the user's consent.
+later), and `slicer.util.pip_install` (5.10). Nothing is ever installed without the user's consent, and no package's own set-up
+code is run: pip takes wheels alone, each with the hash that the package index names for it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import slicer
 
+WHEELS_ALONE = "--only-binary=:all:"
 RESOURCES = Path(__file__).resolve().parents[3] / "Resources"
 
 
@@ -137,7 +139,7 @@ class Installer:
 
     def _by_packaging(self, packaging: Any) -> None:
         packaging.pip_install(
-            requirements(self._package.requirements),
+            self._pip_arguments(),
             blocking=False,
             show_progress=False,
             requester="UNetSegmenter",
@@ -152,8 +154,11 @@ class Installer:
             self._end("")
 
     def _by_pip(self) -> None:
-        slicer.util.pip_install(requirements(self._package.requirements))
+        slicer.util.pip_install(self._pip_arguments())
         self._end("")
+
+    def _pip_arguments(self) -> list[str]:
+        return [WHEELS_ALONE, *requirements(self._package.requirements)]
 
     def _end(self, error: str) -> None:
         self.is_running = False

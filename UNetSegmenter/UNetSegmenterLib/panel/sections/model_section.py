@@ -19,6 +19,7 @@ from ..jobs.worker_process import WorkerProcess
 from ..jobs.worker_request import answer_steps
 from ..widgets.card_frame import EMPTY, CardFrame
 from ..widgets.path_edit import as_path, on_every_text
+from ..widgets.plain_tip import plain_tip
 from .section import Section
 
 RECENT_KEY = "UNetSegmenter/RecentCheckpoints"
@@ -143,7 +144,7 @@ class ModelSection(Section):
         for text in recent_checkpoints():
             if text not in shipped:
                 box.addItem(Path(text).name, text)
-                box.setItemData(box.count - 1, text, qt.Qt.ToolTipRole)
+                box.setItemData(box.count - 1, plain_tip(text), qt.Qt.ToolTipRole)
         box.setEnabled(box.count > 1)
         self._show_known()
 

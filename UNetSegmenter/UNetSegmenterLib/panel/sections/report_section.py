@@ -20,6 +20,7 @@ from ...scene.nodes.world_positions import comparison_on_scan
 from ..jobs.step_driver import Wait, Work
 from ..jobs.worker_process import WorkerProcess
 from ..jobs.worker_request import answer_steps
+from ..widgets.plain_tip import plain_tip
 from ..widgets.verdict_editor import VerdictEditor
 from ..widgets.view_widgets import Picture, picture_steps
 from .compare_section import CompareSection
@@ -150,7 +151,7 @@ class ReportSection(WorkSection):
         ui = self._ui
         self._show_work()
         ui.openReportButton.setVisible(not self.is_busy and self.path is not None)
-        ui.openReportButton.setToolTip(str(self.path or ""))
+        ui.openReportButton.setToolTip(plain_tip(str(self.path or "")))
         self.update()
 
 

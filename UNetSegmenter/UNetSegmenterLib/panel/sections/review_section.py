@@ -23,6 +23,7 @@ from ..jobs.step_driver import Work
 from ..jobs.worker_process import WorkerProcess
 from ..jobs.worker_request import answer_steps
 from ..widgets.path_edit import as_path, on_every_text
+from ..widgets.plain_tip import plain_tip
 from .section import Section
 
 TYPING_MS = 400
@@ -223,7 +224,7 @@ class ReviewSection(Section):
         for number, case in enumerate(cases):
             verdict = self.verdicts.get(case.name) or Verdict()
             ui.reviewList.addItem(f"{case.name}: {verdict.text}" + (f" – {verdict.comment}" if verdict.comment else ""))
-            ui.reviewList.item(number).setToolTip(f"{case.image}\nDouble click to open it.")
+            ui.reviewList.item(number).setToolTip(plain_tip(f"{case.image}\nDouble click to open it."))
             if case == self.case:
                 ui.reviewList.setCurrentRow(number)
         ui.reviewList.setVisible(bool(cases))
@@ -232,7 +233,7 @@ class ReviewSection(Section):
         ui.reviewProgressBar.setVisible(self.is_busy)
         ui.reviewLabel.setVisible(bool(cases))
         ui.reviewLabel.setText(self._text())
-        ui.reviewLabel.setToolTip(str(self.table_path))
+        ui.reviewLabel.setToolTip(plain_tip(str(self.table_path)))
         self._show_buttons()
 
     def _show_buttons(self) -> None:

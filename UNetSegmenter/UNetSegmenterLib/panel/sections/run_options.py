@@ -6,6 +6,7 @@ from typing import Any
 
 from ...engine.model.card import Card
 from ...engine.model.postprocessing_steps import step_texts
+from ..widgets.plain_tip import plain_tip
 
 
 def mirror_axes(card: Card | None) -> tuple[int, ...]:
@@ -24,4 +25,4 @@ def show_run_options(ui: Any, card: Card | None) -> None:
     steps = step_texts(card.postprocessing, names) if card is not None else []
     ui.postprocessingCheckBox.setEnabled(bool(steps))
     lines = [f"{step[:1].upper()}{step[1:]}." for step in steps] or ["The card of this model has no postprocessing."]
-    ui.postprocessingCheckBox.setToolTip("\n".join(lines))
+    ui.postprocessingCheckBox.setToolTip(plain_tip("\n".join(lines)))

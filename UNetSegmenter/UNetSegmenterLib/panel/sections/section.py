@@ -14,6 +14,7 @@ from ...engine.io.volume import Note
 from ..jobs.failure import JobFailure, call_safely, failure_note, safe_slot
 from ..jobs.step_driver import StepDriver, Work
 from ..widgets.notes import NoteList
+from ..widgets.plain_tip import plain_tip
 
 
 class Section(VTKObservationMixin):
@@ -146,7 +147,7 @@ class WorkSection(Section):
         """Enable the button, or disable it with the reason in its tooltip."""
         reason = "" if self.is_busy else reason
         self._work.button.setEnabled(not reason)
-        self._work.button.setToolTip(reason or (stop_tip if self.is_busy else tip))
+        self._work.button.setToolTip(plain_tip(reason or (stop_tip if self.is_busy else tip)))
 
 
 class ResultSection(WorkSection):

@@ -10,6 +10,7 @@ import qt
 from ...engine.model.card import Card
 from .card_text import card_html, reads_text, structures_html
 from .drop_frame import DropFrame
+from .plain_tip import plain_tip
 from .widths import keep_narrow
 
 EMPTY = "Drop a checkpoint (.pt), an .onnx file or an nnU-Net folder here, or choose one above."
@@ -70,6 +71,7 @@ class CardFrame(DropFrame):
     def say(self, text: str) -> None:
         """Show a text where the card would be."""
         self._has_card = False
+        self.label.setTextFormat(qt.Qt.PlainText)
         self.label.setText(text)
         self.label.setToolTip("")
         self._fold(False)
@@ -77,12 +79,13 @@ class CardFrame(DropFrame):
     def show_card(self, card: Card, sha256: str, size_bytes: int, folds: int = 1) -> None:
         """Show a card, folded to three lines."""
         self._has_card = True
+        self.label.setTextFormat(qt.Qt.RichText)
         self.label.setText(card_html(card, sha256, size_bytes, folds))
         self.label.setToolTip(f"SHA-256 {sha256}")
         self.title.show_text(card.title)
-        self.title.setToolTip(card.description or card.title)
+        self.title.setToolTip(plain_tip(card.description or card.title))
         self.structures.setText(structures_html(card))
-        self.structures.setToolTip(", ".join(structure.name for structure in card.structures))
+        self.structures.setToolTip(plain_tip(", ".join(structure.name for structure in card.structures)))
         self.reads.show_text(reads_text(card))
         self.more.setChecked(False)
         self._fold(False)

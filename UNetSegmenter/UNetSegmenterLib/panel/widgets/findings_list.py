@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import qt
 import slicer
 
+from .plain_tip import plain_tip
+
 if TYPE_CHECKING:
     from ...engine.plausibility.finding import Finding
     from ...engine.plausibility.findings_page import FindingGroup, FindingsPage
@@ -76,7 +78,7 @@ class FindingsList:
             item = self._view.item(number)
             if line.severity:
                 item.setIcon(slicer.app.style().standardIcon(getattr(qt.QStyle, ICONS[line.severity])))
-            item.setToolTip(line.tip)
+            item.setToolTip(plain_tip(line.tip))
             item.setData(ACCESSIBLE_TEXT, line.spoken or line.text)
             if line.finding is None and line.fold is None:
                 self._as_heading(item)

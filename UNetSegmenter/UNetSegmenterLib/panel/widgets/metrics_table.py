@@ -13,6 +13,7 @@ from ...engine.evaluation.comparison import StructureComparison
 from ...engine.evaluation.measure_definitions import BY_KEY, DEFINITIONS, goodness
 from ...engine.evaluation.statistics import aggregate
 from ...engine.labels.matching import BY_HAND, BY_VALUE
+from .plain_tip import plain_tip
 
 SORT_ROLE = qt.Qt.UserRole
 NOT_MEASURED = -1e300  # sorts below every number
@@ -114,7 +115,7 @@ class MetricsTable:
         index = self._model.index(number, column)
         self._model.setData(index, text, qt.Qt.DisplayRole)
         self._model.setData(index, sort, SORT_ROLE)
-        self._model.setData(index, tip, qt.Qt.ToolTipRole)
+        self._model.setData(index, plain_tip(tip), qt.Qt.ToolTipRole)
         if column:
             self._model.setData(index, RIGHT, qt.Qt.TextAlignmentRole)
 

@@ -9,6 +9,7 @@ import qt
 import slicer
 
 from ...engine.io.volume import Note
+from .plain_tip import plain_tip
 from .widths import breakable, keep_narrow
 
 ICON_PIXELS = 16
@@ -54,7 +55,7 @@ class NoteList:
                 # What is copied must not hold the invisible spaces of a text that had to be broken.
                 selectable = qt.Qt.TextSelectableByMouse if shown == sentence else qt.Qt.NoTextInteraction
                 text.setTextInteractionFlags(selectable)
-                text.setToolTip(note.details or ("" if shown == sentence else sentence))
+                text.setToolTip(plain_tip(note.details or ("" if shown == sentence else sentence)))
                 text.setAccessibleName(f"{note.severity}: {sentence}")
         self._frame.setVisible(bool(self.notes))
 

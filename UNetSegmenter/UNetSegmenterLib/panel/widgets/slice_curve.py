@@ -16,6 +16,7 @@ from ...scene.views.cameras import look_at
 from ...scene.views.layout import PLOT_VIEWS
 from ...scene.views.slice_plot import SlicePlot, selected_position
 from ..jobs.failure import Slot
+from .plain_tip import plain_tip
 
 SUBJECT = "Going to the slice"
 _VIEWS = {
@@ -111,7 +112,8 @@ class WorstSlices:
         ui.worstSliceButton.setEnabled(row is not None)
         ui.nextWorseButton.setEnabled(curve is not None and 0 <= self._rank < len(curve.slices) - 1)
         why = "Click on a structure in the table first."
-        ui.worstSliceButton.setToolTip(f"Where the most area of {row.structure} is wrong." if row is not None else why)
+        tip = f"Where the most area of {row.structure} is wrong." if row is not None else why
+        ui.worstSliceButton.setToolTip(plain_tip(tip))
         ui.nextWorseButton.setToolTip("The slice with the next smaller area in error." if row is not None else why)
         ui.sliceLabel.setText(self._text())
 
