@@ -21,7 +21,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import yaml
 from unetseg.console import print_line
 from unetseg.data.layouts.detection import read_dataset
 from unetseg.data.preprocessed_dataset import PreprocessedDataset, read_preprocessed_dataset
@@ -33,6 +32,7 @@ from unetseg.training.preparation import prepare
 from unetseg.training.training_loop import train
 from unetseg.training.training_state import read_state
 from unetseg.training.validation import validation_cases
+from unetseg.yaml_files import parse_yaml
 from UNetSegmenterLib.engine.errors import InputError
 
 HEARTS = TrainingConfig(
@@ -67,7 +67,7 @@ def changed(config: TrainingConfig, key: str, value: str) -> TrainingConfig:
     Raises:
         InputError: the option or the value does not exist.
     """
-    parsed, values = yaml.safe_load(value), asdict(config)
+    parsed, values = parse_yaml(value, f"{key}={value}"), asdict(config)
     if key == "augmentation":
         return replace(config, augmentation=config.augmentation.scaled(float(parsed)))
     group, dot, name = key.rpartition(".")

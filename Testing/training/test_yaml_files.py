@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from unetseg import yaml_files
+from unetseg.training.configuration import read_config
 from unetseg.yaml_files import read_yaml
 from UNetSegmenterLib.engine.errors import InputError
 
@@ -53,3 +54,17 @@ def test_plain_data_come_as_they_are(tmp_path):
     )
     plain = read_yaml(tmp_path / "card.yaml")
     assert plain["title"] == "ä" and plain["patch"] == [32, 64] and plain["nested"]["none"] is None
+
+
+@pytest.mark.parametrize("text", ["3e-3", "3E-03", "3.e-3", "+3e-3", ".003", "0.003", "3.0e-3"])
+def test_a_number_may_be_written_with_an_exponent(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    path.write_text(f"learning_rate: {text}\nloss: dice_ce\n", encoding="utf-8")
+    assert read_config(read_yaml(path), "config.yaml").learning_rate == 3e-3
+
+
+@pytest.mark.parametrize("text", ["1e", "e3", "3e-3x", "2e-3-4"])
+def test_what_is_no_number_stays_text(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    path.write_text(f"name: {text}\n", encoding="utf-8")
+    assert read_yaml(path) == {"name": text}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,9 @@ def parse_yaml(text: str, where: str) -> Any:
                 raise yaml.YAMLError(f"*{self.peek_event().anchor} is an alias; write the value out instead")
             return super().compose_node(parent, index)
 
+    # 3e-3 is a number in YAML 1.2; PyYAML alone, which asks for a point, takes it for text.
+    exponent = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
+    PlainLoader.add_implicit_resolver("tag:yaml.org,2002:float", exponent, list("-+0123456789"))
     try:
         return yaml.load(text, PlainLoader)
     except (ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: a date such as 2026-13-01
