@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 
 import numpy as np
 import pytest
+
+from tools.reader_agreement import agreements
 
 from .pages import COURSE, answers, blocks, cells, commands, run, run_python, text_of
 
@@ -75,6 +78,39 @@ def test_radiologists_agree_as_the_page_says():
     assert f"2 x {common[1]} / ({voxels[0]} + {voxels[1]}) = **{dice[1]:.2f}**" in text_of(2)
     for number in (2, 3):
         assert f"2 x {common[number]} / ({voxels[0]} + {voxels[number]}) = {dice[number]:.2f}" in answers(2)[3]
+
+
+def ring(first: int, last: int) -> str:
+    """The outermost pixels of a square, as the published outlines have them: one "column,row" per line."""
+    sides = range(first, last + 1)
+    points = [(x, first) for x in sides] + [(last, y) for y in sides] + [(x, last) for x in sides[::-1]]
+    return "\n".join(f"{x},{y}" for x, y in [*points, *((first, y) for y in sides[::-1])])
+
+
+def test_agreement_is_counted_from_outlines():
+    """An outline itself is outside; a hole is taken out; outlines that overlap are of one nodule, others are not."""
+    database = sqlite3.connect(":memory:")
+    database.executescript(
+        "create table scans (id, pixel_spacing); create table zvals (scan_id, val); create table annotations (id, scan_id);"
+        "create table contours (annotation_id, image_z_position, inclusion, coords);"
+        "insert into scans values (1, 0.5); insert into zvals values (1, 0), (1, 2)"
+    )
+    outlines = [
+        (1, 1, (10, 20)),
+        (2, 1, (10, 20)),
+        (3, 1, (10, 20)),
+        (4, 1, (10, 20)),
+        (4, 0, (14, 16)),
+        (5, 1, (40, 50)),
+    ]
+    for number, included, (first, last) in outlines:
+        database.execute("insert into contours values (?, 0, ?, ?)", (number, included, ring(first, last)))
+    database.executemany("insert into annotations values (?, 1)", [(number,) for number in range(1, 6)])
+    (diameter_mm, dice, ratio), *others = agreements(database)
+    with_hole = 9 * 9 - 3 * 3
+    assert not others and ratio == 81 / with_hole
+    assert dice == pytest.approx((3 + 3 * 2 * with_hole / (81 + with_hole)) / 6)
+    assert diameter_mm == pytest.approx((6 * (3 * 81 + with_hole) / 4 * 0.5 * 0.5 * 2 / np.pi) ** (1 / 3))
 
 
 def test_a_spoilt_copy_is_named_case_by_case(student):
