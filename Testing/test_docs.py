@@ -182,6 +182,15 @@ def test_make_targets_exist():
         assert named <= targets, page.name
 
 
+def test_modules_that_are_run_exist():
+    """`python -m NAME` names a module of this repository, or a package with a command."""
+    for page in COMMAND_PAGES:
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"python3? -m ((?:benchmarks|tools|Testing|unetseg)[\w.]*\w)", text):
+            path = ROOT / ("training" if name.startswith("unetseg") else "") / name.replace(".", "/")
+            assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), (page.name, name)
+
+
 def test_errors_that_troubleshooting_quotes_are_those_of_the_code():
     """Each text in quotation marks is part of a text in the product's code."""
     page = " ".join((ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").split())
