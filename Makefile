@@ -10,7 +10,7 @@ BENCH_READY := $(BENCH)/ready
 PUBLISH := .venv-publish
 PUBLISH_READY := $(PUBLISH)/ready
 
-.PHONY: help setup demo test course lint bench bench-predict bench-predict-env bench-training gpu-bundle slicer-test torture dist sbom clean
+.PHONY: help setup demo test course lint bench bench-predict bench-predict-env bench-training gpu-bundle slicer-test torture dist sbom installed-test lint-workflows clean
 help:
 	@echo "make demo         segment a sample CT with the shipped checkpoint, compare, and leave demo-output/"
 	@echo "make test         run all tests that run without 3D Slicer itself"
@@ -25,6 +25,8 @@ help:
 	@echo "make gpu-bundle DATASET=...   what a machine with a GPU and no internet needs for python -m benchmarks.gpu (docs/speed.md)"
 	@echo "make dist         wheel and source distribution in dist/, checked (docs/publishing.md)"
 	@echo "make sbom         dist, and its bill of materials (CycloneDX) in dist/ (docs/licences.md)"
+	@echo "make installed-test [SLICER_SOURCE=... CTK_SOURCE=...]   the panel's tests on an installed tree (docs/publishing.md)"
+	@echo "make lint-workflows  the workflows of GitHub, by the schema and by actionlint"
 	@echo "make slicer-test SLICER=/path/to/Slicer   the tests inside a real 3D Slicer"
 
 setup: $(READY)
@@ -100,6 +102,15 @@ dist: $(READY) $(PUBLISH_READY)
 	$(PUBLISH)/bin/python -m build --no-isolation --outdir dist
 	$(PUBLISH)/bin/twine check --strict dist/*
 	$(BIN)/python tools/check_distribution.py dist
+
+INSTALLED := $(CURDIR)/build/installed/tree
+
+# With SLICER_SOURCE and CTK_SOURCE, source trees of Slicer and CTK, their own macros install and package.
+installed-test: $(READY)
+	rm -rf build/installed
+	$(BIN)/python tools/install_tree.py $(INSTALLED) $(SLICER_SOURCE) $(CTK_SOURCE)
+	QT_QPA_PLATFORM=offscreen PYTHONUTF8=1 PYTHONPATH=$(INSTALLED)/lib/Slicer-5.12/qt-scripted-modules:$(CURDIR)/training \
+	    $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder Testing/panel
 
 # Attached to a release, but no distribution of Python: it goes into dist/sbom/, which is not uploaded to an index.
 sbom: dist

@@ -132,6 +132,7 @@ def test_the_entry_is_what_the_index_takes():
     assert name == "UNetSegmenter" and not name.startswith("Slicer")
     assert ENTRY["scm_url"].startswith("https://") and ENTRY["scm_url"].rpartition("/")[2].startswith("Slicer")
     assert cmake("EXTENSION_DEPENDS").split() == ENTRY["build_dependencies"]
+    assert f"set(EXTENSION_TIER {ENTRY['tier']})" in CMAKE
 
 
 def test_pictures_that_the_index_shows_are_in_the_repository():

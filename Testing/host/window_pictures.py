@@ -18,6 +18,7 @@ import host
 
 host.start()
 
+import UNetSegmenterLib
 from PySide6 import QtCore, QtGui, QtWidgets
 
 import host.pressing
@@ -50,7 +51,7 @@ def main() -> None:
     host.pressing.PICTURES = options.folder
     if options.dark:
         QtWidgets.QApplication.setPalette(dark_palette())
-    record = load_module(ROOT / "UNetSegmenter" / "UNetSegmenter.py")
+    record = load_module(Path(UNetSegmenterLib.__file__).parents[1] / "UNetSegmenter.py")
     widget = record.enter()
     try:
         take(widget, options.name)

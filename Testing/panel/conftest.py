@@ -9,9 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import UNetSegmenterLib
 
 ROOT = Path(__file__).resolve().parents[2]
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the workers: tests share the machine
+
+MODULE = Path(UNetSegmenterLib.__file__).parents[1] / "UNetSegmenter.py"
+"""Beside the library: in the source tree, or in the installed one that PYTHONPATH names (make installed-test)."""
 
 try:
     import slicer  # before Testing is on the path: slicer-core takes every folder named slicer there for a part of itself
@@ -37,7 +41,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def module():
-    return load_module(ROOT / "UNetSegmenter" / "UNetSegmenter.py")
+    return load_module(MODULE)
 
 
 @pytest.fixture(scope="session")

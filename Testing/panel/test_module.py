@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 import slicer
+import UNetSegmenterLib
 from host.pressing import turn
 from host.scans import add_scan
 from UNetSegmenterLib.panel.jobs.segmentation_run import SegmentationProgress, duration, stored_dtype
 from UNetSegmenterLib.panel.sections.segment_section import FOLLOWS, RunState, RunStateMachine
 
 ROOT = Path(__file__).resolve().parents[2]
+MODULE = Path(UNetSegmenterLib.__file__).parents[1] / "UNetSegmenter.py"
 
 
 def test_loading_the_module_imports_nothing_heavy():
@@ -23,7 +25,7 @@ def test_loading_the_module_imports_nothing_heavy():
         "import slicer, sys; sys.path.insert(0, 'Testing'); import host; host.start()\n"
         "from host.scripted import load_module; import SimpleITK\n"
         "before = set(sys.modules)\n"
-        "load_module('UNetSegmenter/UNetSegmenter.py')\n"
+        f"load_module({str(MODULE)!r})\n"
         "print(*sorted(set(sys.modules) - before))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
@@ -36,7 +38,7 @@ def test_opening_the_panel_imports_no_torch():
     code = (
         "import slicer, sys; sys.path.insert(0, 'Testing'); import host; host.start()\n"
         "from host.scripted import load_module\n"
-        "load_module('UNetSegmenter/UNetSegmenter.py').enter()\n"
+        f"load_module({str(MODULE)!r}).enter()\n"
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, env={**os.environ})

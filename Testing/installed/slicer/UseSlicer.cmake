@@ -1,0 +1,18 @@
+# What an extension includes after find_package(Slicer): its name and where it is.
+
+set(EXTENSION_NAME "${PROJECT_NAME}")
+set(EXTENSION_SOURCE_DIR "${CMAKE_SOURCE_DIR}")
+set(EXTENSION_SUPERBUILD_BINARY_DIR "${CMAKE_BINARY_DIR}")
+set(EXTENSION_BUILD_SUBDIRECTORY ".")
+set(EXTENSION_ENABLED 1)
+set(EXTENSION_README_FILE "${CMAKE_SOURCE_DIR}/README.md")
+set(EXTENSION_LICENSE_FILE "${CMAKE_SOURCE_DIR}/LICENSE")
+if(SLICER_SOURCE)
+  include(SlicerExtensionDescriptionSpec)
+  foreach(name IN LISTS Slicer_EXT_OPTIONAL_METADATA_NAMES)
+    if(NOT DEFINED EXTENSION_${name})
+      set(EXTENSION_${name} "${Slicer_EXT_METADATA_${name}_DEFAULT}")
+    endif()
+  endforeach()
+  include(CTest)
+endif()
