@@ -56,7 +56,7 @@ lint: $(READY)
 
 .PHONY: docs
 docs: $(DOCS_READY)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	$(BIN)/python tools/check_site.py build/site
 
 $(DOCS_READY): $(READY)
