@@ -112,6 +112,10 @@ installed-test: $(READY)
 	QT_QPA_PLATFORM=offscreen PYTHONUTF8=1 PYTHONPATH=$(INSTALLED)/lib/Slicer-5.12/qt-scripted-modules:$(CURDIR)/training \
 	    $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder Testing/panel
 
+lint-workflows: $(PUBLISH_READY)
+	$(PUBLISH)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(PYTHON) tools/lint_workflows.py
+
 # Attached to a release, but no distribution of Python: it goes into dist/sbom/, which is not uploaded to an index.
 sbom: dist
 	rm -rf build/sbom
