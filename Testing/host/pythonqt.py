@@ -24,14 +24,14 @@ WRAPPED = (
     "QLineEdit", "QListWidget", "QMainWindow", "QMenu", "QPlainTextEdit", "QProcess", "QProgressBar",
     "QPushButton", "QRadioButton", "QScrollArea", "QShortcut", "QSlider", "QSpinBox", "QSplitter", "QTableView",
     "QTableWidget",
-    "QTextBrowser", "QTextEdit", "QTimer", "QToolButton", "QTreeView", "QWidget",
+    "QTextBrowser", "QTextEdit", "QTimer", "QToolButton", "QTreeView", "QTreeWidget", "QWidget",
 )
 AS_THEY_ARE = (
     "QAbstractItemView", "QBrush", "QColor", "QDesktopServices", "QEvent", "QFile", "QFont", "QFontMetrics", "QFormLayout",
     "QGridLayout", "QGuiApplication", "QHBoxLayout", "QHeaderView", "QIcon", "QImage", "QItemSelectionModel",
     "QKeySequence", "QMimeData", "QModelIndex", "QPainter", "QPalette", "QPen", "QPixmap", "QPoint",
     "QProcessEnvironment", "QRect", "QSettings", "QSize", "QSizePolicy", "QSortFilterProxyModel",
-    "QStandardItem", "QStandardItemModel", "QStyle", "QTableWidgetItem", "Qt", "QUrl", "QVBoxLayout",
+    "QStandardItem", "QStandardItemModel", "QStyle", "QTableWidgetItem", "QTreeWidgetItem", "Qt", "QUrl", "QVBoxLayout",
 )
 # fmt: on
 VIRTUAL_GETTERS = frozenset({"sizeHint", "minimumSizeHint"})  # reading these as properties would call itself for ever
@@ -53,7 +53,7 @@ def properties_of(cls: type) -> frozenset[str]:
 
 @cache
 def signal_arguments(cls: type, name: str) -> int:
-    """The largest number of arguments with which a class emits a signal (two at most are in use)."""
+    """The largest number of arguments with which a class emits a signal (three at most are in use)."""
     meta = cls.staticMetaObject
     methods = [meta.method(i) for i in range(meta.methodCount())]
     return max(method.parameterCount() for method in methods if bytes(method.name().data()).decode() == name)
@@ -95,7 +95,7 @@ class Signal:
             function(*values if takes is None else values[:takes])
 
         # PySide6 looks at how many arguments a slot takes, so each count has a function of its own.
-        slot = (lambda: call(), lambda a: call(a), lambda a, b: call(a, b))[self._count]  # noqa: PLW0108
+        slot = (lambda: call(), lambda a: call(a), lambda a, b: call(a, b), lambda a, b, c: call(a, b, c))[self._count]  # noqa: PLW0108
         self._slots.append((function, slot))
         self._signal.connect(slot)
 

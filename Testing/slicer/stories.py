@@ -404,7 +404,7 @@ def prediction_and_ground_truth_are_compared_and_checked(world):
         assert max(abs(a - b) for a, b in zip(found, place)) < 0.01, (found, place)  # noqa: B905
     world.press(world.ui.checkButton)
     world.turn(lambda: not world.panel.plausibility.is_busy, 60)
-    assert world.ui.findingsList.count > 0 and world.panel.plausibility.findings
+    assert world.ui.findingsTree.topLevelItemCount > 0 and world.panel.plausibility.findings
     before = slicer.app.layoutManager().layout
     world.press(world.ui.sideBySideButton)
     world.settle(0.5)

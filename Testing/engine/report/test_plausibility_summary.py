@@ -10,11 +10,12 @@ from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, known_structure
 from UNetSegmenterLib.engine.plausibility.finding import Finding
 from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
-from UNetSegmenterLib.engine.report.plausibility_summary import case_takeaway, set_takeaway
+from UNetSegmenterLib.engine.report.plausibility_summary import case_takeaway, grouped_findings, set_takeaway
 from UNetSegmenterLib.engine.report.report_pages import write_reports
 
 GRID = Geometry((10, 30, 40), (1.0, 1.0, 1.0))
 AORTA, GALLBLADDER, LEFT = ABDOMEN8[:3]
+PLACE = (1.0, 2.0, -3.0)
 
 
 def compared(name, names=None, **shifts):
@@ -93,3 +94,32 @@ def test_a_structure_s_row_says_what_is_wrong_with_it(three):
         "aorta ✕ 1 check failed", "gallbladder", "left kidney", "Mean of 3",
     ]  # fmt: skip
     assert '<a href="#findings">1 <small>failed</small></a></dd><dd class="under">and 0 warnings, of 1 check<' in page
+
+
+def test_thirteen_warnings_are_three_lines_and_what_fails_is_first_and_open():
+    findings = [*found("warn", count=6), *found("warn", "gallbladder", 4), *found("warn", "left kidney", 2)]
+    groups = grouped_findings([*findings, *found("fail", "left kidney"), *found("pass")]).groups
+    assert [(one.title, one.counts, one.is_open, len(one.lines)) for one in groups] == [
+        ("Left kidney", "1 not plausible, 2 worth a look", True, 3),
+        ("Aorta", "6 worth a look", False, 6),
+        ("Gallbladder", "4 worth a look", False, 4),
+    ]
+    assert [line.severity for line in groups[0].lines] == ["fail", "warn", "warn"] and groups[0].severity == "fail"
+    page = grouped_findings(found("pass") * 3)
+    assert page.groups == [] and page.passed_text == "3 checks passed" and grouped_findings([]) is None
+
+
+def test_within_a_group_the_name_is_the_head_s_and_a_single_finding_says_it_itself():
+    odd = [Finding("extent", "aorta", "warn", 1.0, "", PLACE, f"Aorta: ends {where}.") for where in ("here", "there")]
+    alone = Finding("hu", "Segment_3", "warn", 1.0, "", PLACE, "Segment_3: is dense.")
+    comparison = compared("a", names=(("aorta", 1, 1), ("gallbladder", 2, 2), ("Segment_3", 3, 3)))
+    first, second = grouped_findings([*odd, alone], comparison.rows).groups
+    assert [line.sentence for line in first.lines] == ["Ends here.", "Ends there."]
+    assert [(line.sentence, line.position_mm) for line in second.lines] == [("Segment_3: is dense.", "1.0 2.0 -3.0")]
+
+
+def test_components_too_small_to_matter_are_one_line_that_opens():
+    present = [Finding("presence", name, "pass", 100.0, "", None, "", "ml") for name in ("aorta", "gallbladder")]
+    small = [Finding("components", one.structure, "warn", 0.1, "", PLACE, "Apart.", "ml") for one in present]
+    (line,) = grouped_findings([*present, *small]).groups
+    assert "aorta (0.1 ml), gallbladder (0.1 ml)" in line.counts and len(line.lines) == 2 and not line.is_open

@@ -215,7 +215,10 @@ def test_what_a_screen_reader_and_the_network_get(one):
           tips: all("th button").every(b => b.dataset.tip),
           fetched: performance.getEntriesByType("resource").map(r => r.name).filter(n => !n.startsWith("data:")),
           severities: all("#findings > .findings .severity").map(s => s.textContent.trim().slice(0, 1)).slice(0, 3),
-          folded: all("#findings details").map(d => d.querySelectorAll("li").length),
+          folded: all("#findings details").map(d => [d.querySelectorAll("li").length, d.open]),
+          printed: (all("#findings .finding-group").forEach(d => d.open = false), dispatchEvent(new Event("beforeprint")),
+            all("#findings .finding-group").every(d => d.open)),
+          after: (dispatchEvent(new Event("afterprint")), all("#findings .finding-group").some(d => d.open)),
           device: document.querySelector("footer").textContent,
         };
     """)  # fmt: skip
@@ -228,7 +231,8 @@ def test_what_a_screen_reader_and_the_network_get(one):
     assert result["enlarged"] == "Slice 7, <outline>" and not result["close"]
     assert result["positions"] == ["R 12, P 3, S 50 mm", "12.0 -3.4 50.0", None], "words where there is no viewer"
     assert result["fetched"] == []
-    assert result["severities"] == ["✕", "!", "!"] and result["folded"] == [22, 1]
+    assert result["severities"] == ["✕", "✕", "!"] and result["folded"] == [[62, True], [1, False]]
+    assert result["printed"] and not result["after"], "on paper every finding is seen"
     assert "not a medical device" in result["device"]
 
 

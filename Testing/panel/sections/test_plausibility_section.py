@@ -20,7 +20,7 @@ from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.plausibility.finding import Finding
 from UNetSegmenterLib.engine.plausibility.findings_page import findings_page
 from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
-from UNetSegmenterLib.panel.widgets.findings_list import ACCESSIBLE_TEXT
+from UNetSegmenterLib.panel.widgets.findings_tree import ACCESSIBLE_TEXT, MOST_LINES
 from UNetSegmenterLib.scene.nodes.segmentation_to_node import segmentation_to_node
 
 SHAPE, SPACING_MM, ORIGIN = (24, 96, 96), (3.0, 1.5, 1.5), (-90.0, -70.0, 20.0)
@@ -65,14 +65,34 @@ def checked(widget):
     return " | ".join(note.text for note in widget.panel.plausibility.notes)
 
 
+def items(widget):
+    """All items of the tree, each head before what it opens to."""
+    tree = widget.ui.findingsTree
+    top = [tree.topLevelItem(number) for number in range(tree.topLevelItemCount)]
+    return [one for item in top for one in (item, *(item.child(number) for number in range(item.childCount())))]
+
+
 def lines(widget):
-    return [widget.ui.findingsList.item(number).text() for number in range(widget.ui.findingsList.count)]
+    return [item.text(0) for item in items(widget)]
+
+
+def heads(widget):
+    tree = widget.ui.findingsTree
+    return [tree.topLevelItem(number).text(0) for number in range(tree.topLevelItemCount)]
 
 
 def sentences(widget):
-    """The findings that are shown, each with the structure's name as a screen reader has it."""
-    shown = (widget.ui.findingsList.item(number) for number in range(widget.ui.findingsList.count))
-    return [item.data(ACCESSIBLE_TEXT) for item in shown if item.flags() & QtCore.Qt.ItemIsSelectable]
+    """The findings, each with the structure's name as a screen reader has it."""
+    return [item.data(0, ACCESSIBLE_TEXT) for item in items(widget) if not item.childCount()]
+
+
+def click(widget, item):
+    view = widget.ui.findingsTree
+    view.scrollToItem(item)
+    QtTest.QTest.mouseClick(
+        view.viewport(), QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, view.visualItemRect(item).center()
+    )
+    settle()
 
 
 @pytest.fixture
@@ -95,7 +115,7 @@ def test_the_section_waits_for_a_prediction(widget):
     ui.predictionSelector.setCurrentNode(add("Prediction", labels()))
     settle()
     assert not ui.plausibilityCollapsibleButton.collapsed and ui.checkButton.enabled
-    assert not ui.findingsList.visible and not ui.showPassedCheckBox.visible
+    assert not ui.findingsTree.visible and not ui.showPassedCheckBox.visible
 
 
 def test_a_finding_leads_to_its_place(widget, broken):
@@ -106,19 +126,25 @@ def test_a_finding_leads_to_its_place(widget, broken):
         and "Sizes are not checked." in text
         and "of 2 structures look plausible" in text
     )
-    assert any(line.startswith("Spleen: ") and "worth a look" in line for line in lines(widget))
-    small_component = next(number for number, line in enumerate(lines(widget)) if APART in line)
-    assert "Spleen" in widget.ui.findingsList.item(small_component).data(ACCESSIBLE_TEXT)
-    item = widget.ui.findingsList.item(small_component)
-    assert "measured" in item.toolTip() and "expected" in item.toolTip() and not item.icon().isNull()
-    widget.ui.findingsList.scrollToItem(item)
-    place = widget.ui.findingsList.visualItemRect(item).center()
-    QtTest.QTest.mouseClick(widget.ui.findingsList.viewport(), QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, place)
+    item = next(item for item in items(widget) if APART in item.text(0))
+    assert item.data(0, ACCESSIBLE_TEXT).startswith("warn: Spleen: ")
+    assert "measured" in item.toolTip(0) and "expected" in item.toolTip(0) and not item.icon(0).isNull()
+    click(widget, item)
     k, j, i = FAR
     wanted = (90 - 1.5 * i, 70 - 1.5 * j, 20 + 3 * k)
-    found = [red.GetSliceToRAS().GetElement(axis, 3) for axis in range(3)]
-    assert np.allclose(found, wanted, atol=3.1), (found, wanted)
+    assert np.allclose(position(red), wanted, atol=3.1), (position(red), wanted)
     picture(widget.parent, "checked")
+    found = [replace(one, position_ras_mm=(1.0 + n, 2.0, 3.0)) for n, one in enumerate(says("liver", 2))]
+    shown(widget, [*found, *says("spleen", 2)])
+    liver = widget.ui.findingsTree.topLevelItem(0)
+    click(widget, liver)
+    assert np.allclose(position(red), wanted, atol=3.1), "the head of several leads nowhere, it opens"
+    click(widget, liver.child(1))
+    assert np.allclose(position(red), (2.0, 2.0, 3.0))
+
+
+def position(slice_node):
+    return [slice_node.GetSliceToRAS().GetElement(axis, 3) for axis in range(3)]
 
 
 def test_the_ground_truth_is_checked_along_the_slicing_axis_of_the_prediction(widget):
@@ -148,28 +174,66 @@ def test_passed_checks_are_shown_on_request(widget, broken):
     assert sentences(widget) == few
 
 
-def test_three_lines_of_a_structure_stand_before_a_fold(widget, broken):
-    checked(widget)
+def shown(widget, findings):
+    """Let the section show these findings."""
     section = widget.panel.plausibility
-    many = [Finding(f"check {n}", "liver", "warn", 1.0, "", (0.0, 0.0, 0.0), f"Liver: says {n}.") for n in range(5)]
-    section.findings = many
-    section.page = findings_page(many)
-    widget.ui.showPassedCheckBox.setChecked(True)  # the list is made anew
-    widget.ui.showPassedCheckBox.setChecked(False)
+    section.findings, section.page = findings, findings_page(findings)
+    section._list()
     settle()
-    assert lines(widget) == ["Liver: 5 worth a look", "Says 0.", "Says 1.", "Says 2.", "2 more on the liver..."]
-    click_line(widget, 4)
-    assert lines(widget)[1:] == [f"Says {number}." for number in range(5)] + ["Show less"]
-    click_line(widget, 6)
-    assert len(lines(widget)) == 5
 
 
-def click_line(widget, number):
-    view = widget.ui.findingsList
-    view.scrollToItem(view.item(number))
-    place = view.visualItemRect(view.item(number)).center()
-    QtTest.QTest.mouseClick(view.viewport(), QtCore.Qt.LeftButton, QtCore.Qt.NoModifier, place)
-    settle()
+def says(structure, count, severity="warn"):
+    name = structure.capitalize()
+    return [Finding(f"check {n}", structure, severity, 1.0, "", None, f"{name}: says {n}.") for n in range(count)]
+
+
+def test_thirteen_warnings_are_three_lines_that_open(widget, broken):
+    checked(widget)
+    shown(widget, [*says("liver", 6), *says("spleen", 1, "fail"), *says("spleen", 2), *says("aorta", 4)])
+    assert heads(widget) == [
+        "Spleen: 1 not plausible, 2 worth a look", "Liver: 6 worth a look", "Aorta: 4 worth a look"
+    ]  # fmt: skip
+    spleen, liver = widget.ui.findingsTree.topLevelItem(0), widget.ui.findingsTree.topLevelItem(1)
+    closed = widget.ui.findingsTree.height
+    click(widget, liver)
+    assert [liver.child(n).text(0) for n in range(6)] == [f"Says {n}." for n in range(6)] and liver.isExpanded()
+    assert not spleen.isExpanded() and widget.ui.findingsTree.height > closed
+    widget.panel.plausibility._list()  # as when what is as expected is asked for
+    liver = widget.ui.findingsTree.topLevelItem(1)
+    assert liver.isExpanded(), "what is open stays so"
+    picture(widget.parent, "findings")
+    click(widget, liver)
+    assert not liver.isExpanded() and widget.ui.findingsTree.height == closed
+    QtTest.QTest.keyClick(widget.ui.findingsTree, QtCore.Qt.Key_Right)
+    assert liver.isExpanded(), "the arrow keys open and close too"
+
+
+def test_a_structure_with_one_finding_says_it_at_once_and_the_only_one_is_open(widget, broken):
+    checked(widget)
+    shown(widget, [*says("liver", 1), *says("spleen", 2)])
+    assert heads(widget) == ["Spleen: 2 worth a look", "Liver: says 0."]
+    shown(widget, says("spleen", 2))
+    assert widget.ui.findingsTree.topLevelItem(0).isExpanded()
+
+
+def test_a_long_sentence_is_wrapped_and_whole_at_every_width(widget, broken):
+    checked(widget)
+    words = "Liver: " + "a long word " * 30 + "and the end."
+    shown(widget, [replace(says("liver", 1)[0], sentence=words), *says("spleen", 2)])
+    tree, heights = widget.ui.findingsTree, []
+    for width in (700, 400):
+        widget.parent.resize(width, 900)
+        settle()
+        item = tree.topLevelItem(1)
+        wanted = (
+            tree.fontMetrics().boundingRect(0, 0, tree.viewport().width() - 40, 9999, 0x1000, item.text(0)).height()
+        )
+        heights.append(tree.visualItemRect(item).height())
+        assert heights[-1] >= wanted, "no line of the text is cut off"
+        assert tree.visualItemRect(item).bottom() <= tree.viewport().height()
+    assert heights[1] > heights[0]
+    shown(widget, says("liver", 40))
+    assert tree.height < 40 * MOST_LINES, "more lines scroll"
 
 
 def test_components_too_small_to_matter_are_one_line(widget):
@@ -192,12 +256,13 @@ def test_the_ground_truth_tells_which_findings_it_shares(widget, broken):
     text = checked(widget)
     assert "of them the same" in text and " 0 of them" not in text
     assert all(sentence.endswith("The ground truth has it too.") for sentence in sentences(widget))
+    assert all("; all in the ground truth too" in head for head in heads(widget) if "worth a look" in head)
     widget.ui.referenceSelector.setCurrentNode(add("Clean", labels()))
     settle()
-    assert not widget.ui.findingsList.visible, "another choice empties the list"
+    assert not widget.ui.findingsTree.visible, "another choice empties the list"
     checked(widget)
     small_component = next(sentence for sentence in sentences(widget) if APART in sentence)
-    assert "ground truth" not in small_component
+    assert "ground truth" not in small_component and not any("ground truth" in head for head in heads(widget))
 
 
 def test_the_statistics_of_the_checkpoint_count(widget, broken, checkpoints):
@@ -234,7 +299,7 @@ def test_changes_crashes_and_removed_nodes(widget, broken):
     checked(widget)
     broken.GetSegmentation().RemoveSegment(broken.GetSegmentation().GetNthSegmentID(0))
     settle()
-    assert "was changed" in widget.panel.plausibility.notes[0].text and not widget.ui.findingsList.visible
+    assert "was changed" in widget.panel.plausibility.notes[0].text and not widget.ui.findingsTree.visible
     press(widget.ui.checkButton)
     press(widget.ui.checkButton)
     assert "cancelled" in widget.panel.plausibility.notes[0].text
@@ -246,7 +311,7 @@ def test_changes_crashes_and_removed_nodes(widget, broken):
     checked(widget)
     slicer.mrmlScene.RemoveNode(broken)
     settle()
-    assert not widget.ui.findingsList.visible and not widget.ui.checkButton.enabled
+    assert not widget.ui.findingsTree.visible and not widget.ui.checkButton.enabled
     assert '"Prediction" was removed' in widget.panel.plausibility.notes[0].text
 
 

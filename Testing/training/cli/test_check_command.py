@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from unetseg.cli.check import finding_lines
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_writing import write_image
 from UNetSegmenterLib.engine.io.volume import Volume
 from UNetSegmenterLib.engine.labels.seg_nrrd import write_seg_nrrd
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8
+from UNetSegmenterLib.engine.plausibility.finding import Finding
 from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
 
 from ...engine.checkpoints import small_card
@@ -110,3 +112,20 @@ def test_a_label_map_is_checked_along_the_slicing_axis_of_the_checkpoint(files):
         assert done.returncode == 0 and "coronal" not in done.stdout, done.stdout
     done = unetseg("check", files / "torn.nii.gz", "--output", files / "out")
     assert "limits: rules of thumb; name a model to use its training statistics" in done.stdout
+
+
+def test_the_most_severe_structure_is_first_with_its_findings_below():
+    def says(structure, severity, text, check="extent", value=1.0):
+        return Finding(check, structure, severity, value, "", None, f"{structure.capitalize()}: {text}.", "ml")
+
+    present = says("aorta", "pass", "is there", "presence", 100.0)
+    apart = says("aorta", "warn", "lies apart", "components", 0.1)
+    found = [says("liver", "warn", "is odd"), says("spleen", "warn", "is thin"), says("spleen", "fail", "is gone")]
+    assert list(finding_lines([present, apart, *found])) == [
+        "fail  Spleen: 1 not plausible, 1 worth a look",
+        "        fail  Is gone.",
+        "        warn  Is thin.",
+        "warn  Liver: is odd.",
+        "warn  Small components apart from the main body, each structure's below 1 ml and 0.5%: aorta (0.1 ml).",
+    ]
+    assert list(finding_lines([present])) == []

@@ -10,6 +10,7 @@ neighbour). DIR gets findings.csv and findings.json, with the position of each f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ def run(options: Any) -> None:
     """Check a segmentation, print the findings and write them."""
     from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
     from UNetSegmenterLib.engine.model.checkpoint import read_card
-    from UNetSegmenterLib.engine.plausibility.finding import PASS, SEVERITIES
+    from UNetSegmenterLib.engine.plausibility.finding import SEVERITIES
     from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
     from UNetSegmenterLib.engine.plausibility.training_statistics import limits_text
 
@@ -80,12 +81,28 @@ def run(options: Any) -> None:
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity), reverse=True)
     with output_folder(options.output) as folder:
         write_findings(findings, folder)
-    for finding in findings:
-        if finding.severity != PASS:
-            print_line(f"{finding.severity:<5} {finding.sentence}")
+    for line in finding_lines(findings):
+        print_line(line)
     counts = ", ".join(f"{sum(f.severity == severity for f in findings)} {severity}" for severity in SEVERITIES)
     print_line(limits_text(card.statistics if card else None, model=card is not None))
     print_line(f"{counts}; {options.output}: findings.csv, findings.json")
+
+
+def finding_lines(findings: list[Finding]) -> Iterator[str]:
+    """What was found as text: the most severe structure first, each with a line for every finding; small components in one."""
+    from UNetSegmenterLib.engine.plausibility.finding import WARN
+    from UNetSegmenterLib.engine.plausibility.findings_page import findings_page
+
+    page = findings_page(findings)
+    for group in page.groups:
+        if len(group.findings) == 1:
+            yield f"{group.severity:<5} {group.findings[0].sentence}"
+            continue
+        yield f"{group.severity:<5} {group.title}: {group.counts}"
+        for finding in group.findings:
+            yield f"        {finding.severity:<5} {group.text(finding)}"
+    if page.small:
+        yield f"{WARN:<5} {page.small_sentence}"
 
 
 def write_findings(findings: list[Finding], folder: Path) -> None:

@@ -67,7 +67,7 @@ class FindingsPage:
     @property
     def severity(self) -> str:
         """The most severe of the groups."""
-        return max((group.severity for group in self.groups), key=SEVERITIES.index, default=PASS)
+        return max((group.severity for group in self.groups), key=_rank, default=PASS)
 
     @property
     def headline(self) -> str:
@@ -97,7 +97,10 @@ def findings_page(findings: Sequence[Finding]) -> FindingsPage:
     for one in findings:
         if one.severity != PASS and one not in small:
             by_structure.setdefault(one.structure, []).append(one)
-    groups = [FindingGroup(structure, tuple(sorted(own, key=_severity))) for structure, own in by_structure.items()]
+    groups = [
+        FindingGroup(structure, tuple(sorted(own, key=lambda one: -_rank(one.severity))))
+        for structure, own in by_structure.items()
+    ]
     groups.sort(
         key=lambda group: [-sum(one.severity == severity for one in group.findings) for severity in (FAIL, WARN)]
     )
@@ -107,8 +110,9 @@ def findings_page(findings: Sequence[Finding]) -> FindingsPage:
     return FindingsPage(plausible, len(expected), tuple(groups), small, passed, changed)
 
 
-def _severity(finding: Finding) -> int:
-    return -SEVERITIES.index(finding.severity)
+def _rank(severity: str) -> int:
+    """The larger the more severe; a word that is none of ours, in a file of others, counts as the least."""
+    return SEVERITIES.index(severity) if severity in SEVERITIES else 0
 
 
 def _is_small(finding: Finding, body_ml: float) -> bool:

@@ -34,7 +34,7 @@ from .page_elements import (
     measured_rows,
     sort_value,
 )
-from .plausibility_summary import LITTLE_DICE, case_takeaway, case_tiles, count_findings, folded_findings
+from .plausibility_summary import LITTLE_DICE, case_takeaway, case_tiles, count_findings, grouped_findings
 
 
 def case_sections(
@@ -57,7 +57,7 @@ def case_sections(
         PageSection("viewer", "Viewer", viewer and viewer_content(viewer)),
         PageSection("pictures", "Pictures", embedded(material.pictures)),
         PageSection("structures", "All structures", structure_table(comparison, reference_note, findings)),
-        PageSection("findings", "Plausibility", folded_findings(findings, comparison.rows, material.limits)),
+        PageSection("findings", "Plausibility", grouped_findings(findings, comparison.rows, material.limits)),
         PageSection("slices", "Slice by slice", _curves(comparison)),
     ]
 

@@ -118,6 +118,12 @@
     }
   }
 
+  // On paper nothing opens, so all findings are printed.
+  const closed = () => [...document.querySelectorAll(".finding-group:not([open])")];
+  let opened = [];
+  addEventListener("beforeprint", () => { opened = closed(); for (const group of opened) group.open = true; });
+  addEventListener("afterprint", () => { for (const group of opened) group.open = false; });
+
   // One measure of several at a time.
   for (const input of document.querySelectorAll(".choice input")) {
     const choose = () => {

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from ..evaluation.comparison import Comparison, StructureComparison
 from ..evaluation.statistics import mean_dice
-from ..plausibility.finding import Finding, titled
+from ..plausibility.finding import FAIL, Finding, titled
+from ..plausibility.findings_page import FindingGroup, findings_page
 from .page_elements import CaseMaterial, Link, LinkedText, Tile, counted, dice_of, listed, measured_rows
 
 LITTLE_DICE, HIGH_DICE = 0.7, 0.9
@@ -15,7 +16,6 @@ LITTLE_DICE, HIGH_DICE = 0.7, 0.9
 _DOUBTFUL_WARNINGS = 2  # single warnings come with expert drawings too (docs/plausibility.md)
 _NAMED = 3  # structures that a sentence names
 _SEVERITY_LABELS = {"fail": "✕ fail", "warn": "! warning", "pass": "✓ pass"}
-_MOST_FINDINGS = 40
 
 
 @dataclass(frozen=True, order=True)
@@ -154,41 +154,60 @@ class ReportedFinding:
 
 
 @dataclass(frozen=True)
-class FoldedFindings:
-    """Findings that are open, more than a screenful apart, and those that passed, which are folded away."""
+class FindingLines:
+    """Findings on one line that opens to them; a single one stands there itself. `is_open` says whether it begins open."""
 
-    open: Sequence[ReportedFinding]
-    more: Sequence[ReportedFinding]
+    title: str
+    counts: str
+    severity: str
+    label: str
+    lines: Sequence[ReportedFinding]
+    is_open: bool = False
+
+
+@dataclass(frozen=True)
+class GroupedFindings:
+    """What was found, one entry per structure and the most severe first, and what passed, which is folded away."""
+
+    groups: Sequence[FindingLines]
     passed: Sequence[ReportedFinding]
     passed_text: str
     limits: str
 
 
-def folded_findings(
+def grouped_findings(
     findings: Sequence[Finding], rows: Sequence[StructureComparison] = (), limits: str = ""
-) -> FoldedFindings | None:
-    """Plausibility findings, the most severe first; None where nothing was checked.
+) -> GroupedFindings | None:
+    """Plausibility findings as the panel groups them; None where nothing was checked. Structures that fail begin open.
 
     `rows` tell the names that the viewer gives to the structures, `limits` what the findings were compared with.
     """
     if not findings:
         return None
     names = {row.prediction.name: row.structure for row in rows if row.prediction}
-    order = list(_SEVERITY_LABELS)
-    ranked = sorted(findings, key=lambda one: order.index(one.severity) if one.severity in order else 0)
-    lines = [_reported_finding(one, names) for one in ranked]
-    still_open = [line for line in lines if line.severity != "pass"]
-    passed = [line for line in lines if line.severity == "pass"]
-    passed_text = f"{counted(len(passed), 'check')} passed"
-    return FoldedFindings(still_open[:_MOST_FINDINGS], still_open[_MOST_FINDINGS:], passed, passed_text, titled(limits))
+    page = findings_page(findings)
+    groups = [_group_lines(group, names) for group in page.groups]
+    if page.small:
+        lines = [_reported_finding(one, names) for one in page.small]
+        groups.append(FindingLines("Small components", page.small_sentence, "warn", _SEVERITY_LABELS["warn"], lines))
+    passed = [_reported_finding(one, names) for one in (*page.changed, *page.passed)]
+    return GroupedFindings(groups, passed, f"{counted(len(passed), 'check')} passed", titled(limits))
 
 
-def _reported_finding(one: Finding, names: Mapping[str, str]) -> ReportedFinding:
-    """The line of a finding; page.js makes a button of its position where there is a viewer."""
+def _group_lines(group: FindingGroup, names: Mapping[str, str]) -> FindingLines:
+    several = len(group.findings) > 1
+    lines = [_reported_finding(one, names, group.text(one) if several else "") for one in group.findings]
+    fails = group.severity == FAIL
+    return FindingLines(group.title, group.counts, group.severity, lines[0].label, lines, fails)
+
+
+def _reported_finding(one: Finding, names: Mapping[str, str], text: str = "") -> ReportedFinding:
+    """The line of a finding, with its sentence or another text; page.js makes a button of its position where a viewer is."""
+    sentence = text or one.sentence
     label, structure = _SEVERITY_LABELS.get(one.severity, one.severity), names.get(one.structure, one.structure)
     if one.position_ras_mm is None:
-        return ReportedFinding(one.severity, label, one.sentence, structure)
+        return ReportedFinding(one.severity, label, sentence, structure)
     letters = zip(one.position_ras_mm, ("RL", "AP", "SI"), strict=True)
     position = ", ".join(f"{directions[mm < 0]} {abs(mm):.0f}" for mm, directions in letters)
     position_mm = " ".join(f"{mm:.1f}" for mm in one.position_ras_mm)
-    return ReportedFinding(one.severity, label, one.sentence, structure, f"{position} mm", position_mm)
+    return ReportedFinding(one.severity, label, sentence, structure, f"{position} mm", position_mm)

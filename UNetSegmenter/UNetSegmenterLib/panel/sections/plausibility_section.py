@@ -23,7 +23,7 @@ from ..jobs.segmentation_run import stored_dtype
 from ..jobs.step_driver import Work
 from ..jobs.worker_process import WorkerProcess
 from ..jobs.worker_request import answer_steps
-from ..widgets.findings_list import FindingsList
+from ..widgets.findings_tree import FindingsTree
 from .section import ResultSection, WorkWidgets
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class PlausibilitySection(ResultSection):
         self.shared: set[tuple[str, str]] = set()
         self.page: FindingsPage | None = None
         ui.plausibilityCollapsibleButton.collapsed = True
-        self._findings_list = FindingsList(ui.findingsList, self.slot(self.go_to, "Going to the finding"), _tip)
+        self._findings_tree = FindingsTree(ui.findingsTree, self.slot(self.go_to, "Going to the finding"), _tip)
         ui.showPassedCheckBox.connect("toggled(bool)", lambda checked: self._list())
         self._show()
 
@@ -109,7 +109,7 @@ class PlausibilitySection(ResultSection):
     def close(self) -> None:
         """The scene is closing, or the panel."""
         self.choose(CheckedNodes())
-        self._findings_list.close()
+        self._findings_tree.close()
 
     def go_to(self, finding: Finding) -> None:
         """Centre all views on the position of a finding."""
@@ -147,7 +147,7 @@ class PlausibilitySection(ResultSection):
         return notes
 
     def _list(self) -> None:
-        self._findings_list.show(
+        self._findings_tree.show(
             self.page, lambda finding: _key(finding) in self.shared, self._ui.showPassedCheckBox.checked
         )
 
@@ -172,7 +172,7 @@ class PlausibilitySection(ResultSection):
         ui = self._ui
         self._show_work()
         ui.showPassedCheckBox.setVisible(self.findings is not None)
-        ui.findingsList.setVisible(bool(self._findings_list.lines))
+        ui.findingsTree.setVisible(bool(self._findings_tree.lines))
         self.update()
 
 

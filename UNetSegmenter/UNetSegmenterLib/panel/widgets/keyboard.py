@@ -20,7 +20,7 @@ NAMES = {
     "reviewProgressBar": "Progress of the case",
     "saveCaseProgressBar": "Progress of the training case",
     "compareTable": "Measures of all structures",
-    "findingsList": "Findings",
+    "findingsTree": "Findings",
     "reviewList": "Cases of the test set",
     "installLog": "Log of the installation",
     "detailsText": "Last lines of the network's process",
