@@ -66,9 +66,11 @@ def of_the_panel(folder: Path, scan: Path, labels: Path) -> None:
 
 
 def demo_picture(path: Path) -> None:
-    """All views of `unetseg demo` on one sheet."""
+    """All views of `unetseg demo --distinct-colors` on one sheet."""
     with tempfile.TemporaryDirectory() as output:
-        subprocess.run([sys.executable, "-m", "unetseg.cli", "demo", "--output", output], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "unetseg.cli", "demo", "--distinct-colors", "--output", output], check=True
+        )
         path.write_bytes((Path(output) / "pictures" / "sheet.png").read_bytes())
 
 

@@ -1,4 +1,5 @@
-"""Take the pictures of a comparison: the panel's table and findings beside the two rows of views, and the other layouts.
+"""Take the pictures of a comparison: the panel's table and findings beside the two rows of views, the other layouts, one
+layout in Slicer's and in distinct colours (for usual eyes and without green cones), and the findings with one line open.
 
 python Testing/host/screenshots_compare.py CHECKPOINT SCAN REFERENCE [--output Resources/Screenshots]
 """
@@ -86,6 +87,11 @@ def take(widget, options) -> None:
                 path, optimize=True
             )  # a quarter of the size
 
+    open_first_finding(ui)
+    section = ui.plausibilityCollapsibleButton
+    picture(widget.parent, "panel")
+    keep("findings", section.grab().toImage())
+    press(ui.distinctColorsCheckBox)
     views = layout_pictures(TWO_ROWS, scan, reference, position_ras)
     keep("panel-compare", window_picture(picture(widget.parent, "panel"), views, WIDTH))
     panel.compare.go_to(worst)
@@ -96,6 +102,52 @@ def take(widget, options) -> None:
     keep("layout-one-row", window_picture(None, views, WIDTH))
     ui.viewsLayoutComboBox.setCurrentText(ONLY_3D)
     keep("layout-3d", window_picture(None, layout_pictures(ONLY_3D, scan, reference, position_ras, height=700), WIDTH))
+    keep("distinct-colours", both_colors(panel, ui, scan, reference))
+    add_deuteranopia(options.output / "distinct-colours.png")
+
+
+def both_colors(panel, ui, scan, reference):
+    """A slice of the prediction through most structures, and its surfaces: above in Slicer's colours, below in distinct ones."""
+    from UNetSegmenterLib.scene.headless.comparison_scene import most_informative_point
+    from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
+    from UNetSegmenterLib.scene.views.layout import TWO_ROWS
+
+    from host.viewing import layout_pictures, window_picture
+
+    place = most_informative_point(segmentation_from_node(reference, scan))
+    panel.views._structures.step(-panel.ui.structureComboBox.currentIndex)  # all of them
+    ui.viewsLayoutComboBox.setCurrentText(TWO_ROWS)
+    ui.sliceCurveCheckBox.setChecked(False)
+    rows = []
+    for is_distinct in (False, True):
+        if bool(ui.distinctColorsCheckBox.checked) != is_distinct:
+            press(ui.distinctColorsCheckBox)
+        axial, _, _, surfaces = layout_pictures(TWO_ROWS, scan, reference, place, width=1600, height=800)[0]
+        rows.append([axial, surfaces])
+    return window_picture(None, rows, WIDTH // 2)
+
+
+def add_deuteranopia(path: Path) -> None:
+    """Put beside a picture how somebody without green cones sees it."""
+    from UNetSegmenterLib.engine.labels.color_difference import VISIONS
+
+    with Image.open(path) as file:
+        own = np.asarray(file.convert("RGB"), dtype=np.float64) / 255
+    linear = np.where(own <= 0.04045, own / 12.92, ((own + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ VISIONS["deuteranopia"].T, 0, 1)
+    seen = np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055)
+    both = np.rint(np.concatenate([own, np.ones((len(own), 8, 3)), seen], axis=1) * 255).astype(np.uint8)
+    Image.fromarray(both).quantize(256, Image.Quantize.FASTOCTREE).save(path, optimize=True)
+
+
+def open_first_finding(ui) -> None:
+    """Open the first line that holds several findings."""
+    tree = ui.findingsTree
+    items = [tree.topLevelItem(number) for number in range(tree.topLevelItemCount)]
+    several = [item for item in items if item.childCount()]
+    if several:
+        several[0].setExpanded(True)
+    settle()
 
 
 def add_reference(options, scan):
