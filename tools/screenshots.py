@@ -54,8 +54,8 @@ def of_the_panel(folder: Path, scan: Path, labels: Path) -> None:
     shipped = str(shipped_checkpoints()[0])
     for script, files in (
         ("screenshots", (scan,)),
-        ("screenshots_compare", (scan, labels)),
-        ("screenshots_errors", (scan, labels)),
+        ("screenshots_compare", (scan, labels, "--structure", "liver")),
+        ("screenshots_errors", (scan, labels, "--structure", "liver")),
     ):
         with tempfile.TemporaryDirectory() as drawn:
             command = [sys.executable, f"Testing/host/{script}.py", shipped, *map(str, files), "--output", drawn]

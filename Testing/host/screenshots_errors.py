@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--file", default="panel-errors.png")
     parser.add_argument("--scale", type=int, default=10, help="where the distance colours end, in mm")
     parser.add_argument("--names", nargs="*", help="the structures of label values 1, 2, ...")
+    parser.add_argument("--structure", help="the one that stands out; the one with the largest HD95 if not given")
     options = parser.parse_args()
     widget = load_module(ROOT / "UNetSegmenter" / "UNetSegmenter.py").enter()
     try:
@@ -71,7 +72,7 @@ def take(widget, options) -> None:
     for section in (getattr(ui, f"{name}CollapsibleButton") for name in sections):
         section.collapsed = True
     rows = [row for row in panel.compare.comparison.rows if row.measures and np.isfinite(row.measures.hd95_mm)]
-    worst = max(rows, key=lambda row: row.measures.hd95_mm)
+    worst = max(rows, key=lambda row: (row.structure == options.structure, row.measures.hd95_mm))
     panel.compare.go_to(worst)
     print([(row.structure, round(row.measures.dice, 3), round(row.measures.hd_mm, 1)) for row in rows])
     print(ui.errorsLabel.text)
