@@ -20,9 +20,18 @@ SUBJECTS = (
     "dicom_headers",
     "damaged_compression",
     "checkpoints",
+    "label_sets",
+    "worker_messages",
+    "killed_worker",
     "killed_trainer",
     "killed_evaluator",
+    "panel_repetition",
+    "two_panels",
+    "full_disk",
+    "long_scan",
 )
+PANEL = ("killed_worker", "panel_repetition", "two_panels")
+"""Subjects that start the panel's stand-in, which a process has once."""
 HEAD = f"{'subject':24} {'tried':>7} {'right':>7} {'refused':>8} {'bugs':>5} {'seconds':>8}"
 
 

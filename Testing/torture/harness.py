@@ -1,6 +1,7 @@
 """What every subject shares: cases that end in a right result or in a clear error, counted; anything else is a bug.
 
-A subject is a module with `NAME`, `TRIED` (a line on what it tries), `FULL` and `SHORT` (how many cases) and `run(tally, count)`.
+A subject is a module with `NAME`, `TRIED` (a line on what it tries), `FULL` and `SHORT` (how many cases) and `run(tally,
+count)`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from .killing import killed_after, seconds_of
 
 NAME = "killed trainer"
 TRIED = "kill -9 of a training at random moments; then it goes on: weights to the bit, one table, no damaged file"
-FULL, SHORT = 200, 3
+FULL, SHORT = 200, 2
 
 CONFIG = TrainingConfig(steps=12, batch_size=4, patch=(32, 32), base_width=4, depth=2, loss="cross_entropy")
 FILES = {"checkpoint.pt", "metrics.csv", "state.pt", "state.previous.pt", "run.lock"}
@@ -30,6 +31,8 @@ def run(tally: Tally, count: int) -> None:
     """Kill `count` times; whenever a run is done, compare it and begin another."""
     data, straight, killed = (tally.folder / name for name in ("data", "straight", "killed"))
     preprocessed_blobs(data)
+    with contextlib.suppress(ImportError):  # here, for all processes that are forked
+        import torch.utils.tensorboard  # noqa: F401
     training_loop.CHECK_EVERY, before = 1, training_loop.CHECK_EVERY
     atomic_files._JUST_MADE_SECONDS, just_made = -1.0, atomic_files._JUST_MADE_SECONDS
     draw, finished = tally.random, 0

@@ -187,6 +187,13 @@ def test_nnunet_undeclared_value_is_named_when_read(nnunet):
         ({"labels": {"one": "205.5"}}, "whole numbers are expected"),
         ({"labels": {"background": 0}}, "names no structure"),
         ({"channel_names": {"0": "CT", "1": "PET"}}, "2 channels (CT, PET)"),
+        ({"channel_names": "CT"}, '"channel_names": "CT"'),
+        ({"channel_names": {}}, "0 channels"),
+        ({"name": 7}, '"name": 7'),
+        ({"licence": ["CC0"]}, '"licence"'),
+        ({"labels": {"liver": "\u00b2"}}, "whole numbers are expected"),
+        ({"labels": {"liver": "9" * 5000}}, "whole numbers are expected"),
+        ({"file_ending": "/**"}, '"file_ending"'),
         ({"file_ending": ".nrrd"}, "holds no imagesTr/*_0000.nrrd"),
     ],
 )

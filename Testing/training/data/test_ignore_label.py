@@ -42,6 +42,18 @@ def with_ignore(folder, value=9, cases=4):
     return dataset
 
 
+@pytest.mark.parametrize("name", ["Ignore", "IGNORE", " ignore"])
+def test_other_spellings_are_read_so_and_said(tmp_path, name):
+    folder = with_ignore(tmp_path / "data")
+    description = json.loads((folder / "dataset.json").read_text())
+    description["labels"] = {"background": 0, "liver": 1, "spleen": 7, name: 9}
+    (folder / "dataset.json").write_text(json.dumps(description))
+    dataset = read_dataset(folder)
+    assert [structure.name for structure in dataset.structures] == ["liver", "spleen"]
+    assert any(f'"{name}"' in note and '"ignore"' in note for note in dataset.notes)
+    assert {case.ignore_value for case in dataset.cases} == {9}
+
+
 @pytest.mark.parametrize("value", [8, 9, 255])
 def test_it_is_read_as_no_structure(tmp_path, value):
     dataset = read_dataset(with_ignore(tmp_path / "data", value))

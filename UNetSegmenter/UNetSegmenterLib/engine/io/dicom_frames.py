@@ -27,6 +27,7 @@ from .dicom_tags import (
 )
 from .geometry import SHEAR_MM, Geometry, sizes_text
 from .header_geometry import check_spacing, header_geometry
+from .image_header import quoted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,9 @@ def _numbers(where: str, elements: dict, tag: int, count: int, what: str) -> np.
     except ValueError:
         values = np.empty(0)
     if len(values) != count or not np.isfinite(values).all():
-        raise InputError(f'{where} has "{text}" as its {what}; {count} numbers are expected: export the series again.')
+        raise InputError(
+            f'{where} has "{quoted(text)}" as its {what}; {count} numbers are expected: export the series again.'
+        )
     return values
 
 

@@ -21,7 +21,7 @@ from .dicom_tags import (
     SIGNED,
     STORED,
 )
-from .image_header import scaled
+from .image_header import quoted, scaled
 
 MOST_FRAMES = 1_000_000
 _INTEGERS = 0x7FE00010
@@ -53,7 +53,9 @@ def check_pixels(file: DicomFile) -> None:
         raise InputError(f"{file.path} has no pixels; copy or export it again.")
     photometric = file.elements.get(PHOTOMETRIC, "MONOCHROME2")
     if file.number(SAMPLES, 1) != 1 or not photometric.startswith("MONOCHROME"):
-        raise InputError(f"{file.path} holds colour images ({photometric}); a CT with one value per voxel is expected.")
+        raise InputError(
+            f"{file.path} holds colour images ({quoted(photometric)}); a CT with one value per voxel is expected."
+        )
     rows, columns, bits = (file.number(tag) for tag in (ROWS, COLUMNS, ALLOCATED))
     if (
         not rows

@@ -198,6 +198,8 @@ def _affine(path: Path, raw: _NiftiFields, size: tuple[int, ...]) -> tuple[np.nd
 
 def _sform_notes(sform: np.ndarray, qform: np.ndarray | None, pixdim: list[float], size: tuple[int, ...]) -> list[Note]:
     notes = []
+    if qform is not None and np.abs(qform).max() > FARTHEST_MM:
+        qform = None  # it would place nothing anywhere, and is not taken
     if qform is not None and (apart := largest_shift_mm(size[::-1], sform, qform)) > SAME_POSITION_MM:
         notes.append(
             Note(

@@ -47,16 +47,21 @@ def continued(
     low, high = reach(whole, box)
     low, high = np.minimum(low, 0), np.maximum(high, np.array(box.shape[::-1]))
     shape = tuple(int(n) for n in (high - low)[::-1])
-    if math.prod(shape) > MAX_VOXELS:
-        raise InputError(
-            f"{name} has a reference geometry of {sizes_text(shape[::-1])} voxels, more than any scan has; save it again."
-        )
+    refuse_too_many_voxels(shape, name)
     moved = dict(overlaps)
     if shape != labels.shape:
         labels, moved = _padded(labels, overlaps, shape, -low[::-1])
     origin = box.position_lps_mm(low[::-1]) if low.any() else box.origin_lps
     grid = Geometry(shape, box.spacing_mm, origin, box.direction)  # type: ignore[arg-type]
     return labels, moved, whole if grid.is_close(whole) else grid
+
+
+def refuse_too_many_voxels(shape: tuple[int, ...], name: object) -> None:
+    """Raise InputError for the shape (slices, rows, columns) of a grid that has more voxels than any scan."""
+    if math.prod(shape) > MAX_VOXELS:
+        raise InputError(
+            f"{name} has a reference geometry of {sizes_text(shape[::-1])} voxels, more than any scan has; save it again."
+        )
 
 
 def _padded(

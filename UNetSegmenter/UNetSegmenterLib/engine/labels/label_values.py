@@ -13,6 +13,7 @@ from ..errors import InputError
 from .structures import Structure, canonical_name, known_names, known_structure
 
 MAX_STRUCTURES = 255
+LARGEST_VALUE = 65535
 ROUNDED = 1e-3
 """A label this close to a whole number stands for it: a scale factor or a float caused the difference."""
 

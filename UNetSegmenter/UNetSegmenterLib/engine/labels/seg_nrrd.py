@@ -10,10 +10,11 @@ import numpy as np
 
 from ..errors import InputError
 from ..io.file_names import file_stem
+from ..io.image_header import quoted
 from ..io.image_reading import log_notes, read_image_file, read_image_header
 from ..io.image_writing import write_image
 from ..io.slicing_axis import AXIAL, slicing_axis
-from .label_values import MAX_STRUCTURES, as_labels
+from .label_values import LARGEST_VALUE, MAX_STRUCTURES, as_labels
 from .postprocessing_change import POSTPROCESSING_TAG, PostprocessingChange
 from .seg_nrrd_grid import reference_geometry, reference_geometry_text, uncropped
 from .segmentation import Segmentation, paint
@@ -84,7 +85,7 @@ def _entries(header: Mapping[str, str], layers: np.ndarray, path: Path) -> list[
     """
     entries: dict[int, dict[str, str]] = {}
     for key, text in header.items():
-        if found := re.fullmatch(r"Segment(\d+)_(\w+)", key):
+        if found := re.fullmatch(r"Segment(\d{1,9})_(\w+)", key):
             entries.setdefault(int(found[1]), {})[found[2]] = text
     named = [entries[number] for number in sorted(entries) if {"ID", "Name"} & set(entries[number])]
     if not named:
@@ -105,7 +106,7 @@ def _sources(entries: Sequence[Mapping[str, str]], layers: int, path: Path) -> l
     sources = [_source(entry, number if unnamed else 0, layers, path) for number, entry in enumerate(entries)]
     for number, source in enumerate(sources):
         if source[1] and source in sources[:number]:
-            names = (str(entries[other].get("Name")) for other in (sources.index(source), number))
+            names = (quoted(str(entries[other].get("Name"))) for other in (sources.index(source), number))
             raise InputError(
                 f"{path}: the segments {' and '.join(names)} both have the value {source[1]} in layer "
                 f"{source[0]}, so their voxels can't be distinguished; save it again in Slicer."
@@ -118,10 +119,12 @@ def _source(entry: Mapping[str, str], own_layer: int, layers: int, path: Path) -
         layer, value = int(entry.get("Layer", own_layer)), int(entry.get("LabelValue", 1))
     except ValueError:
         layer = value = -1
-    if not 0 <= layer < layers or value < 1:
+    if not 0 <= layer < layers or not 1 <= value <= LARGEST_VALUE:
+        shown = (entry.get("Name"), entry.get("LabelValue", 1), entry.get("Layer", own_layer))
+        name, value_text, layer_text = (quoted(str(part)) for part in shown)
         raise InputError(
-            f"{path}: segment {entry.get('Name')} has the value {entry.get('LabelValue', 1)} in layer "
-            f"{entry.get('Layer', own_layer)}, but the file has {layers} layer(s) of whole numbers; save it again in Slicer."
+            f"{path}: segment {name} has the value {value_text} in layer {layer_text}, but the file "
+            f"has {layers} layer(s) of whole numbers up to {LARGEST_VALUE}; save it again in Slicer."
         )
     return layer, 0 if _is_empty(entry.get("Extent", "")) else value
 
@@ -129,7 +132,7 @@ def _source(entry: Mapping[str, str], own_layer: int, layers: int, path: Path) -
 def _is_empty(extent: str) -> bool:
     """Whether the extent of a segment is empty, such as "0 -1 0 -1 0 -1"."""
     bounds = extent.split()
-    is_extent = len(bounds) == 6 and all(re.fullmatch(r"-?\d+", bound) for bound in bounds)
+    is_extent = len(bounds) == 6 and all(re.fullmatch(r"-?\d{1,18}", bound) for bound in bounds)
     return is_extent and any(int(high) < int(low) for low, high in zip(bounds[::2], bounds[1::2], strict=True))
 
 
@@ -138,7 +141,10 @@ def _distinct(values: Sequence[int]) -> list[int]:
     distinct: list[int] = []
     for value in values:
         taken = value in distinct or not value
-        distinct.append(max([*values, *distinct]) + 1 if taken else value)
+        new = max([*values, *distinct]) + 1
+        if taken and new > LARGEST_VALUE:
+            new = next(number for number in range(1, LARGEST_VALUE) if number not in (*values, *distinct))
+        distinct.append(new if taken else value)
     return distinct
 
 
@@ -177,15 +183,18 @@ def _paint_layers(layers: np.ndarray, sources: Sequence[tuple[int, int]]) -> tup
 def _structure(entry: Mapping[str, str], tags: Mapping[str, str], index: int, value: int) -> Structure:
     name = entry.get("Name") or entry.get("ID") or f"label {value}"
     try:
-        color = tuple(round(255 * float(part)) for part in entry["Color"].split())
+        red, green, blue = (round(255 * min(1.0, max(0.0, float(part)))) for part in entry["Color"].split())
+        color = (red, green, blue)
     except (KeyError, ValueError):
         color = known_structure(name, index, (value,)).color
     stored = tags.get(SOURCE_VALUES_TAG, "")
-    values = tuple(int(part) for part in stored.split(",")) if re.fullmatch(r"\d+(,\d+)*", stored) else (value,)
+    values = tuple(int(part) for part in stored.split(",")) if re.fullmatch(r"\d{1,5}(,\d{1,5})*", stored) else (value,)
+    if not all(1 <= one <= LARGEST_VALUE for one in values):
+        values = (value,)
     terminology = Terminology.from_entry(tags.get("TerminologyEntry", ""))
     if terminology is not None and terminology.type.value == TISSUE.value:
         terminology = None
-    return Structure(name, index, values, color, terminology)  # type: ignore[arg-type]
+    return Structure(name, index, values, color, terminology)
 
 
 def write_seg_nrrd(segmentation: Segmentation, path: Path | str) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ..io.geometry import LPS_TO_RAS, Geometry
-from .cropped_grid import continued, reach
+from ..io.header_geometry import FARTHEST_MM, SMALLEST_MM
+from .cropped_grid import continued, reach, refuse_too_many_voxels
 
 _PARAMETERS, _OFFSET = "Segmentation_ConversionParameters", "Segmentation_ReferenceImageExtentOffset"
 _REFERENCE = "Reference image geometry"
@@ -30,12 +31,12 @@ def reference_geometry(header: Mapping[str, str]) -> Geometry | None:
         numbers = [float(part) for part in found[1].split(";") if part.strip()] if found else []
     except ValueError:
         return None
-    if len(numbers) != 22 or not np.isfinite(numbers).all():
+    if len(numbers) != 22 or not np.isfinite(numbers).all() or max(map(abs, numbers)) > FARTHEST_MM:
         return None
     affine = LPS_TO_RAS @ np.reshape(numbers[:16], (4, 4))
     low, high = np.array(numbers[16::2], dtype=int), np.array(numbers[17::2], dtype=int)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    if (high < low).any() or not spacing.all():
+    if (high < low).any() or min(spacing) < SMALLEST_MM or abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3:
         return None
     direction = tuple(tuple(float(value) for value in row) for row in affine[:3, :3] / spacing)
     origin = tuple(float(value) for value in (affine @ [*low, 1.0])[:3])
@@ -71,6 +72,7 @@ def uncropped(
     low, high = reach(drawn, box)
     apart = (high <= 0).any() or (low >= np.array(box.shape[::-1])).any()
     if apart and not labels.any():
+        refuse_too_many_voxels(drawn.shape, path)
         return np.zeros(drawn.shape, dtype=labels.dtype), {}, drawn, ()
     if apart:
         note = f"{path.name} has a reference geometry that does not contain its segments, so it was not used."

@@ -202,9 +202,9 @@ def number_in_name(name: str) -> int | None:
     Such a number is the position of a segment in a list or the value of a voxel, and does not identify a structure.
     """
     words = re.findall(r"[^\W\d_]+|\d+", canonical_name(name))
-    if any(not word.isdigit() and word not in _FILLERS | _NUMBERED for word in words):
+    if any(not word.isdecimal() and word not in _FILLERS | _NUMBERED for word in words):
         return None
-    return next((int(word) for word in reversed(words) if word.isdigit()), 0)
+    return next((int(word[-18:]) for word in reversed(words) if word.isdecimal()), 0)
 
 
 def has_name(structure: Structure) -> bool:

@@ -9,7 +9,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.file_names import file_stem
 
 from ..dataset import Case, Dataset, ProblemCollector, first_few, ignoring, unique_cases
-from .description import entry, make_structures, values_by_name, without_ignore
+from .description import entry, make_structures, single_channel, text_entry, values_by_name, without_ignore
 
 LAYOUT = "Medical Segmentation Decathlon"
 V1_LAYOUT = "nnU-Net v1 raw"
@@ -29,10 +29,8 @@ def read_decathlon(folder: Path, description: dict[str, Any], problems: ProblemC
     values, ignore_value, ignore_notes = without_ignore(values, path)
     notes += ignore_notes
     structures = make_structures(values, path)
-    modality = description.get("modality", {"0": "CT"})
-    if len(modality) != 1:
-        raise InputError(f"{path} names {len(modality)} modalities ({first_few(modality.values())}); one, CT, is read.")
-    if next(iter(modality.values())).upper() != "CT":
+    modality = single_channel(description, ("modality",), path)
+    if modality.upper() != "CT":
         notes.append(f"the modality is {modality}, not CT")
     cases, version_1 = _listed_cases(
         folder, path, entry(description, "training", path, list, "a list of image and label files"), problems
@@ -45,15 +43,15 @@ def read_decathlon(folder: Path, description: dict[str, Any], problems: ProblemC
     there = [file.name for file in (folder / "imagesTr").glob("*.nii*") if not file.name.startswith(".")]
     if unlisted := sorted(set(there) - listed):
         notes.append(f"{len(unlisted)} files of imagesTr are not in the list and were left out ({first_few(unlisted)})")
-    if test := description.get("test"):
+    if isinstance(test := description.get("test"), list) and test:
         notes.append(f"{len(test)} test images have no labels and were left out")
     return Dataset(
-        description.get("name", folder.name),
+        text_entry(description, ("name",), path, folder.name),
         V1_LAYOUT if version_1 else LAYOUT,
         structures,
         ignoring(unique_cases(folder, cases, problems), ignore_value),
-        description.get("licence", description.get("license", "")),
-        description.get("reference", ""),
+        text_entry(description, ("licence", "license"), path),
+        text_entry(description, ("reference",), path),
         notes=tuple(notes),
         problems=tuple(problems.found),
     )

@@ -30,7 +30,7 @@ def read_description(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object(path))
     except InputError:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} can't be read as JSON ({error}); correct it there.") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}; a JSON object with names and values is expected.")
@@ -71,6 +71,28 @@ def entry(content: dict[str, Any], key: str, path: Path, kind: type, what: str) 
     return content[key]
 
 
+def text_entry(content: dict[str, Any], keys: Iterable[str], path: Path, default: str = "") -> str:
+    """The first of some entries that is there, else `default`; raises InputError if it is no text."""
+    key = next((key for key in keys if content.get(key) is not None), None)
+    return default if key is None else entry(content, key, path, str, "text")
+
+
+def single_channel(content: dict[str, Any], keys: Iterable[str], path: Path) -> str:
+    """The name of the one channel of a description, "CT" if it names none.
+
+    Raises:
+        InputError: there are several, none, or something else.
+    """
+    key = next((key for key in keys if content.get(key) is not None), None)
+    if key is None:
+        return "CT"
+    channels = entry(content, key, path, dict, 'an object such as {"0": "CT"}')
+    if len(channels) != 1:
+        found = f" ({', '.join(list(map(str, channels.values()))[:3])})" if channels else ""
+        raise InputError(f"{path} names {len(channels)} {key.replace('_names', 's')}{found}; one, CT, is read.")
+    return str(*channels.values())
+
+
 def refuse_unknown(content: dict[str, Any], known: Iterable[str], path: Path) -> None:
     """Raise InputError for an unknown key, which is usually a misspelt one."""
     known = list(known)
@@ -108,6 +130,9 @@ def values_by_name(labels: dict[str, Any], path: Path, by_value: bool) -> tuple[
         if _is_number(value):
             text |= isinstance(value, str) and not numbers
             value = int(value)
+        if name != IGNORE and name.strip().lower() == IGNORE:
+            notes.append(f'the label "{name}" of {path.name} was read as "{IGNORE}"')
+            name = IGNORE
         if value == 0 and name != IGNORE:
             continue
         if name in found:
@@ -121,7 +146,7 @@ def values_by_name(labels: dict[str, Any], path: Path, by_value: bool) -> tuple[
 
 
 def _is_number(value: Any) -> bool:
-    return (isinstance(value, str) and value.strip().isdigit()) or (
+    return (isinstance(value, str) and value.strip().isdecimal() and len(value) < 20) or (
         isinstance(value, int) and not isinstance(value, bool)
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.labels.structures import Structure
 
 from ..dataset import Case, Dataset, ProblemCollector, first_few, ignoring, unique_cases
-from .description import entry, make_structures, values_by_name, without_ignore
+from .description import entry, make_structures, single_channel, text_entry, values_by_name, without_ignore
 
 LAYOUT = "nnU-Net v2 raw"
 
@@ -24,6 +26,8 @@ def read_nnunet(folder: Path, description: dict[str, Any], problems: ProblemColl
     path = folder / "dataset.json"
     ending = entry(description, "file_ending", path, str, 'the ending of the image files, such as ".nii.gz"')
     ending_notes = []
+    if not re.fullmatch(r"[\w.]*", ending):
+        raise InputError(f'{path} has "file_ending": {json.dumps(ending)[:60]}; one such as ".nii.gz" is expected.')
     if ending and not ending.startswith("."):
         ending_notes = [f'file_ending "{ending}" lacks its dot; ".{ending}" was read']
         ending = f".{ending}"
@@ -32,14 +36,10 @@ def read_nnunet(folder: Path, description: dict[str, Any], problems: ProblemColl
     )
     labels, ignore_value, ignore_notes = without_ignore(labels, path)
     structures = _structures(labels, path)
-    channels = description.get("channel_names", description.get("modality", {"0": "CT"}))
-    if len(channels) != 1:
-        raise InputError(
-            f"{path} names {len(channels)} channels ({first_few(map(str, channels.values()))}); one, CT, is read."
-        )
+    channel = single_channel(description, ("channel_names", "modality"), path)
     notes = [*ending_notes, *label_notes, *ignore_notes]
-    if next(iter(channels.values())).upper() != "CT":
-        notes.append(f"the channel is called {channels}, not CT")
+    if channel.upper() != "CT":
+        notes.append(f"the channel is called {channel}, not CT")
     training = _pairs(folder, "imagesTr", "labelsTr", ending, problems)
     if not training and not problems.found:
         raise InputError(
@@ -53,12 +53,12 @@ def read_nnunet(folder: Path, description: dict[str, Any], problems: ProblemColl
     if "numTraining" in description and description["numTraining"] != len(training):
         notes.append(f"dataset.json counts {description['numTraining']} training cases, {len(training)} are there")
     return Dataset(
-        description.get("name", folder.name),
+        text_entry(description, ("name",), path, folder.name),
         LAYOUT,
         structures,
         ignoring(unique_cases(folder, [*training, *test], problems), ignore_value),
-        description.get("licence", description.get("license", "")),
-        description.get("citation", description.get("reference", "")),
+        text_entry(description, ("licence", "license"), path),
+        text_entry(description, ("citation", "reference"), path),
         tuple(case.name for case in test),
         tuple(notes),
         problems=tuple(problems.found),

@@ -25,7 +25,7 @@ from UNetSegmenterLib.engine.labels.dicom_references import paired_by_series
 from UNetSegmenterLib.engine.plain_data import closest_name
 
 from ..dataset import Case, Dataset, ProblemCollector, unique_cases
-from .description import entry, make_structures, read_description, refuse_unknown
+from .description import entry, make_structures, read_description, refuse_unknown, text_entry
 
 LAYOUT = "plain pairs"
 DESCRIPTION = "structures.json"
@@ -68,12 +68,12 @@ def read_pairs(folder: Path, files: list[Path], problems: ProblemCollector, dico
     patients = _patients(list(images), description.get("patient"), path)
     cases = [Case(name, images[name], labels[name], patients.get(name, "")) for name in images if name in labels]
     return Dataset(
-        description.get("name", folder.name),
+        text_entry(description, ("name",), path, folder.name),
         LAYOUT,
         structures,
         unique_cases(folder, cases, problems),
-        description.get("licence", ""),
-        description.get("citation", ""),
+        text_entry(description, ("licence",), path),
+        text_entry(description, ("citation",), path),
         problems=tuple(problems.found),
     )
 
