@@ -191,9 +191,9 @@ def cards(draw: st.DrawFn, plain: dict[str, Any]) -> dict[str, Any]:
         elif change == "add" and isinstance(holder, dict):
             holder[
                 draw(st.sampled_from(("axis", "patch_size", "crop_to_nonzero", "interpolation", "depth", "other")))
-            ] = draw(st.sampled_from(EXTREMES))
+            ] = draw(st.sampled_from(EXTREMES).map(copy.deepcopy))
         else:
-            holder[key] = draw(st.sampled_from(EXTREMES))
+            holder[key] = draw(st.sampled_from(EXTREMES).map(copy.deepcopy))
     return card
 
 

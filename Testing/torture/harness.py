@@ -25,7 +25,7 @@ from UNetSegmenterLib.engine.errors import InputError
 
 LONGEST_MESSAGE = 900
 """Characters of a sentence that a person still reads; the paths of a test folder are a third of it."""
-HANGS_SECONDS = 20
+HANGS_SECONDS = 60
 MEMORY_BYTES = 2 << 30
 """What a small file may make the process ask for, beyond what it has."""
 
@@ -64,8 +64,8 @@ class Tally:
         except InputError as error:
             self._refuse(str(error), case)
             return False
-        except Bug:
-            raise
+        except Bug as bug:
+            raise Bug(f"{bug}: {case}") from bug
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise

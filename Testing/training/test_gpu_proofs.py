@@ -73,6 +73,15 @@ def test_proofs_without_time_are_skipped_and_named(tmp_path, capfd):
     assert "SKIPPED prediction" in capfd.readouterr().out
 
 
+def test_a_data_set_that_is_not_there_is_said_before_anything_is_made(tmp_path, capfd):
+    status = main(
+        ["--output", str(tmp_path / "out"), "--device", "cpu", "--small", "--preprocessed", str(tmp_path / "no")]
+    )
+    assert status == 2
+    assert f"{tmp_path / 'no'} is no folder" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_device_that_is_not_there(tmp_path, capfd):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")

@@ -81,6 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     chosen = [name for name in options.only.split(",") if name]
     proofs = [proof for proof in all_proofs(options.small) if not chosen or proof.name in chosen]
+    if options.preprocessed and not options.preprocessed.is_dir():
+        print(f"{options.preprocessed} is no folder; name one that unetseg prepare wrote", file=sys.stderr)
+        return 2
     options.output.mkdir(parents=True, exist_ok=True)
     if options.proof:
         return _child(next(proof for proof in proofs if proof.name == options.proof), options)

@@ -125,6 +125,18 @@ def test_packed_voxels_that_come_in_many_parts_are_read(tmp_path, monkeypatch):
                 refusal(path, "end too early")
 
 
+def test_a_scan_that_is_followed_by_gigabytes_is_not_read_to_its_end(tmp_path, monkeypatch):
+    from UNetSegmenterLib.engine.io import byte_stream
+
+    hu = noise((3, 4, 5))
+    path = write_nrrd(
+        tmp_path / "x.nrrd", hu, *GRID, "encoding: gzip", voxels=gzip.compress(hu.tobytes() + bytes(50 << 20))
+    )
+    assert np.array_equal(read_image(path)[0], hu), "zeros behind the voxels are padding"
+    monkeypatch.setattr(byte_stream, "_MOST_BEHIND", 20 << 20)
+    refusal(path, "more than 20 MB follow")
+
+
 def deflated(path, pixels: bytes):
     """A DICOM file whose content after its meta group is `pixels`, deflated."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, -15)

@@ -20,7 +20,7 @@ from UNetSegmenterLib.engine.model.checkpoint import FORMAT
 
 from ...engine.checkpoints import small_card, small_weights
 from ...engine.io.test_dicom import write_series
-from ..command import refused, tree, unetseg
+from ..command import refused, tree, unetseg, unetseg_here
 from ..datasets import blobs
 
 GRID = Geometry((10, 24, 24), (3.0, 2.0, 2.0))
@@ -47,6 +47,13 @@ def test_usage(place, scan):
     nothing = unetseg()
     assert nothing.returncode == 2
     assert "usage: unetseg COMMAND" in nothing.stderr
+
+
+@pytest.mark.parametrize("arguments", [("segment", "scan.nii.gz"), ("submit", "packed", "--scheduler", "slurm")])
+def test_an_empty_path_is_not_the_current_folder(arguments):
+    """As a shell gives it where a variable is not set."""
+    refused(unetseg_here(*arguments, "--output", ""), "--output: nothing is given")
+    refused(unetseg_here(arguments[0], "", *arguments[2:], "--output", "out"), "nothing is given")
 
 
 def test_device_that_is_not_there(place, scan, checkpoint):
@@ -78,6 +85,7 @@ def test_configuration_with_an_unknown_word(place, tmp_path):
         (("--input-slices", "2"), "1, 3 or 5"),
         (("--augmentation.scale", "0"), "augmentation's scale"),
         (("--augmentation.fraction", "3"), "0 to 1"),
+        (("--augmentation.low-resolution", "1.5"), "low_resolution is 1.5; 0 to 1"),
         (("--validate-every", "0"), "--validate-every: 0 is given"),
         (("--steps", "many"), "--steps: many is given, a whole number is expected"),
         (("--train-split", "nobody"), 'no cases in the split "nobody"'),

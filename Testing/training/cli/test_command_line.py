@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -19,7 +20,7 @@ from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, read_card
 
-from ..command import refused, tree, unetseg
+from ..command import refused, tree, unetseg, unetseg_here
 from ..datasets import STRUCTURES, blobs, write_checkpoint, write_dataset
 
 OBLIQUE = ((0.0, -0.8, 0.6), (-1.0, 0.0, 0.0), (0.0, 0.6, 0.8))
@@ -329,11 +330,21 @@ def test_folds_of_one_configuration_make_a_table(dataset, tmp_path):
     assert list(card.postprocessing) == decided["steps"]
     assert "each without the patients" in card.validation["all"]["measured"]
     assert card.validation["liver"]["dice"]["n"] == 4
-    (runs / "fold1" / "checkpoint.pt").unlink()
-    for state in (runs / "fold1").glob("state*.pt"):
-        state.unlink()
-    refused(unetseg(*arguments, "--steps", 3), "fold1 was trained with another training configuration than")
-    refused(unetseg(*arguments, "--fold", 1), "--fold")
+    checkpoint = runs / "fold1" / "checkpoint.pt"
+    whole_bytes = checkpoint.read_bytes()
+    checkpoint.write_bytes(whole_bytes[:-100])
+    refused(unetseg_here(*arguments, "--steps", 2), "fold1", "delete it and give the same command again")
+    checkpoint.unlink()
+    shutil.rmtree(runs / "fold1" / "tensorboard", ignore_errors=True)
+    before = tree(runs)
+    refused(unetseg_here(*arguments, "--steps", 3), "has 1 of 2 folds, trained with steps 2")
+    assert tree(runs) == before, "nothing is trained before that is said"
+    done = unetseg(*release, tmp_path / "again.pt")
+    assert "no longer has the checkpoint of fold1" in done.stderr
+    done = unetseg_here(*arguments, "--steps", 2)
+    assert done.returncode == 0, done.stderr
+    assert read_card(checkpoint).training["recipe"]["steps"] == 2, "made anew from the last state"
+    refused(unetseg_here(*arguments, "--fold", 1), "--fold")
 
 
 def test_demo_on_a_scan_of_ones_own(dataset, checkpoint, tmp_path):

@@ -49,6 +49,13 @@ def test_splits_may_differ_and_another_training_is_noted_in_the_card_too(runs):
     assert "trained with learning_rate 0.002 for 0.1 of the checkpoint, each without" in other
 
 
+def test_a_fold_that_was_removed_is_noted(runs):
+    (runs / "fold1").mkdir()
+    (runs / "fold1" / "checkpoint.pt").write_bytes(b"")
+    (note,) = read_cross_validation(runs, card_of(train_split="all")).notes
+    assert "no longer has the checkpoint of fold0" in note
+
+
 def test_only_what_the_members_of_an_ensemble_agree_in_is_compared(runs):
     card = card_of()
     agreed = {name: value for name, value in card.training["recipe"].items() if name not in ("steps", "learning_rate")}

@@ -11,9 +11,11 @@ unetseg release --cross-validated RUNS puts what does into a checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, progress, table, warn
 from ..output_folder import Outputs
@@ -51,7 +53,14 @@ def run(options: Any) -> None:
     from ..data.preprocessed_dataset import read_preprocessed_dataset
     from ..data.seen_cases import overlap_text
     from ..data.splits import count_folds
-    from ..training.cross_validation import config_of_folds, fold_dice, lacking_structures, summarise, write_folds
+    from ..training.cross_validation import (
+        config_of_folds,
+        fold_dice,
+        is_finished,
+        lacking_structures,
+        summarise,
+        write_folds,
+    )
     from . import train
 
     dataset = read_preprocessed_dataset(options.preprocessed, options.verify)
@@ -60,9 +69,11 @@ def run(options: Any) -> None:
     for sentence in lacking:
         warn(sentence)
     runs = options.output
+    finished = {fold: is_finished(runs / f"fold{fold}") for fold in range(folds)}
+    _check_missing_folds(options, dataset, runs, finished)
     for fold in range(folds):
         options.output, options.fold = runs / f"fold{fold}", fold
-        if not (options.output / "checkpoint.pt").exists():
+        if not finished[fold]:
             print_line(f"fold {fold} of {folds}")
             train.run(options)
     trained = config_of_folds([runs / f"fold{fold}" for fold in range(folds)])
@@ -101,6 +112,26 @@ def run(options: Any) -> None:
         f"mean Dice over structures: {summary['mean_dice']:.3f}; {runs / 'summary.json'} and metrics.csv hold all of it"
     )
     _decide_postprocessing([runs / f"fold{fold}" for fold in range(folds)], dataset, rows, options.device)
+
+
+def _check_missing_folds(options: Any, dataset: PreprocessedDataset, runs: Path, finished: Mapping[int, bool]) -> None:
+    """Refuse to train the folds that are missing in another way than those that are there, before that takes hours."""
+    from ..training.cross_validation import config_of_folds
+    from . import train
+
+    there = [runs / f"fold{fold}" for fold, is_there in finished.items() if is_there]
+    missing = [fold for fold, is_there in finished.items() if not is_there]
+    if not there or not missing:
+        return
+    before = config_of_folds(there)
+    options.fold = missing[0]
+    asked = train.training_config(options, dataset)
+    own = [name for name in vars(asked) if name not in ("train_split", "validation_split")]
+    if changed := [f"{name} {getattr(before, name)}" for name in own if getattr(asked, name) != getattr(before, name)]:
+        raise InputError(
+            f"{runs} has {len(there)} of {len(finished)} folds, trained with {', '.join(changed)}; give the options that "
+            f"fold{missing[0]} is to be trained with as those were, or choose another --output."
+        )
 
 
 def _decide_postprocessing(

@@ -57,6 +57,8 @@ class CommandParser(argparse.ArgumentParser):
     def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
         """Add an option or a positional argument; the help of an option ends with its default."""
         default, text = settings.get("default"), settings.get("help") or ""
+        if settings.get("type") is Path:
+            settings["type"] = path
         if default not in (None, False, "", [], argparse.SUPPRESS) and "default" not in text:
             shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
             settings["help"] = f"{text} (default: {shown})".lstrip()
@@ -324,6 +326,13 @@ positive_integer = _number(int, "a whole number of at least 1", lambda value: va
 number = _number(float, "a number", lambda value: True)
 non_negative_number = _number(float, "a finite number of at least 0", lambda value: 0 <= value < math.inf)
 positive_number = _number(float, "a finite number greater than 0", lambda value: 0 < value < math.inf)
+
+
+def path(text: str) -> Path:
+    """A path; an empty one, as an unset variable of a shell gives it, would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("nothing is given, the path of a file or folder is expected")
+    return Path(text)
 
 
 def yes_or_no(text: str) -> bool:

@@ -26,6 +26,10 @@ RANGES = {
 }
 
 
+FRACTIONS = ("low_resolution", "fraction")
+"""Entries of the augmentation from 0 to 1: the weight of one picture of two, and the fraction of the slices."""
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """Ranges of the random changes, sampled for each slice of a batch; `STORED_NAMES` has the keys that files keep.
@@ -60,7 +64,7 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            low, high = 1.0 if name in ("scale", "gamma") else 0.0, 1.0 if name == "fraction" else math.inf
+            low, high = 1.0 if name in ("scale", "gamma") else 0.0, 1.0 if name in FRACTIONS else math.inf
             if not low <= value <= high:
                 expected = f"{low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
                 raise InputError(f"The augmentation's {name} is {value}; {expected} is expected.")
@@ -69,7 +73,9 @@ class Augmentation:
         """All ranges narrower (strength below 1) or wider; a strength of 0 turns the augmentation off."""
         factors = {name: getattr(self, name) ** strength for name in ("scale", "gamma")}
         return Augmentation(
-            **{name: value * strength for name, value in vars(self).items()} | factors | {"fraction": self.fraction}
+            **{name: value * strength for name, value in vars(self).items()}
+            | factors
+            | {"fraction": self.fraction, "low_resolution": min(1.0, self.low_resolution * strength)}
         )
 
 

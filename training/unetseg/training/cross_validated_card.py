@@ -55,6 +55,14 @@ def read_cross_validation(runs: Path, released: Card) -> CrossValidation:
         if left_out:
             figures["all"]["trained_on"] = left_out["names"]
         notes = [f"the folds in {runs} were trained with {text} of the checkpoint" for text in different]
+        gone = [
+            f"fold{fold}" for fold in range(decided["folds"]) if not (runs / f"fold{fold}" / "checkpoint.pt").exists()
+        ]
+        if 0 < len(gone) < decided["folds"]:
+            notes.append(
+                f"{runs} no longer has the checkpoint of {', '.join(gone)}: its figures are those that summary.json and "
+                f"{POSTPROCESSING} keep, and can't be measured again"
+            )
         crossed = CrossValidation(tuple(decided["steps"]), figures, tuple(notes))
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(

@@ -61,6 +61,23 @@ def lacking_structures(dataset: PreprocessedDataset, folds: int) -> list[str]:
     return sentences
 
 
+def is_finished(run: Path) -> bool:
+    """Whether a fold has its checkpoint.
+
+    Raises:
+        InputError: the checkpoint can't be read; without it the fold goes on from its last state.
+    """
+    path = run / "checkpoint.pt"
+    if not path.exists():
+        return False
+    try:
+        read_card(path)
+    except InputError as error:
+        reason = str(error).removeprefix(f"{path} ").partition(";")[0].rstrip(".")
+        raise InputError(f"{path} {reason}; delete it and give the same command again, which makes it anew.") from error
+    return True
+
+
 def config_of_folds(runs: Sequence[Path]) -> TrainingConfig:
     """The training configuration of all folds, with the splits of the last one.
 

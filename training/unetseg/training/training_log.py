@@ -27,6 +27,11 @@ class TrainingLog:
         else:
             self.board = SummaryWriter(str(run / "tensorboard"), purge_step=first_step + 1)
 
+    def close(self) -> None:
+        """Let go of TensorBoard's file."""
+        if self.board:
+            self.board.close()
+
     def _drop_rows_after(self, step: int) -> None:
         """Drop rows of steps that will be repeated, and a row that was cut off."""
         if not self.path.exists():

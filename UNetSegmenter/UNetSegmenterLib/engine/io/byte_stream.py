@@ -22,6 +22,7 @@ _MAGIC = {GZIP: GZIP_MAGIC, BZIP2: b"BZh"}
 _WINDOW_BITS = {GZIP: 31, ZLIB: 15}
 _CHUNK = 1 << 20
 _MOST_AT_ONCE = 1 << 24  # decompressed bytes: a file of zeros grows a thousandfold and more
+_MOST_BEHIND = 1 << 28  # bytes that are read to come to the checksum: a small file may unpack to any number of them
 MAX_BYTES_PER_COMPRESSED_BYTE = {RAW: 1, GZIP: 1_100, ZLIB: 1_100, BZIP2: 1_500_000}
 """What one byte of a file may become; a header that announces more is damaged.
 
@@ -83,10 +84,16 @@ class ByteStream:
 
     def rest(self) -> int:
         """Read to the end, which verifies the checksum; returns how many bytes were left, blocks of zeros not counted."""
-        left = 0
+        left = read = 0
         while self._more():
+            read += len(self._left)
             left += len(self._left) if any(self._left) else 0
             self._left = memoryview(b"")
+            if read > _MOST_BEHIND:
+                raise InputError(
+                    f"{self._path} is damaged: more than {_MOST_BEHIND >> 20} MB follow the voxels that its header announces; "
+                    "export it again."
+                )
         return left
 
     def _more(self) -> bool:
