@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 from pathlib import Path
 
@@ -14,15 +13,14 @@ from UNetSegmenterLib.engine.labels.distinct_colors import COLORS, PALETTE, dist
 from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, HEART, known_names, known_structure
 from UNetSegmenterLib.engine.model.checkpoint import read_card
 
+from ...tools_as_modules import tool
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("choose_colors", ROOT / "tools" / "choose_colors.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def chooser():
+    return tool("choose_colors")
 
 
 def difference(first, second):
@@ -44,13 +42,13 @@ def test_oklab_has_the_published_values_and_a_grey_is_one_for_every_vision():
     assert smallest_differences([red, green])[0, 1] < 0.05
 
 
-def test_structures_that_touch_are_far_apart_and_those_of_one_model_are_not_alike(tool):
-    assert lowest(tool.ABDOMEN_TOUCHES)[0] >= 0.21
-    assert lowest(tool.HEART_TOUCHES)[0] >= 0.16
-    assert lowest(tool.TOUCHES)[0] >= 0.09
+def test_structures_that_touch_are_far_apart_and_those_of_one_model_are_not_alike(chooser):
+    assert lowest(chooser.ABDOMEN_TOUCHES)[0] >= 0.21
+    assert lowest(chooser.HEART_TOUCHES)[0] >= 0.16
+    assert lowest(chooser.TOUCHES)[0] >= 0.09
     for structures in (ABDOMEN8, HEART):
         assert lowest(itertools.combinations([one.name for one in structures], 2))[0] >= 0.08
-    for together in tool.SETS:
+    for together in chooser.SETS:
         assert lowest(itertools.combinations(together, 2))[0] > 0.015
     own = [known_structure(name, 1, 1).color for name in ("liver", "stomach")]
     assert smallest_differences(own)[0, 1] < 0.01, "what it is for: Slicer's own two cannot be told apart"
