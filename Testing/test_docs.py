@@ -87,7 +87,7 @@ def test_files_that_the_code_names_exist(files):
 def test_links_lead_somewhere(page):
     text = page.read_text(encoding="utf-8")
     broken = []
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+    for target in re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"^\[[^\]]+\]: +(\S+)$", text, re.MULTILINE):
         if re.match(r"[a-z]+:", target):
             continue
         name, _, heading = target.partition("#")

@@ -74,6 +74,11 @@ def test_links_lead_where_they_do_on_github(page, link, target):
     assert site_hooks._target(link, page, here, api_pages, REPOSITORY) == target
 
 
+def test_links_are_found_in_text_and_below_it():
+    text = "[a](../Makefile#x) and [b][c]\n\n[c]: ../LICENSE\n"
+    assert [match[2] for match in site_hooks.LINK.finditer(text)] == ["../Makefile", "../LICENSE"]
+
+
 def test_headings_have_githubs_anchors():
     for page in PAGES:
         titles = [line.lstrip("# ") for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("#")]

@@ -26,7 +26,7 @@ API_OPTIONS = {  # the module is documented as Slicer's own are, and has more th
     "      members: [UNetSegmenterLogic, UNetSegmenterParameterNode]\n",
 }
 
-LINK = re.compile(r"(\]\()([^)\s#]*)(#[^)\s]*)?(\))")
+LINK = re.compile(r"(\]\(|^\[[^\]]+\]: +)([^)\s#]*)(#[^)\s]*)?(\)|$)", re.MULTILINE)
 FENCE = re.compile(r"^ *(```|~~~)")
 LIST_ITEM = re.compile(r"^( *)([*+-]|\d+\.)( +)")
 ANSWER = re.compile(r"^( *)<details><summary>(.*?)</summary>$")
