@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.plain_data import closest_name, did_you_mean, from_mapping
+from UNetSegmenterLib.engine.plain_data import closest_name, did_you_mean, from_mapping, violation
 
 
 @dataclass(frozen=True)
@@ -62,3 +62,10 @@ def test_similar_names():
     assert closest_name("learning_rte", ["steps", "learning_rate"], cutoff=0.99) is None
     assert did_you_mean("stepps", ("steps", "rate")) == "did you mean steps?"
     assert did_you_mean("colour", ("steps", "rate")) == "known are steps, rate."
+
+
+@pytest.mark.parametrize("value", ["x" * 20_000, 10**400, -(10**5000), 10**61, 1e300], ids=range(5))
+def test_a_message_does_not_repeat_endless_values(value):
+    for schema in ({"type": "object"}, {"type": "boolean"}, {"enum": [1]}, {"type": "number", "maximum": 1}):
+        assert len(violation(value, schema, "card.entry") or "") < 200
+    assert len(violation({"x" * 20_000: 1}, {"type": "object", "additionalProperties": False}, "card")) < 200

@@ -111,7 +111,7 @@ def _object_violation(value: dict[str, Any], schema: Mapping[str, Any], where: s
     if schema.get("additionalProperties") is False:
         for name in value:
             if name not in properties:
-                return f'{where} has an unknown entry "{name}"; {did_you_mean(str(name), properties, cutoff=0.5)}'
+                return f'{where} has an unknown entry "{str(name)[:60]}"; {did_you_mean(str(name), properties, cutoff=0.5)}'
     for name in schema.get("required", []):
         if name not in value:
             return f'{where} lacks "{name}".'
@@ -136,13 +136,19 @@ def _number_violation(value: float, schema: Mapping[str, Any], where: str) -> st
         return f"{where} is not a number, expected one."
     low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
     if not low <= value <= high:
-        return f"{where} is {value}, expected {low} to {high}."
+        return f"{where} is {_shown(value)}, expected {low} to {high}."
     if "exclusiveMinimum" in schema and not value > schema["exclusiveMinimum"]:
-        return f"{where} is {value}, expected more than {schema['exclusiveMinimum']}."
+        return f"{where} is {_shown(value)}, expected more than {schema['exclusiveMinimum']}."
     if not abs(value) <= sys.float_info.max:
-        return f"{where} is {value}, expected a finite number below {sys.float_info.max:.2g}."
+        return f"{where} is {_shown(value)}, expected a finite number below {sys.float_info.max:.2g}."
     return None
 
 
 def _shown(value: Any) -> str:
-    return type(value).__name__ if isinstance(value, (dict, list)) else repr(value)
+    """A value for a message: at most its first 60 characters."""
+    if isinstance(value, (dict, list)):
+        return type(value).__name__
+    if isinstance(value, int) and abs(value) >= 10**60:  # Python writes no number of more than 4,300 digits
+        return "a number of more than 60 digits"
+    text = repr(value[:61] if isinstance(value, str) else value)
+    return text if len(text) <= 63 else f"{text[:60]}..."
