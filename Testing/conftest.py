@@ -1,6 +1,23 @@
 """For every floor: small networks run faster on one thread, and tests that run side by side don't fight for cores."""
 
+import os
+import shutil
+import tempfile
+
 import pytest
+
+_temporary = pytest.StashKey[str]()
+
+
+def pytest_configure(config):
+    """Give the run a temporary folder of its own: what tests and their processes leave in it goes with the run."""
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # tmp_path stays where one looks for it
+    folder = config.stash[_temporary] = tempfile.mkdtemp(prefix="unetseg-tests-")
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+
+
+def pytest_unconfigure(config):
+    shutil.rmtree(config.stash[_temporary], ignore_errors=True)
 
 
 def pytest_addoption(parser):

@@ -19,6 +19,7 @@ from .panel_stand_in import NoPanelError, panel
 NAME = "killed worker"
 TRIED = "kill -9 of the worker at random moments of a segmentation in the panel; then the next job must be right"
 FULL, SHORT = 200, 2
+WAIT_SECONDS = 600
 
 
 def run(tally: Tally, count: int) -> None:
@@ -67,7 +68,7 @@ def labels_of(started: SimpleNamespace, scan: Any, path: Path) -> np.ndarray:
     from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
 
     results = job(started, scan, path)
-    started.turn(lambda: results, 60)
+    started.turn(lambda: results, WAIT_SECONDS)
     (result,) = results
     if result.failure is not None:
         raise Bug(f"an undisturbed segmentation failed: {result.failure}")
@@ -98,13 +99,13 @@ def killed(
     from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
 
     results, end = job(started, scan, path), time.monotonic() + moment
-    started.turn(lambda: results or time.monotonic() >= end, 60)
+    started.turn(lambda: results or time.monotonic() >= end, WAIT_SECONDS)
     worker = started.logic.worker
     if worker.pid is not None:
         os.kill(worker.pid, signal.SIGKILL)
     elif worker.is_running:
         worker._process.kill()  # before its first word nobody else knows its number
-    started.turn(lambda: results, 60)
+    started.turn(lambda: results, WAIT_SECONDS)
     started.settle(0.02)
     if len(results) != 1:
         raise Bug(f"a job ended {len(results)} times")

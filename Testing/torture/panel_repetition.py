@@ -62,7 +62,7 @@ def once(started: SimpleNamespace, scan: Any, path: Path) -> None:
 
     results: list[Any] = []
     started.logic.startSegment(scan, str(path), device="cpu", surfaces=False, onEnd=results.append)
-    started.turn(lambda: results, 120)
+    started.turn(lambda: results, 600)
     (result,) = results
     if result.failure is not None:
         raise Bug(f"it failed: {result.failure}")

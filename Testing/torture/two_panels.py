@@ -67,7 +67,7 @@ def ended(started: SimpleNamespace, one: SimpleNamespace, may_be_cancelled: bool
     from UNetSegmenterLib.scene.nodes.scene_nodes import remove_node
     from UNetSegmenterLib.scene.nodes.segmentation_from_node import segmentation_from_node
 
-    started.turn(lambda: one.results, 120)
+    started.turn(lambda: one.results, 600)
     (result,) = one.results
     if result.failure is not None:
         raise Bug(f"it failed: {result.failure}")
