@@ -125,7 +125,7 @@ def values_by_name(labels: dict[str, Any], path: Path, by_value: bool) -> tuple[
         name, value = (given, key) if numbers else (key, given)
         if not isinstance(name, str) or _is_number(name):
             raise InputError(
-                f'{path} has labels that are not "value": "name" ({key}: {json.dumps(given)}); correct them.'
+                f'{path} has labels that are not "value": "name" ({key[:60]}: {json.dumps(given)[:60]}); correct them.'
             )
         if _is_number(value):
             text |= isinstance(value, str) and not numbers
@@ -169,7 +169,7 @@ def without_ignore(values_of: dict[str, Any], path: Path) -> tuple[dict[str, Any
     highest = max((one for one in used if isinstance(one, int)), default=0)
     if not isinstance(value, int) or isinstance(value, bool) or not highest < value <= 65535:
         raise InputError(
-            f'{path} gives "{IGNORE}" the value {json.dumps(value)}; one number above all structures is expected, such as '
+            f'{path} gives "{IGNORE}" the value {json.dumps(value)[:60]}; one number above all structures is expected, such as '
             f"{highest + 1}, as nnU-Net has it."
         )
     return others, value, [f"voxels of value {value} are ignored: they count neither in training nor in any measure"]
@@ -190,7 +190,7 @@ def make_structures(values_of: dict[str, Any], path: Path) -> tuple[Structure, .
     for name, given in values_of.items():
         values = given if isinstance(given, list) else [given]
         if not values or not all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-            raise InputError(f'{path} gives "{name}" the value {json.dumps(given)}; whole numbers are expected.')
+            raise InputError(f'{path} gives "{name}" the value {json.dumps(given)[:60]}; whole numbers are expected.')
         for value in values:
             if not 1 <= value <= 65535:
                 raise InputError(f'{path} gives "{name}" the value {value}; 1 to 65535 is expected (0 is background).')
