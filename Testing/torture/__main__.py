@@ -62,9 +62,9 @@ def main() -> int:
             print(f"    {times:6} x {kind}")
         for line in (*tally.notes, *(f"BUG {bug}" for bug in tally.bugs)):
             print(f"    {line}", flush=True)
-        rows.append(
-            f"{subject.NAME:24} {tally.tried:7,} {tally.right:7,} {tally.refused:8,} {len(tally.bugs):5} {seconds:8.1f}"
-        )
+        numbers = f"{tally.tried:7,} {tally.right:7,} {tally.refused:8,} {len(tally.bugs):5} {seconds:8.1f}"
+        rows.append(f"{subject.NAME:24} {numbers}")
+        print(f"    {' '.join(numbers.split())}  (tried, right, refused, bugs, seconds)", flush=True)
         bugs += tally.bugs
     print("\n".join(["", HEAD, *rows]))
     print(f"seed {options.seed}: {len(bugs) or 'no'} bug{'s' * (len(bugs) != 1)}")
