@@ -36,10 +36,11 @@ class Bug(AssertionError):
 
 @dataclass
 class Tally:
-    """What the cases of one subject ended in; `folder` is empty and theirs alone."""
+    """What the cases of one subject ended in; `folder` is empty and theirs alone, a case of `most_seconds` has no end."""
 
     folder: Path
     seed: int = 0
+    most_seconds: int = HANGS_SECONDS
     right: int = 0
     refused: int = 0
     messages: Counter[str] = field(default_factory=Counter)
@@ -59,7 +60,7 @@ class Tally:
     def judge(self, attempt: Callable[[], Any], case: str) -> bool:
         """Count one case: `attempt` checks its own result; returns whether there was one. Raises Bug for anything else."""
         try:
-            with no_hang():
+            with no_hang(self.most_seconds):
                 attempt()
         except InputError as error:
             self._refuse(str(error), case)
@@ -132,7 +133,7 @@ def kind_of(message: str, folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def no_hang(seconds: int = HANGS_SECONDS) -> Iterator[None]:
+def no_hang(seconds: int) -> Iterator[None]:
     """Turn a case that does not end into a bug."""
 
     def ring(*_: Any) -> None:

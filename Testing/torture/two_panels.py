@@ -18,6 +18,7 @@ FULL, SHORT = 60, 4
 
 def run(tally: Tally, count: int) -> None:
     """`count` jobs in rounds of four, two for each worker."""
+    tally.most_seconds = 900
     try:
         with panel() as started:
             _run(tally, count, started)
