@@ -219,6 +219,13 @@ def test_apple_gpus_are_refused(monkeypatch):
         onnx_device("mps")
 
 
+def test_the_runtime_is_told_to_tell_nobody(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(onnxruntime, "disable_telemetry_events", lambda: told.append("off"))
+    onnx_device("cpu")
+    assert told
+
+
 def test_an_old_runtime_is_named_with_what_is_needed(monkeypatch):
     monkeypatch.setattr(onnxruntime, "__version__", "1.9.0")
     with pytest.raises(InputError, match=r"onnxruntime 1\.9\.0 .* 1\.19 or later"):

@@ -168,6 +168,7 @@ def _runtime() -> Any:
     import onnxruntime
 
     check_version("onnxruntime", onnxruntime.__version__, OLDEST_RUNTIME)
+    onnxruntime.disable_telemetry_events()  # its builds for Windows tell Windows what they run unless they are told not to
     return onnxruntime
 
 
