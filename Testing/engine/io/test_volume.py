@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -215,6 +216,24 @@ def test_failed_write_leaves_nothing_behind(tmp_path):
     with pytest.raises(InputError, match="could not be written"):
         write_volume(Volume(array, Geometry(array.shape, (1.0, 1.0, 1.0))), target / "scan.nrrd")
     assert [path.name for path in tmp_path.iterdir()] == ["file-not-folder"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of a file's size")
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha"])
+@pytest.mark.parametrize("space", [0, 100, 4096, 9000])
+def test_an_image_that_finds_no_space_is_refused_and_nothing_is_left(tmp_path, ending, space):
+    """The system lets files grow to a limit only, as a full disk does."""
+    import resource
+
+    array = np.random.default_rng(0).integers(-1000, 1000, (4, 40, 40)).astype(np.int16)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (space, before[1]))
+    try:
+        with pytest.raises(InputError):
+            write_image(array, Geometry(array.shape, (3.0, 1.0, 1.0)), tmp_path / f"scan{ending}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["a.img.nii.gz", "b.hdr.nii.gz", "hdr.img.nii", "c.img.nrrd", "D.NII.GZ", "e.hdr.mha"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from .atomic_files import write_atomically
 from .file_names import WRITABLE_ENDINGS
 from .geometry import Geometry
 from .volume import Volume
+
+NIFTI_HEADER_BYTES = 352
 
 
 def write_volume(volume: Volume, path: Path | str) -> None:
@@ -47,9 +51,24 @@ def write_image(
 
     def write(partial: Path) -> None:
         sitk.WriteImage(image, str(partial), useCompression=True)
+        _check_whole(partial, ending, array.nbytes)
 
     # ITK takes .hdr and .img for endings wherever they stand in a name, and then writes another file.
     write_atomically(path, write, ending)
+
+
+def _check_whole(path: Path, ending: str, voxel_bytes: int) -> None:
+    """Raise OSError for an image that is not whole: ITK's writers do not notice that the last bytes found no space."""
+    if ending not in (".nii", ".nii.gz", ".nrrd", ".seg.nrrd"):
+        return
+    expected = voxel_bytes + (NIFTI_HEADER_BYTES if ending.startswith(".nii") else 0)
+    written = path.stat().st_size
+    if ending != ".nii":
+        with path.open("rb") as file:  # the last four bytes of gzip count what was compressed (RFC 1952)
+            file.seek(-min(4, written), os.SEEK_END)
+            written, expected = int.from_bytes(file.read(), "little"), expected % 2**32
+    if written != expected:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def png_bytes(pixels: np.ndarray) -> bytes:
