@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..console import print_line, table
 from ..output_folder import Outputs
-from .parser import CommandParser, add_device
+from .parser import CommandParser
+from .shared_options import add_device
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,7 +18,8 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, warn
 from ..output_folder import Outputs, output_folder
-from .parser import CommandParser, add_resample
+from .parser import CommandParser
+from .shared_options import add_resample
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.plausibility.finding import Finding

@@ -25,7 +25,9 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, progress, warn
 from ..output_folder import RESULTS, Outputs, output_folder
-from .parser import CommandParser, add_distinct_colors, add_resample, number, positive_integer
+from .argument_types import number, positive_integer
+from .parser import CommandParser
+from .shared_options import add_distinct_colors, add_resample
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.evaluation.comparison import Comparison

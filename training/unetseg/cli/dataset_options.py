@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .parser import CommandParser, add_resample
+from .parser import CommandParser
+from .shared_options import add_resample
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset

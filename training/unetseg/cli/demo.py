@@ -17,7 +17,8 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import asked, print_line, progress, table
 from ..output_folder import RESULTS, Outputs, output_folder
-from .parser import CommandParser, add_device, add_distinct_colors, add_no_postprocessing
+from .parser import CommandParser
+from .shared_options import add_device, add_distinct_colors, add_no_postprocessing
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.io.volume import Volume

@@ -22,16 +22,15 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, warn
 from ..output_folder import RESULTS, OutputFolder, Outputs, claimed
+from .argument_types import non_negative_integer
 from .dataset_options import add_dataset_options, open_dataset
-from .parser import (
-    CommandParser,
+from .parser import CommandParser, add_overwrite
+from .shared_options import (
     add_device,
     add_distinct_colors,
     add_mirror,
     add_no_postprocessing,
-    add_overwrite,
     add_precision,
-    non_negative_integer,
 )
 
 if TYPE_CHECKING:

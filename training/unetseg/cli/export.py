@@ -19,7 +19,9 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line
 from ..output_folder import Outputs
-from .parser import CommandParser, add_resample, integer
+from .argument_types import integer
+from .parser import CommandParser
+from .shared_options import add_resample
 
 if TYPE_CHECKING:
     from torch import nn

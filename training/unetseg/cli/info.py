@@ -20,7 +20,9 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, progress, table, warn
 from ..output_folder import Outputs
-from .parser import CommandParser, add_resample, non_negative_integer
+from .argument_types import non_negative_integer
+from .parser import CommandParser
+from .shared_options import add_resample
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.io.volume import Volume

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn
 
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.plain_data import closest_name
 
 from ..console import warn
 from . import COMMAND_FILES, COMMANDS, RENAMED_OPTIONS
+from .argument_types import path as path_type
 
 _NUMBERS = re.compile(r"-?[\d.]+(,-?[\d.]+)+")
 _MODEL_FILE = re.compile(r"[^-].*\.(pt|onnx)", re.IGNORECASE)
@@ -58,7 +57,7 @@ class CommandParser(argparse.ArgumentParser):
         """Add an option or a positional argument; the help of an option ends with its default."""
         default, text = settings.get("default"), settings.get("help") or ""
         if settings.get("type") is Path:
-            settings["type"] = path
+            settings["type"] = path_type
         if default not in (None, False, "", [], argparse.SUPPRESS) and "default" not in text:
             shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
             settings["help"] = f"{text} (default: {shown})".lstrip()
@@ -177,76 +176,6 @@ def command_and_parser(name: str) -> tuple[Any, CommandParser]:
     return command, parser
 
 
-def add_device(parser: CommandParser) -> None:
-    """Add the option --device."""
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
-
-
-def add_checkpoints(parser: CommandParser) -> None:
-    """Add the option --checkpoint, which takes one file or those of an ensemble."""
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        action="append",
-        metavar="FILE",
-        help="trained checkpoint (default: the one that is shipped), or several of one architecture, which are an ensemble",
-    )
-    parser.model_files.add("--checkpoint")
-
-
-def add_mirror(parser: CommandParser) -> None:
-    """Add the option --mirror."""
-    parser.add_argument(
-        "--mirror",
-        action="store_true",
-        help="average over mirrored slices too, where the network was trained with them (nnU-Net's test-time augmentation): "
-        "up to four times as long; a baseline is not mirrored",
-    )
-
-
-def add_no_postprocessing(parser: CommandParser) -> None:
-    """Add the option --no-postprocessing."""
-    parser.add_argument(
-        "--no-postprocessing",
-        action="store_true",
-        help="leave the labels as the network makes them, where the card would remove components or fill cavities",
-    )
-
-
-def add_precision(parser: CommandParser, explanation: str = "") -> None:
-    """Add the option --precision, for a prediction unless another `explanation` is given."""
-    from UNetSegmenterLib.engine.model.device import PRECISIONS
-
-    of_prediction = (
-        "auto is the fastest that keeps its labels; bfloat16 makes an imported nnU-Net faster on a CPU that has it, with "
-        "labels that differ a little"
-    )
-    parser.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default="auto",
-        help=f"what the network computes in: {explanation or of_prediction}",
-    )
-
-
-def add_resample(parser: CommandParser) -> None:
-    """Add the option --resample."""
-    parser.add_argument(
-        "--resample",
-        action="store_true",
-        help="resample tilted or uneven slices to a straight, even grid instead of refusing them (docs/datasets.md)",
-    )
-
-
-def add_distinct_colors(parser: CommandParser) -> None:
-    """Add the option --distinct-colors."""
-    parser.add_argument(
-        "--distinct-colors",
-        action="store_true",
-        help="report and pictures in colours that one can tell apart, also with red-green blindness, instead of Slicer's",
-    )
-
-
 def add_overwrite(parser: CommandParser) -> None:
     """Add the option --overwrite; a command that has a function `outputs` gets it by itself."""
     parser.add_argument(
@@ -302,116 +231,3 @@ def configuration_text(options: argparse.Namespace) -> str:
         plain = list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
         (values.setdefault(group, {}) if group else values)[last] = plain
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-
-
-# --- types ---------------------------------------------------------------------------------------------------------------
-
-
-def _number(kind: type, expected: str, fits: Callable[[Any], bool]) -> Callable[[str], Any]:
-    def number(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not fits(value):
-            raise argparse.ArgumentTypeError(f"{text} is given, {expected} is expected")
-        return value
-
-    return number
-
-
-integer = _number(int, "a whole number", lambda value: True)
-non_negative_integer = _number(int, "a whole number of at least 0", lambda value: value >= 0)
-positive_integer = _number(int, "a whole number of at least 1", lambda value: value >= 1)
-number = _number(float, "a number", lambda value: True)
-non_negative_number = _number(float, "a finite number of at least 0", lambda value: 0 <= value < math.inf)
-positive_number = _number(float, "a finite number greater than 0", lambda value: 0 < value < math.inf)
-
-
-def path(text: str) -> Path:
-    """A path; an empty one, as an unset variable of a shell gives it, would be the current folder."""
-    if not text:
-        raise argparse.ArgumentTypeError("nothing is given, the path of a file or folder is expected")
-    return Path(text)
-
-
-def yes_or_no(text: str) -> bool:
-    """true or false, as YAML and Python write them."""
-    value = {"true": True, "false": False}.get(text.lower())
-    if value is None:
-        raise argparse.ArgumentTypeError(f"{text} is given, true or false is expected")
-    return value
-
-
-def _numbers(kinds: Sequence[type]) -> Callable[[str], tuple[Any, ...]]:
-    def numbers(text: str) -> tuple[Any, ...]:
-        parts = text.strip("[]() ").split(",")
-        try:
-            return tuple(kind(part) for kind, part in zip(kinds, parts, strict=True))
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(
-                f"{text} is given, {len(kinds)} numbers such as 96,128 are expected"
-            ) from error
-
-    return numbers
-
-
-def _type_of(hint: Any) -> Callable[[str], Any]:
-    if get_origin(hint) is tuple:
-        return _numbers(get_args(hint))
-    return {int: integer, float: number, bool: yes_or_no}.get(hint, hint)
-
-
-# --- dataclasses ---------------------------------------------------------------------------------------------------------
-
-
-def add_dataclass_options(parser: CommandParser, cls: Any, without: Sequence[str] = (), group: str = "") -> None:
-    """Add one option for each field of a dataclass, with the field's type and default and the help of its docstring.
-
-    Args:
-        parser: gets the options.
-        cls: a dataclass; fields that are dataclasses give options such as --augmentation.noise.
-        without: fields that get no option.
-        group: what stands before the names, such as "augmentation.".
-    """
-    hints, helps = get_type_hints(cls), _field_texts(cls)
-    for field in fields(cls):
-        if field.name in without:
-            continue
-        if is_dataclass(hints[field.name]):
-            add_dataclass_options(parser, hints[field.name], group=f"{group}{field.name}.")
-            continue
-        option = f"--{group}{field.name}".replace("_", "-")
-        parser.add_argument(
-            RENAMED_OPTIONS.get(option, option),
-            dest=f"{group}{field.name}",
-            type=_type_of(hints[field.name]),
-            default=field.default,
-            metavar=field.name.upper(),
-            help=helps.get(field.name, "").replace("%", "%%"),
-        )
-
-
-def dataclass_values(cls: Any, options: argparse.Namespace, group: str = "") -> dict[str, Any]:
-    """The values that the options hold for a dataclass, by field; fields without an option are left out."""
-    hints, values = get_type_hints(cls), {}
-    for field in fields(cls):
-        name = f"{group}{field.name}"
-        if is_dataclass(hints[field.name]):
-            values[field.name] = hints[field.name](**dataclass_values(hints[field.name], options, f"{name}."))
-        elif hasattr(options, name):
-            values[field.name] = getattr(options, name)
-    return values
-
-
-def _field_texts(cls: type) -> dict[str, str]:
-    """The texts of the docstring's "Args:", by field."""
-    _, _, block = (cls.__doc__ or "").partition("Args:\n")
-    texts: dict[str, str] = {}
-    name = ""
-    for line in block.splitlines():
-        start = re.match(r"\s+(\w+): (.*)", line)
-        name = start[1] if start else name
-        if name and line.strip():
-            texts[name] = start[2] if start else f"{texts[name]} {line.strip()}"
-    return {name: text.rstrip(".") for name, text in texts.items()}

@@ -15,7 +15,8 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line
 from ..output_folder import Outputs, output_folder
-from .parser import CommandParser, integer, non_negative_integer
+from .argument_types import integer, non_negative_integer
+from .parser import CommandParser
 
 
 def add_options(parser: CommandParser) -> None:

@@ -23,8 +23,9 @@ from typing import Any
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, progress
+from .argument_types import non_negative_integer, non_negative_number, positive_number
 from .dataset_options import add_dataset_options, open_dataset
-from .parser import CommandParser, non_negative_integer, non_negative_number, positive_number
+from .parser import CommandParser
 
 SMALLEST_SIZE = 16
 

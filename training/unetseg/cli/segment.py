@@ -25,17 +25,16 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_errors, print_line, warn
 from ..output_folder import OutputFolder, Outputs, claimed, made_with, other_source
-from .parser import (
-    CommandParser,
+from .parser import CommandParser, add_overwrite
+from .segment_results import STRUCTURES, ResultFiles, add_result_options
+from .shared_options import (
     add_checkpoints,
     add_device,
     add_mirror,
     add_no_postprocessing,
-    add_overwrite,
     add_precision,
     add_resample,
 )
-from .segment_results import STRUCTURES, ResultFiles, add_result_options
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.model.prediction import Predictor

@@ -23,7 +23,8 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, table
 from . import submit_jobs
-from .parser import CommandParser, add_overwrite, non_negative_integer, number, positive_integer
+from .argument_types import non_negative_integer, number, positive_integer
+from .parser import CommandParser, add_overwrite
 
 if TYPE_CHECKING:
     from ..cluster.jobs import ClusterJob, JobChain

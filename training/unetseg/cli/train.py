@@ -28,19 +28,11 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, progress, table, warn
 from ..output_folder import Outputs, claimed
-from .parser import (
-    CommandParser,
-    UsageError,
-    add_dataclass_options,
-    add_device,
-    add_overwrite,
-    add_precision,
-    dataclass_values,
-    non_negative_integer,
-    non_negative_number,
-    positive_integer,
-)
+from .argument_types import non_negative_integer, non_negative_number, positive_integer
+from .dataclass_options import add_dataclass_options, dataclass_values
+from .parser import CommandParser, UsageError, add_overwrite
 from .run_options import RUN_OPTIONS, write_run_options
+from .shared_options import add_device, add_precision
 
 if TYPE_CHECKING:
     from UNetSegmenterLib.engine.model.checkpoint import Checkpoint

@@ -59,7 +59,7 @@ def write_scene_files(
         from UNetSegmenterLib.scene.headless.pictures import draw
         from UNetSegmenterLib.scene.headless.storage import save_scene
     except ImportError as error:
-        warn(f"no pictures and no Slicer scene: {error.name} is not installed (pip install unetsegmenter[scene]).")
+        warn(f"no pictures and no Slicer scene: {error.name} is not installed (pip install 'unetsegmenter[scene]').")
         return SceneFiles()
     made = comparison_scene(volume, prediction, reference, names=names, provenance=provenance)
     if scene_path is not None:
