@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from UNetSegmenterLib.engine.evaluation.measures import measure
 
-from tools.course_pictures.judgement_pictures import errors_of_one_dice
+from tools.course_pictures.judgement_pictures import errors_of_one_dice, measured
 
 from .pages import answers, text_of
 
@@ -49,7 +49,7 @@ def test_two_balls(small, large):
 
 def test_three_errors_of_one_dice():
     organ, predictions = errors_of_one_dice()
-    found = {name: measure(one[None], organ[None], ONE_MM) for name, one in predictions.items()}
+    found = {name: measured(one, organ) for name, one in predictions.items()}
     assert max(one.dice for one in found.values()) - min(one.dice for one in found.values()) < 0.01
     rim, island = found["rim"], found["island"]
     distances = f"one has an HD95 of {rim.hd95_mm:.0f} mm, the other of {island.hd95_mm:.0f} mm"

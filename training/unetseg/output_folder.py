@@ -212,6 +212,8 @@ def output_folder(folder: Path | str) -> Iterator[Path]:
     New folders are removed again if the work inside leaves them empty.
     """
     folder = Path(folder)
+    if file := next((path for path in (folder, *folder.parents) if path.is_file()), None):
+        raise InputError(f"{file} is a file, and a folder is expected to write to; choose another name.")
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         try:

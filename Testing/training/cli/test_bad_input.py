@@ -342,11 +342,11 @@ def test_compare_refuses_grids_that_do_not_meet(place, tmp_path):
 # --- folders -------------------------------------------------------------------------------------------------------------
 
 
-def test_output_that_can_not_be_a_folder(scan, checkpoint, tmp_path):
+@pytest.mark.parametrize("name", ["file", "file/out"])
+def test_output_that_can_not_be_a_folder(scan, checkpoint, tmp_path, name):
     (tmp_path / "file").write_text("in the way")
     refused(
-        unetseg("segment", scan, "--checkpoint", checkpoint, "--output", tmp_path / "file" / "out"),
-        "can't be written to",
+        unetseg("segment", scan, "--checkpoint", checkpoint, "--output", tmp_path / name), "is a file, and a folder"
     )
     assert tree(tmp_path) == {"file"}
 
