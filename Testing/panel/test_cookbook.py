@@ -58,7 +58,7 @@ def storage_of(node, path):
     """The scene's own storage node for a file, which Slicer's application would choose."""
     node.AddDefaultStorageNode()
     storage = node.GetStorageNode()
-    storage.SetFileName(str(path))
+    storage.SetFileName(str(Path(path).absolute()))  # else it counts from where a scene was last read or written
     return storage
 
 
