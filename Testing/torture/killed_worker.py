@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.checkpoints import small_card, small_weights
 from .harness import Bug, Tally
-from .panel_stand_in import NoPanelError, panel
+from .panel_stand_in import on_panel
 
 NAME = "killed worker"
 TRIED = "kill -9 of the worker at random moments of a segmentation in the panel; then the next job must be right"
@@ -24,19 +23,10 @@ WAIT_SECONDS = 600
 
 def run(tally: Tally, count: int) -> None:
     """Kill `count` times, from before the worker's first word to after its answer."""
-    tally.most_seconds = 900
-    try:
-        with panel() as started:
-            _run(tally, count, started)
-    except NoPanelError as error:
-        tally.notes.append(str(error))
+    on_panel(tally, count, _run)
 
 
-def _run(tally: Tally, count: int, started: SimpleNamespace) -> None:
-    from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
-
-    path, card = tally.folder / "small.pt", small_card()
-    save_checkpoint(path, card, small_weights(card))
+def _run(tally: Tally, count: int, started: SimpleNamespace, path: Path) -> None:
     scan = started.add_scan("CT", started.body(24, 64, 64), (3.0, 2.0, 2.0))
     draw, failures = tally.random, []
     seconds = 0.0

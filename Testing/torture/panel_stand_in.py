@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+from ..engine.checkpoints import small_card, small_weights
+from .harness import Tally
 
 ROOT = Path(__file__).resolve().parents[2]
 _modules: list[Any] = []  # one in a process, as in Slicer
@@ -51,3 +54,17 @@ def panel() -> Iterator[SimpleNamespace]:
         module.exit()
         widget.panel.close()
         settle(0.05)
+
+
+def on_panel(tally: Tally, count: int, press: Callable[[Tally, int, SimpleNamespace, Path], None]) -> None:
+    """Call `press` with the started panel and a small checkpoint; where no panel can be started, a note says why."""
+    from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
+
+    tally.most_seconds = 900
+    path, card = tally.folder / "small.pt", small_card()
+    save_checkpoint(path, card, small_weights(card))
+    try:
+        with panel() as started:
+            press(tally, count, started, path)
+    except NoPanelError as error:
+        tally.notes.append(str(error))

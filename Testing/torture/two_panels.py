@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from ..engine.checkpoints import small_card, small_weights
 from .harness import Bug, Tally
-from .panel_stand_in import NoPanelError, panel
+from .panel_stand_in import on_panel
 
 NAME = "two panels"
 TRIED = "jobs of two scans at two workers at once, some cancelled: each that ends has the labels of its own scan"
@@ -18,19 +18,10 @@ FULL, SHORT = 60, 4
 
 def run(tally: Tally, count: int) -> None:
     """`count` jobs in rounds of four, two for each worker."""
-    tally.most_seconds = 900
-    try:
-        with panel() as started:
-            _run(tally, count, started)
-    except NoPanelError as error:
-        tally.notes.append(str(error))
+    on_panel(tally, count, _run)
 
 
-def _run(tally: Tally, count: int, started: SimpleNamespace) -> None:
-    from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
-
-    path, card = tally.folder / "small.pt", small_card()
-    save_checkpoint(path, card, small_weights(card))
+def _run(tally: Tally, count: int, started: SimpleNamespace, path: Path) -> None:
     second = SimpleNamespace(logic=type(started.logic)())
     scans = [started.add_scan(f"Scan {seed}", started.body(20, 64, 64, seed=seed), (3.0, 2.0, 2.0)) for seed in (0, 1)]
     expected = [ended(started, start(started, scan, path)) for scan in scans]
