@@ -128,7 +128,7 @@ def both_colors(panel, ui, scan, reference):
 
 
 def add_deuteranopia(path: Path) -> None:
-    """Put beside a picture how somebody without green cones sees it."""
+    """Put beside a picture how a user without green cones sees it."""
     from UNetSegmenterLib.engine.labels.color_difference import VISIONS
 
     with Image.open(path) as file:

@@ -98,7 +98,7 @@ class Runs:
 
 
 def made_files(whole: bytes, trace: Path) -> dict[str, bytes]:
-    """Files that somebody made on purpose, by what they are."""
+    """Files that were made on purpose, by what they are."""
     hostile = {
         "calls os.mkdir": pickle.dumps({"weights": Runs(trace), "card": "{}", "format": 2}, protocol=2),
         "calls by INST": b"(S'" + str(trace).encode() + b"'\nios\nmkdir\n.",

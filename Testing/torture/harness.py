@@ -24,7 +24,7 @@ from hypothesis import seed as hypothesis_seed
 from UNetSegmenterLib.engine.errors import InputError
 
 LONGEST_MESSAGE = 900
-"""Characters of a sentence that a person still reads; the paths of a test folder are a third of it."""
+"""Characters of a sentence that a user still reads; the paths of a test folder are a third of it."""
 HANGS_SECONDS = 60
 MEMORY_BYTES = 2 << 30
 """What a small file may make the process ask for, beyond what it has."""

@@ -68,7 +68,7 @@ def check_geometry(geometry: Geometry) -> None:
 
 
 def shown(content: bytes) -> str:
-    """The header of a file, for a person who looks for the reason."""
+    """The header of a file, for a user who looks for the reason."""
     return repr(content[:600])
 
 
@@ -143,14 +143,21 @@ NRRD_NAMES = (
 
 
 @st.composite
+def changed(draw: st.DrawFn, fields: dict[str, str], names: tuple[str, ...], values: tuple[str, ...]) -> dict[str, str]:
+    """The fields of a header with up to three of them changed, added or left out."""
+    made = dict(fields)
+    for name in draw(st.lists(st.sampled_from(names), max_size=3, unique=True)):
+        value = draw(st.none() | st.sampled_from(values))
+        made.pop(name, None)
+        if value is not None:
+            made[name] = value
+    return made
+
+
+@st.composite
 def nrrd_files(draw: st.DrawFn) -> bytes:
     """A file whose fields were changed, added or left out."""
-    fields = dict(NRRD_FIELDS)
-    for name in draw(st.lists(st.sampled_from(NRRD_NAMES), max_size=3, unique=True)):
-        value = draw(st.none() | st.sampled_from(NRRD_VALUES))
-        fields.pop(name, None)
-        if value is not None:
-            fields[name] = value
+    fields = draw(changed(NRRD_FIELDS, NRRD_NAMES, NRRD_VALUES))
     voxels = {"gzip": gzip.compress, "hex": lambda data: data.hex().encode()}.get(fields.get("encoding", ""), bytes)
     end = draw(st.sampled_from(("\n\n", "\n\n", "\r\n\r\n", "\n", "")))
     text = "NRRD0005\n" + "\n".join(f"{name}: {value}" for name, value in fields.items()) + end
@@ -179,12 +186,7 @@ META_NAMES = (
 @st.composite
 def metaimage_files(draw: st.DrawFn) -> bytes:
     """A file whose entries were changed, added or left out."""
-    fields = dict(META_FIELDS)
-    for name in draw(st.lists(st.sampled_from(META_NAMES), max_size=3, unique=True)):
-        value = draw(st.none() | st.sampled_from(META_VALUES))
-        fields.pop(name, None)
-        if value is not None:
-            fields[name] = value
+    fields = draw(changed(META_FIELDS, META_NAMES, META_VALUES))
     target = draw(st.sampled_from(("LOCAL", "LOCAL", "LOCAL", *META_VALUES)))
     voxels = zlib.compress(VOXELS.tobytes()) if fields.get("CompressedData") == "True" else VOXELS.tobytes()
     text = "".join(f"{name} = {value}\n" for name, value in fields.items()) + f"ElementDataFile = {target}\n"

@@ -1,4 +1,4 @@
-"""A configuration, a plan or a card of somebody else is data: it runs nothing and takes no more memory than it is long."""
+"""A configuration, a plan or a card of another user is data: it runs nothing and takes no more memory than it is long."""
 
 from __future__ import annotations
 
