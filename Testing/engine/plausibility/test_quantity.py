@@ -18,9 +18,21 @@ from UNetSegmenterLib.engine.plausibility.finding import (
     most_severe,
     number_text,
 )
-from UNetSegmenterLib.engine.plausibility.quantity import Rule, expected_text, limits, summarize
+from UNetSegmenterLib.engine.plausibility.findings_page import findings_page
+from UNetSegmenterLib.engine.plausibility.quantity import (
+    Limits,
+    Quantity,
+    Rule,
+    digits_beside_limits,
+    expected_text,
+    limits,
+    measured_text,
+    summarize,
+)
 from UNetSegmenterLib.engine.plausibility.relations import Constellation
 from UNetSegmenterLib.engine.plausibility.rules import CHECKS, RULES
+
+NO_LIMITS = (-math.inf, math.inf)
 
 
 @given(st.lists(st.floats(0, 1000), min_size=1, max_size=30), st.sampled_from(sorted(RULES)))
@@ -108,6 +120,47 @@ def test_ranges_in_words():
     assert expected_text(RULES["specks"], limits(RULES["specks"], None)) == "at most 0.2 ml"
     assert expected_text(RULES["confidence"], limits(RULES["confidence"], None)) == "at least 70 %"
     assert [number_text(v) for v in (0, 0.01234, 1.234, 12.34, 1234.5)] == ["0", "0.0123", "1.23", "12.3", "1,234"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "limit", "measured", "expected"),
+    [
+        ("arrangement", 0.5876, 0.588, "0.5876", "at least 0.588"),
+        ("confidence", 0.6999, 0.7, "69.99 %", "at least 70 %"),
+        ("specks", 0.20004, 0.2, "0.20004 ml", "at most 0.2 ml"),
+        ("speck share", 0.020004, 0.02, "2.0004 %", "at most 2 %"),
+        ("spread", 120.4, 120.2, "120.4 HU", "at most 120.2 HU"),
+        ("cavities", 1234.58, 1234.56, "1,234.58 ml", "at most 1,234.56 ml"),
+        ("cavities", 0.00002, 0.00001, "0.00002 ml", "at most 0.00001 ml"),
+        ("jump", 0.75, 0.7, "75 %", "at most 70 %"),
+        ("overlap", 0.2, 0.1, "0.2", "at least 0.1"),
+    ],
+)
+def test_a_value_outside_its_limit_does_not_read_like_it(key, value, limit, measured, expected):
+    rule = RULES[key]
+    limit = limit / rule.scale if rule.scale == 100 and limit > 1 else limit
+    sides = (limit, math.inf) if rule.wrong_sides == "low" else (-math.inf, limit)
+    bounds = Limits(sides, NO_LIMITS)
+    digits = digits_beside_limits(rule, bounds, value)
+    assert measured_text(rule, Quantity(key, "liver", value), digits) == measured
+    assert expected_text(rule, bounds, digits=digits) == expected
+
+
+def test_both_sides_of_a_range_and_of_a_signed_distance_read_differently():
+    assert expected_text(RULES["hu"], Limits((54.02, 54.04), NO_LIMITS), digits=4) == "54.02 to 54.04 HU"
+    assert digits_beside_limits(RULES["hu"], Limits((54.02, 54.04), NO_LIMITS), 54.03) == 4
+    bounds, position = Limits((-12.04, 8.0), NO_LIMITS), Quantity("position", "liver", -12.041, detail="lower|higher")
+    digits = digits_beside_limits(RULES["position"], bounds, position.value)
+    assert measured_text(RULES["position"], position, digits) == "12.041 mm lower"
+    assert expected_text(RULES["position"], bounds, "lower|higher", digits) == "12.04 mm lower to 8 mm higher"
+
+
+def test_small_components_below_a_limit_do_not_read_like_it():
+    found = [
+        Finding("presence", "liver", PASS, 1500.0, "present", None, "", "ml"),
+        Finding("components", "liver", WARN, 0.9996, "at most 0.2 ml", None, "", "ml"),
+    ]
+    assert findings_page(found).small_sentence.endswith("below 1 ml and 0.5%: liver (0.9996 ml).")
 
 
 def test_every_rule_belongs_to_a_check():

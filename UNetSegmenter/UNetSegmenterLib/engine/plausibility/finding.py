@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 PASS, WARN, FAIL = "pass", "warn", "fail"
 SEVERITIES = (PASS, WARN, FAIL)
+FEWEST_DIGITS, MOST_DIGITS = 3, 17
+"""Significant digits of a number in a finding; a float has no more than the latter."""
 _STORED_KEYS = {"position_ras_mm": "place_ras"}
 
 
@@ -23,6 +26,7 @@ class Finding:
         position_ras_mm: Where to look, RAS; None for no particular position.
         sentence: The finding as a sentence.
         unit: Unit of `value`.
+        digits: Significant digits of `value` that tell it from the limits in `expected`.
     """
 
     check: str
@@ -33,11 +37,12 @@ class Finding:
     position_ras_mm: tuple[float, float, float] | None
     sentence: str
     unit: str = ""
+    digits: int = FEWEST_DIGITS
 
     @property
     def value_text(self) -> str:
         """The value with its unit, as a table shows it."""
-        return "" if self.value is None else f"{number_text(self.value)} {self.unit}".strip()
+        return "" if self.value is None else f"{number_text(self.value, self.digits)} {self.unit}".strip()
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready dictionary of all fields; files store the position under the key `place_ras`."""
@@ -51,14 +56,24 @@ class Finding:
         return cls(**rest, position_ras_mm=None if position is None else tuple(position))
 
 
-def number_text(value: float) -> str:
-    """Three significant digits without an exponent: 0.0123, 1.23, 12.3, 1,234."""
+def number_text(value: float, digits: int = FEWEST_DIGITS) -> str:
+    """The number with this many significant digits and no exponent: 0.0123, 1.23, 12.3; from 100 on all whole ones: 1,234."""
+    more = digits - FEWEST_DIGITS
     if value == 0:
         return "0"
     if abs(value) >= 100:
-        return f"{value:,.0f}"
-    text = f"{value:.3g}"
-    return f"{value:.4f}".rstrip("0") if "e" in text else text
+        return f"{value:,.{more}f}"
+    text = f"{value:.{digits}g}"
+    return f"{value:.{4 + more}f}".rstrip("0").rstrip(".") if "e" in text else text
+
+
+def digits_apart(*pairs: tuple[float, float]) -> int:
+    """How many digits `number_text` needs, so that the two numbers of a pair don't read the same unless they are."""
+    different = [(one, other) for one, other in pairs if one != other and math.isfinite(one - other)]
+    for digits in range(FEWEST_DIGITS, MOST_DIGITS):
+        if all(number_text(one, digits) != number_text(other, digits) for one, other in different):
+            return digits
+    return MOST_DIGITS
 
 
 def titled(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .finding import FAIL, PASS, SEVERITIES, WARN, Finding, number_text, titled
+from .finding import FAIL, PASS, SEVERITIES, WARN, Finding, digits_apart, number_text, titled
 
 SMALL_ML, SMALL_FRACTION = 1.0, 0.005
 """Small components below both limits change nothing that a reader would measure or mention."""
@@ -130,4 +130,5 @@ def _is_small(finding: Finding, body_ml: float) -> bool:
 
 
 def _measured(finding: Finding) -> str:
-    return f"{number_text(finding.value or 0.0)} {finding.unit}"
+    value, limit = finding.value or 0.0, SMALL_ML if finding.unit == "ml" else 100 * SMALL_FRACTION
+    return f"{number_text(value, digits_apart((value, limit)))} {finding.unit}"

@@ -18,8 +18,18 @@ from ..io.volume import Volume
 from ..labels.segmentation import Segmentation
 from . import relations, tissue
 from .anatomy import Anatomy, VoxelIndex
-from .finding import FAIL, PASS, SEVERITIES, WARN, Finding, number_text, titled
-from .quantity import FEW_CASES, Limits, Quantity, Rule, excess, expected_text, limits, measured_text
+from .finding import FAIL, FEWEST_DIGITS, PASS, SEVERITIES, WARN, Finding, digits_apart, number_text, titled
+from .quantity import (
+    FEW_CASES,
+    Limits,
+    Quantity,
+    Rule,
+    digits_beside_limits,
+    excess,
+    expected_text,
+    limits,
+    measured_text,
+)
 from .rules import CHECKS, RULES
 from .shape_and_size import AXES, FACES
 from .training_statistics import VERSION, CaseQuantities, measure_case, position_differences
@@ -154,17 +164,20 @@ class PlausibilityChecks:
     def _finding(self, severity: str, quantity: Quantity, bounds: Limits) -> Finding:
         rule = RULES[quantity.key]
         other = self.names.get(quantity.other, quantity.other)
-        sentence = rule.sentence.format(value=measured_text(rule, quantity), detail=quantity.detail, other=other)
-        expected = expected_text(rule, bounds, quantity.detail)
+        digits = digits_beside_limits(rule, bounds, quantity.value)
+        sentence = rule.sentence.format(
+            value=measured_text(rule, quantity, digits), detail=quantity.detail, other=other
+        )
+        expected = expected_text(rule, bounds, quantity.detail, digits)
         if rule.check == "continuity":
             sentence, expected = map(self.anatomy.slicing_axis.in_words, (sentence, expected))
         source = f"{bounds.cases} training case{'s' * (bounds.cases > 1)}" if bounds.cases else "rule of thumb"
         nominal = ", nominal spacing" if rule.spacing_dependent and self.has_nominal_spacing else ""
         name = self.names[quantity.structure]
         text = f"{titled(name)}: {sentence}; expected {expected} ({source}{nominal})."
-        value = round(quantity.value * rule.scale, 4)
+        value = round(quantity.value * rule.scale, max(4, digits))
         voxel_index = quantity.voxel_index if severity == PASS else self._fault_voxel(quantity)
-        return Finding(rule.check, name, severity, value, expected, self._ras_mm(voxel_index), text, rule.unit)
+        return Finding(rule.check, name, severity, value, expected, self._ras_mm(voxel_index), text, rule.unit, digits)
 
     def _fault_voxel(self, quantity: Quantity) -> VoxelIndex | None:
         """Where the fault is; for some quantities this is searched for only when they raise an alarm."""
@@ -268,11 +281,13 @@ class PlausibilityChecks:
         rule = RULES["arrangement"]
         bounds = limits(rule, training)
         severity = bounds.severity(value) if bounds else PASS
-        expected = expected_text(rule, bounds) if bounds else ""
+        digits = digits_beside_limits(rule, bounds, value) if bounds else FEWEST_DIGITS
+        expected = expected_text(rule, bounds, digits=digits) if bounds else ""
         hint = _REVERSED[axis] if value < 0 else ""
-        sentence = rule.sentence.format(value=number_text(value))
+        sentence = rule.sentence.format(value=number_text(value, digits))
         text = f"{_TITLES[axis]}: {sentence}{hint}; expected {expected} ({training['n']} training cases)."
-        return Finding("order", "", severity, round(value, 4), expected, None, text)
+        value = round(value, max(4, digits))
+        return Finding("order", "", severity, value, expected, None, text, digits=digits)
 
     def _order_along(
         self, axis: int, directions: tuple[str, str], pairs: list[tuple[dict[str, Any], float]]
@@ -324,22 +339,24 @@ class PlausibilityChecks:
         touches = quantity.value >= SMALLEST_CONTACT
         percent = quantity.value * 100
         verb = "touches" if touches else "does not touch"
-        expected = f"{'at least' if should_touch else 'at most'} {SMALLEST_CONTACT * 100:g} %"
+        least = SMALLEST_CONTACT * 100
+        expected = f"{'at least' if should_touch else 'at most'} {least:g} %"
         name = self.names[first]
-        text = f"{titled(name)}: {verb} the {self.names[second]} ({number_text(percent)} % of the smaller surface)."
+        digits = digits_apart((percent, least))
+        shared = number_text(percent, digits)
+        text = f"{titled(name)}: {verb} the {self.names[second]} ({shared} % of the smaller surface)."
         severity = PASS if touches == should_touch else WARN
         position_ras_mm = self._ras_mm(quantity.voxel_index)
-        return Finding("neighbours", name, severity, percent, expected, position_ras_mm, text, "%")
+        return Finding("neighbours", name, severity, percent, expected, position_ras_mm, text, "%", digits)
 
     def _textbook_cover(self, quantity: Quantity) -> Finding:
         severity = PASS if quantity.value >= SMALLEST_COVER else WARN
-        percent = quantity.value * 100
-        text = f"Left ventricle: {number_text(percent)} % of its surface lies on muscle, atrium and aorta."
-        expected = f"at least {SMALLEST_COVER * 100:g} %"
+        percent, least = quantity.value * 100, SMALLEST_COVER * 100
+        digits = digits_apart((percent, least))
+        text = f"Left ventricle: {number_text(percent, digits)} % of its surface lies on muscle, atrium and aorta."
         position_ras_mm = self._ras_mm(quantity.voxel_index)
-        return Finding(
-            "containment", self.names["left ventricle"], severity, percent, expected, position_ras_mm, text, "%"
-        )
+        name, expected = self.names["left ventricle"], f"at least {least:g} %"
+        return Finding("containment", name, severity, percent, expected, position_ras_mm, text, "%", digits)
 
 
 def _is_more_severe(new: tuple[str, float], old: tuple[str, float]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..evaluation.statistics import student_t_quantile
 from .anatomy import VoxelIndex
-from .finding import FAIL, PASS, WARN, number_text
+from .finding import FAIL, FEWEST_DIGITS, PASS, WARN, digits_apart, number_text
 
 WARN_TAIL = 1e-3
 FAIL_TAIL = 1e-5
@@ -180,44 +180,57 @@ def excess(rule: Rule, bounds: Limits, value: float) -> float:
     return abs(2 * scaled - low - high) / max(high - low, 1e-9)
 
 
-def measured_text(rule: Rule, quantity: Quantity) -> str:
+def measured_text(rule: Rule, quantity: Quantity, digits: int = FEWEST_DIGITS) -> str:
     """The value with its unit, as it stands in a sentence."""
     value = quantity.value * rule.scale
     if rule.counted_noun:
         return _counted(round(value), rule.counted_noun)
     if rule.signed:
-        return _towards(value, rule.unit, quantity.detail)
-    return f"{number_text(value)} {rule.unit}".strip()
+        return _towards(value, rule.unit, quantity.detail, digits)
+    return f"{number_text(value, digits)} {rule.unit}".strip()
 
 
-def expected_text(rule: Rule, bounds: Limits, sides: str = "") -> str:
+def digits_beside_limits(rule: Rule, bounds: Limits, value: float) -> int:
+    """Significant digits that a value and its limits need: one outside must not read like one at the limit."""
+    low, high = _shown_limits(rule, bounds)
+    shown = value * rule.scale
+    return digits_apart((low, high), (min(shown, low), low), (max(shown, high), high))
+
+
+def expected_text(rule: Rule, bounds: Limits, sides: str = "", digits: int = FEWEST_DIGITS) -> str:
     """The range without a warning, as it stands in a sentence; `sides` is the detail of a signed quantity."""
-    low, high = (bound * rule.scale for bound in bounds.warn)
-    if rule.scale == 100 or rule.log:
-        low = max(low, 0.0) if math.isfinite(low) else low
-        high = min(high, 100.0) if rule.scale == 100 and math.isfinite(high) else high
-    if high >= _NO_LIMIT:
-        low, high = -math.inf if rule.log and low < 1 / _NO_LIMIT else low, math.inf
+    low, high = _shown_limits(rule, bounds)
     if rule.counted_noun and math.isinf(low):
         highest = math.floor(high)
         return f"at most {_counted(highest, rule.counted_noun)}" if highest else f"no {rule.counted_noun}"
     if math.isinf(low) and math.isinf(high):
         return "any value"
     if rule.signed:
-        return f"{_towards(low, rule.unit, sides)} to {_towards(high, rule.unit, sides)}"
+        return f"{_towards(low, rule.unit, sides, digits)} to {_towards(high, rule.unit, sides, digits)}"
     if math.isinf(low):
-        text = f"at most {number_text(high)}"
+        text = f"at most {number_text(high, digits)}"
     elif math.isinf(high):
-        text = f"at least {number_text(low)}"
+        text = f"at least {number_text(low, digits)}"
     else:
-        text = f"{number_text(low)} to {number_text(high)}"
+        text = f"{number_text(low, digits)} to {number_text(high, digits)}"
     return f"{text} {rule.unit}".strip()
+
+
+def _shown_limits(rule: Rule, bounds: Limits) -> tuple[float, float]:
+    """The limits without a warning in the displayed unit; infinite where they are beyond every value."""
+    low, high = (bound * rule.scale for bound in bounds.warn)
+    if rule.scale == 100 or rule.log:
+        low = max(low, 0.0) if math.isfinite(low) else low
+        high = min(high, 100.0) if rule.scale == 100 and math.isfinite(high) else high
+    if high >= _NO_LIMIT:
+        low, high = -math.inf if rule.log and low < 1 / _NO_LIMIT else low, math.inf
+    return low, high
 
 
 def _counted(count: int, noun: str) -> str:
     return f"{count or 'no'} {noun}{'s' * (count > 1)}"
 
 
-def _towards(value: float, unit: str, sides: str) -> str:
+def _towards(value: float, unit: str, sides: str, digits: int) -> str:
     negative, _, positive = sides.partition("|")
-    return f"{number_text(abs(value))} {unit} {positive if value > 0 else negative}"
+    return f"{number_text(abs(value), digits)} {unit} {positive if value > 0 else negative}"
