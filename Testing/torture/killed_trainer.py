@@ -32,7 +32,7 @@ def run(tally: Tally, count: int) -> None:
     data, straight, killed = (tally.folder / name for name in ("data", "straight", "killed"))
     preprocessed_blobs(data)
     with contextlib.suppress(ImportError):  # here, for all processes that are forked
-        import torch.utils.tensorboard  # noqa: F401
+        import unetseg.training.event_file  # noqa: F401
     training_loop.CHECK_EVERY, before = 1, training_loop.CHECK_EVERY
     atomic_files._JUST_MADE_SECONDS, just_made = -1.0, atomic_files._JUST_MADE_SECONDS
     draw, finished = tally.random, 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +23,12 @@ class TrainingLog:
         self.structures = structures
         self._drop_rows_after(first_step)
         try:
-            from torch.utils.tensorboard import SummaryWriter
+            from .event_file import EventFile
         except ImportError:
-            self.board = None
+            self.events = None
         else:
-            self.board = SummaryWriter(str(run / "tensorboard"), purge_step=first_step + 1)
-
-    def close(self) -> None:
-        """Let go of TensorBoard's file."""
-        if self.board:
-            self.board.close()
+            with _disk_error(run / "tensorboard", first_step):
+                self.events = EventFile(run / "tensorboard", first_step + 1)
 
     def _drop_rows_after(self, step: int) -> None:
         """Drop rows of steps that will be repeated, and a row that was cut off."""
@@ -58,18 +56,22 @@ class TrainingLog:
         }
         row |= {csv_text(f"dice_{name}"): value for name, value in zip(self.structures, by_structure, strict=True)}
         new = not self.path.exists()
-        try:
+        with _disk_error(self.path, step):
             with self.path.open("a", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, row, lineterminator="\n")
                 if new:
                     writer.writeheader()
                 writer.writerow(row)
-            if self.board:
-                for name, value in row.items():
-                    self.board.add_scalar(name, value, step)
-                self.board.flush()
-        except OSError as error:
-            raise InputError(
-                f"{self.path} could not be written ({error.strerror}) at step {step}; free some space, and the same "
-                "command goes on from the last state."
-            ) from error
+            if self.events:
+                self.events.write(row, step)
+
+
+@contextmanager
+def _disk_error(path: Path, step: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{path} could not be written ({error.strerror}) at step {step}; free some space, and the same "
+            "command goes on from the last state."
+        ) from error

@@ -142,7 +142,7 @@ def _train(
     log = TrainingLog(run, [structure.name for structure in dataset.structures], first_step) if main_process else None
     losses = state.losses = [loss.to(process_group.device) for loss in state.losses]
     started = time.perf_counter()
-    with StopSignals() as signals, closing(data), closing(log) if log else nullcontext():
+    with StopSignals() as signals, closing(data):
         for step in range(first_step, config.steps):
             losses.append(learner.step(step, *next_batch(data, config, step, process_group)))
 
