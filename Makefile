@@ -7,13 +7,16 @@ DOCS_READY := $(VENV)/docs-ready
 BENCH := .venv-bench
 BENCH_READY := $(BENCH)/ready
 
+COVERAGE_READY := $(VENV)/coverage-ready
+COVERED_BY := Testing/engine Testing/training
 PUBLISH := .venv-publish
 PUBLISH_READY := $(PUBLISH)/ready
 
-.PHONY: help setup demo test course lint bench bench-predict bench-predict-env bench-training gpu-bundle slicer-test torture dist sbom installed-test lint-workflows clean
+.PHONY: help setup demo test coverage course lint bench bench-predict bench-predict-env bench-training gpu-bundle slicer-test torture dist sbom installed-test lint-workflows clean
 help:
 	@echo "make demo         segment a sample CT with the shipped checkpoint, compare, and leave demo-output/"
 	@echo "make test         run all tests that run without 3D Slicer itself"
+	@echo "make coverage     which branches of engine and training package the tests take (docs/contributing.md)"
 	@echo "make torture      try to break it: damaged and hostile files, killed processes, full disks (docs/robustness.md)"
 	@echo "make course       check the course's figures with runs as long as its pages say (some minutes)"
 	@echo "make setup        the virtual environment alone"
@@ -44,6 +47,21 @@ demo: $(READY)
 
 test: $(READY) lint
 	QT_QPA_PLATFORM=offscreen PYTHONUTF8=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+# The tests of both floors with every process they start: the worker, the ranks, the commands.
+coverage: $(COVERAGE_READY)
+	rm -rf build/coverage
+	mkdir -p build/coverage
+	QT_QPA_PLATFORM=offscreen PYTHONUTF8=1 $(BIN)/python -m coverage run -m pytest -n logical --maxprocesses 8 --dist loadfile \
+	    --no-loadscope-reorder $(COVERED_BY)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage html --quiet --directory build/coverage/pages
+	$(BIN)/python -m coverage json --quiet -o build/coverage/coverage.json
+	$(BIN)/python tools/branch_coverage.py build/coverage/coverage.json
+
+$(COVERAGE_READY): $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable ".[coverage]"
+	@touch $@
 
 course: $(READY)
 	QT_QPA_PLATFORM=offscreen PYTHONUTF8=1 $(BIN)/python -m pytest Testing/course --full-length

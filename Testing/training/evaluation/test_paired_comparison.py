@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from unetseg.cli.main import main
-from unetseg.evaluation.paired_comparison import compare_paired, holm, read_measure, wilcoxon_p
+from unetseg.evaluation.paired_comparison import compare_paired, holm, read_unseen, wilcoxon_p
 from unetseg.evaluation.result_table import print_pairs
 from UNetSegmenterLib.engine.errors import InputError
 
@@ -75,7 +75,7 @@ def test_of_a_distance_less_is_better(tmp_path, capsys):
         (tmp_path / name).mkdir()
         lines = ["case,structure,hd95_mm", *(f"{case},liver,{mm}" for case, mm in zip("abc", hd95, strict=True))]
         (tmp_path / name / "metrics.csv").write_text("\n".join([*lines, "d,spleen,inf"]))
-    first, second = (read_measure(tmp_path / name, "hd95_mm") for name in ("old", "new"))
+    first, second = read_unseen([tmp_path / name for name in ("old", "new")], "hd95_mm")[0]
     liver = compare_paired(first, second, less_is_better=True)[0]
     assert (liver.better, liver.worse, liver.difference) == (2, 1, pytest.approx(-2.5))
     assert main(["compare-models", str(tmp_path / "old"), str(tmp_path / "new"), "--measure", "hd95_mm"]) == 0

@@ -19,17 +19,12 @@ PAIRED_MEASURES = tuple(name for name in MEASURES if name != "difference_ml")  #
 LARGEST_EXACT = 50  # differences up to which the p value of Wilcoxon's test is exact
 
 
-def read_measure(folder: Path, measure: str = "dice") -> dict[tuple[str, str], float]:
-    """A measure by (case, structure), from the metrics.csv of an evaluation; what was not measured is left out."""
-    return _read_column(folder, measure)[0]
-
-
 def read_unseen(folders: Sequence[Path], measure: str = "dice") -> tuple[list[dict[tuple[str, str], float]], list[str]]:
     """Read a measure without the cases that the checkpoint of one of the folders was trained on.
 
     Returns:
-        What `read_measure` returns for each folder, and the names of the cases that were trained on. Where no other case
-        is left, all are kept.
+        For each folder the measure by (case, structure), without what was not measured; and the names of the cases that
+        were trained on. Where no other case is left, all are kept.
     """
     read = [_read_column(folder, measure) for folder in folders]
     seen = {case for _, trained in read for case in trained}

@@ -97,8 +97,6 @@ def write_phantoms(
     *,
     shape: tuple[int, int, int] = (80, 128, 128),
     orientation: str = "varied",
-    prefix: str = "ct_train_",
-    first_number: int = 1001,
 ) -> list[tuple[Path, Path]]:
     """Write hearts under the names of MM-WHS, such as `ct_train_1001_image.nii.gz` and `ct_train_1001_label.nii.gz`.
 
@@ -110,8 +108,6 @@ def write_phantoms(
         seed: seed of the first heart; each one has the next seed.
         shape: as for `make_phantom`.
         orientation: as for `make_phantom`.
-        prefix: beginning of the file names.
-        first_number: number of the first heart.
 
     Returns:
         The (image, label) paths.
@@ -121,7 +117,7 @@ def write_phantoms(
     paths = []
     for case in range(count):
         phantom = make_phantom(seed + case, shape, orientation, stray_label=case % 10 == 2)
-        stem = f"{prefix}{first_number + case}"
+        stem = f"ct_train_{1001 + case}"
         pair = (folder / f"{stem}_image.nii.gz", folder / f"{stem}_label.nii.gz")
         for image, path in zip(phantom.to_sitk(), pair, strict=True):
             write_atomically(path, partial(_write, image))

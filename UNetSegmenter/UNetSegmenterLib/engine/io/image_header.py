@@ -140,12 +140,12 @@ def _refuse_impossible(header: ImageHeader) -> None:
         raise _cut_off(header, max(0, stored_bytes - header.data.start - max(0, header.data.skip)))
 
 
-def _cut_off(header: ImageHeader, found: int, what: str = "bytes of voxels") -> InputError:
+def _cut_off(header: ImageHeader, found: int) -> InputError:
     size = sizes_text(header.stored_shape[::-1])
     compressed = "" if header.data.compression == RAW else f" ({header.data.compression})"
     return InputError(
-        f"{header.path} is cut off or damaged: it holds {found:,} {what}{compressed}, and {_expected_bytes(header):,} are "
-        f"expected for {size} of {header.dtype.name}; copy or export it again."
+        f"{header.path} is cut off or damaged: it holds {found:,} bytes of voxels{compressed}, and "
+        f"{_expected_bytes(header):,} are expected for {size} of {header.dtype.name}; copy or export it again."
     )
 
 

@@ -20,11 +20,6 @@ def ignored_structure(value: int) -> Structure:
     return Structure(IGNORE, IGNORED, (value,), (128, 128, 128))
 
 
-def declared_value(structures: tuple[Structure, ...] | None) -> int | None:
-    """The label value that is declared to be ignored, if there is one."""
-    return next((one.values[0] for one in structures or () if one.index == IGNORED), None)
-
-
 def with_ignored_apart(segmentation: Segmentation) -> Segmentation:
     """Ignored voxels of the labels become background and the mask `ignored`; other segmentations stay as they are."""
     if not any(one.index == IGNORED and one.name == IGNORE for one in segmentation.structures):

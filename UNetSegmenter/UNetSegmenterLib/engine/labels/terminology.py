@@ -70,10 +70,6 @@ class Terminology:
         side = () if self.modifier is None else (self.modifier.scheme, self.modifier.value)
         return (self.type.scheme, self.type.value, *side)
 
-    def same_concept(self, other: Terminology | None) -> bool:
-        """Whether both mean the same anatomy, by their codes."""
-        return other is not None and self.concept == other.concept
-
     def to_json(self) -> dict:
         """A JSON-ready dictionary; `from_json` reads it."""
         return {
