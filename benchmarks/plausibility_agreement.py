@@ -1,8 +1,8 @@
 """Benchmark of the plausibility checks: calibrated on some patients, tested on others.
 
-    python -m benchmarks.plausibility_agreement ../shared/data/abdomen8  # nnU-Net v2 raw layout: labelsTr, imagesTr, dataset.json
-    python -m benchmarks.plausibility_agreement --hearts 20                   # synthetic hearts
-    python -m benchmarks.plausibility_agreement DATA --predictions DIR        # rank correlation of findings with Dice
+    python -m benchmarks.plausibility_agreement DATASET  # nnU-Net v2 raw layout: labelsTr, imagesTr, dataset.json
+    python -m benchmarks.plausibility_agreement --hearts 20  # synthetic hearts
+    python -m benchmarks.plausibility_agreement DATASET --predictions DIR  # rank correlation of findings with Dice
 
 Prints, as Markdown: false alarms on the reference labels of unseen patients, and the fraction of deliberate corruptions that
 was detected, by kind, with the scan and from the labels alone. These are the tables of docs/plausibility.md.
