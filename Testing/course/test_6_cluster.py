@@ -17,6 +17,8 @@ def test_the_lines_of_the_scripts(student, preparing):
     for line in ("#BSUB -wt '5'", "-wa 'USR1'"):
         assert line in lsf and line in answers(6)[1]
     assert "#SBATCH --signal=B:USR1@300" in slurm and "#SBATCH --signal=B:USR1@300" in answers(6)[1]
+    rows = re.findall(r"^\| [^|]+ \| `(#BSUB [^|]+)` \| `(#SBATCH [^|]+)` \|$", text_of(6), re.MULTILINE)
+    assert len(rows) == 5 and all(one in lsf.splitlines() and other in slurm.splitlines() for one, other in rows)
     assert "75" in re.findall(r"#BSUB -Q .*", lsf)[0] and "status 75" in answers(6)[1]
 
 

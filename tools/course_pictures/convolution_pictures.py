@@ -71,9 +71,8 @@ def receptive_field(path: Path) -> None:
         left, top = column - side / 2, row - side / 2
         _box(axes[0], left, top, side, colour)
         text = f"level {level}: {side} x {side}"
-        axes[0].text(
-            max(left, -0.5) + 1, max(top, 1) + 1, text if level > 1 else "", color=colour, va="top", fontsize=9
-        )
+        if level > 1:
+            axes[0].text(left + 1, top + 1, text, color=colour, va="top", fontsize=9, backgroundcolor="#000000b0")
     axes[0].text(1, 99, "yellow: level 0, 5 x 5; blue: level 1, 14 x 14", color="white", fontsize=9)
     axes[0].set_xlim(-0.5, 121.5)
     axes[0].set_ylim(100.5, -0.5)

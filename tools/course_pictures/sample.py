@@ -71,10 +71,10 @@ def outline(axes: Any, mask: np.ndarray, colour: str, width: float = 2.0) -> Non
 
 
 def save(figure: Any, path: Path, dots_per_inch: int = 100) -> None:
-    """A small PNG: few colours, no metadata that changes from run to run."""
+    """A small PNG: few colours, no metadata that changes from run to run, and as large as its titles need."""
     from PIL import Image
 
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=dots_per_inch, format="png", facecolor="white")
+    figure.savefig(buffer, dpi=dots_per_inch, format="png", facecolor="white", bbox_inches="tight", pad_inches=0.08)
     picture = Image.open(buffer).convert("RGB").quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     write_atomically(path, lambda partial: picture.save(partial, format="PNG", optimize=True))
