@@ -22,6 +22,8 @@ help:
 	@echo "make setup        the virtual environment alone"
 	@echo "make lint         ruff and mypy"
 	@echo "make docs         the documentation as a site, built strictly: build/site/index.html"
+	@echo "make pictures     the pictures of README and docs anew, for a new checkpoint or panel (docs/contributing.md)"
+	@echo "make links        follow the site's links to other sites (needs the internet)"
 	@echo "make bench        speed and memory of prediction"
 	@echo "make bench-predict   prediction beside nnU-Net, MONAI, ONNX Runtime and OpenVINO, in an environment of its own (docs/speed.md)"
 	@echo "make bench-training  speed of training, and seconds to a Dice, beside loaders with augmentation a sample (docs/speed.md)"
@@ -72,14 +74,20 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-.PHONY: docs
+.PHONY: docs links pictures
 docs: $(DOCS_READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	$(BIN)/python tools/check_site.py build/site
 
+links: docs $(PUBLISH_READY)
+	$(PUBLISH)/bin/linkchecker --no-status --check-extern --threads 4 build/site/index.html
+
 $(DOCS_READY): $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable ".[docs]"
 	@touch $@
+
+pictures: $(READY)
+	QT_QPA_PLATFORM=offscreen PYTHONUTF8=1 $(BIN)/python -m tools.screenshots $(OPTIONS)
 
 torture: $(READY)
 	QT_QPA_PLATFORM=offscreen PYTHONUTF8=1 OMP_NUM_THREADS=1 $(BIN)/python -m Testing.torture $(OPTIONS)

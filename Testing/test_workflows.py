@@ -29,6 +29,7 @@ def commands(job: dict) -> str:
 def test_lint_tests_docs_stories_and_release_are_there():
     assert set(WORKFLOWS) == {"docs", "release", "slicer", "tests"}
     assert "make lint" in commands(jobs("tests")["lint"]) and "make docs" in commands(jobs("docs")["build"])
+    assert "make links" in commands(jobs("docs")["links"])
     assert ".ci/run" in commands(jobs("tests")["linux"])
     assert "xvfb-run" in commands(jobs("slicer")["stories"]) and "make sbom" in commands(jobs("release")["build"])
 

@@ -30,6 +30,8 @@ class Page(HTMLParser):
         self.anchors |= {values[name] for name in ("id", "name") if name in values}
         if tag == "a" and "href" in values:
             self.links.append(values["href"])
+        if values.get("data-md-component") == "source":
+            self.fetched.append("//api.github.com")  # the theme's script asks there for facts about the repository
         if tag in FETCHED and FETCHED[tag] in values and values.get("rel") not in NOT_FETCHED:
             self.fetched.append(values[FETCHED[tag]])
 

@@ -45,8 +45,9 @@ def repository_address() -> str:
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Name the repository, and put the pages that are made here into the navigation."""
-    config.repo_url = repository_address()
-    config.repo_name = config.repo_url.partition("://")[2].partition("/")[2]
+    # Not as repo_url: the theme would have every page ask GitHub for stars and the latest release.
+    icon = {"icon": "fontawesome/brands/github", "link": repository_address(), "name": "Repository"}
+    config.extra["social"] = [icon]
     for tab in config.nav:
         for title, entries in tab.items():
             if title == "Scripting":
@@ -76,7 +77,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     api_pages = {source: _api_page_name(source) for source in api_sources()}
 
     def replaced(link: re.Match[str]) -> str:
-        target = _target(link[2], folder, here, api_pages, config.repo_url or "")
+        target = _target(link[2], folder, here, api_pages, repository_address())
         return f"{link[1]}{target}{link[3] or ''}{link[4]}"
 
     return LINK.sub(replaced, as_python_markdown(markdown))

@@ -56,6 +56,10 @@ def test_the_losses_of_one_run(trained, full_length):
     both = list(trained(commands(4)[1]).values())[-1]
     for vessel in ("dice_ascending aorta", "dice_pulmonary artery"):
         assert squared[vessel] == cross_entropy[vessel] == 0 and both[vessel] > 0.7
+    assert f"({squared['dice_mean']:.2f} and {cross_entropy['dice_mean']:.2f})" in text_of(5)
+    ventricles = [cross_entropy[f"dice_{side} ventricle"] for side in ("left", "right")]
+    assert "left {:.2f}, right {:.2f}.".format(*ventricles) in text_of(5)
+    assert f"({both['dice_mean']:.2f})" in text_of(5)
     assert f"Pulmonary artery, with a Dice of {dice['dice_pulmonary artery']:.2f}." in answers(5)[4]
     assert f"`mse` ends near {squared['loss']:.3f}, `dice` near {dice['loss']:.2f}" in answers(5)[6]
     assert dice["dice_mean"] > squared["dice_mean"]

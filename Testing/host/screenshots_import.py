@@ -1,8 +1,9 @@
-"""Take the pictures of an import: the dialog for an nnU-Net and for an ONNX file, and an imported nnU-Net's result.
+"""Take the pictures of an import: the window of an ONNX file and a probability, or the window of an nnU-Net and its result.
 
-python Testing/host/screenshots_import.py NNUNET ONNX SCAN REFERENCE --names aorta gallbladder ... [--slice 60] [--output FOLDER]
+python Testing/host/screenshots_import.py SCAN --onnx FILE [--name NAME] [--output FOLDER]
+python Testing/host/screenshots_import.py SCAN --nnunet FOLDER --reference LABELS --names aorta gallbladder ... [--slice 60]
 
-The ONNX file has one channel per name after the background, and reads three slices in a window of -160 to 240 HU at 1.5 mm.
+The ONNX file is the shipped checkpoint without its card: what the file does not tell is filled in from the card.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ from PySide6 import QtWidgets
 
 import host.pressing
 from host.pressing import picture, press, settle, turn
-from host.screenshots import add_scan
+from host.screenshots import HOME, add_scan
 from host.screenshots_compare import add_reference
 from host.scripted import load_module
 
-WIDTH, HOME = 1600, "/home/me/Slicer"
+WIDTH, SLICER = 1600, f"{HOME}/Slicer"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("nnunet", type=Path)
-    parser.add_argument("onnx", type=Path)
     parser.add_argument("scan", type=Path)
-    parser.add_argument("reference", type=Path, help="label map with the values 1, 2, ... of --names")
-    parser.add_argument("--names", nargs="+", required=True)
+    parser.add_argument("--onnx", type=Path)
+    parser.add_argument("--nnunet", type=Path)
+    parser.add_argument("--reference", type=Path, help="label map with the values 1, 2, ... of --names")
+    parser.add_argument("--names", nargs="+")
     parser.add_argument("--slice", type=int, help="slice of the preview, counted along the network's slices")
     parser.add_argument("--output", type=Path, default=ROOT / "Resources" / "Screenshots")
     parser.add_argument("--name", default="Abdomen CT", help="the name of the scan in the pictures")
@@ -56,14 +57,20 @@ def main() -> None:
 
 
 def take(widget, options) -> None:
-    panel = widget.panel
     options.output.mkdir(parents=True, exist_ok=True)
     scan = add_scan(widget, options)
-    keep_probability(widget, options, scan)
-    dialog = opened(panel, options.onnx)
-    fill_in(dialog, options.names)
-    keep_dialog(panel, options, "import-onnx")
-    dialog.close()
+    if options.onnx:
+        keep_probability(widget, options, scan)
+        dialog = opened(widget.panel, options.onnx)
+        fill_in(dialog)
+        keep_dialog(widget.panel, options, "import-onnx")
+        dialog.close()
+    if options.nnunet:
+        import_and_apply(widget, options, scan)
+
+
+def import_and_apply(widget, options, scan) -> None:
+    panel = widget.panel
     dialog = opened(panel, options.nnunet)
     keep_dialog(panel, options, "import-nnunet")
     with tempfile.TemporaryDirectory() as folder:
@@ -72,7 +79,7 @@ def take(widget, options) -> None:
         turn(lambda: panel.imports.dialog is None and panel.model.card is not None, 120)
         panel.imports.close()
         panel.imports._notes.show(
-            [replace(note, text=note.text.replace(f"{folder}/Slicer", HOME)) for note in panel.imports.notes]
+            [replace(note, text=note.text.replace(f"{folder}/Slicer", SLICER)) for note in panel.imports.notes]
         )
         keep_result(widget, options, scan)
 
@@ -81,26 +88,29 @@ def opened(panel, path):
     panel.open(str(path.resolve()))
     turn(lambda: not panel.imports.is_busy, 120)
     assert panel.imports.dialog is not None, panel.imports.notes
-    panel.imports.dialog.folder.setCurrentPath(f"{HOME}/UNetSegmenter models")
+    panel.imports.dialog.folder.setCurrentPath(f"{SLICER}/UNetSegmenter models")
     return panel.imports.dialog
 
 
-def fill_in(dialog, names) -> None:
+def fill_in(dialog) -> None:
     """Give what the file does not tell, but for the name of the last structure."""
+    from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint, shipped_checkpoints
+
+    card = load_checkpoint(shipped_checkpoints()[0]).card
     fields = dialog.form.fields
     fields["network.parameters.activation"].choose("logits")
     fields["network.parameters.channels"].choose("neighbours")
     fields["preprocessing.intensities"].choose("HU")
     pixels = fields["preprocessing.spacing_mm"]
     pixels.kind.setCurrentIndex(pixels.kind.findData("mm"))
-    for edit in (pixels.rows, pixels.columns):
-        edit.widget.setText("1.5")
+    for edit, mm in zip((pixels.rows, pixels.columns), card.preprocessing.spacing_mm, strict=True):
+        edit.widget.setText(f"{mm:g}")
     parts = fields["preprocessing.normalisation"].parts
     parts.name.setCurrentIndex(parts.name.findData("window"))
-    parts.low.widget.setText("-160")
-    parts.high.widget.setText("240")
-    for row, name in enumerate(names[:-1]):
-        fields["structures"].parts.table.item(row, 2).setText(name)
+    for edit, hu in zip((parts.low, parts.high), card.preprocessing.window_hu, strict=True):
+        edit.widget.setText(f"{hu:g}")
+    for row, structure in enumerate(card.structures[:-1]):
+        fields["structures"].parts.table.item(row, 2).setText(structure.name)
 
 
 def keep_dialog(panel, options, name) -> None:
@@ -141,7 +151,7 @@ def keep_result(widget, options, scan) -> None:
 
 
 def keep_probability(widget, options, scan) -> None:
-    """The shipped model's probability of the pancreas, where it is labelled most."""
+    """The shipped model's probability of the stomach, around its middle."""
     from UNetSegmenterLib.engine.model.checkpoint import shipped_checkpoints
     from UNetSegmenterLib.scene.nodes.node_grids import volume_geometry
 
@@ -152,7 +162,7 @@ def keep_probability(widget, options, scan) -> None:
     turn(lambda: panel.model.path == str(shipped_checkpoints()[0]) and panel.model.card is not None)
     slicer.util.setSliceViewerLayers(background=scan)
     settle(0.3)
-    ui.probabilityComboBox.setCurrentText("pancreas")
+    ui.probabilityComboBox.setCurrentText("stomach")
     press(ui.probabilityButton)
     turn(lambda: not panel.probability.is_busy, 300)
     percent = slicer.util.arrayFromVolume(panel.probability.shown)

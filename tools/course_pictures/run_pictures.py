@@ -29,9 +29,7 @@ OVERFIT = """augmentation: {rotation_degrees: 0, scale: 1, shift: 0, contrast: 0
 
 def losses(path: Path) -> None:
     """Validation Dice of four losses over the steps, and what each makes of one slice."""
-    runs = {
-        name: _run(name, "hearts", ["--loss", name, "--steps", "600", "--validate-every", "100"]) for name in LOSSES
-    }
+    runs = {name: run_of_loss(name) for name in LOSSES}
     figure, axes = panels(14, 3.2, 1, 6)
     for name, run in runs.items():
         axes[0].plot(*_curve(run, "dice_mean"), color=LOSSES[name], label=name, linewidth=2)
@@ -77,6 +75,12 @@ def overfitting(path: Path) -> None:
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
     save(figure, path)
+
+
+def run_of_loss(name: str) -> Path:
+    """Folder of the finished run of page 5 with that loss; that of the default is `first`, the run of page 7."""
+    options = ["--loss", name, "--steps", "600", "--validate-every", "100"]
+    return _run("first" if name == "dice_ce" else name, "hearts", options)
 
 
 def _run(name: str, data: str, options: list[str]) -> Path:
