@@ -1,6 +1,7 @@
 """The real command in a real process, and waiting for what other processes do."""
 
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from unetseg.cli.main import main
+from unetseg.cli.main import WARNING_FORMAT, main
 
 
 def unetseg(*arguments, **environment) -> subprocess.CompletedProcess:
@@ -23,8 +24,14 @@ def unetseg(*arguments, **environment) -> subprocess.CompletedProcess:
 def unetseg_here(*arguments) -> subprocess.CompletedProcess:
     """Run `unetseg` in this process, which is fast: for tests of many cases; output is text."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
-    with redirect_stdout(out), redirect_stderr(err):
-        status = main([str(argument) for argument in arguments])
+    warnings = logging.StreamHandler(err)  # main() leaves logging alone where there are handlers, as pytest's
+    warnings.setFormatter(logging.Formatter(WARNING_FORMAT))
+    logging.getLogger().addHandler(warnings)
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            status = main([str(argument) for argument in arguments])
+    finally:
+        logging.getLogger().removeHandler(warnings)
     texts = [stream.buffer.getvalue().decode("utf-8") for stream in (out, err)]
     return subprocess.CompletedProcess(arguments, status, *texts)
 

@@ -39,12 +39,12 @@ def place(tmp_path):
 
 
 def test_usage(place, scan):
-    refused(unetseg("segmnt"), "did you mean segment?")
-    refused(unetseg("segment"), "required: --output")
-    refused(unetseg("segment", "--output", place / "out"), "required: scans")
-    refused(unetseg("info", scan, "--polt", place / "a.png"), "--polt")
-    refused(unetseg("segment", scan, scan, "--output", place / "out"), "given 2 times")
-    nothing = unetseg()
+    refused(unetseg_here("segmnt"), "did you mean segment?")
+    refused(unetseg_here("segment"), "required: --output")
+    refused(unetseg_here("segment", "--output", place / "out"), "required: scans")
+    refused(unetseg_here("info", scan, "--polt", place / "a.png"), "--polt")
+    refused(unetseg_here("segment", scan, scan, "--output", place / "out"), "given 2 times")
+    nothing = unetseg_here()
     assert nothing.returncode == 2
     assert "usage: unetseg COMMAND" in nothing.stderr
 
@@ -59,17 +59,18 @@ def test_an_empty_path_is_not_the_current_folder(arguments):
 def test_device_that_is_not_there(place, scan, checkpoint):
     for device, words in (("abacus", "not a device"), ("cuda:42", "CUDA device")):
         refused(
-            unetseg("segment", scan, "--checkpoint", checkpoint, "--device", device, "--output", place / "out"), words
+            unetseg_here("segment", scan, "--checkpoint", checkpoint, "--device", device, "--output", place / "out"),
+            words,
         )
 
 
 def test_configuration_with_an_unknown_word(place, tmp_path):
     (tmp_path / "recipe.yaml").write_text("stepps: 3\n")
     arguments = ("train", tmp_path, "--output", place / "run", "--config", tmp_path / "recipe.yaml")
-    refused(unetseg(*arguments), "stepps", "did you mean steps?")
+    refused(unetseg_here(*arguments), "stepps", "did you mean steps?")
     (tmp_path / "recipe.yaml").write_text("augmentation:\n  nois: 0.1\n")
-    refused(unetseg(*arguments), "nois", "did you mean augmentation.noise?")
-    refused(unetseg(*arguments[:-2], "--base-widht", 8), "did you mean --base-width?")
+    refused(unetseg_here(*arguments), "nois", "did you mean augmentation.noise?")
+    refused(unetseg_here(*arguments[:-2], "--base-widht", 8), "did you mean --base-width?")
 
 
 @pytest.mark.parametrize(
@@ -186,13 +187,13 @@ SCANS = [
 
 @pytest.mark.parametrize(("make", "words"), SCANS, ids=[make.__name__ for make, _ in SCANS])
 def test_scan_is_refused(make, words, place, tmp_path):
-    refused(unetseg("info", make(tmp_path), "--plot", place / "scan.png"), words)
+    refused(unetseg_here("info", make(tmp_path), "--plot", place / "scan.png"), words)
 
 
 def test_segment_refuses_a_scan_before_it_makes_a_folder(checkpoint, place, tmp_path):
     for make in (text_file, with_nan):
         refused(
-            unetseg("segment", make(tmp_path), "--checkpoint", checkpoint, "--output", place / "deep" / "out"),
+            unetseg_here("segment", make(tmp_path), "--checkpoint", checkpoint, "--output", place / "deep" / "out"),
             "expected",
         )
 
@@ -240,7 +241,7 @@ def test_checkpoints_are_refused(place, checkpoint, scan, tmp_path):
     }
     for name, (write, words) in cases.items():
         write(tmp_path / name)
-        refused(unetseg("segment", scan, "--checkpoint", tmp_path / name, "--output", place / "out"), name, words)
+        refused(unetseg_here("segment", scan, "--checkpoint", tmp_path / name, "--output", place / "out"), name, words)
     assert not (tmp_path / "ran").exists(), "code in a checkpoint was run"
 
 
@@ -252,19 +253,19 @@ def test_undeclared_label_value(dataset, place):
     labels[0, 0, :5] = 9
     geometry = read_volume(dataset / "imagesTr" / "case1_0000.nii.gz").geometry
     write_image(labels, geometry, dataset / "labelsTr" / "case1.nii.gz")
-    refused(unetseg("prepare", dataset, place / "preprocessed", "--spacing", 2), "case1.nii.gz", "9 (5 voxels)")
+    refused(unetseg_here("prepare", dataset, place / "preprocessed", "--spacing", 2), "case1.nii.gz", "9 (5 voxels)")
 
 
 def test_label_on_another_grid(dataset, place):
     _, labels = blobs(1)
     write_image(labels, Geometry(labels.shape, (3.0, 2.0, 2.5)), dataset / "labelsTr" / "case1.nii.gz")
-    refused(unetseg("prepare", dataset, place / "preprocessed", "--spacing", 2), "case1.nii.gz", "grid")
+    refused(unetseg_here("prepare", dataset, place / "preprocessed", "--spacing", 2), "case1.nii.gz", "grid")
 
 
 def test_label_without_an_image(dataset, place):
     (dataset / "imagesTr" / "case1_0000.nii.gz").unlink()
     refused(
-        unetseg("prepare", dataset, place / "preprocessed"),
+        unetseg_here("prepare", dataset, place / "preprocessed"),
         "case1.nii.gz has no image",
         "add the image or remove the label",
     )
@@ -275,14 +276,15 @@ def test_structure_that_no_training_case_has(dataset, place):
         array, geometry = read_image(label)
         write_image(np.where(array == 2, 0, array).astype(np.uint8), geometry, label)
     refused(
-        unetseg("prepare", dataset, place / "preprocessed", "--spacing", 2), "No training case has any voxel of spleen"
+        unetseg_here("prepare", dataset, place / "preprocessed", "--spacing", 2),
+        "No training case has any voxel of spleen",
     )
 
 
 def test_structure_that_no_test_case_has_is_said(dataset, tmp_path):
     array, geometry = read_image(dataset / "labelsTr" / "case1.nii.gz")
     write_image(np.where(array == 2, 0, array).astype(np.uint8), geometry, dataset / "labelsTr" / "case1.nii.gz")
-    done = unetseg("prepare", dataset, tmp_path / "preprocessed", "--spacing", 2, "--test", "case1")
+    done = unetseg_here("prepare", dataset, tmp_path / "preprocessed", "--spacing", 2, "--test", "case1")
     assert done.returncode == 0, done.stderr
     assert "no case of the split test has spleen" in done.stderr + done.stdout
 
@@ -291,42 +293,48 @@ def test_spacings_that_differ_tenfold(dataset, place):
     for file in (dataset / "imagesTr" / "case1_0000.nii.gz", dataset / "labelsTr" / "case1.nii.gz"):
         array, geometry = read_image(file)
         write_image(array, Geometry(geometry.shape, (3.0, 20.0, 20.0), geometry.origin_lps), file)
-    refused(unetseg("prepare", dataset, place / "preprocessed"), "run from 2 mm", "20 mm (case1)", "lost its spacing")
+    refused(
+        unetseg_here("prepare", dataset, place / "preprocessed"), "run from 2 mm", "20 mm (case1)", "lost its spacing"
+    )
 
 
 def test_preprocessed_from_other_sources(dataset, place, tmp_path):
     preprocessed = tmp_path / "preprocessed"
-    assert unetseg("prepare", dataset, preprocessed, "--spacing", 2, "--test", 1).returncode == 0
+    assert unetseg_here("prepare", dataset, preprocessed, "--spacing", 2, "--test", 1).returncode == 0
     left = tree(preprocessed)
     hu, _ = blobs(7)
     write_volume(
         Volume(hu, read_volume(dataset / "imagesTr" / "case1_0000.nii.gz").geometry),
         dataset / "imagesTr" / "case1_0000.nii.gz",
     )
-    refused(unetseg("prepare", dataset, preprocessed), "case1_0000.nii.gz", "SHA-256")
+    refused(unetseg_here("prepare", dataset, preprocessed), "case1_0000.nii.gz", "SHA-256")
     assert tree(preprocessed) == left
     images = np.load(preprocessed / "images.npy")
     images[0, 0, 0] += 1
     np.save(preprocessed / "images.npy", images)
-    refused(unetseg("train", preprocessed, "--output", place / "run", "--steps", 1), "images.npy")
+    refused(unetseg_here("train", preprocessed, "--output", place / "run", "--steps", 1), "images.npy")
 
 
 def test_dataset_that_is_none(place, tmp_path):
     (tmp_path / "empty").mkdir()
-    refused(unetseg("prepare", tmp_path / "empty", place / "preprocessed"), "empty")
-    refused(unetseg("prepare", tmp_path / "nowhere", place / "preprocessed"), "does not exist")
+    refused(unetseg_here("prepare", tmp_path / "empty", place / "preprocessed"), "empty")
+    refused(unetseg_here("prepare", tmp_path / "nowhere", place / "preprocessed"), "does not exist")
 
 
 def test_evaluate_refuses_unknown_cases(dataset, checkpoint, place):
-    refused(unetseg("evaluate", checkpoint, dataset, "--cases", "case9", "--output", place / "out"), "no case case9")
-    refused(unetseg("evaluate", checkpoint, dataset, "--split", "test", "--output", place / "out"), 'no split "test"')
+    refused(
+        unetseg_here("evaluate", checkpoint, dataset, "--cases", "case9", "--output", place / "out"), "no case case9"
+    )
+    refused(
+        unetseg_here("evaluate", checkpoint, dataset, "--split", "test", "--output", place / "out"), 'no split "test"'
+    )
 
 
 # --- segmentations -------------------------------------------------------------------------------------------------------
 
 
 def test_compare_refuses_a_scan_as_segmentation(scan, place):
-    refused(unetseg("compare", scan, scan, "--output", place / "out"), "not a label map")
+    refused(unetseg_here("compare", scan, scan, "--output", place / "out"), "not a label map")
 
 
 def test_compare_refuses_grids_that_do_not_meet(place, tmp_path):
@@ -335,7 +343,8 @@ def test_compare_refuses_grids_that_do_not_meet(place, tmp_path):
     write_image(labels, GRID, tmp_path / "a.nii.gz")
     write_image(labels, Geometry(GRID.shape, GRID.spacing_mm, (900.0, 0.0, 0.0)), tmp_path / "b.nii.gz")
     refused(
-        unetseg("compare", tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", "--output", place / "out"), "don't overlap"
+        unetseg_here("compare", tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", "--output", place / "out"),
+        "don't overlap",
     )
 
 
@@ -346,7 +355,8 @@ def test_compare_refuses_grids_that_do_not_meet(place, tmp_path):
 def test_output_that_can_not_be_a_folder(scan, checkpoint, tmp_path, name):
     (tmp_path / "file").write_text("in the way")
     refused(
-        unetseg("segment", scan, "--checkpoint", checkpoint, "--output", tmp_path / name), "is a file, and a folder"
+        unetseg_here("segment", scan, "--checkpoint", checkpoint, "--output", tmp_path / name),
+        "is a file, and a folder",
     )
     assert tree(tmp_path) == {"file"}
 
@@ -354,7 +364,9 @@ def test_output_that_can_not_be_a_folder(scan, checkpoint, tmp_path, name):
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
 def test_output_without_rights(scan, checkpoint, tmp_path):
     (tmp_path / "locked").mkdir(mode=0o555)
-    refused(unetseg("segment", scan, "--checkpoint", checkpoint, "--output", tmp_path / "locked" / "out"), "denied")
+    refused(
+        unetseg_here("segment", scan, "--checkpoint", checkpoint, "--output", tmp_path / "locked" / "out"), "denied"
+    )
 
 
 @pytest.fixture
@@ -375,15 +387,15 @@ def test_full_disk(small_disk, dataset, checkpoint, tmp_path):
     noise = np.random.default_rng(0).integers(-1000, 1500, (40, 96, 96)).astype(np.int16)
     write_volume(Volume(noise, Geometry(noise.shape, (3.0, 2.0, 2.0))), tmp_path / "noise.nii.gz")
     refused(
-        unetseg("segment", tmp_path / "noise.nii.gz", "--checkpoint", checkpoint, "--output", small_disk / "out"),
+        unetseg_here("segment", tmp_path / "noise.nii.gz", "--checkpoint", checkpoint, "--output", small_disk / "out"),
         "could not be written",
     )
     assert not tree(small_disk)
-    refused(unetseg("prepare", dataset, small_disk / "preprocessed", "--spacing", 2), "free some space")
+    refused(unetseg_here("prepare", dataset, small_disk / "preprocessed", "--spacing", 2), "free some space")
     assert not tree(small_disk)
     (small_disk / "filler").write_bytes(b"0" * 64 * 1024)
     refused(
-        unetseg("segment", tmp_path / "noise.nii.gz", "--checkpoint", checkpoint, "--output", small_disk / "out"),
+        unetseg_here("segment", tmp_path / "noise.nii.gz", "--checkpoint", checkpoint, "--output", small_disk / "out"),
         "space",
     )
     assert tree(small_disk) == {"filler"}

@@ -18,7 +18,7 @@ from UNetSegmenterLib.engine.plausibility.finding import Finding
 from UNetSegmenterLib.engine.plausibility.training_statistics import training_statistics
 
 from ...engine.checkpoints import small_card
-from ..command import unetseg
+from ..command import unetseg_here
 from ..datasets import write_checkpoint
 
 GRID = Geometry((16, 40, 44), (3.0, 2.0, 2.0), (5.0, -7.0, 11.0))
@@ -49,10 +49,10 @@ def test_labels_on_another_grid_are_brought_onto_the_scan(files):
     labels, _ = organs()
     coarse = Geometry((16, 20, 22), (3.0, 4.0, 4.0), GRID.origin_lps)
     write_image(labels[:, ::2, ::2], coarse, files / "coarse.nii.gz")
-    done = unetseg("check", files / "coarse.nii.gz", "--scan", files / "scan.nii.gz", "--output", files / "out")
+    done = unetseg_here("check", files / "coarse.nii.gz", "--scan", files / "scan.nii.gz", "--output", files / "out")
     assert done.returncode == 0, done.stderr
     assert "coarse has another grid than the scan and was resampled to it" in done.stderr
-    unetseg("check", files / "labels.nii.gz", "--scan", files / "scan.nii.gz", "--output", files / "same")
+    unetseg_here("check", files / "labels.nii.gz", "--scan", files / "scan.nii.gz", "--output", files / "same")
     ml = [[f["value"] for f in findings(files) if f["check"] == "presence"]]
     whole = json.loads((files / "same" / "findings.json").read_text(encoding="utf-8"))
     ml.append([f["value"] for f in whole if f["check"] == "presence"])
@@ -62,7 +62,7 @@ def test_labels_on_another_grid_are_brought_onto_the_scan(files):
 def test_labels_and_scan_of_two_patients_are_told_apart(files):
     _, hu = organs()
     write_image(hu, Geometry(GRID.shape, GRID.spacing_mm, (5000.0, 0.0, 0.0)), files / "far.nii.gz")
-    done = unetseg("check", files / "labels.nii.gz", "--scan", files / "far.nii.gz", "--output", files / "out")
+    done = unetseg_here("check", files / "labels.nii.gz", "--scan", files / "far.nii.gz", "--output", files / "out")
     assert done.returncode == 2
     assert "labels and the scan far lie apart: no labelled voxel is inside the scan" in done.stderr
     assert not (files / "out").exists()
@@ -70,7 +70,7 @@ def test_labels_and_scan_of_two_patients_are_told_apart(files):
 
 def test_nothing_to_check_is_no_clean_bill(files):
     write_image(np.zeros(GRID.shape, np.uint8), GRID, files / "empty.nii.gz")
-    done = unetseg("check", files / "empty.nii.gz", "--output", files / "out")
+    done = unetseg_here("check", files / "empty.nii.gz", "--output", files / "out")
     assert done.returncode == 2
     assert "holds no labelled voxel" in done.stderr and "Traceback" not in done.stderr
 
@@ -85,7 +85,7 @@ def test_one_organ_drawn_by_somebody_else(files):
     case = Segmentation(labels, GRID, structures, "case"), Volume(hu, GRID)
     write_checkpoint(files / "pair.pt", structures=structures, statistics=training_statistics([case] * 6))
     write_image((labels == 2).astype(np.uint8), GRID, files / "my_spleen.nii.gz")
-    done = unetseg(
+    done = unetseg_here(
         "check", files / "my_spleen.nii.gz", "--scan", files / "scan.nii.gz", "--checkpoint", files / "pair.pt",
         "--output", files / "out",
     )  # fmt: skip
@@ -104,13 +104,13 @@ def test_a_label_map_is_checked_along_the_slicing_axis_of_the_checkpoint(files):
     write_seg_nrrd(Segmentation(labels, GRID, ABDOMEN8[:2]), files / "torn.seg.nrrd")
     preprocessing = replace(small_card().preprocessing, axis="coronal")
     path = write_checkpoint(files / "coronal.pt", preprocessing=preprocessing)
-    done = unetseg("check", files / "torn.nii.gz", "--checkpoint", path, "--output", files / "out")
+    done = unetseg_here("check", files / "torn.nii.gz", "--checkpoint", path, "--output", files / "out")
     assert "1 empty coronal slice between" in done.stdout, done.stdout
     assert "limits: rules of thumb; add statistics with unetseg release MODEL DATASET" in done.stdout
     for name, more in (("torn.nii.gz", ()), ("torn.seg.nrrd", ("--checkpoint", path))):
-        done = unetseg("check", files / name, *more, "--output", files / "other")
+        done = unetseg_here("check", files / name, *more, "--output", files / "other")
         assert done.returncode == 0 and "coronal" not in done.stdout, done.stdout
-    done = unetseg("check", files / "torn.nii.gz", "--output", files / "out")
+    done = unetseg_here("check", files / "torn.nii.gz", "--output", files / "out")
     assert "limits: rules of thumb; name a model to use its training statistics" in done.stdout
 
 

@@ -156,7 +156,7 @@ def test_evaluate_leaves_table_summary_and_report(dataset, checkpoint, tmp_path)
 
 
 def test_evaluate_says_which_cases_were_trained_on(dataset, checkpoint, tmp_path):
-    done = unetseg("evaluate", checkpoint, dataset, "--output", tmp_path / "out", "--cases", "case0,case1")
+    done = unetseg_here("evaluate", checkpoint, dataset, "--output", tmp_path / "out", "--cases", "case0,case1")
     assert done.returncode == 0, done.stderr
     assert "1 of 2 cases were trained on" in done.stderr
     summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
@@ -223,7 +223,7 @@ def test_check_finds_what_is_no_anatomy(tmp_path):
 
 
 def test_prepare_then_train_by_configuration_file(dataset, tmp_path):
-    done = unetseg(
+    done = unetseg_here(
         "prepare",
         dataset,
         tmp_path / "preprocessed",
@@ -237,7 +237,9 @@ def test_prepare_then_train_by_configuration_file(dataset, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "train" in done.stdout
-    assert unetseg("prepare", dataset, tmp_path / "preprocessed").returncode == 0, "the same sources: nothing to do"
+    assert unetseg_here("prepare", dataset, tmp_path / "preprocessed").returncode == 0, (
+        "the same sources: nothing to do"
+    )
     config = tmp_path / "config.yaml"
     config.write_text(
         "steps: 3\nbase_width: 4\ndepth: 2\npatch: [32, 32]\nbatch_size: 2\naugmentation:\n  noise: 0.0\n"
@@ -252,25 +254,27 @@ def test_prepare_then_train_by_configuration_file(dataset, tmp_path):
         "--batch-size",
         4,
     )
-    done = unetseg(*arguments)
+    done = unetseg_here(*arguments)
     assert done.returncode == 0, done.stderr
     assert "validation cases" in done.stdout
     stored = load_checkpoint(tmp_path / "run" / "checkpoint.pt").card.training["recipe"]
     assert stored["steps"] == 3
     assert stored["augmentation"]["noise"] == 0.0
     assert stored["batch_size"] == 4, "the command line wins over the file"
-    refused(unetseg(*arguments, "--seed", 5), "another training configuration")
+    refused(unetseg_here(*arguments, "--seed", 5), "another training configuration")
 
 
 def test_the_stored_plan_is_executed_and_what_is_given_wins(dataset, tmp_path):
     preprocessed = tmp_path / "preprocessed"
-    done = unetseg("prepare", dataset, preprocessed, "--test", 1, "--spacing", 2, "--window", "-100,300", "--gpu-gb", 8)
+    done = unetseg_here(
+        "prepare", dataset, preprocessed, "--test", 1, "--spacing", 2, "--window", "-100,300", "--gpu-gb", 8
+    )
     assert done.returncode == 0, done.stderr
     assert "slices of 48 x 48 pixels of 2 mm" in done.stdout
     plan = (preprocessed / "plan.yaml").read_text()
     assert "base_width: 32  # for a GPU of 8 GB" in plan
     (preprocessed / "plan.yaml").write_text(plan.replace("learning_rate: 0.002", "learning_rate: 0.004"))
-    done = unetseg(
+    done = unetseg_here(
         *("train", preprocessed, "--output", tmp_path / "run", "--steps", 2, "--base_width", 16, "--patch", "16,24"),
         *("--augmentation.noise", 0, "--device", "cpu"),
     )
@@ -285,13 +289,13 @@ def test_the_stored_plan_is_executed_and_what_is_given_wins(dataset, tmp_path):
 
 def test_a_preprocessed_data_set_that_is_there_is_not_taken_for_another(dataset, tmp_path):
     preprocessed = tmp_path / "preprocessed"
-    done = unetseg("prepare", dataset, preprocessed, "--test", 1, "--spacing", 2)
+    done = unetseg_here("prepare", dataset, preprocessed, "--test", 1, "--spacing", 2)
     assert done.returncode == 0, done.stderr
-    assert "nothing to do" in unetseg("prepare", dataset, preprocessed, "--test", 1, "--spacing", 2).stdout
-    refused(unetseg("prepare", dataset, preprocessed, "--spacing", 1), "was prepared with spacing_mm 2.0, not 1.0")
-    refused(unetseg("prepare", dataset, preprocessed, "--window=0,100"), "was prepared with window_hu")
-    refused(unetseg("prepare", dataset, preprocessed, "--size", "32,32"), "was prepared with slice_size (0, 0)")
-    refused(unetseg("prepare", dataset, preprocessed, "--test", 2), "was prepared with another split")
+    assert "nothing to do" in unetseg_here("prepare", dataset, preprocessed, "--test", 1, "--spacing", 2).stdout
+    refused(unetseg_here("prepare", dataset, preprocessed, "--spacing", 1), "was prepared with spacing_mm 2.0, not 1.0")
+    refused(unetseg_here("prepare", dataset, preprocessed, "--window=0,100"), "was prepared with window_hu")
+    refused(unetseg_here("prepare", dataset, preprocessed, "--size", "32,32"), "was prepared with slice_size (0, 0)")
+    refused(unetseg_here("prepare", dataset, preprocessed, "--test", 2), "was prepared with another split")
 
 
 def test_options_are_spelt_with_hyphens():
@@ -303,27 +307,27 @@ def test_options_are_spelt_with_hyphens():
 
 def test_folds_of_one_configuration_make_a_table(dataset, tmp_path):
     preprocessed, runs = tmp_path / "preprocessed", tmp_path / "runs"
-    done = unetseg("prepare", dataset, preprocessed, "--folds", 2, "--spacing", 2)
+    done = unetseg_here("prepare", dataset, preprocessed, "--folds", 2, "--spacing", 2)
     assert done.returncode == 0, done.stderr
     small = ("--base-width", 4, "--depth", 2, "--batch-size", 2, "--device", "cpu")
     arguments = ("cross-validate", preprocessed, "--output", runs, *small)
-    done = unetseg(*arguments, "--steps", 2)
+    done = unetseg_here(*arguments, "--steps", 2)
     assert done.returncode == 0, done.stderr
     assert json.loads((runs / "summary.json").read_text())["cases"] == 4
     decided = json.loads((runs / "postprocessing.json").read_text())
     assert len(decided["cases"]) == 4
     assert set(decided["structures"]) == {"liver", "spleen"}
     assert decided["structures"]["liver"]["components"]["cases"] == 4
-    done = unetseg(*arguments, "--steps", 3)
+    done = unetseg_here(*arguments, "--steps", 3)
     assert done.returncode == 0, done.stderr
     assert "were trained before, with steps 2: the table shows those runs" in done.stderr
     whole = tmp_path / "whole"
-    done = unetseg(
+    done = unetseg_here(
         "train", preprocessed, "--output", whole, *small, "--steps", 4, "--train-split", "all", "--validation-split="
     )
     assert done.returncode == 0, done.stderr
     release = ("release", whole / "checkpoint.pt", dataset, "--cross-validated", runs, "--output")
-    done = unetseg(*release, tmp_path / "released.pt")
+    done = unetseg_here(*release, tmp_path / "released.pt")
     assert done.returncode == 0, done.stderr
     assert "were trained with steps 2 for 4 of the checkpoint" in done.stderr
     card = read_card(tmp_path / "released.pt")
@@ -339,7 +343,7 @@ def test_folds_of_one_configuration_make_a_table(dataset, tmp_path):
     before = tree(runs)
     refused(unetseg_here(*arguments, "--steps", 3), "has 1 of 2 folds, trained with steps 2")
     assert tree(runs) == before, "nothing is trained before that is said"
-    done = unetseg(*release, tmp_path / "again.pt")
+    done = unetseg_here(*release, tmp_path / "again.pt")
     assert "no longer has the checkpoint of fold1" in done.stderr
     done = unetseg_here(*arguments, "--steps", 2)
     assert done.returncode == 0, done.stderr
@@ -357,7 +361,7 @@ def test_demo_on_a_scan_of_ones_own(dataset, checkpoint, tmp_path):
     reference = tmp_path / "mine.seg.nrrd"
     structures = [known_structure("liver", 1, (1,)), known_structure("spleen", 2, (2,))]
     write_seg_nrrd(read_segmentation(label, structures), reference)
-    done = unetseg("demo", "--scan", image, "--reference", reference, "--checkpoint", checkpoint, "--output", out)
+    done = unetseg_here("demo", "--scan", image, "--reference", reference, "--checkpoint", checkpoint, "--output", out)
     assert done.returncode == 0, done.stderr
     assert "reference mine.seg.nrrd" in done.stdout
     assert {"report.html", "summary.json", "metrics.csv"} < tree(out)

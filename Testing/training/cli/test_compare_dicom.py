@@ -11,7 +11,7 @@ from UNetSegmenterLib.engine.labels.structures import known_structure
 
 from ...engine.dicom_files import write_slices
 from ...engine.dicom_label_files import FRAME, SERIES, binary_frames, segment, structure_set, write_seg
-from ..command import refused, unetseg
+from ..command import refused, unetseg_here
 from ..datasets import blobs
 
 GRID = Geometry((10, 40, 44), (3.0, 2.0, 2.0), (5.0, -7.0, 100.0))
@@ -48,7 +48,7 @@ def test_a_segmentation_is_either_side_with_the_scan_or_without(tmp_path, files)
     own, seg = folder / "pred" / "own.seg.nrrd", folder / "seg" / "seg.dcm"
     for number, arguments in enumerate(((own, seg, "--scan", scan), (seg, own), (seg, seg))):
         out = tmp_path / str(number)
-        done = unetseg("compare", *arguments, "--output", out)
+        done = unetseg_here("compare", *arguments, "--output", out)
         assert done.returncode == 0, done.stderr
         assert set(dice(out).values()) == {1.0} and len(dice(out)) == 2
 
@@ -62,11 +62,11 @@ def test_a_structure_set_is_drawn_on_the_scan_or_on_the_prediction(tmp_path, fil
     expected = 2 * np.count_nonzero(drawn & (labels == 1)) / (drawn.sum() + np.count_nonzero(labels == 1))
     for number, arguments in enumerate(((own, rt), (rt, own), (seg, rt, "--scan", scan))):
         out = tmp_path / str(number)
-        done = unetseg("compare", *arguments, "--output", out)
+        done = unetseg_here("compare", *arguments, "--output", out)
         assert done.returncode == 0, done.stderr
         assert dice(out)["liver"] == pytest.approx(expected, abs=1e-3), arguments
-    refused(unetseg("compare", rt, rt, "--output", tmp_path / "x"), "give the scan")
-    done = unetseg("check", rt, "--scan", scan, "--output", tmp_path / "checked")
+    refused(unetseg_here("compare", rt, rt, "--output", tmp_path / "x"), "give the scan")
+    done = unetseg_here("check", rt, "--scan", scan, "--output", tmp_path / "checked")
     assert done.returncode == 0 and (tmp_path / "checked" / "findings.csv").exists(), done.stderr
 
 
@@ -75,6 +75,8 @@ def test_labels_of_another_patient_space_are_refused(tmp_path, files):
     contours = [[(x, y, 100 + 3.0 * k) for x, y in BOX] for k in (4, 5)]
     other = structure_set(tmp_path / "other.dcm", {"liver": contours}, frame="1.2.55", series="1.2.56")
     own = folder / "pred" / "own.seg.nrrd"
-    refused(unetseg("compare", own, other, "--scan", scan, "--output", tmp_path / "a"), "another frame of reference")
-    refused(unetseg("check", other, "--scan", scan, "--output", tmp_path / "b"), "another frame of reference")
-    assert unetseg("compare", own, other, "--output", tmp_path / "c").returncode == 0, "no scan to compare with"
+    refused(
+        unetseg_here("compare", own, other, "--scan", scan, "--output", tmp_path / "a"), "another frame of reference"
+    )
+    refused(unetseg_here("check", other, "--scan", scan, "--output", tmp_path / "b"), "another frame of reference")
+    assert unetseg_here("compare", own, other, "--output", tmp_path / "c").returncode == 0, "no scan to compare with"

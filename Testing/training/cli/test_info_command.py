@@ -20,7 +20,7 @@ from UNetSegmenterLib.engine.labels.structures import HEART
 from UNetSegmenterLib.engine.model.checkpoint import save_checkpoint
 
 from ...engine.checkpoints import small_card, small_weights
-from ..command import refused, unetseg
+from ..command import refused, unetseg_here
 from ..datasets import write_dataset
 
 SHAPE = (20, 60, 60)
@@ -256,12 +256,12 @@ def spoil_mmwhs(folder):
 def test_a_data_set_is_looked_at_past_a_missing_pair_and_a_bad_label(spoil, tmp_path):
     """All that is wrong at once, where prepare refuses the first of it."""
     words = spoil(tmp_path)
-    done = unetseg("info", tmp_path)
+    done = unetseg_here("info", tmp_path)
     assert done.returncode == 0, done.stderr
     look = done.stdout.partition("Look at:")[2].splitlines()
     for word in words:
         assert any(word in line for line in look), (word, done.stdout)
-    refused(unetseg("prepare", tmp_path, tmp_path / "preprocessed"))
+    refused(unetseg_here("prepare", tmp_path, tmp_path / "preprocessed"))
 
 
 def test_a_model_says_what_it_segments_and_reads(tmp_path, capsys):
@@ -281,9 +281,9 @@ def test_a_model_says_what_it_segments_and_reads(tmp_path, capsys):
         "0.50 ± 0.10 (n = 2)",
     ):
         assert words in said, words
-    refused(unetseg("info", tmp_path / "model.pt", "--plot", tmp_path / "x.png"), "is a model")
+    refused(unetseg_here("info", tmp_path / "model.pt", "--plot", tmp_path / "x.png"), "is a model")
     (tmp_path / "none.onnx").write_bytes(b"no model")
-    refused(unetseg("info", tmp_path / "none.onnx"), "ONNX")
+    refused(unetseg_here("info", tmp_path / "none.onnx"), "ONNX")
 
 
 def test_folders_of_other_commands_are_refused_with_what_is_shown_instead(tmp_path, capsys):

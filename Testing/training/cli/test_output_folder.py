@@ -12,7 +12,7 @@ from UNetSegmenterLib.engine.io.image_writing import write_image
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 
 from ...engine.checkpoints import small_card
-from ..command import refused, tree, unetseg
+from ..command import refused, tree, unetseg_here
 from ..datasets import GRID, STRUCTURES, blobs, write_checkpoint, write_dataset, write_scan
 
 
@@ -38,16 +38,16 @@ def test_a_scan_is_never_replaced_by_its_labels(scan, checkpoint):
     """Whatever it is called: its own name, a symbolic or a hard link to it, another spelling of the path."""
     before, folder = scan.read_bytes(), scan.parent
     options = ("--checkpoint", checkpoint, "--nifti", "--overwrite")
-    refused(unetseg("segment", scan, "--output", folder, *options), "scan.nii.gz", "never replaced")
-    refused(unetseg("segment", scan, "--output", folder / "." / ".." / "work", *options), "never replaced")
+    refused(unetseg_here("segment", scan, "--output", folder, *options), "scan.nii.gz", "never replaced")
+    refused(unetseg_here("segment", scan, "--output", folder / "." / ".." / "work", *options), "never replaced")
     for link in (os.symlink, os.link):
         (other := folder.parent / link.__name__).mkdir()
         link(scan, other / "scan.nii.gz")
-        refused(unetseg("segment", scan, "--output", other, *options), "never replaced")
-        refused(unetseg("segment", other / "scan.nii.gz", "--output", folder, *options), "never replaced")
+        refused(unetseg_here("segment", scan, "--output", other, *options), "never replaced")
+        refused(unetseg_here("segment", other / "scan.nii.gz", "--output", folder, *options), "never replaced")
         assert tree(other) == {"scan.nii.gz"}
     assert scan.read_bytes() == before and tree(folder) == {"scan.nii.gz"}
-    done = unetseg("segment", scan, "--output", folder, "--checkpoint", checkpoint)
+    done = unetseg_here("segment", scan, "--output", folder, "--checkpoint", checkpoint)
     assert done.returncode == 0, done.stderr
     assert scan.read_bytes() == before and tree(folder) == {"scan.nii.gz", "scan.seg.nrrd", MANIFEST}
 
@@ -56,24 +56,24 @@ def test_a_segmentation_drawn_by_hand_stays(scan, checkpoint):
     drawn = scan.with_name("scan.seg.nrrd")
     drawn.write_bytes(b"days of work")
     command = ("segment", scan, "--output", scan.parent, "--checkpoint", checkpoint)
-    refused(unetseg(*command), "scan.seg.nrrd", "was not written by unetseg segment", "--overwrite")
+    refused(unetseg_here(*command), "scan.seg.nrrd", "was not written by unetseg segment", "--overwrite")
     assert drawn.read_bytes() == b"days of work" and tree(scan.parent) == {"scan.nii.gz", "scan.seg.nrrd"}
-    assert unetseg(*command, "--skip-existing").returncode == 0
+    assert unetseg_here(*command, "--skip-existing").returncode == 0
     assert drawn.read_bytes() == b"days of work"
-    assert unetseg(*command, "--overwrite").returncode == 0
+    assert unetseg_here(*command, "--overwrite").returncode == 0
     assert read_segmentation(drawn).structures
 
 
 def test_what_an_earlier_run_wrote_may_be_replaced_until_someone_corrects_it(scan, checkpoint):
     command = ("segment", scan, "--output", scan.parent / "out", "--checkpoint", checkpoint, "--nifti")
     for _ in range(2):
-        done = unetseg(*command)
+        done = unetseg_here(*command)
         assert done.returncode == 0, done.stderr
     for name in ("scan.seg.nrrd", "scan.nii.gz"):
         result = scan.parent / "out" / name
         ours = result.read_bytes()
         result.write_bytes(b"corrected")
-        refused(unetseg(*command), name, "was changed since")
+        refused(unetseg_here(*command), name, "was changed since")
         assert result.read_bytes() == b"corrected"
         result.write_bytes(ours)
 
@@ -83,7 +83,7 @@ def test_it_is_refused_before_the_work(tmp_path, checkpoint):
     scans = [write_scan(tmp_path / name) for name in ("a.nii.gz", "b.nii.gz")]
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "b.seg.nrrd").write_text("mine")
-    refused(unetseg("segment", *scans, "--checkpoint", checkpoint, "--output", tmp_path / "out"), "b.seg.nrrd")
+    refused(unetseg_here("segment", *scans, "--checkpoint", checkpoint, "--output", tmp_path / "out"), "b.seg.nrrd")
     assert tree(tmp_path / "out") == {"b.seg.nrrd"}
 
 
@@ -103,14 +103,14 @@ def test_a_case_that_is_named_twice_counts_once(tmp_path):
 
 def test_two_commands_do_not_share_a_folder(tmp_path, checkpoint):
     dataset, out = write_dataset(tmp_path / "set", cases=2), tmp_path / "out"
-    done = unetseg("evaluate", checkpoint, dataset, "--output", out)
+    done = unetseg_here("evaluate", checkpoint, dataset, "--output", out)
     assert done.returncode == 0, done.stderr
     report = (out / "report.html").read_bytes()
     label = dataset / "labelsTr" / "case0.nii.gz"
     for other in (("compare", label, label), ("check", label), ("segment", dataset / "imagesTr")):
-        refused(unetseg(*other, "--output", out, "--overwrite"), "unetseg evaluate", "choose another --output")
+        refused(unetseg_here(*other, "--output", out, "--overwrite"), "unetseg evaluate", "choose another --output")
     assert (out / "report.html").read_bytes() == report
-    assert unetseg("evaluate", checkpoint, dataset, "--output", out).returncode == 0, "the same command goes on"
+    assert unetseg_here("evaluate", checkpoint, dataset, "--output", out).returncode == 0, "the same command goes on"
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def prepared(tmp_path_factory):
     """A data set, and the same preprocessed."""
     folder = tmp_path_factory.mktemp("prepared")
     dataset = write_dataset(folder / "set", cases=3)
-    done = unetseg("prepare", dataset, folder / "preprocessed", "--spacing", 2, "--folds", 2)
+    done = unetseg_here("prepare", dataset, folder / "preprocessed", "--spacing", 2, "--folds", 2)
     assert done.returncode == 0, done.stderr
     return dataset, folder / "preprocessed"
 
@@ -172,41 +172,41 @@ COMMANDS = {
 def test_no_command_replaces_what_it_did_not_write(name, material):
     mine = material[0]
     before = {path: path.read_bytes() for path in mine.iterdir()}
-    refused(unetseg(*COMMANDS[name](*material)))
+    refused(unetseg_here(*COMMANDS[name](*material)))
     assert {path: path.read_bytes() for path in mine.iterdir()} == before, "nor leaves anything"
 
 
 def test_inputs_are_never_replaced_by_a_file_either(material):
     mine, scan, label, dataset, _, checkpoint = material
     before = checkpoint.read_bytes(), scan.read_bytes(), label.read_bytes()
-    refused(unetseg("release", checkpoint, dataset, "--output", checkpoint, "--overwrite"), "never replaced")
-    refused(unetseg("info", scan, "--plot", scan, "--overwrite"), "never replaced")
-    refused(unetseg("plan", dataset, dataset / "dataset.json", "--overwrite"), "never replaced")
-    refused(unetseg("bench", scan, "--output", scan, "--overwrite"), "never replaced")
+    refused(unetseg_here("release", checkpoint, dataset, "--output", checkpoint, "--overwrite"), "never replaced")
+    refused(unetseg_here("info", scan, "--plot", scan, "--overwrite"), "never replaced")
+    refused(unetseg_here("plan", dataset, dataset / "dataset.json", "--overwrite"), "never replaced")
+    refused(unetseg_here("bench", scan, "--output", scan, "--overwrite"), "never replaced")
     os.link(label, mine / "findings.json")
-    refused(unetseg("check", label, "--output", mine, "--overwrite"), "findings.json", "never replaced")
+    refused(unetseg_here("check", label, "--output", mine, "--overwrite"), "findings.json", "never replaced")
     assert (checkpoint.read_bytes(), scan.read_bytes(), label.read_bytes()) == before
 
 
 def test_overwrite_replaces_what_is_in_the_way_and_nothing_else(material):
     mine, _, label, *_ = material
-    done = unetseg("check", label, "--output", mine, "--overwrite")
+    done = unetseg_here("check", label, "--output", mine, "--overwrite")
     assert done.returncode == 0, done.stderr
     assert (mine / "findings.csv").read_text().startswith("severity,") and (mine / "plot.png").read_text() == "mine"
-    assert unetseg("check", label, "--output", mine).returncode == 0, "it is of this command now"
+    assert unetseg_here("check", label, "--output", mine).returncode == 0, "it is of this command now"
 
 
 def test_a_prediction_that_was_corrected_stays_when_an_evaluation_goes_on(tmp_path, checkpoint):
     dataset, out = write_dataset(tmp_path / "set", cases=2), tmp_path / "out"
     command = ("evaluate", checkpoint, dataset, "--output", out, "--predictions")
-    assert unetseg(*command).returncode == 0
+    assert unetseg_here(*command).returncode == 0
     corrected = out / "predictions" / "case0.seg.nrrd"
     corrected.write_bytes(b"corrected by hand")
-    done = unetseg(*command)
+    done = unetseg_here(*command)
     assert done.returncode == 0, done.stderr
     assert corrected.read_bytes() == b"corrected by hand"
     (out / "cases" / "case0.json").unlink()
-    refused(unetseg(*command), "case0.seg.nrrd", "was changed since")
+    refused(unetseg_here(*command), "case0.seg.nrrd", "was changed since")
     assert corrected.read_bytes() == b"corrected by hand"
 
 

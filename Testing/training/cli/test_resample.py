@@ -13,7 +13,7 @@ from UNetSegmenterLib.engine.io.image_reading import read_geometry
 from UNetSegmenterLib.engine.io.image_writing import write_image
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 
-from ..command import refused, unetseg
+from ..command import refused, unetseg_here
 from ..datasets import STRUCTURES, blobs, write_checkpoint, write_dataset
 
 TILT = np.radians(15)
@@ -46,8 +46,8 @@ def dataset(tmp_path_factory):
 def test_a_tilted_scan_is_segmented_on_a_straight_grid(dataset, checkpoint, tmp_path):
     scan = dataset / "imagesTr" / "case1_0000.nrrd"
     arguments = ("segment", scan, "--checkpoint", checkpoint, "--output", tmp_path / "out")
-    refused(unetseg(*arguments), "sheared", "15 degrees", "--resample")
-    done = unetseg(*arguments, "--resample")
+    refused(unetseg_here(*arguments), "sheared", "15 degrees", "--resample")
+    done = unetseg_here(*arguments, "--resample")
     assert done.returncode == 0, done.stderr
     assert "resampled to a straight grid" in done.stderr
     (result,) = (tmp_path / "out").glob("*.seg.nrrd")
@@ -58,18 +58,18 @@ def test_a_tilted_scan_is_segmented_on_a_straight_grid(dataset, checkpoint, tmp_
 
 def test_info_says_what_was_resampled(dataset):
     scan, label = dataset / "imagesTr" / "case1_0000.nrrd", dataset / "labelsTr" / "case1.nrrd"
-    refused(unetseg("info", scan, "--label", label), "--resample")
-    done = unetseg("info", scan, "--label", label, "--resample")
+    refused(unetseg_here("info", scan, "--label", label), "--resample")
+    done = unetseg_here("info", scan, "--label", label, "--resample")
     assert done.returncode == 0, done.stderr
     assert "resampled to a straight grid" in done.stderr
     assert "2.898 mm, even by the --resample" in done.stdout
 
 
 def test_a_data_set_with_a_tilted_case_is_prepared_on_request(dataset, tmp_path):
-    refused(unetseg("prepare", dataset, tmp_path / "preprocessed"), "case1", "--resample")
-    done = unetseg("prepare", dataset, tmp_path / "preprocessed", "--resample")
+    refused(unetseg_here("prepare", dataset, tmp_path / "preprocessed"), "case1", "--resample")
+    done = unetseg_here("prepare", dataset, tmp_path / "preprocessed", "--resample")
     assert done.returncode == 0, done.stderr
-    looks = unetseg("info", dataset).stdout
+    looks = unetseg_here("info", dataset).stdout
     assert "case1" in looks
     assert "--resample" in looks
 
@@ -90,16 +90,16 @@ def test_labels_follow_their_tilted_scan(dataset, tmp_path):
 def test_evaluate_and_compare_resample_scan_and_labels_alike(dataset, checkpoint, tmp_path):
     out = tmp_path / "out"
     arguments = ("evaluate", checkpoint, dataset, "--cases", "case1", "--output", out, "--workers", 1)
-    refused(unetseg(*arguments), "--resample")
-    done = unetseg(*arguments, "--resample", "--predictions")
+    refused(unetseg_here(*arguments), "--resample")
+    done = unetseg_here(*arguments, "--resample", "--predictions")
     assert done.returncode == 0, done.stderr
     label = dataset / "labelsTr" / "case1.nrrd"
-    assert unetseg("compare", label, label, "--output", tmp_path / "c").returncode == 2
-    done = unetseg("compare", label, label, "--resample", "--output", tmp_path / "compared")
+    assert unetseg_here("compare", label, label, "--output", tmp_path / "c").returncode == 2
+    done = unetseg_here("compare", label, label, "--resample", "--output", tmp_path / "compared")
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "compared" / "summary.json").read_text())
     assert summary["mean_dice"] == pytest.approx(1)
-    done = unetseg("check", label, "--resample", "--output", tmp_path / "checked")
+    done = unetseg_here("check", label, "--resample", "--output", tmp_path / "checked")
     assert done.returncode == 0, done.stderr
 
 
@@ -107,4 +107,4 @@ def test_a_straight_label_beside_a_tilted_scan_is_another_grid(dataset, tmp_path
     _, labels = blobs(1)
     write_image(labels, Geometry(labels.shape, (3.0, 2.0, 2.0)), tmp_path / "straight.nrrd")
     scan = dataset / "imagesTr" / "case1_0000.nrrd"
-    refused(unetseg("info", scan, "--label", tmp_path / "straight.nrrd", "--resample"), "must share one grid")
+    refused(unetseg_here("info", scan, "--label", tmp_path / "straight.nrrd", "--resample"), "must share one grid")

@@ -11,7 +11,7 @@ from UNetSegmenterLib.engine.io.image_writing import write_image
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 
 from ...engine.io.test_dicom import write_series
-from ..command import refused, tree, unetseg
+from ..command import refused, tree, unetseg_here
 from ..datasets import GRID, STRUCTURES, write_checkpoint, write_dataset, write_scan
 
 
@@ -25,7 +25,7 @@ def test_one_bad_scan_does_not_end_the_batch(tmp_path, checkpoint):
     flat = tmp_path / "flat.nrrd"
     write_image(np.full(GRID.shape, 40, np.int16), GRID, flat)
     missing, out = tmp_path / "nobody.nii.gz", tmp_path / "out"
-    done = unetseg("segment", whole, bad, flat, missing, other, "--checkpoint", checkpoint, "--output", out)
+    done = unetseg_here("segment", whole, bad, flat, missing, other, "--checkpoint", checkpoint, "--output", out)
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     assert results(out) == {"a.seg.nrrd", "c.seg.nrrd"}
     last = done.stderr.splitlines()[-4:]
@@ -33,19 +33,21 @@ def test_one_bad_scan_does_not_end_the_batch(tmp_path, checkpoint):
     reasons = (("b.nii.gz", "cut off"), ("flat.nrrd", "every voxel"), ("nobody", "does not exist"))
     for line, words in zip(last[1:], reasons, strict=True):
         assert all(word in line for word in words), line
-    refused(unetseg("segment", bad, "--checkpoint", checkpoint, "--output", tmp_path / "alone"), "b.nii.gz", "cut off")
+    refused(
+        unetseg_here("segment", bad, "--checkpoint", checkpoint, "--output", tmp_path / "alone"), "b.nii.gz", "cut off"
+    )
     assert not (tmp_path / "alone").exists()
 
 
 def test_a_folder_of_nnunet_and_what_is_there_already(tmp_path, checkpoint):
     dataset, out = write_dataset(tmp_path / "set", cases=3), tmp_path / "out"
     command = ("segment", dataset / "imagesTr", "--checkpoint", checkpoint, "--output", out, "--skip-existing")
-    done = unetseg(*command)
+    done = unetseg_here(*command)
     assert done.returncode == 0, done.stderr
     assert results(out) == {"case0.seg.nrrd", "case1.seg.nrrd", "case2.seg.nrrd"}
     (out / "case1.seg.nrrd").unlink()
     before = (out / "case0.seg.nrrd").stat().st_mtime_ns
-    done = unetseg(*command)
+    done = unetseg_here(*command)
     assert done.returncode == 0, done.stderr
     assert "2 of 3 scans" in done.stdout and "case1.seg.nrrd: 10 slices" in done.stdout
     assert (out / "case0.seg.nrrd").stat().st_mtime_ns == before
@@ -55,7 +57,7 @@ def test_a_folder_of_nnunet_and_what_is_there_already(tmp_path, checkpoint):
 
 def test_two_scans_of_one_name_keep_apart(tmp_path, checkpoint):
     scans = [write_scan(tmp_path / place / "ct.nii.gz", seed) for seed, place in enumerate(("a/1", "b/1", "b/2"))]
-    done = unetseg("segment", *scans, "--checkpoint", checkpoint, "--output", tmp_path / "out")
+    done = unetseg_here("segment", *scans, "--checkpoint", checkpoint, "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert results(tmp_path / "out") == {f"{place}/ct.seg.nrrd" for place in ("a/1", "b/1", "b/2")}
     labels = [read_segmentation(tmp_path / "out" / name).labels for name in sorted(results(tmp_path / "out"))]
@@ -101,7 +103,7 @@ def test_a_folder_gives_its_scans_and_neither_labels_nor_results(tmp_path, check
     shutil.copy(tmp_path / "in" / "a_image.nii.gz", tmp_path / "in" / "b.nii.gz")
     assert names(tmp_path / "in") == ["a_image", "b"]
     command = ("segment", tmp_path / "in", "--checkpoint", checkpoint, "--output", tmp_path / "in")
-    assert unetseg(*command).returncode == 0
+    assert unetseg_here(*command).returncode == 0
     assert names(tmp_path / "in") == ["a_image", "b"], "what was written beside them is no scan"
     for folder, words in (("empty", "holds no scan"), ("labels only", "only segmentations")):
         (tmp_path / folder).mkdir()
@@ -130,16 +132,16 @@ def test_a_result_of_another_scan_is_neither_taken_for_this_ones_nor_replaced(tm
     """A loop over folders of scans that are all called alike; the same scan in another folder is the same scan."""
     first, second = (write_scan(tmp_path / place / "ct.nii.gz", seed) for seed, place in enumerate("ab"))
     options = ("--checkpoint", checkpoint, "--output", tmp_path / "out")
-    assert unetseg("segment", first, *options).returncode == 0
+    assert unetseg_here("segment", first, *options).returncode == 0
     before = (tmp_path / "out" / "ct.seg.nrrd").read_bytes()
     for more in ((), ("--skip-existing",)):
-        refused(unetseg("segment", second, *options, *more), "result of another scan", str(first), "--overwrite")
+        refused(unetseg_here("segment", second, *options, *more), "result of another scan", str(first), "--overwrite")
     assert (tmp_path / "out" / "ct.seg.nrrd").read_bytes() == before
     (tmp_path / "c").mkdir()
     moved = first.rename(tmp_path / "c" / "ct.nii.gz")
-    done = unetseg("segment", moved, *options, "--skip-existing")
+    done = unetseg_here("segment", moved, *options, "--skip-existing")
     assert done.returncode == 0 and "1 of 1 scans" in done.stdout, done.stderr
-    done = unetseg("segment", second, *options, "--skip-existing", "--overwrite")
+    done = unetseg_here("segment", second, *options, "--skip-existing", "--overwrite")
     assert done.returncode == 0 and (tmp_path / "out" / "ct.seg.nrrd").read_bytes() != before, done.stderr
 
 
@@ -147,13 +149,13 @@ def test_results_of_another_network_are_not_taken_for_this_ones(tmp_path, checkp
     scan, out = write_scan(tmp_path / "ct.nii.gz"), tmp_path / "out"
     other = write_checkpoint(tmp_path / "other.pt", seed=5)
     command = ("segment", scan, "--output", out, "--skip-existing", "--checkpoint")
-    first = unetseg(*command, checkpoint)
+    first = unetseg_here(*command, checkpoint)
     assert first.returncode == 0, first.stderr
     moved = shutil.copy(checkpoint, tmp_path / "renamed.pt")
-    assert "1 of 1 scans have results" in unetseg(*command, moved).stdout
+    assert "1 of 1 scans have results" in unetseg_here(*command, moved).stdout
     before = (out / "ct.seg.nrrd").read_bytes()
     for files in ((other,), (checkpoint, other), (checkpoint, "--precision", "float32")):
-        done = unetseg(*command, *files)
+        done = unetseg_here(*command, *files)
         assert done.returncode == 0 and "have results" not in done.stdout, done.stderr
     assert (out / "ct.seg.nrrd").read_bytes() != before
 
@@ -163,21 +165,21 @@ def test_results_with_and_without_postprocessing_are_not_taken_for_each_other(tm
     checkpoint = write_checkpoint(tmp_path / "steps.pt", structures=STRUCTURES, postprocessing=steps)
     scan, out = write_scan(tmp_path / "ct.nii.gz"), tmp_path / "out"
     command = ("segment", scan, "--checkpoint", checkpoint, "--output", out, "--skip-existing")
-    done = unetseg(*command)
+    done = unetseg_here(*command)
     assert done.returncode == 0, done.stderr
     assert "Postprocessing changed" in done.stdout and "removed" in done.stdout
     with_steps = read_segmentation(out / "ct.seg.nrrd")
     assert with_steps.postprocessing
-    assert "1 of 1 scans have results" in unetseg(*command).stdout
+    assert "1 of 1 scans have results" in unetseg_here(*command).stdout
     for _ in range(2):
-        done = unetseg(*command, "--no-postprocessing")
+        done = unetseg_here(*command, "--no-postprocessing")
         assert done.returncode == 0, done.stderr
     assert "1 of 1 scans have results" in done.stdout
     without = read_segmentation(out / "ct.seg.nrrd")
     assert not without.postprocessing
     removed = round(sum(one.removed_ml for one in with_steps.postprocessing.values()) / without.geometry.voxel_ml)
     assert (without.labels > 0).sum() - (with_steps.labels > 0).sum() == removed > 0
-    assert unetseg(*command).returncode == 0
+    assert unetseg_here(*command).returncode == 0
     assert np.array_equal(read_segmentation(out / "ct.seg.nrrd").labels, with_steps.labels)
 
 

@@ -18,7 +18,7 @@ from UNetSegmenterLib.engine.labels.structures import ABDOMEN8, Structure
 from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
 
 from ...engine.dicom_files import enhanced_elements, write_dicom, write_slices
-from ..command import refused, tree, unetseg
+from ..command import refused, tree, unetseg_here
 from ..datasets import blobs
 
 IDENTITY = {
@@ -147,7 +147,7 @@ def test_a_scan_that_lacks_what_a_segmentation_refers_to_is_refused(tmp_path, ch
 def test_the_command_writes_all_of_them_and_never_over_other_files(tmp_path, checkpoint, scan):
     ct, out = dicom_scan(tmp_path / "ct"), tmp_path / "out"
     command = ("segment", ct, "--checkpoint", checkpoint, "--output", out, "--dicom-seg", "--split", "--nifti")
-    done = unetseg(*command)
+    done = unetseg_here(*command)
     assert done.returncode == 0, done.stderr
     assert "ct_structures (3 files)" in done.stdout
     parts = {f"ct_structures/{name}.nii.gz" for name in ("aorta", "gallbladder", "left_kidney")}
@@ -158,18 +158,18 @@ def test_the_command_writes_all_of_them_and_never_over_other_files(tmp_path, che
         found = read_segmentation(out / same, grid=whole.geometry)
         assert np.array_equal(found.labels, whole.labels), same
     (out / "ct.dcm").write_bytes(b"of others")
-    refused(unetseg(*command), "ct.dcm", "was changed")
-    refused(unetseg("segment", scan, "--checkpoint", checkpoint, "--output", out, "--dicom-seg"), "no DICOM scan")
-    done = unetseg("segment", ct, scan, "--checkpoint", checkpoint, "--output", tmp_path / "two", "--dicom-seg")
+    refused(unetseg_here(*command), "ct.dcm", "was changed")
+    refused(unetseg_here("segment", scan, "--checkpoint", checkpoint, "--output", out, "--dicom-seg"), "no DICOM scan")
+    done = unetseg_here("segment", ct, scan, "--checkpoint", checkpoint, "--output", tmp_path / "two", "--dicom-seg")
     assert done.returncode == 1 and "no DICOM scan" in done.stderr and (tmp_path / "two" / "ct.dcm").exists()
-    assert unetseg(*command[:6], "--skip-existing", "--split").stdout.startswith("1 of 1 scans have results")
+    assert unetseg_here(*command[:6], "--skip-existing", "--split").stdout.startswith("1 of 1 scans have results")
 
 
 def test_only_some_structures_in_all_results(tmp_path, checkpoint, scan):
     command = ("segment", scan, "--checkpoint", checkpoint, "--output")
     everything, some = tmp_path / "all", tmp_path / "some"
-    assert unetseg(*command, everything).returncode == 0
-    done = unetseg(*command, some, "--structures", "Gall bladder", "--nifti", "--split")
+    assert unetseg_here(*command, everything).returncode == 0
+    done = unetseg_here(*command, some, "--structures", "Gall bladder", "--nifti", "--split")
     assert done.returncode == 0, done.stderr
     name = scan.name.removesuffix(".nii.gz")
     whole, part = (read_segmentation(folder / f"{name}.seg.nrrd") for folder in (everything, some))
@@ -177,7 +177,9 @@ def test_only_some_structures_in_all_results(tmp_path, checkpoint, scan):
     assert np.array_equal(part.mask(1), whole.mask(2)) and whole.mask(1).any()
     assert set(np.unique(read_image(some / f"{name}.nii.gz")[0])) == {0, 2}
     assert {path for path in tree(some) if "structures/" in path} == {f"{name}_structures/gallbladder.nii.gz"}
-    refused(unetseg(*command, some, "--structures", "gallblader"), "did you mean gallbladder?", "aorta, gallbladder")
+    refused(
+        unetseg_here(*command, some, "--structures", "gallblader"), "did you mean gallbladder?", "aorta, gallbladder"
+    )
     with pytest.raises(InputError, match="No structure is named"):
         named_structures(" , ", ABDOMEN8)
     assert [one.name for one in named_structures("Kidney (L), aorta", ABDOMEN8)] == ["aorta", "left kidney"]
@@ -187,7 +189,9 @@ def test_only_some_structures_in_all_results(tmp_path, checkpoint, scan):
 
 def test_the_probability_of_a_structure_is_a_volume_on_the_scans_grid(tmp_path, checkpoint, scan):
     out = tmp_path / "out"
-    done = unetseg("segment", scan, "--checkpoint", checkpoint, "--output", out, "--probability", "left kidney,aorta")
+    done = unetseg_here(
+        "segment", scan, "--checkpoint", checkpoint, "--output", out, "--probability", "left kidney,aorta"
+    )
     assert done.returncode == 0, done.stderr
     labels = read_segmentation(out / "scan.seg.nrrd").labels
     for name, index in (("aorta", 1), ("left_kidney", 3)):
@@ -196,7 +200,7 @@ def test_the_probability_of_a_structure_is_a_volume_on_the_scans_grid(tmp_path, 
         assert (labels[percent > 51] == index).all() and percent[labels == index].mean() > percent[
             labels != index
         ].mean()
-    refused(unetseg("segment", scan, "--output", out, "--probability", "livr"), "did you mean liver?")
+    refused(unetseg_here("segment", scan, "--output", out, "--probability", "livr"), "did you mean liver?")
 
 
 def test_file_names_are_safe_and_different():

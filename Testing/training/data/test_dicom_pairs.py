@@ -14,7 +14,7 @@ from UNetSegmenterLib.engine.worker.review_serialization import case_from_files,
 
 from ...engine.dicom_files import write_slices
 from ...engine.dicom_label_files import FRAME, binary_frames, segment, structure_set, write_seg
-from ..command import unetseg
+from ..command import unetseg_here
 from ..datasets import STRUCTURES, blobs, write_checkpoint
 
 PLACES = (  # of the series, of its labels
@@ -92,13 +92,13 @@ def test_structure_sets_are_labels_as_well(tmp_path):
 
 def test_such_a_data_set_is_prepared_and_evaluated(dicom_set, tmp_path):
     checkpoint = write_checkpoint(tmp_path / "liver.pt", structures=STRUCTURES)
-    done = unetseg("prepare", dicom_set, tmp_path / "pack", "--test", 1, "--validation", 1)
+    done = unetseg_here("prepare", dicom_set, tmp_path / "pack", "--test", 1, "--validation", 1)
     assert done.returncode == 0, done.stderr
     out = tmp_path / "out"
-    done = unetseg("evaluate", checkpoint, dicom_set, "--output", out, "--predictions")
+    done = unetseg_here("evaluate", checkpoint, dicom_set, "--output", out, "--predictions")
     assert done.returncode == 0, done.stderr
     assert (out / "metrics.csv").read_text().count("liver") >= 4
-    assert unetseg("info", dicom_set).returncode == 0
+    assert unetseg_here("info", dicom_set).returncode == 0
 
 
 def test_the_review_lists_and_loads_them(dicom_set, tmp_path):

@@ -19,6 +19,7 @@ from . import COMMANDS, RENAMED_COMMANDS
 
 DONE, BAD_INPUT = 0, 2
 INTERRUPTED, PIPE_ENDED, TERMINATED = 130, 141, 143  # 128 + the signal's number, as a shell has it
+WARNING_FORMAT = "unetseg: warning: %(message)s"
 EXTRA_OF = {  # the optional dependencies of pyproject.toml, by the name under which they are imported
     "monai": "training",
     "lightning_fabric": "training",
@@ -131,7 +132,7 @@ def _run(arguments: list[str]) -> int:
     from .parser import command_and_parser, configuration_text
 
     command, parser = command_and_parser(name)
-    logging.basicConfig(format="unetseg: warning: %(message)s", level=logging.WARNING)
+    logging.basicConfig(format=WARNING_FORMAT, level=logging.WARNING)
     for handler in logging.getLogger().handlers:  # a library that asks for more of its own logger is not heard
         handler.setLevel(logging.WARNING)
     options = parser.parse(rest, getattr(command, "defaults", None))
