@@ -27,7 +27,7 @@ from host.pressing import picture, press, settle, turn
 from host.screenshots import choose
 from host.scripted import load_module
 
-VERDICTS = (("plausible", ""), ("small faults", "The pancreas ends too early; its tail is missing."), ("", ""))
+VERDICTS = (("plausible", ""), ("small faults", "The pulmonary artery begins too late."), ("", ""))
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory() as folder:
             working_folder = Path(folder)
-            (working_folder / "Abdomen test set").symlink_to(options.dataset.resolve())
+            (working_folder / "Hearts of the course").symlink_to(options.dataset.resolve())
             (working_folder / "Evaluated").mkdir()
             if options.predictions:
                 (working_folder / "Evaluated" / "predictions").symlink_to(options.predictions.resolve())
@@ -62,7 +62,7 @@ def take(widget, options) -> None:
     choose(panel, options.checkpoint)
     ui.reportCollapsibleButton.collapsed = False
     ui.reviewerLineEdit.setText("A. Reviewer")
-    ui.reviewFolderPathLineEdit.setCurrentPath("Abdomen test set")
+    ui.reviewFolderPathLineEdit.setCurrentPath("Hearts of the course")
     ui.reviewResultsPathLineEdit.setCurrentPath("Evaluated")
     settle(0.6)
     turn(lambda: not panel.review.is_busy, 60)
@@ -77,7 +77,8 @@ def take(widget, options) -> None:
         ui.commentText.setPlainText(comment)
     for section in ("model", "scan", "segment", "compare", "plausibility"):
         getattr(ui, f"{section}CollapsibleButton").collapsed = True
-    position_ras = next(row.largest_error_ras for row in panel.compare.comparison.rows if row.structure == "liver")
+    measured = [row for row in panel.compare.comparison.rows if row.measures]
+    position_ras = max(measured, key=lambda row: row.measures.hd95_mm).largest_error_ras
     whole = picture(widget.parent, "review-panel")
     scan = ui.inputSelector.currentNode()
     ui.sideBySideButton.setChecked(True)

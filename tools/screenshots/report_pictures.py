@@ -55,7 +55,7 @@ def viewer(page, picture: Path) -> None:
     )
     page.wait("!document.querySelector('[name=error]').disabled")
     page.click("[name=error]")
-    keep(page, picture, box_of(page, "#unetseg-viewer"))
+    keep(page, picture, box_of(page, "#viewer"))
 
 
 def high_dice(path: Path) -> None:
