@@ -225,6 +225,20 @@ def test_closing_the_scene_ends_the_run_and_the_worker(widget, large):
     assert not folder.exists()
 
 
+def test_closing_the_scene_keeps_an_idle_worker_and_its_model(widget, ready, scan):
+    press(widget.ui.applyButton)
+    assert finished(ready) is RunState.DONE
+    pid = ready.worker.pid
+    slicer.mrmlScene.Clear(0)
+    settle(0.3)
+    assert alive(pid) and not list(ready.worker.folder.iterdir())
+    add_scan()
+    widget.initializeParameterNode()
+    settle()
+    press(widget.ui.applyButton)
+    assert finished(ready) is RunState.DONE and ready.worker.pid == pid
+
+
 def test_the_result_goes_to_the_segment_editor(widget, ready, scan):
     opened = []
     ready.segment.open_editor = lambda *nodes: opened.append(nodes)

@@ -241,7 +241,11 @@ class Panel:
         self.worker.close()
 
     def on_scene_closing(self) -> None:
-        """The scene is closing: stop what is going on and fold what is empty then."""
+        """The scene is closing: stop what is going on and fold what is empty then.
+
+        A worker that is at something ends at once with it; an idle one stays, with the model that it has read.
+        """
+        is_at_work = bool(self.worker.requests)
         self.review.close()
         self.imports.close()
         self.probability.close()
@@ -252,7 +256,8 @@ class Panel:
         self.set_parameters(None)
         for name in ("compare", "plausibility", "correct", "report"):
             getattr(self.ui, f"{name}CollapsibleButton").collapsed = True
-        self.worker.close()
+        if is_at_work:
+            self.worker.close()
 
     def on_node_going(self, node: Any) -> None:
         """A node is removed: it is chosen no longer. Left alone, Slicer's selectors would choose its neighbour.
