@@ -6,6 +6,7 @@ import tempfile
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start: they share the machine
 _temporary = pytest.StashKey[str]()
 
 

@@ -23,9 +23,8 @@ from slicer.util import VTKObservationMixin
 
 from slicer import vtkMRMLLabelMapVolumeNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode  # isort: skip
 
-if hasattr(
-    slicer.modules, "UNetSegmenterWidget"
-):  # "Reload" in developer mode reads this file alone: take the Lib along
+# "Reload" in developer mode reads this file alone: take the Lib along
+if hasattr(slicer.modules, "UNetSegmenterWidget"):
     for _name in [name for name in sys.modules if name == "UNetSegmenterLib" or name.startswith("UNetSegmenterLib.")]:
         del sys.modules[_name]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ import pytest
 import UNetSegmenterLib
 
 ROOT = Path(__file__).resolve().parents[2]
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the workers: tests share the machine
 
 MODULE = Path(UNetSegmenterLib.__file__).parents[1] / "UNetSegmenter.py"
 """Beside the library: in the source tree, or in the installed one that PYTHONPATH names (make installed-test)."""

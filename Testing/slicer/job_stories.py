@@ -124,6 +124,7 @@ def grown(world, once, what, times=20):
     for _ in range(3):
         once()  # the first times, libraries and pools fill
     before = memory_mb(world)
+    times = 2 if world.quick else times
     for _ in range(times):
         once()
     growth = memory_mb(world) - before

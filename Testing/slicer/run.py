@@ -1,11 +1,11 @@
 """The stories of the panel, told to a real 3D Slicer; prints `N passed, N failed` and exits 0 or 1.
 
 Slicer --no-splash --testing --additional-module-paths UNetSegmenter --python-script Testing/slicer/run.py
-    [--output DIR] [--only WORD]
+    [--output DIR] [--only WORD] [--quick]
 
 Needs what Slicer ships and torch, nothing else: scan and checkpoints are made on the spot. Screenshots of each story at
 each size of the window go to --output (default: a folder "stories" in $UNETSEGMENTER_SCREENSHOTS, else among Slicer's
-temporary files); the last lines say where.
+temporary files); the last lines say where. --quick takes none, and repeats what is to leave no memory behind fewer times.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def run(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=default_output(), help="folder for screenshots")
     parser.add_argument("--only", default="", help="tell only the stories whose name holds this word")
+    parser.add_argument("--quick", action="store_true", help="no screenshots, and few rounds of what is repeated")
     options, _ = parser.parse_known_args(arguments)
     import stories
     from world import WINDOW_SIZES, World
@@ -66,7 +67,7 @@ def run(arguments: list[str]) -> int:
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="unetsegmenter-stories-") as folder:
-        world = World(Path(folder), options.output)
+        world = World(Path(folder), None if options.quick else options.output, quick=options.quick)
         if world.window() is None:
             print("no main window here: pictures show the panel alone, sizes of the window are left out", flush=True)
         else:
@@ -84,7 +85,8 @@ def run(arguments: list[str]) -> int:
         print(
             f"the window became {got[0]} x {got[1]} where {wanted[0]} x {wanted[1]} was wanted: the screen is smaller"
         )
-    print(f"pictures are in {options.output}")
+    if not options.quick:
+        print(f"pictures are in {options.output}")
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
     print(f"{slicer.app.applicationName} {slicer.app.applicationVersion}, {time.perf_counter() - started:.0f} s")
     print(f"{counts['passed']} passed, {counts['failed']} failed{skipped}", flush=True)

@@ -43,8 +43,8 @@ class World:
 
     Skip = Skip
 
-    def __init__(self, folder, output=None):
-        self.folder, self.output = folder, output
+    def __init__(self, folder, output=None, quick=False):
+        self.folder, self.output, self.quick = folder, output, quick
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)
         self.smaller = {}  # sizes of the window that the screen did not allow, and what it became

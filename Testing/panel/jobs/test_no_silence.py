@@ -229,9 +229,8 @@ def test_drawing_errors(widget, compared, monkeypatch, error, overlay, place, in
     settle()
     assert widget.ui.errorsLabel.text and widget.ui.errorsLabel.visible
     assert not button.checked and button.enabled
-    if (
-        place != "panel.sections.error_views.set_scale"
-    ):  # it fails after its steps have made the node, which only they know
+    # set_scale fails after its steps have made the node, which only they know
+    if place != "panel.sections.error_views.set_scale":
         assert names() == before
     for node in (compared.compare.prediction_node, compared.compare.reference_node):
         assert node.GetDisplayNode().GetVisibility2D()

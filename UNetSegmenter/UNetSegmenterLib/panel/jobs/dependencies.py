@@ -148,9 +148,8 @@ class Installer:
                 "" if not code else self._error_text(RuntimeError(f"pip ended with code {code}"))
             ),
         )
-        if (
-            self.is_running and self._package.is_installed()
-        ):  # started with --testing, Slicer waits for pip and makes no call
+        # started with --testing, Slicer waits for pip and makes no call
+        if self.is_running and self._package.is_installed():
             self._end("")
 
     def _by_pip(self) -> None:

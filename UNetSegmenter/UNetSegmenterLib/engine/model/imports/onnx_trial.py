@@ -65,9 +65,7 @@ class _Trial:
         """Names of the outputs of the slices' size; none if the file fails on them."""
         try:
             found = self.run(batch, size)
-        except (
-            Exception
-        ):  # onnxruntime's errors have no common base; whatever it is, the size is not one that the file takes
+        except Exception:  # onnxruntime's errors have no common base; whatever it is, the file does not take the size
             return ()
         return tuple(
             name
