@@ -13,8 +13,8 @@ those between seeds mean nothing. Runs are kept in RUNS, so the same command goe
 
 from __future__ import annotations
 
-import argparse
 import math
+import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -33,7 +33,10 @@ from unetseg.training.training_loop import train
 from unetseg.training.training_state import read_state
 from unetseg.training.validation import validation_cases
 from unetseg.yaml_files import parse_yaml
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
+
+from .command_line import arguments_of, parser_of, run
 
 HEARTS = TrainingConfig(
     steps=300, patch=(64, 64), base_width=8, depth=3, learning_rate=5e-3, ema=0.95, input_slices=1
@@ -147,11 +150,7 @@ def row(one: AblationRun, dice: Dice, first: Dice, names: Sequence[str], seconds
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.ablation",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("ablation", __doc__)
     parser.add_argument(
         "preprocessed",
         nargs="?",
@@ -165,12 +164,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="changes all runs")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--device", default="auto")
-    options = parser.parse_args(arguments)
+    options = parser.parse(arguments_of(arguments))
     with tempfile.TemporaryDirectory() as temporary:
         dataset = read_preprocessed_dataset(options.preprocessed) if options.preprocessed else hearts(Path(temporary))
         base = TrainingConfig() if options.preprocessed else HEARTS
         for text in options.set:
-            base = changed(base, *text.split("=", 1))
+            key, equals, value = text.partition("=")
+            if not equals:
+                raise InputError(f"--set {text} is not of the form KEY=VALUE.")
+            base = changed(base, key, value)
         base = replace(base, steps=options.steps or base.steps)
         todo = ablation_runs(base, options.vary)
         names = [structure.name for structure in dataset.structures]
@@ -182,8 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for one, dice, seconds in results(dataset, todo, options.output or Path(temporary), options.device):
             first = first or dice
             print_line(row(one, dice, first, names, seconds))
-        print_line(f"\nOver {len(case_means(first))} cases, none of them seen by the network that predicted it.")
+        print_line(f"\nOver {counted(len(case_means(first)), 'case')}, none seen by the network that predicted it.")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main, "ablation"))

@@ -11,10 +11,10 @@ and checks that they end with the same weights. A GB is 10^9 bytes here.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import resource
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -35,6 +35,8 @@ from unetseg.training.preparation import prepare
 from unetseg.training.training_loop import TrainingProgress, next_batch, train
 from UNetSegmenterLib.engine.io.atomic_files import write_folder
 from UNetSegmenterLib.engine.model.device import choose_device, keep_freed_memory
+
+from .command_line import arguments_of, parser_of, run
 
 GB = 10**9
 STATUS = Path("/proc/self/status")
@@ -179,7 +181,7 @@ def compare(dataset: PreprocessedDataset, config: TrainingConfig, device: str, r
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.data_larger_than_memory")
+    parser = parser_of("data_larger_than_memory", __doc__)
     parser.add_argument("what", choices=("write", "train", "compare"))
     parser.add_argument("folder", type=Path, help="folder to write, or a preprocessed data set")
     parser.add_argument("--gb", type=float, default=50, help="size to write")
@@ -192,7 +194,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--base-width", type=int, default=8)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--patch", type=int, nargs=2, default=(96, 128))
-    options = parser.parse_args(arguments)
+    options = parser.parse(arguments_of(arguments))
     config = TrainingConfig(
         steps=options.steps or 200,
         batch_size=options.batch_size,
@@ -210,4 +212,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main, "data_larger_than_memory"))

@@ -44,6 +44,9 @@ def main() -> None:
     if options.child:
         _CHILDREN[options.child](options)
         return
+    from benchmarks.command_line import require
+
+    require(options.model, *options.scans)
     rows = json.loads(options.output.read_text()) if options.output.exists() else {}
     for mirror in (False, True):
         for folds in dict.fromkeys((tuple(options.folds[:1]), tuple(options.folds))):
@@ -147,4 +150,9 @@ def _predict_with_ours(options: argparse.Namespace) -> None:
 _CHILDREN = {"nnunet": _predict_with_nnunet, "ours": _predict_with_ours}
 
 if __name__ == "__main__":
-    main()
+    if "--child" in sys.argv:  # in an interpreter that has nnU-Net alone
+        main()
+    else:
+        from benchmarks.command_line import run
+
+        sys.exit(run(main, "nnunet_equality"))

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .command_line import arguments_of, parser_of, require, run
 from .prediction_speed import agreement, machine_text, peak_memory_gb, timed
 
 
@@ -129,6 +130,7 @@ HEADERS = ("", "seconds", "CPU s", "ours is faster by", "CPU", "peak GB", "label
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     options = parsed(arguments)
+    require(options.model, options.scan, options.checkpoint)
     if options.child:
         run_child(options)
         return
@@ -175,7 +177,7 @@ def report(figures: dict[str, dict[str, float]], labels: dict[str, np.ndarray]) 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.nnunet_speed", description=__doc__.split("\n")[0])
+    parser = parser_of("nnunet_speed", __doc__)
     parser.add_argument("model", type=Path, help="folder of a trained model: plans.json, dataset.json, fold_0 ...")
     parser.add_argument("scan", type=Path, help="scan to predict")
     parser.add_argument("--folds", nargs="+", default=["0"], help="folds to average")
@@ -183,8 +185,8 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--checkpoint", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--labels", type=Path, help=argparse.SUPPRESS)
-    return parser.parse_args(arguments)
+    return parser.parse(arguments_of(arguments))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main, "nnunet_speed"))

@@ -26,6 +26,8 @@ from host.organs import add, choose, organs
 from host.pressing import press, settle, turn
 from host.scripted import load_module
 
+from benchmarks.command_line import require, run
+
 
 def memory_mb() -> tuple[float, float]:
     """Memory of this process, now and at its highest so far, in MB."""
@@ -75,6 +77,7 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("scan", type=Path)
     options = parser.parse_args()
+    require(options.checkpoint, options.scan)
     rows: list[tuple[str, str]] = [("cores, load before", f"{os.cpu_count()}, {os.getloadavg()[0]:.1f}")]
     started = time.perf_counter()
     record = load_module(ROOT / "UNetSegmenter" / "UNetSegmenter.py")
@@ -238,4 +241,4 @@ def sections(widget) -> list[tuple[str, str]]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main, "panel_responsiveness"))

@@ -10,7 +10,6 @@ was detected, by kind, with the scan and from the labels alone. These are the ta
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections import Counter
@@ -36,6 +35,9 @@ from UNetSegmenterLib.engine.plausibility.anatomy import Anatomy
 from UNetSegmenterLib.engine.plausibility.finding import FAIL, PASS, SEVERITIES, WARN, Finding, alarm_score
 from UNetSegmenterLib.engine.plausibility.plausibility_checks import PlausibilityChecks
 from UNetSegmenterLib.engine.plausibility.training_statistics import CaseQuantities, measure_case, statistics_from_cases
+
+from .command_line import arguments_of, parser_of, require
+from .command_line import run as run_command
 
 SCAN_KEYS = {"in body", "edge", "drift"}
 
@@ -344,9 +346,7 @@ def correlation_table(found: RankCorrelation) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.plausibility_agreement", description=__doc__.split("\n")[0]
-    )
+    parser = parser_of("plausibility_agreement", __doc__)
     parser.add_argument("data", nargs="?", type=Path, help="data set in the nnU-Net v2 raw layout")
     parser.add_argument("--hearts", type=int, default=0, help="number of synthetic hearts instead of a data set")
     parser.add_argument("--parts", type=int, default=7, help="parts of the cross-validation")
@@ -356,9 +356,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--predictions", type=Path, help="folder of <case>.seg.nrrd: rank correlation with Dice instead"
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse(arguments_of(arguments))
     if (options.data is None) == (options.hearts == 0):
         parser.error("give either a data set or --hearts N")
+    require(options.data, options.predictions)
     cases = heart_cases(options.hearts) if options.hearts else read_cases(options.data)
     if options.predictions:
         found = rank_correlation(options.predictions, cases)
@@ -381,4 +382,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main, "plausibility_agreement"))

@@ -29,6 +29,8 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from .command_line import arguments_of, parser_of, require, run
+
 REFERENCE = "plain loop"
 WARM_UP_SLICES = 8
 MARKS = ("<!-- prediction_speed.py writes this table -->", "<!-- end of the table -->")
@@ -243,6 +245,7 @@ def small_scan(folder: Path) -> Path:
 def main(arguments: Sequence[str] | None = None) -> list[Row]:
     """Command line; returns the rows."""
     options = parsed(arguments)
+    require(options.scan, options.checkpoint, options.publish)
     if options.child:
         print(json.dumps(run_child(options.child, options.scan, options.checkpoint, options.labels)))
         return []
@@ -269,7 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Row]:
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.prediction_speed", description=__doc__.split("\n")[0])
+    parser = parser_of("prediction_speed", __doc__)
     parser.add_argument("scan", nargs="?", type=Path, help="scan stored in LPS directions (default: a synthetic one)")
     parser.add_argument("--checkpoint", type=Path, help="trained checkpoint (default: the one that is shipped)")
     parser.add_argument(
@@ -284,8 +287,8 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--labels", type=Path, help=argparse.SUPPRESS)
-    return parser.parse_args(arguments)
+    return parser.parse(arguments_of(arguments))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main, "prediction_speed"))

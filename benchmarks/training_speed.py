@@ -10,9 +10,9 @@ PREPROCESSED, synthetic hearts are written to a temporary folder.
 
 from __future__ import annotations
 
-import argparse
 import math
 import os
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -31,6 +31,7 @@ from unetseg.training.validation import mean_over_structures, validate
 from UNetSegmenterLib.engine.model.device import choose_device, keep_freed_memory, mixed_precision
 from UNetSegmenterLib.engine.model.preprocessing import Preprocessing
 
+from .command_line import arguments_of, parser_of, run
 from .training_contenders import Contender, contenders, has_nnunet
 
 WARM_UP = 3  # steps that are not timed: kernels are chosen, worker processes start
@@ -234,7 +235,7 @@ def phantom_dataset(folder: Path, quick: bool) -> PreprocessedDataset:
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.training_speed", description=__doc__.split("\n")[0])
+    parser = parser_of("training_speed", __doc__)
     parser.add_argument(
         "preprocessed", nargs="?", type=Path, help="preprocessed data set to train on (default: synthetic hearts)"
     )
@@ -245,7 +246,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1))
     parser.add_argument("--quick", action="store_true", help="tiny hearts and network: does it run, not how fast it is")
-    options = parser.parse_args(arguments)
+    options = parser.parse(arguments_of(arguments))
     with tempfile.TemporaryDirectory() as folder:
         dataset = (
             read_preprocessed_dataset(options.preprocessed)
@@ -264,4 +265,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main, "training_speed"))

@@ -30,7 +30,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from .carried import carried_dataset, make_importable
+from .carried import ROOT, carried_dataset, make_importable
 from .proof import Proof, Result, Setup, share_of_time
 from .summary import write_summary
 
@@ -80,9 +80,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=0.0, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     chosen = [name for name in options.only.split(",") if name]
-    proofs = [proof for proof in all_proofs(options.small) if not chosen or proof.name in chosen]
-    if options.preprocessed and not options.preprocessed.is_dir():
-        print(f"{options.preprocessed} is no folder; name one that unetseg prepare wrote", file=sys.stderr)
+    named = {proof.name: proof for proof in all_proofs(options.small)}
+    proofs = [proof for name, proof in named.items() if not chosen or name in chosen]
+    if unknown := set(chosen) - {proof.name for proof in proofs}:
+        parser.error(f"--only names {', '.join(sorted(unknown))}; the proofs are {', '.join(named)}")
+    if options.preprocessed and not (options.preprocessed / "pack.json").is_file():
+        kind = "no preprocessed data set" if options.preprocessed.is_dir() else "no folder"
+        print(f"{options.preprocessed} is {kind}; name one that unetseg prepare wrote", file=sys.stderr)
         return 2
     options.output.mkdir(parents=True, exist_ok=True)
     if options.proof:
@@ -189,4 +193,7 @@ def _child(proof: Proof, options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.path[:0] = [str(ROOT / "training"), str(ROOT / "UNetSegmenter")]  # this checkout may not be installed
+    from ..command_line import run
+
+    sys.exit(run(main, "gpu"))

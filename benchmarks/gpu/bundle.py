@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..command_line import require, run
 from .carried import BUNDLE, PREPROCESSED, ROOT, WHEELS
 
 PACKAGES = (
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--spacing", default="2")
     parser.add_argument("--window", default="-125,275")
     options = parser.parse_args(arguments)
+    require(options.data)
     options.output.mkdir(parents=True, exist_ok=True)
     fetch_wheels(options.output / WHEELS)
     with tempfile.TemporaryDirectory(dir=options.output) as work:
@@ -107,4 +109,4 @@ def report(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main, "gpu.bundle"))

@@ -1,4 +1,4 @@
-"""What a command writes: no other files are replaced, and what can't be written is refused before the work starts.
+"""What a command writes: no other files are replaced, no input is written into, and what can't be written is refused at once.
 
 A folder that a command writes into holds a manifest, .unetseg.json, with the command, its files and their SHA-256. From it a
 later run of the same command knows what it may replace, and what was added or changed by hand since.
@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -27,15 +27,30 @@ RESULTS = ("metrics.csv", "summary.json", "report.html", "figures/*.svg", "figur
 FileId = tuple[int, int]
 
 
-def _check_file(path: Path, inputs: Iterable[Path], overwrite: bool) -> None:
-    """Raise InputError if `path` can't be an output: it is an input, or it is there and `overwrite` is not given."""
-    if not os.path.lexists(path):
-        return
+def refuse_output_in_input(output: Path, inputs: Iterable[Path | None]) -> None:
+    """Raise InputError if `output` is an input folder or lies in one: what is written there would be read the next time.
+
+    Folders are known by device and inode, so links and other spellings are seen through.
+    """
+    folders = {number: path for path in inputs if path is not None and path.is_dir() and (number := _id(path))}
+    place = output.resolve()
+    for around in (place, *place.parents) if folders else ():
+        if folder := folders.get(_id(around) or (0, 0)):
+            where = f"{output} is what" if around == place else f"{output} lies in {folder}, which"
+            raise InputError(
+                f"{where} this command reads, and nothing is written into an input; choose a place outside for the output."
+            )
+
+
+def _check_file(path: Path, inputs: Iterable[Path], overwrite: bool, endings: Sequence[str]) -> None:
+    """Raise InputError if `path` can't be an output: an input, of another ending, or there without `overwrite`."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; the name of a file is expected there.")
     if _id(path) in _ids(inputs):
         raise InputError(_is_input(path))
-    if not overwrite:
+    if endings and path.suffix.lower() not in endings:
+        raise InputError(f"{path} does not end in {' or '.join(endings)}, as what is written there; name it so.")
+    if os.path.lexists(path) and not overwrite:
         raise InputError(f"{path} exists already; choose another name, or replace it with --overwrite.")
 
 
@@ -159,10 +174,11 @@ class Outputs:
     Attributes:
         path: the file that is written, or the folder of the files `writes`.
         writes: names below the folder, or patterns with "*".
-        inputs: files that the command reads, and folders that it reads files of. None of them is ever replaced, under
-            whatever name or link.
+        inputs: files that the command reads, and folders that it reads as a whole. No file of them is ever replaced, under
+            whatever name or link, and nothing is written into such a folder.
         marker: a file that shows an earlier run where the folder has no manifest.
         former_command: the command's name in earlier versions, which their manifests hold.
+        endings: how the name of a single file may end, in lower case; any if there is none.
     """
 
     path: Path
@@ -170,6 +186,7 @@ class Outputs:
     inputs: tuple[Path | None, ...] = ()
     marker: str = ""
     former_command: str = ""
+    endings: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -186,8 +203,9 @@ def claimed(outputs: Outputs, command: str, overwrite: bool, alone: bool = True)
         InputError: an output is an input, belongs to something else, or can't be written.
     """
     inputs = [path for path in outputs.inputs if path is not None]
+    refuse_output_in_input(outputs.path, inputs)
     if not outputs.writes:
-        _check_file(outputs.path, inputs, overwrite)
+        _check_file(outputs.path, inputs, overwrite, outputs.endings)
         yield OutputFolder(outputs.path.parent, command, frozenset(), overwrite)
         return
     with (

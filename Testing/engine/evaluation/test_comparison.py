@@ -87,7 +87,9 @@ def test_what_lies_outside_the_reference_s_grid_is_counted():
     part = Segmentation(resample_labels(reference.labels, GRID, lower), lower, ABDOMEN8[:4], "lower part")
     comparison = compare(reference, part)
     lost = np.count_nonzero(reference.labels[20:]) * GRID.voxel_ml
-    assert any(f"{lost:.1f} ml of the prediction lie outside" in note for note in comparison.notes)
+    assert any(
+        note.startswith(f"{lost:.1f} ml of the prediction (") and "lie outside" in note for note in comparison.notes
+    )
 
 
 def test_grids_that_do_not_meet():

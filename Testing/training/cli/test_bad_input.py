@@ -44,9 +44,34 @@ def test_usage(place, scan):
     refused(unetseg_here("segment", "--output", place / "out"), "required: scans")
     refused(unetseg_here("info", scan, "--polt", place / "a.png"), "--polt")
     refused(unetseg_here("segment", scan, scan, "--output", place / "out"), "given 2 times")
+    refused(unetseg_here("--verison"), "did you mean --version?")
+    refused(unetseg_here("help"), "did you mean --help?")
     nothing = unetseg_here()
     assert nothing.returncode == 2
     assert "usage: unetseg COMMAND" in nothing.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("segment scan.nii.gz --outptu out", "unknown option --outptu; did you mean --output?"),
+        ("segment scan.nii.gz --OUTPUT=out", "unknown option --OUTPUT; did you mean --output?"),
+        ("segment scan.nii.gz -o out", "did you mean --output or --overwrite?"),
+        ("train pre --output run --nois -0.1", "did you mean --augmentation.noise?"),
+        ("segment scan.nii.gz --baseline old.pt --output out", "it is an option of unetseg evaluate"),
+        ("check labels.nii.gz --labels small.pt --output out", "did you mean --checkpoint?"),
+        ("evaluate --checkpoint small.pt data --output out", "unetseg evaluate CHECKPOINT DATASET"),
+        ("compare a b c --output out", "c is more than unetseg compare takes; it takes PREDICTION, REFERENCE"),
+        ("--output out segment scan.nii.gz", "write the command first"),
+    ],
+)
+def test_an_unknown_option_is_named_with_the_one_that_was_meant(arguments, words):
+    refused(unetseg_here(*arguments.split()), words)
+
+
+def test_what_looks_like_an_option_but_is_a_value_is_one(place, scan):
+    refused(unetseg_here("prepare", place, "out", "--window", "-125,275", "--spacing", "-1"), "--spacing: -1 is given")
+    refused(unetseg_here("info", "--", "--odd.nii.gz"), "--odd.nii.gz does not exist")
 
 
 @pytest.mark.parametrize("arguments", [("segment", "scan.nii.gz"), ("submit", "packed", "--scheduler", "slurm")])

@@ -181,7 +181,7 @@ def test_inputs_are_never_replaced_by_a_file_either(material):
     before = checkpoint.read_bytes(), scan.read_bytes(), label.read_bytes()
     refused(unetseg_here("release", checkpoint, dataset, "--output", checkpoint, "--overwrite"), "never replaced")
     refused(unetseg_here("info", scan, "--plot", scan, "--overwrite"), "never replaced")
-    refused(unetseg_here("plan", dataset, dataset / "dataset.json", "--overwrite"), "never replaced")
+    refused(unetseg_here("plan", dataset, dataset / "dataset.json", "--overwrite"), "nothing is written into an input")
     refused(unetseg_here("bench", scan, "--output", scan, "--overwrite"), "never replaced")
     os.link(label, mine / "findings.json")
     refused(unetseg_here("check", label, "--output", mine, "--overwrite"), "findings.json", "never replaced")
@@ -298,3 +298,63 @@ def test_two_runs_of_segment_share_a_folder(tmp_path, checkpoint):
     assert (set(manifest["files"]), manifest["unfinished"]) == (names, [])
     for name in names:
         assert read_segmentation(tmp_path / "out" / name).structures
+
+
+# --- nothing is written into an input ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "prepare DATA DATA",
+        "prepare DATA DATA/preprocessed",
+        "prepare DATA LINK/preprocessed",
+        "plan DATA DATA/plan.yaml",
+        "info DATA --plot DATA/set.png",
+        "train PREPROCESSED --output PREPROCESSED",
+        "train PREPROCESSED --output PREPROCESSED/run",
+        "cross-validate PREPROCESSED --output PREPROCESSED/cv",
+        "evaluate MODEL DATA --output DATA",
+        "evaluate MODEL DATA --output PREPROCESSED/out --preprocessed PREPROCESSED --split test",
+        "evaluate --merge DATA --output DATA/all",
+        "segment DATA --output DATA/results",
+        "segment DATA/imagesTr --output DATA/imagesTr/results",
+        "segment PLAIN --output PLAIN",
+        "release MODEL DATA --output DATA/released.pt",
+        "check PLAIN --output PLAIN/checked",
+        "compare PLAIN PLAIN --output PLAIN",
+        "submit PREPROCESSED --output PREPROCESSED/run --scheduler slurm",
+        "submit MODEL --dataset DATA --output DATA/out --scheduler slurm",
+    ],
+)
+def test_no_command_writes_into_what_it_reads(arguments, tmp_path, preprocessed_folder, checkpoint):
+    data, plain = write_dataset(tmp_path / "data", cases=1), tmp_path / "plain"
+    write_scan(plain / "liver.nii.gz")
+    (tmp_path / "link").symlink_to(data)
+    names = {
+        "DATA": data,
+        "LINK": tmp_path / "link",
+        "PLAIN": plain,
+        "PREPROCESSED": preprocessed_folder,
+        "MODEL": checkpoint,
+    }
+    before = tree(tmp_path), tree(preprocessed_folder)
+    for name, path in names.items():
+        arguments = " ".join(
+            word.replace(name, str(path), 1) if word.startswith(name) else word for word in arguments.split()
+        )
+    refused(unetseg_here(*arguments.split()), "this command reads, and nothing is written into an input")
+    assert (tree(tmp_path), tree(preprocessed_folder)) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ending"),
+    [
+        ("info SCAN --plot set.pdf", ".png"),
+        ("plan SCAN plan.json", ".yaml or .yml"),
+        ("bench SCAN --output out.txt", ".json"),
+    ],
+)
+def test_a_file_of_another_ending_is_refused_before_the_work(arguments, ending, scan, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused(unetseg_here(*arguments.replace("SCAN", str(scan)).split()), f"does not end in {ending}")

@@ -202,7 +202,7 @@ def test_a_data_set_without_the_training_cases_is_refused(trained, tmp_path, cap
     other = replace(card, training=card.training | {"cases": ["patient 17"]})
     save_checkpoint(tmp_path / "other.pt", other, checkpoint.weights)
     assert main(["release", str(tmp_path / "other.pt"), str(trained / "data"), f"--output={tmp_path / 'x.pt'}"]) == 2
-    assert "none of the 1 cases that" in capsys.readouterr().err
+    assert "none of the cases (1) that" in capsys.readouterr().err
 
 
 def test_results_of_an_imported_model_say_that_its_training_is_not_known(trained, tmp_path, capsys):

@@ -114,6 +114,20 @@ def test_a_run_of_an_earlier_version_needs_its_data_set_only(preprocessed_folder
     assert (recipe["seed"], recipe["patch"], recipe["augmentation"]["noise"]) == (7, [32, 32], 0.05)
 
 
+def test_options_that_contradict_the_run_are_refused_also_when_it_is_finished(preprocessed_folder, tmp_path):
+    run = tmp_path / "run"
+    assert train(preprocessed_folder, "--steps", 3, *SMALL.split(), "--output", run).returncode == 0
+    for option, value, words in (
+        ("--base-width", 8, "base_width was 4 and is 8; leave --base-width out"),
+        ("--foreground-fraction", 0.1, "leave --foreground-fraction out"),
+        ("--start-from", run / "checkpoint.pt", "start_from was none"),
+        ("--plan", preprocessed_folder / "plan.yaml", "would change nothing"),
+    ):
+        refused(train("--resume", run, option, value), f"--resume {run} goes on with the options", words)
+    refused(train(tmp_path, "--resume", run), f"{tmp_path} is no preprocessed data set", f"train --resume {run}")
+    assert train("--resume", run, "--device", "cpu", "--base-width", 4).returncode == 0
+
+
 def test_what_is_no_run_and_what_contradicts_it_is_refused(preprocessed_folder, tmp_path, stopped_at):
     refused(train("--resume", tmp_path / "none"), "holds no run to go on with (neither run.yaml nor state.pt)")
     refused(train("--resume", tmp_path / "a", "--output", tmp_path / "b"), "goes on in that folder", "leave it out")

@@ -102,9 +102,9 @@ def test_a_folder_gives_its_scans_and_neither_labels_nor_results(tmp_path, check
     write_scan(tmp_path / "in" / "a_image.nii.gz")
     shutil.copy(tmp_path / "in" / "a_image.nii.gz", tmp_path / "in" / "b.nii.gz")
     assert names(tmp_path / "in") == ["a_image", "b"]
-    command = ("segment", tmp_path / "in", "--checkpoint", checkpoint, "--output", tmp_path / "in")
+    command = ("segment", tmp_path / "in", "--checkpoint", checkpoint, "--output", tmp_path / "in" / "out", "--nifti")
     assert unetseg_here(*command).returncode == 0
-    assert names(tmp_path / "in") == ["a_image", "b"], "what was written beside them is no scan"
+    assert names(tmp_path / "in") == ["a_image", "b"], "what was written below them is no scan"
     for folder, words in (("empty", "holds no scan"), ("labels only", "only segmentations")):
         (tmp_path / folder).mkdir()
         if folder == "labels only":
@@ -126,6 +126,23 @@ def test_a_list_of_scans(tmp_path, monkeypatch):
     (tmp_path / "empty.txt").write_text("# nothing\n")
     with pytest.raises(InputError, match="lists no scan"):
         find_scans([tmp_path / "empty.txt"])
+
+
+def test_a_list_names_its_line_and_what_is_no_list_says_so(tmp_path, checkpoint, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_scan(tmp_path / "a.nii.gz")
+    for name, text in (("note", "call Ann"), ("list", "# scans\na.nii.gz\ngone.nii.gz\n"), ("bad", "\nnote.txt")):
+        (tmp_path / f"{name}.txt").write_text(text)
+    options = ("--checkpoint", checkpoint, "--output", "out")
+    refused(
+        unetseg_here("segment", "note.txt", *options),
+        "note.txt lists no scan",
+        "line 1 is “call Ann”",
+        "read as a list",
+    )
+    refused(unetseg_here("segment", "bad.txt", *options), "bad.txt, line 2: note.txt is not an image")
+    done = unetseg_here("segment", "list.txt", *options)
+    assert done.returncode == 1 and "list.txt, line 3: gone.nii.gz does not exist" in done.stderr
 
 
 def test_a_result_of_another_scan_is_neither_taken_for_this_ones_nor_replaced(tmp_path, checkpoint):

@@ -128,7 +128,7 @@ def test_mmwhs_in_subfolders_with_test_cases_and_mr(mmwhs):
     dataset = read_dataset(mmwhs)
     assert [case.name for case in dataset.cases] == ["ct_test_2001", "ct_train_1001", "ct_train_1002"]
     assert dataset.locked_test == ("ct_test_2001",)
-    assert "1 test images have no labels" in dataset.describe()
+    assert "left out, as they have no labels: 1 test image" in dataset.describe()
     assert "1 MR cases" in dataset.describe()
 
 
@@ -217,7 +217,7 @@ def test_decathlon(decathlon):
     assert dataset.layout == "Medical Segmentation Decathlon"
     assert [case.name for case in dataset.cases] == ["heart_1001", "heart_1002", "heart_1003"]
     assert dataset.licence == "CC-BY-SA 4.0"
-    assert dataset.notes == ("1 test images have no labels and were left out",)
+    assert dataset.notes == ("left out, as they have no labels: 1 test image",)
 
 
 def test_decathlon_refuses_what_is_not_there(decathlon):

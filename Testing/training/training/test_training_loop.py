@@ -173,7 +173,7 @@ def test_seed_decides_the_split():
     assert splits == split_cases(names[::-1], test=3, validation=2, seed=0)
     assert splits != split_cases(names, test=3, validation=2, seed=1)
     assert sorted(name for members in splits.values() for name in members) == names
-    with pytest.raises(InputError, match="leave none"):
+    with pytest.raises(InputError, match="Of 10 patients none is left"):
         split_cases(names, test=8, validation=2, seed=0)
     with pytest.raises(InputError, match="no such case"):
         split_cases(names, test=["case99"], validation=0, seed=0)

@@ -28,8 +28,10 @@ _SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 def closest_name(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name that is spelt most like `name`; None if none reaches the similarity `cutoff`, 0 to 1."""
-    return next(iter(get_close_matches(name, list(known), n=1, cutoff=cutoff)), None)
+    """The known name that is spelt most like `name`, in either case; None if none reaches the similarity `cutoff`, 0 to 1."""
+    by_lower_case = {one.lower(): one for one in known}
+    near = get_close_matches(name.lower(), list(by_lower_case), n=1, cutoff=cutoff)
+    return by_lower_case[near[0]] if near else None
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:

@@ -28,6 +28,20 @@ COMMANDS = {
 COMMAND_FILES = {"import": "import_model"}
 """Commands whose name is a word of Python."""
 
+OTHER_WORDS = {
+    "--labels": ("--checkpoint",),
+    "--model": ("--checkpoint", "--start-from"),
+    "--weights": ("--checkpoint", "--start-from"),
+    "--force": ("--overwrite",),
+    "--gpu": ("--device",),
+    "--cpu": ("--device",),
+    "--epochs": ("--steps",),
+    "--lr": ("--learning-rate",),
+    "--ground-truth": ("--reference",),
+    "--out-dir": ("--output",),
+}
+"""What an option is called elsewhere, here or in other programs: for the sentence on an unknown one."""
+
 RENAMED_COMMANDS = {"against": "compare-models", "crossvalidate": "cross-validate"}
 RENAMED_OPTIONS = {
     "--against": "--baseline",

@@ -44,7 +44,8 @@ def add_options(parser: CommandParser) -> None:
 
 def outputs(options: Any) -> Outputs | None:
     """What this command writes and reads."""
-    return Outputs(options.output, inputs=(options.scan, options.checkpoint)) if options.output else None
+    inputs = (options.scan, options.checkpoint)
+    return Outputs(options.output, inputs=inputs, endings=(".json",)) if options.output else None
 
 
 def run(options: Any) -> None:

@@ -21,6 +21,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, progress, warn
@@ -82,7 +83,8 @@ def add_options(parser: CommandParser) -> None:
 def outputs(options: Any) -> Outputs:
     """What this command writes and reads."""
     writes = (*RESULTS, "pictures/*.png", "scene.mrb")
-    inputs = (options.prediction, options.reference, options.scan, options.labels, options.checkpoint)
+    meanings = (options.labels, options.prediction_labels, options.reference_labels)
+    inputs = (options.prediction, options.reference, options.scan, *meanings, options.checkpoint)
     return Outputs(options.output, writes, inputs)
 
 
@@ -139,6 +141,8 @@ def run(options: Any) -> None:
         material = {case: CaseMaterial((*files.pictures, *pictures), findings, viewer=viewer, limits=limits)}
         summary = write_results(folder, f"Comparison: {case}", [comparison], facts, material=material)
     print_results([comparison], summary, case)
+    for text in comparison.warnings:
+        warn(text)
     _propose(comparison)
     print_line(
         f"{folder}: metrics.csv, summary.json, report.html" + (", pictures, scene.mrb" if files.pictures else "")
@@ -200,7 +204,7 @@ def _propose(comparison: Comparison) -> None:
     if comparison.proposals:
         pairs = " ".join(shlex.quote(f"{one.prediction}={one.reference}") for one in comparison.proposals)
         warn(
-            f"{len(comparison.proposals)} pair(s) of structures overlap but have no name that matches; if they are the "
+            f"{counted(len(comparison.proposals), 'pair')} of structures overlap without a name that matches; if they are the "
             f"same, compare again with --pair {pairs}"
         )
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from UNetSegmenterLib.engine.counting import counted
+
 from ..console import print_line, warn
 from .parser import CommandParser
 
@@ -42,4 +44,4 @@ def run(options: Any) -> None:
     print_pairs(rows, f"{options.measure}: {options.second} minus {options.first}, paired by case")
     alone = len(set(first) ^ set(second))
     if alone:
-        print_line(f"{alone} values are in one of the two only and were left out")
+        print_line(f"left out: {counted(alone, 'value')} of one of the two only")

@@ -13,9 +13,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
-from ..console import asked, print_line, progress, table
+from ..console import asked, print_line, progress, table, warn
 from ..output_folder import RESULTS, Outputs, output_folder
 from .parser import CommandParser
 from .shared_options import add_device, add_distinct_colors, add_no_postprocessing
@@ -64,7 +65,7 @@ def run(options: Any) -> None:
     with output_folder(options.output) as folder:
         prediction = predict(predictor, volume)
         rate = prediction.slices / prediction.seconds
-        print_line(f"{prediction.slices} slices in {prediction.seconds:.1f} s, {rate:.1f} slices/s")
+        print_line(f"{counted(prediction.slices, 'slice')} in {prediction.seconds:.1f} s, {rate:.1f} slices/s")
         if changed := prediction.segmentation.changes_text():
             print_line(changed)
         write_seg_nrrd(prediction.segmentation, folder / f"{volume.name}.seg.nrrd")
@@ -148,6 +149,8 @@ def _compare(
         folder, f"{volume.name}: {card.title}", [comparison], facts, material=material, reference_note=note
     )
     print_results([comparison], summary, volume.name, note)
+    for text in comparison.warnings:
+        warn(text)
     return ["report.html", "summary.json", "metrics.csv", *_names(files, folder)]
 
 

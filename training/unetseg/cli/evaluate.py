@@ -18,10 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, warn
-from ..output_folder import RESULTS, OutputFolder, Outputs, claimed
+from ..output_folder import RESULTS, OutputFolder, Outputs, claimed, refuse_output_in_input
 from .argument_types import non_negative_integer
 from .dataset_options import add_dataset_options, open_dataset
 from .parser import CommandParser, add_overwrite
@@ -91,6 +92,7 @@ def run(options: Any) -> None:
     from ..training.run_lock import Stopped, stopped_at_once
 
     *options.checkpoint, options.dataset = options.checkpoint or [None]  # argparse leaves nothing for the dataset
+    refuse_output_in_input(options.output, [options.dataset, options.preprocessed, *(options.merge or ())])
     if options.merge:
         if options.checkpoint or options.dataset:
             raise InputError("--merge sums up what was evaluated; leave CHECKPOINT and DATASET out.")
@@ -194,7 +196,7 @@ def _one_checkpoint(
     )
     cases = tuple(case for case in cases if case.name in manifest.own_cases)
     print_line(
-        f"{card.title} on {predictor.device_name}{networks_text(predictor)}: {len(cases)} cases of {dataset.name}"
+        f"{card.title} on {predictor.device_name}{networks_text(predictor)}: {counted(len(cases), 'case')} of {dataset.name}"
     )
     settings = EvaluationSettings(
         checkpoints=checkpoint.paths,
@@ -238,6 +240,9 @@ def _print(
 
     comparisons = [results[name].comparison for name in manifest.own_cases if name in results]
     print_results(comparisons, summary, manifest.data_set)
+    for comparison in comparisons:
+        for text in comparison.warnings:
+            warn(f"{comparison.case}: {text}")
     if baseline is not None and comparisons:
         rows, _ = paired_rows(manifest, results, baseline)
         print_pairs(rows, f"Dice: {manifest.checkpoint} minus {baseline.manifest.checkpoint}, paired by case")

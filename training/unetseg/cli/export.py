@@ -42,7 +42,7 @@ def add_options(parser: CommandParser) -> None:
 
 def outputs(options: Any) -> Outputs:
     """What this command writes and reads."""
-    return Outputs(options.output, inputs=(options.checkpoint, options.scan))
+    return Outputs(options.output, inputs=(options.checkpoint, options.scan), endings=(".onnx",))
 
 
 def run(options: Any) -> None:
@@ -52,8 +52,6 @@ def run(options: Any) -> None:
 
     if not OLDEST_OPSET <= options.opset <= NEWEST_OPSET:
         raise InputError(f"--opset is {options.opset}; {OLDEST_OPSET} to {NEWEST_OPSET} are written.")
-    if options.output.suffix.lower() != ".onnx":
-        raise InputError(f"{options.output} does not end in .onnx; name an ONNX file.")
     checkpoint = load_checkpoint(options.checkpoint)
     if checkpoint.card.network.architecture == "ONNX":
         raise InputError(f"{options.checkpoint} is an ONNX file already; copy it.")

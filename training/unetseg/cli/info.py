@@ -16,6 +16,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, progress, table, warn
@@ -58,7 +59,7 @@ def add_options(parser: CommandParser) -> None:
 
 def outputs(options: Any) -> Outputs | None:
     """What this command writes and reads."""
-    return Outputs(options.plot, inputs=(options.scan, options.label)) if options.plot else None
+    return Outputs(options.plot, inputs=(options.scan, options.label), endings=(".png",)) if options.plot else None
 
 
 def run(options: Any) -> None:
@@ -178,7 +179,7 @@ def describe(volume: Volume, dicom: bool) -> dict[str, str]:
     stored = geometry.shape_text()
     return {
         "scan": volume.name,
-        "size": f"{columns} x {rows} pixels, {slices} axial slices (stored as {stored}, {volume.array.dtype})",
+        "size": f"{columns} x {rows} pixels, {counted(slices, 'axial slice')} (stored as {stored}, {volume.array.dtype})",
         "spacing": f"{column_mm:.4g} x {row_mm:.4g} mm in the slice",
         "slice distance": f"{between:.4g} mm, even by the {even}",
         "field of view": sizes_text(across, ".0f") + " mm (right-left, front-back, feet-head)",

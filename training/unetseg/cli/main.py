@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -20,6 +20,7 @@ from . import COMMANDS, RENAMED_COMMANDS
 DONE, BAD_INPUT = 0, 2
 INTERRUPTED, PIPE_ENDED, TERMINATED = 130, 141, 143  # 128 + the signal's number, as a shell has it
 WARNING_FORMAT = "unetseg: warning: %(message)s"
+OPTIONS = ("--help", "--version")
 EXTRA_OF = {  # the optional dependencies of pyproject.toml, by the name under which they are imported
     "monai": "training",
     "lightning_fabric": "training",
@@ -49,48 +50,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     accept_any_console()
+    return guarded(lambda: _run(arguments))
+
+
+def guarded(work: Callable[[], int], program: str = "unetseg") -> int:
+    """Do the work of a program and return its exit status; every expected error becomes one line on stderr."""
     with _terminable():
-        status = _guarded(arguments)
+        status = _status_of(work, program)
     try:
         sys.stdout.flush()
     except OSError as error:
-        status = status or _of_os_error(error)
+        status = status or _of_os_error(error, program)
     return status
 
 
-def _guarded(arguments: list[str]) -> int:
-    """Run the command and return its status; every expected error becomes one line on stderr."""
+def _status_of(work: Callable[[], int], program: str) -> int:
     try:
-        return _run(arguments)
+        return work()
     except InputError as error:
-        return _complain(str(error), getattr(error, "prog", "unetseg"))
+        return _complain(str(error), getattr(error, "prog", program))
     except ModuleNotFoundError as error:
         extra = EXTRA_OF.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        return _complain(f'{error.name} is not installed; it comes with: pip install "unetsegmenter[{extra}]"')
+        return _complain(f'{error.name} is not installed; it comes with: pip install "unetsegmenter[{extra}]"', program)
     except OSError as error:
         if error.strerror is None:
             raise
-        return _of_os_error(error)
+        return _of_os_error(error, program)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
             raise
-        return _complain(explain(MemoryError(), "The command")[1], status=1)
+        return _complain(explain(MemoryError(), "The command")[1], program, 1)
     except _Terminated:
-        return _complain("stopped by SIGTERM; no half-written file is left", status=TERMINATED)
+        return _complain("stopped by SIGTERM; no half-written file is left", program, TERMINATED)
     except KeyboardInterrupt:
-        return _complain("stopped by Ctrl-C; no half-written file is left", status=INTERRUPTED)
+        return _complain("stopped by Ctrl-C; no half-written file is left", program, INTERRUPTED)
 
 
-def _of_os_error(error: OSError) -> int:
+def _of_os_error(error: OSError, program: str) -> int:
     if error.filename is None:
         silence(sys.stdout)  # or Python tries again when it ends
     if isinstance(error, BrokenPipeError):
-        return _complain("stopped: whatever read the output has ended (a pipe into head, perhaps)", status=PIPE_ENDED)
+        return _complain("stopped: whatever read the output has ended (a pipe into head, perhaps)", program, PIPE_ENDED)
     file = f"{error.filename}: " if error.filename else ""
     advice = f"; {ADVICE[error.errno]}" if error.errno in ADVICE else ""
-    return _complain(f"{file}{error.strerror}{advice}.")
+    return _complain(f"{file}{error.strerror}{advice}.", program)
 
 
 class _Terminated(BaseException):
@@ -126,9 +131,7 @@ def _run(arguments: list[str]) -> int:
         warn(f"{name} is now {RENAMED_COMMANDS[name]}; the former spelling works in this version only")
         name = RENAMED_COMMANDS[name]
     if name not in COMMANDS:
-        from UNetSegmenterLib.engine.plain_data import did_you_mean
-
-        return _complain(f'"{name}" is no command; {did_you_mean(name, COMMANDS)}')
+        return _complain(_unknown(name))
     from .parser import command_and_parser, configuration_text
 
     command, parser = command_and_parser(name)
@@ -145,6 +148,17 @@ def _run(arguments: list[str]) -> int:
 
     with claimed(outputs, name, options.overwrite):
         return command.run(options) or DONE
+
+
+def _unknown(name: str) -> str:
+    """The sentence on a first argument that is neither a command nor an option of the program itself."""
+    from UNetSegmenterLib.engine.plain_data import closest_name, did_you_mean
+
+    if not name.startswith("-"):
+        return f'"{name}" is no command; {did_you_mean(name, [*COMMANDS, *OPTIONS])}'
+    if near := closest_name(name, OPTIONS):
+        return f"unetseg has no option {name}; did you mean {near}?"
+    return f"{name} stands before the command; write the command first, then its options: unetseg segment --help"
 
 
 def overview() -> str:
@@ -165,9 +179,9 @@ def overview() -> str:
     )
 
 
-def _complain(text: str, prog: str = "unetseg", status: int = BAD_INPUT) -> int:
+def _complain(text: str, program: str = "unetseg", status: int = BAD_INPUT) -> int:
     try:
-        sys.stderr.write(f"{prog}: error: {' '.join(without_control_characters(text).split())}\n")
+        sys.stderr.write(f"{program}: error: {' '.join(without_control_characters(text).split())}\n")
         sys.stderr.flush()
     except OSError:
         silence(sys.stderr)

@@ -18,9 +18,10 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.plain_data import closest_name
 
 from ..console import warn
-from . import COMMAND_FILES, COMMANDS, RENAMED_OPTIONS
+from . import COMMAND_FILES, COMMANDS, OTHER_WORDS, RENAMED_OPTIONS
 from .argument_types import path as path_type
 
+_OPTION = re.compile(r"-(?!\.?\d)\S+")  # a number below 0, and text with a space, are values
 _NUMBERS = re.compile(r"-?[\d.]+(,-?[\d.]+)+")
 _MODEL_FILE = re.compile(r"[^-].*\.(pt|onnx)", re.IGNORECASE)
 
@@ -42,12 +43,12 @@ class CommandParser(argparse.ArgumentParser):
         model_files: options that take one model file or several, which end where a name ends otherwise.
     """
 
-    def __init__(self, name: str, description: str) -> None:
+    def __init__(self, name: str, description: str, program: str = "unetseg ") -> None:
         self.options: dict[str, argparse.Action] = {}
         self.settings: dict[str, argparse.Action] = {}
         self.model_files: set[str] = set()
         super().__init__(
-            prog=f"unetseg {name}",
+            prog=f"{program}{name}",
             description=description.strip(),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,  # a misspelt option is refused, not taken for another
@@ -58,7 +59,11 @@ class CommandParser(argparse.ArgumentParser):
         default, text = settings.get("default"), settings.get("help") or ""
         if settings.get("type") is Path:
             settings["type"] = path_type
-        if default not in (None, False, "", [], argparse.SUPPRESS) and "default" not in text:
+        if (
+            text != argparse.SUPPRESS
+            and default not in (None, False, "", [], argparse.SUPPRESS)
+            and "default" not in text
+        ):
             shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
             settings["help"] = f"{text} (default: {shown})".lstrip()
         action = super().add_argument(*names, **settings)
@@ -67,12 +72,37 @@ class CommandParser(argparse.ArgumentParser):
         return action
 
     def error(self, message: str) -> NoReturn:
-        """Raise UsageError; for an unknown option with the one that was probably meant."""
+        """Raise UsageError; arguments that are left over are named with those that the command takes."""
         text = " ".join(message.removeprefix("argument ").split()).rstrip(".")
-        unknown = re.search(r"unrecognized arguments: --([\w.-]+)", text)
-        if unknown and (near := _similar(unknown[1], self.options)):
-            text += f"; did you mean {near}?"
+        if text.startswith("unrecognized arguments: "):
+            taken = ", ".join(action.dest.upper() for action in self.settings.values() if not action.option_strings)
+            only = f"it takes {taken}" if taken else "it takes options only"
+            text = f"{text.partition(': ')[2]} is more than {self.prog} takes; {only}"
         raise UsageError(text, self.prog)
+
+    def _refuse_unknown_options(self, arguments: Sequence[str]) -> None:
+        """Raise UsageError for an option that the command lacks, before argparse misses a required one in its place."""
+        for argument in arguments:
+            if argument == "--":
+                return
+            option = argument.partition("=")[0]
+            if not _OPTION.fullmatch(option) or option in self.options:
+                continue
+            raise UsageError(f"unknown option {option}{self._hint(option)}", self.prog)
+
+    def _hint(self, unknown: str) -> str:
+        """How a sentence on an unknown option ends: with the option that was probably meant, or the commands that have it."""
+        initials = [one for one in self.options if one.startswith(f"-{unknown}")]
+        if len(unknown) == 2 and initials:
+            return f"; did you mean {' or '.join(initials)}?"
+        plain = [name for name, action in self.settings.items() if not action.option_strings]
+        if unknown[2:].replace("-", "_") in plain:
+            return f"; the value stands without it: {self.prog} {' '.join(plain).upper()}"
+        near = next((one for one in OTHER_WORDS.get(unknown, ()) if one in self.options), None)
+        if near := near or _similar(unknown, self.options):
+            return f"; did you mean {near}?"
+        others = _commands_with(unknown)
+        return f"; it is an option of unetseg {' and '.join(others)}" if others else ""
 
     def parse(
         self, arguments: Sequence[str], defaults: Callable[[argparse.Namespace], Mapping[str, Any]] | None = None
@@ -84,6 +114,7 @@ class CommandParser(argparse.ArgumentParser):
             defaults: gives the values of a file that the options name; --config and the command line win over them.
         """
         arguments = self.with_current_spellings(arguments)
+        self._refuse_unknown_options(arguments)
         configured = self._configured(arguments)
         self.set_defaults(**configured)
         options = self._parsed(arguments)
@@ -186,10 +217,17 @@ def add_overwrite(parser: CommandParser) -> None:
 
 
 def _similar(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is spelt most like `name`; only the parts after the group are compared (augmentation.noise)."""
+    """The known name spelt most like `name`, or beginning with it; only the part after the group counts (augmentation.noise)."""
     by_last_part = {one.lstrip("-").rpartition(".")[2]: one for one in known}
-    near = closest_name(name.rpartition(".")[2], sorted(by_last_part))
+    last_part = name.lstrip("-").rpartition(".")[2].replace("_", "-")
+    begun = [one for one in by_last_part if one.startswith(last_part)]
+    near = begun[0] if len(begun) == 1 else closest_name(last_part, sorted(by_last_part))
     return None if near is None else by_last_part[near]
+
+
+def _commands_with(option: str) -> list[str]:
+    """The commands that have an option of this spelling."""
+    return [name for name in COMMANDS if option in command_and_parser(name)[1].options]
 
 
 def _options_of_file(path: Path) -> dict[str, Any]:

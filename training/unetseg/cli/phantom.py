@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line
@@ -45,12 +46,14 @@ def run(options: Any) -> None:
 
     if options.count < 1 or options.size < 16 or options.slices < 4:
         raise InputError(
-            f"{options.count} hearts of {options.slices} slices of {options.size} pixels can't be made; at least one of "
-            "4 slices of 16 pixels is expected."
+            f"{counted(options.count, 'heart')} of {counted(options.slices, 'slice')} of {counted(options.size, 'pixel')} can't "
+            "be made; at least one of 4 slices of 16 pixels is expected."
         )
     shape = (options.slices, options.size, options.size)
     with output_folder(options.output) as folder:
         pairs = write_phantoms(
             folder, options.count, options.seed, shape=shape, orientation="lps" if options.axial else "varied"
         )
-    print_line(f"{options.output}: {len(pairs)} scans with labels, {pairs[0][0].name} to {pairs[-1][0].name}")
+    print_line(
+        f"{options.output}: {counted(len(pairs), 'scan')} with labels, {pairs[0][0].name} to {pairs[-1][0].name}"
+    )

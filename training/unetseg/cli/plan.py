@@ -12,6 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from UNetSegmenterLib.engine.counting import counted
+
 from ..console import print_line, warn
 from ..output_folder import Outputs
 from .dataset_options import add_dataset_options, open_dataset
@@ -35,7 +37,7 @@ def add_options(parser: CommandParser) -> None:
 
 def outputs(options: Any) -> Outputs:
     """What this command writes and reads."""
-    return Outputs(options.output, inputs=(options.dataset,))
+    return Outputs(options.output, inputs=(options.dataset,), endings=(".yaml", ".yml"))
 
 
 def run(options: Any) -> None:
@@ -53,7 +55,7 @@ def run(options: Any) -> None:
     training = tuple(case for case in dataset.cases if case.name in splits["train"])
     held_out = len(dataset.cases) - len(training)
     print_line(
-        f"planned from {len(training)} training cases"
+        f"planned from {counted(len(training), 'training case')}"
         + (f"; {held_out} are held out" if held_out else ", which are all of them")
     )
     facts = dataset_facts(replace(dataset, cases=training))

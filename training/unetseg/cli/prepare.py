@@ -20,9 +20,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, progress
+from ..output_folder import refuse_output_in_input
 from .argument_types import non_negative_integer, non_negative_number, positive_number
 from .dataset_options import add_dataset_options, open_dataset
 from .parser import CommandParser
@@ -75,6 +77,7 @@ def run(options: Any) -> None:
     from ..training.planning import gpu_memory_gb, read_plan
     from ..training.preparation import check_choices, check_sources, prepare, splits_of
 
+    refuse_output_in_input(options.preprocessed, [options.dataset])
     if options.spacing and not math.isfinite(options.spacing):
         raise InputError("--spacing is infinite; a pixel size in mm is expected, such as 0.8.")
     choices: dict[str, Any] = {
@@ -109,7 +112,8 @@ def run(options: Any) -> None:
         )
     slices, rows, columns = written.images.shape
     print_line(
-        f"{options.preprocessed}: {slices} slices of {rows} x {columns} pixels of {written.preprocessing.pixel_mm:g} mm"
+        f"{options.preprocessed}: {counted(slices, 'slice')} of {rows} x {columns} pixels of "
+        f"{written.preprocessing.pixel_mm:g} mm"
     )
     for split, names in written.splits.items():
         print_line(f"  {split:<10}  {len(names):>3}  {', '.join(names)}")

@@ -26,6 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import ProgressCallback, print_line, progress, warn
@@ -86,7 +87,10 @@ def add_options(parser: CommandParser) -> None:
 
 def outputs(options: Any) -> Outputs:
     """What this command writes and reads."""
-    read = (*options.checkpoint, *(options.evaluated_checkpoint or ()), options.evaluated, options.cross_validated)
+    evaluated = [options.evaluated / name for name in ("summary.json", "metrics.csv")] if options.evaluated else []
+    crossed = options.cross_validated  # a release may lie in it, as that of unetseg submit --chain does
+    folds = [crossed / name for name in ("summary.json", "metrics.csv", "postprocessing.json")] if crossed else []
+    read = (*options.checkpoint, *(options.evaluated_checkpoint or ()), *evaluated, *folds)
     return Outputs(options.output, inputs=(*read, options.dataset))
 
 
@@ -266,8 +270,10 @@ def measured_weights(tested: Card, released: Card) -> str:
     if names[0] == names[1] and cases[0] == cases[1]:
         return "this checkpoint"
     if (released.training.get("started_from") or {}).get("cases") == tested.training["cases"]:
-        return f"these weights when they had seen {others} other patients, before they were trained on with all"
-    return f"the same training configuration, trained on {others} other patients"
+        return (
+            f"these weights when they had seen {counted(others, 'other patient')}, before they were trained on with all"
+        )
+    return f"the same training configuration, trained on {counted(others, 'other patient')}"
 
 
 def trained_cases(card: Card) -> list[str] | None:
@@ -298,7 +304,7 @@ def statistics_and_cases(
     taken = [case for case in dataset.cases if trained is None or case.name in trained]
     if not taken:
         raise InputError(
-            f"{dataset.name} has none of the {len(trained or ())} cases that {card.title} was trained on; give the data set "
+            f"{dataset.name} has none of the cases ({len(trained or ())}) that {card.title} was trained on; give the data set "
             "that it was trained on."
         )
     pairs = matched_structures(dataset, card)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_text
 
+from . import RENAMED_OPTIONS
 from .parser import UsageError, configuration_text, values_of_file
+
+if TYPE_CHECKING:
+    from ..training.configuration import TrainingConfig
 
 RUN_OPTIONS = "run.yaml"
 _OF_ONE_START = ("resume", "overwrite", "verify", "plan", "output")
@@ -40,6 +44,11 @@ def stored_options(options: Any) -> dict[str, Any]:
         raise UsageError(
             f"--resume {run} goes on in that folder, but --output is {options.output}; leave it out", "unetseg train"
         )
+    if options.plan is not None:
+        raise UsageError(
+            f"--resume {run} goes on with the options of that run, so --plan {options.plan} would change nothing; leave it out",
+            "unetseg train",
+        )
     stored = _read(run)
     values = {name: value for name, value in stored.items() if name in options and name not in _OF_ONE_START}
     if not (options.preprocessed or values.get("preprocessed")):
@@ -49,11 +58,53 @@ def stored_options(options: Any) -> dict[str, Any]:
         )
     folder = options.preprocessed or Path(values["preprocessed"])
     if not (folder / "pack.json").is_file():
+        if options.preprocessed:
+            raise InputError(
+                f"{folder} is no preprocessed data set (it has no pack.json); name the one that {run} was begun with, or none: "
+                f"unetseg train --resume {run}"
+            )
         raise InputError(
             f"{run} was begun with the data set {folder}, which is not there (any more); name the folder where it is now: "
             f"unetseg train FOLDER --resume {run}"
         )
     return values | {"output": run, "preprocessed": folder}
+
+
+def refuse_other_options(options: Any, config: TrainingConfig) -> None:
+    """Raise UsageError if a run that goes on would do so with other options than it was begun with, but for more steps.
+
+    Args:
+        options: those of the command, with those of the run where none was given.
+        config: the training configuration of these options.
+    """
+    from ..training.configuration import option_values
+    from ..training.training_state import as_text, stored_configuration
+
+    run, before = options.resume, stored_configuration(options.resume)
+    if before is None:  # stopped before its first state, so it begins anew
+        return
+    now = as_text(option_values(config))
+    changed = {name: (before[name], now[name]) for name in before if name != "steps" and now.get(name) != before[name]}
+    kept = values_of_file(run / RUN_OPTIONS) if (run / RUN_OPTIONS).is_file() else {}
+    if changed.keys() & {"train_split", "validation_split"} and options.fold is not None:
+        changed = {"fold": (kept.get("fold", "none"), str(options.fold)), **changed}
+    if kept and options.start_from is not None and _is_other(options.start_from, kept.get("start_from")):
+        changed |= {"start_from": (kept.get("start_from", "none"), str(options.start_from))}
+    if changed:
+        name, (old, new) = next(iter(changed.items()))
+        option = f"--{name}".replace("_", "-")
+        option = RENAMED_OPTIONS.get(option, option)
+        more = f" ({len(changed)} options differ)" if len(changed) > 1 else ""
+        raise UsageError(
+            f"--resume {run} goes on with the options that the run was begun with, but {name} was {old} and is {new}{more}; "
+            f"leave {option} out, or begin another run with another --output",
+            "unetseg train",
+        )
+
+
+def _is_other(path: Path, before: str | None) -> bool:
+    """Whether a file is another one than before; one that was moved since is told by its content, when the run goes on."""
+    return before is None or (Path(before).exists() and path.absolute() != Path(before))
 
 
 def _read(run: Path) -> dict[str, Any]:

@@ -15,14 +15,19 @@ from ..evaluation.scan_prediction import volume_name
 from ..output_folder import written_here
 
 _IMAGE_FOLDERS = ("imagesTr", "imagesTs", "imagesVal")
+_LIST_EXPECTED = "a .txt file is read as a list, with the path of one scan or folder per line"
 
 
 @dataclass(frozen=True)
 class NamedScan:
-    """An image file or the folder of one DICOM series, and the name of its results; "/" in the name stands for folders."""
+    """An image file or the folder of one DICOM series, and the name of its results; "/" in the name stands for folders.
+
+    `listed_in` is the list and the line that named it, such as "scans.txt, line 2"; empty for one of the command line.
+    """
 
     path: Path
     name: str
+    listed_in: str = ""
 
 
 def find_scans(given: Iterable[Path]) -> list[NamedScan]:
@@ -31,31 +36,51 @@ def find_scans(given: Iterable[Path]) -> list[NamedScan]:
     Missing files are refused later, when they are read. Scans with the same file name get the names of their folders too.
     Raises InputError for a folder or list without scans, and for a scan that is given twice.
     """
-    paths = [path for one in given for path in _expand(one)]
+    found = [(path, listed_in) for one in given for path, listed_in in _expand(one)]
+    paths = [path for path, _ in found]
     for path, count in Counter(map(os.path.abspath, paths)).items():
         if count > 1:
             raise InputError(f"{path} is given {count} times; give each scan once.")
-    return [NamedScan(path, name) for path, name in zip(paths, _names(paths), strict=True)]
+    return [NamedScan(path, name, listed_in) for (path, listed_in), name in zip(found, _names(paths), strict=True)]
 
 
-def _expand(path: Path) -> list[Path]:
-    if path.suffix.lower() == ".txt" and path.is_file():
-        return [scan for line in _lines(path) for scan in (_in_folder(line) if line.is_dir() else [line])]
-    return _in_folder(path) if path.is_dir() else [path]
+def is_data_set(folder: Path) -> bool:
+    """Whether a folder is a data set in nnU-Net's layout, or the part of one that holds its images."""
+    return folder.absolute().name in _IMAGE_FOLDERS or any((folder / name).is_dir() for name in _IMAGE_FOLDERS)
 
 
-def _lines(path: Path) -> list[Path]:
-    """The paths of a list; relative ones start at the list's folder, or at the working folder."""
+def _expand(path: Path) -> list[tuple[Path, str]]:
+    """The scans that a file, folder or list stands for, each with the list and the line that named it."""
+    if path.suffix.lower() != ".txt" or not path.is_file():
+        return [(scan, "") for scan in (_in_folder(path) if path.is_dir() else [path])]
+    found = []
+    for number, entry in _lines(path):
+        scans = _in_folder(entry) if entry.is_dir() else [entry]
+        found += [(scan, f"{path}, line {number}") for scan in scans]
+    return found
+
+
+def _lines(path: Path) -> list[tuple[int, Path]]:
+    """The paths of a list by line; relative ones start at the list's folder, or at the working folder.
+
+    Raises InputError where no line names anything that is there.
+    """
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is no text in UTF-8 ({error.reason}); a list with one path per line is expected."
-        ) from error
-    given = [Path(line) for line in lines if line and not line.startswith("#")]
+        raise InputError(f"{path} is no text in UTF-8 ({error.reason}); {_LIST_EXPECTED}.") from error
+    given = [(number, Path(line)) for number, line in enumerate(lines, 1) if line and not line.startswith("#")]
     if not given:
-        raise InputError(f"{path} lists no scan; one path per line is expected.")
-    return [beside if (beside := path.parent / one).exists() or not one.exists() else one for one in given]
+        raise InputError(f"{path} lists no scan; {_LIST_EXPECTED}.")
+    if not any((path.parent / one).exists() or one.exists() for _, one in given):
+        number, first = given[0]
+        raise InputError(
+            f"{path} lists no scan that is there: line {number} is “{str(first)[:60]}”, and no such file exists; "
+            f"{_LIST_EXPECTED}."
+        )
+    return [
+        (number, beside if (beside := path.parent / one).exists() or not one.exists() else one) for number, one in given
+    ]
 
 
 def _in_folder(folder: Path) -> list[Path]:

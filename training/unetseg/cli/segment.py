@@ -21,10 +21,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_errors, print_line, warn
-from ..output_folder import OutputFolder, Outputs, claimed, made_with, other_source
+from ..output_folder import (
+    OutputFolder,
+    Outputs,
+    claimed,
+    made_with,
+    other_source,
+    refuse_output_in_input,
+)
 from .parser import CommandParser, add_overwrite
 from .segment_results import STRUCTURES, ResultFiles, add_result_options
 from .shared_options import (
@@ -70,6 +78,7 @@ def run(options: Any) -> int:
     from .scan_paths import find_scans
 
     keep_freed_memory()
+    refuse_output_in_input(options.output, [folder for folder in options.scans if _keeps_apart(folder, options.output)])
     scans = find_scans(options.scans)
     results = ResultFiles.of(options)
     settings = _settings(options)
@@ -88,9 +97,29 @@ def run(options: Any) -> int:
         )
         print_line(f"{predictor.checkpoint.card.title} on {predictor.device_name}{networks_text(predictor)}")
         if len(scans) == 1:
-            _segment(todo[0], predictor, output, results, options, settings)
+            _segment_one(todo[0], predictor, output, results, options, settings)
             return 0
         return _segment_all(todo, predictor, output, results, options, settings)
+
+
+def _keeps_apart(folder: Path, output: Path) -> bool:
+    """Whether nothing may be written into a folder of scans: a data set whole, and of any other the folder itself.
+
+    What lies in a folder below is known as a result the next time.
+    """
+    from .scan_paths import is_data_set
+
+    return is_data_set(folder) or folder.resolve() == output.resolve()
+
+
+def _segment_one(scan: NamedScan, *work: Any) -> None:
+    """Segment the only scan; raises InputError, with the line of the list that named it, if it can't be."""
+    try:
+        _segment(scan, *work)
+    except InputError as error:
+        if not scan.listed_in or type(error) is not InputError:
+            raise
+        raise InputError(_named(scan, str(error))) from error
 
 
 def _segment_all(
@@ -113,20 +142,21 @@ def _segment_all(
         except WriteError:  # the others would fail as well
             raise
         except InputError as error:
-            failed[scan.path] = str(error)
+            failed[scan.path] = _named(scan, str(error))
         except Exception as error:
             traceback.print_exc()
-            failed[scan.path] = f"{type(error).__name__}: {error}"
+            failed[scan.path] = _named(scan, f"{type(error).__name__}: {error}")
         if scan.path in failed:
-            warn(f"not segmented: {_named(scan.path, failed[scan.path])}")
+            warn(f"not segmented: {failed[scan.path]}")
     if failed:
-        lines = [_named(path, reason) for path, reason in failed.items()]
-        print_errors(f"{len(failed)} of {len(scans)} scans could not be segmented:", lines)
+        print_errors(f"{len(failed)} of {len(scans)} scans could not be segmented:", failed.values())
     return 1 if failed else 0
 
 
-def _named(path: Path, reason: str) -> str:
-    return reason if str(path) in reason else f"{path}: {reason}"
+def _named(scan: NamedScan, reason: str) -> str:
+    """Why a scan was not segmented, with its path and the line of the list that named it."""
+    named = reason if str(scan.path) in reason else f"{scan.path}: {reason}"
+    return f"{scan.listed_in}: {named}" if scan.listed_in else named
 
 
 def _segment(
@@ -158,7 +188,7 @@ def _segment(
         names = results.names(scan)
         output.record(names, scan.path, settings)
     rate = prediction.slices / prediction.seconds
-    count = slicing_axis(prediction.segmentation.slicing_axis).in_words(f"{prediction.slices} slices")
+    count = slicing_axis(prediction.segmentation.slicing_axis).in_words(counted(prediction.slices, "slice"))
     whole = [name for name in names if not name.startswith(f"{scan.name}{STRUCTURES}/")]
     written = ", ".join([str(output.path / whole[0]), *whole[1:], *results.summary(scan)])
     print_line(f"{written}: {count} in {prediction.seconds:.1f} s, {rate:.1f} slices/s")

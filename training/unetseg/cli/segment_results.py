@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
 from .parser import CommandParser
@@ -101,7 +102,7 @@ class ResultFiles:
 
     def summary(self, scan: NamedScan) -> list[str]:
         """The folder with one file per structure, if there is one, in words."""
-        return [f"{scan.name}{STRUCTURES} ({len(self.split)} files)"] if self.split else []
+        return [f"{scan.name}{STRUCTURES} ({counted(len(self.split), 'file')})"] if self.split else []
 
     def check_scan(self, scan: Path) -> None:
         """Raise InputError, before it is segmented, for a scan that has no such results."""

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, table
+from ..output_folder import refuse_output_in_input
 from . import submit_jobs
 from .argument_types import non_negative_integer, number, positive_integer
 from .parser import CommandParser, add_overwrite
@@ -103,6 +104,7 @@ def run(options: Any) -> None:
     from ..cluster.scripts import scripts
     from ..cluster.submission import commands, submit
 
+    refuse_output_in_input(options.output, [options.source, options.dataset])
     if not options.hours > 0:
         raise InputError(f"--hours is {options.hours:g}; more than 0 hours of wall time are expected.")
     paths = [path for path in (options.source, options.dataset, options.output) if path is not None]

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import warn
@@ -56,7 +57,9 @@ def evaluation(options: Any) -> JobChain:
     read_card(options.source)
     cases = len(read_dataset(options.dataset).cases)
     if not 1 <= options.shards <= cases:
-        raise InputError(f"{options.shards} shards can't be made of {cases} cases; ask for 1 to {cases}.")
+        raise InputError(
+            f"{counted(options.shards, 'shard')} can't be made of {counted(cases, 'case')}; ask for 1 to {cases}."
+        )
     source, dataset, output = map(_safe_path, (options.source, options.dataset, options.output))
     given, _ = _checked_options("evaluate", options.evaluate, [source, dataset, "--output", output])
     command, merge = evaluation_commands(source, dataset, output, given, options.shards, options.gpus)

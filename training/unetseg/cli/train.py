@@ -24,14 +24,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, progress, table, warn
-from ..output_folder import Outputs, claimed
+from ..output_folder import Outputs, claimed, refuse_output_in_input
 from .argument_types import non_negative_integer, non_negative_number, positive_integer
 from .dataclass_options import add_dataclass_options, dataclass_values
 from .parser import CommandParser, UsageError, add_overwrite
-from .run_options import RUN_OPTIONS, write_run_options
+from .run_options import RUN_OPTIONS, refuse_other_options, write_run_options
 from .shared_options import add_device, add_precision
 
 if TYPE_CHECKING:
@@ -165,17 +166,21 @@ def run(options: Any) -> None:
     from ..training.training_state import done_steps
     from ..training.validation import validation_cases
 
+    refuse_output_in_input(options.output, [options.preprocessed])
     dataset = read_preprocessed_dataset(options.preprocessed, options.verify)
     config = training_config(options, dataset)
     resumed: Path | None = getattr(options, "resume", None)  # cross-validate has no such option
-    if resumed is not None and done_steps(resumed) == config.steps:
-        print_line(f"{resumed} is finished: all {config.steps} steps are done; more --steps extend it")
-        return
+    if resumed is not None:
+        refuse_other_options(options, config)
+        if done_steps(resumed) == config.steps:
+            print_line(f"{resumed} is finished: all {config.steps} steps are done; more --steps extend it")
+            return
     validation_cases(dataset, config)  # unusable splits are refused before anything is printed about them
     start_from = load_checkpoint(options.start_from) if options.start_from else None
     if (processes := options.devices * options.nodes) > config.batch_size:
         raise InputError(
-            f"A batch of {config.batch_size} slices can't be shared by {processes} processes; take a larger --batch-size."
+            f"A batch of {counted(config.batch_size, 'slice')} can't be shared by {processes} processes; take a larger "
+            "--batch-size."
         )
     group = start_process_group(options.device, options.devices, options.nodes, options.strategy)
     with group.all_end():
@@ -208,7 +213,7 @@ def _train(
     for warning in _warnings(dataset, config, start_from):
         warn(warning)
     cases = len(dataset.of_split(config.train_split))
-    print_line(f"{dataset.name}: {summary_of(config)}, on {cases} cases, {_device_text(group)}")
+    print_line(f"{dataset.name}: {summary_of(config)}, on {counted(cases, 'case')}, {_device_text(group)}")
     try:
         with claimed(run_outputs(options), "train", options.overwrite):
             with progress("training", "steps") as show:
@@ -247,8 +252,8 @@ def _begin(options: Any, config: TrainingConfig, state: TrainingState) -> None:
         before = replace(config, steps=state.extended[-1]["steps"])
         rates = [one.learning_rate * schedule(min(state.step, one.steps - 1), one) for one in (before, config)]
         warn(
-            f"the run had {before.steps} steps and now has {config.steps}: the learning rate goes on as the schedule of "
-            f"{config.steps} steps has it ({rates[0]:.2g} becomes {rates[1]:.2g}), so the weights are not those of a run that "
+            f"the run had {counted(before.steps, 'step')} and now has {config.steps}: the learning rate goes on as the schedule "
+            f"of {config.steps} steps has it ({rates[0]:.2g} becomes {rates[1]:.2g}), so the weights are not those of a run that "
             f"was begun with {config.steps} steps"
         )
 
@@ -272,8 +277,8 @@ def summary_of(config: TrainingConfig) -> str:
     """The choices that a user looks at first."""
     size = " x ".join(map(str, config.patch))
     return (
-        f"{config.steps} steps of {config.batch_size} slices of {size} pixels, {config.input_slices} as input, width "
-        f"{config.base_width}, depth {config.depth}, loss {config.loss}"
+        f"{counted(config.steps, 'step')} of {counted(config.batch_size, 'slice')} of {size} pixels, "
+        f"{config.input_slices} as input, width {config.base_width}, depth {config.depth}, loss {config.loss}"
     )
 
 

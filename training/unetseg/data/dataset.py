@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation, paint
 from UNetSegmenterLib.engine.labels.structures import Structure
@@ -93,9 +94,9 @@ class Dataset:
         """What was found, in a few lines."""
         test = f", {len(self.locked_test)} of them set apart for testing" if self.locked_test else ""
         patients = len({case.patient_or_name for case in self.cases})
-        of_patients = f" of {patients} patients" if patients != len(self.cases) else ""
+        of_patients = f" of {counted(patients, 'patient')}" if patients != len(self.cases) else ""
         values = "; ".join(f"{one.name} {'+'.join(map(str, one.values))}" for one in self.structures)
-        head = f"{self.name}: {self.layout} layout, {len(self.cases)} cases{of_patients}{test}"
+        head = f"{self.name}: {self.layout} layout, {counted(len(self.cases), 'case')}{of_patients}{test}"
         return "\n".join([head, f"structures (label values): {values}", *(f"note: {note}" for note in self.notes)])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
 Splits = dict[str, list[str]]
@@ -55,7 +56,9 @@ def split_cases(
             order = [patient for patient in order if patient not in drawn]
         chosen[split] = sorted(name for patient in drawn for name in members[patient])
     if not order:
-        raise InputError(f"{len(members)} case(s) leave none to train on; ask for fewer test and validation cases.")
+        raise InputError(
+            f"Of {counted(len(members), 'patient')} none is left to train on; ask for fewer test and validation cases."
+        )
     splits = {"train": sorted(name for patient in order for name in members[patient]), **chosen}
     return splits | _fold_members(order, members, folds)
 
@@ -65,7 +68,7 @@ def _fold_members(order: Sequence[str], members: Mapping[str, list[str]], folds:
         return {}
     if not 2 <= folds <= len(order):
         raise InputError(
-            f"{folds} folds were asked for; 2 to {len(order)} can be made of {len(order)} training patients."
+            f"{folds} folds were asked for; 2 to {len(order)} can be made of {counted(len(order), 'training patient')}."
         )
     return {
         f"fold{fold}": sorted(name for patient in order[fold::folds] for name in members[patient])

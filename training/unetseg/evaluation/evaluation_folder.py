@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_text
 from UNetSegmenterLib.engine.report.page_elements import CaseMaterial
@@ -171,7 +172,7 @@ def paired_rows(
     if left_out:
         kept = len(sides[1])
         notes.append(
-            f"The two checkpoints are compared on the {kept} cases that neither was trained on."
+            f"The two checkpoints are compared on the {counted(kept, 'case')} that neither was trained on."
             if left_out.isdisjoint(one.case for one in sides[1])
             else "The two checkpoints are compared on cases that one of them was trained on; there is no other."
         )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.evaluation.comparison import Comparison, StructureComparison
 from UNetSegmenterLib.engine.evaluation.statistics import counted_cases
 from UNetSegmenterLib.engine.labels.matching import BY_VALUE
@@ -121,10 +122,7 @@ def _cells(row: StructureComparison, basis: bool, note: str) -> list[str]:
 
 def _print_mean(value: float | None, structures: int, note: str) -> None:
     if value is not None:
-        print_line(
-            f"mean Dice over {structures} structure{'s' * (structures != 1)}: {value:.3f}"
-            + (f" ({note})" if note else "")
-        )
+        print_line(f"mean Dice over {counted(structures, 'structure')}: {value:.3f}" + (f" ({note})" if note else ""))
 
 
 def _mean(entry: Mapping[str, Any], digits: int, cases: int | None = None) -> str:

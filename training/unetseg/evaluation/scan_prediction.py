@@ -14,6 +14,7 @@ from UNetSegmenterLib.engine.io.geometry import same_grid_note
 from UNetSegmenterLib.engine.io.image_reading import read_volume
 from UNetSegmenterLib.engine.io.slicing_axis import slicing_axis
 from UNetSegmenterLib.engine.io.volume import Volume, check_volume
+from UNetSegmenterLib.engine.labels.coverage import fraction_outside, labelled_ml, percent_text
 from UNetSegmenterLib.engine.labels.dicom_references import check_same_patient_space
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation, resample_segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import is_label_map
@@ -95,14 +96,19 @@ def on_grid_of(volume: Volume, segmentation: Segmentation) -> Segmentation:
         if note := same_grid_note(segmentation.geometry, volume.geometry, f"{segmentation.name} and its scan"):
             warn(note)
         return segmentation
-    resampled = resample_segmentation(segmentation, volume.geometry)
-    if segmentation.labels.any() and not resampled.labels.any():
+    outside = fraction_outside(segmentation, volume.geometry)
+    if outside == 1:
         raise InputError(
             f"{segmentation.name} and the scan {volume.name} lie apart: no labelled voxel is inside the scan; choose the "
             "scan that was segmented."
         )
     warn(f"{segmentation.name} has another grid than the scan and was resampled to it (nearest neighbour).")
-    return resampled
+    if outside:
+        warn(
+            f"{percent_text(outside)} of {segmentation.name} ({labelled_ml(segmentation) * outside:.1f} ml) lie outside the scan "
+            f"{volume.name} and are left out; if it is not the scan that was segmented, choose that one."
+        )
+    return resample_segmentation(segmentation, volume.geometry)
 
 
 def along_axis_of(card: Card | None, segmentation: Segmentation, path: Path) -> Segmentation:

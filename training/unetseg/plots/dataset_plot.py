@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.labels.structures import Structure
 
 from ..data.dataset_summary import fields_of_view_mm
@@ -33,18 +34,18 @@ def plot_dataset(name: str, known: Sequence[CaseFacts], structures: Sequence[Str
     )
     _histograms(hu, known, structures)
     _volumes(volumes, known, structures)
-    figure.suptitle(f"{name}: {len(known)} cases, {sum(facts.size[0] for facts in known)} slices")
+    figure.suptitle(f"{name}: {counted(len(known), 'case')}, {counted(sum(facts.size[0] for facts in known), 'slice')}")
     save_figure(figure, path)
 
 
 def _points(axes: Any, points: Sequence[tuple[float, float]], across: str, up: str) -> None:
     """One point per case; cases with the same values share a larger point with their number."""
-    counted = Counter((round(x, 3), round(y, 3)) for x, y in points)
-    xs, ys = zip(*counted, strict=True)
-    axes.scatter(xs, ys, s=[30 + 20 * n for n in counted.values()], color=POINTS, alpha=0.6, linewidth=0)
-    for (x, y), n in counted.items():
+    together = Counter((round(x, 3), round(y, 3)) for x, y in points)
+    xs, ys = zip(*together, strict=True)
+    axes.scatter(xs, ys, s=[30 + 20 * n for n in together.values()], color=POINTS, alpha=0.6, linewidth=0)
+    for (x, y), n in together.items():
         if n > 1:
-            axes.annotate(f"{n} cases", (x, y), xytext=(9, 6), textcoords="offset points", fontsize=9)
+            axes.annotate(counted(n, "case"), (x, y), xytext=(9, 6), textcoords="offset points", fontsize=9)
     for values, limit in ((xs, axes.set_xlim), (ys, axes.set_ylim)):
         limit(0, 1.15 * max(values))
     axes.set(xlabel=across, ylabel=up)

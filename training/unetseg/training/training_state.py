@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -114,9 +115,10 @@ class TrainingState:
             self.extended.append({"at": self.step, "steps": steps_before})
         if different := differences(before, now):
             more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
+            choice = "--resume needs" if may_extend else "choose another --output, or give"
             raise InputError(
-                f"{self.path.parent} holds a run of another training configuration or data set: {different[0]}{more}; choose "
-                "another --output, or give the configuration and data set it began with."
+                f"{self.path.parent} holds a run of another training configuration or data set: {different[0]}{more}; {choice} "
+                "the configuration and data set it began with."
             )
 
     def save(self, step: int, minutes: float) -> None:
@@ -177,7 +179,11 @@ def stored_configuration(run: Path) -> dict[str, Any] | None:
     content = last_good_state(run)
     if content is None:
         return None
-    values = option_values(read_config(json.loads(content["identity"])["recipe"], f"{run / 'state.pt'}: recipe"))
+    return as_text(option_values(read_config(json.loads(content["identity"])["recipe"], f"{run / 'state.pt'}: recipe")))
+
+
+def as_text(values: Mapping[str, Any]) -> dict[str, str]:
+    """Values of options as the command line has them."""
     return {
         name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value) for name, value in values.items()
     }

@@ -7,16 +7,18 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..counting import counted
 from ..errors import InputError
-from ..io.geometry import SHEAR_MM, Geometry, grid_difference, same_grid_note, sheared_text
+from ..io.geometry import SHEAR_MM, sheared_text
 from ..io.slicing_axis import AXIAL
 from ..labels.bounding_boxes import Box, grown, joint_box, structure_boxes
 from ..labels.distinct_colors import distinct_colors
 from ..labels.ignored import without_voxels
 from ..labels.matching import Matching, Pair, match_structures
 from ..labels.matching_by_overlap import Proposal, question_pairs
-from ..labels.segmentation import Segmentation, resample_labels, resample_segmentation
+from ..labels.segmentation import Segmentation
 from ..labels.structures import Structure, refuse_two_spellings
+from .common_grid import on_one_grid, warning_of_distance
 from .measures import DEFAULT_TOLERANCE_MM, Measures, check_tolerance, measure_with_position
 from .slice_measures import SliceCurve, slice_curve
 
@@ -69,6 +71,7 @@ class Comparison:
         complete: False if the comparison was cancelled; `rows` then holds the structures that were measured before.
         proposals: Structures that overlap, but were not paired because their names differ.
         slicing_axis: What the slices of the curves follow each other along: the axis of the network that predicted.
+        warnings: Those of the notes that make the numbers doubtful: what lies outside the other's grid, or far from it.
     """
 
     case: str
@@ -80,6 +83,7 @@ class Comparison:
     complete: bool = True
     proposals: tuple[Proposal, ...] = ()
     slicing_axis: str = AXIAL
+    warnings: tuple[str, ...] = ()
 
 
 def with_distinct_colors(comparison: Comparison) -> Comparison:
@@ -114,13 +118,14 @@ def compare(
         One row per structure, and notes.
 
     Raises:
-        InputError: If the two grids do not overlap or are sheared (distances in mm would be wrong), if one side holds a
-            structure twice, or for a negative tolerance.
+        InputError: If the two grids do not overlap, the reference lies outside the prediction's, or they are sheared
+            (distances in mm would be wrong), if one side holds a structure twice, or for a negative tolerance.
     """
     check_tolerance(tolerance_mm)
     notes = _checked_notes("prediction", prediction) + _checked_notes("reference", reference)
     matching = match_structures(prediction.structures, reference.structures, by_hand)
-    prediction, reference = _on_one_grid(prediction, reference, notes)
+    prediction, reference, of_grids, warnings = on_one_grid(prediction, reference)
+    notes += [*of_grids, *warnings]
     prediction, reference = _where_decided(prediction, reference, notes)
     notes += _notes(prediction, reference, matching)
     ours, theirs = structure_boxes(prediction), structure_boxes(reference)
@@ -139,13 +144,16 @@ def compare(
     if complete:
         proposals, doubts = question_pairs(prediction, reference, matching, measured, not_paired)
         notes += [*(proposal.text for proposal in proposals), *doubts]
+    dice = [row.measures.dice for row in rows if row.status == "ok" and row.measures]
+    if not warnings and (apart := warning_of_distance(prediction, reference, dice)):
+        notes, warnings = [*notes, apart], [*warnings, apart]
     rows += [_unmatched(one, reference, "reference", case, tolerance_mm, proposals) for one in matching.only_reference]
     rows += [
         _unmatched(one, prediction, "prediction", case, tolerance_mm, proposals) for one in matching.only_prediction
     ]
     return Comparison(
         case, tuple(rows), tuple(notes), matching, prediction.name, reference.name, complete, proposals,
-        prediction.slicing_axis,
+        prediction.slicing_axis, tuple(warnings),
     )  # fmt: skip
 
 
@@ -155,19 +163,6 @@ def _checked_notes(side: str, segmentation: Segmentation) -> list[str]:
     if segmentation.geometry.shear_mm() > SHEAR_MM:
         raise InputError(f"The {side}: {sheared_text(segmentation.geometry)}")
     return [f"{side.capitalize()}: {note}" for note in segmentation.notes]
-
-
-def _on_one_grid(
-    prediction: Segmentation, reference: Segmentation, notes: list[str]
-) -> tuple[Segmentation, Segmentation]:
-    """Both on the reference's grid; an empty side of unknown grid takes the other's."""
-    reference = reference.with_known_grid(prediction.geometry)
-    prediction = prediction.with_known_grid(reference.geometry)
-    if not prediction.geometry.is_close(reference.geometry):
-        return resample_to_reference(prediction, reference.geometry, notes), reference
-    if note := same_grid_note(prediction.geometry, reference.geometry, "prediction and reference"):
-        notes.append(note)
-    return prediction, reference
 
 
 def _where_decided(
@@ -255,25 +250,6 @@ def _cropped(segmentation: Segmentation, index: int, box: Box) -> np.ndarray:
     return segmentation.labels[box] == index
 
 
-def resample_to_reference(prediction: Segmentation, target: Geometry, notes: list[str]) -> Segmentation:
-    """Resample the prediction to the reference's grid; adds a note, and another one if some of it lies outside."""
-    source = prediction.geometry
-    inside = resample_labels(np.ones(target.shape, dtype=np.uint8), target, source).astype(bool)
-    if not inside.any():
-        raise InputError(
-            f"The grids of prediction ({source.grid_text()}) and reference ({target.grid_text()}) don't overlap anywhere; "
-            "check that both belong to the same scan and that no transform is missing."
-        )
-    notes.append(
-        f"The prediction has another grid than the reference ({grid_difference(source, target)}): its labels were "
-        "resampled onto the reference's grid with nearest neighbour."
-    )
-    outside_ml = np.count_nonzero(prediction.labels[~inside]) * source.voxel_ml
-    if outside_ml:
-        notes.append(f"{outside_ml:.1f} ml of the prediction lie outside the reference's grid and are not counted.")
-    return resample_segmentation(prediction, target)
-
-
 def _notes(prediction: Segmentation, reference: Segmentation, matching: Matching) -> list[str]:
     notes = []
     for side, segmentation in (("prediction", prediction), ("reference", reference)):
@@ -288,7 +264,7 @@ def _notes(prediction: Segmentation, reference: Segmentation, matching: Matching
     for side, structures in (("reference", matching.only_reference), ("prediction", matching.only_prediction)):
         if structures and matching.pairs:
             notes.append(
-                f"{len(structures)} structure{'s' * (len(structures) != 1)} only in the {side}, shown but not counted: "
+                f"{counted(len(structures), 'structure')} only in the {side}, shown but not counted: "
                 f"{', '.join(structure.name for structure in structures[:12])}{' ...' if len(structures) > 12 else ''}."
             )
     return notes

@@ -11,7 +11,7 @@ from ..labels.matching import Pair
 from ..labels.segmentation import Segmentation
 from ..labels.structures import Structure, canonical_name
 from ..stepwise import Steps, run_to_end
-from .comparison import resample_to_reference
+from .common_grid import resample_to_reference
 
 AGREEMENT, FALSE_POSITIVE, FALSE_NEGATIVE, CONFUSED = 1, 2, 3, 4
 CLASSES = {
@@ -50,7 +50,7 @@ def error_map(prediction: Segmentation, reference: Segmentation, pairs: Sequence
 def error_map_steps(prediction: Segmentation, reference: Segmentation, pairs: Sequence[Pair]) -> Steps:
     """`error_map` in small steps, for an interface that must stay responsive."""
     if not prediction.geometry.is_close(reference.geometry):
-        prediction = resample_to_reference(prediction, reference.geometry, [])
+        prediction = resample_to_reference(prediction, reference.geometry)
         yield
     ours = _numbers({pair.prediction.index: number for number, pair in enumerate(pairs, start=1)})
     theirs = _numbers({pair.reference.index: number for number, pair in enumerate(pairs, start=1)})

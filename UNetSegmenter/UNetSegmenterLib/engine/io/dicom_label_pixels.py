@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..counting import counted
 from ..errors import InputError
 from .dicom_file import DicomFile
 from .dicom_pixels import compressed_frames, frames_of, integer_frames
@@ -31,7 +32,7 @@ def label_frames(file: DicomFile) -> Callable[[int], np.ndarray]:
         if len(file.pixels) < expected:
             raise InputError(
                 f"{file.path} is cut off: it holds {len(file.pixels):,} bytes of pixels, and {expected:,} are expected for "
-                f"{frames} frame(s) of {columns} x {rows}; copy or export it again."
+                f"{counted(frames, 'frame')} of {columns} x {rows}; copy or export it again."
             )
         if bits == 1 and file.order == "<":
             return lambda frame: _bits(file.pixels, frame * rows * columns, rows, columns)

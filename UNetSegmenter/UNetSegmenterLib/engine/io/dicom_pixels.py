@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..counting import counted
 from ..errors import InputError
 from .dicom_file import DicomFile
 from .dicom_tags import (
@@ -75,12 +76,12 @@ def check_pixels(file: DicomFile) -> None:
     if file.announced < frame * announced:
         raise InputError(
             f"{file.path} is cut off: it holds {file.announced:,} bytes of pixels, and {frame * announced:,} are expected for "
-            f"{announced} frame(s) of {columns} x {rows}; copy or export it again."
+            f"{counted(announced, 'frame')} of {columns} x {rows}; copy or export it again."
         )
     if file.announced >= frame * (announced + 1):
         raise InputError(
-            f"{file.path} contradicts itself: its header announces {announced} frame(s) of {columns} x {rows}, its pixels are "
-            f"{file.announced // frame} frames; export it again."
+            f"{file.path} contradicts itself: its header announces {counted(announced, 'frame')} of {columns} x {rows}, its "
+            f"pixels are {file.announced // frame} frames; export it again."
         )
 
 
@@ -142,8 +143,8 @@ def compressed_frames(file: DicomFile) -> list[bytes]:
         parts = _by_table(table, parts)
     if len(parts) != announced or not all(parts):
         raise InputError(
-            f"{file.path} is cut off or contradicts itself: its header announces {announced} frame(s), its compressed pixels "
-            f"hold {len(parts)}; copy or export it again."
+            f"{file.path} is cut off or contradicts itself: its header announces {counted(announced, 'frame')}, its compressed "
+            f"pixels hold {len(parts)}; copy or export it again."
         )
     return parts
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..counting import counted
 from ..errors import InputError
 from .dicom_file import DicomFile, read_dicom_file
 from .dicom_frames import FramePosition, frame_positions, grid_from, in_order, way_between
@@ -138,7 +139,7 @@ def _begins(path: Path) -> str:
 def _called(files: Sequence[DicomFile]) -> str:
     elements = files[0].elements
     name = " ".join(part for part in (elements.get(MODALITY, ""), elements.get(SERIES_DESCRIPTION, "")) if part)
-    return f"{name or 'without a name'}, {len(files)} file{'s' * (len(files) != 1)}"
+    return f"{name or 'without a name'}, {counted(len(files), 'file')}"
 
 
 def _no_series(path: Path, others: Counter[str]) -> str:

@@ -216,10 +216,10 @@ def grid_difference(one: Geometry, other: Geometry) -> str:
         parts.append(f"voxels of {mine} against {others} mm")
     away_mm = float(np.linalg.norm(np.subtract(one.origin_lps, other.origin_lps)))
     if away_mm > _NEGLIGIBLE_MM:
-        parts.append(f"origins {away_mm:.3g} mm apart")
+        parts.append(f"origins {_short(away_mm, 3)} mm apart")
     turned = _turned_degrees(one, other)
     if np.radians(turned) * max(np.asarray(one.shape) * one.spacing_mm) > _NEGLIGIBLE_MM:
-        parts.append(f"axes turned by {turned:.2g} degrees ({one.orientation()} against {other.orientation()})")
+        parts.append(f"axes turned by {_short(turned, 2)} degrees ({one.orientation()} against {other.orientation()})")
     return "; ".join(parts)
 
 
@@ -238,6 +238,11 @@ def same_grid_note(one: Geometry, other: Geometry, whose: str) -> str:
         f"The grids of {whose} lie up to {shift_mm:.2g} mm apart ({grid_difference(one, other)}): they were taken as the "
         "same grid."
     )
+
+
+def _short(value: float, digits: int) -> str:
+    """A number with some significant digits, and at least all of its whole ones, so that none gets an exponent."""
+    return f"{value:.{digits}g}" if value < 10**digits - 0.5 else f"{value:.0f}"
 
 
 def texts_apart(one: Sequence[float], other: Sequence[float]) -> tuple[str, str]:

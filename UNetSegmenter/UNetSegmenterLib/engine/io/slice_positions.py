@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..counting import counted
 from ..errors import InputError
 from .volume import Note
 
@@ -151,7 +152,7 @@ def _uneven(path: Path, names: list[str], gaps: np.ndarray, median_mm: float) ->
     if missing and max(others) - min(others) <= max(2 * _EVEN * median_mm, 2 * _ROUNDED_MM):
         first = missing[0]
         return (
-            f"{path} lacks {round(sum(gaps[i] / median_mm - 1 for i in missing))} slice(s): after slice {first + 1} of "
+            f"{path} lacks {counted(round(sum(gaps[i] / median_mm - 1 for i in missing)), 'slice')}: after slice {first + 1} of "
             f"{len(gaps) + 1} ({names[first]}) the next one lies {gaps[first]:.4g} mm further on instead of {median_mm:.4g} mm; "
             f"copy the series again, {on_request}."
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..counting import counted
 from ..errors import InputError
 from .geometry import SHEAR_MM, Geometry, sheared_text, sizes_text
 from .slicing import AXES, Slicing, slicing_along
@@ -160,7 +161,7 @@ def _check_grid(volume: Volume, slicing: Slicing) -> Iterable[Note]:
     between, *in_plane = geometry.axial_spacing_mm
     slices, rows, columns = slicing.shape
     if slices < 10:
-        yield Note("warning", f"only {slices} {slicing.axis} slice(s): 3D views and plausibility need more.")
+        yield Note("warning", f"only {counted(slices, f'{slicing.axis} slice')}: 3D views and plausibility need more.")
     elif min(rows, columns) < _FEWEST_PIXELS and slicing.axis != AXES[0]:
         yield Note(
             "warning",

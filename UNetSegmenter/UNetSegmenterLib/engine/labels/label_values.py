@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..counting import counted
 from ..errors import InputError
 from .structures import Structure, canonical_name, known_names, known_structure
 
@@ -108,9 +109,7 @@ def to_indices(labels: np.ndarray, found: Mapping[int, int], structures: Sequenc
     declared = {value: structure.index for structure in structures for value in structure.values}
     undeclared = {value: count for value, count in found.items() if value not in declared}
     if undeclared:
-        listed = ", ".join(
-            f"{value} ({count} voxel{'s' * (count != 1)})" for value, count in list(undeclared.items())[:8]
-        )
+        listed = ", ".join(f"{value} ({counted(count, 'voxel')})" for value, count in list(undeclared.items())[:8])
         more = f" and {len(undeclared) - 8} more" if len(undeclared) > 8 else ""
         raise InputError(
             f"{path} holds label values that are not declared: {listed}{more}; declared are "

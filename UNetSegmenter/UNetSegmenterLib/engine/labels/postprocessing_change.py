@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..counting import counted
+
 POSTPROCESSING_TAG = "UNetSegmenter.Postprocessing"
 """The segment tag of files and nodes that holds `PostprocessingChange.tag`."""
 
@@ -62,9 +64,9 @@ class PostprocessingChange:
         """What was changed, in words: "3 components removed (2.1 ml), 1 cavity filled (0.3 ml)"."""
         parts = []
         if self.removed:
-            parts.append(f"{_counted(self.removed, 'component', 'components')} removed ({ml_text(self.removed_ml)})")
+            parts.append(f"{counted(self.removed, 'component', 'components')} removed ({ml_text(self.removed_ml)})")
         if self.filled:
-            parts.append(f"{_counted(self.filled, 'cavity', 'cavities')} filled ({ml_text(self.filled_ml)})")
+            parts.append(f"{counted(self.filled, 'cavity', 'cavities')} filled ({ml_text(self.filled_ml)})")
         return ", ".join(parts)
 
 
@@ -83,7 +85,3 @@ def ml_text(ml: float) -> str:
     if ml < 0.01:
         return "less than 0.01 ml"
     return f"{ml:,.0f} ml" if ml >= 10 else f"{ml:.2g} ml"
-
-
-def _counted(number: int, one: str, several: str) -> str:
-    return f"{number} {one if number == 1 else several}"

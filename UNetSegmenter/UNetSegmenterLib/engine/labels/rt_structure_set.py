@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..counting import counted
 from ..errors import InputError
 from ..io.dicom_file import DicomFile, read_dicom_file
 from ..io.dicom_tags import (
@@ -228,7 +229,7 @@ def _plane_notes(name: str, at: np.ndarray, step: float, used: dict[int, float],
     notes = []
     beyond = int(np.count_nonzero((at < -0.5) | (at > slices - 0.5)))
     if beyond:
-        notes.append(f"{beyond} of {len(at)} planes of {name} lie outside of the scan.")
+        notes.append(f"{beyond} of {counted(len(at), 'plane')} of {name} lie outside of the scan.")
     if step > 1.5:
         notes.append(f"the planes of {name} lie {step:.3g} slices apart; each slice took the nearest one.")
     off = max((abs(plane - number) for number, plane in used.items()), default=0.0)

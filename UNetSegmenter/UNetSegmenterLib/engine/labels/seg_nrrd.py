@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..counting import counted
 from ..errors import InputError
 from ..io.file_names import file_stem
 from ..io.image_header import quoted
@@ -124,7 +125,7 @@ def _source(entry: Mapping[str, str], own_layer: int, layers: int, path: Path) -
         name, value_text, layer_text = (quoted(str(part)) for part in shown)
         raise InputError(
             f"{path}: segment {name} has the value {value_text} in layer {layer_text}, but the file "
-            f"has {layers} layer(s) of whole numbers up to {LARGEST_VALUE}; save it again in Slicer."
+            f"has {counted(layers, 'layer')} of whole numbers up to {LARGEST_VALUE}; save it again in Slicer."
         )
     return layer, 0 if _is_empty(entry.get("Extent", "")) else value
 

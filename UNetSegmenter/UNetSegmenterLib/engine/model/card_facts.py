@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ..counting import counted
 from ..io.slicing import STORED
 from ..io.volume import HU
 from .card import Card
@@ -61,7 +62,7 @@ def training_facts(card: Card) -> list[tuple[str, str]]:
     facts = []
     cases = training.get("cases")
     count = len(cases) if isinstance(cases, list) else cases
-    data = " ".join(filter(None, [str(training.get("data_set") or ""), f"({count} scans)" if count else ""]))
+    data = " ".join(filter(None, [str(training.get("data_set") or ""), f"({counted(count, 'scan')})" if count else ""]))
     if data:
         facts.append(("Trained on", data))
     parent = training.get("started_from")
@@ -81,7 +82,7 @@ def training_facts(card: Card) -> list[tuple[str, str]]:
 def _parent(parent: dict[str, Any], seen: Any) -> str:
     """The checkpoint whose weights training began with, and how many more scans its ancestors had been trained on."""
     more = [one for one in seen or () if one.get("generation", 0) > 0 and one.get("role") == "trained"]
-    others = f", trained on {len(more)} other scan{'s' * (len(more) > 1)}" if more else ""
+    others = f", trained on {counted(len(more), 'other scan')}" if more else ""
     return f"{parent['title']}{others}"
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..counting import counted
 from ..errors import InputError
 from .architectures import PLAIN_CONV_UNET, RESIDUAL_ENCODER_UNET, NetworkDescription
 
@@ -33,7 +34,8 @@ def choose_device(name: str = "auto") -> torch.device:
         raise InputError(f'"{name}" is not a device; auto, cpu, cuda or mps are known.') from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(
-            f'The device "{name}" was requested; this machine has {torch.cuda.device_count()} CUDA device(s). Choose auto or cpu.'
+            f'The device "{name}" was requested; this machine has '
+            f"{counted(torch.cuda.device_count(), 'CUDA device')}. Choose auto or cpu."
         )
     if device.type == "mps" and not has_mps:
         raise InputError('The device "mps" was requested, but this machine has none; choose auto or cpu.')

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..counting import counted
 from ..errors import InputError
 from ..io.slicing_axis import AXIAL
 from ..io.volume import Volume
@@ -171,7 +172,7 @@ class PlausibilityChecks:
         expected = expected_text(rule, bounds, quantity.detail, digits)
         if rule.check == "continuity":
             sentence, expected = map(self.anatomy.slicing_axis.in_words, (sentence, expected))
-        source = f"{bounds.cases} training case{'s' * (bounds.cases > 1)}" if bounds.cases else "rule of thumb"
+        source = f"{counted(bounds.cases, 'training case')}" if bounds.cases else "rule of thumb"
         nominal = ", nominal spacing" if rule.spacing_dependent and self.has_nominal_spacing else ""
         name = self.names[quantity.structure]
         text = f"{titled(name)}: {sentence}; expected {expected} ({source}{nominal})."
@@ -242,7 +243,8 @@ class PlausibilityChecks:
         removed = any(word in key for word in OFTEN_REMOVED)
         always = present == declared >= FEW_CASES and not removed
         severity = FAIL if always else WARN if present > declared / 2 else PASS
-        text = f"{title}: not found; {present} of {declared} training cases have it{', surgery may have removed it' * removed}."
+        surgery = ", surgery may have removed it" if removed else ""
+        text = f"{title}: not found; {present} of {counted(declared, 'training case')} have it{surgery}."
         expected = f"present in {present} of {declared}"
         return Finding("presence", name, severity, 0.0, expected, position_ras_mm, text, "ml")
 

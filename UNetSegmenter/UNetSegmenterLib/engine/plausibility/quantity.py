@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from ..counting import counted
 from ..evaluation.statistics import student_t_quantile
 from .anatomy import VoxelIndex
 from .finding import FAIL, FEWEST_DIGITS, PASS, WARN, digits_apart, number_text
@@ -228,7 +229,7 @@ def _shown_limits(rule: Rule, bounds: Limits) -> tuple[float, float]:
 
 
 def _counted(count: int, noun: str) -> str:
-    return f"{count or 'no'} {noun}{'s' * (count > 1)}"
+    return counted(count, noun) if count else f"no {noun}"
 
 
 def _towards(value: float, unit: str, sides: str, digits: int) -> str:

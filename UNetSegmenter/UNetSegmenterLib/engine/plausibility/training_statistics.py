@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..counting import counted
 from ..io.slicing_axis import AXIAL
 from ..io.volume import Volume
 from ..labels.segmentation import Segmentation
@@ -129,7 +130,7 @@ def limits_text(statistics: Mapping[str, Any] | None, model: bool = True) -> str
     """
     if statistics:
         cases = int(statistics["cases"])
-        return f"limits: training statistics of {cases} case{'s' * (cases != 1)}"
+        return f"limits: training statistics of {counted(cases, 'case')}"
     how = (
         "add statistics with unetseg release MODEL DATASET" if model else "name a model to use its training statistics"
     )

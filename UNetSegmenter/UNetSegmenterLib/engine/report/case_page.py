@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
+from ..counting import counted
 from ..evaluation.comparison import Comparison, StructureComparison
 from ..evaluation.measure_definitions import DEFINITIONS, MeasureDefinition, goodness
 from ..evaluation.measures import Measures
@@ -28,7 +29,6 @@ from .page_elements import (
     Table,
     TableRow,
     Tile,
-    counted,
     dice_of,
     embedded,
     measured_rows,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..counting import counted
 from ..evaluation.comparison import Comparison, StructureComparison
 from ..evaluation.measure_definitions import BY_KEY, goodness
 from ..evaluation.statistics import counted_cases, mean_dice, summary
@@ -25,7 +26,6 @@ from .page_elements import (
     Table,
     TableRow,
     Tile,
-    counted,
     dice_of,
     embedded,
     measured_rows,

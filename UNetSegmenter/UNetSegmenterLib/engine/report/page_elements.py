@@ -174,11 +174,6 @@ def signed(value: float, form: str = ".3f") -> str:
     return f"{value:+{form}}".replace("-", "−")
 
 
-def counted(number: int, noun: str) -> str:
-    """A number and its noun: 1 check, 2 checks."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def listed(names: Sequence[str]) -> str:
     """Names as a sentence has them: a, b and c."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .page_elements import Cell, ColumnHead, Table, TableRow, counted, signed
+from ..counting import counted
+from .page_elements import Cell, ColumnHead, Table, TableRow, signed
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..counting import counted
 from ..evaluation.comparison import Comparison, StructureComparison
 from ..evaluation.statistics import mean_dice
 from ..plausibility.finding import FAIL, Finding, titled
 from ..plausibility.findings_page import FindingGroup, findings_page
-from .page_elements import CaseMaterial, Link, LinkedText, Tile, counted, dice_of, listed, measured_rows
+from .page_elements import CaseMaterial, Link, LinkedText, Tile, dice_of, listed, measured_rows
 
 LITTLE_DICE, HIGH_DICE = 0.7, 0.9
 """Below the first there is little overlap; above the second two experts hardly agree better (docs/metrics.md)."""

@@ -38,6 +38,7 @@ def comparison_to_json(comparison: Comparison) -> dict[str, Any]:
         "complete": comparison.complete,
         "proposals": [asdict(proposal) for proposal in comparison.proposals],
         "slicing_axis": comparison.slicing_axis,
+        "warnings": list(comparison.warnings),
     }
 
 
@@ -52,6 +53,7 @@ def comparison_from_json(plain: dict[str, Any]) -> Comparison:
         complete=plain["complete"],
         proposals=tuple(Proposal(**proposal) for proposal in plain["proposals"]),
         slicing_axis=plain["slicing_axis"],
+        warnings=tuple(plain.get("warnings", ())),
     )
 
 

@@ -11,6 +11,7 @@ import ctk
 import qt
 import slicer
 
+from ...engine.counting import counted
 from ...engine.io.volume import Note
 from ...engine.labels.training_case import case_exists, case_name, invalid_name_reason
 from ...engine.worker.image_serialization import array_steps, segmentation_steps
@@ -178,7 +179,7 @@ class CorrectSection(WorkSection):
         self.save(over=is_there)
 
     def _on_saved(self, answer: dict[str, Any]) -> None:
-        cases = f"{answer['cases']} case{'s' * (answer['cases'] != 1)}"
+        cases = counted(answer["cases"], "case")
         image, labels = Path(answer["image"]), Path(answer["labels"])
         files = f"imagesTr/{image.name} and labelsTr/{labels.name} in {image.parents[1]}"
         saved = Note("pass", f"saved as {files}; the data set holds {cases}.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import slicer
 
+from ...engine.counting import counted
 from ...engine.io.volume import HU, Note
 from ...engine.labels.structures import canonical_name
 from ...engine.plausibility.finding import Finding, titled
@@ -134,9 +135,7 @@ class PlausibilitySection(ResultSection):
         notes = [Note(severity, f"{page.headline} {checks} checks were made.")]
         if theirs is not None:
             notes.append(
-                Note(
-                    "info", f"Ground truth: {theirs} finding{'s' * (theirs != 1)}, {len(self.shared)} of them the same."
-                )
+                Note("info", f"Ground truth: {counted(theirs, 'finding')}, {len(self.shared)} of them the same.")
             )
         sizes = "" if self.chosen.statistics else " Sizes are not checked."
         notes.append(Note("info", f"{titled(self.chosen.limits)}.{sizes}"))

@@ -7,6 +7,7 @@ from typing import Any
 
 import qt
 
+from ...engine.counting import counted
 from ...engine.model.card_facts import network_text
 from .card_draft import CardDraft, UnknownEntry
 from .entry_fields import BACKGROUND as BACKGROUND_ENTRY
@@ -167,7 +168,7 @@ def _field_of(draft: CardDraft, one: UnknownEntry, on_change: Callable[[], None]
 
 def _network(network: dict[str, Any]) -> str:
     slices = network.get("input_slices") or 1
-    return f"{network_text(network)}, {slices} input slice{'s' * (slices > 1)}"
+    return f"{network_text(network)}, {counted(slices, 'input slice')}"
 
 
 def _explanation(sentence: str) -> Any:

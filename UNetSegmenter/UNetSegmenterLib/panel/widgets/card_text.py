@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from ...engine.counting import counted
 from ...engine.model.card import Card
 from ...engine.model.card_facts import dice_text, input_facts, training_facts
 
@@ -31,7 +32,7 @@ def structures_html(card: Card) -> str:
     """One line: the colours of the structures, how many they are and how well they did on validation."""
     ordered = sorted(card.structures, key=lambda structure: structure.index)
     swatches = "".join(_swatch(structure.color) for structure in ordered[:MOST_SWATCHES])
-    count = f"{len(ordered)} structure{'s' * (len(ordered) != 1)}"
+    count = counted(len(ordered), "structure")
     dice = [entry["dice"]["mean"] for structure in ordered if (entry := _dice_entry(card, structure.name))]
     mean = f"validation Dice {sum(dice) / len(dice):.2f}, " if len(dice) == len(ordered) > 0 else ""
     return f"{swatches} {mean}{count}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import qt
 
+from ...engine.counting import counted
 from ...engine.evaluation.comparison import StructureComparison
 from ...engine.evaluation.measure_definitions import BY_KEY, DEFINITIONS, goodness
 from ...engine.evaluation.statistics import aggregate
@@ -147,6 +148,6 @@ def mean_text(rows: Sequence[StructureComparison]) -> str:
         left_out = f" ({of_all.n} of {len(measured)})" if of_all.n < len(measured) else ""
         parts.append(f"{definition.title} <b>{definition.shown(of_all.mean)}</b>{unit}{left_out}")
     missed = sum(row.status == "missed" for row in rows)
-    counted = f"Mean of {len(measured)} structure{'s' * (len(measured) != 1)}"
-    counted += f", {missed} of them missed" if missed else ""
-    return f"{counted}: {' · '.join(parts)}"
+    of_how_many = f"Mean of {counted(len(measured), 'structure')}"
+    of_how_many += f", {missed} of them missed" if missed else ""
+    return f"{of_how_many}: {' · '.join(parts)}"

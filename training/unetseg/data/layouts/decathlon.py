@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.file_names import file_stem
 
@@ -42,9 +43,11 @@ def read_decathlon(folder: Path, description: dict[str, Any], problems: ProblemC
     listed = {case.image.name for case in cases}
     there = [file.name for file in (folder / "imagesTr").glob("*.nii*") if not file.name.startswith(".")]
     if unlisted := sorted(set(there) - listed):
-        notes.append(f"{len(unlisted)} files of imagesTr are not in the list and were left out ({first_few(unlisted)})")
+        notes.append(
+            f"left out, as the list has them not: {counted(len(unlisted), 'file')} of imagesTr ({first_few(unlisted)})"
+        )
     if isinstance(test := description.get("test"), list) and test:
-        notes.append(f"{len(test)} test images have no labels and were left out")
+        notes.append(f"left out, as they have no labels: {counted(len(test), 'test image')}")
     return Dataset(
         text_entry(description, ("name",), path, folder.name),
         V1_LAYOUT if version_1 else LAYOUT,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.labels.structures import HEART
 from UNetSegmenterLib.engine.plain_data import closest_name
@@ -61,9 +62,9 @@ def read_mmwhs(folder: Path, files: list[Path], problems: ProblemCollector) -> D
         cases.append(Case(case, found[case]["image"], found[case]["label"]))
     if not cases and not problems.found:
         raise InputError(f"{folder} holds no labelled CT of MM-WHS; ct_train_1001_image.nii.gz and _label.nii.gz are.")
-    notes = [f"{len(unlabelled)} test images have no labels and were left out"] if unlabelled else []
+    notes = [f"left out, as they have no labels: {counted(len(unlabelled), 'test image')}"] if unlabelled else []
     notes += [f"{len(mr_cases)} MR cases were left out: this is a CT network"] if mr_cases else []
-    notes += [f"{len(other_files)} other files were left out ({first_few(other_files)})"] if other_files else []
+    notes += [f"left out: {counted(len(other_files), 'other file')} ({first_few(other_files)})"] if other_files else []
     return Dataset(
         "MM-WHS CT" if folder.name in ("", ".") else f"MM-WHS CT ({folder.name})",
         LAYOUT,

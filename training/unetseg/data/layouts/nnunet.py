@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.labels.structures import Structure
 
@@ -49,7 +50,7 @@ def read_nnunet(folder: Path, description: dict[str, Any], problems: ProblemColl
     if (folder / "labelsTs").is_dir():
         test = _pairs(folder, "imagesTs", "labelsTs", ending, problems)
     elif images := _files(folder / "imagesTs", ending):
-        notes.append(f"{len(images)} images of imagesTs have no labelsTs and were left out")
+        notes.append(f"left out, as they have no labelsTs: {counted(len(images), 'image')} of imagesTs")
     if "numTraining" in description and description["numTraining"] != len(training):
         notes.append(f"dataset.json counts {description['numTraining']} training cases, {len(training)} are there")
     return Dataset(
