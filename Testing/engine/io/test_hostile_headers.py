@@ -4,6 +4,7 @@ import bz2
 import gzip
 import os
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -157,6 +158,19 @@ def test_a_deflated_dicom_file_is_read_and_a_cut_or_endless_one_is_not(tmp_path,
     refusal(path, "cut off")
     monkeypatch.setattr(dicom_file, "_MOST_INFLATED", 1 << 20)
     refusal(deflated(path, bytes(2 << 20)), "decompresses to more than")
+
+
+def test_a_deflated_file_without_end_takes_no_memory(tmp_path, monkeypatch):
+    from UNetSegmenterLib.engine.io import dicom_file
+
+    monkeypatch.setattr(dicom_file, "_MOST_INFLATED", 48 << 20)
+    path = deflated(tmp_path / "x.dcm", bytes(64 << 20))
+    tracemalloc.start()
+    try:
+        refusal(path, "decompresses to more than")
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_sequences_nested_without_end_are_refused(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 _MOST_INFLATED = 1 << 30
+_INFLATED_AT_ONCE = 1 << 22
 _LONG_VR = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 _IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 _UNCOMPRESSED = (_IMPLICIT, "1.2.840.10008.1.2.1", _BIG_ENDIAN, _DEFLATED)
@@ -110,17 +112,33 @@ def _parse(path: Path, content: Any, pixels: bool) -> DicomFile | None:
     return reader.finished(elements, pixels)
 
 
-def _inflated(path: Path, compressed: bytes) -> bytes:
-    """The content of a file that is compressed as a whole; raises InputError where it is cut off, or has no end."""
-    decompressor = zlib.decompressobj(-15)
-    content = decompressor.decompress(compressed, _MOST_INFLATED)
-    if decompressor.eof:
-        return content
-    if len(content) < _MOST_INFLATED:
-        raise InputError(f"{path} is cut off within its compressed content; copy or export it again.")
-    raise InputError(
-        f"{path} decompresses to more than {_MOST_INFLATED >> 30} GB, which no scan takes; export it uncompressed."
-    )
+def _inflated(path: Path, compressed: bytes) -> mmap.mmap | bytes:
+    """The content of a file that is compressed as a whole; raises InputError where it is cut off, or has no end.
+
+    It is decompressed twice: counted first, so that a small file without end takes no memory.
+    """
+    size = sum(map(len, _inflated_parts(path, compressed)))
+    if not size:
+        return b""
+    content = mmap.mmap(-1, size)  # its slices are bytes, like those of a file that is not compressed
+    for part in _inflated_parts(path, compressed):
+        content.write(part)
+    return content
+
+
+def _inflated_parts(path: Path, compressed: bytes) -> Iterator[bytes]:
+    decompressor, size = zlib.decompressobj(-15), 0
+    while not decompressor.eof:
+        part = decompressor.decompress(compressed, _INFLATED_AT_ONCE)
+        compressed = decompressor.unconsumed_tail
+        size += len(part)
+        if size > _MOST_INFLATED:
+            raise InputError(
+                f"{path} decompresses to more than {_MOST_INFLATED >> 30} GB, which no scan takes; export it uncompressed."
+            )
+        if not part and not compressed and not decompressor.eof:
+            raise InputError(f"{path} is cut off within its compressed content; copy or export it again.")
+        yield part
 
 
 class _Reader:
