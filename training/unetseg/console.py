@@ -45,7 +45,8 @@ def warn(text: str) -> None:
 
 def print_errors(text: str, lines: Iterable[str]) -> None:
     """Print an error on standard error, followed by one line for each case of it."""
-    sys.stderr.write("\n".join([f"unetseg: error: {text}", *(f"  {' '.join(line.split())}" for line in lines), ""]))
+    named = (f"  {' '.join(without_control_characters(line).split())}" for line in lines)
+    sys.stderr.write("\n".join([f"unetseg: error: {text}", *named, ""]))
 
 
 def asked(question: str) -> bool:

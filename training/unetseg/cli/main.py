@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import signal
 import sys
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from UNetSegmenterLib import __version__
-from UNetSegmenterLib.engine.errors import InputError, explain
+from UNetSegmenterLib.engine.errors import InputError, explain, os_error_text
 
 from ..console import accept_any_console, silence, warn, without_control_characters
 from . import COMMANDS, RENAMED_COMMANDS
@@ -31,13 +30,6 @@ EXTRA_OF = {  # the optional dependencies of pyproject.toml, by the name under w
     "onnxruntime": "onnx",
     "slicer": "scene",
     "vtk": "scene",
-}
-ADVICE = {
-    errno.ENOENT: "check the path",
-    errno.EACCES: "check its rights",
-    errno.EPERM: "check its rights",
-    errno.ENOSPC: "free some space",
-    errno.EMFILE: "allow more open files (ulimit -n)",
 }
 
 
@@ -93,9 +85,7 @@ def _of_os_error(error: OSError, program: str) -> int:
         silence(sys.stdout)  # or Python tries again when it ends
     if isinstance(error, BrokenPipeError):
         return _complain("stopped: whatever read the output has ended (a pipe into head, perhaps)", program, PIPE_ENDED)
-    file = f"{error.filename}: " if error.filename else ""
-    advice = f"; {ADVICE[error.errno]}" if error.errno in ADVICE else ""
-    return _complain(f"{file}{error.strerror}{advice}.", program)
+    return _complain(os_error_text(error), program)
 
 
 class _Terminated(BaseException):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from UNetSegmenterLib.engine.errors import InputError
-from UNetSegmenterLib.engine.io.file_names import IMAGE_ENDINGS, cases_by_name
+from UNetSegmenterLib.engine.io.file_names import IMAGE_ENDINGS, cases_by_name, refuse_undecodable
 
 from ..evaluation.scan_prediction import volume_name
 from ..output_folder import written_here
@@ -114,13 +114,15 @@ def _below(folder: Path, ours: frozenset[Path] = frozenset()) -> Iterator[Path]:
 
 
 def _is_image(path: Path) -> bool:
+    """Whether this is an image by its name; a link to nothing is one too, which is refused when it is read."""
     name = path.name.lower()
-    return name.endswith(IMAGE_ENDINGS) and not name.endswith(".seg.nrrd") and path.is_file()
+    return name.endswith(IMAGE_ENDINGS) and not name.endswith(".seg.nrrd") and not path.is_dir()
 
 
 def _is_series(folder: Path) -> bool:
     import SimpleITK as sitk
 
+    refuse_undecodable(folder)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     return bool(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)))
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from UNetSegmenterLib.engine.counting import counted
-from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.errors import InputError, os_error_text
 
 from ..console import print_errors, print_line, warn
 from ..output_folder import (
@@ -143,6 +143,8 @@ def _segment_all(
             raise
         except InputError as error:
             failed[scan.path] = _named(scan, str(error))
+        except OSError as error:
+            failed[scan.path] = _named(scan, os_error_text(error))
         except Exception as error:
             traceback.print_exc()
             failed[scan.path] = _named(scan, f"{type(error).__name__}: {error}")

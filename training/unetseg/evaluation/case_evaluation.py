@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from UNetSegmenterLib import __version__
-from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.errors import InputError, os_error_text
 from UNetSegmenterLib.engine.evaluation.comparison import Comparison, compare, with_distinct_colors
 from UNetSegmenterLib.engine.io.atomic_files import write_text
 from UNetSegmenterLib.engine.io.volume import Volume
@@ -166,8 +166,10 @@ def evaluator(evaluation: EvaluationSettings, predictor: Predictor | None = None
     def evaluate(case: Case, progress: Callable[[int, int], None] | None = None) -> CaseFailure | None:
         try:
             result, prediction = _evaluate(case, predictor, evaluation, progress)
-        except (InputError, OSError) as error:
+        except InputError as error:
             return CaseFailure(" ".join(str(error).split()))
+        except OSError as error:
+            return CaseFailure(os_error_text(error))
         except Exception as error:
             return CaseFailure(f"{type(error).__name__}: {error}", traceback.format_exc())
         if evaluation.predictions:

@@ -22,6 +22,7 @@ from .dicom_tags import (
     SIGNED,
     STORED,
 )
+from .file_names import refuse_undecodable
 from .image_header import quoted, scaled
 
 MOST_FRAMES = 1_000_000
@@ -204,6 +205,7 @@ def _decoded(file: DicomFile, shape: tuple[int, ...]) -> np.ndarray:
             )
     name = _NAMES.get(file.transfer_syntax, "an unknown kind")
     try:
+        refuse_undecodable(file.path)
         image = sitk.ReadImage(str(file.path))
     except RuntimeError as error:
         raise InputError(

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ..errors import InputError
+
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 WRITABLE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")  # each of one file
 _RARE_ENDINGS = (".hdr.gz", ".img.gz", ".hdr", ".img", ".dcm")  # read if named, not searched for in folders
@@ -23,6 +25,14 @@ def file_stem(path: Path | str) -> str:
         if name.lower().endswith(ending):
             return name[: -len(ending)]
     return name
+
+
+def refuse_undecodable(path: Path | str) -> None:
+    """Raise InputError for a path with bytes that are no text, at which SimpleITK ends the whole process."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path} has a name that is no text in UTF-8; rename it.") from error
 
 
 def safe_file_names(names: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from .atomic_files import write_atomically
-from .file_names import WRITABLE_ENDINGS
+from .file_names import WRITABLE_ENDINGS, refuse_undecodable
 from .geometry import Geometry
 from .volume import Volume
 
@@ -40,6 +40,7 @@ def write_image(
     import SimpleITK as sitk
 
     path = Path(path)
+    refuse_undecodable(path)
     ending = next((ending for ending in WRITABLE_ENDINGS if path.name.lower().endswith(ending)), None)
     if ending is None:
         endings = f"{', '.join(WRITABLE_ENDINGS[:-1])} or {WRITABLE_ENDINGS[-1]}"

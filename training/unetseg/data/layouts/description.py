@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.errors import InputError, os_error_text
 from UNetSegmenterLib.engine.labels.ignored import IGNORE
 from UNetSegmenterLib.engine.labels.structures import (
     Structure,
@@ -30,7 +30,9 @@ def read_description(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object(path))
     except InputError:
         raise
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise InputError(os_error_text(error)) from error
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} can't be read as JSON ({error}); correct it there.") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}; a JSON object with names and values is expected.")

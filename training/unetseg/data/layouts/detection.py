@@ -69,16 +69,27 @@ def declared_structures(label: Path) -> tuple[Structure, ...] | None:
     return None
 
 
+def _below(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """All folders; one that must not be read ends this with an OSError, else its patients would be left out silently."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    return os.walk(folder, onerror=refuse)
+
+
 def _images(folder: Path) -> Iterator[Path]:
-    for file in folder.rglob("*"):
-        if file.name.lower().endswith(IMAGE_ENDINGS) and not file.name.startswith(".") and file.is_file():
-            yield file
+    """Image files by their names; a link to nothing is one of them, which is refused when it is read."""
+    for parent, _, names in _below(folder):
+        for name in names:
+            if name.lower().endswith(IMAGE_ENDINGS) and not name.startswith("."):
+                yield Path(parent, name)
 
 
 def _dicom(folder: Path) -> dict[Path, str]:
     """Role of each folder of a DICOM series and each DICOM file of labels."""
     found: dict[Path, str] = {}
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in _below(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found |= dicom_entries(Path(parent), names)
     return found

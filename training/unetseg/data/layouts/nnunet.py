@@ -106,4 +106,6 @@ def _pairs(folder: Path, images: str, labels: str, ending: str, problems: Proble
 
 
 def _files(folder: Path, ending: str) -> list[Path]:
-    return sorted(file for file in folder.glob(f"*{ending}") if not file.name.startswith("."))
+    """Files of a folder by their ending; unlike glob, iterdir says where a folder must not be read."""
+    files = folder.iterdir() if folder.is_dir() else ()
+    return sorted(file for file in files if file.name.endswith(ending) and not file.name.startswith("."))
