@@ -176,6 +176,13 @@ def test_card_with_numbers_that_ask_for_terabytes(saved, entry, value):
     assert entry in refusal(rewritten(saved, card=json.dumps(card)))
 
 
+@pytest.mark.parametrize("depth", [None, 1e9, 2**31, 0, -1, "x", [2]])
+def test_card_with_a_depth_that_no_network_has(saved, depth):
+    card = json.loads(small_card().to_json())
+    card["network"]["parameters"]["depth"] = depth
+    assert "card.network.parameters.depth" in refusal(rewritten(saved, card=json.dumps(card)))
+
+
 def test_card_with_a_label_value_that_no_file_holds(saved):
     card = json.loads(small_card().to_json())
     card["structures"][0]["values"] = [70_000]

@@ -56,6 +56,12 @@ def unet(
     return NetworkDescription(UNET, input_slices, classes, parameters)
 
 
+def check_unet_parameters(parameters: dict[str, Any]) -> None:
+    """Raise InputError for parameters that a `UNet` can't have."""
+    if problem := violation(parameters, _UNET_PARAMETERS, "card.network.parameters"):
+        raise InputError(f"The card breaks its schema: {problem}")
+
+
 def build_network(description: NetworkDescription, device: str = "cpu") -> nn.Module:
     """The network of a card, with weights of no meaning.
 
@@ -72,8 +78,7 @@ def build_network(description: NetworkDescription, device: str = "cpu") -> nn.Mo
         if description.architecture == UNET:
             from .network import UNet
 
-            if problem := violation(description.parameters, _UNET_PARAMETERS, "card.network.parameters"):
-                raise InputError(f"The card breaks its schema: {problem}")
+            check_unet_parameters(description.parameters)
             return UNet(description.input_slices, description.classes, **description.parameters)
         if description.architecture in (PLAIN_CONV_UNET, RESIDUAL_ENCODER_UNET):
             from . import nnunet_networks

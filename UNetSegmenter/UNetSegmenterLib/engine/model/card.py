@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import InputError
 from ..labels.structures import Structure
 from ..plain_data import violation
-from .architectures import UNET, NetworkDescription
+from .architectures import UNET, NetworkDescription, check_unet_parameters
 from .postprocessing_steps import check_step
 from .preprocessing import Preprocessing
 
@@ -101,7 +101,10 @@ class Card:
                 f"The card's network reads {self.network.input_slices} slices but its preprocessing gives "
                 f"{self.preprocessing.input_slices}; they must be equal."
             )
-        depth = self.network.parameters.get("depth", 0) if self.network.architecture == UNET else 0
+        if self.network.architecture != UNET:
+            return
+        check_unet_parameters(self.network.parameters)
+        depth = self.network.parameters["depth"]
         if self.preprocessing.size_multiple % 2**depth:
             raise InputError(
                 f"The card's size multiple {self.preprocessing.size_multiple} is not a multiple of 2^{depth}, "
