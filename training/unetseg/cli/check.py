@@ -51,6 +51,7 @@ def outputs(options: Any) -> Outputs:
 
 def run(options: Any) -> None:
     """Check a segmentation, print the findings and write them."""
+    from UNetSegmenterLib.engine.io.file_names import refuse_undecodable
     from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
     from UNetSegmenterLib.engine.model.checkpoint import read_card
     from UNetSegmenterLib.engine.plausibility.finding import SEVERITIES
@@ -59,6 +60,7 @@ def run(options: Any) -> None:
 
     from ..evaluation.scan_prediction import along_axis_of, on_grid_of, read_scan
 
+    refuse_undecodable(options.segmentation)
     card = read_card(options.checkpoint) if options.checkpoint else None
     volume = read_scan(options.scan, options.resample, card) if options.scan else None
     segmentation = read_segmentation(

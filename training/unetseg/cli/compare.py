@@ -92,7 +92,7 @@ def run(options: Any) -> None:
     """Compare, print the table and write the report."""
     from UNetSegmenterLib.engine.evaluation.comparison import compare, with_distinct_colors
     from UNetSegmenterLib.engine.evaluation.measures import check_tolerance
-    from UNetSegmenterLib.engine.io.file_names import file_stem
+    from UNetSegmenterLib.engine.io.file_names import file_stem, refuse_undecodable
     from UNetSegmenterLib.engine.model.checkpoint import read_card
     from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
     from UNetSegmenterLib.engine.plausibility.training_statistics import limits_text
@@ -105,6 +105,8 @@ def run(options: Any) -> None:
     from ..evaluation.scan_prediction import along_axis_of, on_grid_of, read_scan
     from ..evaluation.scene_files import SceneFiles, dice_captions, row_colors, write_scene_files
 
+    for path in filter(None, (options.prediction, options.reference, options.scan)):
+        refuse_undecodable(path)
     card = read_card(options.checkpoint) if options.checkpoint else None
     check_tolerance(options.tolerance)
     volume = read_scan(options.scan, options.resample, card) if options.scan else None

@@ -171,10 +171,12 @@ def _segment(
 ) -> None:
     """Segment one scan and write its results, unless another run does so now or has just done it."""
     from UNetSegmenterLib.engine.io.atomic_files import locked
+    from UNetSegmenterLib.engine.io.file_names import refuse_undecodable
     from UNetSegmenterLib.engine.io.slicing_axis import slicing_axis
 
     from ..evaluation.scan_prediction import predict, read_scan
 
+    refuse_undecodable(scan.path)
     with locked(output.path / f".{scan.name.replace('/', '_')}.lock", wait_seconds=0):
         if (
             options.skip_existing

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
+from UNetSegmenterLib.engine.io.file_names import refuse_undecodable
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation, paint
 from UNetSegmenterLib.engine.labels.structures import Structure
 
@@ -132,6 +133,11 @@ def unique_cases(folder: Path, cases: Iterable[Case], problems: ProblemCollector
     """The cases in the order of their names; a name that occurs twice is a problem, and the first case is kept."""
     by_name: dict[str, Case] = {}
     for case in cases:
+        try:
+            refuse_undecodable(case.image)
+        except InputError as error:
+            problems.add(str(error))
+            continue
         if other := by_name.get(case.name):
             problems.add(
                 f"{folder} holds the case {case.name} twice ({other.image} and {case.image}); rename or remove one."

@@ -28,7 +28,7 @@ def file_stem(path: Path | str) -> str:
 
 
 def refuse_undecodable(path: Path | str) -> None:
-    """Raise InputError for a path with bytes that are no text, at which SimpleITK ends the whole process."""
+    """Raise InputError for a path with bytes that are no text: no table can name it, and SimpleITK ends the process at it."""
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError as error:

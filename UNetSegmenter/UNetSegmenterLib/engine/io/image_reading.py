@@ -14,7 +14,7 @@ from ..errors import InputError
 from .byte_stream import GZIP, RAW, ByteStream, is_gzip
 from .dicom_objects import refuse_dicom_object
 from .dicom_series import read_dicom, read_dicom_series
-from .file_names import file_stem, refuse_undecodable
+from .file_names import file_stem
 from .geometry import Geometry
 from .image_header import ImageHeader, StoredImage, read_voxels
 from .metaimage import is_metaimage, read_metaimage_header
@@ -48,7 +48,6 @@ def read_volume(path: Path | str, resample: bool = False) -> Volume:
         InputError: this is not one 3D scan, or it is damaged.
     """
     path = Path(path)
-    refuse_undecodable(path)
     if path.is_dir() or (path.is_file() and is_dicom(path)):
         refuse_dicom_object(path, scan=True)
         with _memory_error_explained(path):
@@ -172,7 +171,6 @@ def _memory_error_explained(path: Path) -> Iterator[None]:
 
 
 def _head(path: Path) -> bytes:
-    refuse_undecodable(path)
     if not path.exists():
         link = f" (it is a link to {os.readlink(path)})" if path.is_symlink() else ""
         raise InputError(f"{path} does not exist{link}; choose an image file or a DICOM folder.")

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..io.dicom_objects import STRUCTURE_SET, label_object, refuse_dicom_object, sop_class
-from ..io.file_names import IMAGE_ENDINGS, file_stem, refuse_undecodable
+from ..io.file_names import IMAGE_ENDINGS, file_stem
 from ..io.geometry import Geometry, grid_difference, same_grid_note
 from ..io.image_reading import read_image
 from ..io.image_writing import write_image
@@ -62,7 +62,6 @@ def read_segmentation(
     Raises:
         InputError: the path is none of these, holds label values that are not declared, or one structure under two spellings.
     """
-    refuse_undecodable(path)
     found = _read(Path(path), structures, only_declared, named_ones, resample, grid)
     return with_ignored_apart(found if grid is None else found.with_known_grid(grid))
 
