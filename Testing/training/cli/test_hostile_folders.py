@@ -76,10 +76,12 @@ def test_a_name_that_is_no_text_is_refused_before_a_library_ends_the_process(dat
     assert reason in unetseg_here("segment", data / "imagesTr", *options).stderr
     refused(
         evaluate(data, (*options[:3], out / "evaluated", *options[4:])),
-        "1 of 2 cases",
         "has a name that is no text in UTF-8; rename it.",
     )
     refused(unetseg_here("prepare", data, out / "prepared"), "has a name that is no text in UTF-8; rename it.")
+    label = data / "labelsTr" / f"{strange}.nii.gz"
+    refused(unetseg_here("compare", label, label, "--output", out / "compared"), "no text in UTF-8; rename it.")
+    refused(unetseg_here("check", label, "--output", out / "checked"), "no text in UTF-8; rename it.")
     named = ("segment", data / "imagesTr" / "case1_0000.nii.gz", *options[:2], "--output", out / strange)
     refused(unetseg_here(*named), "no text in UTF-8")
 
