@@ -309,10 +309,15 @@ def test_folds_of_one_configuration_make_a_table(dataset, tmp_path):
     preprocessed, runs = tmp_path / "preprocessed", tmp_path / "runs"
     done = unetseg_here("prepare", dataset, preprocessed, "--folds", 2, "--spacing", 2)
     assert done.returncode == 0, done.stderr
+    assert f"unetseg cross-validate {preprocessed} --output RUNS" in done.stdout
     small = ("--base-width", 4, "--depth", 2, "--batch-size", 2, "--device", "cpu")
     arguments = ("cross-validate", preprocessed, "--output", runs, *small)
     done = unetseg_here(*arguments, "--steps", 2)
     assert done.returncode == 0, done.stderr
+    assert (
+        f"unetseg release {runs / 'fold0' / 'checkpoint.pt'} {runs / 'fold1' / 'checkpoint.pt'} DATASET" in done.stdout
+    )
+    assert "no Dice" not in done.stdout
     assert json.loads((runs / "summary.json").read_text())["cases"] == 4
     decided = json.loads((runs / "postprocessing.json").read_text())
     assert len(decided["cases"]) == 4
@@ -326,6 +331,7 @@ def test_folds_of_one_configuration_make_a_table(dataset, tmp_path):
         "train", preprocessed, "--output", whole, *small, "--steps", 4, "--train-split", "all", "--validation-split="
     )
     assert done.returncode == 0, done.stderr
+    assert "no Dice: no validation cases" in done.stdout
     release = ("release", whole / "checkpoint.pt", dataset, "--cross-validated", runs, "--output")
     done = unetseg_here(*release, tmp_path / "released.pt")
     assert done.returncode == 0, done.stderr

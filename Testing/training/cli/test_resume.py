@@ -69,11 +69,17 @@ def test_a_run_goes_on_to_the_bit_with_no_other_option(preprocessed_folder, tmp_
         0,
         "run is finished: all 12 steps are done; more --steps extend it",
     )
+    again = train(preprocessed_folder, *options[1:], "--output", "run")
+    assert again.returncode == 0 and "run has done all 12 steps: nothing is trained" in again.stdout, again.stderr
 
 
 def test_more_steps_extend_a_finished_run_and_the_schedule_is_said(preprocessed_folder, tmp_path, other_folder):
     run = tmp_path / "run"
     assert train(preprocessed_folder, "--steps", 10, *SMALL.split(), "--output", run).returncode == 0
+    same = (preprocessed_folder, *SMALL.split(), "--output", run)
+    refused(train(*same, "--steps", 20), "steps was 10 and is 20", f"unetseg train --resume {run} --steps 20")
+    refused(train(*same, "--steps", 20, "--seed", 3), "and 1 more", "configuration and data set it began with")
+    refused(train(*same, "--steps", 5), "steps was 10 and is 5", "configuration and data set it began with")
     result = train("--resume", run, "--steps", 20)
     assert result.returncode == 0, result.stderr
     assert "goes on after step 10 of 20" in result.stdout

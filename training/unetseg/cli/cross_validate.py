@@ -112,6 +112,10 @@ def run(options: Any) -> None:
         f"mean Dice over structures: {summary['mean_dice']:.3f}; {runs / 'summary.json'} and metrics.csv hold all of it"
     )
     _decide_postprocessing([runs / f"fold{fold}" for fold in range(folds)], dataset, rows, options.device)
+    checkpoints = " ".join(str(runs / f"fold{fold}" / "checkpoint.pt") for fold in range(folds))
+    print_line(
+        f"one file of all {folds} networks: unetseg release {checkpoints} DATASET --cross-validated {runs} --output FILE.pt"
+    )
 
 
 def _check_missing_folds(options: Any, dataset: PreprocessedDataset, runs: Path, finished: Mapping[int, bool]) -> None:

@@ -117,8 +117,10 @@ def run(options: Any) -> None:
     )
     for split, names in written.splits.items():
         print_line(f"  {split:<10}  {len(names):>3}  {', '.join(names)}")
+    folds = f"; fold by fold: unetseg cross-validate {options.preprocessed} --output RUNS" if options.folds else ""
     print_line(
-        f"{options.preprocessed / 'plan.yaml'} says how it will be trained: unetseg train {options.preprocessed} --output RUN"
+        f"{options.preprocessed / 'plan.yaml'} says how it will be trained: unetseg train {options.preprocessed} "
+        f"--output RUN{folds}"
     )
 
 

@@ -244,6 +244,12 @@ def _begin(options: Any, config: TrainingConfig, state: TrainingState) -> None:
     write_run_options(options, options.output)
     if not state.step:
         return
+    if state.step == config.steps:
+        print_line(
+            f"{options.output} has done all {config.steps} steps: nothing is trained, only validated and written again (more "
+            f"steps: unetseg train --resume {options.output} --steps N)"
+        )
+        return
     assert state.precision is not None, "on_start comes after the state was read"
     print_line(
         f"{options.output} goes on after step {state.step} of {config.steps}, in {precision_name(state.precision)}"
@@ -319,6 +325,8 @@ def _print_outcome(checkpoint: Path) -> None:
     ]
     if rows:
         table(("structure", "Dice", "cases"), rows, "validation cases, whole volumes")
+    else:
+        print_line("no Dice: no validation cases (prepare sets some apart with --validation or --folds)")
     with suppress(InputError):  # matplotlib is not installed
         print_line(f"{plot_run(checkpoint.parent, card.structures)}: loss and Dice over the steps")
     print_line(f"{checkpoint}: open it in Slicer, or run: unetseg segment SCAN --checkpoint {checkpoint} --output DIR")

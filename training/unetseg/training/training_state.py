@@ -114,11 +114,17 @@ class TrainingState:
             before["recipe"]["steps"] = steps
             self.extended.append({"at": self.step, "steps": steps_before})
         if different := differences(before, now):
+            first = different[0].removeprefix("recipe.")
             more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
-            choice = "--resume needs" if may_extend else "choose another --output, or give"
+            need = "--resume needs" if may_extend else "choose another --output, or give"
+            choice = f"{need} the configuration and data set it began with"
+            if first.startswith("steps ") and not more and steps >= self.step:
+                choice = (
+                    "choose another --output, or change the length of that run: unetseg train --resume "
+                    f"{self.path.parent} --steps {steps}"
+                )
             raise InputError(
-                f"{self.path.parent} holds a run of another training configuration or data set: {different[0]}{more}; {choice} "
-                "the configuration and data set it began with."
+                f"{self.path.parent} holds a run of another training configuration or data set: {first}{more}; {choice}."
             )
 
     def save(self, step: int, minutes: float) -> None:
