@@ -239,6 +239,38 @@ def test_closing_the_scene_keeps_an_idle_worker_and_its_model(widget, ready, sca
     assert finished(ready) is RunState.DONE and ready.worker.pid == pid
 
 
+def test_closing_the_scene_ends_a_worker_that_computes_a_probability(widget, large):
+    press(widget.ui.probabilityButton)
+    turn(lambda: "probability" in large.worker.requests, 60)
+    pid, folder = large.worker.pid, large.worker.folder
+    slicer.mrmlScene.Clear(0)
+    settle(0.3)
+    assert not alive(pid) and not folder.exists() and not widget.ui.probabilityButton.checked
+
+
+def test_closing_the_scene_lets_the_worker_go_on_reading_a_model(widget, ready, checkpoints):
+    pid = ready.worker.pid
+    os.kill(pid, signal.SIGSTOP)
+    ready.model.choose(str(checkpoints["slow"]))
+    turn(lambda: ready.worker.requests == ("describe",), 60)
+    slicer.mrmlScene.Clear(0)
+    os.kill(pid, signal.SIGCONT)
+    turn(lambda: ready.model.card is not None, 60)
+    assert ready.worker.pid == pid and ready.model.path == str(checkpoints["slow"])
+
+
+def test_a_worker_that_dies_of_a_forgotten_request_takes_no_other_with_it(widget, ready, checkpoints):
+    pid, answers, failures = ready.worker.pid, [], []
+    os.kill(pid, signal.SIGSTOP)
+    path = str(checkpoints["good"])
+    ready.worker.forget(ready.worker.request("describe", answers.append, failures.append, checkpoint=path))
+    assert ready.worker.requests == ("describe",), "it is at work until it has answered"
+    ready.worker.request("describe", answers.append, failures.append, checkpoint=path)
+    os.kill(pid, signal.SIGKILL)
+    turn(lambda: answers or failures, 60)
+    assert not failures and len(answers) == 1 and ready.worker.requests == () and ready.worker.pid != pid
+
+
 def test_the_result_goes_to_the_segment_editor(widget, ready, scan):
     opened = []
     ready.segment.open_editor = lambda *nodes: opened.append(nodes)

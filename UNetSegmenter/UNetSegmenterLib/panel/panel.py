@@ -243,9 +243,9 @@ class Panel:
     def on_scene_closing(self) -> None:
         """The scene is closing: stop what is going on and fold what is empty then.
 
-        A worker that is at something ends at once with it; an idle one stays, with the model that it has read.
+        A worker that is at something ends at once with it; one that is idle or reads a model, which is of no scene, stays.
         """
-        is_at_work = bool(self.worker.requests)
+        is_at_work = any(request != "describe" for request in self.worker.requests)
         self.review.close()
         self.imports.close()
         self.probability.close()

@@ -36,6 +36,7 @@ class _Pending:
     on_result: Callable[[dict[str, Any]], None]
     on_failure: Callable[[JobFailure], None]
     on_progress: Callable[[int, int], None] | None
+    is_forgotten: bool = False
 
 
 def worker_program() -> str:
@@ -133,21 +134,30 @@ class WorkerProcess:
             self._send({"do": "cancel", "request": request_id})
 
     def forget(self, request_id: int) -> None:
-        """Drop the callbacks of a request whose answer is not needed any more."""
-        self._pending.pop(request_id, None)
+        """Drop the callbacks of a request whose answer is not needed any more; the worker is at it until it has answered."""
+        pending = self._pending.get(request_id)
+        if pending is not None:
+            self._pending[request_id] = _Pending(pending.message, _ignore, _ignore, None, is_forgotten=True)
 
     def abort(self, request_id: int) -> None:
         """End a request at once, with a failure: the worker is killed if it is at this one, the others go on with the next."""
         if request_id == self._present():
+            self._drop_forgotten()
             self.kill()
-        elif (pending := self._pending.pop(request_id, None)) is not None:
+        elif (pending := self._pending.get(request_id)) is not None:
+            self.forget(request_id)
             call_safely(
                 pending.on_failure, JobFailure("crash", "The request was ended before the worker had begun with it.")
             )
 
     def _present(self) -> int | None:
-        """The request that the worker is at: it answers them in their order."""
-        return next((number for number in self._pending if number != self._hello), None)
+        """The request whose answer comes next: the worker answers them in their order, those that are forgotten unheard."""
+        wanted = (number for number, one in self._pending.items() if number != self._hello and not one.is_forgotten)
+        return next(wanted, None)
+
+    def _drop_forgotten(self) -> None:
+        """Let go of what no worker has to answer any more: the one that was asked has ended, or is about to."""
+        self._pending = {number: one for number, one in self._pending.items() if not one.is_forgotten}
 
     def kill(self) -> None:
         """End the worker at once; the request that it is at fails with a crash."""
@@ -282,6 +292,7 @@ class WorkerProcess:
         self._pending.pop(self._hello, None)
         failed = list(self._pending)[: None if for_all else 1]
         lost = [self._pending.pop(number) for number in failed]
+        self._drop_forgotten()
         self._gone_process, self._process, self._worker_pid = self._process, None, None
         for one in lost:
             call_safely(one.on_failure, JobFailure("crash", message, self.last_lines))
@@ -298,8 +309,8 @@ class WorkerProcess:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _ignore(failure: JobFailure) -> None:
-    """A hello has no listener."""
+def _ignore(answer: Any) -> None:
+    """A hello, and what is forgotten, have no listener."""
 
 
 def _environment() -> Any:
