@@ -166,16 +166,25 @@ class _LogProgress:
         self.what, self.unit = what, unit
         self.started = self.last = time.monotonic()
         self.done = self.total = 0
+        self.stepped = self.started  # when `done` became what it is
         self.text = ""
 
     def show(self, done: int, total: int, text: str = "") -> None:
         """Note the progress, and print it if the last line is old enough."""
-        self.done, self.total, self.text = done, total, f", {text}" if text else ""
         now = time.monotonic()
+        if done != self.done:
+            self.stepped = now
+        self.done, self.total, self.text = done, total, f", {text}" if text else ""
         if now - self.last >= SECONDS_BETWEEN_LINES and done < total:
             self.last = now
-            left = (now - self.started) / max(done, 1) * (total - done)
-            print_line(f"{self.what}: {done} of {total} {self.unit}{self.text}, {duration(left)} left")
+            print_line(f"{self.what}: {done} of {total} {self.unit}{self.text}{self._left(now)}")
+
+    def _left(self, now: float) -> str:
+        """What is left at the rate of the steps so far; nothing before the first, and where one takes longer than that."""
+        if not self.done:
+            return ""
+        left = (self.stepped - self.started) / self.done * (self.total - self.done) - (now - self.stepped)
+        return f", {duration(left)} left" if left > 0 else ""
 
     def finish(self) -> None:
         """Print the last line, with the time that all of it took."""

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -189,6 +190,18 @@ def test_a_name_is_neither_markup_nor_a_command_to_the_terminal(name, capsys):
     letters = "".join(letter for letter in name if letter.isprintable())
     assert shown.out.count(letters) >= 5 if letters == name else "\ufffd" in shown.out
     assert "warning" in shown.err
+
+
+def test_the_time_left_is_of_whole_steps_and_falls(monkeypatch, capsys):
+    """Within a step, such as the slices of a case, it must not grow with the time that has passed."""
+    clock = SimpleNamespace(seconds=0.0, monotonic=lambda: clock.seconds)
+    monkeypatch.setattr("unetseg.console.time", clock)
+    with progress("evaluating", "cases") as show:
+        for seconds, done in ((11.0, 0), (40.0, 1), (55.0, 1), (70.0, 1), (200.0, 1)):
+            clock.seconds = seconds
+            show(done, 2, "case")
+    lines = capsys.readouterr().out.splitlines()[:-1]
+    assert [line.partition("case, ")[2] for line in lines] == ["", "40 s left", "25 s left", "10 s left", ""]
 
 
 def test_a_refusal_names_a_file_without_what_a_terminal_obeys(tmp_path):
