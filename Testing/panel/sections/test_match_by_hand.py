@@ -64,7 +64,7 @@ def test_a_counterpart_is_chosen_and_remembered_until_it_is_forgotten(widget):
     assert widget.ui.matchFrame.visible and "unmatched structure" in widget.ui.matchLabel.text
     assert not widget.ui.matchComboBox.visible and not widget.ui.matchResetButton.visible
     click_row(widget, "t thing")
-    assert "“t thing” of the ground truth" in widget.ui.matchLabel.text
+    assert "Counterpart of “t thing” in the prediction:" in widget.ui.matchLabel.text
     assert widget.ui.matchComboBox.currentText == "(nothing)" and widget.ui.matchComboBox.count == 9
     box = widget.ui.matchComboBox
     choose_item(widget.ui.matchComboBox, box.findText("ours thing"))
@@ -103,7 +103,7 @@ def test_a_name_that_is_gone_is_let_go(widget):
     prediction, _ = ready(widget)
     compared(widget)
     click_row(widget, "ours thing")
-    assert "of the prediction is, in the ground truth" in widget.ui.matchLabel.text
+    assert "in the ground truth:" in widget.ui.matchLabel.text
     choose_item(widget.ui.matchComboBox, widget.ui.matchComboBox.findText("t thing"))
     assert "t thing (matched by hand)" in compared(widget)
     segments = prediction.GetSegmentation()

@@ -72,7 +72,8 @@ class FindingsPage:
     @property
     def headline(self) -> str:
         """How many structures look plausible, in one sentence."""
-        return f"{self.plausible} of {self.structures} structures look plausible."
+        noun, verb = "structure" if self.structures == 1 else "structures", "looks" if self.plausible == 1 else "look"
+        return f"{self.plausible} of {self.structures} {noun} {verb} plausible."
 
     @property
     def small_sentence(self) -> str:

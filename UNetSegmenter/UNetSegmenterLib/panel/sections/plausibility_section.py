@@ -134,9 +134,7 @@ class PlausibilitySection(ResultSection):
         severity = {"fail": "error", "warn": "warning", "pass": "pass"}[page.severity]
         notes = [Note(severity, f"{page.headline} {checks} checks were made.")]
         if theirs is not None:
-            notes.append(
-                Note("info", f"Ground truth: {counted(theirs, 'finding')}, {len(self.shared)} of them the same.")
-            )
+            notes.append(Note("info", f"Ground truth: {_same_text(theirs, len(self.shared))}."))
         sizes = "" if self.chosen.statistics else " Sizes are not checked."
         notes.append(Note("info", f"{titled(self.chosen.limits)}.{sizes}"))
         if self.chosen.volume is None:
@@ -193,6 +191,15 @@ def request_steps(chosen: CheckedNodes, folder: Path) -> Work:
         statistics.write_text(json.dumps(chosen.statistics), encoding="utf-8")
     fields = {"segmentations": files, "image": image, "intensities": chosen.intensities}
     return {**fields, "statistics": str(statistics) if statistics else None}
+
+
+def _same_text(theirs: int, same: int) -> str:
+    """How many findings the ground truth has, and how many of them the prediction has too."""
+    if theirs == 0:
+        return "no findings"
+    if theirs == 1:
+        return f"1 finding, {'the same' if same else 'another one'}"
+    return f"{counted(theirs, 'finding')}, {same or 'none'} of them the same"
 
 
 def _key(finding: Finding) -> tuple[str, str]:

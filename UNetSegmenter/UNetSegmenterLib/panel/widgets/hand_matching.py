@@ -98,9 +98,9 @@ class HandMatching:
         row = self._row
         if row is not None and row.reference is not None:
             how = f" (matched by {row.matched.removeprefix('by ')})" if row.matched else ""
-            return f"“{row.reference.name}” of the ground truth is, in the prediction{how}:"
+            return f"Counterpart of “{row.reference.name}” in the prediction{how}:"
         if row is not None and row.prediction is not None:
-            return f"“{row.prediction.name}” of the prediction is, in the ground truth:"
+            return f"Counterpart of “{row.prediction.name}” in the ground truth:"
         if by_hand:
             pairs = (f"{ours} is {theirs or 'nothing'}" for ours, theirs in by_hand.items())
             return f"Matched by hand: {', '.join(pairs)}."
