@@ -101,6 +101,16 @@ def test_a_device_is_chosen_by_name_or_refused():
             choose_device(name)
 
 
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(0, "0 CUDA devices. Choose auto or cpu."), (2, "2 CUDA devices. They are counted from cuda:0.")],
+)
+def test_a_gpu_that_is_not_there_is_refused_with_what_can_be_chosen(monkeypatch, number, advice):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: number)
+    with pytest.raises(InputError, match=advice):
+        choose_device("cuda:2")
+
+
 def test_every_device_that_is_offered_can_be_chosen():
     offered = [entry["device"] for entry in available_devices()]
     assert offered[-1] == "cpu"

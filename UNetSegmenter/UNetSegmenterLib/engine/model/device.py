@@ -31,16 +31,16 @@ def choose_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise InputError(f'"{name}" is not a device; auto, cpu, cuda or mps are known.') from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(f'"{name}" is not a device; auto, cpu, cuda, cuda:1 or mps are known.') from error
+    if device.type == "cuda" and (device.index or 0) >= (number := torch.cuda.device_count()):
+        advice = "Choose auto or cpu." if number == 0 else "They are counted from cuda:0."
         raise InputError(
-            f'The device "{name}" was requested; this machine has '
-            f"{counted(torch.cuda.device_count(), 'CUDA device')}. Choose auto or cpu."
+            f'The device "{name}" was requested; this machine has {counted(number, "CUDA device")}. {advice}'
         )
     if device.type == "mps" and not has_mps:
         raise InputError('The device "mps" was requested, but this machine has none; choose auto or cpu.')
     if device.type not in ("cpu", "cuda", "mps"):
-        raise InputError(f'The device "{name}" is not supported; auto, cpu, cuda or mps are known.')
+        raise InputError(f'The device "{name}" is not supported; auto, cpu, cuda, cuda:1 or mps are known.')
     return device
 
 
