@@ -1,6 +1,7 @@
 """`unetseg compare` and the plausibility in its report: whose yardstick, and which scan."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -125,6 +126,21 @@ def test_ones_without_a_name_are_proposed_with_what_to_type(tmp_path, capsys, mo
     row = table_of(tmp_path, "again")["label 1"]
     assert row["dice"] == "1" and row["matched"] == "by hand"
     assert "--pair" not in capsys.readouterr().err
+
+
+def test_a_dataset_json_says_what_values_mean(tmp_path, capsys, monkeypatch):
+    _, labels = blobs(0)
+    geometry = written(tmp_path, "ours", labels)
+    write_image(np.array([0, 2, 1], np.uint8)[labels], geometry, tmp_path / "theirs.nii.gz")
+    swapped = {"background": 0, "liver": 2, "spleen": 1}
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": swapped}), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    command = ["compare", "ours.seg.nrrd", "theirs.nii.gz", "--reference-labels", "dataset.json", "--output", "out"]
+    assert main(command) == 0
+    assert {name: row["dice"] for name, row in table_of(tmp_path).items()} == {"liver": "1", "spleen": "1"}
+    (tmp_path / "dataset.json").write_text('{"labels": 5}', encoding="utf-8")
+    assert main([*command, "--overwrite"]) == 2
+    assert "dataset.json" in capsys.readouterr().err
 
 
 def test_labels_say_whose_values_they_mean(tmp_path, capsys, monkeypatch):

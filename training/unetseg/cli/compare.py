@@ -48,7 +48,7 @@ def add_options(parser: CommandParser) -> None:
             f"--{side}-labels",
             type=Path,
             metavar="FILE",
-            help=f"checkpoint or .seg.nrrd that says what the {side}'s label values mean",
+            help=f"checkpoint, .seg.nrrd or nnU-Net's dataset.json that says what the {side}'s label values mean",
         )
     parser.add_argument(
         "--labels",
@@ -218,6 +218,10 @@ def _structures(labels: Path | None) -> tuple[Structure, ...] | None:
         from UNetSegmenterLib.engine.model.checkpoint import read_card
 
         return read_card(labels).structures
+    if labels.suffix.lower() == ".json":
+        from ..data.layouts.nnunet import read_nnunet_structures
+
+        return read_nnunet_structures(labels)
     from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 
     return read_segmentation(labels).structures

@@ -12,7 +12,15 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.labels.structures import Structure
 
 from ..dataset import Case, Dataset, ProblemCollector, first_few, ignoring, unique_cases
-from .description import entry, make_structures, single_channel, text_entry, values_by_name, without_ignore
+from .description import (
+    entry,
+    make_structures,
+    read_description,
+    single_channel,
+    text_entry,
+    values_by_name,
+    without_ignore,
+)
 
 LAYOUT = "nnU-Net v2 raw"
 
@@ -32,13 +40,9 @@ def read_nnunet(folder: Path, description: dict[str, Any], problems: ProblemColl
     if ending and not ending.startswith("."):
         ending_notes = [f'file_ending "{ending}" lacks its dot; ".{ending}" was read']
         ending = f".{ending}"
-    labels, label_notes = values_by_name(
-        entry(description, "labels", path, dict, "an object of names and values"), path, by_value=False
-    )
-    labels, ignore_value, ignore_notes = without_ignore(labels, path)
-    structures = _structures(labels, path)
+    structures, ignore_value, label_notes = _read_labels(description, path)
     channel = single_channel(description, ("channel_names", "modality"), path)
-    notes = [*ending_notes, *label_notes, *ignore_notes]
+    notes = [*ending_notes, *label_notes]
     if channel.upper() != "CT":
         notes.append(f"the channel is called {channel}, not CT")
     training = _pairs(folder, "imagesTr", "labelsTr", ending, problems)
@@ -64,6 +68,19 @@ def read_nnunet(folder: Path, description: dict[str, Any], problems: ProblemColl
         tuple(notes),
         problems=tuple(problems.found),
     )
+
+
+def read_nnunet_structures(path: Path) -> tuple[Structure, ...]:
+    """What the label values of a data set mean, from its dataset.json alone; raises InputError for one without labels."""
+    return _read_labels(read_description(path), path)[0]
+
+
+def _read_labels(description: dict[str, Any], path: Path) -> tuple[tuple[Structure, ...], int | None, list[str]]:
+    """The structures, the value of voxels that are ignored, and notes on how they were read."""
+    found = entry(description, "labels", path, dict, "an object of names and values")
+    labels, label_notes = values_by_name(found, path, by_value=False)
+    labels, ignore_value, ignore_notes = without_ignore(labels, path)
+    return _structures(labels, path), ignore_value, [*label_notes, *ignore_notes]
 
 
 def _structures(labels: dict[str, Any], path: Path) -> tuple[Structure, ...]:
