@@ -122,10 +122,12 @@ def test_the_most_severe_structure_is_first_with_its_findings_below():
     apart = says("aorta", "warn", "lies apart", "components", 0.1)
     found = [says("liver", "warn", "is odd"), says("spleen", "warn", "is thin"), says("spleen", "fail", "is gone")]
     assert list(finding_lines([present, apart, *found])) == [
+        "1 of 1 structure looks plausible.",
         "fail  Spleen: 1 not plausible, 1 worth a look",
         "        fail  Is gone.",
         "        warn  Is thin.",
         "warn  Liver: is odd.",
         "warn  Small components apart from the main body, each structure's below 1 ml and 0.5%: aorta (0.1 ml).",
     ]
-    assert list(finding_lines([present])) == []
+    assert list(finding_lines([present])) == ["1 of 1 structure looks plausible."]
+    assert list(finding_lines([])) == []

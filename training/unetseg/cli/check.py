@@ -92,11 +92,16 @@ def run(options: Any) -> None:
 
 
 def finding_lines(findings: list[Finding]) -> Iterator[str]:
-    """What was found as text: the most severe structure first, each with a line for every finding; small components in one."""
+    """What was found as text: how many structures look plausible, then those that do not, each with a line for every finding.
+
+    The most severe structure comes first; small components are one line.
+    """
     from UNetSegmenterLib.engine.plausibility.finding import WARN
     from UNetSegmenterLib.engine.plausibility.findings_page import findings_page
 
     page = findings_page(findings)
+    if page.structures:
+        yield page.headline
     for group in page.groups:
         if len(group.findings) == 1:
             yield f"{group.severity:<5} {group.findings[0].sentence}"
