@@ -133,7 +133,7 @@ def test_known_models_hold_the_recent_ones(widget, panel, checkpoints):
 def test_the_known_models_say_which_one_is_chosen(widget, panel, checkpoints):
     box, (shipped, *_) = widget.ui.knownCheckpointsComboBox, shipped_checkpoints()
     choose(panel, shipped)
-    assert box.currentText == f"{shipped.stem} (comes with the extension)"
+    assert box.currentText == f"{shipped.stem} (shipped)"
     assert [box.itemData(i) for i in range(box.count)].count(str(shipped)) == 1, "it is not listed as a recent one too"
     choose(panel, checkpoints["other"])
     assert box.currentText == checkpoints["other"].name

@@ -140,7 +140,7 @@ class ModelSection(Section):
         box.addItem("Choose...", "")
         shipped = [str(path) for path in shipped_checkpoints()]
         for text in shipped:
-            box.addItem(f"{Path(text).stem} (comes with the extension)", text)
+            box.addItem(f"{Path(text).stem} (shipped)", text)
         for text in recent_checkpoints():
             if text not in shipped:
                 box.addItem(Path(text).name, text)
