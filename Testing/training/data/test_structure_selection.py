@@ -42,6 +42,15 @@ def test_structures_are_left_out_and_merged(hearts):
     assert chosen.structures[1].values == (*values["left atrium"], *values["left ventricle"])
 
 
+@pytest.mark.parametrize("own", ["LV", "Left_Ventricle", "ventricle left"])
+def test_a_structure_is_chosen_by_another_spelling_of_its_name(hearts, own):
+    """A data set's own file may say LV; the structure is listed under one spelling for all data sets."""
+    assert [one.name for one in selected(read_dataset(hearts), f"{own},RV").structures] == [
+        "left ventricle",
+        "right ventricle",
+    ]
+
+
 def test_a_chosen_structure_keeps_its_colour_and_terminology(hearts):
     whole = read_dataset(hearts)
     (aorta,) = selected(whole, "ascending aorta").structures
@@ -65,6 +74,7 @@ def test_what_a_left_out_structure_hid_is_seen(hearts):
     [
         ("left atrum", "did you mean left atrium"),
         ("left atrium,left atrium", "twice"),
+        ("LV,left ventricle", '"left ventricle" twice'),
         ("left atrium,left atrium+left ventricle=both", "twice"),
         ("left atrium=a,left ventricle=a", "twice"),
         ("", "which the data set does not have"),

@@ -9,7 +9,7 @@ from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.labels.ignored import ignored_structure
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
-from UNetSegmenterLib.engine.labels.structures import Structure, known_structure
+from UNetSegmenterLib.engine.labels.structures import Structure, canonical_name, known_structure
 from UNetSegmenterLib.engine.plain_data import did_you_mean
 
 from .dataset import Case, Dataset, StructureSelection
@@ -52,10 +52,14 @@ def selected(dataset: Dataset, text: str) -> Dataset:
 
 
 def _known(name: str, known: dict[str, Structure]) -> Structure:
-    if name.lower() not in known:
-        names = [structure.name for structure in known.values()]
-        raise InputError(f'--structures names "{name}", which the data set does not have; {did_you_mean(name, names)}')
-    return known[name.lower()]
+    """The structure of that name, or of another spelling of it: the data set's own file may say "LV" for the left ventricle."""
+    if name.lower() in known:
+        return known[name.lower()]
+    for structure in known.values():
+        if canonical_name(structure.name) == canonical_name(name):
+            return structure
+    names = [structure.name for structure in known.values()]
+    raise InputError(f'--structures names "{name}", which the data set does not have; {did_you_mean(name, names)}')
 
 
 def _check_once(indices: list[int], names: list[str], declared: tuple[Structure, ...]) -> None:
