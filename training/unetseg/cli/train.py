@@ -308,7 +308,9 @@ def _device_text(group: ProcessGroup) -> str:
 
 
 def _progress_text(now: TrainingProgress) -> str:
-    dice = "" if now.dice is None or math.isnan(now.dice) else f", Dice {now.dice:.3f}"
+    # After the last step the Dice at hand is still that of the validation before, and the table of the last one follows.
+    is_old = now.step == now.steps
+    dice = "" if now.dice is None or math.isnan(now.dice) or is_old else f", Dice {now.dice:.3f}"
     return f"loss {now.loss:.3f}{dice}, {now.slices_per_second:.0f} slices/s"
 
 
