@@ -229,7 +229,7 @@ def closing_the_scene_ends_the_worker(world):
     world.choose("slow")
     world.add_scan("Large", slices=120, size=384, spacing_mm=(1.0, 0.8, 0.8))
     world.press(world.ui.applyButton)
-    world.turn(lambda: world.panel.worker.requests, 60)  # an idle one would stay
+    world.turn(lambda: "segment" in world.panel.worker.requests, 60)  # idle or reading, it stays
     folder = world.panel.worker.folder
     slicer.mrmlScene.Clear(0)
     world.settle(0.5)
