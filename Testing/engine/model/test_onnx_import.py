@@ -338,7 +338,7 @@ def test_cards_that_do_not_fit_their_file_are_refused(draft):
     refuses_to_write(draft, more, "3 channels", "names 3 structures")
     other = filled(draft)
     other["network"]["architecture"] = "UNet"
-    refuses_to_write(draft, other, '"UNet"', '"ONNX"')
+    refuses_to_write(draft, other, '"UNet"', "network.parameters", '"input"')
     slices = filled(draft)
     slices["network"]["input_slices"] = 3
     refuses_to_write(draft, slices, "takes 1 channels", "input_slices 3")

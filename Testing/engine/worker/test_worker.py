@@ -426,4 +426,5 @@ def test_what_cannot_be_compared_is_one_sentence(sides, tmp_path):
     assert answer["type"] == "error" and answer["kind"] == "input" and "don't overlap" in answer["message"]
     files["prediction"]["labels"] = str(tmp_path / "gone.raw")
     answer = conversation(do="compare", **files)[-1]
-    assert answer["kind"] == "internal" and answer["message"].startswith("The comparison stopped")
+    assert answer["kind"] == "input" and answer["message"].startswith("The comparison stopped")
+    assert "gone.raw" in answer["message"]

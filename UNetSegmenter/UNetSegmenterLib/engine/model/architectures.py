@@ -59,7 +59,7 @@ def unet(
 def check_unet_parameters(parameters: dict[str, Any]) -> None:
     """Raise InputError for parameters that a `UNet` can't have."""
     if problem := violation(parameters, _UNET_PARAMETERS, "card.network.parameters"):
-        raise InputError(f"The card breaks its schema: {problem}")
+        raise InputError(f'The card breaks its schema for the architecture "{UNET}": {problem}')
 
 
 def build_network(description: NetworkDescription, device: str = "cpu") -> nn.Module:
