@@ -22,8 +22,8 @@ import host
 host.start()
 
 import qt
-from host.organs import add, choose, organs
 from host.pressing import press, settle, turn
+from host.scans import add, choose, organs
 from host.scripted import load_module
 
 from benchmarks.command_line import require, run

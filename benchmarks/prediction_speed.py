@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from UNetSegmenterLib.engine.errors import InputError
 
 from .command_line import arguments_of, parser_of, require, run
 
@@ -249,6 +250,10 @@ def main(arguments: Sequence[str] | None = None) -> list[Row]:
     if options.child:
         print(json.dumps(run_child(options.child, options.scan, options.checkpoint, options.labels)))
         return []
+    if unknown := [name for name in options.only if name not in all_contenders()]:
+        raise InputError(
+            f"{unknown[0]!r} is no contender of --only; they are {', '.join(map(repr, all_contenders()))}."
+        )
     from unetseg.cli.bench import standard_scan
     from unetseg.evaluation.scan_prediction import open_predictor
 

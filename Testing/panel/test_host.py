@@ -2,6 +2,7 @@
 
 import ast
 import gc
+import importlib
 import os
 import subprocess
 import sys
@@ -256,6 +257,16 @@ def test_the_stories_pass_on_the_stand_in():
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     assert ", 0 failed" in done.stdout
+
+
+def test_the_benchmark_of_the_panel_finds_what_it_takes_from_the_stand_in():
+    source = (ROOT / "benchmarks" / "panel_responsiveness.py").read_text(encoding="utf-8")
+    taken = [
+        node for node in ast.parse(source).body if isinstance(node, ast.ImportFrom) and node.module.startswith("host")
+    ]
+    names = [(node.module, alias.name) for node in taken for alias in node.names]
+    assert len(names) > 3
+    assert [name for module, name in names if not hasattr(importlib.import_module(module), name)] == []
 
 
 def test_the_stories_use_nothing_but_what_slicer_ships():

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.checkpoint import shipped_checkpoints
 
 from benchmarks.nnunet_speed import WAYS, mean_and_lowest_dice
@@ -21,6 +22,11 @@ LEAST_EQUAL = {  # of all voxels, and of structures: nnU-Net resamples otherwise
     "nnU-Net, torch resampling": (0.95, 0.5),
     "nnU-Net, mirroring": (0.9, 0.0),
 }
+
+
+def test_a_contender_that_is_none_is_named():
+    with pytest.raises(InputError, match="'WRONG' is no contender of --only; they are 'ours'"):
+        main(["--only", "WRONG"])
 
 
 @pytest.mark.slow
