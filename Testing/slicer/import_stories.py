@@ -73,7 +73,7 @@ def an_nnunet_is_confirmed_previewed_and_imported(world):
     world.press(dialog.import_button)
     world.turn(lambda: world.panel.imports.dialog is None and world.panel.model.card)
     assert not dialog.is_open and world.panel.model.folds == 2
-    assert "ensemble of 2 folds" in world.panel.model.card_label.text
+    assert "ensemble of 2 networks" in world.panel.model.card_label.text
     assert world.ui.mirroringCheckBox.isEnabled()
     assert world.apply() == "done", world.words()
     (node,) = world.segmentations()

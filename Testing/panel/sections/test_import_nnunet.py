@@ -55,7 +55,7 @@ def test_a_folder_is_known_whole_and_becomes_an_ensemble(widget, panel, scan, fo
     dialog.form.fields["structures"].parts.table.item(1, 2).setText("spleen")
     press(dialog.import_button)
     turn(lambda: panel.model.card is not None)
-    assert panel.model.folds == 2 and "ensemble of 2 folds" in panel.model.card_label.text
+    assert panel.model.folds == 2 and "ensemble of 2 networks" in panel.model.card_label.text
     assert "mean 80, sd 60" in panel.model.card_label.text
     settle()
     assert widget.ui.mirroringCheckBox.enabled

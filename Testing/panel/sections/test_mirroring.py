@@ -49,7 +49,7 @@ def test_it_can_be_switched_on_only_where_the_card_allows_it(widget, panel, scan
     assert not box.enabled and "allows no mirrored slices" in box.toolTip and box.text == "Mirroring"
     choose(panel, ensemble)
     assert box.enabled and box.text == "Mirroring (4 times as slow)"
-    assert "ensemble of 2 folds" in panel.model.card_label.text and panel.model.folds == 2
+    assert "ensemble of 2 networks" in panel.model.card_label.text and panel.model.folds == 2
     assert "4 times as slow" in panel.model.card_label.text
 
 

@@ -275,7 +275,7 @@ def test_a_model_says_what_it_segments_and_reads(tmp_path, capsys):
         "Small abdomen",
         "CC0",
         "2 mm pixels, -160 to 240 HU, 3 neighbouring slices, coronal slices",
-        "2D U-Net, width 4, depth 2, ensemble of 2 folds",
+        "2D U-Net, width 4, depth 2, ensemble of 2 networks",
         "possible, 2 times as slow",
         "training statistics of 3 cases",
         "0.50 ± 0.10 (n = 2)",

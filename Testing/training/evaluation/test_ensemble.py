@@ -116,7 +116,7 @@ def test_figures_are_those_of_the_cross_validation(folds, released):
         assert dice["sd"] == pytest.approx(expected["sd"], abs=1e-5)
     assert card.validation["all"]["measured"] == CROSS_VALIDATED
     shown = unetseg_here("info", released).stdout
-    assert "ensemble of 3 folds" in shown
+    assert "ensemble of 3 networks" in shown
     assert "others of the ensemble were" in " ".join(shown.split())
 
 

@@ -23,11 +23,11 @@ ARCHITECTURES = {
 
 
 def network_text(network: dict[str, Any], folds: int = 1) -> str:
-    """The network of a card (plain JSON) in words, with the number of folds if there is more than one."""
+    """The network of a card (plain JSON) in words, with the number of its networks if there is more than one."""
     name = str(network.get("architecture") or "")
     parts = [ARCHITECTURES.get(name, name), *_details(name, network.get("parameters") or {})]
     if folds > 1:
-        parts.append(f"ensemble of {folds} folds")
+        parts.append(f"ensemble of {folds} networks")
     return ", ".join(part for part in parts if part)
 
 
