@@ -74,7 +74,8 @@ def findings(widget):
 def label_map(name, array):
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
     node.SetSpacing(SPACING_MM[::-1])
-    node.SetOrigin(70.0, 60.0, 10.0)
+    node.SetOrigin(70.0, 60.0, 10.0)  # with these directions the grid of `add`
+    node.SetIJKToRASDirections(-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
     slicer.util.updateVolumeFromArray(node, array)
     return node
 

@@ -212,7 +212,7 @@ def test_frames_in_several_fragments_are_put_together_by_their_table(tmp_path):
     path.write_bytes(start + with_table)
     assert np.array_equal(read_volume(path).array, TALL)
     path.write_bytes(start + whole)
-    refused(path, "announces 4 frame(s)", "hold 8")
+    refused(path, "announces 4 frames", "hold 8")
     path.write_bytes(start + with_table[:-20])
     refused(path, "cut off")
 

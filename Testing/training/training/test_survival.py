@@ -260,7 +260,7 @@ def test_batch_statistics_beyond_float32_end_a_run_at_once_and_not_at_its_end(
 def test_run_of_another_configuration_or_data_set_is_refused_by_name(
     preprocessed, small_config, straight_run, preprocessed_folder, tmp_path
 ):
-    with pytest.raises(InputError, match=r"recipe.learning_rate was 0.002 and is 0.1"):
+    with pytest.raises(InputError, match=r": learning_rate was 0.002 and is 0.1"):
         train(preprocessed, straight_run, dataclasses.replace(small_config, learning_rate=0.1), "cpu")
     changed = dataclasses.replace(
         preprocessed, splits=preprocessed.splits | {"train": preprocessed.splits["train"][1:]}
