@@ -2,10 +2,13 @@
 
 import os
 import shutil
+import signal
 import tempfile
 
 import pytest
 
+# A shell's background job ignores Ctrl-C, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start: they share the machine
 _temporary = pytest.StashKey[str]()
 
