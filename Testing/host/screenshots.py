@@ -33,13 +33,18 @@ from host.scripted import load_module
 HOME = "/home/me"  # in place of a folder of the machine that takes the pictures
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def picture_parser(text: str) -> argparse.ArgumentParser:
+    """Options of all who take pictures of a checkpoint on a scan; `text` is their module's, which begins with what they take."""
+    parser = argparse.ArgumentParser(description=text.splitlines()[0])
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("scan", type=Path)
     parser.add_argument("--output", type=Path, default=ROOT / "Resources" / "Screenshots")
     parser.add_argument("--name", default="Sample CT", help="the name of the scan in the pictures")
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    options = picture_parser(__doc__).parse_args()
     os.environ["UNETSEGMENTER_SCREENSHOTS"] = str(options.output)
     import host.pressing
 

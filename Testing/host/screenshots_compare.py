@@ -6,7 +6,6 @@ python Testing/host/screenshots_compare.py CHECKPOINT SCAN REFERENCE [--output R
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -24,21 +23,17 @@ from PIL import Image
 
 import host.pressing
 from host.pressing import picture, press, settle, turn
-from host.screenshots import add_scan, choose
+from host.screenshots import add_scan, choose, picture_parser
 from host.scripted import load_module
 
 WIDTH = 1600
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("scan", type=Path)
+    parser = picture_parser(__doc__)
     parser.add_argument(
         "reference", type=Path, help="label map with TotalSegmentator's values, or with those of --names alone"
     )
-    parser.add_argument("--output", type=Path, default=ROOT / "Resources" / "Screenshots")
-    parser.add_argument("--name", default="Sample CT", help="the name of the scan in the pictures")
     parser.add_argument("--names", nargs="*", help="the structures of label values 1, 2, ...")
     parser.add_argument("--structure", help="the one that stands out; the one with the largest HD95 if not given")
     parser.add_argument("--reference-name", default="Ground truth")

@@ -7,7 +7,6 @@ What is erased by hand in the Segment Editor is cleared in an array here: the la
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from dataclasses import replace
@@ -27,19 +26,15 @@ import SimpleITK as sitk
 
 import host.pressing
 from host.pressing import picture, press, settle, turn, type_path
-from host.screenshots import HOME, add_scan, choose
+from host.screenshots import HOME, add_scan, choose, picture_parser
 from host.scripted import load_module
 
 WIDTH, STRUCTURE = 1400, "liver"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("scan", type=Path)
+    parser = picture_parser(__doc__)
     parser.add_argument("reference", type=Path, help="label map with TotalSegmentator's values")
-    parser.add_argument("--output", type=Path, default=ROOT / "Resources" / "Screenshots")
-    parser.add_argument("--name", default="Sample CT", help="the name of the scan in the picture")
     options = parser.parse_args()
     host.pressing.PICTURES = ROOT / ".cache" / "screenshots"
     module = load_module(ROOT / "UNetSegmenter" / "UNetSegmenter.py")

@@ -5,7 +5,6 @@ python Testing/host/screenshots_errors.py CHECKPOINT SCAN REFERENCE [--structure
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -21,7 +20,7 @@ host.start()
 import numpy as np
 
 from host.pressing import picture, press, settle, turn
-from host.screenshots import add_scan, choose
+from host.screenshots import add_scan, choose, picture_parser
 from host.screenshots_compare import add_reference
 from host.scripted import load_module
 
@@ -30,12 +29,8 @@ SLICES = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("scan", type=Path)
+    parser = picture_parser(__doc__)
     parser.add_argument("reference", type=Path, help="label map with TotalSegmentator's values")
-    parser.add_argument("--output", type=Path, default=ROOT / "Resources" / "Screenshots")
-    parser.add_argument("--name", default="Sample CT", help="the name of the scan in the pictures")
     parser.add_argument("--reference-name", default="Ground truth")
     parser.add_argument("--file", default="panel-errors.png")
     parser.add_argument("--scale", type=int, default=10, help="where the distance colours end, in mm")
