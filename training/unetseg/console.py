@@ -40,13 +40,12 @@ def print_line(text: str = "") -> None:
 
 def warn(text: str) -> None:
     """Print a warning as one line on standard error; the command continues."""
-    sys.stderr.write(f"unetseg: warning: {' '.join(without_control_characters(text).split())}\n")
+    sys.stderr.write(f"unetseg: warning: {one_line(text)}\n")
 
 
 def print_errors(text: str, lines: Iterable[str]) -> None:
     """Print an error on standard error, followed by one line for each case of it."""
-    named = (f"  {' '.join(without_control_characters(line).split())}" for line in lines)
-    sys.stderr.write("\n".join([f"unetseg: error: {text}", *named, ""]))
+    sys.stderr.write("\n".join([f"unetseg: error: {text}", *(f"  {one_line(line)}" for line in lines), ""]))
 
 
 def asked(question: str) -> bool:
@@ -83,7 +82,12 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def without_control_characters(text: str) -> str:
+def one_line(text: str) -> str:
+    """The text on one line, as a warning or an error has it."""
+    return " ".join(_without_control_characters(text).split())
+
+
+def _without_control_characters(text: str) -> str:
     """The text without characters that control a terminal: names and titles come from other people's files."""
     return text.translate(_CONTROL_CHARACTERS)
 
@@ -91,7 +95,7 @@ def without_control_characters(text: str) -> str:
 def _shown(text: str) -> str:
     from rich.markup import escape
 
-    return escape(without_control_characters(text))
+    return escape(_without_control_characters(text))
 
 
 def _console() -> Console:

@@ -13,7 +13,7 @@ from types import FrameType
 from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.errors import InputError, explain, os_error_text
 
-from ..console import accept_any_console, silence, warn, without_control_characters
+from ..console import accept_any_console, one_line, silence, warn
 from . import COMMANDS, RENAMED_COMMANDS
 
 DONE, BAD_INPUT = 0, 2
@@ -171,7 +171,7 @@ def overview() -> str:
 
 def _complain(text: str, program: str = "unetseg", status: int = BAD_INPUT) -> int:
     try:
-        sys.stderr.write(f"{program}: error: {' '.join(without_control_characters(text).split())}\n")
+        sys.stderr.write(f"{program}: error: {one_line(text)}\n")
         sys.stderr.flush()
     except OSError:
         silence(sys.stderr)

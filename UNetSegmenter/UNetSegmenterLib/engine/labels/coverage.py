@@ -22,9 +22,7 @@ def fraction_outside(segmentation: Segmentation, grid: Geometry) -> float:
     if _inside((box_corners(labels.shape) + first) @ to_grid.T, grid).all():
         return 0.0
     labelled = outside = 0
-    for number, rows_and_columns in enumerate(
-        labels
-    ):  # one slice at a time: the positions of a scan don't fit the memory
+    for number, rows_and_columns in enumerate(labels):  # all positions of a scan at once don't fit the memory
         rows, columns = np.nonzero(rows_and_columns)
         index = np.stack((columns, rows, np.full(len(rows), number), np.ones(len(rows))), axis=1) + first
         labelled += len(rows)

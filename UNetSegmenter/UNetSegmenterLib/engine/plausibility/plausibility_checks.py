@@ -172,7 +172,7 @@ class PlausibilityChecks:
         expected = expected_text(rule, bounds, quantity.detail, digits)
         if rule.check == "continuity":
             sentence, expected = map(self.anatomy.slicing_axis.in_words, (sentence, expected))
-        source = f"{counted(bounds.cases, 'training case')}" if bounds.cases else "rule of thumb"
+        source = counted(bounds.cases, "training case") if bounds.cases else "rule of thumb"
         nominal = ", nominal spacing" if rule.spacing_dependent and self.has_nominal_spacing else ""
         name = self.names[quantity.structure]
         text = f"{titled(name)}: {sentence}; expected {expected} ({source}{nominal})."
