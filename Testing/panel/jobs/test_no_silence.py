@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 
 import pytest
@@ -10,9 +11,15 @@ from host.pressing import settle, turn
 from host.scans import SHAPE, SPACING_MM, body, organs
 from UNetSegmenterLib.panel.sections.segment_section import RunState
 
-ERRORS = [MemoryError("no room"), OSError(5, "Input/output error"), Exception("plain")]
-each_error = pytest.mark.parametrize("error", ERRORS, ids=["MemoryError", "OSError", "Exception"])
+ERRORS = {"MemoryError": ("no room",), "OSError": (5, "Input/output error"), "Exception": ("plain",)}
+each_error = pytest.mark.parametrize("error", ERRORS, indirect=True)
 LIB = "UNetSegmenterLib."
+
+
+@pytest.fixture
+def error(request):
+    """An error of the test's own: one that all tests shared would keep, by its traceback, what each of them worked on."""
+    return getattr(builtins, request.param)(*ERRORS[request.param])
 
 
 def break_once(monkeypatch, place, error, in_a_step=False):
