@@ -143,8 +143,6 @@ def run(options: Any) -> None:
         material = {case: CaseMaterial((*files.pictures, *pictures), findings, viewer=viewer, limits=limits)}
         summary = write_results(folder, f"Comparison: {case}", [comparison], facts, material=material)
     print_results([comparison], summary, case)
-    for text in comparison.warnings:
-        warn(text)
     _propose(comparison)
     print_line(
         f"{folder}: metrics.csv, summary.json, report.html" + (", pictures, scene.mrb" if files.pictures else "")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
-from ..console import asked, print_line, progress, table, warn
+from ..console import asked, print_line, progress, table
 from ..output_folder import RESULTS, Outputs, output_folder
 from .parser import CommandParser
 from .shared_options import add_device, add_distinct_colors, add_no_postprocessing
@@ -149,8 +149,6 @@ def _compare(
         folder, f"{volume.name}: {card.title}", [comparison], facts, material=material, reference_note=note
     )
     print_results([comparison], summary, volume.name, note)
-    for text in comparison.warnings:
-        warn(text)
     return ["report.html", "summary.json", "metrics.csv", *_names(files, folder)]
 
 

@@ -240,9 +240,6 @@ def _print(
 
     comparisons = [results[name].comparison for name in manifest.own_cases if name in results]
     print_results(comparisons, summary, manifest.data_set)
-    for comparison in comparisons:
-        for text in comparison.warnings:
-            warn(f"{comparison.case}: {text}")
     if baseline is not None and comparisons:
         rows, _ = paired_rows(manifest, results, baseline)
         print_pairs(rows, f"Dice: {manifest.checkpoint} minus {baseline.manifest.checkpoint}, paired by case")

@@ -12,25 +12,33 @@ from UNetSegmenterLib.engine.evaluation.statistics import counted_cases
 from UNetSegmenterLib.engine.labels.matching import BY_VALUE
 from UNetSegmenterLib.engine.report.paired_table import PairedDifference
 
-from ..console import print_line, table
+from ..console import print_line, table, warn
 
 
 def print_results(comparisons: Sequence[Comparison], summary: Mapping[str, Any], title: str, note: str = "") -> None:
-    """Print one table for all structures: values of one case, or mean ± standard deviation over several."""
+    """Print one table for all structures: values of one case, or mean ± standard deviation over several; then warnings."""
     seen = summary.get("trained_on")
     apart = [] if seen is None or seen["in_the_numbers_above"] else seen["names"]
-    comparisons = counted_cases(comparisons, apart)
-    if len(comparisons) == 1:
-        print_case(comparisons[0], title, note)
-        _print_seen(seen if apart else None)
-        return
-    title = f"{len(comparisons)} cases of {title}"
+    own = counted_cases(comparisons, apart)
+    if len(own) == 1:
+        print_case(own[0], title, note)
+    else:
+        _print_over_cases(len(own), summary, title, note)
+    if seen is not None and apart:
+        _print_seen(seen)
+    for comparison in comparisons:
+        for text in comparison.warnings:
+            warn(text if comparison.case == title else f"{comparison.case}: {text}")
+
+
+def _print_over_cases(cases: int, summary: Mapping[str, Any], title: str, note: str) -> None:
     rows = []
     for name, entry in summary["structures"].items():
         dice, hd95, nsd = entry["dice"], entry["hd95_mm"], entry["nsd"]
         missed = f"{entry['missed']} of {entry['ok'] + entry['missed']}"
         rows.append((name, _mean(dice, 3), _mean(hd95, 1, dice["n"]), _mean(nsd, 3), str(dice["n"]), missed))
-    table(("structure", "Dice", "HD95 mm", "NSD", "n", "missed"), rows, f"{title} (mean ± standard deviation)")
+    headers = ("structure", "Dice", "HD95 mm", "NSD", "n", "missed")
+    table(headers, rows, f"{cases} cases of {title} (mean ± standard deviation)")
     measured = sum(entry["dice"]["n"] > 0 for entry in summary["structures"].values())
     _print_mean(summary["mean_dice"], measured, note)
     if by_value := [name for name, entry in summary["structures"].items() if BY_VALUE in entry["matched"]]:
@@ -39,18 +47,16 @@ def print_results(comparisons: Sequence[Comparison], summary: Mapping[str, Any],
     if over["n"]:
         interval = "{:.3f} to {:.3f}".format(*over["ci95"]) if over["ci95"] else "none: one case"
         print_line(f"mean Dice over {over['n']} cases: {over['mean']:.3f} (95 % confidence interval {interval})")
-    if len(comparisons) > len(summary["worst_cases"]):
+    if cases > len(summary["worst_cases"]):
         worst = ", ".join(f"{one['case']} ({one['mean_dice']:.3f})" for one in summary["worst_cases"])
         print_line(f"cases with the lowest mean Dice: {worst}")
-    _print_seen(seen if apart else None)
 
 
-def _print_seen(seen: Mapping[str, Any] | None) -> None:
+def _print_seen(seen: Mapping[str, Any]) -> None:
     """The cases that were trained on, which are in no number above."""
-    if seen is not None:
-        over = seen["mean_dice_over_cases"]
-        mean = f": mean Dice over cases {over['mean']:.3f}, in no number above" if over["n"] else ""
-        print_line(f"trained on ({len(seen['names'])}): {', '.join(seen['names'])}{mean}")
+    over = seen["mean_dice_over_cases"]
+    mean = f": mean Dice over cases {over['mean']:.3f}, in no number above" if over["n"] else ""
+    print_line(f"trained on ({len(seen['names'])}): {', '.join(seen['names'])}{mean}")
 
 
 def print_pairs(rows: Sequence[PairedDifference], title: str) -> None:
