@@ -88,6 +88,20 @@ def test_a_scene_comes_back_unchanged(tmp_path, direction):
     assert other.scene.GetNodeByID(composite.GetBackgroundVolumeID()).GetName() == "CT"
 
 
+def test_labels_on_a_coarser_grid_than_the_scan_s_are_saved_on_their_own_in_silence(tmp_path, capfd):
+    scan = grid((12, 20, 24), spacing_mm=(3.0, 0.8, 0.8))
+    coarse = grid((4, 6, 7), spacing_mm=(9.0, 2.7, 2.9))
+    reference = segmentation(coarse, HEART[:3])
+    volume = Volume(np.zeros(scan.shape, np.int16), scan, "CT")
+    made = comparison.comparison_scene(volume, segmentation(scan, HEART), reference)
+    storage.save_scene(made.headless.scene, tmp_path / "case.mrb")
+    assert capfd.readouterr() == ("", "")
+    other = HeadlessScene(make_current=False)
+    storage.load_scene(tmp_path / "case.mrb", other.scene)
+    after = segmentation_from_node(other.scene.GetFirstNodeByName("Reference"), coarse)
+    assert np.array_equal(after.labels, reference.labels)
+
+
 def test_files_that_are_no_segmentation_or_scene_are_refused_and_leave_nothing(headless, tmp_path):
     (tmp_path / "x.seg.nrrd").write_text("nonsense")
     (tmp_path / "x.mrb").write_text("nonsense")

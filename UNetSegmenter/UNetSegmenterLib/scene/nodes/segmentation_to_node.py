@@ -17,7 +17,7 @@ from ...engine.labels.postprocessing_change import POSTPROCESSING_TAG
 from ...engine.labels.seg_nrrd import CONFIDENCE_TAG, SLICING_AXIS_TAG, SOURCE_VALUES_TAG
 from ...engine.labels.segmentation import Segmentation
 from .node_attributes import set_module_attributes
-from .node_grids import ras_geometry, reference_text
+from .node_grids import REFERENCE_GEOMETRY, ras_geometry, reference_text, volume_geometry
 from .scene_nodes import place_beside, removed_on_error
 from .segmentation_from_node import segmentation_from_node
 from .surfaces import BINARY_LABELMAP, CLOSED_SURFACE, DEFAULT_SMOOTHING, make_surfaces
@@ -43,7 +43,7 @@ def segmentation_to_node(
     Args:
         segmentation: Labels and structures.
         scene: Where the node is added.
-        volume_node: Its grid and parent transform become the node's, which is put beside it in the subject hierarchy.
+        volume_node: The scan, whose parent transform becomes the node's, which is put beside it in the subject hierarchy.
         node: Is filled anew; None adds a node.
         name: Of the node; None takes that of the segmentation for a new node.
         provenance: With the segmentation's own attributes it becomes node attributes `UNetSegmenter.<key>`; those of an
@@ -154,11 +154,15 @@ def labelmap_image(labels: np.ndarray, geometry: Geometry) -> slicer.vtkOriented
 def _set_reference(
     node: slicer.vtkMRMLSegmentationNode, geometry: Geometry, volume_node: slicer.vtkMRMLVolumeNode | None
 ) -> None:
+    """The grid that Slicer saves and edits the labels on: their own, also where the scan has another.
+
+    Slicer would resample them to the scan's when it saves, and warn of an "oversampling factor" where that is finer.
+    """
     if volume_node is not None:
         node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
-        return
-    name = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
-    node.GetSegmentation().SetConversionParameter(name, reference_text(geometry))
+        if geometry.is_close(volume_geometry(volume_node)):
+            return
+    node.GetSegmentation().SetConversionParameter(REFERENCE_GEOMETRY, reference_text(geometry))
 
 
 def _set_display(display: slicer.vtkMRMLSegmentationDisplayNode) -> None:
