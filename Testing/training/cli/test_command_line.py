@@ -335,10 +335,10 @@ def test_folds_of_one_configuration_make_a_table(dataset, tmp_path):
     release = ("release", whole / "checkpoint.pt", dataset, "--cross-validated", runs, "--output")
     done = unetseg_here(*release, tmp_path / "released.pt")
     assert done.returncode == 0, done.stderr
-    assert "were trained with steps 2 for 4 of the checkpoint" in done.stderr
+    assert "were trained with steps 2 instead of the checkpoint's 4" in done.stderr
     card = read_card(tmp_path / "released.pt")
     assert list(card.postprocessing) == decided["steps"]
-    assert "each without the patients" in card.validation["all"]["measured"]
+    assert "each on the patients that it was not trained on" in card.validation["all"]["measured"]
     assert card.validation["liver"]["dice"]["n"] == 4
     checkpoint = runs / "fold1" / "checkpoint.pt"
     whole_bytes = checkpoint.read_bytes()

@@ -43,10 +43,14 @@ def test_splits_may_differ_and_another_training_is_noted_in_the_card_too(runs):
     assert found.validation["liver"]["dice"]["mean"] == 0.9
     assert found.validation["all"]["cases"] == ["a", "b"]
     notes = read_cross_validation(runs, card_of(steps=99, seed=5)).notes
-    assert [("steps 7000 for 99" in note, "seed 0 for 5" in note) for note in notes] == [(True, False), (False, True)]
-    assert "2 networks of 7000 steps, trained in the same way, each without" in found.validation["all"]["measured"]
+    assert [("steps 7000 instead" in note, "seed 0 instead" in note) for note in notes] == [
+        (True, False),
+        (False, True),
+    ]
+    assert found.validation["all"]["measured"].endswith("they were trained like this checkpoint")
     other = read_cross_validation(runs, card_of(learning_rate=0.1)).validation["all"]["measured"]
-    assert "trained with learning_rate 0.002 for 0.1 of the checkpoint, each without" in other
+    assert other.startswith("2 networks, each on the patients that it was not trained on")
+    assert other.endswith("trained like this checkpoint, but with learning_rate 0.002 instead of 0.1")
 
 
 def test_a_fold_that_was_removed_is_noted(runs):
@@ -60,7 +64,7 @@ def test_only_what_the_members_of_an_ensemble_agree_in_is_compared(runs):
     card = card_of()
     agreed = {name: value for name, value in card.training["recipe"].items() if name not in ("steps", "learning_rate")}
     notes = read_cross_validation(runs, replace(card, training=card.training | {"recipe": agreed | {"ema": 0.5}})).notes
-    assert [note.partition(" with ")[2] for note in notes] == ["ema 0.998 for 0.5 of the checkpoint"]
+    assert [note.partition(" with ")[2] for note in notes] == ["ema 0.998 instead of the checkpoint's 0.5"]
 
 
 def test_another_kind_of_network_is_refused_with_what_differs(runs):

@@ -9,6 +9,7 @@ from typing import Any
 
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.card import Card
+from UNetSegmenterLib.engine.model.card_facts import cross_validation_text
 
 from .configuration import TrainingConfig, read_config, with_present_names
 from .fold_predictions import POSTPROCESSING, decided_for
@@ -42,19 +43,19 @@ def read_cross_validation(runs: Path, released: Card) -> CrossValidation:
     decided, summary = _read(runs / POSTPROCESSING), _read(runs / "summary.json")
     try:
         different = _differences(runs, decided["decided_for"], decided_for(released))
-        trained_so = f"with {', '.join(different)} of the checkpoint" if different else "in the same way"
-        steps = decided["decided_for"]["recipe"]["steps"]
         left_out = summary.get("trained_on", {})
         figures = {name: {"dice": part} for name, part in summary["structures"].items()}
         figures["all"] = {
             "dice": summary["mean_dice_over_cases"] | {"over": "cases"},
             "cases": decided["cases"],
-            "measured": f"{decided['folds']} networks of {steps} steps, trained {trained_so}, each without the patients it "
-            "was measured on (cross-validation at the network's grid, before postprocessing)",
+            "measured": cross_validation_text(decided["folds"], different),
         }
         if left_out:
             figures["all"]["trained_on"] = left_out["names"]
-        notes = [f"the folds in {runs} were trained with {text} of the checkpoint" for text in different]
+        notes = [
+            f"the folds in {runs} were trained with {name} {value} instead of the checkpoint's {own}"
+            for name, value, own in different
+        ]
         gone = [
             f"fold{fold}" for fold in range(decided["folds"]) if not (runs / f"fold{fold}" / "checkpoint.pt").exists()
         ]
@@ -93,8 +94,8 @@ def _read(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _differences(runs: Path, folds: dict[str, Any], own: dict[str, Any]) -> list[str]:
-    """How the training of the folds differed from the checkpoint's; raises InputError for another kind of network.
+def _differences(runs: Path, folds: dict[str, Any], own: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Name, the folds' value and the checkpoint's of what differs in training; InputError for another kind of network.
 
     An ensemble's card has the entries in which its members agree; only these are compared.
     """
@@ -117,7 +118,7 @@ def _differences(runs: Path, folds: dict[str, Any], own: dict[str, Any]) -> list
     )
     known = with_present_names(TrainingConfig, own["recipe"])
     return [
-        f"{name} {getattr(before, name)} for {getattr(now, name)}"
+        (name, getattr(before, name), getattr(now, name))
         for name in vars(now)
         if name in known and name not in MAY_DIFFER and getattr(before, name) != getattr(now, name)
     ]

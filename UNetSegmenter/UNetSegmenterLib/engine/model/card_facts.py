@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -20,6 +21,12 @@ ARCHITECTURES = {
     "ResidualEncoderUNet": "nnU-Net (ResidualEncoderUNet)",
     "ONNX": "ONNX",
 }
+
+
+_FORMER_CROSS_VALIDATION = re.compile(
+    r"(\d+) networks of \d+ steps, trained (?:in the same way|with (.*) of the checkpoint), each without the patients"
+)
+_FORMER_DIFFERENCE = re.compile(r"(\w+) (.+?) for (.+?)(?:, (?=[a-z_]+ )|$)")
 
 
 def network_text(network: dict[str, Any], folds: int = 1) -> str:
@@ -70,13 +77,36 @@ def training_facts(card: Card) -> list[tuple[str, str]]:
         facts.append(("Begun from", _parent(parent, training.get("seen_cases"))))
     overall = card.validation.get("all")
     if isinstance(overall, dict) and overall.get("cases"):
-        tested = ", ".join(map(str, overall["cases"]))
-        facts.append(("Measured on", f"{tested} with {overall.get('measured', 'this checkpoint')}"))
+        names = [str(case) for case in overall["cases"]]
+        measured = _present_text(str(overall.get("measured", "this checkpoint")))
+        facts.append(("Measured on", f"{counted(len(names), 'scan')} ({', '.join(names)}) with {measured}"))
     if training.get("date"):
         facts.append(("Date", str(training["date"])))
     if card.data_licence:
         facts.append(("Data licence", card.data_licence))
     return facts
+
+
+def cross_validation_text(networks: int | str, differences: Iterable[Sequence[object]]) -> str:
+    """How a checkpoint of all patients was measured: by other networks, each on patients that are new to it.
+
+    Args:
+        networks: number of the networks.
+        differences: name, value and the checkpoint's value of each entry in which their training configuration differs.
+    """
+    other = ", ".join(f"{name} {value} instead of {own}" for name, value, own in differences)
+    return (
+        f"{networks} networks, each on the patients that it was not trained on (cross-validation at the network's grid, before "
+        "postprocessing); they were trained like this checkpoint" + (f", but with {other}" if other else "")
+    )
+
+
+def _present_text(measured: str) -> str:
+    """The sentence on a cross-validation as it is written now, where the card has that of version 0.1."""
+    former = _FORMER_CROSS_VALIDATION.match(measured)
+    if former is None:
+        return measured
+    return cross_validation_text(former[1], _FORMER_DIFFERENCE.findall(former[2] or ""))
 
 
 def _parent(parent: dict[str, Any], seen: Any) -> str:
