@@ -10,10 +10,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from unetseg.cli import COMMANDS
+from unetseg.cli import COMMANDS, check
 from unetseg.cli import parser as parsing
 from unetseg.cli.parser import CommandParser, command_and_parser
 from unetseg.data.sample_download import default_cache
+from UNetSegmenterLib.engine.evaluation import result_files
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_CHARACTERS = 149
@@ -189,6 +190,18 @@ def test_modules_that_are_run_exist():
         for name in re.findall(r"python3? -m ((?:benchmarks|tools|Testing|unetseg)[\w.]*\w)", text):
             path = ROOT / ("training" if name.startswith("unetseg") else "") / name.replace(".", "/")
             assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), (page.name, name)
+
+
+@pytest.mark.parametrize(
+    ("page", "columns"),
+    [
+        ("metrics.md", (*result_files.COLUMNS, result_files.SEEN_COLUMN)),
+        ("plausibility.md", check.COLUMNS),
+    ],
+)
+def test_columns_of_tables_are_explained(page, columns):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert [column for column in columns if f"`{column}`" not in text] == []
 
 
 def test_errors_that_troubleshooting_quotes_are_those_of_the_code():

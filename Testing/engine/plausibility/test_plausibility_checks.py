@@ -17,7 +17,7 @@ from UNetSegmenterLib.engine.labels.postprocessing_change import PostprocessingC
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import known_structure
 from UNetSegmenterLib.engine.plausibility.anatomy import Anatomy
-from UNetSegmenterLib.engine.plausibility.finding import FAIL, PASS, SEVERITIES, WARN
+from UNetSegmenterLib.engine.plausibility.finding import FAIL, PASS, SEVERITIES, WARN, Finding
 from UNetSegmenterLib.engine.plausibility.findings_page import findings_page
 from UNetSegmenterLib.engine.plausibility.plausibility_checks import check
 from UNetSegmenterLib.engine.plausibility.rules import CHECKS
@@ -45,7 +45,10 @@ def test_one_finding_a_check_and_structure(statistics, unseen):
     assert {f.severity for f in found} <= set(SEVERITIES)
     for finding in found:
         assert finding.sentence.endswith(".")
-        json.dumps(finding.to_json())
+        stored = json.loads(json.dumps(finding.to_json()))
+        assert Finding.from_json(stored) == finding
+        former = {"place_ras" if key == "position_ras_mm" else key: value for key, value in stored.items()}
+        assert Finding.from_json(former) == finding
 
 
 def test_statistics_are_json_and_survive_it(statistics, unseen):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from UNetSegmenterLib.engine.plausibility.finding import Finding
 
 
-COLUMNS = ("severity", "check", "structure", "value", "unit", "expected", "place_ras", "sentence")
+COLUMNS = ("severity", "check", "structure", "value", "unit", "expected", "position_ras_mm", "sentence")
 
 
 def add_options(parser: CommandParser) -> None:
@@ -127,8 +127,8 @@ def write_findings(findings: list[Finding], folder: Path) -> None:
             writer.writerow(COLUMNS)
             for finding in findings:
                 cells = {name: "" if cell is None else csv_cell(cell) for name, cell in finding.to_json().items()}
-                if cells["place_ras"]:
-                    cells["place_ras"] = " ".join(f"{mm:.1f}" for mm in cells["place_ras"])
+                if cells["position_ras_mm"]:
+                    cells["position_ras_mm"] = " ".join(f"{mm:.1f}" for mm in cells["position_ras_mm"])
                 writer.writerow([cells[column] for column in COLUMNS])
 
     write_atomically(folder / "findings.csv", write_csv)

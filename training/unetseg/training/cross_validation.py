@@ -161,7 +161,7 @@ def _interval(result: Aggregate) -> dict[str, Any]:
 
 
 def write_folds(rows: Sequence[FoldRow], summary: dict[str, Any], folder: Path) -> None:
-    """Write metrics.csv (one row a case and structure) and summary.json."""
+    """Write metrics.csv (one row per case and structure) and summary.json."""
 
     def table(partial: Path) -> None:
         with partial.open("w", newline="", encoding="utf-8") as file:

@@ -10,7 +10,7 @@ PASS, WARN, FAIL = "pass", "warn", "fail"
 SEVERITIES = (PASS, WARN, FAIL)
 FEWEST_DIGITS, MOST_DIGITS = 3, 17
 """Significant digits of a number in a finding; a float has no more than the latter."""
-_STORED_KEYS = {"position_ras_mm": "place_ras"}
+_FORMER_POSITION = "place_ras"  # the key in files of versions before 0.2
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,15 @@ class Finding:
         return "" if self.value is None else f"{number_text(self.value, self.digits)} {self.unit}".strip()
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-ready dictionary of all fields; files store the position under the key `place_ras`."""
-        return {_STORED_KEYS.get(key, key): value for key, value in asdict(self).items()}
+        """A JSON-ready dictionary of all fields."""
+        return asdict(self)
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Finding:
-        """The finding that `to_json` wrote."""
-        position = plain["place_ras"]
-        rest = {key: value for key, value in plain.items() if key != "place_ras"}
-        return cls(**rest, position_ras_mm=None if position is None else tuple(position))
+        """The finding that `to_json` wrote, in this version or an earlier one."""
+        fields = dict(plain)
+        position = fields.pop(_FORMER_POSITION) if _FORMER_POSITION in fields else fields.pop("position_ras_mm")
+        return cls(**fields, position_ras_mm=None if position is None else tuple(position))
 
 
 def number_text(value: float, digits: int = FEWEST_DIGITS) -> str:
