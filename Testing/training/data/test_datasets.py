@@ -186,6 +186,7 @@ def test_nnunet_undeclared_value_is_named_when_read(nnunet):
         ({"labels": {"one": 205, "two": 205}}, 'to both "one" and "two"'),
         ({"labels": {"one": "205.5"}}, "whole numbers are expected"),
         ({"labels": {"background": 0}}, "names no structure"),
+        ({"labels": {"Background": 1, "liver": 2}}, '"Background" the value 1, but background is 0'),
         ({"channel_names": {"0": "CT", "1": "PET"}}, "2 channels (CT, PET)"),
         ({"channel_names": "CT"}, '"channel_names": "CT"'),
         ({"channel_names": {}}, "0 channels"),

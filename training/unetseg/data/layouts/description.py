@@ -112,7 +112,7 @@ def values_by_name(labels: dict[str, Any], path: Path, by_value: bool) -> tuple[
         by_value: whether the layout has names by value (Decathlon, nnU-Net v1) instead of values by name (nnU-Net v2).
 
     Raises:
-        InputError: a label has neither form.
+        InputError: a label has neither form, or the background a value other than 0.
     """
     notes = []
     numbers = all(_is_number(key) for key in labels) and not any(_is_number(value) for value in labels.values())
@@ -137,6 +137,11 @@ def values_by_name(labels: dict[str, Any], path: Path, by_value: bool) -> tuple[
             name = IGNORE
         if value == 0 and name != IGNORE:
             continue
+        if name.strip().lower() == "background":
+            raise InputError(
+                f'{path} gives "{name}" the value {json.dumps(value)[:60]}, but background is 0; call what has that value by its '
+                "name, or leave it out."
+            )
         if name in found:
             raise InputError(
                 f'{path} gives two values the name "{name}"; give its voxels one value, or rename one of them.'
