@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unetseg.cli.main import WARNING_FORMAT, main
+from unetseg.exit_status import BAD_INPUT
 
 
 def unetseg(*arguments, **environment) -> subprocess.CompletedProcess:
@@ -41,9 +42,9 @@ def tree(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
-def refused(result: subprocess.CompletedProcess, *words: str) -> None:
-    """Assert bad input: status 2, one line on stderr that has these words, no traceback."""
-    assert result.returncode == 2, (result.returncode, result.stdout, result.stderr)
+def refused(result: subprocess.CompletedProcess, *words: str, status: int = BAD_INPUT) -> None:
+    """Assert bad input: status 2 or another, one line on stderr that has these words, no traceback."""
+    assert result.returncode == status, (result.returncode, result.stdout, result.stderr)
     lines = [line for line in result.stderr.splitlines() if not line.startswith("unetseg: warning:")]
     assert len(lines) == 1, result.stderr
     assert lines[0].startswith("unetseg"), lines

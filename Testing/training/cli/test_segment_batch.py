@@ -28,6 +28,8 @@ def test_one_bad_scan_does_not_end_the_batch(tmp_path, checkpoint):
     done = unetseg_here("segment", whole, bad, flat, missing, other, "--checkpoint", checkpoint, "--output", out)
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     assert results(out) == {"a.seg.nrrd", "c.seg.nrrd"}
+    none = unetseg_here("segment", bad, missing, "--checkpoint", checkpoint, "--output", tmp_path / "none")
+    assert none.returncode == 2 and not (tmp_path / "none").exists(), "nothing was done"
     last = done.stderr.splitlines()[-4:]
     assert "3 of 5 scans could not be segmented" in last[0]
     reasons = (("b.nii.gz", "cut off"), ("flat.nrrd", "every voxel"), ("nobody", "does not exist"))

@@ -22,7 +22,8 @@ from unetseg.evaluation.case_evaluation import EvaluationSettings, evaluator, re
 from unetseg.evaluation.evaluation_folder import EvaluationManifest, merge, parse_shard, sum_up
 from unetseg.evaluation.evaluation_run import evaluate_cases
 from unetseg.evaluation.paired_comparison import OVER_ALL
-from unetseg.evaluation.process_pool import WorkerDied, run_in_processes
+from unetseg.exit_status import DONE_IN_PART
+from unetseg.process_pool import WorkerDied, run_in_processes
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.geometry import Geometry
 from UNetSegmenterLib.engine.io.image_writing import write_image, write_volume
@@ -174,7 +175,7 @@ def test_shards_add_up_to_the_bytes_of_one_run(checkpoint, dataset, whole, tmp_p
 
     (shards[1] / "cases" / "case4.json").unlink()
     done = unetseg("evaluate", "--merge", *shards[:2], "--output", tmp_path / "part")
-    refused(done, "2 of 5 cases are missing", "case2: shard 3 of 3", "case4", str(shards[1]))
+    refused(done, "2 of 5 cases are missing", "case2: shard 3 of 3", "case4", str(shards[1]), status=DONE_IN_PART)
     summary = json.loads((tmp_path / "part" / "summary.json").read_text())
     assert summary["cases"] == 2
     assert set(summary["not_evaluated"]) == {"case2", "case4"}
@@ -234,7 +235,8 @@ def test_goes_on_where_it_stopped_and_believes_no_stale_result(checkpoint, datas
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 @pytest.mark.parametrize(
-    ("name", "status", "words"), [("SIGINT", 130, "stopped"), ("SIGUSR1", 75, "continues from there")]
+    ("name", "status", "words"),
+    [("SIGINT", -2, "Ctrl-C"), ("SIGTERM", 143, "SIGTERM"), ("SIGUSR1", 75, "SIGUSR1")],
 )
 def test_signal_ends_every_process_and_keeps_what_is_finished(name, status, words, checkpoint, tmp_path):
     data = write_dataset(tmp_path / "blobs", 2)
@@ -266,7 +268,7 @@ def test_signal_ends_every_process_and_keeps_what_is_finished(name, status, word
     os.kill(process.pid, getattr(signal, name))
     said = process.communicate(timeout=60)[1]
     assert process.returncode == status, said
-    assert words in said
+    assert words in said and "the same command continues from there" in said
     assert "Traceback" not in said
     assert_group_is_gone(process.pid)
     finished = {path.name for path in out.glob("cases/*.json")}
@@ -294,7 +296,9 @@ def test_a_bad_case_is_named_and_loses_no_other(workers, checkpoint, tmp_path, u
     (data / "imagesTr" / "case1_0000.nii.gz").write_text("this is no image")
     out = tmp_path / "out"
     done = unetseg("evaluate", checkpoint, data, "--output", out, "--workers", workers)
-    refused(done, "1 of 3 cases could not be evaluated", "case1_0000.nii.gz", "not an image", str(out))
+    refused(
+        done, "1 of 3 cases could not be evaluated", "case1_0000.nii.gz", "not an image", str(out), status=DONE_IN_PART
+    )
     rows = list(csv.DictReader((out / "metrics.csv").open()))
     assert {row["case"] for row in rows} == {"case0", "case2"}
     summary = json.loads((out / "summary.json").read_text())

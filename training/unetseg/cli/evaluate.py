@@ -22,7 +22,9 @@ from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, warn
+from ..exit_status import DoneInPartError
 from ..output_folder import RESULTS, OutputFolder, Outputs, claimed, refuse_output_in_input
+from ..stop_signals import goes_on_with
 from .argument_types import non_negative_integer
 from .dataset_options import add_dataset_options, open_dataset
 from .parser import CommandParser, add_overwrite
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from ..data.dataset import Case, Dataset
     from ..evaluation.case_evaluation import CaseFailure, CaseResult
     from ..evaluation.evaluation_folder import BaselineEvaluation, EvaluationManifest
+
+_GOES_ON = "finished cases are kept, and the same command continues from there"
 
 
 def add_options(parser: CommandParser) -> None:
@@ -101,10 +105,10 @@ def run(options: Any) -> None:
     if not (options.checkpoint and options.dataset):
         raise InputError("CHECKPOINT and DATASET are needed, in this order; or the folders of shards with --merge.")
     try:
-        with stopped_at_once():
+        with goes_on_with(_GOES_ON), stopped_at_once():
             _evaluate(options)
     except Stopped as stop:
-        warn(f"stopped by {stop.name}; finished cases are kept, and the same command continues from there")
+        warn(f"stopped by {stop.name}; {_GOES_ON}")
         raise
 
 
@@ -267,7 +271,9 @@ def _merge(folders: list[Path], output: Path, overwrite: bool) -> None:
     if missing:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(missing.items())[:3])
         more = f"; and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise InputError(f"{len(missing)} of {len(manifest.cases)} cases are missing in {output}: {reasons}{more}.")
+        raise DoneInPartError(
+            f"{len(missing)} of {len(manifest.cases)} cases are missing in {output}: {reasons}{more}."
+        )
 
 
 def chosen_cases(

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Sequence
 
 from UNetSegmenterLib import __version__
 from UNetSegmenterLib.engine.errors import InputError, explain, os_error_text
 
 from ..console import accept_any_console, one_line, silence, warn
+from ..exit_status import BAD_INPUT, DONE, INTERRUPTED, PIPE_ENDED, TERMINATED
+from ..stop_signals import Terminated, stoppable, stopped_text
 from . import COMMANDS, RENAMED_COMMANDS
 
-DONE, BAD_INPUT = 0, 2
-INTERRUPTED, PIPE_ENDED, TERMINATED = 130, 141, 143  # 128 + the signal's number, as a shell has it
 WARNING_FORMAT = "unetseg: warning: %(message)s"
 OPTIONS = ("--help", "--version")
 EXTRA_OF = {  # the optional dependencies of pyproject.toml, by the name under which they are imported
@@ -36,8 +32,7 @@ EXTRA_OF = {  # the optional dependencies of pyproject.toml, by the name under w
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    0 done; 2 bad usage or bad input; 1 done in part, or anything else; 130 and 143 stopped by Ctrl-C and SIGTERM; 141 the
-    reader of the output has ended. With any other status than 0 there is one clear line on stderr. Only an unexpected error
+    Those of unetseg/exit_status.py. With any other status than 0 there is one clear line on stderr. Only an unexpected error
     keeps its traceback, and Python exits with 1.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -47,8 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def guarded(work: Callable[[], int], program: str = "unetseg") -> int:
     """Do the work of a program and return its exit status; every expected error becomes one line on stderr."""
-    with _terminable():
-        status = _status_of(work, program)
+    try:
+        with stoppable() as request:
+            try:
+                status = work()
+            except Exception as error:
+                if request.received is not None:  # a library has made another error of it
+                    raise request.received from None
+                status = _of_error(error, program)
+    except (KeyboardInterrupt, Terminated) as stop:
+        return _complain(stopped_text(stop), program, TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -56,28 +59,23 @@ def guarded(work: Callable[[], int], program: str = "unetseg") -> int:
     return status
 
 
-def _status_of(work: Callable[[], int], program: str) -> int:
-    try:
-        return work()
-    except InputError as error:
-        return _complain(str(error), getattr(error, "prog", program))
-    except ModuleNotFoundError as error:
-        extra = EXTRA_OF.get((error.name or "").partition(".")[0])
-        if extra is None:
-            raise
-        return _complain(f'{error.name} is not installed; it comes with: pip install "unetsegmenter[{extra}]"', program)
-    except OSError as error:
-        if error.strerror is None:
-            raise
-        return _of_os_error(error, program)
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
-            raise
-        return _complain(explain(MemoryError(), "The command")[1], program, 1)
-    except _Terminated:
-        return _complain("stopped by SIGTERM; no half-written file is left", program, TERMINATED)
-    except KeyboardInterrupt:
-        return _complain("stopped by Ctrl-C; no half-written file is left", program, INTERRUPTED)
+def _of_error(error: Exception, program: str) -> int:
+    """Print an expected error and return the status that belongs to it; raises the error itself where it is another one."""
+    match error:
+        case InputError():
+            status = getattr(error, "exit_status", BAD_INPUT)
+            return _complain(str(error), getattr(error, "prog", program), status)
+        case ModuleNotFoundError() if extra := EXTRA_OF.get((error.name or "").partition(".")[0]):
+            return _complain(
+                f'{error.name} is not installed; it comes with: pip install "unetsegmenter[{extra}]"', program
+            )
+        case OSError() if error.strerror is not None:
+            return _of_os_error(error, program)
+        case MemoryError():
+            return _complain(explain(error, "The command")[1], program, 1)
+        case RuntimeError() if "allocate memory" in str(error):
+            return _complain(explain(MemoryError(), "The command")[1], program, 1)
+    raise error
 
 
 def _of_os_error(error: OSError, program: str) -> int:
@@ -86,27 +84,6 @@ def _of_os_error(error: OSError, program: str) -> int:
     if isinstance(error, BrokenPipeError):
         return _complain("stopped: whatever read the output has ended (a pipe into head, perhaps)", program, PIPE_ENDED)
     return _complain(os_error_text(error), program)
-
-
-class _Terminated(BaseException):
-    """SIGTERM came; raised where the work is, so that unfinished files are removed."""
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Remove unfinished files on SIGTERM as on Ctrl-C."""
-
-    def stop(number: int, _: FrameType | None) -> None:
-        raise _Terminated
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _run(arguments: list[str]) -> int:

@@ -12,7 +12,7 @@ NAME.seg.nrrd opens in 3D Slicer as a segmentation with names, colours and termi
 scan's file name; without the channel (_0000) for images of nnU-Net, and with the folders for scans with the same file name.
 On request also NAME.nii.gz (--nifti), NAME.dcm (--dicom-seg; docs/dicom.md), NAME_structures/liver.nii.gz (--split) and
 NAME_liver_probability.nii.gz (--probability liver).
-If a scan can't be segmented, the others still are: it is named at the end, and the exit status is 1.
+If a scan can't be segmented, the others still are: it is named at the end, and the exit status is 1 (2 if none can).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError, os_error_text
 
 from ..console import print_errors, print_line, warn
+from ..exit_status import BAD_INPUT, DONE, DONE_IN_PART
 from ..output_folder import (
     OutputFolder,
     Outputs,
@@ -33,6 +34,7 @@ from ..output_folder import (
     other_source,
     refuse_output_in_input,
 )
+from ..stop_signals import goes_on_with
 from .parser import CommandParser, add_overwrite
 from .segment_results import STRUCTURES, ResultFiles, add_result_options
 from .shared_options import (
@@ -99,7 +101,8 @@ def run(options: Any) -> int:
         if len(scans) == 1:
             _segment_one(todo[0], predictor, output, results, options, settings)
             return 0
-        return _segment_all(todo, predictor, output, results, options, settings)
+        with goes_on_with("finished scans are kept, and the same command with --skip-existing segments the others"):
+            return _segment_all(todo, predictor, output, results, options, settings)
 
 
 def _keeps_apart(folder: Path, output: Path) -> bool:
@@ -152,7 +155,9 @@ def _segment_all(
             warn(f"not segmented: {failed[scan.path]}")
     if failed:
         print_errors(f"{len(failed)} of {len(scans)} scans could not be segmented:", failed.values())
-    return 1 if failed else 0
+    if len(failed) == len(scans):
+        return BAD_INPUT
+    return DONE_IN_PART if failed else DONE
 
 
 def _named(scan: NamedScan, reason: str) -> str:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from UNetSegmenterLib.engine.labels.dicom_references import check_same_patient_s
 from UNetSegmenterLib.engine.labels.segmentation import Segmentation
 from UNetSegmenterLib.engine.labels.structures import Structure
 
+from ..process_pool import WorkerDied, run_in_processes
 from .dataset import Case, Dataset
 from .seen_cases import voxels_sha256
 from .source_checks import Ends, clipped_ends, clipped_text, default_spacing_text
@@ -186,19 +184,25 @@ def dataset_facts(dataset: Dataset) -> list[CaseFacts]:
 
 
 def inspect_cases(dataset: Dataset, workers: int = 1) -> Iterator[CaseFacts | UnusableCase]:
-    """Facts of case after case, or why it can't be used; `workers` processes read the files."""
-    with _mapping(workers) as each:
-        yield from each(partial(_facts_or_reason, structures=dataset.structures), dataset.cases)
+    """Facts of case after case, or why it can't be used; `workers` processes read the files.
 
-
-@contextmanager
-def _mapping(workers: int) -> Iterator[Any]:
-    """`map`, in this process or in several: within one process SimpleITK reads one file at a time."""
+    Within one process SimpleITK reads one file at a time.
+    """
     if workers <= 1:
-        yield map
+        for case in dataset.cases:
+            yield _facts_or_reason(case, dataset.structures)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        yield pool.map
+    early: dict[int, Any] = {}
+    answers = run_in_processes(_reader, dataset.structures, dataset.cases, workers=workers, threads=None)
+    for index in range(len(dataset.cases)):
+        while index not in early:
+            early.update([next(answers)])
+        facts = early.pop(index)
+        yield UnusableCase(dataset.cases[index].name, str(facts)) if isinstance(facts, WorkerDied) else facts
+
+
+def _reader(structures: tuple[Structure, ...]) -> Callable[[Case], CaseFacts | UnusableCase]:
+    return partial(_facts_or_reason, structures=structures)
 
 
 def _facts_or_reason(case: Case, structures: tuple[Structure, ...]) -> CaseFacts | UnusableCase:

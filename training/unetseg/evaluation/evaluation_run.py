@@ -11,10 +11,11 @@ from UNetSegmenterLib.engine.model.prediction import Predictor
 
 from ..console import ProgressCallback, print_line, progress, warn
 from ..data.dataset import Case
+from ..exit_status import DONE_IN_PART, DoneInPartError
 from ..output_folder import OutputFolder
+from ..process_pool import WorkerDied, run_in_processes
 from .case_evaluation import CaseFailure, CaseResult, EvaluationSettings, evaluator, is_finished, read_result
 from .evaluation_folder import MANIFEST, EvaluationManifest, write_manifest
-from .process_pool import WorkerDied, run_in_processes
 
 
 def default_workers(device: torch.device) -> int:
@@ -105,14 +106,19 @@ def _in_this_process(
 
 
 def end_if_failed(failed: dict[str, CaseFailure], cases: int, kept_in: str) -> None:
-    """End the command if cases failed: with InputError if files are to blame, else with status 1 and the traceback."""
+    """End the command if cases failed: with one sentence if files are to blame, else with the first traceback.
+
+    Args:
+        failed: the cases that could not be evaluated.
+        cases: how many there were.
+        kept_in: the sentence on where the results of the others are; "" if there are none.
+    """
     if not failed:
         return
     if traces := [failure.trace for failure in failed.values() if failure.trace]:
         sys.stderr.write(traces[0].rstrip() + "\n")
-        raise SystemExit(1)
+        raise SystemExit(DONE_IN_PART)
     first, failure = next(iter(failed.items()))
     more = f" (and {len(failed) - 1} more, named above)" if len(failed) > 1 else ""
-    raise InputError(
-        f"{len(failed)} of {cases} cases could not be evaluated: {first}{more}: {failure.reason} {kept_in}"
-    )
+    kind = DoneInPartError if kept_in else InputError
+    raise kind(f"{len(failed)} of {cases} cases could not be evaluated: {first}{more}: {failure.reason} {kept_in}")

@@ -11,7 +11,8 @@ from types import FrameType
 
 from UNetSegmenterLib.engine.io.atomic_files import locked
 
-TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: what schedulers requeue on (LSF: bsub -Q "75")
+from ..exit_status import TRY_AGAIN
+
 WARNING_SIGNALS = ("SIGUSR1", "SIGUSR2")  # what a scheduler sends before the wall time ends (LSF by itself: SIGUSR2)
 
 
@@ -57,14 +58,14 @@ class StopSignals:
 
 @contextmanager
 def stopped_at_once() -> Iterator[None]:
-    """Raise Stopped where a scheduler's warning or SIGTERM arrives, for work whose finished parts are on disk already."""
+    """Raise Stopped where a scheduler's warning arrives, for work whose finished parts are on disk already."""
 
     def stop(number: int, _: FrameType | None) -> None:
         raise Stopped(0, signal.Signals(number).name)
 
     handlers = {}
     if threading.current_thread() is threading.main_thread():
-        numbers = [getattr(signal, name, None) for name in (*WARNING_SIGNALS, "SIGTERM")]
+        numbers = [getattr(signal, name, None) for name in WARNING_SIGNALS]
         handlers = {number: signal.signal(number, stop) for number in numbers if number}
     try:
         yield

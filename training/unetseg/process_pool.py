@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-_SIGNALS_OF_THE_PARENT = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+from .stop_signals import held_back, leave_to_the_parent
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class WorkerDied:
 
 
 def run_in_processes(
-    start: Callable[[Any], Callable[[Any], Any]], setup: Any, tasks: Sequence[Any], *, workers: int, threads: int
+    start: Callable[[Any], Callable[[Any], Any]], setup: Any, tasks: Sequence[Any], *, workers: int, threads: int | None
 ) -> Iterator[tuple[int, Any]]:
     """Do tasks in new processes, which end with this generator; if this process is killed, they end after their task.
 
@@ -35,7 +34,7 @@ def run_in_processes(
         setup: pickled, as the tasks are.
         tasks: one call each.
         workers: number of processes.
-        threads: threads of torch and SimpleITK in each process.
+        threads: threads of torch and SimpleITK in each process; None for work without torch, whose import takes seconds.
 
     Yields:
         (index of the task, what the function returned) as tasks end; `WorkerDied` where the process died.
@@ -69,11 +68,12 @@ def run_in_processes(
 class _WorkerProcess:
     """A process that does one task after another, and the pipe to it."""
 
-    def __init__(self, start: Callable[[Any], Callable[[Any], Any]], setup: Any, threads: int) -> None:
+    def __init__(self, start: Callable[[Any], Callable[[Any], Any]], setup: Any, threads: int | None) -> None:
         context = multiprocessing.get_context("spawn")  # a fork of a process that runs torch threads may hang
         self.pipe, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_serve, args=(theirs, start, setup, threads), daemon=True)
-        self.process.start()
+        with held_back():
+            self.process.start()
         theirs.close()
         self.index = -1
 
@@ -98,18 +98,18 @@ class _WorkerProcess:
         self.pipe.close()
 
 
-def _serve(pipe: Connection, start: Callable[[Any], Callable[[Any], Any]], setup: Any, threads: int) -> None:
+def _serve(pipe: Connection, start: Callable[[Any], Callable[[Any], Any]], setup: Any, threads: int | None) -> None:
     """Do tasks until the other end of the pipe is closed."""
-    for name in _SIGNALS_OF_THE_PARENT:  # the parent ends this process
-        if number := getattr(signal, name, None):
-            signal.signal(number, signal.SIG_IGN)
+    leave_to_the_parent()
     import SimpleITK
-    import torch
-    from UNetSegmenterLib.engine.model.device import keep_freed_memory
 
-    keep_freed_memory()
-    torch.set_num_threads(threads)
-    SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+    if threads is not None:
+        import torch
+        from UNetSegmenterLib.engine.model.device import keep_freed_memory
+
+        keep_freed_memory()
+        torch.set_num_threads(threads)
+    SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(threads or 1)
     try:
         work = start(setup)
         while True:
