@@ -13,6 +13,8 @@ MOST_YAML_BYTES = 2_000_000
 
 def read_yaml(path: Path) -> Any:
     """Content of a YAML (or JSON) file. Raises InputError if it can't be read."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a YAML file.")
     try:
         if path.stat().st_size > MOST_YAML_BYTES:
             raise InputError(f"{path} is larger than {MOST_YAML_BYTES // 1_000_000} MB; this is no configuration.")

@@ -159,25 +159,25 @@ def test_what_a_label_file_means_comes_from_its_data_set(hearts, tmp_path):
     assert declared_structures(tmp_path / "alone.nii.gz") is None
 
 
-@pytest.mark.parametrize("command", ["plan", "prepare"])
-def test_label_without_its_image_is_one_line_whatever_the_command(hearts, tmp_path, capsys, command):
+@pytest.mark.parametrize(("command", "out"), [("plan", "out.yaml"), ("prepare", "out")])
+def test_label_without_its_image_is_one_line_whatever_the_command(hearts, tmp_path, capsys, command, out):
     (hearts / "ct_train_1002_image.nii.gz").unlink()
-    assert main([command, str(hearts), str(tmp_path / "out.yaml")]) == 2
+    assert main([command, str(hearts), str(tmp_path / out)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "ct_train_1002_label.nii.gz has no image ct_train_1002_image.nii.gz" in error
-    assert not (tmp_path / "out.yaml").exists()
+    assert not (tmp_path / out).exists()
 
 
-@pytest.mark.parametrize("command", ["plan", "prepare"])
-def test_spacing_ten_times_as_large_is_one_line(hearts, tmp_path, capsys, command):
+@pytest.mark.parametrize(("command", "out"), [("plan", "out.yaml"), ("prepare", "out")])
+def test_spacing_ten_times_as_large_is_one_line(hearts, tmp_path, capsys, command, out):
     for role in ("image", "label"):
         edit(hearts / f"ct_train_1003_{role}.nii.gz", _tenfold)
-    assert main([command, str(hearts), str(tmp_path / "out.yaml")]) == 2
+    assert main([command, str(hearts), str(tmp_path / out)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "(ct_train_1003); a file seems to have lost its spacing" in error
-    assert not (tmp_path / "out.yaml").exists()
+    assert not (tmp_path / out).exists()
 
 
 def _tenfold(image):

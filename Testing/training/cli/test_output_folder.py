@@ -316,7 +316,7 @@ def test_two_runs_of_segment_share_a_folder(tmp_path, checkpoint):
         "cross-validate PREPROCESSED --output PREPROCESSED/cv",
         "evaluate MODEL DATA --output DATA",
         "evaluate MODEL DATA --output PREPROCESSED/out --preprocessed PREPROCESSED --split test",
-        "evaluate --merge DATA --output DATA/all",
+        "evaluate --merge SHARD --output SHARD/all",
         "segment DATA --output DATA/results",
         "segment DATA/imagesTr --output DATA/imagesTr/results",
         "segment PLAIN --output PLAIN",
@@ -331,7 +331,9 @@ def test_no_command_writes_into_what_it_reads(arguments, tmp_path, preprocessed_
     data, plain = write_dataset(tmp_path / "data", cases=1), tmp_path / "plain"
     write_scan(plain / "liver.nii.gz")
     (tmp_path / "link").symlink_to(data)
+    (tmp_path / "shard").mkdir()
     names = {
+        "SHARD": tmp_path / "shard",
         "DATA": data,
         "LINK": tmp_path / "link",
         "PLAIN": plain,
@@ -351,10 +353,11 @@ def test_no_command_writes_into_what_it_reads(arguments, tmp_path, preprocessed_
     ("arguments", "ending"),
     [
         ("info SCAN --plot set.pdf", ".png"),
-        ("plan SCAN plan.json", ".yaml or .yml"),
+        ("plan DATA plan.json", ".yaml or .yml"),
         ("bench SCAN --output out.txt", ".json"),
     ],
 )
 def test_a_file_of_another_ending_is_refused_before_the_work(arguments, ending, scan, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    refused(unetseg_here(*arguments.replace("SCAN", str(scan)).split()), f"does not end in {ending}")
+    words = arguments.replace("SCAN", str(scan)).replace("DATA", str(scan.parent)).split()
+    refused(unetseg_here(*words), f"does not end in {ending}")

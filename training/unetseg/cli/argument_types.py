@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+_VARIABLE = re.compile(r"\$(\w+|\{\w+\})(?=[/\\]|$)")
 
 
 def _number(kind: type, expected: str, fits: Callable[[Any], bool]) -> Callable[[str], Any]:
@@ -31,10 +35,27 @@ positive_number = _number(float, "a finite number greater than 0", lambda value:
 
 
 def path(text: str) -> Path:
-    """A path; an empty one, as an unset variable of a shell gives it, would be the current folder."""
+    """A path; an empty one, as an unset variable of a shell gives it, would be the current folder.
+
+    "~" is the home folder also where no shell has replaced it, as in --output=~/results and in a file of options. A variable
+    is replaced by nothing but a shell, or the result of a command would depend on where it is started.
+    """
     if not text:
         raise argparse.ArgumentTypeError("nothing is given, the path of a file or folder is expected")
-    return Path(text)
+    if (variable := _VARIABLE.match(text)) and not os.path.lexists(variable[0]):
+        raise argparse.ArgumentTypeError(
+            f"{text} begins with a variable that no shell has replaced (single quotes keep it from that, and files have none); "
+            "write the folder itself, or ~ for the home folder"
+        )
+    return home_expanded(text)
+
+
+def home_expanded(text: str) -> Path:
+    """The path with the home folder for a leading "~", or for "~name" where there is such a user."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # no such user: a name that begins with ~
+        return Path(text)
 
 
 def yes_or_no(text: str) -> bool:

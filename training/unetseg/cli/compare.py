@@ -107,6 +107,8 @@ def run(options: Any) -> None:
 
     for path in filter(None, (options.prediction, options.reference, options.scan)):
         refuse_undecodable(path)
+    if options.prediction.resolve() == options.reference.resolve():
+        warn(f"prediction and reference are both {options.reference}, so they agree in every voxel")
     card = read_card(options.checkpoint) if options.checkpoint else None
     check_tolerance(options.tolerance)
     volume = read_scan(options.scan, options.resample, card) if options.scan else None

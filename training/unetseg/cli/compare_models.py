@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from UNetSegmenterLib.engine.counting import counted
+from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, warn
 from .parser import CommandParser
@@ -35,6 +36,8 @@ def run(options: Any) -> None:
     from ..evaluation.paired_comparison import compare_paired, read_unseen
     from ..evaluation.result_table import print_pairs
 
+    if options.first.resolve() == options.second.resolve():
+        raise InputError(f"{options.second} is given twice; name the folders of two evaluations.")
     (first, second), seen = read_unseen((options.first, options.second), options.measure)
     if seen:
         kept = any(case in seen for case, _ in first)

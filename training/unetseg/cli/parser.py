@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,6 +22,7 @@ from UNetSegmenterLib.engine.plain_data import closest_name
 from ..console import warn
 from . import COMMAND_FILES, COMMANDS, OTHER_WORDS, RENAMED_OPTIONS
 from .argument_types import path as path_type
+from .path_kinds import refuse_name_of_file, refuse_other_kinds
 
 _OPTION = re.compile(r"-(?!\.?\d)\S+")  # a number below 0, and text with a space, are values
 _NUMBERS = re.compile(r"-?[\d.]+(,-?[\d.]+)+")
@@ -44,6 +47,7 @@ class CommandParser(argparse.ArgumentParser):
     """
 
     def __init__(self, name: str, description: str, program: str = "unetseg ") -> None:
+        self.command = name if program == "unetseg " else ""
         self.options: dict[str, argparse.Action] = {}
         self.settings: dict[str, argparse.Action] = {}
         self.model_files: set[str] = set()
@@ -88,6 +92,8 @@ class CommandParser(argparse.ArgumentParser):
             option = argument.partition("=")[0]
             if not _OPTION.fullmatch(option) or option in self.options:
                 continue
+            if os.path.lexists(argument):
+                raise UsageError(f"{argument} is read as an option; write the path as ./{argument}", self.prog)
             raise UsageError(f"unknown option {option}{self._hint(option)}", self.prog)
 
     def _hint(self, unknown: str) -> str:
@@ -117,11 +123,36 @@ class CommandParser(argparse.ArgumentParser):
         self._refuse_unknown_options(arguments)
         configured = self._configured(arguments)
         self.set_defaults(**configured)
+        self._warn_of_repeated(arguments)
         options = self._parsed(arguments)
+        self._check_paths(options)
         if defaults is not None:
             self.set_defaults(**{**defaults(options), **configured})
             options = self._parsed(arguments)
         return options
+
+    def _warn_of_repeated(self, arguments: Sequence[str]) -> None:
+        """Warn of an option that takes one value and got several: the last one counts, as in other programs."""
+        before = arguments[: arguments.index("--")] if "--" in arguments else arguments
+        given = Counter(one for text in before if (one := text.partition("=")[0]) in self.options)
+        for option, count in given.items():
+            if (
+                count > 1
+                and type(self.options[option]).__name__ == "_StoreAction"
+                and self.options[option].nargs is None
+            ):
+                warn(f"{option} is given {count} times; only the last one counts")
+
+    def _check_paths(self, options: argparse.Namespace) -> None:
+        """Refuse what a path can't be: another kind of thing, or a folder to write that is called like a file."""
+        names = {name: (action.option_strings or [name.upper()])[0] for name, action in self.settings.items()}
+        if not self.command:
+            return
+        refuse_other_kinds(self.command, options, names)
+        for name, action in self.settings.items():
+            written = name in ("output", "preprocessed") and action.metavar in ("DIR", "RUN")
+            if written and isinstance(path := getattr(options, name, None), Path):
+                refuse_name_of_file(path, names[name])
 
     def _parsed(self, arguments: Sequence[str]) -> argparse.Namespace:
         """The values; several of one positional argument may stand on both sides of an option."""
@@ -170,7 +201,7 @@ class CommandParser(argparse.ArgumentParser):
         if "--config" not in self.options:
             return {}
         finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-        finder.add_argument("--config", type=Path, action="append", default=[])
+        finder.add_argument("--config", type=path_type, action="append", default=[])
         try:
             paths = finder.parse_known_args(arguments)[0].config
         except argparse.ArgumentError:  # --config without a file, which the parser itself refuses

@@ -35,7 +35,7 @@ SMALLEST_SIZE = 16
 def add_options(parser: CommandParser) -> None:
     """Add the options of this command."""
     parser.add_argument("dataset", type=Path, help="folder of the data set")
-    parser.add_argument("preprocessed", type=Path, help="folder to write")
+    parser.add_argument("preprocessed", type=Path, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--spacing", type=positive_number, metavar="MM", help="pixel size in the slice (default: planned)"
     )

@@ -13,6 +13,7 @@ from UNetSegmenterLib.engine.io.file_names import IMAGE_ENDINGS, cases_by_name, 
 
 from ..evaluation.scan_prediction import volume_name
 from ..output_folder import written_here
+from .argument_types import home_expanded
 
 _IMAGE_FOLDERS = ("imagesTr", "imagesTs", "imagesVal")
 _LIST_EXPECTED = "a .txt file is read as a list, with the path of one scan or folder per line"
@@ -69,7 +70,7 @@ def _lines(path: Path) -> list[tuple[int, Path]]:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is no text in UTF-8 ({error.reason}); {_LIST_EXPECTED}.") from error
-    given = [(number, Path(line)) for number, line in enumerate(lines, 1) if line and not line.startswith("#")]
+    given = [(number, home_expanded(line)) for number, line in enumerate(lines, 1) if line and not line.startswith("#")]
     if not given:
         raise InputError(f"{path} lists no scan; {_LIST_EXPECTED}.")
     if not any((path.parent / one).exists() or one.exists() for _, one in given):

@@ -13,6 +13,7 @@ from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import warn
+from .argument_types import home_expanded
 from .parser import command_and_parser
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ def _chain(options: Any, jobs: tuple[ClusterJob, ...], inputs: tuple[str, ...]) 
     from ..cluster.jobs import JobChain
 
     folder = options.folder or ("unetsegmenter" if options.host else str(Path.cwd()))
+    folder = folder if options.host else str(home_expanded(folder))
     setup, preparation = (options.setup, "") if options.setup else _environment(options.host)
     return JobChain(
         name=options.name or _job_name(options.output),
