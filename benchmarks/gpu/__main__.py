@@ -152,7 +152,9 @@ def _in_a_process(proof: Proof, seconds: float, options: argparse.Namespace, wor
             process.wait(timeout=seconds + GRACE_S)
         except subprocess.TimeoutExpired:
             ended_by_force = True
-            _end_group(process)
+        finally:
+            if process.poll() is None:  # also on Ctrl-C, which does not reach another session
+                _end_group(process)
     taken = time.monotonic() - began
     if path.exists():
         result = Result.read(path)

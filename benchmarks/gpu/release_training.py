@@ -77,6 +77,10 @@ def _train(command: list[str], log: Path, seconds: float) -> tuple[int, float]:
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGTERM)
             status = process.wait(timeout=60)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
     return status, time.monotonic() - began
 
 

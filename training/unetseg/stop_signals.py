@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 _SAME_WISH_SECONDS = 2.0
+STARTED_BY = "UNETSEG_STARTED_BY"
+"""The variable that tells a process of a training that its main process has started it, and ends it."""
 _LEFT_TO_THE_PARENT = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
 
 
@@ -59,6 +62,14 @@ def goes_on_with(how: str) -> Iterator[None]:
     except (KeyboardInterrupt, Terminated) as stop:
         stop.__dict__.setdefault("goes_on_with", how)
         raise
+
+
+def speaks_for_all() -> bool:
+    """Whether this is the main one of the processes that share a training, or a process of its own: a signal reaches them all.
+
+    Lightning Fabric and torchrun number the processes that they start in the environment.
+    """
+    return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
 
 
 def stopped_text(stop: BaseException | None) -> str:

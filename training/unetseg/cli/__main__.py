@@ -1,5 +1,6 @@
 """The program `unetseg`, also as `python -m unetseg.cli`, which torchrun and job scripts start."""
 
+import os
 import signal
 import sys
 from typing import NoReturn
@@ -14,6 +15,10 @@ def start() -> NoReturn:
     by_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if by_default:  # else the shell has ignored it, as for jobs in the background
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from ..stop_signals import STARTED_BY, leave_to_the_parent
+
+    if os.environ.get(STARTED_BY) == str(os.getppid()):
+        leave_to_the_parent()
     from ..exit_status import INTERRUPTED
     from .main import main
 

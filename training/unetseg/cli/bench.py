@@ -129,7 +129,12 @@ def time_command(scan: Path, checkpoint: Path, device: str) -> CommandCost:
         process = subprocess.Popen(
             [*command, "--device", device, "--output", folder], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:  # stopped: it would go on, and write into a folder that is removed
+            process.kill()
+            process.wait()
+            raise
         seconds = time.perf_counter() - started
         if os.waitstatus_to_exitcode(status):
             raise RuntimeError(process.stderr.read().decode().strip())  # type: ignore[union-attr]

@@ -11,7 +11,7 @@ from UNetSegmenterLib.engine.errors import InputError, explain, os_error_text
 
 from ..console import accept_any_console, one_line, silence, warn
 from ..exit_status import BAD_INPUT, DONE, INTERRUPTED, PIPE_ENDED, TERMINATED
-from ..stop_signals import Terminated, stoppable, stopped_text
+from ..stop_signals import Terminated, speaks_for_all, stoppable, stopped_text
 from . import COMMANDS, RENAMED_COMMANDS
 
 WARNING_FORMAT = "unetseg: warning: %(message)s"
@@ -51,7 +51,8 @@ def guarded(work: Callable[[], int], program: str = "unetseg") -> int:
                     raise request.received from None
                 status = _of_error(error, program)
     except (KeyboardInterrupt, Terminated) as stop:
-        return _complain(stopped_text(stop), program, TERMINATED if isinstance(stop, Terminated) else INTERRUPTED)
+        status = TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+        return _complain(stopped_text(stop), program, status) if speaks_for_all() else status
     try:
         sys.stdout.flush()
     except OSError as error:

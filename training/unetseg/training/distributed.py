@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import socket
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from torch.distributed import TCPStore
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.model.device import choose_device, has_in_hardware, mixed_precision
 
+from ..stop_signals import STARTED_BY, Terminated
 from .failure_watch import FailureWatch
 
 Item = TypeVar("Item")
@@ -132,8 +134,19 @@ class ProcessGroup:
         if self.watch is None:
             yield
             return
-        with self.watch.all_end():
-            yield
+        children = _children(self.fabric)
+        try:
+            with self.watch.all_end():
+                try:
+                    yield
+                except (KeyboardInterrupt, Terminated):  # the children leave signals to this process
+                    if children:
+                        self.watch.close()
+                        _end(children)
+                    raise
+        except BaseException:
+            children.clear()  # Fabric's observer of them kills this process where one has ended with another status than 0
+            raise
         if done:
             self.watch.close()
 
@@ -182,11 +195,17 @@ def start_process_group(device: str = "auto", devices: int = 1, nodes: int = 1, 
     environment = getattr(fabric.strategy, "cluster_environment", None)
     starts_processes = nodes == 1 and environment is not None and not environment.creates_processes_externally
     meeting_point = _meeting_point() if starts_processes else None
-    fabric.launch()
-    atexit.register(_destroy_process_group)
-    address, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
-    watched = torch.distributed.is_initialized() and fabric.world_size > 1 and address and port
-    watch = FailureWatch(fabric.global_rank, fabric.world_size, str(address), int(port or 0)) if watched else None
+    if starts_processes:
+        os.environ[STARTED_BY] = str(os.getpid())
+    try:
+        fabric.launch()
+        atexit.register(_destroy_process_group)
+        address, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
+        watched = torch.distributed.is_initialized() and fabric.world_size > 1 and address and port
+        watch = FailureWatch(fabric.global_rank, fabric.world_size, str(address), int(port or 0)) if watched else None
+    except BaseException:
+        _end(_children(fabric))
+        raise
     return ProcessGroup(fabric.device, fabric, watch, meeting_point)
 
 
@@ -224,6 +243,21 @@ def _stay_on_this_machine() -> None:
     name = next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), None)
     for variable in INTERFACE_VARIABLES if name else ():
         os.environ.setdefault(variable, str(name))
+
+
+def _children(fabric: Any) -> list[subprocess.Popen[bytes]]:
+    """The processes that Fabric has started from this one; the list that it observes itself."""
+    found: list[subprocess.Popen[bytes]] | None = getattr(getattr(fabric.strategy, "launcher", None), "procs", None)
+    return [] if found is None else found
+
+
+def _end(children: list[subprocess.Popen[bytes]]) -> None:
+    """End them at once, without Fabric's observer ending this process for that."""
+    ended = list(children)
+    children.clear()
+    for process in ended:
+        process.kill()
+        process.wait()
 
 
 def _destroy_process_group() -> None:
