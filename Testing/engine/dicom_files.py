@@ -13,6 +13,7 @@ SEG, LABEL_MAP_SEG = (f"1.2.840.10008.5.1.4.1.1.{kind}" for kind in ("66.4", "66
 EXPLICIT, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5"
 INTERCEPT = -1024
 Elements = dict[tuple[int, int], tuple[str, object]]
+PIXELS = (0x7FE0, 0x0010)
 _LONG = ("OB", "OW", "SQ", "UC", "UN", "UT")
 
 
@@ -75,7 +76,7 @@ def _image(hu: np.ndarray, series: str) -> Elements:
         (0x0028, 0x0101): ("US", 16),
         (0x0028, 0x0102): ("US", 15),
         (0x0028, 0x0103): ("US", 0),
-        (0x7FE0, 0x0010): ("OW", (hu.astype(np.int32) - INTERCEPT).astype("<u2").tobytes()),
+        PIXELS: ("OW", (hu.astype(np.int32) - INTERCEPT).astype("<u2").tobytes()),
     }
 
 

@@ -10,7 +10,7 @@ from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.image_writing import write_image
 from UNetSegmenterLib.engine.labels.segmentation_files import read_segmentation
 
-from ...engine.io.test_dicom import write_series
+from ...engine.dicom_series import write_series
 from ..command import refused, tree, unetseg_here
 from ..datasets import GRID, STRUCTURES, write_checkpoint, write_dataset, write_scan
 

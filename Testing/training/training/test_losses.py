@@ -80,3 +80,11 @@ def test_deep_supervision_weighs_each_resolution_by_half_of_the_finer_one():
 def test_unknown_loss_is_refused_with_the_likely_one():
     with pytest.raises(InputError, match="did you mean generalised_dice"):
         make_loss("generalized_dice")
+
+
+def test_loss_is_small_when_right():
+    targets = torch.randint(0, 3, (2, 8, 8))
+    right = torch.nn.functional.one_hot(targets, 3).permute(0, 3, 1, 2).float() * 20
+    loss = make_loss("dice_ce")
+    assert loss(right, targets) < 1e-3
+    assert loss(-right, targets) > 2

@@ -74,7 +74,7 @@ def test_kernels_are_chosen_that_repeat_themselves(device, blobs, tmp_path):
 
 def test_a_step_does_not_wait_for_the_device(device, blobs):
     if device.type != "cuda":
-        pytest.skip("CUDA alone reports that it waits; test_training_loop.py looks for the causes on a CPU")
+        pytest.skip("CUDA alone reports that it waits; test_device_data.py looks for the causes on a CPU")
     data = device_data(blobs, device)
     learner = Learner(SMALL, blobs, ProcessGroup(device))
     learner.step(0, *next_batch(data, SMALL, 0, learner.process_group))

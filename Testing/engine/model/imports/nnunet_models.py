@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from UNetSegmenterLib.engine.model.nnunet_networks import PlainConvUNet
 
+FINAL = "fold_{}/checkpoint_final.pth"
 PARAMETERS = {
     "features_per_stage": [4, 6],
     "kernel_sizes": [[3, 3], [3, 3]],
