@@ -51,7 +51,6 @@ def outputs(options: Any) -> Outputs:
 def run(options: Any) -> None:
     """Train the folds that are not finished, and sum up over all."""
     from ..data.preprocessed_dataset import read_preprocessed_dataset
-    from ..data.seen_cases import overlap_text
     from ..data.splits import count_folds
     from ..training.cross_validation import (
         config_of_folds,
@@ -85,6 +84,18 @@ def run(options: Any) -> None:
     if lacking:
         summary["lacking"] = lacking
     write_folds(rows, summary, runs)
+    _print_summary(summary, folds, runs)
+    _decide_postprocessing([runs / f"fold{fold}" for fold in range(folds)], dataset, rows, options.device)
+    checkpoints = " ".join(str(runs / f"fold{fold}" / "checkpoint.pt") for fold in range(folds))
+    print_line(
+        f"one file of all {folds} networks: unetseg release {checkpoints} DATASET --cross-validated {runs} --output FILE.pt"
+    )
+
+
+def _print_summary(summary: Mapping[str, Any], folds: int, runs: Path) -> None:
+    """The table over all folds, the warnings that belong beside it, and the two means."""
+    from ..data.seen_cases import overlap_text
+
     table(
         ("structure", "Dice", "sd", "95 % interval", "cases"),
         [
@@ -99,7 +110,7 @@ def run(options: Any) -> None:
         ],
         f"{folds} folds, each patient validated once at the network's grid",
     )
-    for sentence in lacking:
+    for sentence in summary.get("lacking", ()):
         warn(sentence)
     if seen := summary.get("trained_on"):
         apart = (
@@ -110,11 +121,6 @@ def run(options: Any) -> None:
     print_line(f"mean Dice over {over['n']} cases: {over['mean']:.3f} (95 % confidence interval {_interval(over)})")
     print_line(
         f"mean Dice over structures: {summary['mean_dice']:.3f}; {runs / 'summary.json'} and metrics.csv hold all of it"
-    )
-    _decide_postprocessing([runs / f"fold{fold}" for fold in range(folds)], dataset, rows, options.device)
-    checkpoints = " ".join(str(runs / f"fold{fold}" / "checkpoint.pt") for fold in range(folds))
-    print_line(
-        f"one file of all {folds} networks: unetseg release {checkpoints} DATASET --cross-validated {runs} --output FILE.pt"
     )
 
 

@@ -285,7 +285,7 @@ def chosen_cases(
         splits = card.training.get("splits", {})
         if preprocessed_folder is not None:
             from ..data.preprocessed_dataset import read_preprocessed_dataset
-            from ..training.preparation import check_sources
+            from ..training.preparation_checks import check_sources
 
             preprocessed = read_preprocessed_dataset(preprocessed_folder)
             check_sources(preprocessed, dataset)

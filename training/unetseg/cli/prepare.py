@@ -75,7 +75,8 @@ def run(options: Any) -> None:
     """Preprocess the data set, or check one that exists."""
     from ..data.preprocessed_dataset import read_preprocessed_dataset
     from ..training.planning import gpu_memory_gb, read_plan
-    from ..training.preparation import check_choices, check_sources, prepare, splits_of
+    from ..training.preparation import prepare, splits_of
+    from ..training.preparation_checks import check_choices, check_sources
 
     refuse_output_in_input(options.preprocessed, [options.dataset])
     if options.spacing and not math.isfinite(options.spacing):

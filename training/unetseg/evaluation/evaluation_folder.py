@@ -119,11 +119,7 @@ def sum_up(
     ordered = [results[name] for name in manifest.own_cases if name in results]
     part = "" if manifest.shards == 1 else f" (shard {manifest.shard} of {manifest.shards})"
     seen = manifest.seen(ordered)
-    facts = {"checkpoint": manifest.checkpoint, "checkpoint SHA-256": manifest.checkpoint_sha256}
-    facts |= provenance(None, "; ".join(dict.fromkeys(one.device for one in ordered)), data_set=manifest.data_set)
-    facts["cases seen in training"] = seen.text
-    if any(_without_postprocessing(one) for one in ordered):
-        facts["postprocessing"] = "left out (--no-postprocessing)"
+    facts = _facts(manifest, ordered, seen)
     notes = seen.notes
     notes += [
         f"{name} could not be evaluated and is in none of the numbers: {reason}" for name, reason in failed.items()
@@ -153,6 +149,16 @@ def sum_up(
         paired=paired,
         trained_on=seen.trained,
     )
+
+
+def _facts(manifest: EvaluationManifest, results: Sequence[CaseResult], seen: SeenInTraining) -> dict[str, Any]:
+    """What a reader needs to reproduce the evaluation."""
+    facts = {"checkpoint": manifest.checkpoint, "checkpoint SHA-256": manifest.checkpoint_sha256}
+    facts |= provenance(None, "; ".join(dict.fromkeys(one.device for one in results)), data_set=manifest.data_set)
+    facts["cases seen in training"] = seen.text
+    if any(_without_postprocessing(one) for one in results):
+        facts["postprocessing"] = "left out (--no-postprocessing)"
+    return facts
 
 
 def paired_rows(

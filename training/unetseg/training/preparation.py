@@ -126,39 +126,21 @@ def prepare(
         {case.name: read_geometry(case.image, case.resample).axial_spacing_mm for case in dataset.cases}
     )
     if plan is None:
-        training = replace(dataset, cases=tuple(case for case in dataset.cases if case.name in splits["train"]))
-        facts = dataset_facts(training)
-        check_presence({"train": splits["train"]}, facts)
+        facts = _training_facts(dataset, splits)
         plan = make_plan(fingerprint(facts), gpu_gb, spacing_mm, window_hu, slice_size)
     warnings += _plan_warning(plan, splits)
     plan = plan.chosen(spacing_mm, window_hu, slice_size)
     pixels = (plan.spacing_mm, plan.spacing_mm)
     preprocessing = Preprocessing(pixels, window(*plan.window_hu), slice_distance_mm=plan.slice_distance_mm)
-
     shape = _shape(dataset, preprocessing, plan.slice_size)
     _check_free_space(folder, shape, len(dataset.structures))
 
     def write(partial: Path) -> None:
-        prepared = []
         with PreprocessedWriter(partial, shape, dataset.structures) as writer:
-            for done, case in enumerate(dataset.cases, start=1):
-                one = _resample(case, dataset, preprocessing, plan.slice_size, in_training=case.name in splits["train"])
-                prepared.append(_write_case(case, one, writer, preprocessing))
-                if progress:
-                    progress(done, len(dataset.cases))
-            all_facts = [one.facts for one in prepared]
-            warnings.extend(refuse_leaks(splits, {facts.name: facts.voxels_sha256 for facts in all_facts}))
-            warnings.extend(check_presence(splits, all_facts))
-            warnings.extend(f"{one.entry.name}: {one.cut_off}" for one in prepared if one.cut_off)
-            warnings.extend(_patch_warning(plan, shape))
-            ignoring = [one.entry.name for one in prepared if one.has_ignored]
-            warnings.extend(ignored_warning(ignoring, splits["train"]))
-            facts_of = dict(zip(dataset.cases, all_facts, strict=True))
-            warnings.extend(source_warnings(facts_of, plan.window_hu))
-            arrays, presence = writer.arrays(), np.load(partial / PRESENCE)
-            trained = [one.entry for one in prepared if one.entry.name in splits["train"]]
-            present = np.stack([presence[case.start : case.stop].max(axis=0) for case in trained]).max(axis=0)
-            check_learnable(present, dataset.structures, plan.slice_size, plan.spacing_mm)
+            prepared = _write_cases(dataset, splits["train"], preprocessing, plan.slice_size, writer, progress)
+            warnings.extend(_case_warnings(prepared, dataset, splits, plan, shape))
+            arrays = writer.arrays()  # closes the files, so that the presence can be read
+            _check_learnable(prepared, np.load(partial / PRESENCE), dataset, splits, plan)
             stored = {"warnings": warnings, "plan": plan.to_json(), **_label_statistics(prepared, by_case=folds > 0)}
             writer.finish(
                 PreprocessedDataset(
@@ -168,10 +150,10 @@ def prepare(
                     structures=dataset.structures,
                     cases=tuple(one.entry for one in prepared),
                     splits=splits,
-                    fingerprint={**fingerprint(all_facts), **stored},
+                    fingerprint={**fingerprint([one.facts for one in prepared]), **stored},
                     licence=dataset.licence,
                     citation=dataset.citation,
-                    has_ignored=bool(ignoring),
+                    has_ignored=any(one.has_ignored for one in prepared),
                 )
             )
         write_plan(plan, partial / "plan.yaml", dataset.name)
@@ -180,6 +162,57 @@ def prepare(
     for warning in warnings:
         logging.getLogger(__name__).warning("%s: %s", dataset.name, warning)
     return read_preprocessed_dataset(folder)
+
+
+def _training_facts(dataset: Dataset, splits: Splits) -> list[CaseFacts]:
+    """Facts of the training cases alone, which a plan is made from."""
+    training = replace(dataset, cases=tuple(case for case in dataset.cases if case.name in splits["train"]))
+    facts = dataset_facts(training)
+    check_presence({"train": splits["train"]}, facts)
+    return facts
+
+
+def _write_cases(
+    dataset: Dataset,
+    trained: Sequence[str],
+    preprocessing: Preprocessing,
+    size: tuple[int, int],
+    writer: PreprocessedWriter,
+    progress: Callable[[int, int], None] | None,
+) -> list[_PreparedCase]:
+    """Resample and write the cases one after the other, so that one at a time is in memory."""
+    prepared = []
+    for done, case in enumerate(dataset.cases, start=1):
+        resampled = _resample(case, dataset, preprocessing, size, in_training=case.name in trained)
+        prepared.append(_write_case(case, resampled, writer, preprocessing))
+        if progress:
+            progress(done, len(dataset.cases))
+    return prepared
+
+
+def _case_warnings(
+    prepared: Sequence[_PreparedCase], dataset: Dataset, splits: Splits, plan: Plan, shape: tuple[int, int, int]
+) -> list[str]:
+    """Warnings on what was read; raises InputError if two splits share a scan or training lacks a structure."""
+    all_facts = [one.facts for one in prepared]
+    ignoring = [one.entry.name for one in prepared if one.has_ignored]
+    return [
+        *refuse_leaks(splits, {facts.name: facts.voxels_sha256 for facts in all_facts}),
+        *check_presence(splits, all_facts),
+        *(f"{one.entry.name}: {one.cut_off}" for one in prepared if one.cut_off),
+        *_patch_warning(plan, shape),
+        *ignored_warning(ignoring, splits["train"]),
+        *source_warnings(dict(zip(dataset.cases, all_facts, strict=True)), plan.window_hu),
+    ]
+
+
+def _check_learnable(
+    prepared: Sequence[_PreparedCase], presence: np.ndarray, dataset: Dataset, splits: Splits, plan: Plan
+) -> None:
+    """Raise InputError for a structure that no training slice holds; `presence` is (slices, structures)."""
+    trained = [one.entry for one in prepared if one.entry.name in splits["train"]]
+    present = np.stack([presence[case.start : case.stop].max(axis=0) for case in trained]).max(axis=0)
+    check_learnable(present, dataset.structures, plan.slice_size, plan.spacing_mm)
 
 
 def _label_statistics(prepared: Sequence[_PreparedCase], *, by_case: bool) -> dict[str, Any]:
@@ -334,65 +367,3 @@ def _check_free_space(folder: Path, shape: tuple[int, int, int], structures: int
             f"{free / 2**30:.1f} GB of its disk are free; free some space, choose another folder, or take a coarser "
             "--spacing or a smaller --size."
         )
-
-
-def check_sources(preprocessed: PreprocessedDataset, dataset: Dataset) -> None:
-    """Check that a preprocessed data set was made from exactly the files of a data set, by name and by SHA-256.
-
-    Raises:
-        InputError: the cases, or the files of a case, differ.
-    """
-    before, now = ([one.name for one in owner.structures] for owner in (preprocessed, dataset))
-    if before != now:
-        raise InputError(
-            f"The preprocessed data set has the structures {', '.join(before)}, not {', '.join(now)}: prepare the data "
-            "set into another folder."
-        )
-    recorded = {case.name: case for case in preprocessed.cases}
-    present = {case.name: case for case in dataset.cases}
-    if recorded.keys() != present.keys():
-        names = ", ".join(sorted(recorded.keys() ^ present.keys())[:5])
-        raise InputError(
-            f"The preprocessed data set holds {len(recorded)} cases and {dataset.name} {len(present)}; they differ in {names}: "
-            "prepare the data set into another folder."
-        )
-    for name, case in present.items():
-        hashes = ((case.image, recorded[name].image_sha256), (case.label, recorded[name].label_sha256))
-        for path, recorded_sha256 in hashes:
-            if sha256(path) != recorded_sha256:
-                raise InputError(
-                    f"The preprocessed data set was made from another {path.name} than {path} (its SHA-256 differs from "
-                    "pack.json): prepare the data set into another folder."
-                )
-
-
-def check_choices(
-    preprocessed: PreprocessedDataset,
-    folder: Path,
-    *,
-    plan: Plan | None,
-    spacing_mm: float | None,
-    window_hu: tuple[float, float] | None,
-    slice_size: tuple[int, int] | None,
-    splits: Splits | None,
-) -> None:
-    """Check that the preprocessed data set in `folder` was made with these choices, named as those of `prepare`.
-
-    Raises:
-        InputError: a choice that is not None differs.
-    """
-    wanted = {"spacing_mm": spacing_mm, "window_hu": window_hu, "slice_size": slice_size}
-    if plan:
-        wanted = {name: getattr(plan, name) if value is None else value for name, value in wanted.items()}
-    stored_plan = preprocessed.fingerprint.get("plan", {})
-    found = {
-        "spacing_mm": preprocessed.preprocessing.pixel_mm,
-        "window_hu": preprocessed.preprocessing.window_hu,
-        "slice_size": tuple(stored_plan.get("slice_size", (0, 0))),
-    }
-    if splits is not None:
-        wanted["split"], found["split"] = splits, preprocessed.splits  # type: ignore[assignment]
-    for name, value in wanted.items():
-        if value is not None and value != found[name]:
-            shown = f"another {name}" if name == "split" else f"{name} {found[name]}, not {value}"
-            raise InputError(f"{folder} was prepared with {shown}; choose another folder, or leave the option out.")

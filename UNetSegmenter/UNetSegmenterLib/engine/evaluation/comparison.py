@@ -128,15 +128,7 @@ def compare(
     notes += [*of_grids, *warnings]
     prediction, reference = _where_decided(prediction, reference, notes)
     notes += _notes(prediction, reference, matching)
-    ours, theirs = structure_boxes(prediction), structure_boxes(reference)
-    rows: list[StructureComparison] = []
-    for pair in matching.pairs:
-        if cancelled is not None and cancelled():
-            break
-        box = joint_box(ours.get(pair.prediction.index), theirs.get(pair.reference.index))
-        rows.append(_compare_pair(prediction, reference, pair, box, case, tolerance_mm))
-        if progress is not None:
-            progress(len(rows), len(matching.pairs))
+    rows = _measured_rows(prediction, reference, matching, case, tolerance_mm, progress=progress, cancelled=cancelled)
     complete = len(rows) == len(matching.pairs)
     measured = {pair: row.measures.dice for pair, row in zip(matching.pairs, rows, strict=False) if row.measures}
     not_paired = [name for name, other in (by_hand or {}).items() if other is None]
@@ -180,6 +172,29 @@ def _where_decided(
     )
     prediction, reference = (without_voxels(one, ignored) for one in (prediction, reference))
     return prediction, replace(reference, ignored=ignored)
+
+
+def _measured_rows(
+    prediction: Segmentation,
+    reference: Segmentation,
+    matching: Matching,
+    case: str,
+    tolerance_mm: float,
+    *,
+    progress: Callable[[int, int], None] | None,
+    cancelled: Callable[[], bool] | None,
+) -> list[StructureComparison]:
+    """One row per pair of structures, in their order; fewer where the comparison was cancelled."""
+    ours, theirs = structure_boxes(prediction), structure_boxes(reference)
+    rows: list[StructureComparison] = []
+    for pair in matching.pairs:
+        if cancelled is not None and cancelled():
+            break
+        box = joint_box(ours.get(pair.prediction.index), theirs.get(pair.reference.index))
+        rows.append(_compare_pair(prediction, reference, pair, box, case, tolerance_mm))
+        if progress is not None:
+            progress(len(rows), len(matching.pairs))
+    return rows
 
 
 def _compare_pair(

@@ -180,21 +180,10 @@ def measure_with_position(
     if ignored is not None:
         box = grown(box, prediction.shape)  # what is ignored beside the masks decides where their surfaces are
     prediction, reference = prediction[box], reference[box]
-    start = np.array([extent.start for extent in box], dtype=float)
+    ignored = None if ignored is None else ignored[box]
     predicted, referred = int(np.count_nonzero(prediction)), int(np.count_nonzero(reference))
     common = int(np.count_nonzero(prediction & reference))
-    distances = None
-    if predicted and referred:
-        distances = surface_distances(prediction, reference, spacing, None if ignored is None else ignored[box])
-    if predicted and referred and distances is None:
-        hd95 = hd = assd = nsd = float("nan")
-        position = start + np.mean(np.nonzero(prediction | reference), axis=1)
-    elif distances is not None:
-        hd95, hd, assd = distances.hausdorff_mm(95), distances.hausdorff_mm(), distances.average_mm()
-        nsd, position = distances.within(tolerance_mm), start + distances.farthest
-    else:
-        hd95 = hd = assd = float("inf")
-        nsd, position = 0.0, start + np.mean(np.nonzero(prediction | reference), axis=1)
+    (hd95, hd, assd, nsd), position = _distance_measures(prediction, reference, spacing, tolerance_mm, ignored)
     voxel_ml = float(np.prod(spacing)) / 1000.0
     measures = Measures(
         dice=float(dice_coefficient(common, predicted, referred)),
@@ -211,7 +200,30 @@ def measure_with_position(
         components=count_components(prediction),
         reference_components=count_components(reference),
     )
-    return measures, tuple(float(value) for value in position)  # type: ignore[return-value]
+    start = np.array([extent.start for extent in box], dtype=float)
+    return measures, tuple(float(value) for value in start + position)  # type: ignore[return-value]
+
+
+def _distance_measures(
+    prediction: np.ndarray,
+    reference: np.ndarray,
+    spacing_mm: tuple[float, ...],
+    tolerance_mm: float,
+    ignored: np.ndarray | None,
+) -> tuple[tuple[float, float, float, float], np.ndarray]:
+    """HD95, HD, ASSD (mm) and NSD of two masks of which one at least has voxels, and the index of the largest error.
+
+    Distances are infinite where one mask is empty, NaN where a mask has no surface that is not cut by what is ignored.
+    """
+    both = bool(prediction.any() and reference.any())
+    distances = surface_distances(prediction, reference, spacing_mm, ignored) if both else None
+    if distances is not None:
+        values = distances.hausdorff_mm(95), distances.hausdorff_mm(), distances.average_mm()
+        return (*values, distances.within(tolerance_mm)), np.array(distances.farthest)
+    centroid = np.mean(np.nonzero(prediction | reference), axis=1)
+    if both:
+        return (math.nan, math.nan, math.nan, math.nan), centroid
+    return (math.inf, math.inf, math.inf, 0.0), centroid
 
 
 def _checked_spacing(prediction: np.ndarray, reference: np.ndarray, spacing_mm: Sequence[float]) -> tuple[float, ...]:
