@@ -144,13 +144,13 @@ def _compare_on_scan(checkpoint: Checkpoint, exported: Checkpoint, scan: Path, r
     import torch
     from UNetSegmenterLib.engine.model.prediction import Predictor
 
-    from ..conversion.onnx_export import shares_equal
+    from ..conversion.onnx_export import equal_fraction
     from ..evaluation.scan_prediction import predict, read_scan
 
     volume = read_scan(scan, resample)
     reference = predict(Predictor(checkpoint, "cpu", dtype=torch.float32), volume, "with PyTorch:")
     found = predict(Predictor(exported, "cpu"), volume, "with ONNX Runtime:")
-    equal = shares_equal(reference.segmentation.labels, found.segmentation.labels)
+    equal = equal_fraction(reference.segmentation.labels, found.segmentation.labels)
     print_line(
         f"{volume.name}: {100 * equal:.4f} % of {volume.array.size:,} labels are equal; PyTorch {reference.seconds:.1f} s "
         f"(float32), ONNX Runtime {found.seconds:.1f} s"

@@ -108,7 +108,7 @@ def _run(step: list[str], folder: Path) -> str:
             f"{step[0]} is not installed here; install it, or take the scripts in {folder} to the cluster."
         ) from error
     if result.returncode:
-        said = (result.stderr.strip() or result.stdout.strip() or f"status {result.returncode}").splitlines()
-        reason = "; ".join(line.strip() for line in said[-3:])
+        message = (result.stderr.strip() or result.stdout.strip() or f"status {result.returncode}").splitlines()
+        reason = "; ".join(line.strip() for line in message[-3:])
         raise InputError(f"{shlex.join(step)[:160]} failed: {reason}; the scripts are in {folder}.")
     return result.stdout.strip()

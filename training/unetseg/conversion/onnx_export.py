@@ -97,7 +97,7 @@ class Agreement:
     Args:
         difference: the largest of two logits.
         largest: the largest logit.
-        equal: share of pixels with the same label, 0 to 1.
+        equal: fraction of pixels with the same label, 0 to 1.
         pixels: how many were compared.
     """
 
@@ -158,6 +158,6 @@ def two_sizes(multiple: int, fixed: tuple[int, int] | None) -> list[tuple[int, i
     return [(multiple * count, multiple * (count + 2)), (multiple * (count + 4), multiple * count)]
 
 
-def shares_equal(first: np.ndarray, second: np.ndarray) -> float:
-    """Share of voxels with the same label."""
+def equal_fraction(first: np.ndarray, second: np.ndarray) -> float:
+    """Fraction of voxels with the same label."""
     return float((first == second).mean())

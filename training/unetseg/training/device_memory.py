@@ -13,7 +13,7 @@ from .distributed import ProcessGroup
 from .planning import step_memory_gb
 
 GB = 2**30
-SHARE = {"cuda": 0.9, "mps": 0.5, "cpu": 0.5}  # of what is free; system and files need memory of a CPU, too
+USABLE_FRACTION = {"cuda": 0.9, "mps": 0.5, "cpu": 0.5}  # of what is free; system and files need memory of a CPU, too
 PROCESS_CGROUPS = Path("/proc/self/cgroup")
 CGROUPS = Path("/sys/fs/cgroup")
 MEMORY_INFO = Path("/proc/meminfo")
@@ -43,7 +43,7 @@ def memory_for_slices(config: TrainingConfig, process_group: ProcessGroup, wante
         return None
     processes = process_group.world_size if device.type == "cpu" else 1
     step_gb = step_memory_gb(config.patch, config.base_width, -(-config.batch_size // process_group.world_size))
-    return max(0, int(SHARE[device.type] * free / processes - step_gb * GB))
+    return max(0, int(USABLE_FRACTION[device.type] * free / processes - step_gb * GB))
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -60,8 +60,10 @@ class FailureWatch:
                 raise
             if not self._speaks.acquire(blocking=False):
                 _end_later()  # the watch reports another process's failure, and ends this one before that
-            told = self._tell(str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}")
-            if told and isinstance(error, InputError):
+            is_reported = self._tell(
+                str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            )
+            if is_reported and isinstance(error, InputError):
                 raise SystemExit(FAILED) from error
             raise
 

@@ -68,7 +68,7 @@ def _unseen_case(case: PreprocessedCase, dataset: PreprocessedDataset, predictor
         batch_size=predictor.batch_size,
     )
     reference = read_region(case, dataset.labels)
-    if dataset.has_ignored:  # nothing is told there, so no component is judged by what it has there
+    if dataset.has_ignored:  # labels say nothing there, so no component is evaluated by what it has there
         ignored = reference == IGNORED
         labels, reference = (np.where(ignored, 0, one).astype(np.uint8) for one in (labels, reference))
     return UnseenCase.of(case.name, labels, reference, voxel_ml(case, dataset.preprocessing))

@@ -2,7 +2,7 @@
 
 First the removal of small components, structure by structure: how large a component may be and still go, found among
 fractions of the smallest true one in the references, or all but the largest. Then, on what is left, the filling of cavities.
-nnU-Net decides about the largest component in the same place; what is a small component is told by size here, as two
+nnU-Net decides about the largest component in the same place; what is a small component is decided by size here, as two
 components are no error in an aorta that the scan shows above and below its arch.
 """
 

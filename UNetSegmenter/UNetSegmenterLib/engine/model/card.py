@@ -113,7 +113,7 @@ class Card:
 
 
 def _in_format_2(plain: Any) -> Any:
-    """A card of format 1 as one of format 2; anything else is left as it is, for the schema to judge."""
+    """A card of format 1 as one of format 2; anything else is left as it is, for the schema to check."""
     network = plain.get("network") if isinstance(plain, dict) else None
     if not isinstance(network, dict) or "architecture" in network:
         return plain

@@ -58,9 +58,9 @@ def dice_text(validation: Any) -> str:
     dice = validation.get("dice") if isinstance(validation, dict) else None
     if not isinstance(dice, dict) or not _is_number(dice.get("mean")):
         return ""
-    spread = f" ± {dice['sd']:.2f}" if _is_number(dice.get("sd")) else ""
+    deviation = f" ± {dice['sd']:.2f}" if _is_number(dice.get("sd")) else ""
     n = f" (n = {dice['n']})" if dice.get("n") is not None else ""
-    return f"{dice['mean']:.2f}{spread}{n}"
+    return f"{dice['mean']:.2f}{deviation}{n}"
 
 
 def training_facts(card: Card) -> list[tuple[str, str]]:

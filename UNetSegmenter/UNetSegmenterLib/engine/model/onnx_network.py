@@ -168,7 +168,7 @@ def _runtime() -> Any:
     import onnxruntime
 
     check_version("onnxruntime", onnxruntime.__version__, OLDEST_RUNTIME)
-    onnxruntime.disable_telemetry_events()  # its builds for Windows tell Windows what they run unless they are told not to
+    onnxruntime.disable_telemetry_events()  # its builds for Windows tell Windows what they run unless that is switched off
     return onnxruntime
 
 
@@ -292,7 +292,7 @@ def open_session(graph: OnnxGraph, device: torch.device) -> Any:
     runtime = _runtime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # errors are raised, and said in one sentence
+    options.log_severity_level = 4  # errors are raised, with a message of one sentence
     options.add_session_config_entry("session.load_model_format", "ONNX")  # never guessed from the bytes
     providers: list[Any] = [_CPU]
     if device.type == "cuda":

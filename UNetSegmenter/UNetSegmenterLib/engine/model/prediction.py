@@ -70,8 +70,10 @@ class _Output:
         labels = upsampled_labels(logits, size).cpu().numpy()
         percent = {}
         if self.percent:
-            shares = upsampled_logits(logits, size).float().softmax(dim=1)
-            percent = {index: (100 * shares[:, index]).round().to(torch.uint8).cpu().numpy() for index in self.percent}
+            probabilities = upsampled_logits(logits, size).float().softmax(dim=1)
+            percent = {
+                index: (100 * probabilities[:, index]).round().to(torch.uint8).cpu().numpy() for index in self.percent
+            }
         return _Batch(labels, percent, outline_sums(logits))
 
     def store(self, begin: int, batch: _Batch) -> None:
@@ -307,7 +309,7 @@ class Predictor:
 
     def _not_finite(self) -> InputError:
         return InputError(
-            f"The network of {self.checkpoint.path} gives values that are not finite for this scan, so no label could be told; "
+            f"The network of {self.checkpoint.path} gives values that are not finite for this scan, so no label could be decided; "
             "check the normalisation in its card, and that it was not damaged in training."
         )
 

@@ -37,7 +37,7 @@ class Preprocessing:
         interpolation: "linear", antialiased when shrinking, or "cubic", a B-spline without antialiasing as nnU-Net has it.
         crop_to_nonzero: leave out the slices, rows and columns around the scan that are 0, as nnU-Net does.
         patch_size: rows and columns that the network reads at a time; None for the whole slice.
-        patch_step: distance of two patches as a share of their size.
+        patch_step: distance of two patches as a fraction of their size.
         padding: where pixels are added to a slice that is too small: at the "end", or around the "centre".
         pad_value: the normalised value of added pixels.
         mirror_axes: along which axes slices may be mirrored for test-time augmentation: 0 rows, 1 columns.

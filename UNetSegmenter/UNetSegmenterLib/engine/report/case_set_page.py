@@ -66,7 +66,7 @@ def case_set_sections(
         PageSection("summary", "Summary", _page_summary(tested, statistics, notes, not seen.comparisons)),
         PageSection("extremes", "Worst, median, best", _extreme_cards(tested)),
         PageSection("structures", "Structures", _structure_table(tested.comparisons, statistics)),
-        PageSection("spread", "Distribution over cases", _box_plots(tested.comparisons)),
+        PageSection("distribution", "Distribution over cases", _box_plots(tested.comparisons)),
         PageSection("cases", "Cases", _case_table(tested)),
         PageSection("trained-on", "Cases that were trained on", _seen_content(seen)),
         PageSection("pictures", "Pictures", embedded(pictures)),

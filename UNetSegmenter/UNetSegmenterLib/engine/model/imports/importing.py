@@ -105,7 +105,7 @@ def write_model(draft: ImportDraft, card: Card, output: Path | str) -> None:
 
 
 def _refuse_unknown_entries(plain: dict[str, Any]) -> None:
-    """Raise InputError for a misspelt entry, before the one that is meant is said to be missing."""
+    """Raise InputError for a misspelt entry, before the one that is meant is reported as missing."""
     schema = card_schema()["properties"]
     for where, values, known in (
         ("card", plain, schema),

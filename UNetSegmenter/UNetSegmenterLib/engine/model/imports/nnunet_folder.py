@@ -88,7 +88,7 @@ def read_nnunet_draft(
     network = NetworkDescription(architecture, 1, len(structures) + 1, parameters)
     fitted_weights(fold, network, f"{files}/{draft.checkpoint_name(draft.folds[0])}")
     preprocessing = preprocessing_of(plans, configuration, orientation) | {"mirror_axes": list(fold.mirror_axes)}
-    steps, said = postprocessing_of(
+    steps, notes_on_steps = postprocessing_of(
         files, draft.folds, postprocessing, [str(structure["name"]) for structure in structures]
     )
     name = re.sub(r"^Dataset\d+_", "", str(plans.get("dataset_name") or files.name))
@@ -108,7 +108,7 @@ def read_nnunet_draft(
         "postprocessing": steps,
         "training": _training(plans, dataset, fold, draft),
     }
-    notes = [*notes, *said, *_slicing_note(preprocessing, orientation)]
+    notes = [*notes, *notes_on_steps, *_slicing_note(preprocessing, orientation)]
     return replace(draft, card=card, notes=tuple(notes))
 
 
