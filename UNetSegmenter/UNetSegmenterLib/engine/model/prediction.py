@@ -309,7 +309,7 @@ class Predictor:
 
     def _not_finite(self) -> InputError:
         return InputError(
-            f"The network of {self.checkpoint.path} gives values that are not finite for this scan, so no label could be decided; "
+            f"The network of {self.checkpoint.path} gives values that are not finite for this scan, so there are no labels; "
             "check the normalisation in its card, and that it was not damaged in training."
         )
 
