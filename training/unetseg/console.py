@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -85,6 +87,14 @@ def duration(seconds: float) -> str:
 def one_line(text: str) -> str:
     """The text on one line, as a warning or an error has it."""
     return " ".join(_without_control_characters(text).split())
+
+
+def quoted(path: object) -> str:
+    """A path in a command that is printed, as a shell takes it: with quotation marks where it needs some."""
+    text = f"./{path}" if str(path).startswith("-") else str(path)
+    if os.name == "nt":
+        return f'"{text}"' if re.search(r"[^\w\\/:.~+-]", text) else text
+    return shlex.quote(text)
 
 
 def _without_control_characters(text: str) -> str:

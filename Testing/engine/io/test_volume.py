@@ -90,6 +90,8 @@ MR_LIKE = (np.arange(12 * 144).reshape(12, 12, 12)).astype(np.int16)
         (CT_LIKE, "", ANY, "values from -1024 to 4157 look like the HU of a CT"),
         (CT_LIKE, "CT", ANY, "the scan is CT by its DICOM header"),
         (MR_LIKE, "CT", ANY, "the scan is CT by its DICOM header"),
+        (MR_LIKE // 250, "", HU, "its voxels have 7 different values from 0 to 6, as in a label map"),
+        (MR_LIKE // 250, "MR", ANY, "as in a label map: if it is the segmentation, choose its scan"),
     ],
 )
 def test_one_warning_of_another_modality_than_the_network_reads(array, modality, intensities, words):

@@ -1,9 +1,14 @@
 """Paths as users write them: the wrong thing, the wrong place, twice, with ~, a variable or a leading hyphen."""
 
+import os
+import shlex
+
 import pytest
 from unetseg.cli.argument_types import path as path_type
 from unetseg.cli.path_kinds import kind_of
 from unetseg.cli.scan_paths import find_scans
+from unetseg.console import quoted
+from UNetSegmenterLib.engine.io.atomic_files import WriteError, write_text
 
 from ..command import refused, tree, unetseg_here
 
@@ -106,6 +111,29 @@ def test_the_home_folder_is_meant_by_a_tilde_wherever_a_path_stands(tmp_path):
     (tmp_path / "list.txt").write_text("~/scan.nii.gz\n")
     assert [scan.path for scan in find_scans([tmp_path / "list.txt"])] == [tmp_path / "scan.nii.gz"]
     assert str(path_type("~nobody-of-that-name/a")) == "~nobody-of-that-name/a"
+
+
+def test_a_folder_that_a_path_only_leads_out_of_is_not_made(tmp_path):
+    assert unetseg_here("phantom", "a/../b", "--count=1", "--size=16", "--slices=4").returncode == 0
+    assert (tmp_path / "b").is_dir() and not (tmp_path / "a").exists()
+    (tmp_path / "link").symlink_to(tmp_path / "mixed")
+    assert path_type("link/../hearts").resolve() == tmp_path / "hearts", "as the system goes out of a link"
+
+
+def test_a_command_that_is_printed_is_one_that_a_shell_takes(tmp_path):
+    folder = tmp_path / "it's mine" / "-hearts é"
+    folder.mkdir(parents=True)
+    (folder / "a.nii.gz").touch()
+    said = unetseg_here("train", folder, *OUT).stderr
+    assert shlex.split(said.partition("unetseg prepare ")[2].replace(" PREPROCESSED.", ""), posix=os.name == "posix")
+    if os.name == "posix":
+        assert f"unetseg prepare {shlex.quote(str(folder))} PREPROCESSED" in said
+    assert (quoted("runs/a.pt"), quoted("-a")) == ("runs/a.pt", "./-a")
+
+
+def test_a_file_where_a_folder_is_needed_is_named(tmp_path):
+    with pytest.raises(WriteError, match=r"notes\.txt is a file, and a folder is expected"):
+        write_text(tmp_path / "notes.txt" / "submit.sh", "#!/bin/sh\n")
 
 
 def test_a_path_that_begins_with_a_hyphen(tmp_path):

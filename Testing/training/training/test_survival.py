@@ -19,6 +19,7 @@ import torch
 from unetseg.data.preprocessed_dataset import read_preprocessed_dataset
 from unetseg.training.configuration import TrainingConfig
 from unetseg.training.device_data import DeviceData
+from unetseg.training.distributed import ProcessGroup
 from unetseg.training.run_lock import TRY_AGAIN, Stopped, run_lock
 from unetseg.training.training_loop import train
 from unetseg.training.training_state import differences, done_steps, read_state, stored_configuration
@@ -323,6 +324,30 @@ def test_a_data_set_that_does_not_fit_the_device_is_refused(preprocessed, small_
     monkeypatch.setattr(torch, "empty", full)
     with pytest.raises(InputError, match=r"24 slices to train on \(0\.0 GB\) do not fit .* smaller --device-memory"):
         DeviceData(preprocessed, preprocessed.of_split("train"), preprocessed.preprocessing, torch.device("cpu"))
+
+
+def test_a_signal_that_another_process_got_alone_is_the_one_that_stops_this_one(preprocessed, small_config, tmp_path):
+    """A scheduler warns the main process; the others agree to stop with it, and to the same status."""
+
+    class Second(ProcessGroup):
+        asked = False
+
+        def any_process(self, value, due):
+            return self.asked and due
+
+        def map(self, function, items):
+            return [*super().map(function, items), "SIGUSR1"]
+
+    group = Second(torch.device("cpu"))
+    with pytest.raises(Stopped) as caught:
+        train(
+            preprocessed,
+            tmp_path,
+            dataclasses.replace(small_config, steps=30),
+            process_group=group,
+            watch=lambda now: setattr(group, "asked", True),
+        )
+    assert (caught.value.name, caught.value.code) == ("SIGUSR1", TRY_AGAIN)
 
 
 def test_stop_in_this_process_restores_the_handlers(preprocessed, small_config, tmp_path):

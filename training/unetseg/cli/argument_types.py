@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,11 @@ def path(text: str) -> Path:
 
 def home_expanded(text: str) -> Path:
     """The path with the home folder for a leading "~", or for "~name" where there is such a user."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:  # no such user: a name that begins with ~
-        return Path(text)
+    path = Path(text)
+    with suppress(RuntimeError):  # no such user: a name that begins with ~
+        path = path.expanduser()
+    # Out of a folder that is not there leads no system, but what is written there would make that folder.
+    return path if ".." not in path.parts or path.parent.exists() else Path(os.path.normpath(path))
 
 
 def yes_or_no(text: str) -> bool:

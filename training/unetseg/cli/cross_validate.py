@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from UNetSegmenterLib.engine.errors import InputError
 
-from ..console import print_line, progress, table, warn
+from ..console import print_line, progress, quoted, table, warn
 from ..output_folder import Outputs
 from .parser import CommandParser
 
@@ -86,9 +86,10 @@ def run(options: Any) -> None:
     write_folds(rows, summary, runs)
     _print_summary(summary, folds, runs)
     _decide_postprocessing([runs / f"fold{fold}" for fold in range(folds)], dataset, rows, options.device)
-    checkpoints = " ".join(str(runs / f"fold{fold}" / "checkpoint.pt") for fold in range(folds))
+    checkpoints = " ".join(quoted(runs / f"fold{fold}" / "checkpoint.pt") for fold in range(folds))
     print_line(
-        f"one file of all {folds} networks: unetseg release {checkpoints} DATASET --cross-validated {runs} --output FILE.pt"
+        f"one file of all {folds} networks: unetseg release {checkpoints} DATASET --cross-validated {quoted(runs)} "
+        "--output FILE.pt"
     )
 
 

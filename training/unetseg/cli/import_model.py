@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from UNetSegmenterLib.engine.errors import InputError
 
-from ..console import print_line, warn
+from ..console import print_line, quoted, warn
 from ..output_folder import Outputs
 from .parser import CommandParser
 
@@ -110,7 +110,7 @@ def run(options: Any) -> None:
     print_line(f"{target}: {card.title} ({names})")
     if draft.kind == "nnU-Net":
         print_line(card.description)
-    print_line(f"It opens in 3D Slicer, and with: unetseg segment SCAN --checkpoint {target} --output results")
+    print_line(f"It opens in 3D Slicer, and with: unetseg segment SCAN --checkpoint {quoted(target)} --output results")
 
 
 def _asks_for_card(options: Any) -> bool:
@@ -135,12 +135,12 @@ def _target(options: Any) -> Path:
 
 
 def _next_command(options: Any) -> str:
-    parts = [f"unetseg import {options.model}"]
+    parts = [f"unetseg import {quoted(options.model)}"]
     if options.network:
-        parts.append(f"--network {options.network}")
+        parts.append(f"--network {quoted(options.network)}")
     if options.network_arguments:
         parts.append(f"--network-arguments '{options.network_arguments}'")
-    return " ".join([*parts, f"--card {CARD}", f"--output {options.model.stem}-model.onnx"])
+    return " ".join([*parts, f"--card {CARD}", f"--output {quoted(f'{options.model.stem}-model.onnx')}"])
 
 
 def _say_what_is_missing(draft: ImportDraft, options: Any) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
-from ..console import print_line, progress, table, warn
+from ..console import print_line, progress, quoted, table, warn
 from ..output_folder import Outputs
 from .argument_types import non_negative_integer
 from .parser import CommandParser
@@ -90,7 +90,7 @@ def _refuse_own_folders(path: Path) -> None:
     """Raise InputError for a folder that another command wrote, with what is shown instead."""
     for model in (path / "checkpoint.pt", path / "fold0" / "checkpoint.pt"):
         if model.is_file():
-            raise InputError(f"{path} is the folder of a training; its model is shown by: unetseg info {model}")
+            raise InputError(f"{path} is the folder of a training; its model is shown by: unetseg info {quoted(model)}")
     if (path / "pack.json").is_file():
         raise InputError(
             f"{path} is a preprocessed data set; name the data set that it was prepared from, or read {path / 'plan.yaml'}."

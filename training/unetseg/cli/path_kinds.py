@@ -14,6 +14,8 @@ from typing import Any
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.file_names import IMAGE_ENDINGS
 
+from ..console import quoted
+
 MODEL, STATE, YAML, IMAGE = "a model", "the state of a training", "a YAML file", "an image"
 RUN, FOLDS, PREPROCESSED = "the folder of a training", "the folder of a cross-validation", "a preprocessed data set"
 EVALUATION, IMAGES, NNUNET = "the folder of an evaluation", "a folder of images", "a model of nnU-Net"
@@ -152,7 +154,7 @@ def _instead(path: Path, kind: str, expected: _Expected) -> str:
     if beside is not None and beside.exists():
         return f"; perhaps {beside} is meant"
     return {
-        (IMAGES, _PREPROCESSED): f"; make one with: unetseg prepare {path} PREPROCESSED",
+        (IMAGES, _PREPROCESSED): f"; make one with: unetseg prepare {quoted(path)} PREPROCESSED",
         (PREPROCESSED, _DATA_SET): "; name the one that it was prepared from",
-        (NNUNET, _CHECKPOINT): f"; make one with: unetseg import {path} --output FILE.pt",
+        (NNUNET, _CHECKPOINT): f"; make one with: unetseg import {quoted(path)} --output FILE.pt",
     }.get((kind, expected), "")

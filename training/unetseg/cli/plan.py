@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from UNetSegmenterLib.engine.counting import counted
 
-from ..console import print_line, warn
+from ..console import print_line, quoted, warn
 from ..output_folder import Outputs
 from .dataset_options import add_dataset_options, open_dataset
 from .parser import CommandParser
@@ -71,7 +71,8 @@ def run(options: Any) -> None:
         print_line(f"  {name:<18} {value!s:<16} {reason}")
     print_line(f"training: {effort} (an estimate, without validation: other work on the machine makes it slower)")
     print_line(
-        f"{options.output}: edit it as needed, then: unetseg prepare {options.dataset} PREPROCESSED --plan {options.output}"
+        f"{options.output}: edit it as needed, then: unetseg prepare {quoted(options.dataset)} PREPROCESSED "
+        f"--plan {quoted(options.output)}"
     )
 
 

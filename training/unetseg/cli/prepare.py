@@ -23,7 +23,7 @@ from typing import Any
 from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
-from ..console import print_line, progress
+from ..console import print_line, progress, quoted
 from ..output_folder import refuse_output_in_input
 from .argument_types import non_negative_integer, non_negative_number, positive_number
 from .dataset_options import add_dataset_options, open_dataset
@@ -118,9 +118,11 @@ def run(options: Any) -> None:
     )
     for split, names in written.splits.items():
         print_line(f"  {split:<10}  {len(names):>3}  {', '.join(names)}")
-    folds = f"; fold by fold: unetseg cross-validate {options.preprocessed} --output RUNS" if options.folds else ""
+    folds = (
+        f"; fold by fold: unetseg cross-validate {quoted(options.preprocessed)} --output RUNS" if options.folds else ""
+    )
     print_line(
-        f"{options.preprocessed / 'plan.yaml'} says how it will be trained: unetseg train {options.preprocessed} "
+        f"{options.preprocessed / 'plan.yaml'} says how it will be trained: unetseg train {quoted(options.preprocessed)} "
         f"--output RUN{folds}"
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from UNetSegmenterLib.engine.errors import InputError
 from UNetSegmenterLib.engine.io.atomic_files import write_text
 
+from ..console import quoted
 from . import RENAMED_OPTIONS
 from .parser import UsageError, configuration_text, values_of_file
 
@@ -61,11 +62,11 @@ def stored_options(options: Any) -> dict[str, Any]:
         if options.preprocessed:
             raise InputError(
                 f"{folder} is no preprocessed data set (it has no pack.json); name the one that {run} was begun with, or none: "
-                f"unetseg train --resume {run}"
+                f"unetseg train --resume {quoted(run)}"
             )
         raise InputError(
             f"{run} was begun with the data set {folder}, which is not there (any more); name the folder where it is now: "
-            f"unetseg train FOLDER --resume {run}"
+            f"unetseg train FOLDER --resume {quoted(run)}"
         )
     return values | {"output": run, "preprocessed": folder}
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from UNetSegmenterLib.engine.counting import counted
 from UNetSegmenterLib.engine.errors import InputError
 
-from ..console import print_line, progress, table, warn
+from ..console import print_line, progress, quoted, table, warn
 from ..output_folder import Outputs, claimed, refuse_output_in_input
 from .argument_types import non_negative_integer, non_negative_number, positive_integer
 from .dataclass_options import add_dataclass_options, dataclass_values
@@ -230,7 +230,7 @@ def _train(
     except Stopped as stop:
         warn(
             f"stopped by {stop.name} after step {stop.step}; all is saved, and the same command continues from there, or: "
-            f"unetseg train --resume {options.output}"
+            f"unetseg train --resume {quoted(options.output)}"
         )
         raise
 
@@ -247,7 +247,7 @@ def _begin(options: Any, config: TrainingConfig, state: TrainingState) -> None:
     if state.step == config.steps:
         print_line(
             f"{options.output} has done all {config.steps} steps: nothing is trained, only validated and written again (more "
-            f"steps: unetseg train --resume {options.output} --steps N)"
+            f"steps: unetseg train --resume {quoted(options.output)} --steps N)"
         )
         return
     assert state.precision is not None, "on_start comes after the state was read"
@@ -331,4 +331,6 @@ def _print_outcome(checkpoint: Path) -> None:
         print_line("no Dice: no validation cases (prepare sets some apart with --validation or --folds)")
     with suppress(InputError):  # matplotlib is not installed
         print_line(f"{plot_run(checkpoint.parent, card.structures)}: loss and Dice over the steps")
-    print_line(f"{checkpoint}: open it in Slicer, or run: unetseg segment SCAN --checkpoint {checkpoint} --output DIR")
+    print_line(
+        f"{checkpoint}: open it in Slicer, or run: unetseg segment SCAN --checkpoint {quoted(checkpoint)} --output DIR"
+    )

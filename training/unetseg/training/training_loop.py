@@ -165,8 +165,8 @@ def _train(
             if (saves or stops) and main_process:
                 state.save(done, (time.perf_counter() - started) / 60)
             if stops:
-                process_group.barrier()
-                raise Stopped(done, signals.received)
+                received = process_group.map(lambda _: signals.received, range(process_group.world_size))
+                raise Stopped(done, next(filter(None, received)))  # which one of the processes may have got alone
     if main_process:
         card = training_card(dataset, config, preprocessing, title, _device_text(learner), state)
         save_checkpoint(run / "checkpoint.pt", card, learner.average.state_dict())

@@ -191,6 +191,8 @@ def why_not_written(error: Exception, folder: Path) -> str:
             number = errno.ENOSPC
         elif not number and not os.access(folder, os.W_OK):
             number = errno.EACCES
+    if file := next((path for path in (folder, *folder.parents) if path.is_file()), None):
+        return f"{file} is a file, and a folder is expected there; choose another name"
     if number in _DISK_FULL:
         return f"{os.strerror(number)}: free some space, or choose another folder"
     if number in _NO_PERMISSION:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,11 @@ ANY = "any"
 """What the values of a scan are: Hounsfield units, or numbers whose unit is not known, such as those of MR."""
 
 _LIKE_AIR_HU = -900  # scanners of other modalities store no value below this
+_MOST_LABELS, _VOXELS_LOOKED_AT = (
+    40,
+    200_000,
+)  # of a label map; the labels of some hundred structures look like grey values
+_DIFFERENT_BESIDE = 0.25  # of the labelled voxels of a label map: those at the surfaces, at most
 _FEWEST_PIXELS = 8  # rows or columns of a slice that a network can see anything in
 
 
@@ -118,11 +124,36 @@ def check_volume(volume: Volume, slicing: Slicing | None = None) -> list[Note]:
         ]
     if lowest == highest:
         return [Note("error", f"every voxel is {lowest:g}, so the image is empty; choose the scan itself.")]
-    values = _check_hu if volume.intensities == HU else _check_not_hu
+    values: Callable[[str, float, float], Iterable[Note]] = _check_hu if volume.intensities == HU else _check_not_hu
+    if count := _label_values(array, lowest):
+        values = partial(_check_labels, count)
     slicing = slicing or slicing_along(volume.geometry)
     grid = [*_check_grid(volume, slicing), *_check_slices(volume.geometry, slicing)]
     notes = [*volume.notes, *values(volume.modality, lowest, highest), *grid]
     return sorted(notes, key=lambda note: ("error", "warning", "info").index(note.severity))
+
+
+def _label_values(array: np.ndarray, lowest: float) -> int:
+    """How many values the voxels have, if these are few whole numbers from 0 on with the same one beside it, as in a label map.
+
+    0 if they are not: grey values have noise.
+    """
+    if lowest != 0 or not np.issubdtype(array.dtype, np.integer):
+        return 0
+    step = max(1, array.size // _VOXELS_LOOKED_AT)
+    count = np.unique(array.reshape(-1)[::step]).size
+    some = array[:: max(1, len(array) // 8)]
+    labelled = some[..., :-1] > 0
+    differ = (some[..., 1:] != some[..., :-1])[labelled]
+    return count if count <= _MOST_LABELS and differ.size and differ.mean() < _DIFFERENT_BESIDE else 0
+
+
+def _check_labels(count: int, modality: str, lowest: float, highest: float) -> Iterable[Note]:
+    yield Note(
+        "warning",
+        f"its voxels have {count} different values from {lowest:g} to {highest:g}, as in a label map: if it is the "
+        "segmentation, choose its scan.",
+    )
 
 
 def _check_hu(modality: str, lowest: float, highest: float) -> Iterable[Note]:
