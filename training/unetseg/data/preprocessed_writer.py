@@ -42,7 +42,7 @@ class ArrayFile:
         return self._hash.hexdigest()
 
     def add(self, part: np.ndarray) -> None:
-        """Write the next slices."""
+        """Write the next slices (n, *the shape of one entry)."""
         assert part.shape[1:] == self.shape[1:], f"{self.path} gets {part.shape} and has {self.shape}"
         self.count += len(part)
         self._write(np.ascontiguousarray(part, dtype=self.dtype).data.cast("B"))
@@ -103,7 +103,7 @@ class PreprocessedWriter:
             self.files[name].add(part)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Images and labels once all slices are written, memory-mapped."""
+        """Images and labels (slices, rows, columns) once all slices are written, memory-mapped; closes the files."""
         for file in self.files.values():
             assert file.count == file.shape[0], f"{file.path} has {file.count} of {file.shape[0]} slices"
             file.close()

@@ -30,7 +30,7 @@ Vector = Sequence[float] | np.ndarray
 
 
 def rotation(angles_rad: Vector) -> np.ndarray:
-    """Rotation about x, then y, then z."""
+    """Rotation (3, 3) about x, then y, then z."""
     (ca, cb, cc), (sa, sb, sc) = np.cos(angles_rad), np.sin(angles_rad)
     about_x = np.array([[1, 0, 0], [0, ca, -sa], [0, sa, ca]])
     about_y = np.array([[cb, 0, sb], [0, 1, 0], [-sb, 0, cb]])

@@ -46,7 +46,7 @@ def _about(middle: float, own: int, wanted: int) -> slice:
 def cut_off_text(
     whole: np.ndarray, kept: np.ndarray, structures: Sequence[Structure], voxel_ml: float, size: tuple[int, int]
 ) -> str:
-    """The warning on labels that are lost by cutting `whole` to `kept`, in ml and %; empty if none are."""
+    """The warning on labels (slices, rows, columns) lost by cutting `whole` to `kept`, in ml and %; empty if none are."""
     before, after = (np.bincount(labels.ravel(), minlength=len(structures) + 1) for labels in (whole, kept))
     lost = [
         f"{(before[one.index] - after[one.index]) * voxel_ml:.3g} ml "

@@ -80,7 +80,7 @@ def predict_case(
 
 
 def dice_of_volume(prediction: np.ndarray, reference: np.ndarray, classes: int) -> np.ndarray:
-    """Dice of each structure 1..classes-1 where the reference is decided; NaN where neither volume has it."""
+    """Dice (classes - 1,) of each structure of two volumes, where the reference is decided; NaN where neither has it."""
     if (ignored := reference == IGNORED).any():
         prediction, reference = prediction[~ignored], reference[~ignored]
     pairs = prediction.ravel().astype(np.int64) * classes + reference.ravel()

@@ -340,7 +340,7 @@ def _distances(source: Surface, target: Surface, spacing_mm: Sequence[float]) ->
 
 
 def weighted_percentile(values: np.ndarray, weights: np.ndarray, percent: float) -> float:
-    """Smallest value that at least `percent` % of the total weight does not exceed; 100 is the maximum."""
+    """Smallest of `values` (n,) that at least `percent` % of the total of `weights` (n,) does not exceed; 100 is the maximum."""
     if percent >= 100:
         return float(values.max())
     order = np.argsort(values)

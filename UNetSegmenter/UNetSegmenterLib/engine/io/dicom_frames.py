@@ -124,7 +124,7 @@ def _number(where: str, elements: dict, tag: int, default: float) -> float:
 
 
 def in_order(path: Path, slices: list[FramePosition]) -> tuple[list[FramePosition], np.ndarray]:
-    """Slices in order along their normal, and the normal; raises InputError unless direction and pixels of all agree."""
+    """Slices in order along their normal, and the normal (3,), LPS; InputError unless direction and pixels of all agree."""
     first = slices[0]
     for part in slices:
         if np.abs(part.orientation - first.orientation).max() > 1e-3:

@@ -63,7 +63,7 @@ def header_geometry(
 
 
 def check_affine(path: Path, affine: np.ndarray) -> None:
-    """Raise InputError for an affine with numbers that are none, or beyond what can be calculated with."""
+    """Raise InputError for an affine (4, 4), in mm, with numbers that are none, or beyond what can be calculated with."""
     if not np.isfinite(affine).all():
         raise InputError(f"{path} has a NaN or infinite number in its orientation or origin; export it again.")
     if (largest := float(np.abs(affine).max())) > FARTHEST_MM:

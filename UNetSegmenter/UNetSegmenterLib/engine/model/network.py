@@ -42,7 +42,7 @@ class UpBlock(nn.Module):
         self.convolutions = DoubleConvolution(2 * channels_out if skip_connection else channels_out, channels_out)
 
     def forward(self, below: Tensor, skip: Tensor) -> Tensor:
-        """Upsample, concatenate the skip and convolve."""
+        """Upsample `below` (B, channels below, h, w), concatenate the skip (B, channels, 2h, 2w or one more) and convolve."""
         up = self.upsample(below)  # (B, out, 2h, 2w)
         # Pooling rounds down, so an odd skip is one pixel larger than what comes up: repeat the border to its size.
         missing_rows, missing_columns = skip.shape[2] - up.shape[2], skip.shape[3] - up.shape[3]

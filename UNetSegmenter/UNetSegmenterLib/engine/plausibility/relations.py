@@ -118,7 +118,7 @@ class Constellation:
 
     @classmethod
     def from_cases(cls, cases: list[dict[str, np.ndarray]]) -> Constellation:
-        """Mean offsets over the cases that hold both structures; each case maps names to centroids in mm."""
+        """Mean offsets over the cases that hold both structures; each case maps names to centroids (3,) in mm."""
         names = sorted({name for case in cases for name in case})
         offsets = {}
         for first, second in combinations(names, 2):
@@ -135,7 +135,7 @@ class Constellation:
         return None if reverse is None else -reverse
 
     def scale(self, centroids_mm: dict[str, np.ndarray]) -> np.ndarray:
-        """Size of this patient relative to the mean patient along each axis, between 0.6 and 1.6."""
+        """Size of this patient relative to the mean patient along each axis (3,), between 0.6 and 1.6."""
         slopes: list[list[float]] = [[], [], []]
         for (first, second), mean in self.offsets.items():
             if first in centroids_mm and second in centroids_mm:

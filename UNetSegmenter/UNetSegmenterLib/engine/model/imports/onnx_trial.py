@@ -200,5 +200,5 @@ def tried_size(multiple: int) -> tuple[int, int]:
 
 
 def noise(shape: tuple[int, ...]) -> np.ndarray:
-    """Slices of normal noise, float32, the same each time."""
+    """Slices of normal noise of this shape, float32, the same each time."""
     return np.random.default_rng(SEED).standard_normal(shape, dtype=np.float32)
