@@ -177,6 +177,24 @@ def test_what_a_measurement_has_started_ends_with_it(where, tmp_path, monkeypatc
     assert started[0].returncode == -signal.SIGKILL
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("train", "continues from what was saved"),
+        ("cross-validate", "finished folds are kept, and the same command continues"),
+    ],
+)
+def test_a_training_that_is_stopped_says_how_it_goes_on(command, words, tmp_path, monkeypatch):
+    def stopped(*_):
+        signal.raise_signal(signal.SIGINT)
+
+    (tmp_path / "pack.json").touch()
+    monkeypatch.setattr("unetseg.data.preprocessed_dataset.read_preprocessed_dataset", stopped)
+    done = unetseg_here(command, tmp_path, "--output", tmp_path.parent / "run-of-this")
+    assert done.returncode == exit_status.INTERRUPTED
+    assert "stopped by Ctrl-C" in done.stderr and words in done.stderr and done.stderr.count("\n") == 1
+
+
 def test_every_exit_status_is_in_the_readme():
     text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").partition("**Exit status**")[2][:500].split())
     values = {value for name, value in vars(exit_status).items() if name.isupper()}

@@ -19,6 +19,7 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, progress, quoted, table, warn
 from ..output_folder import Outputs
+from ..stop_signals import goes_on_with
 from .parser import CommandParser
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def outputs(options: Any) -> Outputs:
     )
 
 
+@goes_on_with("finished folds are kept, and the same command continues with the others")
 def run(options: Any) -> None:
     """Train the folds that are not finished, and sum up over all."""
     from ..data.preprocessed_dataset import read_preprocessed_dataset

@@ -29,6 +29,7 @@ from UNetSegmenterLib.engine.errors import InputError
 
 from ..console import print_line, progress, quoted, table, warn
 from ..output_folder import Outputs, claimed, refuse_output_in_input
+from ..stop_signals import goes_on_with
 from .argument_types import non_negative_integer, non_negative_number, positive_integer
 from .dataclass_options import add_dataclass_options, dataclass_values
 from .parser import CommandParser, UsageError, add_overwrite
@@ -157,6 +158,7 @@ def run_outputs(options: Any) -> Outputs:
     return Outputs(options.output, names, inputs, marker="state.pt")
 
 
+@goes_on_with("the same command continues from what was saved")
 def run(options: Any) -> None:
     """Train, or continue a run."""
     from UNetSegmenterLib.engine.model.checkpoint import load_checkpoint
