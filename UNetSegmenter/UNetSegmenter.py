@@ -6,7 +6,10 @@ This file is what 3D Slicer sees: module, parameters, widget, logic, self test. 
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, get_type_hints
+
+if sys.version_info < (3, 10):  # noqa: UP036 (what comes next would fail with a sentence about the operator "|")
+    raise ImportError("UNetSegmenter needs 3D Slicer 5.10 or later (https://download.slicer.org).")
 
 import slicer
 import vtk
@@ -109,6 +112,9 @@ class UNetSegmenterParameterNode:
     reviewCase: str = ""
 
 
+PARAMETERS = get_type_hints(UNetSegmenterParameterNode, include_extras=True)
+
+
 class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """Life cycle of the panel; its behaviour is in `UNetSegmenterLib.panel`."""
 
@@ -141,6 +147,8 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.addObserver(selection, vtk.vtkCommand.ModifiedEvent, self.onSelectionModified)
         self.panel.views.tidy()
         self.initializeParameterNode()
+        if self.parent.isEntered:  # reloaded: Slicer does not call `enter` again
+            self.panel.result_views.start()
 
     def cleanup(self):
         """The module is unloaded or reloaded: nothing may be left running."""
@@ -195,10 +203,16 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Follow the scene's parameter node; an empty scan becomes the one on screen, a new scene takes the choices of before.
 
         Only once the panel is shown: reading a model starts a process, and a module that was never opened starts none.
+        The wrapper is kept as long as the scene: each one leaves its observers on the script node, which outlives scenes.
         """
+        from UNetSegmenterLib.panel.remembered import forget_unreadable
         from UNetSegmenterLib.scene.nodes.volume_nodes import first_scan, scan_on_screen
 
-        parameters = self.logic.getParameterNode()
+        parameters = self._parameterNode
+        if parameters is None or parameters.parameterNode.GetScene() is None:
+            parameters = self.logic.getParameterNode()
+        else:
+            forget_unreadable(parameters.parameterNode, PARAMETERS)
         if not parameters.inputVolume:
             parameters.inputVolume = scan_on_screen(slicer.app.applicationLogic()) or first_scan(slicer.mrmlScene)
         if self._isNewScene and self.parent.isEntered:
@@ -208,11 +222,11 @@ class UNetSegmenterWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setParameterNode(self, parameters):
         """Connect the panel to a parameter node, or to none."""
-        if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
-        self._parameterNode = parameters
-        if parameters is not None:
+        before, self._parameterNode = self._parameterNode, parameters
+        if before is not None and before is not parameters:
+            before.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(before, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
+        if parameters is not None and parameters is not before:
             self._parameterNodeGuiTag = parameters.connectGui(self.ui)
             self.addObserver(parameters, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
         if self.panel is not None:
@@ -260,7 +274,11 @@ class UNetSegmenterLogic(ScriptedLoadableModuleLogic):
 
     def getParameterNode(self):
         """The choices that are saved with the scene."""
-        return UNetSegmenterParameterNode(super().getParameterNode())
+        from UNetSegmenterLib.panel.remembered import forget_unreadable
+
+        node = super().getParameterNode()
+        forget_unreadable(node, PARAMETERS)
+        return UNetSegmenterParameterNode(node)
 
     def startSegment(
         self,

@@ -89,7 +89,8 @@ class ctkPathLineEdit(PythonQtLike, QtWidgets.QWidget):
     """A path with a browse button; the file dialog is not drawn.
 
     As CTK's, it keeps silent about an empty text and about names that its filters do not take (`currentPathChanged`), its
-    line is made anew, without a combo box around it, where no history is shown, and it wants to be as wide as its path.
+    line is made anew, without a combo box around it, where no history is shown, and it wants to be as wide as its path. Its
+    first text comes from the history that is kept under its name, which a new one has not got yet: that of all nameless ones.
     """
 
     currentPathChanged = QtCore.Signal(str)
@@ -131,7 +132,13 @@ class ctkPathLineEdit(PythonQtLike, QtWidgets.QWidget):
         shown = self._combo or self._line
         shown.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed)
         QtWidgets.QWidget.layout(self).insertWidget(0, shown)
-        self._set_path(text)
+        if self._combo is not None:
+            history = (
+                QtCore.QSettings().value("ctkPathLineEdit/" + (self._key or QtCore.QObject.objectName(self))) or []
+            )
+            self._combo.addItems([history] if isinstance(history, str) else history)  # the first becomes the text
+        if text:
+            self._set_path(text)
         self._line.textChanged.connect(self._on_text)
 
     def _on_text(self, text):

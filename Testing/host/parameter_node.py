@@ -3,7 +3,8 @@
 Types: MRML nodes of one class or of several (`A | B | None`), str (a combo box needs `Choice`), bool, int and Enum. As
 strict as Slicer's own: a value is kept and read anew only when the script node changes; a widget is bound only if its type
 is exactly the one that its data type asks for; a node selector then lists the classes of its parameter, which have to be
-classes of which there can be nodes; all widgets are written whenever one parameter changes.
+classes of which there can be nodes; all widgets are written whenever one parameter changes. What was observed for the
+widgets of a wrapper stays observed, and holds the wrapper, as long as the script node lives.
 """
 
 from __future__ import annotations
@@ -176,7 +177,7 @@ class _Binding:
         for name, connector in connectors.items():
             connector.write(getattr(owner, name))
             connector.signal.connect(self.slots[name])
-        self.tag = owner.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self.to_widgets())
+        owner.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self.to_widgets())
 
     def _slot(self, name: str) -> Any:
         return lambda: self.from_widget(name)
@@ -197,8 +198,8 @@ class _Binding:
             self.owner.is_writing_widgets = False
 
     def release(self) -> None:
-        self.owner.RemoveObserver(self.tag)
-        for name, connector in self.connectors.items():
+        connectors, self.connectors = self.connectors, {}
+        for name, connector in connectors.items():
             connector.signal.disconnect(self.slots[name])
 
 

@@ -33,6 +33,10 @@ AS_THEY_ARE = (
     "QProcessEnvironment", "QRect", "QSettings", "QSize", "QSizePolicy", "QSortFilterProxyModel",
     "QStandardItem", "QStandardItemModel", "QStyle", "QTableWidgetItem", "QTreeWidgetItem", "Qt", "QUrl", "QVBoxLayout",
 )
+TEXT_SETTERS = frozenset((
+    "setText", "setToolTip", "setPlainText", "setWindowTitle", "setAccessibleName", "setAccessibleDescription",
+    "setStyleSheet", "setTitle", "setPlaceholderText", "setObjectName", "appendPlainText", "setCurrentText", "setFormat",
+))
 # fmt: on
 VIRTUAL_GETTERS = frozenset({"sizeHint", "minimumSizeHint"})  # reading these as properties would call itself for ever
 
@@ -57,6 +61,19 @@ def signal_arguments(cls: type, name: str) -> int:
     meta = cls.staticMetaObject
     methods = [meta.method(i) for i in range(meta.methodCount())]
     return max(method.parameterCount() for method in methods if bytes(method.name().data()).decode() == name)
+
+
+@cache
+def _qt_base(cls: type) -> type:
+    """The class of Qt's that a class is made of."""
+    return next(one for one in cls.__mro__ if one.__module__.startswith("PySide6"))
+
+
+def _set_text(setter: Callable[[str], Any], text: str) -> Any:
+    """PythonQt makes a text of whatever it is given: None is shown as the word "None"."""
+    if not isinstance(text, str):
+        raise TypeError(f"{setter.__name__} wants a text, not {text!r}")
+    return setter(text)
 
 
 def as_pythonqt(value: Any) -> Any:
@@ -149,6 +166,8 @@ class PythonQtLike:
         if name in properties_of(cls):
             return as_pythonqt(QtCore.QObject.property(self, name))
         value = super().__getattribute__(name)
+        if name in TEXT_SETTERS:
+            return partial(_set_text, value)
         if isinstance(value, QtCore.SignalInstance):
             return Signal(value, _slots_of(self).setdefault(name, []), signal_arguments(cls, name))
         return value
@@ -160,6 +179,8 @@ class PythonQtLike:
             value = list(value) if isinstance(value, tuple) else kind(value) if kind is bool else value
             if not QtCore.QObject.setProperty(self, name, value):
                 raise ValueError(f"Property '{name}' of {type(self).__name__} object cannot be set to {value!r}.")
+        elif hasattr(_qt_base(type(self)), name):
+            raise AttributeError(f"Slot '{name}' can not be overwritten on {type(self).__name__} object")
         else:
             super().__setattr__(name, value)
 

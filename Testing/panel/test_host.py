@@ -35,6 +35,17 @@ def test_properties_are_attributes_and_their_getters_are_not_callable():
     assert button.isEnabled() and not button.isChecked()
 
 
+def test_no_text_is_no_text_and_methods_are_not_written_over():
+    """PythonQt shows None as the word "None" (PyObjGetString), and refuses the other (PythonQtInstanceWrapper_setattro)."""
+    label = qt.QLabel()
+    with pytest.raises(TypeError, match="wants a text"):
+        label.setText(None)
+    with pytest.raises(AttributeError, match="Slot 'setText' can not be overwritten"):
+        label.setText = print
+    label.anything = 1
+    assert label.anything == 1
+
+
 def test_classes_are_known_by_type_and_not_by_isinstance():
     button = qt.QPushButton()
     assert not isinstance(button, qt.QWidget)
@@ -137,6 +148,9 @@ def test_path_edit_and_collapsible_button():
     edit.currentPath = "/x.pt"
     edit.setCurrentPath("/y.pt")
     assert (edit.nameFilters, edit.filters, seen) == (("*.pt",), 2, ["/x.pt", "/y.pt"])
+    qt.QSettings().setValue("ctkPathLineEdit/", ["/of/another/module", "/older"])
+    assert ctk.ctkPathLineEdit().currentPath == "/of/another/module"  # as one that is made has no name yet
+    qt.QSettings().clear()
     section = ctk.ctkCollapsibleButton()
     section.collapsed = True
     assert section.collapsed
@@ -217,6 +231,21 @@ def test_parameters_are_kept_until_the_node_changes_and_validated():
     assert (spin.value, spin.minimum, spin.maximum) == (7, 1, 10)
     with pytest.raises(RuntimeError, match="unbounded"):
         parameters(int, 5).connectGui(named(qt.QSlider()))
+
+
+def test_what_was_bound_to_widgets_lives_as_long_as_the_script_node():
+    """`disconnectGui` leaves the observer that writes the widgets (parameterNodeWrapper/wrapper.py)."""
+    bound, free = parameters(bool, True), parameters(bool, True)
+    box, nodes = qt.QCheckBox(), (bound.parameterNode, free.parameterNode)
+    bound.disconnectGui(bound.connectGui(named(box)))
+    bound.value = False
+    assert box.checked
+    alive = [weakref.ref(one) for one in (bound, free)]
+    del bound, free
+    gc.collect()
+    assert [one() is not None for one in alive] == [True, False]
+    for node in nodes:
+        slicer.mrmlScene.RemoveNode(node)
 
 
 def test_bytes_come_out_by_data_alone():

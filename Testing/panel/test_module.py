@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import UNetSegmenterLib
 from host.pressing import turn
 from host.scans import add_scan
 from UNetSegmenterLib.panel.jobs.segmentation_run import SegmentationProgress, duration, stored_dtype
+from UNetSegmenterLib.panel.remembered import forget_unreadable
 from UNetSegmenterLib.panel.sections.segment_section import FOLLOWS, RunState, RunStateMachine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,6 +86,52 @@ def test_reload_takes_the_lib_along():
         "assert slicer.modules.UNetSegmenterWidget is not first\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_a_slicer_that_is_too_old_says_so(monkeypatch):
+    source = MODULE.read_text(encoding="utf-8")
+    ast.parse(source, feature_version=(3, 9))
+    monkeypatch.setattr(sys, "version_info", (3, 9, 10))  # of Slicer 5.8
+    with pytest.raises(ImportError, match=r"needs 3D Slicer 5\.10 or later"):
+        exec(compile(source, "UNetSegmenter.py", "exec"), {})
+
+
+def test_coming_back_to_the_module_leaves_nothing_more_behind(module, widget, scan):
+    """Each wrapper of parameters leaves its observers on the script node, which outlives scenes."""
+    parameters = widget.panel.parameters
+    module.exit()
+    module.enter()
+    assert widget.panel.parameters is parameters and parameters.inputVolume is scan
+    widget.ui.outlineCheckBox.setChecked(not parameters.outlines)
+    assert parameters.outlines == widget.ui.outlineCheckBox.checked
+
+
+def test_a_script_node_that_was_deleted_is_made_anew(module, widget):
+    slicer.mrmlScene.RemoveNode(widget.panel.parameters.parameterNode)
+    module.exit()
+    module.enter()
+    assert widget.panel.parameters.parameterNode.GetScene() is slicer.mrmlScene
+    widget.ui.opacitySlider.setValue(31)
+    assert widget.panel.parameters.opacity == 31
+
+
+def test_choices_that_another_version_made_become_defaults(widget):
+    node = widget.panel.parameters.parameterNode
+    widget.setParameterNode(None)
+    for name, text in (("viewsLayout", "Four rows"), ("distanceScale", "1000"), ("opacity", "101"), ("device", "cpu")):
+        node.SetParameter(name, text)
+    widget.initializeParameterNode()
+    parameters = widget.panel.parameters
+    assert (parameters.viewsLayout, parameters.distanceScale, parameters.opacity) == ("Two rows", 10, 50)
+    assert parameters.device == "cpu" and widget.ui.deviceComboBox.currentText == "cpu"
+
+
+def test_what_is_no_number_is_forgotten_before_it_is_read(widget):
+    module, node = sys.modules["UNetSegmenter"], slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
+    for name, text in (("opacity", "half"), ("device", "cpu"), ("reviewCase", "half")):
+        node.SetParameter(name, text)
+    forget_unreadable(node, module.PARAMETERS)
+    assert set(node.GetParameterNames()) == {"device", "reviewCase"}
 
 
 def test_scripting_waits_or_calls_back(module, widget, checkpoints):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import subprocess
 import sys
 import types
 
 import pytest
+import slicer
 from host.foreign_models import write_bright_onnx
 from host.pressing import picture, press, settle, turn
 from UNetSegmenterLib.panel.jobs import dependencies
+from UNetSegmenterLib.panel.jobs.failure import JobFailure
 
 
 @pytest.fixture
@@ -99,6 +102,74 @@ def test_a_failure_is_one_sentence_and_can_be_tried_again(widget, panel, without
     assert widget.ui.installButton.enabled and widget.ui.dependencyFrame.visible
 
 
+PIP_SAYS = {
+    "check the internet connection": "WARNING: Retrying after NewConnectionError('<urllib3>: [Errno 101] unreachable')",
+    "may not be written to": "ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: '/opt'",
+    "none for this computer": "ERROR: No matching distribution found for torch>=2.10",
+    "Hash mismatch; details are below": "ERROR: Hash mismatch",
+    "pip ended with code 1; details are below": "Collecting networkx",
+}
+
+
+@pytest.mark.parametrize("words", PIP_SAYS)
+@pytest.mark.parametrize("way", ["packaging", "pip"])
+def test_pip_itself_says_why_it_failed(widget, panel, without_torch, monkeypatch, capsys, way, words):
+    """The exception says no more than that it did; Slicer 5.10 prints the rest and hands it to nobody."""
+
+    def fail_there(*args, completedCallback, logCallback, **options):
+        logCallback(PIP_SAYS[words])
+        completedCallback(1)
+
+    def fail_here(requirements):
+        print(PIP_SAYS[words])
+        raise subprocess.CalledProcessError(1, ["PythonSlicer", "-m", "pip", "install", "torch"])
+
+    by_packaging(monkeypatch, fail_there)
+    if way == "pip":
+        monkeypatch.setitem(sys.modules, "slicer.packaging", None)
+        monkeypatch.setattr(slicer.util, "pip_install", fail_here)
+    panel.look_for_packages()
+    asked(panel, True)
+    press(widget.ui.installButton)
+    assert words in panel.dependency_notes[0].text
+    assert PIP_SAYS[words] in widget.ui.installLog.plainText
+    assert (PIP_SAYS[words] in capsys.readouterr().out) == (way == "pip"), "the console goes on to show it"
+    assert not isinstance(sys.stdout, dependencies._Heard)
+
+
+def test_an_idle_worker_ends_before_its_libraries_are_replaced(widget, ready, without_torch, monkeypatch):
+    running = [ready.worker.is_running]
+
+    def install(*args, completedCallback, **options):
+        running.append(ready.worker.is_running)
+        completedCallback(1)
+
+    by_packaging(monkeypatch, install)
+    ready.look_for_packages()
+    asked(ready, True)
+    press(widget.ui.installButton)
+    assert running == [True, False]
+
+
+def test_a_newer_pytorch_is_offered_where_an_old_one_fails(widget, panel, checkpoints, monkeypatch):
+    version = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.2.1" if name == "torch" else version(name))
+    panel.model.choose(str(checkpoints["good"]))
+    turn(lambda: panel.model.card is not None)
+    assert not widget.ui.dependencyFrame.visible, "an old one that works is left alone"
+    panel.worker.request = lambda do, on_result, on_failure, *rest, **fields: on_failure(
+        JobFailure("internal", "The network stopped with an error (RuntimeError: Numpy is not available).")
+    )
+    panel.model.read()
+    turn(lambda: panel.model.refusal)
+    del panel.worker.request
+    assert widget.ui.dependencyFrame.visible
+    assert "torch 2.2.1 is installed, 2.10 or later is needed" in panel.dependency_notes[0].text
+    panel.model.read()
+    turn(lambda: panel.model.card is not None)
+    assert not widget.ui.dependencyFrame.visible
+
+
 def test_an_installation_that_changes_nothing_is_noticed(widget, panel, without_torch, monkeypatch):
     by_packaging(monkeypatch, lambda *args, completedCallback, **options: completedCallback(0))
     panel.look_for_packages()
@@ -116,8 +187,6 @@ def test_an_installation_that_was_waited_for_is_over(widget, panel, without_torc
 
 
 def test_the_pytorch_extension_comes_first_and_old_slicers_have_pip(panel, monkeypatch):
-    import slicer
-
     installer = dependencies.Installer(lambda question: True, lambda line: None, lambda message: None)
     used = []
     monkeypatch.setattr(slicer.util, "pip_install", lambda requirements: used.append(("pip", requirements)))
@@ -176,6 +245,8 @@ def test_an_import_without_onnx_runtime_says_so_and_works_after_installing(
     by_packaging(monkeypatch, install)
     panel.open(str(path))
     assert "ONNX Runtime" in panel.imports.notes[0].text and widget.ui.dependencyFrame.visible
+    panel.model.read()
+    assert widget.ui.dependencyFrame.visible, "the import still waits for it, whatever model is read meanwhile"
     asked(panel, True)
     press(widget.ui.installButton)
     ends[0](1)

@@ -167,6 +167,9 @@ def test_several_time_points(widget, panel):
     browser.AddProxyNode(node, sequence, False)
     choose(widget, node)
     assert any("one of 3 time points" in text for text in texts(panel, "info"))
+    references = browser.GetReferenceCount()
+    panel.scan.check()
+    assert browser.GetReferenceCount() == references, "a collection of nodes was left behind"
 
 
 def test_no_image_data_and_colour(widget, ready):

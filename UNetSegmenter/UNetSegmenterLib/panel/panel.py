@@ -74,6 +74,7 @@ class Panel:
         self.model = ModelSection(ui, worker, self._on_path, self._on_model, self.open)
         self.imports = ImportSection(ui, worker, lambda: self.scan.node, self.model.choose, self._import_problem)
         self._wanted: Package | None = None  # the package that is offered now
+        self._import_waits = False  # for ONNX Runtime
         self._drop_frame = take_drops(ui.modelCollapsibleButton, self.open)
         self.scan = ScanSection(ui, self.update)
         self.segment = SegmentSection(ui, self._start_job, self._ask, self._choices, self.blocker, self._correct)
@@ -192,10 +193,7 @@ class Panel:
     def look_for_packages(self) -> None:
         """Show or hide the offer to install what the model needs, and go on where the user was."""
         has_torch = PYTORCH.is_installed()
-        wanted = None if has_torch else PYTORCH
-        if has_torch and self.model.path.lower().endswith(".onnx") and not ONNX.is_installed():
-            wanted = ONNX
-        self._offer(wanted)
+        self._offer(self._lacking() if has_torch else PYTORCH)
         if has_torch and not self.model.can_read:
             self.model.can_read = True
             self.model.read()
@@ -218,6 +216,7 @@ class Panel:
         if not self.model.can_read:
             return PYTORCH.missing
         if path.lower().endswith(".onnx") and not ONNX.is_installed():
+            self._import_waits = True
             self._offer(ONNX)
             return ONNX.missing
         return self._worker_is_busy()
@@ -361,6 +360,7 @@ class Panel:
     def _on_path(self, path: str) -> None:
         if self._is_complete:
             self.imports.follow(path)
+            self._import_waits = False
         if self._parameters is not None and self._parameters.checkpointPath != path:
             self._parameters.checkpointPath = path
 
@@ -378,14 +378,21 @@ class Panel:
         self.update()
 
     def _offer_for_model(self) -> None:
-        """Offer ONNX Runtime when a model is chosen that needs it, and no more when another one is."""
-        needs_onnx = self.model.path.lower().endswith(".onnx") and not ONNX.is_installed()
-        if self.model.can_read and (self._wanted is ONNX) != needs_onnx:
-            self._offer(ONNX if needs_onnx else None)
+        """Offer what the model lacks, or nothing any more."""
+        lacking = self._lacking() if self.model.can_read else self._wanted
+        if lacking is not self._wanted:
+            self._offer(lacking)
+
+    def _lacking(self) -> Package | None:
+        """ONNX Runtime for a model that needs it, a newer PyTorch where an old one failed."""
+        needs_onnx = self._import_waits or self.model.path.lower().endswith(".onnx")
+        if needs_onnx and not ONNX.is_installed():
+            return ONNX
+        return PYTORCH if self.model.has_failed and PYTORCH.too_old() else None
 
     def _on_install(self, checked: bool = False) -> None:
         self.ui.installButton.setEnabled(False)
-        if not self._installer.install(self._wanted or PYTORCH):
+        if not self._installer.install(self._wanted or PYTORCH, self.worker.close_if_idle):
             self.ui.installButton.setEnabled(True)
 
     def _on_install_line(self, line: str) -> None:
@@ -398,8 +405,7 @@ class Panel:
             self._dependency_notes.show([Note("error", error)])
             self.update()
         else:
-            if not self.worker.queue.names:
-                self.worker.close()  # the next one imports what is there now
+            self.worker.close_if_idle()  # the next one imports what is there now
             self.look_for_packages()
             if self.model.refusal:
                 self.model.read()

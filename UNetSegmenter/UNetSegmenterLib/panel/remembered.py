@@ -1,8 +1,9 @@
-"""What the panel remembers beyond the scene, in Slicer's settings: how it was used last."""
+"""What the panel remembers beyond the scene, in Slicer's settings: how it was used last. What a scene remembers is checked."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -50,6 +51,23 @@ def recall(parameters: Any) -> None:
         if text is not None:
             with suppress(ValueError, TypeError):
                 setattr(parameters, name, str(text) == "True" if kind is bool else kind(text))
+
+
+def forget_unreadable(node: Any, parameters: Mapping[str, Any]) -> None:
+    """Take out of a script node what another version of the module wrote and this one can't read: defaults come instead.
+
+    Slicer checks what is written, not what is read, so the value would get as far as its widget, which has no such choice; the
+    panel would be connected to nothing then. `parameters` are the annotations of the parameters.
+    """
+    for name, annotation in parameters.items():
+        checks = [one for one in getattr(annotation, "__metadata__", ()) if hasattr(one, "validate")]
+        if checks and node.HasParameter(name):
+            try:
+                value = annotation.__origin__(node.GetParameter(name))
+                for check in checks:
+                    check.validate(value)
+            except (ValueError, TypeError):
+                node.UnsetParameter(name)
 
 
 class LastChoices:

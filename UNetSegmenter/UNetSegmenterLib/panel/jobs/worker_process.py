@@ -26,6 +26,7 @@ from .failure import JobFailure, call_safely, failure_of
 from .worker_queue import WorkerQueue
 
 LAST_LINES = 60
+REMOVAL_MS, REMOVALS = 1000, 20  # pause between two removals of a folder, and how many there are
 PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 CLOSED = "The network's process was closed before it had answered."
 
@@ -67,6 +68,7 @@ class WorkerProcess:
         self._generation = 0
         self._hello = 0
         self._job_folders: set[Path] = set()
+        self._left: list[Path] = []  # folders that could not be removed yet
         self.queue = WorkerQueue()
 
     @property
@@ -167,6 +169,11 @@ class WorkerProcess:
         if self._process is not None:
             self._is_dying = True
             self._process.kill()
+
+    def close_if_idle(self) -> None:
+        """End the worker if it is at no scan; Windows replaces no library that a process has loaded."""
+        if not self.queue.names:
+            self.close()
 
     def close(self) -> None:
         """End the worker and remove its folder; requests that it has not answered fail. Safe to call twice."""
@@ -306,7 +313,16 @@ class WorkerProcess:
             return
         folder, self._folder = self._folder, None
         if folder is not None:
+            self._left.append(folder)
+        self._remove_left(REMOVALS)
+
+    def _remove_left(self, removals: int) -> None:
+        """Remove folders; Windows keeps files that a process maps, even for a moment after that process was killed."""
+        for folder in self._left:
             shutil.rmtree(folder, ignore_errors=True)
+        self._left = [folder for folder in self._left if folder.exists()]
+        if self._left and removals > 1:
+            qt.QTimer.singleShot(REMOVAL_MS, lambda: self._remove_left(removals - 1))
 
 
 def _ignore(answer: Any) -> None:

@@ -71,8 +71,8 @@ class CorrectSection(WorkSection):
         self._suggested = ""
         ui.correctCollapsibleButton.collapsed = True
         ui.trainingFolderPathLineEdit.filters = ctk.ctkPathLineEdit.Dirs
-        ui.trainingFolderPathLineEdit.setCurrentPath(qt.QSettings().value(FOLDER_KEY) or "")
-        on_every_text(ui.trainingFolderPathLineEdit, lambda text: self.update())
+        known = qt.QSettings().value(FOLDER_KEY) or ""
+        on_every_text(ui.trainingFolderPathLineEdit, lambda text: self.update(), known)
         ui.caseNameLineEdit.textChanged.connect(lambda text: self.update())
         correct = self.slot(self._on_correct, "The way to the Segment Editor")
         ui.correctButton.connect("clicked(bool)", correct)

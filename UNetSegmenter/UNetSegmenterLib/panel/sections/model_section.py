@@ -85,6 +85,7 @@ class ModelSection(Section):
         self.sha256 = ""
         self.devices: list[dict[str, str]] = []
         self.refusal = ""
+        self.has_failed = False  # whether that is no fault of the file
         self.folds = 1
         self.can_read = True
         self.card_frame = CardFrame(on_drop or self.choose)
@@ -172,7 +173,7 @@ class ModelSection(Section):
         self._typing.start()
 
     def _forget_card(self) -> None:
-        self.card, self.sha256, self.refusal, self.folds = None, "", "", 1
+        self.card, self.sha256, self.refusal, self.folds, self.has_failed = None, "", "", 1, False
         self._notes.show([])
         self.card_frame.say(EMPTY)
 
@@ -189,7 +190,7 @@ class ModelSection(Section):
         if failure.kind == "closed":
             self._typing.start()  # nothing is wrong with the file: it is read again when the dust has settled
             return
-        self.card, self.refusal = None, failure.message
+        self.card, self.refusal, self.has_failed = None, failure.message, failure.kind in ("internal", "crash")
         self.card_frame.say(EMPTY)
         hint = [Note("info", IMPORT_HINT)] if failure.kind == "input" and _may_be_imported(self.path) else []
         self._notes.show([failure_note(failure), *hint])

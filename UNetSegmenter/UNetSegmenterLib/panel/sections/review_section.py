@@ -228,7 +228,8 @@ class ReviewSection(Section):
             if case == self.case:
                 ui.reviewList.setCurrentRow(number)
         ui.reviewList.setVisible(bool(cases))
-        ui.reviewList.setFixedHeight(max(2, min(len(cases), MOST_LINES)) * LINE_PIXELS + 6)
+        line = max(LINE_PIXELS, ui.reviewList.sizeHintForRow(0))
+        ui.reviewList.setFixedHeight(max(2, min(len(cases), MOST_LINES)) * line + 6)
         ui.reviewProgressBar.setRange(0, 0)
         ui.reviewProgressBar.setVisible(self.is_busy)
         ui.reviewLabel.setVisible(bool(cases))

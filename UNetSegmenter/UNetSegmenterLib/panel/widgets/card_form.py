@@ -177,7 +177,8 @@ def _explanation(sentence: str) -> Any:
     label.setWordWrap(True)
     label.setTextFormat(qt.Qt.PlainText)
     font = label.font
-    font.setPointSizeF(max(1.0, font.pointSizeF() * 0.9))
+    if font.pointSizeF() > 0:  # else its size is in pixels, as a style sheet may set it
+        font.setPointSizeF(font.pointSizeF() * 0.9)
     font.setItalic(True)
     label.setFont(font)
     label.setMinimumWidth(EXPLANATION_PIXELS)

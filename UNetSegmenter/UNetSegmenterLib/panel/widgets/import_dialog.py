@@ -50,6 +50,11 @@ class ModelDraft:
         return cls(source, answer["kind"], answer["card"], unknown, tuple(answer.get("notes", ())), folds)
 
     @property
+    def name(self) -> str:
+        """Name of the file or folder."""
+        return os.path.basename(self.source.rstrip("/\\"))
+
+    @property
     def ending(self) -> str:
         """Ending of the file that it becomes."""
         return ".onnx" if self.kind == "ONNX" else ".pt"
@@ -75,7 +80,7 @@ class ImportDialog:
         self._axis = self.card.get(AXIS)
         self._is_importing = self.is_open = False
         self.window = qt.QDialog(slicer.util.mainWindow())
-        self.window.setWindowTitle(f"Import {os.path.basename(draft.source.rstrip(os.sep))} ({draft.kind})")
+        self.window.setWindowTitle(f"Import {draft.name} ({draft.kind})")
         self.window.setModal(False)
         self.form = CardForm(self.card, self._on_card)
         self.preview = SlicePreview(self._on_slice)
@@ -182,10 +187,9 @@ class ImportDialog:
         self.name.setAccessibleName("File name of the imported model")
         self.folder = ctk.ctkPathLineEdit()
         self.folder.filters = ctk.ctkPathLineEdit.Dirs
-        self.folder.setCurrentPath(folder)
         self.folder.setToolTip("The folder for imported models; it is remembered.")
         keep_narrow(self.folder, FOLDER_PIXELS)
-        on_every_text(self.folder, lambda text: self.update())
+        on_every_text(self.folder, lambda text: self.update(), folder)
         for child in self.folder.children():
             if child.inherits("QLineEdit"):
                 child.setAccessibleName("Folder of imported models")
@@ -212,7 +216,7 @@ class ImportDialog:
     def _show_name(self) -> None:
         """Propose a file name that no file has yet."""
         title = re.sub(r"[^\w.-]+", " ", str(self.card.get("title", ""))).strip()[:LONGEST_NAME]
-        stem = title or os.path.splitext(os.path.basename(self.draft.source.rstrip(os.sep)))[0]
+        stem = title or os.path.splitext(self.draft.name)[0]
         self.name.setText(stem)
         number = 2
         while self.path and os.path.exists(self.path):

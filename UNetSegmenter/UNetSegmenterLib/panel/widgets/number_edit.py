@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import qt
 
-WIDTH_PIXELS = 80
+WIDTH_PIXELS, LETTERS = 80, 11  # the first, or more where so many letters need it
 WRONG = "QLineEdit { border: 1px solid #d9534f; }"
 
 
@@ -22,7 +22,8 @@ class NumberEdit:
         self.widget.setAccessibleName(name)
         self.widget.setToolTip(tip or name)
         self.widget.setMinimumWidth(WIDTH_PIXELS // 2)
-        self.widget.setMaximumWidth(WIDTH_PIXELS)
+        letter_pixels = qt.QFontMetrics(self.widget.font).averageCharWidth()
+        self.widget.setMaximumWidth(max(WIDTH_PIXELS, LETTERS * letter_pixels))
         self.widget.textChanged.connect(self._on_text)
 
     @property

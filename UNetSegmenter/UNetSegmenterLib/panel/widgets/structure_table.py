@@ -13,7 +13,7 @@ INDEX, COLOR, NAME, TERM = range(4)
 HEADERS = ("Index", "Colour", "Name", "Anatomical term")
 BY_NAME, NO_TERM = "by its name", "no code known"
 MOST_ROWS = 9  # that are shown without scrolling
-ROW_PIXELS = 24
+ROW_PIXELS = 24  # more with larger letters
 
 
 def ask_for_color(color: tuple[int, int, int], parent: Any) -> tuple[int, int, int] | None:
@@ -43,7 +43,8 @@ class StructureTable:
         self.table.setColumnCount(len(HEADERS))
         self.table.setHorizontalHeaderLabels(list(HEADERS))
         self.table.verticalHeader().setVisible(False)
-        self.table.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
+        self._row_pixels = max(ROW_PIXELS, qt.QFontMetrics(self.table.font).height() + 6)
+        self.table.verticalHeader().setDefaultSectionSize(self._row_pixels)
         self.table.horizontalHeader().setStretchLastSection(True)
         self.table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
         self.table.setToolTip("A double-click edits a name, a click on a colour chooses another one.")
@@ -77,8 +78,7 @@ class StructureTable:
         self.table.setColumnWidth(COLOR, 52)
         self.table.setColumnWidth(NAME, 170)
         shown = min(MOST_ROWS, len(structures))
-        self.table.setMinimumHeight((shown + 1) * ROW_PIXELS + 8)
-        self.table.setMaximumHeight((shown + 1) * ROW_PIXELS + 8)
+        self.table.setFixedHeight((shown + 1) * self._row_pixels + 8)
         self._show_term()
 
     def choose_term(self, row: int, name: str) -> None:

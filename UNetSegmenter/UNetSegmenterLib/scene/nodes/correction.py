@@ -17,7 +17,7 @@ import slicer
 from ...engine.evaluation.verdict import clean_text
 from ...engine.labels.bounding_boxes import bounding_box
 from .node_attributes import ATTRIBUTE_PREFIX, module_attributes
-from .scene_nodes import place_beside
+from .scene_nodes import nodes_of_class, place_beside
 from .surfaces import BINARY_LABELMAP
 from .volume_nodes import voxels
 
@@ -74,11 +74,8 @@ def _layers(segments: slicer.vtkSegmentation) -> Iterator[slicer.vtkOrientedImag
 
 def correction_of(prediction: Any) -> Any:
     """The corrected copy of a prediction, None if there is none in the scene."""
-    scene = prediction.GetScene()
-    nodes = scene.GetNodesByClass("vtkMRMLSegmentationNode")
-    nodes.UnRegister(None)
-    copies = (nodes.GetItemAsObject(number) for number in range(nodes.GetNumberOfItems()))
-    return next((node for node in copies if prediction_of(node) is prediction), None)
+    segmentations = nodes_of_class(prediction.GetScene(), "vtkMRMLSegmentationNode")
+    return next((node for node in segmentations if prediction_of(node) is prediction), None)
 
 
 def prediction_of(node: Any) -> Any:

@@ -10,6 +10,7 @@ import slicer
 
 from ...engine.io.geometry import sizes_text
 from ...engine.io.volume import HU, Note, Volume, check_volume
+from .scene_nodes import nodes_of_class
 
 if TYPE_CHECKING:
     from ...engine.model.card import Card
@@ -80,9 +81,7 @@ def _placement(node: slicer.vtkMRMLVolumeNode) -> Iterator[Note]:
 
 
 def _time_points(node: slicer.vtkMRMLVolumeNode) -> Iterator[Note]:
-    browsers = slicer.mrmlScene.GetNodesByClass("vtkMRMLSequenceBrowserNode")
-    for i in range(browsers.GetNumberOfItems() if browsers else 0):
-        browser = browsers.GetItemAsObject(i)
+    for browser in nodes_of_class(slicer.mrmlScene, "vtkMRMLSequenceBrowserNode"):
         if browser.GetSequenceNode(node) is not None and browser.GetNumberOfItems() > 1:
             yield Note(
                 "info",
