@@ -214,7 +214,8 @@ def test_hosts_that_are_none_are_refused(preprocessed_folder, told, tmp_path, ca
 )
 def test_line_ends_in_options_are_refused(preprocessed_folder, told, capsys, scheduler, option):
     a_pack(preprocessed_folder, "packs")
-    arguments = ["submit", "packs/pack", "--scheduler", scheduler, "--host=server", "--output=run", option]
+    arguments = ["submit", "packs/pack", "--scheduler", scheduler, "--host=server", option]
+    arguments += [] if option.startswith("--output") else ["--output=run"]
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert "can't be used" in error or "line end" in error
