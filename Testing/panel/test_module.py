@@ -84,6 +84,8 @@ def test_reload_takes_the_lib_along():
         "slicer.util.reloadScriptedModule('UNetSegmenter')\n"
         "assert sys.modules['UNetSegmenterLib.panel.panel'] is not before\n"
         "assert slicer.modules.UNetSegmenterWidget is not first\n"
+        "after = slicer.modules.UNetSegmenterWidget.panel.result_views\n"
+        "assert after.Observations, 'nothing would fit the views: Slicer does not call enter() after a reload'\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
 

@@ -73,7 +73,7 @@ def test_the_shipped_checkpoint_says_on_whom_it_was_measured(panel):
     choose(panel, shipped)
     text = panel.model.card_label.text
     assert "case0010, case0026, case0028" in text
-    assert "each without the patients it was measured on" in text
+    assert "each on the patients that it was not trained on" in text
 
 
 def test_a_dropped_file_is_chosen(panel, checkpoints):
