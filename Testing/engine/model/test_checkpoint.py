@@ -97,7 +97,7 @@ def test_damaged_bytes_inside(saved):
 
 
 def test_other_files(tmp_path):
-    assert "is not a file" in refusal(tmp_path / "absent.pt")
+    assert "does not exist" in refusal(tmp_path / "absent.pt")
     assert "is not a file" in refusal(tmp_path)
     with zipfile.ZipFile(tmp_path / "letters.pt", "w") as file:
         file.writestr("letter", "dear")

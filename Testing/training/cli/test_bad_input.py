@@ -134,7 +134,7 @@ def test_checkpoints_are_refused(place, checkpoint, scan, tmp_path):
     whole = checkpoint.read_bytes()
     cases = {
         "cut.pt": (lambda path: path.write_bytes(whole[: len(whole) // 2]), "cut off"),
-        "nobody.pt": (lambda path: None, "not a file"),
+        "nobody.pt": (lambda path: None, "does not exist"),
         "code.pt": (lambda path: torch.save({"format": FORMAT, "weights": Attack(tmp_path / "ran")}, path), "run code"),
         "pickle.pt": (lambda path: path.write_bytes(pickle.dumps(Attack(tmp_path / "ran"))), "not a checkpoint"),
         "cardless.pt": (lambda path: rewritten(checkpoint, path, card=None), "no card"),

@@ -122,9 +122,8 @@ def read_preprocessed_dataset(folder: Path | str, verify: bool = False) -> Prepr
     """
     folder = Path(folder)
     if not (folder / "pack.json").is_file():
-        raise InputError(
-            f"{folder} is no preprocessed data set (pack.json is missing); write one with: unetseg prepare DATASET {folder}"
-        )
+        found = "is no preprocessed data set (pack.json is missing)" if folder.exists() else "does not exist"
+        raise InputError(f"{folder} {found}; write one with: unetseg prepare DATASET {folder}")
     try:
         content = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
         arrays = _arrays(folder, content["arrays_sha256"], {} if verify else content.get("arrays_stored", {}))

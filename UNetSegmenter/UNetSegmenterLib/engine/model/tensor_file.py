@@ -105,7 +105,8 @@ def read_tensor_file(path: Path) -> Any:
             or holds anything else.
     """
     if not path.is_file():
-        raise InputError(f"{path} is not a file; choose a checkpoint (.pt) that training wrote.")
+        found = "is not a file" if path.exists() else "does not exist"
+        raise InputError(f"{path} {found}; choose a checkpoint (.pt) that training wrote.")
     import torch  # noqa: F401  so that the error of a broken installation is not taken for one of this file
 
     try:
