@@ -89,15 +89,23 @@ def test_ctrl_c_while_a_program_imports_is_silent(program, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
-def test_a_stopped_command_ends_by_the_signal_so_that_a_loop_of_a_shell_ends_too(tmp_path):
+@pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX")
+@pytest.mark.parametrize("at_a_terminal", [False, True])
+def test_ctrl_c_at_a_terminal_ends_the_command_by_the_signal_so_that_a_loop_of_a_shell_ends_too(
+    at_a_terminal, tmp_path
+):
     (tmp_path / "torch.py").write_text("import signal; signal.raise_signal(signal.SIGINT)\n")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-m", "unetseg.cli", "segment", "scan.nii.gz", "--output", str(tmp_path / "out")]
-    done = subprocess.run(
-        command, capture_output=True, encoding="utf-8", env=os.environ | {"PYTHONPATH": path}, check=False
-    )
-    assert done.returncode == -signal.SIGINT
-    assert done.stderr == "unetseg: error: stopped by Ctrl-C; no half-written file is left\n"
+    reading, writing = os.openpty() if at_a_terminal else os.pipe()
+    try:
+        done = subprocess.run(command, stderr=writing, env=os.environ | {"PYTHONPATH": path}, check=False)
+        said = os.read(reading, 1000).decode()
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert done.returncode == (-signal.SIGINT if at_a_terminal else exit_status.INTERRUPTED)
+    assert said.splitlines() == ["unetseg: error: stopped by Ctrl-C; no half-written file is left"]
 
 
 def test_ctrl_c_while_a_process_behind_the_command_imports_is_left_to_the_command(tmp_path, monkeypatch, capfd):

@@ -9,8 +9,8 @@ from typing import NoReturn
 def start() -> NoReturn:
     """Run the command of this process, and end the process with its exit status.
 
-    Before and after the command's own handling of Ctrl-C, it ends the process in silence. A process that Ctrl-C has stopped
-    ends by that signal: a shell has status 130 for it as well, but also ends the loop that it started the process from.
+    Before and after the command's own handling of Ctrl-C, it ends the process in silence. A process that was stopped by Ctrl-C at
+    a terminal ends by that signal: a shell has status 130 for it as well, but also ends the loop that it was started from.
     """
     by_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if by_default:  # else the shell has ignored it, as for jobs in the background
@@ -26,7 +26,7 @@ def start() -> NoReturn:
         status: object = main()
     except SystemExit as stop:
         status = stop.code
-    if status == INTERRUPTED and by_default:
+    if status == INTERRUPTED and by_default and sys.stderr.isatty():
         sys.excepthook = lambda *_: None
         raise KeyboardInterrupt
     sys.exit(status)  # type: ignore[arg-type]
