@@ -35,7 +35,8 @@ def open_window(widget, size=SIZES[0]):
         dock.setWidget(column)
         QtWidgets.QMainWindow.addDockWidget(window, QtCore.Qt.LeftDockWidgetArea, dock)
         window.panel_dock, window.panel_scroll = dock, scroll
-        window.resize = lambda *size: resize(size)  # as a user drags it
+        # As a user drags it; panel code can't write over a method, the stand-in may.
+        vars(window)["resize"] = lambda *size: resize(size)
     window.panel_scroll.setWidget(panel)
     RAW.show(panel)
     RAW.show(window)
