@@ -184,6 +184,39 @@ def test_sequences_nested_without_end_are_refused(tmp_path):
     refusal(path, "damaged")
 
 
+def test_zeros_where_elements_belong_are_refused_at_once(tmp_path):
+    """An unfinished copy, whose end the file system filled with zeros, or 256 MB of them in a small deflated file."""
+    path = write_dicom(tmp_path / "x.dcm", enhanced_elements(noise((4, 8, 8)), range(4)))
+    whole = path.read_bytes()
+    start = whole.index(struct.pack("<HH2s", 0x0028, 0x0002, b"US"))
+    path.write_bytes(whole[:start] + bytes(len(whole) - start))
+    refusal(path, "zeros within its header")
+    refusal(deflated(path, bytes(1 << 28)), "zeros within its header")
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        struct.pack("<HH2sH", 0x0009, 0x0010, b"LO", 0),
+        struct.pack("<HH2sHI", 0x0040, 0x9096, b"SQ", 0, 8) + struct.pack("<HHI", 0xFFFE, 0xE000, 0),
+        struct.pack("<HH2sHI", 0x0009, 0x1010, b"UN", 0, 0xFFFFFFFF)
+        + struct.pack("<HHIHHI", 0xFFFE, 0xE000, 0, 0xFFFE, 0xE0DD, 0),
+    ],
+)
+def test_elements_and_items_without_end_are_not_gone_through(tmp_path, monkeypatch, one):
+    from UNetSegmenterLib.engine.io import dicom_file
+
+    monkeypatch.setattr(dicom_file, "_MOST_ELEMENTS", 5000)
+    path = write_dicom(tmp_path / "x.dcm", enhanced_elements(noise((4, 8, 8)), range(4)))
+    assert isinstance(read_volume(path), Volume)
+    whole = path.read_bytes()
+    start = whole.index(struct.pack("<HH2s", 0x0028, 0x0002, b"US"))
+    path.write_bytes(whole[:start] + one * 2000 + whole[start:])
+    assert isinstance(read_volume(path), Volume)
+    path.write_bytes(whole[:start] + one * 5000 + whole[start:])
+    refusal(path, "more than 5,000 elements")
+
+
 @pytest.mark.parametrize("frames", ["2000000000", "9" * 400])
 def test_frames_that_the_pixels_can_not_hold_are_refused_before_they_are_counted(tmp_path, frames):
     elements = enhanced_elements(noise((4, 8, 8)), range(4)) | {(0x0028, 0x0008): ("IS", frames)}

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 _MOST_INFLATED = 1 << 30
+_MOST_ELEMENTS = 10_000_000  # a segmentation of 100,000 frames has half of it
 _INFLATED_AT_ONCE = 1 << 22
 _LONG_VR = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 _IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
@@ -144,8 +146,9 @@ def _inflated_parts(path: Path, compressed: bytes) -> Iterator[bytes]:
 class _Reader:
     """Walks through the elements of one content, keeping those that are used."""
 
-    def __init__(self, path: Path, content: Any, order: str, explicit: bool):
+    def __init__(self, path: Path, content: Any, order: str, explicit: bool, numbers: Iterator[int] | None = None):
         self._path, self._content, self._order, self._explicit = path, content, order, explicit
+        self._numbers = numbers or count(1)
         self._pixels: tuple[int, int, int] | None = None
 
     def elements(self, at: int, end: int, into: dict[int, Any], only_meta: bool = False) -> int:
@@ -155,6 +158,7 @@ class _Reader:
             tag = group << 16 | element
             if only_meta and group != 2:
                 return at
+            self._check(group)
             if tag in (_ITEM_END, _SEQUENCE_END):
                 return at + 8
             vr, length, at = self._length(at)
@@ -175,6 +179,17 @@ class _Reader:
             at += length
         return at
 
+    def _check(self, group: int) -> None:
+        """Raise InputError at group 0, which no file has but one whose end was never written, and at elements without end."""
+        if group == 0:
+            raise InputError(
+                f"{self._path} has zeros within its header, as an unfinished copy has; copy or export it again."
+            )
+        if next(self._numbers) > _MOST_ELEMENTS:
+            raise InputError(
+                f"{self._path} has more than {_MOST_ELEMENTS:,} elements, which no scan has; export it again."
+            )
+
     def _length(self, at: int) -> tuple[bytes, int, int]:
         """Value representation and length of the element at `at`, and where its value begins."""
         if not self._explicit:
@@ -188,13 +203,14 @@ class _Reader:
         end = len(self._content) if length == _UNDEFINED else at + length
         if end > len(self._content):
             raise InputError(f"{self._path} is cut off within its header; copy or export it again.")
-        reader = _Reader(self._path, self._content, "<", False) if vr == b"UN" else self
+        reader = _Reader(self._path, self._content, "<", False, self._numbers) if vr == b"UN" else self
         items: list[dict[int, Any]] = []
         while at + 8 <= end:
             group, element, size = struct.unpack_from(self._order + "HHI", self._content, at)
             at += 8
             if group << 16 | element == _SEQUENCE_END:
                 break
+            self._check(group)
             item: dict[int, Any] = {}
             at = reader.elements(at, len(self._content) if size == _UNDEFINED else at + size, item)
             items.append(item)
