@@ -154,7 +154,7 @@ def test_goes_on_where_it_stopped_and_believes_no_stale_result(checkpoint, datas
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 @pytest.mark.parametrize(
     ("name", "status", "words"),
-    [("SIGINT", -2, "Ctrl-C"), ("SIGTERM", 143, "SIGTERM"), ("SIGUSR1", 75, "SIGUSR1")],
+    [("SIGINT", 130, "Ctrl-C"), ("SIGTERM", 143, "SIGTERM"), ("SIGUSR1", 75, "SIGUSR1")],
 )
 def test_signal_ends_every_process_and_keeps_what_is_finished(name, status, words, checkpoint, tmp_path):
     data = write_dataset(tmp_path / "blobs", 2)
