@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -14,6 +14,11 @@ _SAME_WISH_SECONDS = 2.0
 STARTED_BY = "UNETSEG_STARTED_BY"
 """The variable that tells a process of a training that its main process has started it, and ends it."""
 _LEFT_TO_THE_PARENT = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+
+
+def existing(*names: str) -> list[int]:
+    """The numbers of the signals that this system has; Windows lacks some."""
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
 
 
 class Terminated(BaseException):
@@ -40,18 +45,25 @@ class StopRequest:
 
 
 @contextmanager
+def handled(numbers: Iterable[int], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Call `handler` on the signals of these numbers. Only the main thread can: nothing changes in another one."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+@contextmanager
 def stoppable() -> Iterator[StopRequest]:
     """Raise KeyboardInterrupt and Terminated in the work on SIGINT and SIGTERM; what a shell has ignored stays ignored."""
-    request, before = StopRequest(), {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, request.raise_it)
-    try:
+    request = StopRequest()
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    with handled(numbers, request.raise_it):
         yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -82,13 +94,12 @@ def stopped_text(stop: BaseException | None) -> str:
 @contextmanager
 def held_back() -> Iterator[None]:
     """Hold signals back while processes are started, which begin with them held back as well: their imports take seconds."""
-    numbers = {getattr(signal, name) for name in _LEFT_TO_THE_PARENT if hasattr(signal, name)}
     mask = getattr(signal, "pthread_sigmask", None)  # Windows has none
     if mask:
         from multiprocessing import resource_tracker  # here, as --help does without it
 
         resource_tracker.ensure_running()  # multiprocessing starts it with the first process, and lets the signals through then
-    before = mask(signal.SIG_BLOCK, numbers) if mask else set()
+    before = mask(signal.SIG_BLOCK, existing(*_LEFT_TO_THE_PARENT)) if mask else set()
     try:
         yield
     finally:
@@ -98,6 +109,5 @@ def held_back() -> Iterator[None]:
 
 def leave_to_the_parent() -> None:
     """Ignore signals in a process that its parent ends: a terminal sends Ctrl-C to both."""
-    for name in _LEFT_TO_THE_PARENT:
-        if (number := getattr(signal, name, None)) is not None:
-            signal.signal(number, signal.SIG_IGN)
+    for number in existing(*_LEFT_TO_THE_PARENT):
+        signal.signal(number, signal.SIG_IGN)

@@ -19,7 +19,7 @@ from ..dicom_files import (
     write_dicom,
     write_slices,
 )
-from ..dicom_series import HU, POSITIONS
+from ..dicom_series import HU, POSITIONS, write_slice
 
 # --- pixels to the last one ----------------------------------------------------------------------------------------------
 
@@ -93,18 +93,8 @@ def jpeg_2000(folder):
     writer.UseCompressionOn()
     writer.SetCompressor("JPEG2000")
     for k in range(len(HU)):
-        image = sitk.GetImageFromArray(np.tile(HU[k], (4, 4)))
-        image.SetSpacing((3, 3))
-        for key, value in {
-            "0008|0060": "CT",
-            "0008|0018": f"1.2.3.{k + 1}",
-            "0020|000e": "1.2.3",
-            "0020|0032": f"0\\0\\{5 * k}",
-            "0020|0037": "1\\0\\0\\0\\1\\0",
-        }.items():
-            image.SetMetaData(key, value)
-        writer.SetFileName(str(folder / f"{k:03d}.dcm"))
-        writer.Execute(image)
+        tags = {"0008|0018": f"1.2.3.{k + 1}", "0020|000e": "1.2.3", "0020|0032": f"0\\0\\{5 * k}"}
+        write_slice(writer, folder / f"{k:03d}.dcm", np.tile(HU[k], (4, 4)), (3, 3), tags)
     return folder
 
 

@@ -58,10 +58,10 @@ def test_device_that_is_not_there(place, scan, checkpoint):
 
 
 def test_configuration_with_an_unknown_word(place, tmp_path):
-    (tmp_path / "recipe.yaml").write_text("stepps: 3\n")
-    arguments = ("train", tmp_path, "--output", place / "run", "--config", tmp_path / "recipe.yaml")
+    (tmp_path / "config.yaml").write_text("stepps: 3\n")
+    arguments = ("train", tmp_path, "--output", place / "run", "--config", tmp_path / "config.yaml")
     refused(unetseg_here(*arguments), "stepps", "did you mean steps?")
-    (tmp_path / "recipe.yaml").write_text("augmentation:\n  nois: 0.1\n")
+    (tmp_path / "config.yaml").write_text("augmentation:\n  nois: 0.1\n")
     refused(unetseg_here(*arguments), "nois", "did you mean augmentation.noise?")
     refused(unetseg_here(*arguments[:-2], "--base-widht", 8), "did you mean --base-width?")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from types import FrameType
 from UNetSegmenterLib.engine.io.atomic_files import locked
 
 from ..exit_status import TRY_AGAIN
+from ..stop_signals import existing, handled
 
 WARNING_SIGNALS = ("SIGUSR1", "SIGUSR2")  # what a scheduler sends before the wall time ends (LSF by itself: SIGUSR2)
 
@@ -37,18 +37,14 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.received = ""
-        self._handlers: dict[int, object] = {}
+        self._handled = handled(existing(*WARNING_SIGNALS, "SIGTERM", "SIGINT"), self._note)
 
     def __enter__(self) -> StopSignals:
-        if threading.current_thread() is threading.main_thread():
-            for name in (*WARNING_SIGNALS, "SIGTERM", "SIGINT"):
-                if number := getattr(signal, name, None):
-                    self._handlers[number] = signal.signal(number, self._note)
+        self._handled.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+        self._handled.__exit__(None, None, None)
 
     def _note(self, number: int, _: FrameType | None) -> None:
         if self.received and number == signal.SIGINT:
@@ -63,15 +59,8 @@ def stopped_at_once() -> Iterator[None]:
     def stop(number: int, _: FrameType | None) -> None:
         raise Stopped(0, signal.Signals(number).name)
 
-    handlers = {}
-    if threading.current_thread() is threading.main_thread():
-        numbers = [getattr(signal, name, None) for name in WARNING_SIGNALS]
-        handlers = {number: signal.signal(number, stop) for number in numbers if number}
-    try:
+    with handled(existing(*WARNING_SIGNALS), stop):
         yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
